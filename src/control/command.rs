@@ -1,0 +1,183 @@
+//! The inputs of the controller task: commands from the admin API, and events from the health checks.
+
+use super::view::{RolloutView, ServiceView};
+use crate::core::rollout::{Plan, Step, Strategy};
+use crate::core::settings::Config;
+use crate::core::weight::BasisPoints;
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use tokio::sync::{mpsc, oneshot};
+
+/// Everything the controller task can be told.
+#[derive(Debug)]
+pub enum Input {
+    /// Somebody asks for a change and waits for the answer.
+    Command { actor: String, command: Command, reply: oneshot::Sender<Result<Reply, Refusal>> },
+    /// The result of one active check of one upstream.
+    Health {
+        service: Arc<str>,
+        pool: Arc<str>,
+        upstream: Arc<str>,
+        address: SocketAddr,
+        result: Result<(), String>,
+    },
+    /// What an upstream's name resolves to now (sorted), or why it does not.
+    Resolved {
+        service: Arc<str>,
+        pool: Arc<str>,
+        upstream: Arc<str>,
+        result: Result<Vec<SocketAddr>, String>,
+    },
+}
+
+#[derive(Debug)]
+pub enum Command {
+    /// Weights by pool; pools left out get 0. They must sum to 100 %.
+    Weights {
+        service: String,
+        weights: BTreeMap<String, BasisPoints>,
+        if_match: Option<u64>,
+    },
+    Flip {
+        service: String,
+        to: String,
+    },
+    Rollback {
+        service: String,
+    },
+    Start {
+        service: String,
+        start: Box<StartRollout>,
+    },
+    Rollout {
+        service: String,
+        id: String,
+        action: RolloutAction,
+    },
+    Upstream {
+        service: String,
+        pool: String,
+        upstream: String,
+        action: UpstreamAction,
+    },
+    /// A whole new configuration, already resolved.
+    Reload {
+        config: Box<Config>,
+    },
+}
+
+/// A rollout as asked for; what is left out comes from the service's configuration.
+#[derive(Clone, Debug, Default)]
+pub struct StartRollout {
+    pub to: String,
+    pub strategy: Option<Strategy>,
+    pub version: Option<String>,
+    pub steps: Option<Vec<Step>>,
+    /// The name of another policy than the service's.
+    pub policy: Option<String>,
+    /// The same key returns the same rollout, over restarts too.
+    pub idempotency_key: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RolloutAction {
+    Pause,
+    Resume,
+    Promote,
+    Abort,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UpstreamAction {
+    Drain,
+    Ready,
+}
+
+#[derive(Debug)]
+pub enum Reply {
+    Service(Arc<ServiceView>),
+    /// `created` is false where the idempotency key had been seen.
+    Rollout {
+        view: Arc<RolloutView>,
+        created: bool,
+    },
+    Reload(ReloadReport),
+}
+
+/// What a reload did.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, serde::Deserialize)]
+pub struct ReloadReport {
+    /// Paths of the configuration that are in effect now.
+    pub changed: Vec<String>,
+    /// Paths that changed in the file but take effect at the next start.
+    pub needs_restart: Vec<String>,
+}
+
+/// Why a command was not carried out; nothing has changed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// No such service, pool, upstream or rollout (404).
+    #[error("{0}")]
+    NotFound(String),
+    /// Not in this state (409); `rollout` names the one that is in the way.
+    #[error("{detail}")]
+    Conflict { detail: String, rollout: Option<String> },
+    /// The revision is another one (412).
+    #[error("the revision is {current}, not the one given")]
+    Precondition { current: u64 },
+    /// It can never be right (422): each fault with its path.
+    #[error("{}", .0.iter().map(|f| format!("{}: {}", f.path, f.detail)).collect::<Vec<_>>().join("; "))]
+    Invalid(Vec<Fault>),
+    /// It cannot be carried out now (503), for example because the state store does not write.
+    #[error("{0}")]
+    Unavailable(String),
+}
+
+/// One fault of a request, by the path of the field it is in.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, serde::Deserialize)]
+pub struct Fault {
+    pub path: String,
+    pub detail: String,
+}
+
+/// The way to the controller task; cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Controller {
+    pub(super) inputs: mpsc::Sender<Input>,
+}
+
+impl Controller {
+    /// Has a command carried out and waits for the answer. For the states to read, see
+    /// [`super::view::Snapshot`].
+    ///
+    /// # Errors
+    /// [`Refusal`]; `Unavailable` also when the controller has stopped.
+    pub async fn ask(&self, actor: &str, command: Command) -> Result<Reply, Refusal> {
+        let stopped = || Refusal::Unavailable("the controller has stopped".into());
+        let (reply, answer) = oneshot::channel();
+        let input = Input::Command { actor: actor.to_owned(), command, reply };
+        self.inputs.send(input).await.map_err(|_| stopped())?;
+        answer.await.map_err(|_| stopped())?
+    }
+
+    /// Tells the controller of an event; false once it has stopped.
+    pub async fn tell(&self, input: Input) -> bool {
+        self.inputs.send(input).await.is_ok()
+    }
+}
+
+/// A plan as the command asked for it, over the service's defaults.
+pub fn merged_plan(defaults: &Plan, start: &StartRollout) -> Plan {
+    let mut plan = defaults.clone();
+    if let Some(strategy) = start.strategy {
+        plan.strategy = strategy;
+    }
+    if let Some(steps) = &start.steps {
+        plan.steps.clone_from(steps);
+    } else if plan.strategy == Strategy::BlueGreen {
+        plan.steps = vec![Step { weight: BasisPoints::FULL, hold: std::time::Duration::ZERO }];
+    }
+    plan
+}

@@ -1,0 +1,131 @@
+//! What the controller shows of its state: the shapes of the admin API's answers.
+//!
+//! Weights are percent with two decimals, times are RFC 3339 in UTC, latencies are milliseconds.
+
+use crate::core::verdict::Verdict;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// Everything, as of one moment. Published through a `tokio::sync::watch` channel at every change
+/// and at least every quarter of a second.
+#[derive(Clone, Debug, Default)]
+pub struct Snapshot {
+    pub services: BTreeMap<String, Arc<ServiceView>>,
+    /// By id: the running and the recently ended rollouts of this process, and those asked for since.
+    pub rollouts: BTreeMap<String, Arc<RolloutView>>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ServiceView {
+    pub name: String,
+    pub stable: String,
+    /// The pool a running rollout makes stable.
+    pub candidate: Option<String>,
+    /// Where a rollback goes.
+    pub previous: Option<String>,
+    /// Grows with every change of weights, roles, upstream states or rollout; the ETag.
+    pub revision: u64,
+    pub pools: BTreeMap<String, PoolView>,
+    pub rollout: Option<RolloutView>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PoolView {
+    pub weight: f64,
+    pub upstreams: Vec<UpstreamView>,
+    pub window: WindowView,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct UpstreamView {
+    /// As configured; a name is followed by the address it resolved to.
+    pub address: String,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub resolved: Option<String>,
+    pub weight: u16,
+    /// `ready`, `draining` or `down`.
+    pub state: String,
+    /// Why it is not ready, or its last failed check.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub detail: Option<String>,
+    pub in_flight: u32,
+}
+
+/// A pool's figures over the last seconds: for people to look at; evidence decides.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct WindowView {
+    pub seconds: f64,
+    pub requests: u64,
+    pub failures: u64,
+    /// Share of failed attempts, 0–1.
+    pub error_rate: f64,
+    pub latency_ms: LatencyView,
+}
+
+/// Milliseconds to the head of the answer; quantiles are exact to 12.5 %. Zero without requests.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct LatencyView {
+    pub mean: f64,
+    pub p50: f64,
+    pub p90: f64,
+    pub p95: f64,
+    pub p99: f64,
+    pub max: f64,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RolloutView {
+    pub id: String,
+    pub service: String,
+    /// `canary` or `blue-green`.
+    pub strategy: String,
+    pub from: String,
+    pub to: String,
+    pub version: Option<String>,
+    /// `preparing`, `shifting`, `baking`, `paused`, `promoted` or `aborted`.
+    pub phase: String,
+    /// Index of the current step.
+    pub step: usize,
+    pub steps: Vec<StepView>,
+    /// The candidate's weight in percent.
+    pub weight: f64,
+    pub verdict: Verdict,
+    pub started_at: String,
+    pub updated_at: String,
+    pub ended_at: Option<String>,
+    /// `promoted` or `aborted` once ended.
+    pub outcome: Option<String>,
+    /// Why it ended, paused or waits.
+    pub reason: Option<String>,
+    /// The service's revision at the last change; pass it as `after` to wait for the next.
+    pub revision: u64,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StepView {
+    /// Percent.
+    pub weight: f64,
+    /// As in the configuration: `5m`.
+    pub hold: String,
+}
+
+/// One row of a service's history.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct HistoryView {
+    /// Ascending over all services.
+    pub id: u64,
+    /// RFC 3339, UTC.
+    pub at: String,
+    pub service: String,
+    /// The token's name, `pointsman` for its own decisions, `local` where no token is configured.
+    pub actor: String,
+    /// `weights`, `flip`, `rollback`, `started`, `step`, `held`, `baking`, `paused`, `resumed`,
+    /// `promoted`, `aborted`, `recovered`, `drain`, `ready`.
+    pub action: String,
+    /// A sentence that says what happened and why.
+    pub text: String,
+    /// The figures it was based on.
+    pub figures: serde_json::Value,
+    pub rollout: Option<String>,
+}

@@ -1,0 +1,18 @@
+//! The pure core: what is decided, never how it is carried out.
+//!
+//! No I/O, no clock, no randomness: `now` and random draws come in as arguments. Points in time are
+//! [`Duration`](std::time::Duration)s since the process started, on a clock that never steps.
+
+pub mod balance;
+pub mod evidence;
+pub mod latency;
+pub mod outcome;
+pub mod policy;
+pub mod rollout;
+pub mod route;
+pub mod service;
+pub mod settings;
+pub mod table;
+pub mod verdict;
+pub mod weight;
+pub mod window;

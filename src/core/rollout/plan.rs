@@ -1,0 +1,48 @@
+//! What a rollout is meant to do: its strategy, steps and patience.
+
+use crate::core::weight::BasisPoints;
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+
+/// How the candidate gets its traffic.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Strategy {
+    /// Step by step, each step held while the verdict passes.
+    Canary,
+    /// All at once, then baked.
+    BlueGreen,
+}
+
+/// One step: the candidate's weight, and how long the verdict must pass there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Step {
+    pub weight: BasisPoints,
+    pub hold: Duration,
+}
+
+/// What a step with too few attempts does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Idle {
+    /// It holds until the attempts have come.
+    #[default]
+    Hold,
+    /// Time alone moves it.
+    Advance,
+}
+
+/// The whole plan. A blue-green plan has the one step of 100 %.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Plan {
+    pub strategy: Strategy,
+    /// At least one; weights ascend, the last is 100 %.
+    pub steps: Vec<Step>,
+    /// Time under watch at 100 % before the promotion.
+    pub bake: Duration,
+    /// Attempts on the candidate that a step needs before it may end.
+    pub min_attempts: u64,
+    pub idle: Idle,
+    /// How long the candidate may take to become healthy.
+    pub prepare: Duration,
+}

@@ -1,0 +1,187 @@
+//! What is meant: the resolved configuration. Everything here is valid, complete and free of text
+//! that still needs parsing; defaults are filled in. `config` makes it from what was typed.
+
+use crate::core::balance::Balance;
+use crate::core::policy::Policy;
+use crate::core::rollout::Plan;
+use crate::core::route::RouteSpec;
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A whole configuration file, resolved.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Config {
+    pub server: Server,
+    pub admin: Admin,
+    pub access_log: Option<AccessLog>,
+    pub listeners: Vec<Listener>,
+    /// In file order; each names a service that exists.
+    pub routes: Vec<RouteSpec>,
+    pub services: BTreeMap<String, Service>,
+    pub policies: BTreeMap<String, Arc<Policy>>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Server {
+    /// Worker threads, at least 1 (0 in the file means one per core).
+    pub threads: usize,
+    pub state_dir: PathBuf,
+    /// How long a shutdown waits for requests in flight.
+    pub grace: Duration,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Admin {
+    pub listen: SocketAddr,
+    pub tokens: Vec<Token>,
+}
+
+/// A bearer token of the admin API: only its hash is known.
+#[derive(Clone, PartialEq)]
+pub struct Token {
+    pub name: String,
+    pub role: Role,
+    pub sha256: [u8; 32],
+}
+
+/// What a token may do; each role includes the ones before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    Read,
+    Deploy,
+    Admin,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct AccessLog {
+    /// `None` is standard output.
+    pub path: Option<PathBuf>,
+    pub format: LogFormat,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    Json,
+    /// nginx's combined format, with request and upstream times appended.
+    Combined,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Listener {
+    pub address: SocketAddr,
+    pub tls: Option<Tls>,
+    /// HTTP/2 without TLS, by prior knowledge.
+    pub h2c: bool,
+    /// Silence tolerated between two reads of a request body.
+    pub body_timeout: Duration,
+    /// The whole head of a request must arrive within this, from its first byte.
+    pub header_timeout: Duration,
+    /// Idle time of a kept-alive connection.
+    pub keepalive: Duration,
+    /// Largest request body in bytes.
+    pub max_body: u64,
+    /// Largest request head in bytes, and most header fields.
+    pub max_header_size: usize,
+    pub max_headers: usize,
+    pub requests_per_connection: u32,
+    /// Proxies whose `X-Forwarded-*` and `X-Request-Id` are believed.
+    pub trusted_proxies: Vec<ipnet::IpNet>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Tls {
+    /// Certificate chain and key files (PEM), at least one pair; the first is the default for unknown names.
+    pub certificates: Vec<Certificate>,
+    pub http2: bool,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Certificate {
+    pub cert: PathBuf,
+    pub key: PathBuf,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Service {
+    pub name: Arc<str>,
+    /// The pool that is stable when the state store knows nothing yet.
+    pub stable: Arc<str>,
+    pub policy: Option<Arc<Policy>>,
+    pub pools: BTreeMap<Arc<str>, Pool>,
+    pub rollout: Plan,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Pool {
+    pub name: Arc<str>,
+    pub balance: Balance,
+    pub timeouts: Timeouts,
+    pub passive: Passive,
+    /// Idle time after which a kept connection to an upstream is closed.
+    pub keepalive: Duration,
+    /// Attempts one request may make in all, the first included.
+    pub tries: u8,
+    pub upstreams: Vec<Upstream>,
+    pub health: Option<Health>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Timeouts {
+    pub connect: Duration,
+    /// Between two reads, the first byte of the answer included.
+    pub read: Duration,
+    pub write: Duration,
+}
+
+/// When an upstream is taken out for failing real traffic.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Passive {
+    /// 0 switches it off.
+    pub max_fails: u32,
+    /// Both the stretch in which failures count and the time out.
+    pub fail_timeout: Duration,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Upstream {
+    /// As typed: `10.0.0.1:3000` or `app:3000`.
+    pub address: Arc<str>,
+    pub host: UpstreamHost,
+    pub weight: u16,
+    pub backup: bool,
+    /// 0 is no limit.
+    pub max_conns: u32,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum UpstreamHost {
+    Address(SocketAddr),
+    /// Resolved at start and again regularly.
+    Name {
+        host: Arc<str>,
+        port: u16,
+    },
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Health {
+    pub path: String,
+    pub interval: Duration,
+    pub timeout: Duration,
+    pub rise: u32,
+    pub fall: u32,
+    /// Statuses that count as healthy, inclusive.
+    pub expect: (u16, u16),
+    /// The Host header sent; the upstream's address when absent.
+    pub host: Option<String>,
+}
+
+impl std::fmt::Debug for Token {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Token({:?}, {:?})", self.name, self.role)
+    }
+}

@@ -1,0 +1,50 @@
+//! What a policy says of a candidate, always with its reasons.
+
+use serde::{Deserialize, Serialize};
+
+/// Pass goes on, hold stands still, fail aborts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum State {
+    #[default]
+    Pass,
+    Hold,
+    Fail,
+}
+
+/// How serious the broken limit is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Level {
+    Warning,
+    Critical,
+}
+
+/// One reason of a verdict, with the figures it rests on.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Reason {
+    /// `error_rate`, `latency_p95`, `attempts`, `health`.
+    pub metric: String,
+    pub level: Level,
+    /// The limit in the metric's unit: a share (0–1) for rates, seconds for latencies, a count for attempts.
+    pub limit: f64,
+    /// The observed value in the same unit, over the stretch the evidence rests on.
+    pub observed: f64,
+    /// Attempts and events (failures, or slow attempts) in that stretch.
+    pub attempts: u64,
+    pub events: u64,
+    /// The evidence and the evidence needed, as natural logarithms; 0 where the rule is a plain condition.
+    pub evidence: f64,
+    pub needed: f64,
+    /// Seconds since the stretch began.
+    pub for_seconds: f64,
+    /// The same as a sentence for people.
+    pub text: String,
+}
+
+/// A state with its reasons; a pass may have none.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Verdict {
+    pub state: State,
+    pub reasons: Vec<Reason>,
+}

@@ -1,0 +1,34 @@
+//! Pointsman: a front load balancer that deploys safely by itself.
+//!
+//! This file is the map. Two flows run through the crate:
+//!
+//! * **Request** ([`proxy`]): listener → route → pool → upstream → answer → outcome → access log.
+//!   It reads one immutable [`core::table::Table`] and writes plain counters ([`observe`]).
+//! * **Control** ([`control`]): outcomes → window and evidence → policy → verdict → rollout → a new
+//!   table. One task owns all state that changes; it is the only writer of the table.
+//!
+//! The two meet at the table and the recorder only: `proxy` never imports `control`.
+//!
+//! | module | holds | may use |
+//! |---|---|---|
+//! | [`core`] | pools, weights, balance, routes, outcome, window, evidence, policy, rollout; pure | std, small pure crates |
+//! | [`observe`] | shards, Prometheus collector, access log | core |
+//! | [`proxy`] | the pingora adapter: listeners, life-cycle hooks, headers, retries, error replies | core, observe |
+//! | [`control`] | the controller task, commands, journal, recovery | core, observe |
+//! | [`health`] | active checks, name resolution | core, control's commands |
+//! | [`config`] | what was typed → what is meant; validation | core |
+//! | [`admin`] | HTTP API | core, control's commands and views, observe read-only |
+//! | [`cli`] | client commands over the admin API | admin's types |
+//! | [`app`] | the composition root, and the demo | all |
+//!
+//! `tests/layers.rs` holds this table against the `use` lines of `src/`.
+
+pub mod admin;
+pub mod app;
+pub mod cli;
+pub mod config;
+pub mod control;
+pub mod core;
+pub mod health;
+pub mod observe;
+pub mod proxy;

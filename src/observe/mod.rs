@@ -1,0 +1,3 @@
+//! What is seen of the traffic: clock, shards, Prometheus, access log.
+
+pub mod clock;
