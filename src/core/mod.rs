@@ -7,6 +7,7 @@ pub mod balance;
 pub mod evidence;
 pub mod latency;
 pub mod outcome;
+pub mod passive;
 pub mod policy;
 pub mod rollout;
 pub mod route;

@@ -25,11 +25,13 @@ pub enum Reason {
     Status,
     /// The upstream's answer was not HTTP.
     Malformed,
+    /// No upstream of the pool was ready and had room.
+    Unavailable,
 }
 
 impl Reason {
-    pub const ALL: [Reason; 5] =
-        [Reason::Connect, Reason::Reset, Reason::Timeout, Reason::Status, Reason::Malformed];
+    pub const ALL: [Reason; 6] =
+        [Reason::Connect, Reason::Reset, Reason::Timeout, Reason::Status, Reason::Malformed, Reason::Unavailable];
 
     /// The label in metrics, logs and the API.
     pub fn label(self) -> &'static str {
@@ -39,13 +41,14 @@ impl Reason {
             Reason::Timeout => "timeout",
             Reason::Status => "status",
             Reason::Malformed => "malformed",
+            Reason::Unavailable => "unavailable",
         }
     }
 
     /// Whether it speaks against this one upstream (and counts for passive ejection), rather than
     /// against the version that runs on it.
     pub fn is_transport(self) -> bool {
-        self != Reason::Status
+        !matches!(self, Reason::Status | Reason::Unavailable)
     }
 }
 

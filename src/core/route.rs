@@ -18,3 +18,6 @@ pub enum PathSpec {
     /// `~ re`, or `~* re` without regard to case. Already known to compile.
     Regex { pattern: String, ignore_case: bool },
 }
+#[derive(Debug, Default)]
+pub struct Router {}
+impl Router { pub fn find(&self, _host: &str, _path: &str) -> Option<usize> { Some(0) } }

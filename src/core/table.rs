@@ -1,1 +1,145 @@
-//! (to be written)
+//! The immutable snapshot that the data plane reads: routes, services, pools, weights, upstreams.
+//!
+//! The controller builds a whole new table for every change and swaps it in at once; a request keeps
+//! the one it started with. Health, weights and selection therefore never disagree with each other.
+//! What does change under a table are counters: [`UpstreamLive`] outlives the tables it appears in.
+
+use super::balance::Balancer;
+use super::outcome::{ArmId, SlowLimits};
+use super::route::Router;
+use super::settings::Timeouts;
+use super::weight::Picker;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::time::Duration;
+
+/// Everything a request needs to find its upstream.
+#[derive(Debug, Default)]
+pub struct Table {
+    /// Grows with every table published.
+    pub revision: u64,
+    pub router: Router,
+    /// In the order the router's indexes mean.
+    pub services: Box<[Service]>,
+}
+
+/// One deployable thing with its versions.
+#[derive(Debug)]
+pub struct Service {
+    pub name: Arc<str>,
+    /// Splits over `pools` by their effective weights.
+    pub picker: Picker,
+    pub pools: Box<[Pool]>,
+}
+
+/// One version's upstreams, and how they are used.
+#[derive(Debug)]
+pub struct Pool {
+    pub name: Arc<str>,
+    /// Where its outcomes are counted.
+    pub arm: ArmId,
+    /// The latencies its policy watches.
+    pub slow: SlowLimits,
+    pub timeouts: Timeouts,
+    /// How long an idle connection to an upstream is kept.
+    pub keepalive: Duration,
+    /// Attempts one request may make in all.
+    pub tries: u8,
+    pub balancer: Balancer,
+    pub upstreams: Box<[Upstream]>,
+}
+
+/// What an upstream is fit for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UpstreamState {
+    Ready,
+    /// Requests in flight finish, no new ones come.
+    Draining,
+    Down,
+}
+
+impl UpstreamState {
+    pub fn label(self) -> &'static str {
+        match self {
+            UpstreamState::Ready => "ready",
+            UpstreamState::Draining => "draining",
+            UpstreamState::Down => "down",
+        }
+    }
+}
+
+/// One address of a pool.
+#[derive(Debug)]
+pub struct Upstream {
+    /// As configured.
+    pub label: Arc<str>,
+    pub address: SocketAddr,
+    pub weight: u16,
+    pub backup: bool,
+    /// 0 is no limit.
+    pub max_conns: u32,
+    pub state: UpstreamState,
+    pub live: Arc<UpstreamLive>,
+    /// Of the address; places it in the balancer's hash.
+    pub hash: u64,
+}
+
+impl Upstream {
+    /// Ready, primary and without limit.
+    pub fn new(label: Arc<str>, address: SocketAddr, weight: u16) -> Self {
+        let mut hasher = DefaultHasher::new();
+        address.hash(&mut hasher);
+        let live = Arc::default();
+        let hash = hasher.finish();
+        Upstream { label, address, weight, backup: false, max_conns: 0, state: UpstreamState::Ready, live, hash }
+    }
+
+    pub fn is_ready(&self) -> bool {
+        self.state == UpstreamState::Ready
+    }
+
+    /// Whether it has as many requests in flight as it may.
+    pub fn is_full(&self) -> bool {
+        self.max_conns > 0 && self.live.in_flight() >= self.max_conns
+    }
+}
+
+/// The counters of one upstream, shared by all workers and all tables it appears in.
+#[derive(Debug, Default)]
+pub struct UpstreamLive {
+    in_flight: AtomicU32,
+    /// Attempts that failed on the way to or from it, ever. A 5xx answer is not one.
+    failed: AtomicU64,
+}
+
+impl UpstreamLive {
+    pub fn in_flight(&self) -> u32 {
+        self.in_flight.load(Ordering::Relaxed)
+    }
+
+    /// Counts one request in flight until the guard is dropped.
+    pub fn enter(self: Arc<Self>) -> InFlight {
+        self.in_flight.fetch_add(1, Ordering::Relaxed);
+        InFlight(self)
+    }
+
+    pub fn count_failure(&self) {
+        self.failed.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub fn failed(&self) -> u64 {
+        self.failed.load(Ordering::Relaxed)
+    }
+}
+
+/// One request in flight on an upstream.
+#[derive(Debug)]
+pub struct InFlight(Arc<UpstreamLive>);
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.in_flight.fetch_sub(1, Ordering::Relaxed);
+    }
+}

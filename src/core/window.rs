@@ -1,1 +1,135 @@
-//! (to be written)
+//! A pool's figures over the last seconds: for people to look at. Evidence decides.
+
+use super::latency::{BUCKETS, quantile_us, upper_bound_us};
+use super::outcome::Totals;
+use std::collections::VecDeque;
+use std::time::Duration;
+
+/// At most one sample in this time is kept.
+const SPACING: Duration = Duration::from_secs(1);
+
+/// Samples of the counters, as old as the window is long.
+#[derive(Clone, Debug)]
+pub struct Window {
+    length: Duration,
+    samples: VecDeque<(Duration, Box<Totals>)>,
+}
+
+/// Milliseconds to the head of the answer; quantiles are upper bounds, exact to 12.5 %. Zero without
+/// requests.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Latency {
+    pub mean: f64,
+    pub p50: f64,
+    pub p90: f64,
+    pub p95: f64,
+    pub p99: f64,
+    pub max: f64,
+}
+
+/// What a pool did in the window.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Figures {
+    /// How far back they really reach.
+    pub seconds: f64,
+    pub requests: u64,
+    pub failures: u64,
+    /// Share of failed attempts, 0–1.
+    pub error_rate: f64,
+    pub latency_ms: Latency,
+}
+
+impl Window {
+    pub fn new(length: Duration) -> Self {
+        Window { length, samples: VecDeque::new() }
+    }
+
+    /// Takes a sample, if the last is old enough, and forgets those older than the window.
+    pub fn push(&mut self, now: Duration, totals: &Totals) {
+        if self.samples.back().is_some_and(|(at, _)| now < *at + SPACING) {
+            return;
+        }
+        self.samples.push_back((now, Box::new(totals.clone())));
+        // The oldest stays as the base until the next one is as old as the window.
+        while self.samples.get(1).is_some_and(|(at, _)| *at + self.length <= now) {
+            self.samples.pop_front();
+        }
+    }
+
+    /// The figures between the oldest sample and `totals`.
+    pub fn figures(&self, now: Duration, totals: &Totals) -> Figures {
+        let Some((since, base)) = self.samples.front() else { return Figures::default() };
+        let requests = totals.attempts.saturating_sub(base.attempts);
+        let failures = totals.failures.saturating_sub(base.failures);
+        Figures {
+            seconds: now.saturating_sub(*since).as_secs_f64(),
+            requests,
+            failures,
+            error_rate: if requests == 0 { 0.0 } else { failures as f64 / requests as f64 },
+            latency_ms: latency(base, totals),
+        }
+    }
+}
+
+fn latency(base: &Totals, totals: &Totals) -> Latency {
+    let mut counts = [0; BUCKETS];
+    for (count, (now, then)) in counts.iter_mut().zip(totals.latency.iter().zip(&base.latency)) {
+        *count = now.saturating_sub(*then);
+    }
+    let answered = totals.answered.saturating_sub(base.answered);
+    if answered == 0 {
+        return Latency::default();
+    }
+    let sum = totals.latency_sum_us.saturating_sub(base.latency_sum_us) as f64;
+    let quantile = |q| quantile_us(&counts, q).unwrap_or(0) as f64 / 1000.0;
+    let highest = counts.iter().rposition(|count| *count > 0).map_or(0, upper_bound_us);
+    Latency {
+        mean: sum / answered as f64 / 1000.0,
+        p50: quantile(0.50),
+        p90: quantile(0.90),
+        p95: quantile(0.95),
+        p99: quantile(0.99),
+        max: highest as f64 / 1000.0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::latency::bucket_of;
+
+    fn add(totals: &mut Totals, count: u64, failures: u64, us: u64) {
+        totals.attempts += count;
+        totals.failures += failures;
+        totals.answered += count;
+        totals.latency_sum_us += count * us;
+        totals.latency[bucket_of(us)] += count;
+    }
+
+    #[test]
+    fn old_requests_leave_the_window() {
+        let at = Duration::from_secs;
+        let mut window = Window::new(at(60));
+        let mut totals = Totals::default();
+        window.push(at(0), &totals);
+        add(&mut totals, 100, 10, 20_000);
+        let figures = window.figures(at(1), &totals);
+        assert_eq!((figures.requests, figures.failures, figures.error_rate), (100, 10, 0.1));
+        assert_eq!(figures.latency_ms.mean, 20.0);
+        assert!((20.0..22.6).contains(&figures.latency_ms.p99), "{figures:?}");
+        for second in 1..=120 {
+            window.push(at(second), &totals);
+        }
+        assert_eq!(window.figures(at(120), &totals).requests, 0);
+        assert!(window.samples.len() <= 62, "{} samples", window.samples.len());
+    }
+
+    #[test]
+    fn samples_are_spaced() {
+        let mut window = Window::new(Duration::from_secs(60));
+        for ms in 0..2500 {
+            window.push(Duration::from_millis(ms), &Totals::default());
+        }
+        assert_eq!(window.samples.len(), 3);
+    }
+}

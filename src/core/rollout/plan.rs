@@ -46,3 +46,32 @@ pub struct Plan {
     /// How long the candidate may take to become healthy.
     pub prepare: Duration,
 }
+
+impl Plan {
+    /// What is wrong with the steps, each with the index of the step it is in; empty when nothing is.
+    pub fn faults(&self) -> Vec<(usize, String)> {
+        let mut faults = Vec::new();
+        let mut before = BasisPoints::ZERO;
+        for (index, step) in self.steps.iter().enumerate() {
+            if step.weight <= before {
+                faults.push((index, format!("weight {} must be above the step before ({before})", step.weight)));
+            }
+            before = step.weight;
+        }
+        if before != BasisPoints::FULL {
+            let last = self.steps.len().saturating_sub(1);
+            faults.push((last, "the last step must have weight 100".to_owned()));
+        }
+        faults
+    }
+}
+
+impl Strategy {
+    /// As in the configuration and the API.
+    pub fn label(self) -> &'static str {
+        match self {
+            Strategy::Canary => "canary",
+            Strategy::BlueGreen => "blue-green",
+        }
+    }
+}
