@@ -1,1 +1,83 @@
-//! (to be written)
+//! From what was typed to what is meant.
+//!
+//! A file is parsed into a table that knows where everything stands, then read section by section into
+//! [`crate::core::settings`]. Reading never stops at the first fault: every fault is reported at once,
+//! each with its path, line and column and what to do about it.
+
+mod diff;
+mod fault;
+mod front;
+mod policy;
+mod reader;
+mod route;
+mod service;
+mod units;
+
+pub use diff::diff;
+pub use fault::{Fault, Faults};
+
+use crate::core::settings::Config;
+use reader::{Document, Section};
+use std::path::Path;
+use toml::de::DeTable;
+
+/// Most pools there can be, over all services.
+const MAX_POOLS: usize = 4096;
+
+/// Reads and resolves a configuration file.
+///
+/// # Errors
+/// [`Faults`]: everything that is wrong with it.
+pub fn load(path: &Path) -> Result<Config, Faults> {
+    let name = path.display().to_string();
+    let text = std::fs::read_to_string(path).map_err(|error| Faults::unreadable(&name, &error))?;
+    let base = path.parent().unwrap_or(Path::new("."));
+    parse(&text, &name, &|variable| std::env::var(variable).ok(), base)
+}
+
+/// Resolves the text of a configuration. `name` is how faults call it, `env` looks up `${VARIABLES}`,
+/// relative file names start from `base`.
+///
+/// # Errors
+/// [`Faults`]: everything that is wrong with it.
+pub fn parse(
+    text: &str,
+    name: &str,
+    env: &dyn Fn(&str) -> Option<String>,
+    base: &Path,
+) -> Result<Config, Faults> {
+    let document = Document::new(text, env, base);
+    let (table, errors) = DeTable::parse_recoverable(text);
+    for error in errors {
+        document.fault_at(error.span().map_or(0, |span| span.start), "", error.message());
+    }
+    if document.is_clean() {
+        let config = read(&Section::root(&document, table.get_ref()));
+        if let Some(config) = config.filter(|_| document.is_clean()) {
+            return Ok(config);
+        }
+    }
+    Err(document.into_faults(name))
+}
+
+fn read(root: &Section<'_>) -> Option<Config> {
+    let server = front::server(&root.section("server"));
+    let admin = front::admin(&root.section("admin"));
+    let access_log = root.item("access_log").and_then(|item| front::access_log(&item.section()?));
+    let listeners = front::listeners(root);
+    let policies = policy::policies(root);
+    let services = service::services(root, &policies);
+    let names: Vec<String> = root.section("services").entries().into_iter().map(|(name, _)| name).collect();
+    let routes = route::routes(root, &names);
+    root.finish();
+    let pools: usize = services.values().map(|service| service.pools.len()).sum();
+    if pools > MAX_POOLS {
+        root.fault(&format!(
+            "{pools} pools are configured, {MAX_POOLS} can be measured; split the site over instances"
+        ));
+    }
+    Some(Config { server, admin: admin?, access_log, listeners, routes, services, policies })
+}
+
+#[cfg(test)]
+mod tests;

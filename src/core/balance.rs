@@ -131,7 +131,9 @@ impl Tier {
 
 /// Requests in flight to the weight, scaled to compare as integers.
 fn load(upstreams: &[Upstream], index: usize) -> u64 {
-    upstreams.get(index).map_or(u64::MAX, |u| (u64::from(u.live.in_flight()) << 16) / u64::from(u.weight.max(1)))
+    upstreams
+        .get(index)
+        .map_or(u64::MAX, |u| (u64::from(u.live.in_flight()) << 16) / u64::from(u.weight.max(1)))
 }
 
 /// Weighted rendezvous hashing: every upstream draws a rank for the key, the least wins. When one

@@ -30,8 +30,14 @@ pub enum Reason {
 }
 
 impl Reason {
-    pub const ALL: [Reason; 6] =
-        [Reason::Connect, Reason::Reset, Reason::Timeout, Reason::Status, Reason::Malformed, Reason::Unavailable];
+    pub const ALL: [Reason; 6] = [
+        Reason::Connect,
+        Reason::Reset,
+        Reason::Timeout,
+        Reason::Status,
+        Reason::Malformed,
+        Reason::Unavailable,
+    ];
 
     /// The label in metrics, logs and the API.
     pub fn label(self) -> &'static str {

@@ -51,9 +51,15 @@ pub enum Limit {
 /// One level of one limit.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Bound {
-    Errors { share: f64 },
+    Errors {
+        share: f64,
+    },
     /// `slot` is its place in [`SlowLimits`].
-    Slow { quantile: f64, time: Duration, slot: usize },
+    Slow {
+        quantile: f64,
+        time: Duration,
+        slot: usize,
+    },
 }
 
 impl Policy {

@@ -1,3 +1,13 @@
+//! Which service a request leads to: by host, then by path, in nginx's order of precedence.
+//!
+//! Host: the exact name, else the longest `*.` wildcard, else the routes without hosts. Path: an exact
+//! match; else the longest prefix, if it is marked final (`^~`); else the first regex in file order;
+//! else the longest prefix. A host whose routes do not match the path falls back to the routes without
+//! hosts. Looking up allocates nothing.
+
+use regex::{Regex, RegexBuilder};
+use std::collections::HashMap;
+
 /// One route as configured, in file order.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RouteSpec {
@@ -8,16 +18,213 @@ pub struct RouteSpec {
     pub service: String,
 }
 
-/// How a path is matched, in nginx's order of precedence.
+/// How a path is matched.
 #[derive(Clone, Debug, PartialEq)]
 pub enum PathSpec {
     /// `= /x`
     Exact(String),
-    /// `/x`; with `final_`, `^~ /x`: no regex is tried once this prefix is the longest.
+    /// `/x`; final, `^~ /x`: no regex is tried once this prefix is the longest.
     Prefix { prefix: String, is_final: bool },
     /// `~ re`, or `~* re` without regard to case. Already known to compile.
     Regex { pattern: String, ignore_case: bool },
 }
+
+/// All routes, ready to be looked up.
 #[derive(Debug, Default)]
-pub struct Router {}
-impl Router { pub fn find(&self, _host: &str, _path: &str) -> Option<usize> { Some(0) } }
+pub struct Router {
+    exact: HashMap<Box<str>, Paths>,
+    /// By the part from the dot on, longest first.
+    wildcards: Vec<(Box<str>, Paths)>,
+    any: Paths,
+}
+
+/// The routes of one host.
+#[derive(Debug, Default)]
+struct Paths {
+    exact: HashMap<Box<str>, usize>,
+    /// Longest first; with whether it is final.
+    prefixes: Vec<(Box<str>, bool, usize)>,
+    regexes: Vec<(Regex, usize)>,
+}
+
+impl Router {
+    /// `service` gives the index of a service by name; routes to none are left out.
+    pub fn new(routes: &[RouteSpec], service: impl Fn(&str) -> Option<usize>) -> Self {
+        let mut router = Router::default();
+        for route in routes {
+            let Some(target) = service(&route.service) else { continue };
+            if route.hosts.is_empty() {
+                router.any.add(&route.path, target);
+            }
+            for host in &route.hosts {
+                router.host(host).add(&route.path, target);
+            }
+        }
+        router.wildcards.sort_by_key(|(suffix, _)| std::cmp::Reverse(suffix.len()));
+        let hosts = router.exact.values_mut().chain(router.wildcards.iter_mut().map(|(_, paths)| paths));
+        hosts.for_each(Paths::sort);
+        router.any.sort();
+        router
+    }
+
+    /// The index of the service for a request. `host` may carry a port and capitals.
+    pub fn find(&self, host: &str, path: &str) -> Option<usize> {
+        let host = without_port(host);
+        let named = if host.bytes().any(|byte| byte.is_ascii_uppercase()) {
+            // Rare: clients send host names in lower case.
+            self.paths_of(&host.to_ascii_lowercase())
+        } else {
+            self.paths_of(host)
+        };
+        named.and_then(|paths| paths.find(path)).or_else(|| self.any.find(path))
+    }
+
+    fn host(&mut self, host: &str) -> &mut Paths {
+        let Some(suffix) = host.strip_prefix('*') else {
+            return self.exact.entry(host.into()).or_default();
+        };
+        let known = self.wildcards.iter().position(|(other, _)| **other == *suffix);
+        let at = known.unwrap_or_else(|| {
+            self.wildcards.push((suffix.into(), Paths::default()));
+            self.wildcards.len() - 1
+        });
+        &mut self.wildcards[at].1
+    }
+
+    fn paths_of(&self, host: &str) -> Option<&Paths> {
+        let wildcard = || self.wildcards.iter().find(|(s, _)| host.len() > s.len() && host.ends_with(&**s));
+        self.exact.get(host).or_else(|| wildcard().map(|(_, paths)| paths))
+    }
+}
+
+impl Paths {
+    /// The first route of the file wins where two say the same.
+    fn add(&mut self, path: &PathSpec, target: usize) {
+        match path {
+            PathSpec::Exact(path) => drop(self.exact.entry(path.as_str().into()).or_insert(target)),
+            PathSpec::Prefix { prefix, is_final } => {
+                if self.prefixes.iter().all(|(other, ..)| **other != **prefix) {
+                    self.prefixes.push((prefix.as_str().into(), *is_final, target));
+                }
+            }
+            PathSpec::Regex { pattern, ignore_case } => {
+                let regex = RegexBuilder::new(pattern).case_insensitive(*ignore_case).build();
+                self.regexes.extend(regex.ok().map(|regex| (regex, target)));
+            }
+        }
+    }
+
+    fn sort(&mut self) {
+        self.prefixes.sort_by_key(|(prefix, ..)| std::cmp::Reverse(prefix.len()));
+    }
+
+    fn find(&self, path: &str) -> Option<usize> {
+        if let Some(target) = self.exact.get(path) {
+            return Some(*target);
+        }
+        let longest = self.prefixes.iter().find(|(prefix, ..)| path.starts_with(&**prefix));
+        if let Some((_, true, target)) = longest {
+            return Some(*target);
+        }
+        let regex = self.regexes.iter().find(|(regex, _)| regex.is_match(path)).map(|(_, target)| *target);
+        regex.or(longest.map(|(.., target)| *target))
+    }
+}
+
+/// `example.org:8080` without its port, `[::1]:80` without its port, too.
+fn without_port(host: &str) -> &str {
+    match host.rsplit_once(':') {
+        Some((name, port))
+            if port.bytes().all(|b| b.is_ascii_digit()) && (!name.contains(':') || name.ends_with(']')) =>
+        {
+            name
+        }
+        _ => host,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn prefix(path: &str, is_final: bool) -> PathSpec {
+        PathSpec::Prefix { prefix: path.into(), is_final }
+    }
+
+    fn regex(pattern: &str, ignore_case: bool) -> PathSpec {
+        PathSpec::Regex { pattern: pattern.into(), ignore_case }
+    }
+
+    /// The service of each route is its index.
+    fn router(routes: &[(&[&str], PathSpec)]) -> Router {
+        let spec = |(n, (hosts, path)): (usize, &(&[&str], PathSpec))| RouteSpec {
+            hosts: hosts.iter().map(|host| (*host).to_owned()).collect(),
+            path: path.clone(),
+            service: n.to_string(),
+        };
+        Router::new(&routes.iter().enumerate().map(spec).collect::<Vec<_>>(), |name| name.parse().ok())
+    }
+
+    #[test]
+    fn paths_in_the_order_of_nginx() {
+        let router = router(&[
+            (&[], PathSpec::Exact("/".into())),
+            (&[], prefix("/", false)),
+            (&[], prefix("/documents/", false)),
+            (&[], prefix("/images/", true)),
+            (&[], regex(r"\.(gif|jpg|jpeg)$", true)),
+            (&[], regex("^/documents/secret", false)),
+        ]);
+        for (path, expected) in [
+            ("/", 0),
+            ("/index.html", 1),
+            ("/documents/document.html", 2),
+            ("/images/1.gif", 3),
+            ("/documents/1.JPG", 4),
+            ("/documents/secret.txt", 5),
+            ("/documents/secret.gif", 4),
+        ] {
+            assert_eq!(router.find("any.example", path), Some(expected), "{path}");
+        }
+    }
+
+    #[test]
+    fn hosts_exact_then_wildcard_then_any() {
+        let router = router(&[
+            (&["a.example.org"], prefix("/", false)),
+            (&["*.example.org"], prefix("/", false)),
+            (&["*.b.example.org"], prefix("/only", false)),
+            (&[], prefix("/", false)),
+        ]);
+        for (host, path, expected) in [
+            ("a.example.org", "/", 0),
+            ("A.Example.ORG:8443", "/", 0),
+            ("x.example.org", "/", 1),
+            ("x.b.example.org", "/only", 2),
+            ("x.b.example.org", "/else", 3),
+            ("example.org", "/", 3),
+            ("[::1]:80", "/", 3),
+            ("", "/", 3),
+        ] {
+            assert_eq!(router.find(host, path), Some(expected), "{host}{path}");
+        }
+    }
+
+    #[test]
+    fn nothing_matches_nothing() {
+        let router = router(&[(&["a.example"], prefix("/api/", false))]);
+        assert_eq!(router.find("a.example", "/"), None);
+        assert_eq!(router.find("b.example", "/api/"), None);
+    }
+
+    proptest! {
+        #[test]
+        fn the_longest_prefix_wins(prefixes in prop::collection::vec("/[ab/]{0,4}", 1..10), path in "/[ab/]{0,8}") {
+            let routes: Vec<_> = prefixes.iter().map(|p| (&[][..], prefix(p, false))).collect();
+            let fits = prefixes.iter().enumerate().filter(|(_, p)| path.starts_with(p.as_str()));
+            let longest = fits.map(|(n, p)| (p.len(), std::cmp::Reverse(n))).max().map(|(_, n)| n.0);
+            prop_assert_eq!(router(&routes).find("x", &path), longest);
+        }
+    }
+}

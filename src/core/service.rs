@@ -50,7 +50,8 @@ pub struct Running {
 impl ServiceState {
     /// A service that nothing is known of yet: all traffic on its stable pool.
     pub fn new<'a>(stable: &str, pools: impl IntoIterator<Item = &'a str>) -> Self {
-        let mut weights: BTreeMap<_, _> = pools.into_iter().map(|p| (p.to_owned(), BasisPoints::ZERO)).collect();
+        let mut weights: BTreeMap<_, _> =
+            pools.into_iter().map(|p| (p.to_owned(), BasisPoints::ZERO)).collect();
         weights.insert(stable.to_owned(), BasisPoints::FULL);
         ServiceState { stable: stable.to_owned(), previous: None, weights, revision: 1, rollout: None }
     }
@@ -84,9 +85,10 @@ impl ServiceState {
         let candidate = self.rollout.as_ref().map(|running| running.to.as_str());
         let all = || self.weights.keys().map(String::as_str).filter(|pool| up(pool));
         let preferred = [Some(self.stable.as_str()), self.previous.as_deref()].into_iter().flatten();
-        preferred.filter(|pool| up(pool) && Some(*pool) != candidate).chain(all()).find(|pool| {
-            Some(*pool) != candidate || all().all(|other| Some(other) == candidate)
-        })
+        preferred
+            .filter(|pool| up(pool) && Some(*pool) != candidate)
+            .chain(all())
+            .find(|pool| Some(*pool) != candidate || all().all(|other| Some(other) == candidate))
     }
 
     /// The state for another set of pools, after a reload.
@@ -94,7 +96,10 @@ impl ServiceState {
     /// # Errors
     /// A sentence for each pool that would go and must not: the ones with weight, stable, or a part of
     /// the running rollout.
-    pub fn reconcile<'a>(&self, pools: impl IntoIterator<Item = &'a str>) -> Result<ServiceState, Vec<String>> {
+    pub fn reconcile<'a>(
+        &self,
+        pools: impl IntoIterator<Item = &'a str>,
+    ) -> Result<ServiceState, Vec<String>> {
         let mut next = self.clone();
         next.weights = pools.into_iter().map(|p| (p.to_owned(), BasisPoints::ZERO)).collect();
         let mut faults = Vec::new();
@@ -109,7 +114,10 @@ impl ServiceState {
             } else if *pool == self.stable {
                 faults.push(format!("pool {pool} is stable; flip to another pool first"));
             } else if let Some(running) = rollout {
-                faults.push(format!("pool {pool} is part of the running rollout {}; abort it first", running.id));
+                faults.push(format!(
+                    "pool {pool} is part of the running rollout {}; abort it first",
+                    running.id
+                ));
             }
         }
         next.previous = self.previous.clone().filter(|pool| next.weights.contains_key(pool));

@@ -93,7 +93,16 @@ impl Upstream {
         address.hash(&mut hasher);
         let live = Arc::default();
         let hash = hasher.finish();
-        Upstream { label, address, weight, backup: false, max_conns: 0, state: UpstreamState::Ready, live, hash }
+        Upstream {
+            label,
+            address,
+            weight,
+            backup: false,
+            max_conns: 0,
+            state: UpstreamState::Ready,
+            live,
+            hash,
+        }
     }
 
     pub fn is_ready(&self) -> bool {

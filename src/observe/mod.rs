@@ -1,3 +1,10 @@
-//! What is seen of the traffic: clock, shards, Prometheus, access log.
+//! What is seen of the traffic: clock, shards, wake-ups, Prometheus, access log.
+//!
+//! Workers write, others read: recording never waits for a reader.
 
+pub mod access_log;
 pub mod clock;
+pub mod metrics;
+pub mod recorder;
+pub mod shard;
+pub mod wake;

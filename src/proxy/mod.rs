@@ -1,1 +1,27 @@
-//! (to be written)
+//! The data plane: the pingora adapter.
+//!
+//! Listener → connection → route → pool → upstream → answer → outcome. The callbacks of pingora
+//! ([`gate`]) decide nothing themselves: what to do with a request is said by [`plan`], with an answer
+//! by [`reply`], after a failure by [`retry`]; these are plain functions, so that another lane than
+//! pingora-proxy can call them too.
+//!
+//! Every worker is one thread with its own event loop, its own shard of counters and its own
+//! connections to the upstreams: nothing is shared on the way of a request but the table (read only)
+//! and the upstreams' in-flight counts.
+
+mod connection;
+mod error_page;
+mod forward;
+mod gate;
+mod head_deadline;
+mod listen;
+mod log_entry;
+mod plan;
+mod reply;
+mod request;
+mod retry;
+mod tls;
+mod worker;
+
+pub use listen::{Bound, ListenError};
+pub use worker::{Shared, Workers};

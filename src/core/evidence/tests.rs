@@ -79,7 +79,10 @@ fn window_rule_aborts(seed: u64, rate: f64, requests: u64, window: usize, minimu
 fn a_healthy_version_is_left_alone() {
     for rate in [0.005, 0.01] {
         let aborts = (0..100).filter(|seed| until_fail(*seed, rate, 0, 0.0, 50_000).is_some()).count();
-        println!("failing {} % with a limit of 1 %: {aborts} false aborts in 100 runs of 50,000", rate * 100.0);
+        println!(
+            "failing {} % with a limit of 1 %: {aborts} false aborts in 100 runs of 50,000",
+            rate * 100.0
+        );
         assert_eq!(aborts, 0);
     }
     for (window, minimum) in [(1000, 100), (1000, 500), (3000, 1000)] {

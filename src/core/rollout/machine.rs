@@ -156,18 +156,24 @@ impl Rollout {
         if self.phase == Phase::Preparing {
             return self.prepare(seen, since, effects);
         }
-        let new = if seen.attempts < self.seen.attempts { seen.attempts } else { seen.attempts - self.seen.attempts };
+        let new = if seen.attempts < self.seen.attempts {
+            seen.attempts
+        } else {
+            seen.attempts - self.seen.attempts
+        };
         self.seen.attempts = seen.attempts;
         self.step_attempts += new;
         self.verdict = seen.verdict.clone();
         if let Err(why) = &seen.candidate {
             if seen.stable_ready {
-                return self.abort(&format!("health: no upstream of the candidate is ready ({why})"), effects);
+                return self
+                    .abort(&format!("health: no upstream of the candidate is ready ({why})"), effects);
             }
             self.wait_for("health", format!("neither pool has a ready upstream ({why})"), 0.0, 0.0);
         }
         if self.verdict.state == State::Fail {
-            let why = self.verdict.reasons.first().map_or("the policy failed it", |reason| &reason.text).to_owned();
+            let why =
+                self.verdict.reasons.first().map_or("the policy failed it", |reason| &reason.text).to_owned();
             return self.abort(&why, effects);
         }
         let passing = self.verdict.state == State::Pass && !self.paused;
@@ -189,7 +195,10 @@ impl Rollout {
         match &seen.candidate {
             Ok(()) => self.enter_step(0, effects),
             Err(why) if self.passed >= self.plan.prepare => {
-                self.abort(&format!("the candidate was not healthy within {:?}: {why}", self.plan.prepare), effects);
+                self.abort(
+                    &format!("the candidate was not healthy within {:?}: {why}", self.plan.prepare),
+                    effects,
+                );
             }
             Err(why) => {
                 self.reason = Some(format!("waiting until the candidate is healthy: {why}"));
@@ -216,7 +225,10 @@ impl Rollout {
             return;
         }
         if missing > 0 {
-            let text = format!("step {} ends by time alone, {missing} attempts short (idle = \"advance\")", self.step + 1);
+            let text = format!(
+                "step {} ends by time alone, {missing} attempts short (idle = \"advance\")",
+                self.step + 1
+            );
             effects.push(note("step", text));
         }
         if self.step + 1 < self.plan.steps.len() {

@@ -54,7 +54,10 @@ impl Plan {
         let mut before = BasisPoints::ZERO;
         for (index, step) in self.steps.iter().enumerate() {
             if step.weight <= before {
-                faults.push((index, format!("weight {} must be above the step before ({before})", step.weight)));
+                faults.push((
+                    index,
+                    format!("weight {} must be above the step before ({before})", step.weight),
+                ));
             }
             before = step.weight;
         }

@@ -10,13 +10,33 @@ use std::time::Duration;
 #[derive(Clone, Debug)]
 pub enum Change<'a> {
     /// Pools left out get 0; they must sum to 100 %.
-    Weights { weights: &'a BTreeMap<String, BasisPoints>, if_match: Option<u64>, who: &'a str },
-    Flip { to: &'a str, who: &'a str },
-    Rollback { who: &'a str },
-    Start { id: String, to: &'a str, version: Option<String>, policy: Option<String>, plan: Plan, who: &'a str },
+    Weights {
+        weights: &'a BTreeMap<String, BasisPoints>,
+        if_match: Option<u64>,
+        who: &'a str,
+    },
+    Flip {
+        to: &'a str,
+        who: &'a str,
+    },
+    Rollback {
+        who: &'a str,
+    },
+    Start {
+        id: String,
+        to: &'a str,
+        version: Option<String>,
+        policy: Option<String>,
+        plan: Plan,
+        who: &'a str,
+    },
     /// What is seen of the running rollout's candidate.
     Observed(&'a Observation),
-    Asked { id: &'a str, action: Action, who: &'a str },
+    Asked {
+        id: &'a str,
+        action: Action,
+        who: &'a str,
+    },
 }
 
 /// When a change comes: on the process clock, and as RFC 3339 text for people.
@@ -50,9 +70,14 @@ pub struct Applied {
 pub enum Denied {
     NotFound(String),
     /// `rollout` is the id of the one that is in the way.
-    Conflict { detail: String, rollout: Option<String> },
+    Conflict {
+        detail: String,
+        rollout: Option<String>,
+    },
     /// The revision is another one.
-    Precondition { current: u64 },
+    Precondition {
+        current: u64,
+    },
     /// Each fault with the path of its field.
     Invalid(Vec<(String, String)>),
 }
@@ -152,7 +177,9 @@ impl ServiceState {
             **weight > BasisPoints::ZERO && **pool != running.to && **pool != self.stable
         });
         if let Some((pool, weight)) = third {
-            let detail = format!("pool {pool} has {weight}, and a rollout splits between two pools; set its weight to 0");
+            let detail = format!(
+                "pool {pool} has {weight}, and a rollout splits between two pools; set its weight to 0"
+            );
             return Err(Denied::Conflict { detail, rollout: None });
         }
         let version = running.version.as_deref().map_or(String::new(), |v| format!(", version {v}"));
@@ -166,16 +193,20 @@ impl ServiceState {
     fn ask(&self, id: &str, action: Action, who: &str, moment: Moment<'_>) -> Result<Applied, Denied> {
         let running = self.rollout.as_ref().filter(|running| running.id == id);
         let Some(running) = running else {
-            return Err(Denied::NotFound(format!("there is no rollout {id}, or a newer one has followed it")));
+            return Err(Denied::NotFound(format!(
+                "there is no rollout {id}, or a newer one has followed it"
+            )));
         };
         let phase = running.rollout.phase;
-        let repeated = matches!((phase, action), (Phase::Promoted, Action::Promote) | (Phase::Aborted, Action::Abort));
+        let repeated =
+            matches!((phase, action), (Phase::Promoted, Action::Promote) | (Phase::Aborted, Action::Abort));
         if running.rollout.has_ended() && !repeated {
             let detail = format!("the rollout {id} has ended: {}", running.rollout.label());
             return Err(Denied::Conflict { detail, rollout: None });
         }
         if phase == Phase::Preparing && action == Action::Promote {
-            let detail = "the candidate is not known to be healthy yet; wait until it has been, or use flip".into();
+            let detail =
+                "the candidate is not known to be healthy yet; wait until it has been, or use flip".into();
             return Err(Denied::Conflict { detail, rollout: Some(id.to_owned()) });
         }
         Ok(self.drive(&Input::Asked(action, who), moment))
@@ -252,7 +283,8 @@ impl ServiceState {
 
     fn free_of_rollout(&self, what: &str) -> Result<(), Denied> {
         let Some(running) = self.running() else { return Ok(()) };
-        let detail = format!("cannot {what} while the rollout {} runs; promote or abort it first", running.id);
+        let detail =
+            format!("cannot {what} while the rollout {} runs; promote or abort it first", running.id);
         Err(Denied::Conflict { detail, rollout: Some(running.id.clone()) })
     }
 }

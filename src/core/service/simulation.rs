@@ -58,7 +58,8 @@ impl World {
     }
 
     fn observe(&mut self) {
-        let state = [State::Pass, State::Pass, State::Pass, State::Hold, State::Fail][self.rng.random_range(0..5)];
+        let state =
+            [State::Pass, State::Pass, State::Pass, State::Hold, State::Fail][self.rng.random_range(0..5)];
         self.observe_as(state);
     }
 
@@ -93,7 +94,8 @@ impl World {
 
     fn command(&mut self) {
         let first = self.rng.random_range(0..=10_000);
-        let weights = BTreeMap::from([("blue".to_owned(), bp(first)), ("green".to_owned(), bp(first).rest())]);
+        let weights =
+            BTreeMap::from([("blue".to_owned(), bp(first)), ("green".to_owned(), bp(first).rest())]);
         match self.rng.random_range(0..3) {
             0 => self.change(Change::Weights { weights: &weights, if_match: None, who: "sim" }),
             1 => {
@@ -105,7 +107,8 @@ impl World {
     }
 
     fn act(&mut self) {
-        let action = [Action::Pause, Action::Resume, Action::Promote, Action::Abort][self.rng.random_range(0..4)];
+        let action =
+            [Action::Pause, Action::Resume, Action::Promote, Action::Abort][self.rng.random_range(0..4)];
         let Some(id) = self.live.rollout.as_ref().map(|running| running.id.clone()) else { return };
         self.change(Change::Asked { id: &id, action, who: "sim" });
     }
@@ -156,7 +159,9 @@ impl World {
         self.now = Duration::ZERO;
         self.attempts = 0;
         if let Some(id) = aborted.filter(|id| self.live.running().is_some_and(|running| running.id == *id)) {
-            let applied = self.live.apply(Change::Asked { id: &id, action: Action::Abort, who: "recovery" }, self.moment());
+            let applied = self
+                .live
+                .apply(Change::Asked { id: &id, action: Action::Abort, who: "recovery" }, self.moment());
             self.live = applied.expect("a running rollout can be aborted").state;
             self.save();
             assert_eq!(self.live.weights, was.weights, "an abort in effect is in effect again");
@@ -169,7 +174,10 @@ impl World {
         let sum: u32 = state.weights.values().map(|weight| u32::from(weight.get())).sum();
         assert_eq!(sum, 10_000, "weights sum to 100 %: {state:?}");
         let effective = state.effective_weights(|pool| self.up.contains(pool));
-        assert!(effective.values().any(|weight| *weight > BasisPoints::ZERO), "somebody serves: {effective:?}");
+        assert!(
+            effective.values().any(|weight| *weight > BasisPoints::ZERO),
+            "somebody serves: {effective:?}"
+        );
         for (pool, weight) in &effective {
             let wasted = *weight > BasisPoints::ZERO && !self.up.contains(pool) && !self.up.is_empty();
             assert!(!wasted, "{pool} is down and has {weight} while {:?} are up", self.up);
@@ -218,8 +226,12 @@ fn check_step(before: &ServiceState, applied: &Applied) {
         assert_eq!(after.weights[&aborted.from], BasisPoints::FULL);
         assert_eq!(applied.order, Order::EffectFirst, "an abort waits for no disk");
     }
-    let gained = after.weights.iter().any(|(pool, weight)| *pool != before.stable && *weight > before.weights[pool]);
-    assert!(!gained || applied.order == Order::JournalFirst, "a candidate gains weight only after the journal");
+    let gained =
+        after.weights.iter().any(|(pool, weight)| *pool != before.stable && *weight > before.weights[pool]);
+    assert!(
+        !gained || applied.order == Order::JournalFirst,
+        "a candidate gains weight only after the journal"
+    );
 }
 
 fn stored(state: &ServiceState) -> String {

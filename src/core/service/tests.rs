@@ -63,12 +63,20 @@ fn a_good_canary_goes_5_25_100_and_is_promoted() {
     let mut course = Vec::new();
     for second in 0..120 {
         let applied = observe(&state, &seen(State::Pass, second * 100), second);
-        course.extend(applied.notes.iter().map(|note| (second, note.action, applied.state.weights["green"].get())));
+        course.extend(
+            applied.notes.iter().map(|note| (second, note.action, applied.state.weights["green"].get())),
+        );
         state = applied.state;
     }
     assert_eq!(
         course,
-        [(0, "step", 500), (11, "step", 2500), (21, "step", 10_000), (22, "baking", 10_000), (52, "promoted", 10_000)]
+        [
+            (0, "step", 500),
+            (11, "step", 2500),
+            (21, "step", 10_000),
+            (22, "baking", 10_000),
+            (52, "promoted", 10_000)
+        ]
     );
     assert_eq!((state.stable.as_str(), state.previous.as_deref()), ("green", Some("blue")));
 }
@@ -80,8 +88,15 @@ fn a_failing_verdict_reverts_at_once_and_before_the_journal() {
     assert_eq!(applied.order, Order::EffectFirst);
     assert_eq!((applied.state.weights["green"], applied.state.weights["blue"]), (bp(0), bp(10_000)));
     assert_eq!(applied.notes[0].text, "error rate 100 %");
-    let paused = state.apply(Change::Asked { id: "r1", action: Action::Pause, who: "op" }, at(1)).expect("paused").state;
-    assert_eq!(phase(&observe(&paused, &seen(State::Fail, 6), 2).state), Phase::Aborted, "a pause blocks no abort");
+    let paused = state
+        .apply(Change::Asked { id: "r1", action: Action::Pause, who: "op" }, at(1))
+        .expect("paused")
+        .state;
+    assert_eq!(
+        phase(&observe(&paused, &seen(State::Fail, 6), 2).state),
+        Phase::Aborted,
+        "a pause blocks no abort"
+    );
 }
 
 #[test]
@@ -126,7 +141,8 @@ fn a_candidate_that_is_never_healthy_is_given_up_with_its_last_answer() {
     for second in 0..=60 {
         state = observe(&state, &sick, second).state;
     }
-    let reason = state.rollout.as_ref().and_then(|running| running.rollout.reason.clone()).unwrap_or_default();
+    let reason =
+        state.rollout.as_ref().and_then(|running| running.rollout.reason.clone()).unwrap_or_default();
     assert_eq!(phase(&state), Phase::Aborted);
     assert!(reason.contains("10.0.0.3:3000: status 503"), "{reason}");
 }
@@ -179,17 +195,24 @@ fn flip_and_rollback_swap_the_roles() {
     let again = flipped.apply(Change::Flip { to: "green", who: "op" }, at(0)).expect("idempotent").state;
     assert_eq!(again.previous.as_deref(), Some("blue"));
     let back = again.apply(Change::Rollback { who: "op" }, at(0)).expect("rolled back").state;
-    assert_eq!((back.stable.as_str(), back.previous.as_deref(), back.weights["blue"]), ("blue", Some("green"), bp(10_000)));
+    assert_eq!(
+        (back.stable.as_str(), back.previous.as_deref(), back.weights["blue"]),
+        ("blue", Some("green"), bp(10_000))
+    );
 }
 
 #[test]
 fn ending_twice_is_fine_ending_otherwise_is_not() {
     let state = observe(&started(canary()), &seen(State::Pass, 0), 0).state;
-    let ask = |state: &ServiceState, action| state.apply(Change::Asked { id: "r1", action, who: "op" }, at(1));
+    let ask =
+        |state: &ServiceState, action| state.apply(Change::Asked { id: "r1", action, who: "op" }, at(1));
     let aborted = ask(&state, Action::Abort).expect("aborted").state;
     assert_eq!(ask(&aborted, Action::Abort).expect("again").order, Order::Quiet);
     assert!(matches!(ask(&aborted, Action::Promote), Err(Denied::Conflict { .. })));
-    assert!(matches!(ask(&started(canary()), Action::Promote), Err(Denied::Conflict { .. })), "not yet healthy");
+    assert!(
+        matches!(ask(&started(canary()), Action::Promote), Err(Denied::Conflict { .. })),
+        "not yet healthy"
+    );
     let promoted = ask(&state, Action::Promote).expect("promoted").state;
     assert_eq!((promoted.stable.as_str(), promoted.weights["green"]), ("green", bp(10_000)));
     assert!(matches!(ask(&promoted, Action::Pause), Err(Denied::Conflict { .. })));
@@ -198,7 +221,8 @@ fn ending_twice_is_fine_ending_otherwise_is_not() {
 #[test]
 fn weight_goes_where_somebody_is_up() {
     let mut state = service();
-    state.weights = BTreeMap::from([("blue".into(), bp(7000)), ("green".into(), bp(3000)), ("red".into(), bp(0))]);
+    state.weights =
+        BTreeMap::from([("blue".into(), bp(7000)), ("green".into(), bp(3000)), ("red".into(), bp(0))]);
     let up = |pools: &'static [&'static str]| move |pool: &str| pools.contains(&pool);
     assert_eq!(state.effective_weights(up(&["green", "red"]))["blue"], bp(0));
     assert_eq!(state.effective_weights(up(&["green", "red"]))["green"], bp(3000));

@@ -1,0 +1,197 @@
+//! The process's own settings: `[server]`, `[admin]`, `[access_log]`, `[[listeners]]`.
+
+use super::reader::{Item, Section};
+use crate::core::settings::{AccessLog, Admin, Certificate, Listener, LogFormat, Role, Server, Tls, Token};
+use sha2::{Digest, Sha256};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+const DEFAULT_ADMIN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 9900);
+
+pub(super) fn server(section: &Section<'_>) -> Server {
+    let cores = || std::thread::available_parallelism().map_or(1, usize::from);
+    let threads = section.read("threads", 0, |item| item.integer(0..=256)) as usize;
+    let server = Server {
+        threads: if threads == 0 { cores() } else { threads },
+        state_dir: section.read("state_dir", "/var/lib/pointsman".into(), Item::file),
+        grace: section.duration("grace", Duration::from_secs(25)),
+    };
+    section.finish();
+    server
+}
+
+pub(super) fn admin(section: &Section<'_>) -> Option<Admin> {
+    let listen = section.item("listen");
+    let address = listen.as_ref().map_or(Some(DEFAULT_ADMIN), address)?;
+    let tokens: Vec<Token> = section.tables("tokens").iter().filter_map(token).collect();
+    section.finish();
+    if tokens.is_empty() && !address.ip().is_loopback() {
+        let detail =
+            "the admin API listens off loopback, so it needs a token; `pointsman token new` makes one";
+        listen.as_ref().map_or_else(|| section.fault(detail), |item| item.fault(detail));
+        return None;
+    }
+    Some(Admin { listen: address, tokens })
+}
+
+fn token(section: &Section<'_>) -> Option<Token> {
+    let name = section.need("name", "the history names who did what by it", Item::string);
+    let roles = [("read", Role::Read), ("deploy", Role::Deploy), ("admin", Role::Admin)];
+    let role = section.need("role", "write read, deploy or admin", |item| item.choice(&roles));
+    let hash = |secret: String| -> [u8; 32] { Sha256::digest(secret.trim().as_bytes()).into() };
+    let from_file = |item: &Item<'_>| {
+        let path = item.file()?;
+        std::fs::read_to_string(&path).map_err(|e| item.fault(&format!("{}: {e}", path.display()))).ok()
+    };
+    let given = [
+        section.item("sha256").map(|item| item.parsed(hex)),
+        section.item("env").map(|item| item.variable().map(hash)),
+        section.item("file").map(|item| from_file(&item).map(hash)),
+    ];
+    section.finish();
+    let mut given = given.into_iter().flatten();
+    let sha256 = given.next();
+    if sha256.is_none() || given.next().is_some() {
+        section.fault("needs one of sha256, env and file; `pointsman token new` prints the line");
+    }
+    Some(Token { name: name?, role: role?, sha256: sha256?? })
+}
+
+fn hex(text: &str) -> Result<[u8; 32], String> {
+    let wrong = || "is no SHA-256: 64 hexadecimal digits, as `pointsman token new` prints them".to_owned();
+    let mut bytes = [0; 32];
+    if text.len() != 64 || !text.is_ascii() {
+        return Err(wrong());
+    }
+    for (byte, digits) in bytes.iter_mut().zip(text.as_bytes().chunks(2)) {
+        let digits = std::str::from_utf8(digits).map_err(|_| wrong())?;
+        *byte = u8::from_str_radix(digits, 16).map_err(|_| wrong())?;
+    }
+    Ok(bytes)
+}
+
+pub(super) fn access_log(section: &Section<'_>) -> Option<AccessLog> {
+    let path = section.need("path", "name a file, or \"-\" for standard output", |item| {
+        let path = item.file()?;
+        Some(if path.ends_with("-") { None } else { Some(path) })
+    });
+    let formats = [("json", LogFormat::Json), ("combined", LogFormat::Combined)];
+    let format = section.read("format", LogFormat::Json, |item| item.choice(&formats));
+    section.finish();
+    Some(AccessLog { path: path?, format })
+}
+
+pub(super) fn listeners(root: &Section<'_>) -> Vec<Listener> {
+    let sections = root.tables("listeners");
+    if sections.is_empty() {
+        root.fault("there is no listener; add [[listeners]] with address = \"0.0.0.0:80\"");
+    }
+    let mut listeners: Vec<Listener> = Vec::new();
+    for section in &sections {
+        let Some(listener) = listener(section) else { continue };
+        let taken =
+            listeners.iter().any(|other| other.address == listener.address && listener.address.port() != 0);
+        if taken {
+            section.fault(&format!("{} is listened on twice", listener.address));
+        }
+        listeners.push(listener);
+    }
+    listeners
+}
+
+fn listener(section: &Section<'_>) -> Option<Listener> {
+    let address = section.need("address", "for example \"0.0.0.0:80\"", address);
+    let tls = section.item("tls").map(|item| tls(&item.section()?));
+    let h2c = section.read("h2c", false, Item::bool);
+    let timeouts = section.section("timeouts");
+    let (header, body, keepalive) = (
+        timeouts.duration("header", Duration::from_secs(10)),
+        timeouts.duration("body", Duration::from_secs(60)),
+        timeouts.duration("keepalive", Duration::from_secs(75)),
+    );
+    timeouts.finish();
+    let limits = section.section("limits");
+    let anywhere = SocketAddr::new(std::net::Ipv4Addr::UNSPECIFIED.into(), 0);
+    let mut listener = Listener {
+        address: address.unwrap_or(anywhere),
+        tls: None,
+        h2c,
+        header_timeout: header,
+        body_timeout: body,
+        keepalive,
+        max_body: limits.read("body", 100 << 20, Item::size),
+        max_header_size: limits.read("header_size", 32 << 10, Item::size) as usize,
+        max_headers: limits.read("headers", 100, |item| item.integer(1..=250)) as usize,
+        requests_per_connection: limits.read("requests_per_connection", 1000, |i| i.integer(1..=1 << 31))
+            as u32,
+        trusted_proxies: trusted(section),
+    };
+    limits.finish();
+    section.finish();
+    address?;
+    listener.tls = tls.transpose_ok()?;
+    Some(listener)
+}
+
+/// `Some(None)` in, nothing out: a faulty part makes the whole faulty.
+trait TransposeOk<T> {
+    fn transpose_ok(self) -> Option<Option<T>>;
+}
+
+impl<T> TransposeOk<T> for Option<Option<T>> {
+    fn transpose_ok(self) -> Option<Option<T>> {
+        match self {
+            None => Some(None),
+            Some(Some(value)) => Some(Some(value)),
+            Some(None) => None,
+        }
+    }
+}
+
+fn trusted(section: &Section<'_>) -> Vec<ipnet::IpNet> {
+    let network = |text: &str| {
+        let host = text.parse::<std::net::IpAddr>().map(ipnet::IpNet::from);
+        host.or_else(|_| text.parse())
+            .map_err(|_| format!("\"{text}\" is no network; write 10.0.0.0/8 or one address"))
+    };
+    let items = section.item("trusted_proxies").and_then(|item| item.array()).unwrap_or_default();
+    items.iter().filter_map(|item| item.parsed(network)).collect()
+}
+
+fn tls(section: &Section<'_>) -> Option<Tls> {
+    let certificates = section.tables("certificates");
+    if certificates.is_empty() {
+        section.fault("needs certificates = [{ cert = \"site.pem\", key = \"site.key\" }]");
+    }
+    let certificates = certificates
+        .iter()
+        .filter_map(|section| {
+            let cert =
+                section.need("cert", "a PEM file with the chain, leaf first", |i| holds(i, "CERTIFICATE"));
+            let key = section.need("key", "a PEM file with the private key", |i| holds(i, "PRIVATE KEY"));
+            section.finish();
+            Some(Certificate { cert: cert?, key: key? })
+        })
+        .collect();
+    let http2 = section.read("http2", true, Item::bool);
+    section.finish();
+    Some(Tls { certificates, http2 })
+}
+
+/// A PEM file that can be read and holds what it should.
+fn holds(item: &Item<'_>, what: &str) -> Option<PathBuf> {
+    let path = item.file()?;
+    match std::fs::read_to_string(&path) {
+        Ok(text) if text.contains(&format!("{what}-----")) => return Some(path),
+        Ok(_) => item.fault(&format!("{} holds no {}", path.display(), what.to_lowercase())),
+        Err(error) => item.fault(&format!("{}: {error}", path.display())),
+    }
+    None
+}
+
+fn address(item: &Item<'_>) -> Option<SocketAddr> {
+    item.parsed(|text| {
+        text.parse().map_err(|_| format!("\"{text}\" is no address with a port; write 0.0.0.0:80 or [::]:80"))
+    })
+}

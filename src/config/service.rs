@@ -1,0 +1,272 @@
+//! `[services.*]`: pools, upstreams, health checks and rollout defaults.
+
+use super::reader::{Item, Section};
+use super::units;
+use crate::core::balance::{Balance, HashBy};
+use crate::core::policy::Policy;
+use crate::core::rollout::{Idle, Plan, Step, Strategy};
+use crate::core::settings::{Health, Passive, Pool, Service, Timeouts, Upstream, UpstreamHost};
+use crate::core::weight::BasisPoints;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+pub(super) fn services(
+    root: &Section<'_>,
+    policies: &BTreeMap<String, Arc<Policy>>,
+) -> BTreeMap<String, Service> {
+    let entries = root.section("services").entries();
+    if entries.is_empty() {
+        root.fault("there is no service; add [services.web.pools.blue] with upstreams = [\"10.0.0.1:3000\"]");
+    }
+    let service = |(name, item): &(String, Item<'_>)| {
+        named(name, item)?;
+        Some((name.clone(), service(name, &item.section()?, policies)?))
+    };
+    entries.iter().filter_map(service).collect()
+}
+
+fn named(name: &str, item: &Item<'_>) -> Option<()> {
+    let legal = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_';
+    if (1..=63).contains(&name.len()) && name.chars().all(legal) {
+        return Some(());
+    }
+    item.fault("a name has 1 to 63 characters out of a-z, 0-9, - and _");
+    None
+}
+
+fn service(name: &str, section: &Section<'_>, policies: &BTreeMap<String, Arc<Policy>>) -> Option<Service> {
+    let entries = section.section("pools").entries();
+    let pools: BTreeMap<Arc<str>, Pool> = entries
+        .iter()
+        .filter_map(|(name, item)| {
+            named(name, item)?;
+            let name: Arc<str> = name.as_str().into();
+            Some((name.clone(), pool(name, &item.section()?)))
+        })
+        .collect();
+    if entries.is_empty() {
+        section.fault("has no pool; add [services.NAME.pools.blue] with upstreams = [\"10.0.0.1:3000\"]");
+    }
+    let policy = section.read("policy", policies.get("default").cloned(), |item| {
+        let name = item.string()?;
+        let policy = policies.get(&name).cloned();
+        if policy.is_none() {
+            item.fault(&format!("there is no policy {name}; add [policies.{name}]"));
+        }
+        Some(policy)
+    });
+    let stable = stable(section, &pools);
+    let rollout = rollout(&section.section("rollout"));
+    section.finish();
+    Some(Service { name: name.into(), stable: stable?, policy, pools, rollout })
+}
+
+fn stable(section: &Section<'_>, pools: &BTreeMap<Arc<str>, Pool>) -> Option<Arc<str>> {
+    let names = || pools.keys().map(|name| &**name).collect::<Vec<_>>().join(", ");
+    match section.item("stable") {
+        Some(item) => {
+            let name = item.string()?;
+            let known = pools.keys().find(|pool| ***pool == *name).cloned();
+            if known.is_none() {
+                item.fault(&format!("there is no pool {name}; there are: {}", names()));
+            }
+            known
+        }
+        None if pools.len() == 1 => pools.keys().next().cloned(),
+        None => {
+            if !pools.is_empty() {
+                section.fault(&format!("has several pools, so it needs stable = one of: {}", names()));
+            }
+            None
+        }
+    }
+}
+
+fn pool(name: Arc<str>, section: &Section<'_>) -> Pool {
+    let hash_by = section.read("hash_by", HashBy::ClientIp, |item| item.parsed(hash_by));
+    let kinds = [
+        ("round_robin", Balance::RoundRobin),
+        ("least_conn", Balance::LeastConn),
+        ("p2c", Balance::P2c),
+        ("hash", Balance::Hash(hash_by.clone())),
+    ];
+    let balance = section.read("balance", Balance::RoundRobin, |item| item.choice(&kinds));
+    if let Some(item) = section.item("hash_by").filter(|_| !matches!(balance, Balance::Hash(_))) {
+        item.fault("has no effect without balance = \"hash\"");
+    }
+    let upstreams = upstreams(section);
+    let pool = Pool {
+        name,
+        balance,
+        timeouts: timeouts(&section.section("timeouts")),
+        passive: passive(&section.section("passive")),
+        keepalive: section.duration("keepalive", Duration::from_secs(4)),
+        tries: section.read("tries", 2, |item| item.integer(1..=10)) as u8,
+        upstreams,
+        health: section.item("health").and_then(|item| health(&item.section()?)),
+    };
+    section.finish();
+    pool
+}
+
+fn hash_by(text: &str) -> Result<HashBy, String> {
+    match text {
+        "client_ip" => Ok(HashBy::ClientIp),
+        "uri" => Ok(HashBy::Uri),
+        text => match text.strip_prefix("header:").filter(|name| http::HeaderName::try_from(*name).is_ok()) {
+            Some(name) => Ok(HashBy::Header(name.to_ascii_lowercase())),
+            None => Err(format!("\"{text}\" is none of client_ip, uri, header:NAME")),
+        },
+    }
+}
+
+fn timeouts(section: &Section<'_>) -> Timeouts {
+    let timeouts = Timeouts {
+        connect: section.duration("connect", Duration::from_secs(1)),
+        read: section.duration("read", Duration::from_secs(60)),
+        write: section.duration("write", Duration::from_secs(30)),
+    };
+    section.finish();
+    timeouts
+}
+
+fn passive(section: &Section<'_>) -> Passive {
+    let passive = Passive {
+        max_fails: section.read("max_fails", 3, |item| item.integer(0..=1_000_000)) as u32,
+        fail_timeout: section.duration("fail_timeout", Duration::from_secs(30)),
+    };
+    section.finish();
+    passive
+}
+
+fn upstreams(section: &Section<'_>) -> Vec<Upstream> {
+    let items = section.need("upstreams", "for example [\"10.0.0.1:3000\"]", Item::array).unwrap_or_default();
+    let mut upstreams: Vec<Upstream> = Vec::new();
+    for item in &items {
+        let Some(upstream) = upstream(item) else { continue };
+        if upstreams.iter().any(|other| other.address == upstream.address) {
+            item.fault(&format!("{} stands twice in this pool; give it a weight instead", upstream.address));
+        }
+        upstreams.push(upstream);
+    }
+    if items.is_empty() && section.exists() {
+        section.fault("has no upstream");
+    }
+    upstreams
+}
+
+fn upstream(item: &Item<'_>) -> Option<Upstream> {
+    if item.is_string() {
+        let (address, host) = item.parsed(address)?;
+        return Some(Upstream { address, host, weight: 1, backup: false, max_conns: 0 });
+    }
+    let section = item.section()?;
+    let place = section.need("address", "for example \"10.0.0.1:3000\"", |item| item.parsed(address));
+    let weight = section.read("weight", 1, |item| item.integer(1..=100)) as u16;
+    let backup = section.read("backup", false, Item::bool);
+    let max_conns = section.read("max_conns", 0, |item| item.integer(0..=1_000_000)) as u32;
+    section.finish();
+    let (address, host) = place?;
+    Some(Upstream { address, host, weight, backup, max_conns })
+}
+
+fn address(text: &str) -> Result<(Arc<str>, UpstreamHost), String> {
+    if let Ok(address) = text.parse() {
+        return Ok((text.into(), UpstreamHost::Address(address)));
+    }
+    let no_port = || format!("\"{text}\" has no port; write {text}:3000");
+    let (host, port) = text.rsplit_once(':').ok_or_else(no_port)?;
+    let port: u16 = port.parse().map_err(|_| no_port())?;
+    let legal = |c: char| c.is_ascii_alphanumeric() || "-._".contains(c);
+    if host.is_empty() || !host.chars().all(legal) || port == 0 {
+        return Err(format!("\"{text}\" is no address; write 10.0.0.1:3000, [::1]:3000 or app:3000"));
+    }
+    Ok((text.into(), UpstreamHost::Name { host: host.into(), port }))
+}
+
+fn health(section: &Section<'_>) -> Option<Health> {
+    let path = section.need("path", "for example \"/health\"", |item| {
+        item.parsed(|text| {
+            match text.starts_with('/') && !text.contains(|c: char| c.is_whitespace() || c.is_control()) {
+                true => Ok(text.to_owned()),
+                false => Err(format!("\"{text}\" must begin with / and hold no blanks")),
+            }
+        })
+    });
+    let count = 1..=1000;
+    let health = Health {
+        path: path.unwrap_or_default(),
+        interval: section.duration("interval", Duration::from_secs(2)),
+        timeout: section.duration("timeout", Duration::from_secs(1)),
+        rise: section.read("rise", 2, |item| item.integer(count.clone())) as u32,
+        fall: section.read("fall", 3, |item| item.integer(count.clone())) as u32,
+        expect: section.read("expect", (200, 399), expect),
+        host: section.item("host").and_then(|item| item.string()),
+    };
+    section.finish();
+    Some(health)
+}
+
+/// `200`, or `"200-399"`.
+fn expect(item: &Item<'_>) -> Option<(u16, u16)> {
+    let code = 100..=599;
+    if !item.is_string() {
+        return item.integer(code).map(|status| (status as u16, status as u16));
+    }
+    item.parsed(|text| {
+        let (low, high) = text.split_once('-').unwrap_or((text, text));
+        let pair = low.trim().parse().ok().zip(high.trim().parse().ok());
+        let range = pair.filter(|(low, high): &(u16, u16)| low <= high && *low >= 100 && *high <= 599);
+        range.ok_or_else(|| format!("\"{text}\" is no range of statuses; write 200 or \"200-399\""))
+    })
+}
+
+fn rollout(section: &Section<'_>) -> Plan {
+    let strategies = [("canary", Strategy::Canary), ("blue-green", Strategy::BlueGreen)];
+    let idle = [("hold", Idle::Hold), ("advance", Idle::Advance)];
+    let minutes = |n: u64| Duration::from_secs(n * 60);
+    let plan = Plan {
+        strategy: section.read("strategy", Strategy::Canary, |item| item.choice(&strategies)),
+        steps: section.read("steps", default_steps(), steps),
+        bake: section.read("bake", minutes(15), hold),
+        min_attempts: section.read("min_attempts", 50, |item| item.integer(0..=1_000_000_000)),
+        idle: section.read("idle", Idle::Hold, |item| item.choice(&idle)),
+        prepare: section.duration("prepare", minutes(5)),
+    };
+    for (index, detail) in plan.faults() {
+        section.fault(&format!("steps[{index}]: {detail}"));
+    }
+    section.finish();
+    plan
+}
+
+/// The runbook's: 5 % for 5 minutes, 25 % for 10, then all.
+fn default_steps() -> Vec<Step> {
+    let step = |bp, minutes: u64| {
+        Some(Step { weight: BasisPoints::new(bp)?, hold: Duration::from_secs(minutes * 60) })
+    };
+    [step(500, 5), step(2500, 10), step(10_000, 0)].into_iter().flatten().collect()
+}
+
+fn steps(item: &Item<'_>) -> Option<Vec<Step>> {
+    let steps = item.array()?;
+    let steps = steps.iter().map(|item| {
+        let section = item.section()?;
+        let weight = section.need("weight", "percent of the traffic", |item| {
+            let weight = BasisPoints::from_percent(item.number()?);
+            if weight.is_none() {
+                item.fault("must be from 0 to 100, with at most two decimals");
+            }
+            weight
+        });
+        let hold = section.read("hold", Duration::ZERO, hold);
+        section.finish();
+        Some(Step { weight: weight?, hold })
+    });
+    steps.collect()
+}
+
+fn hold(item: &Item<'_>) -> Option<Duration> {
+    item.parsed(units::duration)
+}

@@ -1,0 +1,167 @@
+use super::*;
+use crate::core::balance::{Balance, HashBy};
+use crate::core::policy::Mode;
+use crate::core::settings::UpstreamHost;
+use std::time::Duration;
+
+fn env(name: &str) -> Option<String> {
+    (name == "PORT").then(|| "3000".to_owned())
+}
+
+fn read_text(text: &str) -> Result<Config, Faults> {
+    parse(text, "test.toml", &env, Path::new("/nowhere"))
+}
+
+const MINIMAL: &str = include_str!("../../conf/minimal.toml");
+
+#[test]
+fn every_example_is_accepted() {
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("conf");
+    let mut seen = 0;
+    for entry in std::fs::read_dir(dir).expect("conf/") {
+        let path = entry.expect("an entry").path();
+        if path.extension().is_some_and(|extension| extension == "toml") {
+            load(&path).unwrap_or_else(|faults| panic!("{faults}"));
+            seen += 1;
+        }
+    }
+    assert!(seen >= 2);
+}
+
+#[test]
+fn the_large_example_means_what_it_says() {
+    let config = read_text(include_str!("../../conf/pointsman.toml")).expect("accepted");
+    let web = &config.services["web"];
+    let blue = &web.pools["blue"];
+    assert_eq!((&*web.stable, blue.balance.clone()), ("blue", Balance::LeastConn));
+    assert_eq!((blue.upstreams[1].weight, blue.upstreams[1].max_conns), (2, 512));
+    assert_eq!(web.rollout.steps.iter().map(|s| s.weight.get()).collect::<Vec<_>>(), [500, 2500, 10_000]);
+    let signaling = &config.services["signaling"].pools["blue"];
+    assert_eq!(signaling.balance, Balance::Hash(HashBy::ClientIp));
+    assert_eq!(signaling.timeouts.read, Duration::from_secs(7 * 86_400));
+    let policy = web.policy.as_ref().expect("a policy");
+    assert_eq!((policy.mode, policy.limits.len()), (Mode::Evidence, 2));
+}
+
+#[test]
+fn variables_are_filled_in_and_names_are_upstreams() {
+    let text = MINIMAL.replace("127.0.0.1:3100", "app:${PORT}");
+    let config = read_text(&text).expect("accepted");
+    let upstream = &config.services["web"].pools["green"].upstreams[0];
+    assert_eq!(upstream.host, UpstreamHost::Name { host: "app".into(), port: 3000 });
+}
+
+const BROKEN: &str = r#"
+[server]
+thread = 4
+grace = "soon"
+
+[admin]
+listen = "0.0.0.0:9900"
+
+[[listeners]]
+address = "8080"
+limits = { body = "100X" }
+
+[[routes]]
+path = "~ ^/(api"
+service = "wbe"
+
+[services.web]
+stable = "bleu"
+policy = "strict"
+
+[services.web.pools.blue]
+upstreams = ["10.0.0.3", "10.0.0.1:80", "10.0.0.1:80", "${NOPE}:80"]
+balance = "random"
+health = { path = "health", rise = 0 }
+
+[services.web.pools.Green]
+upstreams = []
+
+[services.web.rollout]
+steps = [{ weight = 25 }, { weight = 5 }]
+
+[policies.default]
+error_rate = { warning = "2%", critical = "1%" }
+latency_p95 = { critical = "2" }
+"#;
+
+#[test]
+fn every_fault_is_told_at_once_with_its_place() {
+    let faults = read_text(BROKEN).expect_err("refused");
+    let text = faults.to_string();
+    println!("{text}");
+    for line in [
+        "test.toml:3:1: server.thread: unknown key; did you mean threads?",
+        "test.toml:4:9: server.grace: \"soon\" is no duration; write 250ms, 10s, 5m, 1h or 7d",
+        "test.toml:7:10: admin.listen: the admin API listens off loopback, so it needs a token",
+        "test.toml:10:11: listeners[0].address: \"8080\" is no address with a port",
+        "test.toml:11:19: listeners[0].limits.body: \"100X\" is no size",
+        "test.toml:14:8: routes[0].path: regex parse error",
+        "test.toml:15:11: routes[0].service: there is no service wbe",
+        "test.toml:18:10: services.web.stable: there is no pool bleu; there are: blue",
+        "test.toml:19:10: services.web.policy: there is no policy strict",
+        "test.toml:22:14: services.web.pools.blue.upstreams[0]: \"10.0.0.3\" has no port; write 10.0.0.3:3000",
+        "services.web.pools.blue.upstreams[2]: 10.0.0.1:80 stands twice in this pool",
+        "services.web.pools.blue.upstreams[3]: the environment has no variable NOPE",
+        "services.web.pools.blue.balance: \"random\" is none of round_robin, least_conn, p2c, hash",
+        "services.web.pools.blue.health.path: \"health\" must begin with /",
+        "services.web.pools.blue.health.rise: must be from 1 to 1000",
+        "services.web.pools.Green: a name has 1 to 63 characters",
+        "services.web.rollout: steps[1]: weight 5 % must be above the step before (25 %)",
+        "services.web.rollout: steps[1]: the last step must have weight 100",
+        "policies.default.error_rate: warning must be below critical",
+        "policies.default.latency_p95.critical: \"2\" is no duration",
+    ] {
+        assert!(text.contains(line), "missing: {line}\nin:\n{text}");
+    }
+    let places: Vec<_> = faults.faults.iter().map(|fault| (fault.line, fault.column)).collect();
+    assert!(places.is_sorted(), "in the order of the file: {places:?}");
+}
+
+#[test]
+fn a_syntax_error_has_its_place() {
+    let faults = read_text("[server]\nthreads = \n").expect_err("refused");
+    assert_eq!(faults.faults[0].line, 2);
+}
+
+#[test]
+fn what_is_missing_is_told_with_the_lines_to_add() {
+    let text = read_text("").expect_err("refused").to_string();
+    assert!(text.contains("add [[listeners]]") && text.contains("add [[routes]]"), "{text}");
+    assert!(text.contains("there is no service"), "{text}");
+}
+
+#[test]
+fn types_are_checked() {
+    let text =
+        read_text(&MINIMAL.replace("stable = \"blue\"", "stable = 5")).expect_err("refused").to_string();
+    assert!(text.contains("services.web.stable: is an integer where a string is expected"), "{text}");
+}
+
+#[test]
+fn tokens_come_hashed_from_text_variable_or_file() {
+    let hash = "03ac674216f3e15c761ee1a5e255f067953623c8b388b4459e13f978d7c846f4";
+    let admin =
+        format!("{MINIMAL}\n[admin]\ntokens = [{{ name = \"ci\", role = \"deploy\", sha256 = \"{hash}\" }}]");
+    let config = read_text(&admin).expect("accepted");
+    assert_eq!(config.admin.tokens[0].sha256[0], 0x03);
+    let from_env =
+        format!("{MINIMAL}\n[admin]\ntokens = [{{ name = \"ci\", role = \"admin\", env = \"PORT\" }}]");
+    assert_ne!(read_text(&from_env).expect("accepted").admin.tokens[0].sha256, [0; 32]);
+    let none = format!("{MINIMAL}\n[admin]\ntokens = [{{ name = \"ci\", role = \"admin\" }}]");
+    assert!(read_text(&none).expect_err("refused").to_string().contains("one of sha256, env and file"));
+}
+
+#[test]
+fn a_diff_knows_what_needs_a_restart() {
+    let old = read_text(MINIMAL).expect("accepted");
+    let new = MINIMAL.replace("127.0.0.1:8080", "127.0.0.1:8081").replace("127.0.0.1:3100", "127.0.0.1:3200");
+    let (changed, restart) = diff(&old, &read_text(&new).expect("accepted"));
+    assert_eq!(
+        (changed, restart),
+        (vec!["services.web.pools.green".to_owned()], vec!["listeners".to_owned()])
+    );
+    assert_eq!(diff(&old, &old), (vec![], vec![]));
+}

@@ -1,0 +1,202 @@
+//! The live state of a pool's upstreams: addresses, checks, ejection and draining.
+
+use crate::core::balance::Balancer;
+use crate::core::health::Health;
+use crate::core::passive::Ejection;
+use crate::core::settings::{self, UpstreamHost};
+use crate::core::table::{Upstream, UpstreamLive, UpstreamState};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
+use std::time::Duration;
+
+/// All upstreams of one pool, live.
+#[derive(Debug)]
+pub(super) struct Upstreams {
+    pub slots: Vec<Slot>,
+    cursor: Arc<AtomicU32>,
+}
+
+/// One upstream as configured; a name may stand for several addresses.
+#[derive(Debug)]
+pub(super) struct Slot {
+    pub settings: settings::Upstream,
+    pub draining: bool,
+    /// Why the name does not resolve, if it does not.
+    pub unresolved: Option<String>,
+    pub endpoints: Vec<Endpoint>,
+}
+
+/// One address.
+#[derive(Debug)]
+pub(super) struct Endpoint {
+    pub address: SocketAddr,
+    /// `None` where the pool has no active check.
+    health: Option<Health>,
+    /// What the last check found wrong.
+    pub failing: Option<String>,
+    ejection: Ejection,
+    failures_seen: u64,
+    live: Arc<UpstreamLive>,
+}
+
+impl Upstreams {
+    pub(super) fn new(pool: &settings::Pool) -> Self {
+        let slots = pool.upstreams.iter().map(|u| Slot::new(u.clone(), pool.health.as_ref())).collect();
+        Upstreams { slots, cursor: Arc::default() }
+    }
+
+    /// After a reload: what is still configured keeps its live state.
+    pub(super) fn reconfigure(&mut self, old: &settings::Pool, new: &settings::Pool) {
+        let mut before = std::mem::take(&mut self.slots);
+        let same_checks = old.health == new.health;
+        for settings in &new.upstreams {
+            let known = before.iter().position(|slot| slot.settings.address == settings.address);
+            let mut slot = match known {
+                Some(at) => before.swap_remove(at),
+                None => Slot::new(settings.clone(), new.health.as_ref()),
+            };
+            slot.settings = settings.clone();
+            if !same_checks {
+                slot.endpoints.iter_mut().for_each(|e| e.health = new.health.as_ref().map(fresh));
+            }
+            self.slots.push(slot);
+        }
+    }
+
+    pub(super) fn slot(&mut self, label: &str) -> Option<&mut Slot> {
+        self.slots.iter_mut().find(|slot| &*slot.settings.address == label)
+    }
+
+    /// Takes in the result of one check; whether anything changed that the table must show.
+    pub(super) fn checked(&mut self, label: &str, address: SocketAddr, result: Result<(), String>) -> bool {
+        let endpoint = self.slot(label).and_then(|s| s.endpoints.iter_mut().find(|e| e.address == address));
+        let Some(endpoint) = endpoint else { return false };
+        let changed = endpoint.health.as_mut().and_then(|health| health.observe(result.is_ok())).is_some();
+        endpoint.failing = result.err();
+        changed
+    }
+
+    /// Takes in what a name resolves to. A failed look-up keeps the addresses there are.
+    pub(super) fn resolved(
+        &mut self,
+        pool: &settings::Pool,
+        label: &str,
+        result: Result<Vec<SocketAddr>, String>,
+    ) -> bool {
+        let Some(slot) = self.slot(label) else { return false };
+        match result {
+            Ok(addresses) => {
+                slot.unresolved = None;
+                slot.endpoints.retain(|endpoint| addresses.contains(&endpoint.address));
+                for address in addresses {
+                    if slot.endpoints.iter().all(|endpoint| endpoint.address != address) {
+                        slot.endpoints.push(Endpoint::new(address, pool.health.as_ref()));
+                    }
+                }
+            }
+            Err(why) => slot.unresolved = Some(why),
+        }
+        true
+    }
+
+    /// Takes in failures of real traffic and the passing of time; whether any ejection changed.
+    pub(super) fn observe(&mut self, rule: &settings::Passive, now: Duration) -> bool {
+        let mut changed = false;
+        for endpoint in self.slots.iter_mut().flat_map(|slot| &mut slot.endpoints) {
+            let failed = endpoint.live.failed();
+            let was_out = endpoint.ejection.is_out();
+            endpoint.ejection.observe(rule, failed - endpoint.failures_seen, now);
+            endpoint.failures_seen = failed;
+            changed |= was_out != endpoint.ejection.is_out();
+        }
+        changed
+    }
+
+    /// The upstreams for a table. Ejections hold only while they leave the pool somebody to serve.
+    pub(super) fn build(&self, balance: &crate::core::balance::Balance) -> (Box<[Upstream]>, Balancer) {
+        let kept = |slot: &Slot, endpoint: &Endpoint| !slot.draining && endpoint.is_up();
+        let healthy = || self.slots.iter().flat_map(|s| s.endpoints.iter().map(move |e| (s, e)));
+        let eject = healthy().any(|(slot, endpoint)| kept(slot, endpoint) && !endpoint.ejection.is_out());
+        let upstreams: Box<[Upstream]> = healthy().map(|(slot, endpoint)| endpoint.built(slot, eject)).collect();
+        let balancer = Balancer::new(balance.clone(), &upstreams, self.cursor.clone());
+        (upstreams, balancer)
+    }
+
+    /// Whether anyone could serve, ejected or not.
+    pub(super) fn any_up(&self) -> bool {
+        self.slots.iter().any(|slot| !slot.draining && slot.endpoints.iter().any(Endpoint::is_up))
+    }
+
+    /// Which upstream is not fit, and what its last check or look-up said: for a candidate that does not
+    /// become healthy.
+    pub(super) fn complaint(&self) -> Option<String> {
+        self.slots.iter().find_map(|slot| {
+            let label = &slot.settings.address;
+            if let Some(why) = &slot.unresolved {
+                return Some(format!("{label}: {why}"));
+            }
+            if slot.draining {
+                return Some(format!("{label}: draining"));
+            }
+            slot.endpoints.iter().find(|e| !e.is_up()).map(|endpoint| match &endpoint.failing {
+                Some(why) => format!("{label}: {why}"),
+                None => format!("{label}: not checked yet"),
+            })
+        })
+    }
+}
+
+impl Slot {
+    fn new(settings: settings::Upstream, health: Option<&settings::Health>) -> Self {
+        let endpoints = match &settings.host {
+            UpstreamHost::Address(address) => vec![Endpoint::new(*address, health)],
+            UpstreamHost::Name { .. } => Vec::new(),
+        };
+        let unresolved = endpoints.is_empty().then(|| "not resolved yet".to_owned());
+        Slot { settings, draining: false, unresolved, endpoints }
+    }
+}
+
+impl Endpoint {
+    fn new(address: SocketAddr, health: Option<&settings::Health>) -> Self {
+        Endpoint {
+            address,
+            health: health.map(fresh),
+            failing: None,
+            ejection: Ejection::default(),
+            failures_seen: 0,
+            live: Arc::default(),
+        }
+    }
+
+    pub(super) fn is_up(&self) -> bool {
+        self.health.as_ref().is_none_or(Health::is_up)
+    }
+
+    pub(super) fn is_ejected(&self) -> bool {
+        self.ejection.is_out()
+    }
+
+    pub(super) fn in_flight(&self) -> u32 {
+        self.live.in_flight()
+    }
+
+    fn built(&self, slot: &Slot, eject: bool) -> Upstream {
+        let settings = &slot.settings;
+        let mut upstream = Upstream::new(settings.address.clone(), self.address, settings.weight);
+        upstream.backup = settings.backup;
+        upstream.max_conns = settings.max_conns;
+        upstream.live = self.live.clone();
+        upstream.state = match () {
+            () if slot.draining => UpstreamState::Draining,
+            () if !self.is_up() || (eject && self.ejection.is_out()) => UpstreamState::Down,
+            () => UpstreamState::Ready,
+        };
+        upstream
+    }
+}
+
+fn fresh(health: &settings::Health) -> Health {
+    Health::new(health.rise, health.fall)
+}

@@ -1,0 +1,173 @@
+//! Prometheus: what the shards counted, merged when scraped, and what the controller decided.
+
+mod traffic;
+
+use super::clock::Clock;
+use super::recorder::Recorder;
+use prometheus::{Encoder, GaugeVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder};
+use std::sync::Arc;
+use traffic::Traffic;
+
+/// The process's metrics.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    weight: GaugeVec,
+    upstream_up: IntGaugeVec,
+    phase: IntGaugeVec,
+    rollouts: IntCounterVec,
+    evidence: GaugeVec,
+    log_dropped: IntGauge,
+}
+
+/// What the controller shows of one service.
+#[derive(Clone, Debug, Default)]
+pub struct ServiceGauges {
+    pub service: String,
+    /// Pool and share of the traffic, 0–1.
+    pub weights: Vec<(String, f64)>,
+    /// Pool, upstream, and whether it is ready.
+    pub upstreams: Vec<(String, String, bool)>,
+    /// Of the running rollout, if any.
+    pub phase: Option<&'static str>,
+    /// Candidate pool, metric and evidence (ln) for each critical limit.
+    pub evidence: Vec<(String, String, f64)>,
+}
+
+impl Metrics {
+    /// # Errors
+    /// Only if two metrics had one name.
+    pub fn new(recorder: Arc<Recorder>, clock: Clock) -> Result<Self, prometheus::Error> {
+        let gauges = |name: &str, help: &str, labels: &[&str]| GaugeVec::new(Opts::new(name, help), labels);
+        let ints = |name: &str, help: &str, labels: &[&str]| IntGaugeVec::new(Opts::new(name, help), labels);
+        let pool = ["service", "pool"];
+        let metrics = Metrics {
+            registry: Registry::new(),
+            weight: gauges("pointsman_pool_weight_ratio", "Share of the service's traffic, 0 to 1.", &pool)?,
+            upstream_up: ints(
+                "pointsman_upstream_up",
+                "1 where the upstream is ready, else 0.",
+                &["service", "pool", "upstream"],
+            )?,
+            phase: ints(
+                "pointsman_rollout_phase",
+                "1 for the phase of the running rollout.",
+                &["service", "phase"],
+            )?,
+            rollouts: IntCounterVec::new(
+                Opts::new("pointsman_rollouts_total", "Rollouts ended in this process, by outcome."),
+                &["service", "outcome"],
+            )?,
+            evidence: gauges(
+                "pointsman_verdict_evidence",
+                "Evidence (ln) against the candidate for each critical limit.",
+                &["service", "pool", "metric"],
+            )?,
+            log_dropped: IntGauge::new(
+                "pointsman_access_log_dropped_total",
+                "Access log entries dropped because the log could not keep up.",
+            )?,
+        };
+        let build = ints("pointsman_build_info", "1, labelled with the version.", &["version"])?;
+        build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
+        let registry = &metrics.registry;
+        registry.register(Box::new(Traffic::new(recorder, clock)?))?;
+        registry.register(Box::new(build))?;
+        registry.register(Box::new(metrics.weight.clone()))?;
+        registry.register(Box::new(metrics.upstream_up.clone()))?;
+        registry.register(Box::new(metrics.phase.clone()))?;
+        registry.register(Box::new(metrics.rollouts.clone()))?;
+        registry.register(Box::new(metrics.evidence.clone()))?;
+        registry.register(Box::new(metrics.log_dropped.clone()))?;
+        Ok(metrics)
+    }
+
+    /// Shows the controller's state; what is not named is no longer shown.
+    pub fn show(&self, services: &[ServiceGauges]) {
+        self.weight.reset();
+        self.upstream_up.reset();
+        self.phase.reset();
+        self.evidence.reset();
+        for shown in services {
+            let service = shown.service.as_str();
+            for (pool, ratio) in &shown.weights {
+                self.weight.with_label_values(&[service, pool]).set(*ratio);
+            }
+            for (pool, upstream, up) in &shown.upstreams {
+                self.upstream_up.with_label_values(&[service, pool, upstream]).set(i64::from(*up));
+            }
+            if let Some(phase) = shown.phase {
+                self.phase.with_label_values(&[service, phase]).set(1);
+            }
+            for (pool, metric, ln) in &shown.evidence {
+                self.evidence.with_label_values(&[service, pool, metric]).set(*ln);
+            }
+        }
+    }
+
+    /// Counts a rollout that ended: `promoted` or `aborted`.
+    pub fn rollout_ended(&self, service: &str, outcome: &str) {
+        self.rollouts.with_label_values(&[service, outcome]).inc();
+    }
+
+    pub fn log_dropped(&self, total: u64) {
+        self.log_dropped.set(total.min(i64::MAX as u64) as i64);
+    }
+
+    /// The text exposition.
+    pub fn render(&self) -> String {
+        let mut text = Vec::new();
+        if let Err(error) = TextEncoder::new().encode(&self.registry.gather(), &mut text) {
+            tracing::error!("metrics cannot be rendered: {error}");
+        }
+        String::from_utf8_lossy(&text).into_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::outcome::{Outcome, Reason, SlowLimits};
+
+    #[test]
+    fn the_names_of_the_contract_are_there_with_their_counts() {
+        let recorder = Arc::new(Recorder::new(1));
+        let arm = recorder.arm("web", "green").expect("a free arm");
+        let shard = recorder.shard(0);
+        for n in 0..10 {
+            let started = shard.start(arm, 0);
+            let (outcome, code) =
+                if n < 3 { (Outcome::Failure(Reason::Status), 500) } else { (Outcome::Success, 200) };
+            shard.answered(arm, started, 30_000, outcome, code, &SlowLimits::default());
+        }
+        let metrics = Metrics::new(recorder, Clock::start()).expect("metrics");
+        metrics.show(&[ServiceGauges {
+            service: "web".into(),
+            weights: vec![("green".into(), 0.05)],
+            upstreams: vec![("green".into(), "10.0.0.3:3000".into(), true)],
+            phase: Some("shifting"),
+            evidence: vec![("green".into(), "error_rate".into(), 3.5)],
+        }]);
+        metrics.rollout_ended("web", "aborted");
+        let text = metrics.render();
+        for line in [
+            "pointsman_requests_total{code=\"5xx\",pool=\"green\",service=\"web\"} 3",
+            "pointsman_requests_total{code=\"2xx\",pool=\"green\",service=\"web\"} 7",
+            "pointsman_attempt_failures_total{pool=\"green\",reason=\"status\",service=\"web\"} 3",
+            "pointsman_request_duration_seconds_count{pool=\"green\",service=\"web\"} 10",
+            "pointsman_request_duration_seconds_bucket{pool=\"green\",service=\"web\",le=\"0.05\"} 10",
+            "pointsman_request_duration_seconds_bucket{pool=\"green\",service=\"web\",le=\"0.01\"} 0",
+            "pointsman_in_flight{pool=\"green\",service=\"web\"} 0",
+            "pointsman_pool_weight_ratio{pool=\"green\",service=\"web\"} 0.05",
+            "pointsman_upstream_up{pool=\"green\",service=\"web\",upstream=\"10.0.0.3:3000\"} 1",
+            "pointsman_rollout_phase{phase=\"shifting\",service=\"web\"} 1",
+            "pointsman_rollouts_total{outcome=\"aborted\",service=\"web\"} 1",
+            "pointsman_verdict_evidence{metric=\"error_rate\",pool=\"green\",service=\"web\"} 3.5",
+            "pointsman_build_info{version=",
+        ] {
+            assert!(text.contains(line), "{line} is not in\n{text}");
+        }
+        metrics.show(&[]);
+        assert!(!metrics.render().contains("pointsman_pool_weight_ratio{"), "stale labels are gone");
+    }
+}

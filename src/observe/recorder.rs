@@ -1,0 +1,192 @@
+//! All shards together: who has which arm, and the sums over all workers.
+
+use super::shard::{MAX_ARMS, Shard};
+use crate::core::outcome::{ArmId, SlowLimits, Totals};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// The name of an arm: service and pool.
+type Name = (Arc<str>, Arc<str>);
+
+/// The shards of all workers, and the names of the arms.
+#[derive(Debug)]
+pub struct Recorder {
+    shards: Box<[Arc<Shard>]>,
+    /// By [`ArmId`]. Locked by the controller and by readers of metrics, never on the request path.
+    names: Mutex<Vec<Name>>,
+}
+
+impl Recorder {
+    /// For so many workers.
+    pub fn new(workers: usize) -> Self {
+        let shards = (0..workers.max(1)).map(|_| Arc::new(Shard::new())).collect();
+        Recorder { shards, names: Mutex::default() }
+    }
+
+    /// The shard of a worker, whose thread alone may write to it.
+    pub fn shard(&self, worker: usize) -> Arc<Shard> {
+        self.shards[worker % self.shards.len()].clone()
+    }
+
+    /// The arm of a pool: the same for the life of the process. `None` once all 4096 are taken.
+    pub fn arm(&self, service: &str, pool: &str) -> Option<ArmId> {
+        let mut names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = names.iter().position(|name| &*name.0 == service && &*name.1 == pool) {
+            return Some(ArmId(known as u16));
+        }
+        if names.len() >= MAX_ARMS {
+            return None;
+        }
+        names.push((service.into(), pool.into()));
+        Some(ArmId((names.len() - 1) as u16))
+    }
+
+    /// All arms there have been, with service and pool.
+    pub fn arms(&self) -> Vec<(ArmId, Arc<str>, Arc<str>)> {
+        let names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
+        let arm =
+            |(index, (service, pool)): (usize, &Name)| (ArmId(index as u16), service.clone(), pool.clone());
+        names.iter().enumerate().map(arm).collect()
+    }
+
+    /// Everything counted on an arm, over all workers, as of `now_us` on the process clock.
+    pub fn totals(&self, arm: ArmId, now_us: u64, limits: &SlowLimits) -> Totals {
+        let mut totals = Totals::default();
+        for shard in &self.shards {
+            shard.add_to(&mut totals, arm, now_us, limits);
+        }
+        totals
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::outcome::{Outcome, Reason};
+    use proptest::prelude::*;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    fn limits(us: &[u32]) -> SlowLimits {
+        let mut limits = SlowLimits::default();
+        limits.0[..us.len()].copy_from_slice(us);
+        limits
+    }
+
+    #[test]
+    fn outcomes_add_up_over_workers() {
+        let recorder = Recorder::new(2);
+        let arm = recorder.arm("web", "blue").expect("a free arm");
+        let limits = limits(&[1_000_000]);
+        for worker in 0..2 {
+            let shard = recorder.shard(worker);
+            let end = |at, outcome, code| {
+                let started = shard.start(arm, 1000);
+                shard.answered(arm, started, at, outcome, code, &limits);
+            };
+            end(21_000, Outcome::Success, 200);
+            end(21_000, Outcome::Failure(Reason::Status), 503);
+            end(2_500_000, Outcome::Failure(Reason::Timeout), 0);
+            end(21_000, Outcome::Ignored, 0);
+            end(9_000_000, Outcome::Success, 101);
+            shard.start(arm, 2000);
+            shard.broken(arm, Reason::Reset);
+        }
+        let t = recorder.totals(arm, 30_000, &limits);
+        assert_eq!((t.attempts, t.failures, t.answered, t.in_flight), (8, 6, 6, 2));
+        assert_eq!((t.codes[0], t.codes[1], t.codes[2], t.codes[5]), (2, 2, 2, 2));
+        assert_eq!((t.slow[0], t.fast[0]), (2, 4), "101 is no latency, a client that left no attempt");
+        assert_eq!(t.reasons, [0, 2, 2, 2, 0, 0]);
+        assert_eq!(recorder.arm("web", "blue"), Some(arm));
+        assert_ne!(recorder.arm("web", "green"), Some(arm));
+    }
+
+    #[test]
+    fn what_hangs_is_slow_when_the_limit_has_passed() {
+        let recorder = Recorder::new(1);
+        let (arm, limits) =
+            (recorder.arm("web", "green").expect("a free arm"), limits(&[500_000, 2_000_000]));
+        let shard = recorder.shard(0);
+        let started = shard.start(arm, 1_000_000);
+        let slow = |now| recorder.totals(arm, now, &limits).slow;
+        assert_eq!(slow(1_400_000)[..2], [0, 0]);
+        assert_eq!(slow(1_600_000)[..2], [1, 0]);
+        assert_eq!(slow(3_100_000)[..2], [1, 1]);
+        shard.answered(arm, started, 3_200_000, Outcome::Success, 200, &limits);
+        assert_eq!(slow(3_200_000)[..2], [1, 1], "counted once");
+        let hung = shard.start(arm, 4_000_000);
+        // Much later its slot is taken over by another time.
+        let next = shard.start(arm, 4_000_000 + 1024 * 100_000);
+        assert_eq!(slow(200_000_000)[1], 3);
+        shard.answered(arm, hung, 200_000_000, Outcome::Ignored, 0, &limits);
+        shard.answered(arm, next, 200_000_000, Outcome::Failure(Reason::Timeout), 0, &limits);
+        assert_eq!((slow(200_000_000)[1], recorder.totals(arm, 200_000_000, &limits).in_flight), (3, 0));
+    }
+
+    proptest! {
+        #[test]
+        fn slow_never_falls_and_ends_exact(
+            requests in prop::collection::vec((0u64..400_000, 0u64..5_000_000, any::<bool>()), 1..80),
+        ) {
+            let recorder = Recorder::new(1);
+            let (arm, limits) = (recorder.arm("web", "blue").expect("a free arm"), limits(&[700_000]));
+            let shard = recorder.shard(0);
+            let mut at = 0;
+            let mut events = Vec::new();
+            for (gap, took, ignored) in &requests {
+                at += gap;
+                events.push((at, None));
+                events.push((at + took, Some((at, *ignored))));
+            }
+            events.sort_by_key(|(at, ended)| (*at, ended.is_some()));
+            let mut before = 0;
+            for (now, ended) in events {
+                match ended {
+                    None => drop(shard.start(arm, now)),
+                    Some((at_us, ignored)) => {
+                        let outcome = if ignored { Outcome::Ignored } else { Outcome::Success };
+                        let started = Shard::started_for_tests(at_us);
+                        shard.answered(arm, started, now, outcome, 200, &limits);
+                    }
+                }
+                let slow = recorder.totals(arm, now, &limits).slow[0];
+                prop_assert!(slow >= before, "slow fell from {before} to {slow}");
+                before = slow;
+            }
+            let exact = requests.iter().filter(|(_, took, _)| *took > 700_000).count() as u64;
+            prop_assert_eq!(before, exact);
+        }
+    }
+
+    #[test]
+    fn a_reader_beside_the_writers_sees_counters_grow() {
+        let recorder = Recorder::new(2);
+        let (arm, limits) = (recorder.arm("web", "blue").expect("a free arm"), limits(&[10]));
+        let done = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            let writers: Vec<_> = (0..2)
+                .map(|worker| {
+                    let shard = recorder.shard(worker);
+                    scope.spawn(move || {
+                        for n in 0..50_000 {
+                            let started = shard.start(arm, n * 10);
+                            let outcome =
+                                if n % 7 == 0 { Outcome::Failure(Reason::Status) } else { Outcome::Success };
+                            shard.answered(arm, started, n * 10 + 5, outcome, 200, &limits);
+                        }
+                    })
+                })
+                .collect();
+            scope.spawn(|| {
+                let mut before = Totals::default();
+                while !done.load(Ordering::Relaxed) {
+                    let now = recorder.totals(arm, 0, &limits);
+                    assert!(now.attempts >= before.attempts && now.failures >= before.failures);
+                    before = now;
+                }
+            });
+            writers.into_iter().for_each(|writer| writer.join().expect("no panic"));
+            done.store(true, Ordering::Relaxed);
+        });
+        let t = recorder.totals(arm, 0, &limits);
+        assert_eq!((t.attempts, t.failures, t.in_flight), (100_000, 2 * 7143, 0));
+    }
+}

@@ -1,0 +1,112 @@
+//! One client connection: TLS, then HTTP/1 or HTTP/2 until it closes.
+
+use super::gate::Gate;
+use super::head_deadline::{HeadDeadline, HeadState};
+use super::listen::Bound;
+use pingora_core::apps::{HttpServerApp, ServerApp};
+use pingora_core::protocols::http::ServerSession;
+use pingora_core::protocols::l4::socket::SocketAddr as PeerAddr;
+use pingora_core::protocols::l4::stream::Stream as Tcp;
+use pingora_core::protocols::{ALPN, GetSocketDigest, IO, SocketDigest, Ssl};
+use pingora_proxy::HttpProxy;
+use std::net::SocketAddr;
+use std::os::fd::AsRawFd;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::TcpStream;
+use tokio::sync::watch;
+use tokio::time::timeout;
+
+/// A TLS handshake must end within this.
+const HANDSHAKE: Duration = Duration::from_secs(10);
+/// A client that takes no bytes for this long is gone.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// What a request has to know of its connection.
+pub(super) struct Connection {
+    pub listener: Arc<Bound>,
+    head: Arc<HeadState>,
+}
+
+impl Connection {
+    pub(super) fn head_arrived(&self) {
+        self.head.arrived();
+    }
+}
+
+/// Serves a fresh connection to its end.
+pub(super) async fn serve(
+    socket: TcpStream,
+    peer: SocketAddr,
+    listener: Arc<Bound>,
+    proxy: Arc<HttpProxy<Gate>>,
+    shutdown: watch::Receiver<bool>,
+) {
+    let h2c = listener.settings.h2c && listener.acceptor.is_none() && has_h2_preface(&socket).await;
+    let stream = prepare(socket, peer);
+    if h2c {
+        proxy.process_new(Box::new(stream), &shutdown).await;
+        return;
+    }
+    let Some(acceptor) = &listener.acceptor else {
+        return http1(stream, listener, proxy, shutdown).await;
+    };
+    match timeout(HANDSHAKE, acceptor.tls_handshake(stream)).await {
+        Ok(Ok(stream)) if matches!(stream.selected_alpn_proto(), Some(ALPN::H2)) => {
+            proxy.process_new(Box::new(stream), &shutdown).await;
+        }
+        Ok(Ok(stream)) => http1(stream, listener, proxy, shutdown).await,
+        Ok(Err(error)) => tracing::debug!(%peer, "TLS handshake failed: {error}"),
+        Err(_) => tracing::debug!(%peer, "TLS handshake took longer than {HANDSHAKE:?}"),
+    }
+}
+
+fn prepare(socket: TcpStream, peer: SocketAddr) -> Tcp {
+    let digest = SocketDigest::from_raw_fd(socket.as_raw_fd());
+    // A fresh cell cannot be taken yet.
+    let _ = digest.peer_addr.set(Some(PeerAddr::Inet(peer)));
+    let mut stream = Tcp::from(socket);
+    stream.set_socket_digest(digest);
+    if let Err(error) = stream.set_nodelay() {
+        tracing::debug!(%peer, "TCP_NODELAY was refused: {error}");
+    }
+    stream
+}
+
+/// HTTP/1: one request after the other.
+async fn http1<S: IO + 'static>(
+    stream: S,
+    listener: Arc<Bound>,
+    proxy: Arc<HttpProxy<Gate>>,
+    shutdown: watch::Receiver<bool>,
+) where
+    HeadDeadline<S>: IO,
+{
+    let settings = &listener.settings;
+    let head = Arc::new(HeadState::new());
+    let stream = HeadDeadline::new(stream, settings.header_timeout, head.clone());
+    let connection = Arc::new(Connection { listener: listener.clone(), head });
+    let mut session = ServerSession::new_http1(Box::new(stream));
+    session.set_keepalive((!*shutdown.borrow()).then(|| settings.keepalive.as_secs().max(1)));
+    session.set_keepalive_reuses_remaining(Some(settings.requests_per_connection.saturating_sub(1)));
+    loop {
+        session.set_write_timeout(Some(WRITE_TIMEOUT));
+        session.set_connection_user_context(Some(Box::new(connection.clone())));
+        let Some(reused) = proxy.process_new_http(session, &shutdown).await else { return };
+        connection.head.await_next();
+        let (stream, settings) = reused.consume();
+        session = ServerSession::new_http1(stream);
+        if let Some(settings) = settings {
+            settings.apply_to_session(&mut session);
+        }
+    }
+}
+
+/// Whether the client speaks HTTP/2 at once: no method of HTTP/1 begins with `PRI`.
+async fn has_h2_preface(socket: &TcpStream) -> bool {
+    let mut start = [0; 3];
+    match timeout(HANDSHAKE, socket.peek(&mut start)).await {
+        Ok(Ok(n)) => n == start.len() && &start == b"PRI",
+        _ => false,
+    }
+}

@@ -1,0 +1,323 @@
+//! Pingora's callbacks. They carry out what [`plan`], [`reply`] and [`retry`] decide, and record.
+
+use super::connection::Connection;
+use super::plan::{self, Refusal};
+use super::request::{Attempt, Phase, Request};
+use super::retry::{self, Situation};
+use super::worker::Shared;
+use super::{error_page, forward, log_entry, reply};
+use crate::core::balance::mix;
+use crate::core::outcome::{Outcome, Reason};
+use crate::core::table::Pool;
+use crate::observe::shard::Shard;
+use async_trait::async_trait;
+use bytes::Bytes;
+use pingora_core::prelude::HttpPeer;
+use pingora_core::protocols::Digest;
+use pingora_error::{Error, ErrorType, Result};
+use pingora_http::{RequestHeader, ResponseHeader};
+use pingora_proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
+use std::any::Any;
+use std::os::fd::RawFd;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// One worker's side of the data plane.
+pub(super) struct Gate {
+    pub shared: Arc<Shared>,
+    pub shard: Arc<Shard>,
+    /// State of the worker's random numbers (SplitMix64); only its own thread draws.
+    pub random: AtomicU64,
+}
+
+impl Gate {
+    pub(super) fn draw(&self) -> u64 {
+        let next = self.random.load(Ordering::Relaxed).wrapping_add(0x9e37_79b9_7f4a_7c15);
+        self.random.store(next, Ordering::Relaxed);
+        mix(next)
+    }
+
+    /// Counts the start of an attempt on an upstream, and in the request's own books.
+    fn begin(&self, pool: &Pool, index: usize, request: &mut Request) {
+        let Some(upstream) = pool.upstreams.get(index) else { return };
+        // The first attempt starts with the request, which saves a look at the clock.
+        let now = if request.attempts == 0 { request.started_us } else { self.shared.clock.now_us() };
+        request.attempt = Some(Attempt {
+            arm: pool.arm,
+            started: self.shard.start(pool.arm, now),
+            started_us: now,
+            phase: Phase::Waiting,
+            _in_flight: upstream.live.clone().enter(),
+        });
+        request.attempts += 1;
+        request.tried.add(index);
+        request.upstream = Some(index);
+        request.head_us = None;
+        request.connect_us = None;
+    }
+
+    /// Charges what the attempt under way came to; the first word counts, but a body that breaks
+    /// turns a success into a failure.
+    fn charge(&self, request: &mut Request, outcome: Outcome, code: u16) {
+        let Some(pool) = request.target.and_then(|t| t.pool(&request.table)) else { return };
+        let Some(attempt) = request.attempt.as_mut() else { return };
+        match (attempt.phase, outcome) {
+            (Phase::Waiting, _) => {
+                let now = self.shared.clock.now_us();
+                let took = now.saturating_sub(attempt.started_us);
+                self.shard.answered(attempt.arm, attempt.started, now, outcome, code, &pool.slow);
+                request.head_us = (code > 0).then_some(took);
+                let slow = pool.slow.0.iter().any(|limit| took > u64::from(*limit));
+                if slow || matches!(outcome, Outcome::Failure(_)) {
+                    self.shared.wake.adverse();
+                }
+            }
+            (Phase::Succeeding, Outcome::Failure(reason)) => {
+                self.shard.broken(attempt.arm, reason);
+                self.shared.wake.adverse();
+            }
+            _ => return,
+        }
+        attempt.phase = if outcome == Outcome::Success { Phase::Succeeding } else { Phase::Counted };
+        if let (Outcome::Failure(reason), Some(upstream)) = (outcome, request.upstream)
+            && reason.is_transport()
+            && let Some(upstream) = pool.upstreams.get(upstream)
+        {
+            upstream.live.count_failure();
+        }
+    }
+
+    /// No upstream could take the request: a failure of the pool all the same.
+    fn charge_unavailable(&self, pool: &Pool, request: &Request) {
+        let started = self.shard.start(pool.arm, request.started_us);
+        let outcome = Outcome::Failure(Reason::Unavailable);
+        self.shard.answered(pool.arm, started, self.shared.clock.now_us(), outcome, 0, &pool.slow);
+        self.shared.wake.adverse();
+    }
+
+    /// What is known for the decision whether the request goes to another upstream.
+    fn situation<'a>(&self, session: &'a Session, request: &Request, unsent: bool) -> Situation<'a> {
+        let header = session.req_header();
+        let another = request
+            .pool()
+            .and_then(|pool| plan::upstream(pool, header, request.client, self.draw() as u32, request.tried));
+        Situation {
+            method: &header.method,
+            unsent,
+            answer_begun: session.response_written().is_some(),
+            replayable: !session.as_ref().retry_buffer_truncated(),
+            attempts: request.attempts,
+            tries: request.pool().map_or(0, |pool| pool.tries),
+            another: another.is_some(),
+        }
+    }
+
+    /// What a request may not be, whatever its route.
+    fn limit_broken(&self, session: &Session, request: &Request) -> Option<u16> {
+        let listener = request.listener.as_ref()?;
+        let header = session.req_header();
+        let size: usize = header.headers.iter().map(|(n, v)| n.as_str().len() + v.len() + 4).sum();
+        let too_many = header.headers.len() > listener.settings.max_headers;
+        if too_many || size + header.raw_path().len() > listener.settings.max_header_size {
+            return Some(431);
+        }
+        let length =
+            header.headers.get(http::header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse().ok());
+        (length > Some(listener.settings.max_body)).then_some(413)
+    }
+}
+
+#[async_trait]
+impl ProxyHttp for Gate {
+    type CTX = Request;
+
+    fn new_ctx(&self) -> Request {
+        Request::new(self.shared.table.load_full(), self.shared.clock.now_us())
+    }
+
+    fn init_downstream_modules(&self, _: &mut pingora_core::modules::http::HttpModules) {}
+
+    fn on_connection_reuse(
+        &self,
+        session: &mut Session,
+        request: &mut Request,
+        info: Box<dyn Any + Send + Sync>,
+    ) {
+        if let Ok(connection) = info.downcast::<Arc<Connection>>() {
+            connection.head_arrived();
+            request.listener = Some(connection.listener.clone());
+            session.set_read_timeout(Some(connection.listener.settings.body_timeout));
+        }
+    }
+
+    async fn request_filter(&self, session: &mut Session, request: &mut Request) -> Result<bool> {
+        if request.listener.is_none() {
+            request.listener = session.server_addr().and_then(|a| self.shared.listener_at(a.as_inet()?));
+        }
+        let peer = session.client_addr().and_then(|a| a.as_inet()).map(|a| a.ip());
+        request.client = peer.map_or(request.client, |peer| {
+            let trusted = request.listener.as_ref().map_or(&[][..], |l| &l.settings.trusted_proxies);
+            forward::client(peer, &session.req_header().headers, trusted)
+        });
+        if let Some(status) = self.limit_broken(session, request) {
+            session.set_keepalive(None);
+            error_page::send(session, status).await?;
+            return Ok(true);
+        }
+        match plan::target(&request.table, session.req_header(), self.draw() as u32) {
+            Ok(target) => request.target = Some(target),
+            Err(Refusal::NoRoute) => {
+                error_page::send(session, 404).await?;
+                return Ok(true);
+            }
+            Err(Refusal::NoUpstream) => {
+                error_page::send(session, 503).await?;
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    async fn upstream_peer(&self, session: &mut Session, request: &mut Request) -> Result<Box<HttpPeer>> {
+        let table = request.table.clone();
+        let pool = request.target.and_then(|target| target.pool(&table));
+        let Some(pool) = pool else { return Error::e_explain(ErrorType::HTTPStatus(503), "no pool") };
+        let header = session.req_header();
+        let chosen = plan::upstream(pool, header, request.client, self.draw() as u32, request.tried);
+        let Some((index, upstream)) = chosen.and_then(|index| Some((index, pool.upstreams.get(index)?)))
+        else {
+            if request.attempts == 0 {
+                self.charge_unavailable(pool, request);
+            }
+            return Error::e_explain(ErrorType::HTTPStatus(503), "no upstream is ready");
+        };
+        self.begin(pool, index, request);
+        let mut peer = HttpPeer::new(upstream.address, false, String::new());
+        peer.group_key = u64::from(pool.arm.0);
+        peer.options.connection_timeout = Some(pool.timeouts.connect);
+        peer.options.read_timeout = Some(pool.timeouts.read);
+        peer.options.write_timeout = Some(pool.timeouts.write);
+        peer.options.idle_timeout = Some(pool.keepalive);
+        Ok(Box::new(peer))
+    }
+
+    async fn connected_to_upstream(
+        &self,
+        _: &mut Session,
+        _: bool,
+        _: &HttpPeer,
+        _: RawFd,
+        _: Option<&Digest>,
+        request: &mut Request,
+    ) -> Result<()> {
+        // Only the access log asks for it.
+        if self.shared.access_log.is_some()
+            && let Some(attempt) = &request.attempt
+        {
+            request.connect_us = Some(self.shared.clock.now_us().saturating_sub(attempt.started_us));
+        }
+        Ok(())
+    }
+
+    async fn upstream_request_filter(
+        &self,
+        session: &mut Session,
+        upstream_request: &mut RequestHeader,
+        request: &mut Request,
+    ) -> Result<()> {
+        let id = || (self.draw(), self.draw());
+        forward::set(session, upstream_request, request, id)
+    }
+
+    async fn request_body_filter(
+        &self,
+        _: &mut Session,
+        body: &mut Option<Bytes>,
+        _: bool,
+        request: &mut Request,
+    ) -> Result<()> {
+        request.body_read += body.as_ref().map_or(0, |b| b.len() as u64);
+        let limit = request.listener.as_ref().map_or(u64::MAX, |l| l.settings.max_body);
+        if request.body_read > limit {
+            return Error::e_explain(ErrorType::HTTPStatus(413), "the request body is too large")
+                .map_err(|e| e.into_down());
+        }
+        Ok(())
+    }
+
+    async fn upstream_response_filter(
+        &self,
+        _: &mut Session,
+        response: &mut ResponseHeader,
+        request: &mut Request,
+    ) -> Result<()> {
+        let status = response.status.as_u16();
+        // Interim answers (100, 103) say nothing yet; 101 is final.
+        if status >= 200 || status == 101 {
+            self.charge(request, reply::outcome_of_status(status), status);
+        }
+        Ok(())
+    }
+
+    fn fail_to_connect(
+        &self,
+        session: &mut Session,
+        _: &HttpPeer,
+        request: &mut Request,
+        mut error: Box<Error>,
+    ) -> Box<Error> {
+        self.charge(request, Outcome::Failure(Reason::Connect), 0);
+        error.set_retry(retry::again(self.situation(session, request, true)));
+        error
+    }
+
+    fn error_while_proxy(
+        &self,
+        _: &HttpPeer,
+        session: &mut Session,
+        mut error: Box<Error>,
+        request: &mut Request,
+        reused: bool,
+    ) -> Box<Error> {
+        let outcome = reply::outcome_of_error(&error);
+        let situation = self.situation(session, request, false);
+        let reset = outcome == Outcome::Failure(Reason::Reset) && request.head_us.is_none();
+        if retry::stale(situation, reused, reset, request.stale_seen) {
+            request.take_back();
+            self.charge(request, Outcome::Ignored, 0);
+            error.set_retry(true);
+            return error;
+        }
+        self.charge(request, outcome, 0);
+        error.set_retry(matches!(outcome, Outcome::Failure(_)) && retry::again(situation));
+        error
+    }
+
+    async fn fail_to_proxy(&self, session: &mut Session, error: &Error, _: &mut Request) -> FailToProxy {
+        let status = reply::status_of_error(error).filter(|_| session.response_written().is_none());
+        if let Some(status) = status {
+            session.set_keepalive(None);
+            if let Err(e) = error_page::send(session, status).await {
+                tracing::debug!("the error reply could not be sent: {e}");
+            }
+        }
+        FailToProxy { error_code: status.unwrap_or(0), can_reuse_downstream: false }
+    }
+
+    fn suppress_error_log(&self, session: &Session, _: &Request, error: &Error) -> bool {
+        tracing::debug!(request = %session.request_summary(), "request failed: {error}");
+        true
+    }
+
+    fn suppress_proxy_warn_log(&self, _: &Session, _: &Request, _: &Error, _: ProxyWarnLogContext) -> bool {
+        true
+    }
+
+    async fn logging(&self, session: &mut Session, _: Option<&Error>, request: &mut Request) {
+        self.charge(request, Outcome::Ignored, 0);
+        request.attempt = None;
+        if let Some(log) = &self.shared.access_log {
+            log.log(log_entry::of(session, request, self.shared.clock.now_us()));
+        }
+    }
+}

@@ -1,0 +1,70 @@
+//! Listeners: addresses bound before anything is served, so that a failed bind is an error at start.
+
+use super::tls::{self, TlsError};
+use crate::core::settings::Listener;
+use pingora_core::listeners::tls::Acceptor;
+use socket2::{Domain, Protocol, Socket, Type};
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+
+/// Connections the kernel may hold until they are accepted.
+const BACKLOG: i32 = 4096;
+
+/// Why a listener cannot serve.
+#[derive(Debug, thiserror::Error)]
+pub enum ListenError {
+    #[error("cannot listen on {address}: {source}")]
+    Bind { address: SocketAddr, source: std::io::Error },
+    #[error("listener {address}: {source}")]
+    Tls { address: SocketAddr, source: TlsError },
+}
+
+/// A listener that is bound and ready to accept.
+pub struct Bound {
+    /// Where it really listens: port 0 has become a number.
+    pub address: SocketAddr,
+    pub settings: Listener,
+    pub(super) socket: TcpListener,
+    pub(super) acceptor: Option<Acceptor>,
+}
+
+impl Bound {
+    /// Binds and loads certificates.
+    ///
+    /// # Errors
+    /// [`ListenError`] when the address is taken or not ours, or a certificate cannot be used.
+    pub fn bind(settings: Listener) -> Result<Arc<Self>, ListenError> {
+        let address = settings.address;
+        let acceptor = settings.tls.as_ref().map(tls::acceptor).transpose();
+        let acceptor = acceptor.map_err(|source| ListenError::Tls { address, source })?;
+        let socket = listen(address).map_err(|source| ListenError::Bind { address, source })?;
+        let address = socket.local_addr().map_err(|source| ListenError::Bind { address, source })?;
+        Ok(Arc::new(Bound { address, settings, socket, acceptor }))
+    }
+
+    /// `https` with TLS, `http` without.
+    pub fn scheme(&self) -> &'static str {
+        if self.acceptor.is_some() { "https" } else { "http" }
+    }
+
+    /// Whether a connection to this local address came in here.
+    pub(super) fn serves(&self, local: &SocketAddr) -> bool {
+        let any = self.address.ip().is_unspecified();
+        self.address.port() == local.port() && (any || self.address.ip() == local.ip().to_canonical())
+    }
+}
+
+impl std::fmt::Debug for Bound {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Bound").field("address", &self.address).field("scheme", &self.scheme()).finish()
+    }
+}
+
+fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
+}

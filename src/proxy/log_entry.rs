@@ -1,0 +1,37 @@
+//! What the access log is told of a request.
+
+use super::forward::REQUEST_ID;
+use super::plan;
+use super::request::Request;
+use crate::observe::access_log::Entry;
+use http::header::{HeaderMap, REFERER, USER_AGENT};
+use pingora_proxy::Session;
+
+pub(super) fn of(session: &Session, request: &Request, now_us: u64) -> Entry {
+    let head = session.req_header();
+    let service = request.target.and_then(|target| target.service(&request.table));
+    Entry {
+        client: Some(request.client),
+        method: head.method.clone(),
+        host: plan::host(head).as_bytes().to_vec(),
+        uri: head.raw_path().to_vec(),
+        version: head.version,
+        status: session.response_written().map_or(0, |response| response.status.as_u16()),
+        bytes_sent: session.body_bytes_sent() as u64,
+        request_us: now_us.saturating_sub(request.started_us),
+        connect_us: request.connect_us,
+        head_us: request.head_us,
+        service: service.map(|service| service.name.clone()),
+        pool: request.pool().map(|pool| pool.name.clone()),
+        upstream: request.upstream().map(|upstream| upstream.label.clone()),
+        attempts: request.attempts,
+        user_agent: header(&head.headers, &USER_AGENT),
+        referer: header(&head.headers, &REFERER),
+        request_id: header(&head.headers, &REQUEST_ID),
+        forwarded_for: header(&head.headers, &http::header::HeaderName::from_static("x-forwarded-for")),
+    }
+}
+
+fn header(headers: &HeaderMap, name: &http::header::HeaderName) -> Vec<u8> {
+    headers.get(name).map(|value| value.as_bytes().to_vec()).unwrap_or_default()
+}

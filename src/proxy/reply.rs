@@ -1,0 +1,89 @@
+//! What an answer, or the lack of one, comes to: the outcome charged to the pool, and the status the
+//! client gets for an error.
+
+use crate::core::outcome::{Outcome, Reason};
+use pingora_error::{Error, ErrorSource, ErrorType};
+
+/// The outcome of an attempt whose answer's head has arrived.
+pub(super) fn outcome_of_status(status: u16) -> Outcome {
+    if status >= 500 { Outcome::Failure(Reason::Status) } else { Outcome::Success }
+}
+
+/// The outcome of an attempt that broke. Only what the upstream did counts against it.
+pub(super) fn outcome_of_error(error: &Error) -> Outcome {
+    if *error.esource() != ErrorSource::Upstream {
+        return Outcome::Ignored;
+    }
+    Outcome::Failure(match error.etype() {
+        ErrorType::ReadTimedout | ErrorType::WriteTimedout => Reason::Timeout,
+        ErrorType::ReadError | ErrorType::WriteError | ErrorType::ConnectionClosed => Reason::Reset,
+        ErrorType::InvalidHTTPHeader | ErrorType::H1Error | ErrorType::H2Error | ErrorType::InvalidH2 => {
+            Reason::Malformed
+        }
+        other if is_connect(other) => Reason::Connect,
+        _ => Reason::Reset,
+    })
+}
+
+/// The status for an error that ends a request; `None` when the client is gone.
+pub(super) fn status_of_error(error: &Error) -> Option<u16> {
+    match (error.etype(), error.esource()) {
+        (ErrorType::HTTPStatus(code), _) => Some(*code),
+        (
+            ErrorType::ConnectTimedout | ErrorType::ReadTimedout | ErrorType::WriteTimedout,
+            ErrorSource::Upstream,
+        ) => Some(504),
+        (_, ErrorSource::Upstream) => Some(502),
+        (ErrorType::ReadTimedout, ErrorSource::Downstream) => Some(408),
+        (
+            ErrorType::WriteError
+            | ErrorType::WriteTimedout
+            | ErrorType::ReadError
+            | ErrorType::ConnectionClosed,
+            ErrorSource::Downstream,
+        ) => None,
+        (_, ErrorSource::Downstream) => Some(400),
+        (_, ErrorSource::Internal | ErrorSource::Unset) => Some(500),
+    }
+}
+
+fn is_connect(kind: &ErrorType) -> bool {
+    matches!(
+        kind,
+        ErrorType::ConnectTimedout
+            | ErrorType::ConnectRefused
+            | ErrorType::ConnectNoRoute
+            | ErrorType::ConnectError
+            | ErrorType::SocketError
+            | ErrorType::BindError
+            | ErrorType::TLSHandshakeFailure
+            | ErrorType::TLSHandshakeTimedout
+            | ErrorType::HandshakeError
+            | ErrorType::InvalidCert
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_upstream_is_charged() {
+        let up = |kind| *Error::new_up(kind);
+        let down = |kind| *Error::new_down(kind);
+        assert_eq!(outcome_of_error(&up(ErrorType::ReadTimedout)), Outcome::Failure(Reason::Timeout));
+        assert_eq!(outcome_of_error(&up(ErrorType::ConnectRefused)), Outcome::Failure(Reason::Connect));
+        assert_eq!(outcome_of_error(&up(ErrorType::ConnectionClosed)), Outcome::Failure(Reason::Reset));
+        assert_eq!(outcome_of_error(&up(ErrorType::InvalidHTTPHeader)), Outcome::Failure(Reason::Malformed));
+        assert_eq!(outcome_of_error(&down(ErrorType::ConnectionClosed)), Outcome::Ignored);
+    }
+
+    #[test]
+    fn statuses_name_who_failed() {
+        assert_eq!(status_of_error(&Error::new_up(ErrorType::ReadTimedout)), Some(504));
+        assert_eq!(status_of_error(&Error::new_up(ErrorType::ConnectRefused)), Some(502));
+        assert_eq!(status_of_error(&Error::new_down(ErrorType::ReadTimedout)), Some(408));
+        assert_eq!(status_of_error(&Error::new_down(ErrorType::ConnectionClosed)), None);
+        assert_eq!(status_of_error(&Error::new_in(ErrorType::HTTPStatus(413))), Some(413));
+    }
+}

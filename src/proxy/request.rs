@@ -1,0 +1,91 @@
+//! What is remembered of one request while it is on its way.
+
+use super::listen::Bound;
+use super::plan::Target;
+use crate::core::balance::Tried;
+use crate::core::outcome::ArmId;
+use crate::core::table::{InFlight, Pool, Table, Upstream};
+use crate::observe::shard::Started;
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+
+/// One request. It keeps the table it was planned on: a change of weights never splits it.
+pub(super) struct Request {
+    pub table: Arc<Table>,
+    /// The listener it came in by.
+    pub listener: Option<Arc<Bound>>,
+    /// When its head had arrived, µs on the process clock.
+    pub started_us: u64,
+    /// The real client: the peer, or whom a trusted proxy names.
+    pub client: IpAddr,
+    pub target: Option<Target>,
+    pub tried: Tried,
+    /// Attempts made so far.
+    pub attempts: u8,
+    pub attempt: Option<Attempt>,
+    /// Bytes of the body read from the client.
+    pub body_read: u64,
+    /// Time to the head of the last attempt's answer, µs.
+    pub head_us: Option<u64>,
+    /// Time the last attempt took to get a connection, µs.
+    pub connect_us: Option<u64>,
+    /// The last upstream tried, by index.
+    pub upstream: Option<usize>,
+    /// Whether a kept connection has proved stale already.
+    pub stale_seen: bool,
+}
+
+/// The attempt under way.
+pub(super) struct Attempt {
+    pub arm: ArmId,
+    pub started: Started,
+    pub started_us: u64,
+    pub phase: Phase,
+    pub _in_flight: InFlight,
+}
+
+/// How far an attempt has come, as far as its outcome goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Phase {
+    Waiting,
+    /// Counted as a success when the head of its answer came; its body may still break.
+    Succeeding,
+    Counted,
+}
+
+impl Request {
+    pub(super) fn new(table: Arc<Table>, started_us: u64) -> Self {
+        Request {
+            table,
+            listener: None,
+            started_us,
+            client: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+            target: None,
+            tried: Tried::default(),
+            attempts: 0,
+            attempt: None,
+            body_read: 0,
+            head_us: None,
+            connect_us: None,
+            upstream: None,
+            stale_seen: false,
+        }
+    }
+
+    pub(super) fn pool(&self) -> Option<&Pool> {
+        self.target?.pool(&self.table)
+    }
+
+    /// The last attempt met a stale connection: it does not count, and its upstream may be tried again.
+    pub(super) fn take_back(&mut self) {
+        self.stale_seen = true;
+        self.attempts = self.attempts.saturating_sub(1);
+        if let Some(index) = self.upstream {
+            self.tried.remove(index);
+        }
+    }
+
+    pub(super) fn upstream(&self) -> Option<&Upstream> {
+        self.pool()?.upstreams.get(self.upstream?)
+    }
+}

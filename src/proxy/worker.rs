@@ -1,0 +1,164 @@
+//! Workers: one thread each, with its own event loop, counters and upstream connections.
+
+use super::connection;
+use super::gate::Gate;
+use super::listen::Bound;
+use crate::core::table::Table;
+use crate::observe::access_log::AccessLog;
+use crate::observe::clock::Clock;
+use crate::observe::recorder::Recorder;
+use crate::observe::wake::Wake;
+use arc_swap::ArcSwap;
+use pingora_core::apps::{HttpServerApp, HttpServerOptions};
+use pingora_core::server::configuration::ServerConf;
+use pingora_proxy::{HttpProxy, http_proxy};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::thread::JoinHandle;
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio::sync::{mpsc, watch};
+use tokio::time::{sleep, timeout};
+
+/// Idle connections to upstreams that one worker keeps, over all pools.
+const KEPT_UPSTREAM_CONNECTIONS: usize = 1024;
+/// Pause after an accept that failed for want of file descriptors or memory.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// What all workers share.
+pub struct Shared {
+    /// Written by the controller alone.
+    pub table: Arc<ArcSwap<Table>>,
+    pub recorder: Arc<Recorder>,
+    pub wake: Arc<Wake>,
+    pub access_log: Option<AccessLog>,
+    pub clock: Clock,
+    pub listeners: Vec<Arc<Bound>>,
+    /// Seed of the workers' random numbers.
+    pub seed: u64,
+}
+
+impl Shared {
+    /// The listener that a connection to this local address came in by.
+    pub(super) fn listener_at(&self, local: &SocketAddr) -> Option<Arc<Bound>> {
+        self.listeners.iter().find(|listener| listener.serves(local)).cloned()
+    }
+}
+
+impl std::fmt::Debug for Shared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Shared").field("listeners", &self.listeners).finish_non_exhaustive()
+    }
+}
+
+/// The running data plane.
+#[derive(Debug)]
+pub struct Workers {
+    shutdown: watch::Sender<bool>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl Workers {
+    /// Starts `threads` workers, all of them accepting on every listener. `grace` is how long a worker
+    /// waits at its end for requests in flight.
+    ///
+    /// # Errors
+    /// When the system refuses a thread or an event loop.
+    pub fn start(shared: &Arc<Shared>, threads: usize, grace: Duration) -> std::io::Result<Self> {
+        let (shutdown, watch) = watch::channel(false);
+        let threads = (0..threads)
+            .map(|index| {
+                let (shared, watch) = (shared.clone(), watch.clone());
+                let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+                let name = format!("worker-{index}");
+                let run = move || runtime.block_on(worker(index, shared, watch, grace));
+                std::thread::Builder::new().name(name).spawn(run)
+            })
+            .collect::<std::io::Result<_>>()?;
+        Ok(Workers { shutdown, threads })
+    }
+
+    /// Stops accepting, closes idle connections, waits for the busy ones up to `grace`. Blocks.
+    pub fn stop(self) {
+        self.shutdown.send_replace(true);
+        for thread in self.threads {
+            if thread.join().is_err() {
+                tracing::error!("a worker panicked");
+            }
+        }
+    }
+}
+
+async fn worker(index: usize, shared: Arc<Shared>, mut shutdown: watch::Receiver<bool>, grace: Duration) {
+    let proxy = Arc::new(proxy(index, &shared));
+    // Every connection holds a sender: when all are gone, the receiver ends.
+    let (alive, mut all_closed) = mpsc::channel::<()>(1);
+    for listener in &shared.listeners {
+        match listener.socket.try_clone().and_then(TcpListener::from_std) {
+            Ok(socket) => {
+                let accepting =
+                    accept(socket, listener.clone(), proxy.clone(), shutdown.clone(), alive.clone());
+                tokio::spawn(accepting);
+            }
+            Err(error) => tracing::error!("worker {index} cannot accept on {}: {error}", listener.address),
+        }
+    }
+    drop(alive);
+    // An error means that the sender is gone, which is a shutdown too.
+    let _ = shutdown.wait_for(|stop| *stop).await;
+    proxy.http_cleanup().await;
+    if timeout(grace, all_closed.recv()).await.is_err() {
+        tracing::warn!("worker {index} closes connections that are still busy after {grace:?}");
+    }
+}
+
+fn proxy(index: usize, shared: &Arc<Shared>) -> HttpProxy<Gate> {
+    let conf = ServerConf {
+        threads: 1,
+        work_stealing: false,
+        upstream_keepalive_pool_size: KEPT_UPSTREAM_CONNECTIONS,
+        ..ServerConf::default()
+    };
+    let gate = Gate {
+        shared: shared.clone(),
+        shard: shared.recorder.shard(index),
+        random: AtomicU64::new(shared.seed.wrapping_add((index as u64) << 32)),
+    };
+    let mut proxy = http_proxy(&Arc::new(conf), gate);
+    let mut options = HttpServerOptions::default();
+    // Only connections that have shown the preface are handed over as HTTP/2 without TLS.
+    options.h2c = true;
+    options.h2_idle_timeout = shared.listeners.iter().map(|listener| listener.settings.keepalive).max();
+    proxy.server_options = Some(options);
+    proxy
+}
+
+async fn accept(
+    socket: TcpListener,
+    listener: Arc<Bound>,
+    proxy: Arc<HttpProxy<Gate>>,
+    mut shutdown: watch::Receiver<bool>,
+    alive: mpsc::Sender<()>,
+) {
+    loop {
+        let accepted = tokio::select! {
+            accepted = socket.accept() => accepted,
+            _ = shutdown.wait_for(|stop| *stop) => return,
+        };
+        match accepted {
+            Ok((stream, peer)) => {
+                let (listener, proxy, shutdown) = (listener.clone(), proxy.clone(), shutdown.clone());
+                let alive = alive.clone();
+                tokio::spawn(async move {
+                    connection::serve(stream, peer, listener, proxy, shutdown).await;
+                    drop(alive);
+                });
+            }
+            Err(error) => {
+                tracing::warn!("accept on {}: {error}", listener.address);
+                sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
