@@ -1,2 +1,12 @@
+//! The control plane: one task that owns all state that changes.
+//!
+//! Commands, health events, ticks and adverse outcomes are its inputs; a published table, the journal
+//! and a snapshot for readers are its outputs. What is decided is decided in [`crate::core`]; this
+//! module carries it out, in the order that keeps a crash at any moment safe.
+
 pub mod command;
+
+pub mod journal;
+
+mod upstreams;
 pub mod view;

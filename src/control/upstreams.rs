@@ -118,7 +118,8 @@ impl Upstreams {
         let kept = |slot: &Slot, endpoint: &Endpoint| !slot.draining && endpoint.is_up();
         let healthy = || self.slots.iter().flat_map(|s| s.endpoints.iter().map(move |e| (s, e)));
         let eject = healthy().any(|(slot, endpoint)| kept(slot, endpoint) && !endpoint.ejection.is_out());
-        let upstreams: Box<[Upstream]> = healthy().map(|(slot, endpoint)| endpoint.built(slot, eject)).collect();
+        let upstreams: Box<[Upstream]> =
+            healthy().map(|(slot, endpoint)| endpoint.built(slot, eject)).collect();
         let balancer = Balancer::new(balance.clone(), &upstreams, self.cursor.clone());
         (upstreams, balancer)
     }

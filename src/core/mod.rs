@@ -5,6 +5,7 @@
 
 pub mod balance;
 pub mod evidence;
+pub mod health;
 pub mod latency;
 pub mod outcome;
 pub mod passive;

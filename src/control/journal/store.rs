@@ -1,0 +1,190 @@
+//! The database and the thread that owns it.
+
+use super::{Change, JournalError, Message, Recovered};
+use crate::control::view::HistoryView;
+use rusqlite::{Connection, OptionalExtension, params};
+use std::fs::{File, OpenOptions};
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::Receiver;
+
+const SCHEMA_VERSION: i64 = 1;
+const SCHEMA: &str = "
+CREATE TABLE services (name TEXT PRIMARY KEY, state TEXT NOT NULL) STRICT;
+CREATE TABLE rollouts (
+    id TEXT PRIMARY KEY, service TEXT NOT NULL, idempotency_key TEXT, record TEXT NOT NULL,
+    UNIQUE (service, idempotency_key)) STRICT;
+CREATE TABLE history (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, at TEXT NOT NULL, service TEXT NOT NULL, actor TEXT NOT NULL,
+    action TEXT NOT NULL, text TEXT NOT NULL, figures TEXT NOT NULL, rollout TEXT) STRICT;
+CREATE INDEX history_by_service ON history (service, id);
+";
+
+pub(super) struct Store {
+    connection: Connection,
+    path: PathBuf,
+    /// Held as long as the store is open: one process a directory.
+    _lock: File,
+}
+
+impl Store {
+    pub(super) fn open(dir: &Path) -> Result<Self, JournalError> {
+        let failed = |source| JournalError::Directory { path: dir.to_owned(), source };
+        std::fs::create_dir_all(dir).map_err(failed)?;
+        let lock = lock(dir)?;
+        let path = dir.join("state.db");
+        let damaged =
+            |error: rusqlite::Error| JournalError::Damaged { path: path.clone(), detail: error.to_string() };
+        let connection = Connection::open(&path).map_err(damaged)?;
+        connection.pragma_update(None, "journal_mode", "WAL").map_err(damaged)?;
+        connection.pragma_update(None, "synchronous", "FULL").map_err(damaged)?;
+        let check: String =
+            connection.query_row("PRAGMA quick_check", [], |row| row.get(0)).map_err(damaged)?;
+        if check != "ok" {
+            return Err(JournalError::Damaged { path, detail: check });
+        }
+        let found: i64 =
+            connection.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(damaged)?;
+        match found {
+            0 => {
+                let create = format!("BEGIN; {SCHEMA} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;");
+                connection.execute_batch(&create).map_err(|error| JournalError::Write(error.to_string()))?;
+            }
+            SCHEMA_VERSION => {}
+            found => return Err(JournalError::Newer { path, found, known: SCHEMA_VERSION }),
+        }
+        Ok(Store { connection, path, _lock: lock })
+    }
+
+    pub(super) fn recover(&mut self) -> Result<Recovered, JournalError> {
+        let damaged = |error: rusqlite::Error| JournalError::Damaged {
+            path: self.path.clone(),
+            detail: error.to_string(),
+        };
+        let read = || -> rusqlite::Result<Recovered> {
+            let mut recovered = Recovered::default();
+            let mut services = self.connection.prepare("SELECT name, state FROM services")?;
+            for row in services.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))? {
+                let (name, state) = row?;
+                recovered.services.insert(name, state);
+            }
+            let mut rollouts =
+                self.connection.prepare("SELECT id, service, idempotency_key, record FROM rollouts")?;
+            let mut rows = rollouts.query([])?;
+            while let Some(row) = rows.next()? {
+                let (id, service): (String, String) = (row.get(0)?, row.get(1)?);
+                if let Some(key) = row.get(2)? {
+                    recovered.keys.insert((service, key), id.clone());
+                }
+                recovered.rollouts.insert(id, row.get(3)?);
+            }
+            Ok(recovered)
+        };
+        read().map_err(damaged)
+    }
+
+    /// Serves messages until every handle is gone.
+    pub(super) fn run(mut self, inbox: Receiver<Message>) {
+        for message in inbox {
+            // Whoever no longer waits for an answer does without.
+            match message {
+                Message::Append(change, answer) => {
+                    let result = self.append(&change).map_err(|error| JournalError::Write(plain(&error)));
+                    let _ = answer.send(result);
+                }
+                Message::History { service, before, limit, answer } => {
+                    let rows = self.history(&service, before, limit);
+                    let _ = answer.send(rows.map_err(|error| JournalError::Read(error.to_string())));
+                }
+            }
+        }
+    }
+
+    fn append(&mut self, change: &Change) -> rusqlite::Result<()> {
+        let transaction = self.connection.transaction()?;
+        transaction
+            .prepare("INSERT OR REPLACE INTO services VALUES (?1, ?2)")?
+            .execute(params![change.service, change.state])?;
+        if let Some(rollout) = &change.rollout {
+            transaction
+                .prepare(
+                    "INSERT INTO rollouts VALUES (?1, ?2, ?3, ?4) ON CONFLICT (id) DO UPDATE SET record = ?4",
+                )?
+                .execute(params![rollout.id, change.service, rollout.idempotency_key, rollout.record])?;
+        }
+        for row in &change.history {
+            transaction
+                .prepare(
+                    "INSERT INTO history (at, service, actor, action, text, figures, rollout) \
+                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+                )?
+                .execute(params![
+                    format!("{:.3}", row.at),
+                    change.service,
+                    row.actor,
+                    row.action,
+                    row.text,
+                    row.figures.to_string(),
+                    row.rollout
+                ])?;
+        }
+        transaction.commit()
+    }
+
+    fn history(
+        &self,
+        service: &str,
+        before: Option<u64>,
+        limit: usize,
+    ) -> rusqlite::Result<Vec<HistoryView>> {
+        let mut query = self.connection.prepare(
+            "SELECT id, at, actor, action, text, figures, rollout FROM history \
+             WHERE service = ?1 AND id < ?2 ORDER BY id DESC LIMIT ?3",
+        )?;
+        let before = before.and_then(|id| i64::try_from(id).ok()).unwrap_or(i64::MAX);
+        let rows = query.query_map(params![service, before, limit as i64], |row| {
+            let figures: String = row.get(5)?;
+            Ok(HistoryView {
+                id: row.get::<_, i64>(0)? as u64,
+                at: row.get(1)?,
+                service: service.to_owned(),
+                actor: row.get(2)?,
+                action: row.get(3)?,
+                text: row.get(4)?,
+                figures: serde_json::from_str(&figures).unwrap_or_default(),
+                rollout: row.get::<_, Option<String>>(6).optional()?.flatten(),
+            })
+        })?;
+        rows.collect()
+    }
+
+    /// Lets the database grow by so many pages only, as a full disk would.
+    #[cfg(test)]
+    pub(super) fn limit_pages(&self, more: i64) -> rusqlite::Result<()> {
+        let pages: i64 = self.connection.pragma_query_value(None, "page_count", |row| row.get(0))?;
+        self.connection.pragma_update(None, "max_page_count", pages + more)
+    }
+}
+
+fn lock(dir: &Path) -> Result<File, JournalError> {
+    let failed = |source| JournalError::Directory { path: dir.to_owned(), source };
+    let path = dir.join("lock");
+    let mut file =
+        OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path).map_err(failed)?;
+    if file.try_lock().is_err() {
+        let mut owner = String::new();
+        // Without a pid the message is still right.
+        let _ = file.read_to_string(&mut owner);
+        let owner = owner.trim().parse::<u32>().map_or(String::new(), |pid| format!(" (pid {pid})"));
+        return Err(JournalError::InUse { path: dir.to_owned(), owner });
+    }
+    file.set_len(0).and_then(|()| write!(file, "{}", std::process::id())).map_err(failed)?;
+    Ok(file)
+}
+
+fn plain(error: &rusqlite::Error) -> String {
+    match error.sqlite_error_code() {
+        Some(rusqlite::ErrorCode::DiskFull) => "the disk is full".to_owned(),
+        _ => error.to_string(),
+    }
+}
