@@ -2,6 +2,7 @@
 
 use super::fault::{Fault, Faults};
 use super::units;
+use crate::core::duration;
 use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -217,7 +218,7 @@ impl<'a> Item<'a> {
     }
 
     pub(super) fn duration(&self, range: std::ops::RangeInclusive<Duration>) -> Option<Duration> {
-        let value = self.parsed(units::duration)?;
+        let value = self.parsed(duration::parse)?;
         if !range.contains(&value) {
             self.fault(&format!("must be from {:?} to {:?}", range.start(), range.end()));
             return None;

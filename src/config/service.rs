@@ -1,8 +1,8 @@
 //! `[services.*]`: pools, upstreams, health checks and rollout defaults.
 
 use super::reader::{Item, Section};
-use super::units;
 use crate::core::balance::{Balance, HashBy};
+use crate::core::duration;
 use crate::core::policy::Policy;
 use crate::core::rollout::{Idle, Plan, Step, Strategy};
 use crate::core::settings::{Health, Passive, Pool, Service, Timeouts, Upstream, UpstreamHost};
@@ -268,5 +268,5 @@ fn steps(item: &Item<'_>) -> Option<Vec<Step>> {
 }
 
 fn hold(item: &Item<'_>) -> Option<Duration> {
-    item.parsed(units::duration)
+    item.parsed(duration::parse)
 }

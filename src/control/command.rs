@@ -64,7 +64,7 @@ pub enum Command {
     },
     /// A whole new configuration, already resolved.
     Reload {
-        config: Box<Config>,
+        config: Arc<Config>,
     },
 }
 
@@ -103,7 +103,7 @@ pub enum Reply {
         view: Arc<RolloutView>,
         created: bool,
     },
-    Reload(ReloadReport),
+    Reloaded,
 }
 
 /// What a reload did.
@@ -141,6 +141,10 @@ pub struct Fault {
     pub path: String,
     pub detail: String,
 }
+
+/// A request to read the configuration anew, by whom, and where the answer goes. The composition root
+/// serves these, since it alone knows files.
+pub type Reload = (String, oneshot::Sender<Result<ReloadReport, Refusal>>);
 
 /// The way to the controller task; cheap to clone.
 #[derive(Clone, Debug)]

@@ -5,8 +5,17 @@
 //! module carries it out, in the order that keeps a crash at any moment safe.
 
 pub mod command;
-
+mod commands;
+mod controller;
 pub mod journal;
-
+mod links;
+mod live;
+mod publish;
+mod recovery;
+mod reload;
+mod saving;
+mod shown;
 mod upstreams;
 pub mod view;
+
+pub use controller::{Parts, Running, start};

@@ -25,6 +25,8 @@ pub(super) struct Slot {
     /// Why the name does not resolve, if it does not.
     pub unresolved: Option<String>,
     pub endpoints: Vec<Endpoint>,
+    /// Whether its addresses count as up until their first check.
+    presumed: bool,
 }
 
 /// One address.
@@ -41,9 +43,11 @@ pub(super) struct Endpoint {
 }
 
 impl Upstreams {
-    pub(super) fn new(pool: &settings::Pool) -> Self {
-        let slots = pool.upstreams.iter().map(|u| Slot::new(u.clone(), pool.health.as_ref())).collect();
-        Upstreams { slots, cursor: Arc::default() }
+    /// The upstreams a process starts with count as up until their first check, so that a restart does
+    /// not refuse everybody (`presumed`); those that a reload brings must be proven first.
+    pub(super) fn new(pool: &settings::Pool, presumed: bool) -> Self {
+        let slot = |u: &settings::Upstream| Slot::new(u.clone(), pool.health.as_ref(), presumed);
+        Upstreams { slots: pool.upstreams.iter().map(slot).collect(), cursor: Arc::default() }
     }
 
     /// After a reload: what is still configured keeps its live state.
@@ -54,11 +58,15 @@ impl Upstreams {
             let known = before.iter().position(|slot| slot.settings.address == settings.address);
             let mut slot = match known {
                 Some(at) => before.swap_remove(at),
-                None => Slot::new(settings.clone(), new.health.as_ref()),
+                None => Slot::new(settings.clone(), new.health.as_ref(), false),
             };
             slot.settings = settings.clone();
             if !same_checks {
-                slot.endpoints.iter_mut().for_each(|e| e.health = new.health.as_ref().map(fresh));
+                // What was up stays up until the new check has been made.
+                for endpoint in &mut slot.endpoints {
+                    let up = endpoint.is_up();
+                    endpoint.health = new.health.as_ref().map(|health| unchecked(health, up));
+                }
             }
             self.slots.push(slot);
         }
@@ -91,9 +99,10 @@ impl Upstreams {
                 slot.endpoints.retain(|endpoint| addresses.contains(&endpoint.address));
                 for address in addresses {
                     if slot.endpoints.iter().all(|endpoint| endpoint.address != address) {
-                        slot.endpoints.push(Endpoint::new(address, pool.health.as_ref()));
+                        slot.endpoints.push(Endpoint::new(address, pool.health.as_ref(), slot.presumed));
                     }
                 }
+                slot.presumed = false;
             }
             Err(why) => slot.unresolved = Some(why),
         }
@@ -126,13 +135,23 @@ impl Upstreams {
 
     /// Whether anyone could serve, ejected or not.
     pub(super) fn any_up(&self) -> bool {
-        self.slots.iter().any(|slot| !slot.draining && slot.endpoints.iter().any(Endpoint::is_up))
+        self.slots.iter().any(|slot| !slot.draining && slot.is_up())
     }
 
-    /// Which upstream is not fit, and what its last check or look-up said: for a candidate that does not
-    /// become healthy.
-    pub(super) fn complaint(&self) -> Option<String> {
-        self.slots.iter().find_map(|slot| {
+    /// Whether an upstream is known to be up: resolved, checked where there is a check, not draining.
+    ///
+    /// # Errors
+    /// Which is not, and what its last check or look-up said.
+    pub(super) fn ready(&self) -> Result<(), String> {
+        let open = self.slots.iter().filter(|slot| !slot.draining);
+        if open.flat_map(|slot| &slot.endpoints).any(Endpoint::is_proven) {
+            return Ok(());
+        }
+        Err(self.complaint())
+    }
+
+    fn complaint(&self) -> String {
+        let complaint = self.slots.iter().find_map(|slot| {
             let label = &slot.settings.address;
             if let Some(why) = &slot.unresolved {
                 return Some(format!("{label}: {why}"));
@@ -140,30 +159,35 @@ impl Upstreams {
             if slot.draining {
                 return Some(format!("{label}: draining"));
             }
-            slot.endpoints.iter().find(|e| !e.is_up()).map(|endpoint| match &endpoint.failing {
+            slot.endpoints.iter().find(|e| !e.is_proven()).map(|endpoint| match &endpoint.failing {
                 Some(why) => format!("{label}: {why}"),
                 None => format!("{label}: not checked yet"),
             })
-        })
+        });
+        complaint.unwrap_or_else(|| "it has no upstream".to_owned())
     }
 }
 
 impl Slot {
-    fn new(settings: settings::Upstream, health: Option<&settings::Health>) -> Self {
+    pub(super) fn is_up(&self) -> bool {
+        self.endpoints.iter().any(Endpoint::is_up)
+    }
+
+    fn new(settings: settings::Upstream, health: Option<&settings::Health>, presumed: bool) -> Self {
         let endpoints = match &settings.host {
-            UpstreamHost::Address(address) => vec![Endpoint::new(*address, health)],
+            UpstreamHost::Address(address) => vec![Endpoint::new(*address, health, presumed)],
             UpstreamHost::Name { .. } => Vec::new(),
         };
         let unresolved = endpoints.is_empty().then(|| "not resolved yet".to_owned());
-        Slot { settings, draining: false, unresolved, endpoints }
+        Slot { settings, draining: false, unresolved, endpoints, presumed }
     }
 }
 
 impl Endpoint {
-    fn new(address: SocketAddr, health: Option<&settings::Health>) -> Self {
+    fn new(address: SocketAddr, health: Option<&settings::Health>, presumed: bool) -> Self {
         Endpoint {
             address,
-            health: health.map(fresh),
+            health: health.map(|health| unchecked(health, presumed)),
             failing: None,
             ejection: Ejection::default(),
             failures_seen: 0,
@@ -175,8 +199,23 @@ impl Endpoint {
         self.health.as_ref().is_none_or(Health::is_up)
     }
 
-    pub(super) fn is_ejected(&self) -> bool {
-        self.ejection.is_out()
+    fn is_proven(&self) -> bool {
+        self.health.as_ref().is_none_or(|health| health.is_up() && health.is_proven())
+    }
+
+    /// What it is fit for, an ejection included.
+    pub(super) fn state(&self, slot: &Slot) -> UpstreamState {
+        match () {
+            () if slot.draining => UpstreamState::Draining,
+            () if !self.is_up() || self.ejection.is_out() => UpstreamState::Down,
+            () => UpstreamState::Ready,
+        }
+    }
+
+    /// Why it is down, or what its last check found wrong.
+    pub(super) fn detail(&self) -> Option<String> {
+        let ejected = || "taken out for failing requests".to_owned();
+        self.failing.clone().or_else(|| self.ejection.is_out().then(ejected))
     }
 
     pub(super) fn in_flight(&self) -> u32 {
@@ -198,6 +237,6 @@ impl Endpoint {
     }
 }
 
-fn fresh(health: &settings::Health) -> Health {
-    Health::new(health.rise, health.fall)
+fn unchecked(health: &settings::Health, presumed: bool) -> Health {
+    if presumed { Health::presumed(health.rise, health.fall) } else { Health::new(health.rise, health.fall) }
 }

@@ -12,8 +12,17 @@ use std::sync::Arc;
 #[derive(Clone, Debug, Default)]
 pub struct Snapshot {
     pub services: BTreeMap<String, Arc<ServiceView>>,
-    /// By id: the running and the recently ended rollouts of this process, and those asked for since.
-    pub rollouts: BTreeMap<String, Arc<RolloutView>>,
+    /// Rollouts that have ended, by id.
+    pub ended: Arc<BTreeMap<String, Arc<RolloutView>>>,
+}
+
+impl Snapshot {
+    /// A service's rollout, running or ended.
+    pub fn rollout(&self, service: &str, id: &str) -> Option<RolloutView> {
+        let current = self.services.get(service).and_then(|view| view.rollout.as_ref());
+        let ended = || self.ended.get(id).map(|view| &**view).filter(|view| view.service == service);
+        current.filter(|view| view.id == id).or_else(ended).cloned()
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -33,6 +42,8 @@ pub struct ServiceView {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PoolView {
     pub weight: f64,
+    /// What the traffic is really split by: a pool that is down has 0 while another is up.
+    pub effective_weight: f64,
     pub upstreams: Vec<UpstreamView>,
     pub window: WindowView,
 }

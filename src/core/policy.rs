@@ -180,6 +180,11 @@ impl Watch {
         self.attempts
     }
 
+    /// Events so far, over all limits: whether anything got worse.
+    pub fn events(&self) -> u64 {
+        self.levels.iter().map(|watched| watched.seen.1).sum()
+    }
+
     /// What the policy says now; `figures` are the candidate's, over the policy's window.
     pub fn verdict(&self, now: Duration, figures: &Figures) -> Verdict {
         judge::verdict(&self.policy, &self.levels, now, figures)

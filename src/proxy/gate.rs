@@ -69,12 +69,12 @@ impl Gate {
                 request.head_us = (code > 0).then_some(took);
                 let slow = pool.slow.0.iter().any(|limit| took > u64::from(*limit));
                 if slow || matches!(outcome, Outcome::Failure(_)) {
-                    self.shared.wake.adverse();
+                    self.shared.wake.adverse(now);
                 }
             }
             (Phase::Succeeding, Outcome::Failure(reason)) => {
                 self.shard.broken(attempt.arm, reason);
-                self.shared.wake.adverse();
+                self.shared.wake.adverse(self.shared.clock.now_us());
             }
             _ => return,
         }
@@ -91,8 +91,9 @@ impl Gate {
     fn charge_unavailable(&self, pool: &Pool, request: &Request) {
         let started = self.shard.start(pool.arm, request.started_us);
         let outcome = Outcome::Failure(Reason::Unavailable);
-        self.shard.answered(pool.arm, started, self.shared.clock.now_us(), outcome, 0, &pool.slow);
-        self.shared.wake.adverse();
+        let now = self.shared.clock.now_us();
+        self.shard.answered(pool.arm, started, now, outcome, 0, &pool.slow);
+        self.shared.wake.adverse(now);
     }
 
     /// What is known for the decision whether the request goes to another upstream.

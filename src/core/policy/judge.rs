@@ -1,6 +1,7 @@
 //! From evidence to a verdict with its reasons.
 
 use super::{Bound, Mode, Policy, Watched};
+use crate::core::duration;
 use crate::core::verdict::{Level, Reason, State, Verdict};
 use crate::core::window::{Figures, Latency};
 use std::time::Duration;
@@ -67,7 +68,11 @@ fn by_window(policy: &Policy, watched: &Watched, figures: &Figures) -> Option<Re
         Bound::Errors { .. } => sentence(watched.bound, watched.level, observed),
         Bound::Slow { time, .. } => {
             let metric = watched.bound.metric();
-            format!("{metric} {observed:.3} s is over the {} limit of {time:?}", name(watched.level))
+            format!(
+                "{metric} {observed:.3} s is over the {} limit of {}",
+                name(watched.level),
+                duration::show(time)
+            )
         }
     };
     Some(Reason {
@@ -99,8 +104,9 @@ fn sentence(bound: Bound, level: Level, share: f64) -> String {
             format!("error rate {} is over the {level} limit of {}", percent(share), percent(limit))
         }
         Bound::Slow { time, quantile, .. } => format!(
-            "{} of the attempts took longer than {time:?}, the {level} limit for all but {}",
+            "{} of the attempts took longer than {}, the {level} limit for all but {}",
             percent(share),
+            duration::show(time),
             percent(1.0 - quantile)
         ),
     }

@@ -1,6 +1,7 @@
 //! The rollout machine: preparing → shifting → baking → promoted, or aborted from any of them.
 
 use super::plan::{Idle, Plan};
+use crate::core::duration;
 use crate::core::verdict::{Level, Reason, State, Verdict};
 use crate::core::weight::BasisPoints;
 use serde::{Deserialize, Serialize};
@@ -196,7 +197,10 @@ impl Rollout {
             Ok(()) => self.enter_step(0, effects),
             Err(why) if self.passed >= self.plan.prepare => {
                 self.abort(
-                    &format!("the candidate was not healthy within {:?}: {why}", self.plan.prepare),
+                    &format!(
+                        "the candidate was not healthy within {}: {why}",
+                        duration::show(self.plan.prepare)
+                    ),
                     effects,
                 );
             }
@@ -235,7 +239,8 @@ impl Rollout {
             self.enter_step(self.step + 1, effects);
         } else {
             self.enter(Phase::Baking);
-            effects.push(note("baking", format!("at 100 % for {:?} under watch", self.plan.bake)));
+            effects
+                .push(note("baking", format!("at 100 % for {} under watch", duration::show(self.plan.bake))));
         }
     }
 
@@ -244,7 +249,8 @@ impl Rollout {
         self.enter(Phase::Shifting);
         self.step = step;
         effects.push(Effect::Weight(to.weight));
-        let text = format!("step {} of {}: {} for {:?}", step + 1, self.plan.steps.len(), to.weight, to.hold);
+        let (steps, hold) = (self.plan.steps.len(), duration::show(to.hold));
+        let text = format!("step {} of {steps}: {} for {hold}", step + 1, to.weight);
         effects.push(note("step", text));
     }
 

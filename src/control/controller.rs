@@ -1,0 +1,311 @@
+//! The controller task: one loop that takes in inputs and carries out what they led to.
+//!
+//! It runs on a thread of its own, so that a busy worker never delays a decision.
+
+use super::command::{Command, Controller, Input, Refusal, Reply};
+use super::journal::{Journal, Recovered};
+use super::links::{Links, Written};
+use super::live::Live;
+use super::saving::{Answer, Waiting};
+use super::view::Snapshot;
+use super::{publish, recovery, shown};
+use crate::core::settings::Config;
+use crate::core::table::Table;
+use crate::observe::clock::Clock;
+use crate::observe::metrics::Metrics;
+use crate::observe::recorder::Recorder;
+use crate::observe::wake::Wake;
+use arc_swap::ArcSwap;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::sleep;
+
+/// Inputs that may wait.
+const INPUTS: usize = 256;
+/// Time between two looks while a rollout runs, and while none does.
+const WATCHFUL: Duration = Duration::from_millis(25);
+const CALM: Duration = Duration::from_millis(250);
+/// Least time between two snapshots of the figures.
+const SNAPSHOT: Duration = Duration::from_millis(250);
+/// After a bell that brought nothing against a candidate, so long it is not listened to: a stable pool
+/// that fails every request must not keep this thread busy.
+const DEAF: Duration = Duration::from_millis(1);
+
+/// What the controller works with.
+#[derive(Debug)]
+pub struct Parts {
+    pub config: Arc<Config>,
+    /// The controller is its one writer.
+    pub table: Arc<ArcSwap<Table>>,
+    pub recorder: Arc<Recorder>,
+    pub wake: Arc<Wake>,
+    pub clock: Clock,
+    pub metrics: Arc<Metrics>,
+    pub journal: Journal,
+    pub recovered: Recovered,
+}
+
+/// The running controller.
+#[derive(Debug)]
+pub struct Running {
+    pub controller: Controller,
+    pub snapshots: watch::Receiver<Arc<Snapshot>>,
+    /// The configuration in effect.
+    pub configs: watch::Receiver<Arc<Config>>,
+    stop: oneshot::Sender<()>,
+    thread: std::thread::JoinHandle<()>,
+}
+
+impl Running {
+    /// Writes what is still to be written, as far as it can be, and ends. Blocks.
+    pub fn stop(self) {
+        // A thread that has ended already needs no word.
+        let _ = self.stop.send(());
+        if self.thread.join().is_err() {
+            tracing::error!("the controller panicked");
+        }
+    }
+}
+
+/// Recovers the state, publishes the first table and starts the task.
+///
+/// # Errors
+/// When the system refuses a thread, or more pools are configured than can be measured.
+pub fn start(parts: Parts) -> std::io::Result<Running> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
+    let (inputs, inbox) = mpsc::channel(INPUTS);
+    let (snapshots, shown) = watch::channel(Arc::default());
+    let (configs, configured) = watch::channel(parts.config.clone());
+    let (written, writes) = mpsc::unbounded_channel();
+    let links = Links {
+        config: parts.config,
+        recorder: parts.recorder,
+        clock: parts.clock,
+        metrics: parts.metrics,
+        journal: parts.journal,
+        written,
+        ended: RefCell::new(Arc::new(recovery::ended(&parts.recovered))),
+    };
+    let mut task = Task {
+        lives: BTreeMap::new(),
+        links,
+        table: parts.table,
+        wake: parts.wake,
+        snapshots,
+        configs,
+        reloads: VecDeque::new(),
+        next_slot: 0,
+        next_tick: Duration::ZERO,
+        shown_at: Duration::ZERO,
+        sampled_at: Duration::ZERO,
+        deaf_until: Duration::ZERO,
+    };
+    {
+        let _entered = runtime.enter();
+        task.recover(&parts.recovered).map_err(std::io::Error::other)?;
+        task.carry_out();
+    }
+    let (stop, stopped) = oneshot::channel();
+    let run = move || runtime.block_on(task.run(inbox, writes, stopped));
+    let thread = std::thread::Builder::new().name("controller".into()).spawn(run)?;
+    Ok(Running { controller: Controller { inputs }, snapshots: shown, configs: configured, stop, thread })
+}
+
+pub(super) struct Task {
+    pub lives: BTreeMap<Arc<str>, Live>,
+    pub links: Links,
+    pub configs: watch::Sender<Arc<Config>>,
+    pub next_slot: usize,
+    table: Arc<ArcSwap<Table>>,
+    wake: Arc<Wake>,
+    snapshots: watch::Sender<Arc<Snapshot>>,
+    /// Reloads that wait until nothing is being written.
+    reloads: VecDeque<(Arc<Config>, Answer)>,
+    next_tick: Duration,
+    shown_at: Duration,
+    sampled_at: Duration,
+    deaf_until: Duration,
+}
+
+impl Task {
+    fn recover(&mut self, recovered: &Recovered) -> Result<(), String> {
+        for settings in self.links.config.services.values() {
+            let live = recovery::live(settings, self.next_slot, recovered, &self.links)?;
+            self.next_slot += 1;
+            self.lives.insert(settings.name.clone(), live);
+        }
+        Ok(())
+    }
+
+    async fn run(
+        mut self,
+        mut inbox: mpsc::Receiver<Input>,
+        mut writes: mpsc::UnboundedReceiver<Written>,
+        mut stopped: oneshot::Receiver<()>,
+    ) {
+        loop {
+            let now = self.links.clock.now();
+            let deaf = now < self.deaf_until;
+            let wait = if deaf { self.next_tick.min(self.deaf_until) } else { self.next_tick };
+            tokio::select! {
+                rung_us = self.wake.wait(), if !deaf => self.rung(rung_us),
+                Some(input) = inbox.recv() => self.input(input),
+                Some(written) = writes.recv() => self.written(written),
+                () = sleep(wait.saturating_sub(now)) => self.tick(),
+                _ = &mut stopped => break,
+            }
+            self.carry_out();
+        }
+        self.finish(&mut writes).await;
+    }
+
+    /// Takes in what is still being written, for a little while.
+    async fn finish(&mut self, writes: &mut mpsc::UnboundedReceiver<Written>) {
+        let busy = |task: &Task| task.lives.values().any(|live| live.saving.is_busy());
+        while busy(self)
+            && let Ok(Some(written)) = tokio::time::timeout(Duration::from_secs(1), writes.recv()).await
+        {
+            self.written(written);
+            self.carry_out();
+        }
+    }
+
+    fn rung(&mut self, rung_us: u64) {
+        let now = self.links.clock.now();
+        let mut worse = false;
+        for live in self.lives.values_mut() {
+            live.observe_pools(now, &self.links, false);
+            worse |= live.judge(&self.links, Some(rung_us));
+        }
+        if !worse {
+            self.deaf_until = now + DEAF;
+        }
+    }
+
+    fn tick(&mut self) {
+        let now = self.links.clock.now();
+        if now < self.next_tick {
+            return;
+        }
+        let sample = now >= self.sampled_at + Duration::from_secs(1);
+        if sample {
+            self.sampled_at = now;
+        }
+        for live in self.lives.values_mut() {
+            live.observe_pools(now, &self.links, sample);
+            live.judge(&self.links, None);
+        }
+        let watchful = self.lives.values().any(|live| live.state.running().is_some());
+        self.next_tick = now + if watchful { WATCHFUL } else { CALM };
+    }
+
+    fn input(&mut self, input: Input) {
+        match input {
+            Input::Command { actor: _, command: Command::Reload { config }, reply } => {
+                self.reloads.push_back((config, Answer { to: reply, rollout: None }));
+            }
+            Input::Command { actor, command, reply } => {
+                let service = service_of(&command);
+                match self.lives.get_mut(service) {
+                    Some(live) => live.command(Waiting { actor, command, to: reply }, &self.links),
+                    None => {
+                        let refusal = Refusal::NotFound(format!("there is no service {service}"));
+                        // Whoever asked may have gone.
+                        let _ = reply.send(Err(refusal));
+                    }
+                }
+                // A rollout that has just begun is looked at soon.
+                self.next_tick = self.next_tick.min(self.links.clock.now() + WATCHFUL);
+            }
+            Input::Health { service, pool, upstream, address, result } => {
+                let Some(live) = self.lives.get_mut(&service) else { return };
+                let Some(pool) = live.pools.get_mut(&pool) else { return };
+                if pool.upstreams.checked(&upstream, address, result) {
+                    live.upstreams_changed();
+                }
+                live.judge(&self.links, None);
+            }
+            Input::Resolved { service, pool, upstream, result } => {
+                let Some(live) = self.lives.get_mut(&service) else { return };
+                let settings = live.settings.pools.get(&pool);
+                let (Some(settings), Some(pool)) = (settings, live.pools.get_mut(&pool)) else { return };
+                if pool.upstreams.resolved(settings, &upstream, result) {
+                    live.upstreams_changed();
+                }
+                live.judge(&self.links, None);
+            }
+        }
+    }
+
+    fn written(&mut self, written: Written) {
+        if let Some(live) = self.lives.get_mut(&written.service) {
+            live.written(written, &self.links);
+            live.next_command(&self.links);
+        }
+    }
+
+    /// Publishes, marks, shows, journals and answers, in this order.
+    fn carry_out(&mut self) {
+        self.reload_if_quiet();
+        if self.lives.values().any(|live| live.todo.publish) {
+            let revision = self.table.load().revision + 1;
+            self.table.store(Arc::new(publish::table(&self.links.config, &self.lives, revision)));
+            for live in self.lives.values_mut() {
+                live.todo.publish = false;
+                live.published(&self.links);
+            }
+            self.show();
+        } else if self.links.clock.now() >= self.shown_at + SNAPSHOT {
+            self.show();
+        }
+        for live in self.lives.values_mut() {
+            live.catch_up(&self.links);
+            for answer in std::mem::take(&mut live.todo.answers) {
+                let reply = match (answer.rollout, shown::rollout(live)) {
+                    (Some(created), Some(view)) => Reply::Rollout { view: Arc::new(view), created },
+                    _ => Reply::Service(Arc::new(shown::service(live, &self.links))),
+                };
+                // Whoever asked may have gone.
+                let _ = answer.to.send(Ok(reply));
+            }
+            for (answer, refusal) in std::mem::take(&mut live.todo.refusals) {
+                let _ = answer.to.send(Err(refusal));
+            }
+        }
+    }
+
+    fn reload_if_quiet(&mut self) {
+        while self.lives.values().all(|live| !live.saving.is_pending())
+            && let Some((config, answer)) = self.reloads.pop_front()
+        {
+            let done = self.reload(config).map(|()| Reply::Reloaded);
+            let _ = answer.to.send(done);
+        }
+    }
+
+    fn show(&mut self) {
+        self.shown_at = self.links.clock.now();
+        let services = self.lives.iter();
+        let views =
+            services.map(|(name, live)| (name.to_string(), Arc::new(shown::service(live, &self.links))));
+        let ended = self.links.ended.borrow().clone();
+        self.snapshots.send_replace(Arc::new(Snapshot { services: views.collect(), ended }));
+        let gauges: Vec<_> = self.lives.values().map(shown::gauges).collect();
+        self.links.metrics.show(&gauges);
+    }
+}
+
+fn service_of(command: &Command) -> &str {
+    match command {
+        Command::Weights { service, .. }
+        | Command::Flip { service, .. }
+        | Command::Rollback { service }
+        | Command::Start { service, .. }
+        | Command::Rollout { service, .. }
+        | Command::Upstream { service, .. } => service,
+        Command::Reload { .. } => "",
+    }
+}

@@ -1,0 +1,71 @@
+//! What every service's changes need beside its own state.
+
+use super::command::Refusal;
+use super::journal::{Change, Journal, JournalError};
+use super::view::RolloutView;
+use crate::core::service::Moment;
+use crate::core::settings::Config;
+use crate::observe::clock::{Clock, wall};
+use crate::observe::metrics::Metrics;
+use crate::observe::recorder::Recorder;
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use tokio::sync::mpsc::UnboundedSender;
+
+/// The controller's connections to the rest of the process.
+#[derive(Debug)]
+pub(super) struct Links {
+    pub config: Arc<Config>,
+    pub recorder: Arc<Recorder>,
+    pub clock: Clock,
+    pub metrics: Arc<Metrics>,
+    pub journal: Journal,
+    pub written: UnboundedSender<Written>,
+    /// Rollouts that have ended, by id.
+    pub ended: RefCell<Arc<BTreeMap<String, Arc<RolloutView>>>>,
+}
+
+/// What became of one write.
+#[derive(Debug)]
+pub(super) struct Written {
+    pub service: Arc<str>,
+    pub serial: u64,
+    pub result: Result<(), JournalError>,
+}
+
+impl Links {
+    /// The time of day as text, for [`Links::moment`].
+    pub(super) fn wall_text(&self) -> String {
+        format!("{:.3}", wall())
+    }
+
+    pub(super) fn moment<'a>(&self, wall: &'a str) -> Moment<'a> {
+        Moment { now: self.clock.now(), wall }
+    }
+
+    /// Writes a change; what became of it comes back as an input of the controller.
+    pub(super) fn write(&self, service: Arc<str>, serial: u64, change: Change) {
+        let answer = self.journal.append(change);
+        let written = self.written.clone();
+        tokio::spawn(async move {
+            let ended = || Err(JournalError::Write("its thread has ended".into()));
+            let result = answer.await.unwrap_or_else(|_| ended());
+            // The controller may have stopped meanwhile.
+            let _ = written.send(Written { service, serial, result });
+        });
+    }
+
+    pub(super) fn remember(&self, view: RolloutView) {
+        Arc::make_mut(&mut self.ended.borrow_mut()).insert(view.id.clone(), Arc::new(view));
+    }
+
+    pub(super) fn ended(&self, id: &str) -> Option<Arc<RolloutView>> {
+        self.ended.borrow().get(id).cloned()
+    }
+}
+
+/// Why a change is refused that could not be written.
+pub(super) fn unwritten(error: &JournalError) -> Refusal {
+    Refusal::Unavailable(format!("{error}; nothing was changed"))
+}

@@ -1,0 +1,244 @@
+//! One service, live: its durable state, its pools, and the watch on a running rollout.
+//!
+//! What is changed here is only noted; the controller carries the notes out for all services together
+//! ([`Todo`]): publish, mark, journal, answer, in this order.
+
+use super::command::Refusal;
+use super::links::Links;
+use super::saving::{Answer, Saving};
+use super::shown;
+use super::upstreams::Upstreams;
+use crate::core::outcome::{ArmId, Totals};
+use crate::core::policy::{Mode, Policy, Watch};
+use crate::core::rollout::Observation;
+use crate::core::service::{Applied, Change, Order, ServiceState};
+use crate::core::settings;
+use crate::core::window::{Figures, Window};
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How the controller signs its own decisions.
+pub(super) const SELF: &str = "pointsman";
+/// How far back the shown figures reach where no policy says otherwise.
+const SHOWN: Duration = Duration::from_secs(60);
+
+#[derive(Debug)]
+pub(super) struct Live {
+    pub settings: settings::Service,
+    /// Its place in the file of marks.
+    pub slot: usize,
+    pub state: ServiceState,
+    pub pools: BTreeMap<Arc<str>, LivePool>,
+    pub watch: Option<Watching>,
+    /// Rollout ids by idempotency key.
+    pub keys: HashMap<String, String>,
+    pub saving: Saving,
+    pub todo: Todo,
+}
+
+#[derive(Debug)]
+pub(super) struct LivePool {
+    pub arm: ArmId,
+    pub upstreams: Upstreams,
+    /// What is shown of it.
+    pub window: Window,
+}
+
+/// The evidence of the running rollout.
+#[derive(Debug)]
+pub(super) struct Watching {
+    id: String,
+    pub watch: Watch,
+    /// Since the rollout began, for the plain rule.
+    window: Window,
+}
+
+/// What is left to be done when an input has been taken in.
+#[derive(Debug, Default)]
+pub(super) struct Todo {
+    pub publish: bool,
+    /// An abort that takes effect with the next table: the rollout's id.
+    pub mark: Option<String>,
+    /// When the bell was rung that led to it (µs).
+    pub rung_us: Option<u64>,
+    /// To be answered once the table is out.
+    pub answers: Vec<Answer>,
+    /// To be answered with what went wrong.
+    pub refusals: Vec<(Answer, Refusal)>,
+}
+
+impl Live {
+    pub(super) fn new(settings: settings::Service, slot: usize, state: ServiceState) -> Self {
+        Live {
+            settings,
+            slot,
+            state,
+            pools: BTreeMap::new(),
+            watch: None,
+            keys: HashMap::new(),
+            saving: Saving::default(),
+            todo: Todo { publish: true, ..Todo::default() },
+        }
+    }
+
+    /// Brings the pools in line with the settings; `old` are the settings they had.
+    ///
+    /// # Errors
+    /// A sentence, when there are more pools than can be measured.
+    pub(super) fn fit_pools(&mut self, old: Option<&settings::Service>, links: &Links) -> Result<(), String> {
+        self.pools.retain(|name, _| self.settings.pools.contains_key(name));
+        let shown = self.settings.policy.as_ref().map_or(SHOWN, |policy| policy.window);
+        for (name, pool) in &self.settings.pools {
+            let before = old.and_then(|old| old.pools.get(name));
+            if let (Some(live), Some(before)) = (self.pools.get_mut(name), before) {
+                live.upstreams.reconfigure(before, pool);
+                continue;
+            }
+            let arm = links.recorder.arm(&self.settings.name, name);
+            let arm = arm.ok_or("more pools than can be measured have been configured; restart")?;
+            let upstreams = Upstreams::new(pool, old.is_none());
+            self.pools.insert(name.clone(), LivePool { arm, upstreams, window: Window::new(shown) });
+        }
+        self.todo.publish = true;
+        Ok(())
+    }
+
+    /// The policy that candidates are held against now.
+    pub(super) fn policy(&self, links: &Links) -> Option<Arc<Policy>> {
+        let named = self.state.running().and_then(|running| running.policy.as_deref());
+        named.and_then(|name| links.config.policies.get(name)).or(self.settings.policy.as_ref()).cloned()
+    }
+
+    pub(super) fn totals(&self, pool: &LivePool, links: &Links) -> Totals {
+        let slow = self.policy(links).map(|policy| policy.slow_limits()).unwrap_or_default();
+        links.recorder.totals(pool.arm, links.clock.now_us(), &slow)
+    }
+
+    /// Whether a pool could serve.
+    pub(super) fn is_up(&self, pool: &str) -> bool {
+        self.pools.get(pool).is_some_and(|pool| pool.upstreams.any_up())
+    }
+
+    /// Takes in ejections and, once a second, the figures.
+    pub(super) fn observe_pools(&mut self, now: Duration, links: &Links, sample: bool) {
+        let mut changed = false;
+        for (name, pool) in &mut self.pools {
+            if let Some(settings) = self.settings.pools.get(name) {
+                changed |= pool.upstreams.observe(&settings.passive, now);
+            }
+        }
+        if changed {
+            self.upstreams_changed();
+        }
+        if sample {
+            let totals: Vec<_> = self.pools.values().map(|pool| self.totals(pool, links)).collect();
+            for (pool, totals) in self.pools.values_mut().zip(&totals) {
+                pool.window.push(now, totals);
+            }
+        }
+    }
+
+    pub(super) fn upstreams_changed(&mut self) {
+        self.state.revision += 1;
+        self.todo.publish = true;
+    }
+
+    /// Holds the running rollout against what its candidate did. `rung_us` is when the bell was rung
+    /// that this follows. Whether the candidate had new failures.
+    pub(super) fn judge(&mut self, links: &Links, rung_us: Option<u64>) -> bool {
+        let Some(running) = self.state.running() else { return false };
+        let Some(candidate) = self.pools.get(running.to.as_str()) else { return false };
+        let totals = self.totals(candidate, links);
+        let ready = candidate.upstreams.ready();
+        let stable_ready = self.is_up(&running.from);
+        let Some(watching) = &mut self.watch else { return false };
+        let now = links.clock.now();
+        let failures = watching.watch.events();
+        watching.watch.observe(now, &totals);
+        watching.window.push(now, &totals);
+        let figures = watching.window.figures(now, &totals);
+        let observation = Observation {
+            verdict: watching.watch.verdict(now, &figures),
+            attempts: watching.watch.attempts(),
+            candidate: ready,
+            stable_ready,
+        };
+        let worse = watching.watch.events() > failures;
+        let wall = links.wall_text();
+        if let Ok(applied) = self.state.apply(Change::Observed(&observation), links.moment(&wall)) {
+            self.decided(applied, links, rung_us);
+        }
+        worse
+    }
+
+    /// What the controller decided by itself.
+    fn decided(&mut self, applied: Applied, links: &Links, rung_us: Option<u64>) {
+        let aborts = applied.order == Order::EffectFirst && applied.state.running().is_none();
+        if self.saving.is_pending() && !aborts {
+            // Nothing but an abort overtakes what is being written; the rest comes up again.
+            return;
+        }
+        match applied.order {
+            Order::Quiet => self.state = applied.state,
+            Order::JournalFirst => self.save_first(applied, SELF, None, links),
+            Order::EffectFirst => {
+                self.todo.rung_us = rung_us;
+                self.take_effect(applied, SELF, links);
+            }
+        }
+    }
+
+    /// Puts a new state into effect: the table follows with the next publication.
+    pub(super) fn enter(&mut self, state: ServiceState, links: &Links) {
+        let ended = self.state.running().is_some_and(|before| {
+            state.rollout.as_ref().is_some_and(|now| now.id == before.id && now.rollout.has_ended())
+        });
+        // Upstreams may have changed in the meantime, and revisions never repeat.
+        let revision = state.revision.max(self.state.revision + 1);
+        self.state = ServiceState { revision, ..state };
+        self.todo.publish = true;
+        self.follow_rollout(links);
+        if ended && let Some(view) = shown::rollout(self) {
+            links.metrics.rollout_ended(&self.settings.name, &view.phase);
+            links.remember(view);
+        }
+    }
+
+    /// The watch begins and ends with the rollout, and anew under another policy.
+    pub(super) fn follow_rollout(&mut self, links: &Links) {
+        let Some(running) = self.state.running() else {
+            self.watch = None;
+            return;
+        };
+        let policy = self.policy(links).unwrap_or_else(no_limits);
+        let same = |w: &Watching| w.id == running.id && *w.watch.policy() == policy;
+        if self.watch.as_ref().is_some_and(same) {
+            return;
+        }
+        let Some(candidate) = self.pools.get(running.to.as_str()) else { return };
+        let (now, totals) = (links.clock.now(), self.totals(candidate, links));
+        let mut window = Window::new(policy.window);
+        window.push(now, &totals);
+        let watch = Watch::new(policy, &totals, now);
+        self.watch = Some(Watching { id: running.id.clone(), watch, window });
+    }
+
+    /// The figures of a pool over its window.
+    pub(super) fn figures(&self, pool: &LivePool, links: &Links) -> Figures {
+        pool.window.figures(links.clock.now(), &self.totals(pool, links))
+    }
+}
+
+/// For services without a policy: only health can abort.
+fn no_limits() -> Arc<Policy> {
+    Arc::new(Policy {
+        name: "none".into(),
+        mode: Mode::Evidence,
+        alpha: 1.0,
+        horizon: 1,
+        window: SHOWN,
+        min_sample: 0,
+        limits: Vec::new(),
+    })
+}

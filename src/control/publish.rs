@@ -1,0 +1,42 @@
+//! The table: everything live, as the data plane reads it.
+
+use super::live::Live;
+use crate::core::policy::Policy;
+use crate::core::route::Router;
+use crate::core::settings::Config;
+use crate::core::table::{Pool, Service, Table};
+use crate::core::weight::Picker;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// A whole new table.
+pub(super) fn table(config: &Config, lives: &BTreeMap<Arc<str>, Live>, revision: u64) -> Table {
+    let router = Router::new(&config.routes, |name| lives.keys().position(|service| **service == *name));
+    Table { revision, router, services: lives.values().map(|live| service(live, config)).collect() }
+}
+
+fn service(live: &Live, config: &Config) -> Service {
+    let named = live.state.running().and_then(|running| running.policy.as_deref());
+    let policy: Option<&Policy> =
+        named.and_then(|name| config.policies.get(name)).or(live.settings.policy.as_ref()).map(|p| &**p);
+    let slow = policy.map(Policy::slow_limits).unwrap_or_default();
+    let effective = live.state.effective_weights(|pool| live.is_up(pool));
+    let mut weights = Vec::new();
+    let mut pools = Vec::new();
+    for (name, pool) in &live.pools {
+        let Some(settings) = live.settings.pools.get(name) else { continue };
+        let (upstreams, balancer) = pool.upstreams.build(&settings.balance);
+        weights.push(effective.get(&**name).copied().unwrap_or_default());
+        pools.push(Pool {
+            name: name.clone(),
+            arm: pool.arm,
+            slow,
+            timeouts: settings.timeouts,
+            keepalive: settings.keepalive,
+            tries: settings.tries,
+            balancer,
+            upstreams,
+        });
+    }
+    Service { name: live.settings.name.clone(), picker: Picker::new(&weights), pools: pools.into() }
+}

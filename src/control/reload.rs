@@ -1,0 +1,69 @@
+//! A new configuration: all of it or nothing.
+
+use super::command::{Fault, Refusal};
+use super::controller::Task;
+use super::live::Live;
+use crate::core::service::ServiceState;
+use crate::core::settings::Config;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+impl Task {
+    /// Takes over routes, services, pools, upstreams and policies; live weights and roles stay.
+    ///
+    /// # Errors
+    /// Every pool or service that would go and must not; nothing has changed.
+    pub(super) fn reload(&mut self, config: Arc<Config>) -> Result<(), Refusal> {
+        let states = self.reconciled(&config)?;
+        self.links.config = config.clone();
+        self.lives.retain(|name, _| config.services.contains_key(&**name));
+        for (name, state) in states {
+            let Some(settings) = config.services.get(&*name) else { continue };
+            let old = self.lives.get_mut(&name).map(|live| {
+                live.state = state.clone();
+                std::mem::replace(&mut live.settings, settings.clone())
+            });
+            let slots = &mut self.next_slot;
+            let live = self.lives.entry(name).or_insert_with(|| {
+                *slots += 1;
+                Live::new(settings.clone(), *slots - 1, state)
+            });
+            if let Err(why) = live.fit_pools(Some(old.as_ref().unwrap_or(settings)), &self.links) {
+                tracing::error!(service = %live.settings.name, "{why}");
+            }
+            live.follow_rollout(&self.links);
+        }
+        self.configs.send_replace(config);
+        Ok(())
+    }
+
+    /// The state every service would have.
+    fn reconciled(&self, config: &Config) -> Result<BTreeMap<Arc<str>, ServiceState>, Refusal> {
+        let mut faults = Vec::new();
+        let mut states = BTreeMap::new();
+        for (name, settings) in &config.services {
+            let pools = || settings.pools.keys().map(|name| &**name);
+            let path = format!("services.{name}.pools");
+            let state = match self.lives.get(name.as_str()) {
+                None => Ok(ServiceState::new(&settings.stable, pools())),
+                Some(live) => live.state.reconcile(pools()).map(|next| ServiceState {
+                    revision: live.state.revision + u64::from(next.weights != live.state.weights),
+                    ..next
+                }),
+            };
+            match state {
+                Ok(state) => drop(states.insert(settings.name.clone(), state)),
+                Err(whys) => {
+                    faults.extend(whys.into_iter().map(|detail| Fault { path: path.clone(), detail }))
+                }
+            }
+        }
+        for (name, live) in &self.lives {
+            if let Some(running) = live.state.running().filter(|_| !config.services.contains_key(&**name)) {
+                let detail = format!("the rollout {} is running; abort it first", running.id);
+                faults.push(Fault { path: format!("services.{name}"), detail });
+            }
+        }
+        if faults.is_empty() { Ok(states) } else { Err(Refusal::Invalid(faults)) }
+    }
+}

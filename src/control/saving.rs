@@ -1,0 +1,279 @@
+//! What is on its way to the journal, and in which order changes take effect and become durable.
+//!
+//! A change that gives somebody traffic waits for its write ([`Live::save_first`]); meanwhile the service
+//! takes no other command, and only an abort overtakes it. An abort takes effect first
+//! ([`Live::take_effect`]); its rows follow, and are tried again until they are written.
+
+use super::command::{Command, Refusal, Reply};
+use super::journal::{Change, HistoryRow, RolloutRecord};
+use super::links::{Links, Written, unwritten};
+use super::live::Live;
+use super::shown;
+use crate::core::rollout::Note;
+use crate::core::service::{Applied, ServiceState};
+use crate::observe::clock::wall;
+use serde::{Deserialize, Serialize};
+use std::collections::VecDeque;
+use std::time::Duration;
+use tokio::sync::oneshot;
+
+/// Pause after a write that failed.
+const RETRY: Duration = Duration::from_secs(1);
+/// How often the progress of a rollout is written, beside its changes.
+const PROGRESS: Duration = Duration::from_secs(5);
+
+/// A service's state as it is stored.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Stored {
+    pub state: ServiceState,
+    /// Pool and upstream.
+    pub draining: Vec<(String, String)>,
+}
+
+/// Somebody who waits for an answer.
+#[derive(Debug)]
+pub(super) struct Answer {
+    pub to: oneshot::Sender<Result<Reply, Refusal>>,
+    /// Whether the answer is the rollout, and if so, whether it is a new one.
+    pub rollout: Option<bool>,
+}
+
+/// A command that waits for its turn.
+#[derive(Debug)]
+pub(super) struct Waiting {
+    pub actor: String,
+    pub command: Command,
+    pub to: oneshot::Sender<Result<Reply, Refusal>>,
+}
+
+/// The writes of one service.
+#[derive(Debug, Default)]
+pub(super) struct Saving {
+    serial: u64,
+    /// The change that takes effect once it is written.
+    pending: Option<Pending>,
+    /// Commands that came meanwhile.
+    pub queue: VecDeque<Waiting>,
+    /// Rows of what is in effect but not yet durable.
+    late: Vec<HistoryRow>,
+    late_rollout: Option<RolloutRecord>,
+    /// The write that carries so many of them.
+    late_sent: Option<(u64, usize)>,
+    retry_at: Duration,
+    /// When the state was last written, or the write tried.
+    saved_at: Duration,
+}
+
+#[derive(Debug)]
+struct Pending {
+    serial: u64,
+    state: ServiceState,
+    /// Pool, upstream and whether it drains from then on.
+    drain: Option<(String, String, bool)>,
+    key: Option<String>,
+    answer: Option<Answer>,
+}
+
+impl Saving {
+    pub(super) fn is_pending(&self) -> bool {
+        self.pending.is_some()
+    }
+
+    /// Whether anything is not durable yet, and a write is under way.
+    pub(super) fn is_busy(&self) -> bool {
+        self.pending.is_some() || self.late_sent.is_some()
+    }
+
+    fn next_serial(&mut self) -> u64 {
+        self.serial += 1;
+        self.serial
+    }
+}
+
+impl Live {
+    /// Writes a change; it takes effect once it is durable.
+    pub(super) fn save_first(
+        &mut self,
+        applied: Applied,
+        actor: &str,
+        answer: Option<Answer>,
+        links: &Links,
+    ) {
+        self.save(applied.state, &applied.notes, actor, Extra { answer, ..Extra::default() }, links);
+    }
+
+    /// The same with all that may go along.
+    pub(super) fn save(
+        &mut self,
+        state: ServiceState,
+        notes: &[Note],
+        actor: &str,
+        extra: Extra,
+        links: &Links,
+    ) {
+        let history = self.rows(&state, notes, actor, links);
+        let mut draining = self.draining();
+        if let Some((pool, upstream, drains)) = &extra.drain {
+            draining.retain(|(p, u)| p != pool || u != upstream);
+            draining.extend(drains.then(|| (pool.clone(), upstream.clone())));
+        }
+        let rollout =
+            shown::rollout_of(&self.settings.name, &state).map(|view| record(&view, extra.key.clone()));
+        let change = self.change(&state, draining, rollout, history);
+        let serial = self.saving.next_serial();
+        self.saving.saved_at = links.clock.now();
+        self.saving.pending =
+            Some(Pending { serial, state, drain: extra.drain, key: extra.key, answer: extra.answer });
+        links.write(self.settings.name.clone(), serial, change);
+    }
+
+    /// Puts a change into effect at once; its rows are written after.
+    pub(super) fn take_effect(&mut self, applied: Applied, actor: &str, links: &Links) {
+        let rows = self.rows(&applied.state, &applied.notes, actor, links);
+        self.saving.late.extend(rows);
+        if applied.notes.iter().any(|note| note.action == "aborted") {
+            self.todo.mark = applied.state.rollout.as_ref().map(|running| running.id.clone());
+        }
+        if let Some(overtaken) = self.saving.pending.take()
+            && let Some(answer) = overtaken.answer
+        {
+            let detail = "the rollout was aborted at the same time".to_owned();
+            self.todo.refusals.push((answer, Refusal::Conflict { detail, rollout: None }));
+        }
+        self.enter(applied.state, links);
+        self.saving.late_rollout = shown::rollout(self).map(|view| record(&view, None));
+    }
+
+    /// The time from the bell to the table, into the rows of what was just published.
+    pub(super) fn published(&mut self, links: &Links) {
+        let rung_us = self.todo.rung_us.take();
+        let Some(id) = self.todo.mark.take() else { return };
+        links.journal.marks.set(self.slot, &id);
+        let Some(rung_us) = rung_us else { return };
+        let took_us = links.clock.now_us().saturating_sub(rung_us);
+        tracing::info!(service = %self.settings.name, took_us, "from the deciding outcome to the table");
+        let aborted = self.saving.late.iter_mut().rfind(|row| row.action == "aborted");
+        if let Some(figures) = aborted.and_then(|row| row.figures.as_object_mut()) {
+            figures.insert("reaction_ms".into(), (took_us as f64 / 1000.0).into());
+        }
+    }
+
+    /// Writes what is in effect and not yet durable, and from time to time a rollout's progress.
+    pub(super) fn catch_up(&mut self, links: &Links) {
+        let now = links.clock.now();
+        let saving = &self.saving;
+        if saving.pending.is_some() || saving.late_sent.is_some() || now < saving.retry_at {
+            return;
+        }
+        let progress = self.state.running().is_some() && now >= saving.saved_at + PROGRESS;
+        if saving.late.is_empty() && !progress {
+            return;
+        }
+        let rows = self.saving.late.clone();
+        let serial = self.saving.next_serial();
+        (self.saving.late_sent, self.saving.saved_at) = (Some((serial, rows.len())), now);
+        let current = || shown::rollout(self).map(|view| record(&view, None));
+        let rollout = self.saving.late_rollout.clone().or_else(current);
+        let change = self.change(&self.state, self.draining(), rollout, rows);
+        links.write(self.settings.name.clone(), serial, change);
+    }
+
+    /// A write has come to its end.
+    pub(super) fn written(&mut self, written: Written, links: &Links) {
+        if let Err(error) = &written.result {
+            tracing::error!(service = %self.settings.name, "{error}");
+        }
+        if let Some((_, rows)) = self.saving.late_sent.take_if(|(serial, _)| *serial == written.serial) {
+            self.late_written(rows, written.result.is_ok(), links);
+        } else if let Some(pending) = self.saving.pending.take_if(|p| p.serial == written.serial) {
+            match &written.result {
+                Ok(()) => self.commit(pending, links),
+                Err(error) => self.todo.refusals.extend(pending.answer.map(|a| (a, unwritten(error)))),
+            }
+        }
+    }
+
+    fn late_written(&mut self, rows: usize, ok: bool, links: &Links) {
+        if !ok {
+            self.saving.retry_at = links.clock.now() + RETRY;
+            return;
+        }
+        self.saving.late.drain(..rows.min(self.saving.late.len()));
+        if self.saving.late.is_empty() {
+            self.saving.late_rollout = None;
+            if rows > 0 {
+                links.journal.marks.clear(self.slot);
+            }
+        }
+    }
+
+    fn commit(&mut self, pending: Pending, links: &Links) {
+        if let Some((pool, upstream, drains)) = &pending.drain
+            && let Some(slot) = self.pools.get_mut(pool.as_str()).and_then(|p| p.upstreams.slot(upstream))
+        {
+            slot.draining = *drains;
+        }
+        if let (Some(key), Some(running)) = (pending.key, pending.state.running()) {
+            self.keys.insert(key, running.id.clone());
+        }
+        self.enter(pending.state, links);
+        self.todo.answers.extend(pending.answer);
+    }
+
+    fn change(
+        &self,
+        state: &ServiceState,
+        draining: Vec<(String, String)>,
+        rollout: Option<RolloutRecord>,
+        history: Vec<HistoryRow>,
+    ) -> Change {
+        let stored = Stored { state: state.clone(), draining };
+        // Maps with text keys, numbers and texts: there is nothing JSON cannot hold.
+        let state = serde_json::to_string(&stored).unwrap_or_default();
+        Change { service: self.settings.name.to_string(), state, rollout, history }
+    }
+
+    fn rows(&self, state: &ServiceState, notes: &[Note], actor: &str, links: &Links) -> Vec<HistoryRow> {
+        if notes.is_empty() {
+            return Vec::new();
+        }
+        let at = wall();
+        let figures = shown::history_figures(self, state, links);
+        let rollout =
+            state.rollout.as_ref().filter(|r| !r.rollout.has_ended() || self.state.running().is_some());
+        let row = |note: &Note| {
+            tracing::info!(service = %self.settings.name, actor, action = note.action, "{}", note.text);
+            HistoryRow {
+                at,
+                actor: actor.to_owned(),
+                action: note.action.to_owned(),
+                text: note.text.clone(),
+                figures: figures.clone(),
+                rollout: rollout.map(|running| running.id.clone()),
+            }
+        };
+        notes.iter().map(row).collect()
+    }
+
+    fn draining(&self) -> Vec<(String, String)> {
+        let of = |(name, pool): (&std::sync::Arc<str>, &super::live::LivePool)| {
+            let name = name.to_string();
+            let slots = pool.upstreams.slots.iter().filter(|slot| slot.draining);
+            slots.map(move |slot| (name.clone(), slot.settings.address.to_string())).collect::<Vec<_>>()
+        };
+        self.pools.iter().flat_map(of).collect()
+    }
+}
+
+/// What may go along with a change.
+#[derive(Debug, Default)]
+pub(super) struct Extra {
+    pub answer: Option<Answer>,
+    pub drain: Option<(String, String, bool)>,
+    pub key: Option<String>,
+}
+
+fn record(view: &super::view::RolloutView, idempotency_key: Option<String>) -> RolloutRecord {
+    let record = serde_json::to_string(view).unwrap_or_default();
+    RolloutRecord { id: view.id.clone(), idempotency_key, record }
+}

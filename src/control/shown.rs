@@ -1,0 +1,155 @@
+//! What is shown of the live state: views, gauges and the figures of the history.
+
+use super::links::Links;
+use super::live::{Live, LivePool};
+use super::upstreams::{Endpoint, Slot};
+use super::view::{LatencyView, PoolView, RolloutView, ServiceView, StepView, UpstreamView, WindowView};
+use crate::core::duration;
+use crate::core::service::ServiceState;
+use crate::core::settings::UpstreamHost;
+use crate::core::table::UpstreamState;
+use crate::core::weight::BasisPoints;
+use crate::core::window::Figures;
+use crate::observe::metrics::ServiceGauges;
+use serde_json::{Value, json};
+
+pub(super) fn service(live: &Live, links: &Links) -> ServiceView {
+    let state = &live.state;
+    let effective = state.effective_weights(|pool| live.is_up(pool));
+    let pools = live.pools.iter().map(|(name, pool)| {
+        let view = PoolView {
+            weight: state.weights.get(&**name).copied().unwrap_or_default().percent(),
+            effective_weight: effective.get(&**name).copied().unwrap_or_default().percent(),
+            upstreams: pool.upstreams.slots.iter().flat_map(upstreams).collect(),
+            window: window(&live.figures(pool, links)),
+        };
+        (name.to_string(), view)
+    });
+    ServiceView {
+        name: live.settings.name.to_string(),
+        stable: state.stable.clone(),
+        candidate: state.running().map(|running| running.to.clone()),
+        previous: state.previous.clone(),
+        revision: state.revision,
+        pools: pools.collect(),
+        rollout: rollout(live),
+    }
+}
+
+/// The running rollout, or the last one.
+pub(super) fn rollout(live: &Live) -> Option<RolloutView> {
+    rollout_of(&live.settings.name, &live.state)
+}
+
+pub(super) fn rollout_of(service: &str, state: &ServiceState) -> Option<RolloutView> {
+    let running = state.rollout.as_ref()?;
+    let machine = &running.rollout;
+    let steps = machine.plan.steps.iter();
+    let steps = steps.map(|s| StepView { weight: s.weight.percent(), hold: duration::show(s.hold) });
+    Some(RolloutView {
+        id: running.id.clone(),
+        service: service.to_owned(),
+        strategy: machine.plan.strategy.label().to_owned(),
+        from: running.from.clone(),
+        to: running.to.clone(),
+        version: running.version.clone(),
+        phase: machine.label().to_owned(),
+        step: machine.step,
+        steps: steps.collect(),
+        weight: state.weights.get(&running.to).copied().unwrap_or_default().percent(),
+        verdict: machine.verdict.clone(),
+        started_at: running.started_at.clone(),
+        updated_at: running.updated_at.clone(),
+        ended_at: running.ended_at.clone(),
+        outcome: machine.has_ended().then(|| machine.label().to_owned()),
+        reason: machine.reason.clone(),
+        revision: state.revision,
+    })
+}
+
+/// The figures that a line of history rests on.
+pub(super) fn history_figures(live: &Live, next: &ServiceState, links: &Links) -> Value {
+    let weights: serde_json::Map<_, _> =
+        next.weights.iter().map(|(pool, weight)| (pool.clone(), json!(weight.percent()))).collect();
+    let pools = live.pools.iter().map(|(name, pool)| {
+        let figures = live.figures(pool, links);
+        let value = json!({
+            "requests": figures.requests,
+            "failures": figures.failures,
+            "error_rate": figures.error_rate,
+            "p95_ms": figures.latency_ms.p95,
+        });
+        (name.to_string(), value)
+    });
+    let pools: serde_json::Map<_, _> = pools.collect();
+    let mut figures = json!({ "weights": weights, "window": pools });
+    if let Some(running) = &next.rollout
+        && live.watch.is_some()
+        && let Some(all) = figures.as_object_mut()
+    {
+        all.insert("verdict".into(), json!(running.rollout.verdict));
+    }
+    figures
+}
+
+pub(super) fn gauges(live: &Live) -> ServiceGauges {
+    let effective = live.state.effective_weights(|pool| live.is_up(pool));
+    let ratio = |(pool, weight): (&str, BasisPoints)| (pool.to_owned(), weight.percent() / 100.0);
+    let candidate = live.state.running().map(|running| running.to.as_str());
+    let evidence = live.watch.iter().flat_map(|watching| watching.watch.evidence());
+    ServiceGauges {
+        service: live.settings.name.to_string(),
+        weights: effective.into_iter().map(ratio).collect(),
+        upstreams: live.pools.iter().flat_map(|(name, pool)| up(name, pool)).collect(),
+        phase: live.state.running().map(|running| running.rollout.label()),
+        evidence: evidence.filter_map(|(metric, ln, _)| Some((candidate?.to_owned(), metric, ln))).collect(),
+    }
+}
+
+fn up(name: &str, pool: &LivePool) -> Vec<(String, String, bool)> {
+    let ready =
+        |slot: &Slot| slot.endpoints.iter().any(|endpoint| endpoint.state(slot) == UpstreamState::Ready);
+    let slots = pool.upstreams.slots.iter();
+    slots.map(|slot| (name.to_owned(), slot.settings.address.to_string(), ready(slot))).collect()
+}
+
+fn upstreams(slot: &Slot) -> Vec<UpstreamView> {
+    let base = UpstreamView {
+        address: slot.settings.address.to_string(),
+        resolved: None,
+        weight: slot.settings.weight,
+        state: UpstreamState::Down.label().to_owned(),
+        detail: slot.unresolved.clone(),
+        in_flight: 0,
+    };
+    if slot.endpoints.is_empty() {
+        return vec![base];
+    }
+    let is_name = matches!(slot.settings.host, UpstreamHost::Name { .. });
+    let view = |endpoint: &Endpoint| UpstreamView {
+        resolved: is_name.then(|| endpoint.address.to_string()),
+        state: endpoint.state(slot).label().to_owned(),
+        detail: endpoint.detail().or_else(|| slot.unresolved.clone()),
+        in_flight: endpoint.in_flight(),
+        ..base.clone()
+    };
+    slot.endpoints.iter().map(view).collect()
+}
+
+fn window(figures: &Figures) -> WindowView {
+    let latency = &figures.latency_ms;
+    WindowView {
+        seconds: figures.seconds,
+        requests: figures.requests,
+        failures: figures.failures,
+        error_rate: figures.error_rate,
+        latency_ms: LatencyView {
+            mean: latency.mean,
+            p50: latency.p50,
+            p90: latency.p90,
+            p95: latency.p95,
+            p99: latency.p99,
+            max: latency.max,
+        },
+    }
+}
