@@ -1,1 +1,44 @@
-fn main() {}
+//! The `pointsman` binary: a typed command, carried out.
+
+use clap::Parser;
+use pointsman::cli::{self, Args, Command};
+use pointsman::{app, core};
+use std::io::Write;
+use std::process::ExitCode;
+
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
+fn main() -> ExitCode {
+    let Args { connection, command } = Args::parse();
+    let result = match command {
+        Command::Run(file) => app::run(&file.config),
+        Command::Check(file) => {
+            app::check(&file.config).map_err(anyhow::Error::from).map(|config| summary(&config))
+        }
+        Command::Demo { keep } => app::demo::run(keep),
+        command => {
+            app::install_crypto();
+            return cli::run(&connection, command);
+        }
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // Where standard error is closed, nobody wants to know.
+            let _ = writeln!(std::io::stderr(), "error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn summary(config: &core::settings::Config) {
+    let counts = format!(
+        "ok: {} listeners, {} routes, {} services, {} policies",
+        config.listeners.len(),
+        config.routes.len(),
+        config.services.len(),
+        config.policies.len()
+    );
+    let _ = writeln!(std::io::stdout(), "{counts}");
+}

@@ -1,1 +1,80 @@
-//! (to be written)
+//! The admin API: HTTP in front of the controller's commands and views.
+//!
+//! JSON in and out; every error is an RFC 9457 problem that says what to do. Nothing is decided here:
+//! a request is authenticated ([`auth`]), its body parsed into a command, the command asked of the
+//! controller, and the answer shown.
+
+mod auth;
+mod body;
+mod operations;
+mod pages;
+mod problem;
+mod rollouts;
+mod server;
+mod services;
+pub mod shapes;
+
+pub use server::serve;
+
+use crate::control::command::{Controller, Reload};
+use crate::control::journal::Journal;
+use crate::control::view::{ServiceView, Snapshot};
+use crate::core::settings::Config;
+use crate::observe::access_log::AccessLog;
+use crate::observe::metrics::Metrics;
+use axum::Router;
+use axum::routing::{get, post, put};
+use problem::Problem;
+use std::sync::Arc;
+use tokio::sync::{mpsc, watch};
+
+/// What the API works with; cheap to clone.
+#[derive(Clone, Debug)]
+pub struct State {
+    pub controller: Controller,
+    pub snapshots: watch::Receiver<Arc<Snapshot>>,
+    /// For the tokens in effect.
+    pub configs: watch::Receiver<Arc<Config>>,
+    pub journal: Journal,
+    pub metrics: Arc<Metrics>,
+    pub access_log: Option<AccessLog>,
+    pub reloads: mpsc::Sender<Reload>,
+    /// True once the process is stopping.
+    pub stopping: watch::Receiver<bool>,
+}
+
+impl State {
+    fn service(&self, name: &str) -> Result<Arc<ServiceView>, Problem> {
+        let found = self.snapshots.borrow().services.get(name).cloned();
+        found.ok_or_else(|| Problem::not_found(format!("there is no service {name}")))
+    }
+}
+
+/// Every path of the API.
+pub fn router(state: State) -> Router {
+    let protected = Router::new()
+        .route("/v1/services", get(services::list))
+        .route("/v1/services/{service}", get(services::show))
+        .route("/v1/services/{service}/weights", put(services::weights))
+        .route("/v1/services/{service}/flip", post(services::flip))
+        .route("/v1/services/{service}/rollback", post(services::rollback))
+        .route("/v1/services/{service}/history", get(services::history))
+        .route("/v1/services/{service}/rollouts", get(rollouts::list).post(rollouts::start))
+        .route("/v1/services/{service}/rollouts/{id}", get(rollouts::show))
+        .route("/v1/services/{service}/rollouts/{id}/{action}", post(rollouts::act))
+        .route("/v1/services/{service}/pools/{pool}/upstreams/{upstream}/{action}", post(services::upstream))
+        .route("/v1/reload", post(operations::reload))
+        .route("/metrics", get(operations::metrics))
+        .method_not_allowed_fallback(pages::method_not_allowed)
+        .fallback(pages::not_found)
+        .layer(axum::middleware::from_fn_with_state(state.clone(), auth::check));
+    Router::new()
+        .route("/healthz", get(operations::healthy))
+        .route("/api/health", get(operations::healthy))
+        .route("/readyz", get(operations::ready))
+        .route("/api/ready", get(operations::ready))
+        .method_not_allowed_fallback(pages::method_not_allowed)
+        .merge(protected)
+        .layer(axum::middleware::from_fn_with_state(state.clone(), auth::guard))
+        .with_state(state)
+}

@@ -1,1 +1,18 @@
-//! (to be written)
+//! The composition root: the one place that names everything.
+
+mod check;
+pub mod demo;
+mod instance;
+mod logging;
+mod reload;
+mod run;
+
+pub use check::check;
+pub use instance::Instance;
+pub use run::run;
+
+/// Chooses the cryptography of all TLS in this process: ring, which needs no C++ and no assembler.
+pub fn install_crypto() {
+    // An error means that it has been chosen before.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+}

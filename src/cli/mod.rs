@@ -1,1 +1,59 @@
-//! (to be written)
+//! The command line: what was typed, and the client commands over the admin API.
+//!
+//! Nothing here knows the server's inside; only the shapes of its API. Exit codes: 0 done or promoted,
+//! 1 error, 2 usage, 3 aborted (traffic is back on stable), 4 timed out (the rollout goes on).
+
+mod args;
+mod client;
+mod follow;
+mod out;
+mod render;
+mod rollout;
+mod service;
+mod token;
+
+pub use args::{Args, Command};
+
+use args::Connection;
+use client::{Client, Failure};
+use out::Out;
+use std::process::ExitCode;
+
+/// What a client command came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Done {
+    Well,
+    Aborted,
+    TimedOut,
+}
+
+/// Carries out a client command; the ones that serve are not for it.
+pub fn run(connection: &Connection, command: Command) -> ExitCode {
+    let out = Out::new(connection.output);
+    let result = match command {
+        Command::Token { action } => token::run(&action, &out),
+        Command::Completions { shell } => args::completions(shell, &out),
+        Command::Man => args::man(&out),
+        command => over_the_api(connection, command, &out),
+    };
+    match result {
+        Ok(Done::Well) => ExitCode::SUCCESS,
+        Ok(Done::Aborted) => ExitCode::from(3),
+        Ok(Done::TimedOut) => ExitCode::from(4),
+        Err(failure) => {
+            out.error(&failure.to_string());
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn over_the_api(connection: &Connection, command: Command, out: &Out) -> Result<Done, Failure> {
+    let client = Client::new(connection)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        match command {
+            Command::Rollout { action } => rollout::run(&client, action, out).await,
+            other => service::run(&client, other, out).await,
+        }
+    })
+}

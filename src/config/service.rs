@@ -223,7 +223,7 @@ fn expect(item: &Item<'_>) -> Option<(u16, u16)> {
 }
 
 fn rollout(section: &Section<'_>) -> Plan {
-    let strategies = [("canary", Strategy::Canary), ("blue-green", Strategy::BlueGreen)];
+    let strategies = Strategy::ALL.map(|strategy| (strategy.label(), strategy));
     let idle = [("hold", Idle::Hold), ("advance", Idle::Advance)];
     let minutes = |n: u64| Duration::from_secs(n * 60);
     let plan = Plan {

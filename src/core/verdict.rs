@@ -12,6 +12,16 @@ pub enum State {
     Fail,
 }
 
+impl State {
+    pub fn label(self) -> &'static str {
+        match self {
+            State::Pass => "pass",
+            State::Hold => "hold",
+            State::Fail => "fail",
+        }
+    }
+}
+
 /// How serious the broken limit is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

@@ -42,6 +42,15 @@ impl Bound {
         Ok(Arc::new(Bound { address, settings, socket, acceptor }))
     }
 
+    /// Loads the certificates only.
+    ///
+    /// # Errors
+    /// [`ListenError::Tls`] when one cannot be used.
+    pub fn check(settings: &Listener) -> Result<(), ListenError> {
+        let acceptor = settings.tls.as_ref().map(tls::acceptor).transpose();
+        acceptor.map(drop).map_err(|source| ListenError::Tls { address: settings.address, source })
+    }
+
     /// `https` with TLS, `http` without.
     pub fn scheme(&self) -> &'static str {
         if self.acceptor.is_some() { "https" } else { "http" }

@@ -70,6 +70,13 @@ impl Plan {
 }
 
 impl Strategy {
+    pub const ALL: [Strategy; 2] = [Strategy::Canary, Strategy::BlueGreen];
+
+    /// The one with this label.
+    pub fn from_label(label: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|strategy| strategy.label() == label)
+    }
+
     /// As in the configuration and the API.
     pub fn label(self) -> &'static str {
         match self {

@@ -1,0 +1,161 @@
+//! Who asks, and what they may do.
+//!
+//! Tokens are known by their SHA-256 only and compared in constant time. Without tokens the API is open
+//! to this machine, and guarded against the browsers on it: only loopback names as `Host`, and no
+//! request that another site's page has sent.
+
+use super::State;
+use super::problem::Problem;
+use crate::core::settings::{Role, Token};
+use axum::extract::{Request, State as Extract};
+use axum::http::{HeaderMap, Method, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
+
+/// Who sent a request; in its extensions once it has been let in.
+#[derive(Clone, Debug)]
+pub(super) struct Identity {
+    /// The token's name, `local` where none is configured.
+    pub name: String,
+}
+
+/// Lets a request in if its token may do what it asks for.
+pub(super) async fn check(Extract(state): Extract<State>, mut request: Request, next: Next) -> Response {
+    let needed = needed(request.method(), request.uri().path());
+    let tokens = state.configs.borrow().admin.tokens.clone();
+    match identify(&tokens, request.headers(), needed) {
+        Ok(identity) => {
+            request.extensions_mut().insert(identity);
+            next.run(request).await
+        }
+        Err(problem) => problem.into_response(),
+    }
+}
+
+/// Refuses what a browser was tricked into sending.
+pub(super) async fn guard(Extract(state): Extract<State>, request: Request, next: Next) -> Response {
+    let open = state.configs.borrow().admin.tokens.is_empty();
+    match forged(request.headers(), open) {
+        Some(detail) => Problem::new(StatusCode::FORBIDDEN, "forbidden", detail).into_response(),
+        None => next.run(request).await,
+    }
+}
+
+/// Reading needs `read`, a reload `admin`, everything else `deploy`.
+fn needed(method: &Method, path: &str) -> Role {
+    match *method {
+        Method::GET | Method::HEAD | Method::OPTIONS => Role::Read,
+        _ if path == "/v1/reload" => Role::Admin,
+        _ => Role::Deploy,
+    }
+}
+
+fn identify(tokens: &[Token], headers: &HeaderMap, needed: Role) -> Result<Identity, Problem> {
+    if tokens.is_empty() {
+        return Ok(Identity { name: "local".into() });
+    }
+    let unauthorized = |detail: &str| Problem::new(StatusCode::UNAUTHORIZED, "unauthorized", detail);
+    let given = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+    let given = given.ok_or_else(|| unauthorized("send a token: `Authorization: Bearer TOKEN`"))?;
+    let (scheme, secret) = given.split_once(' ').unwrap_or((given, ""));
+    if !scheme.eq_ignore_ascii_case("bearer") {
+        return Err(unauthorized("only `Authorization: Bearer TOKEN` is understood"));
+    }
+    let hash: [u8; 32] = Sha256::digest(secret.trim().as_bytes()).into();
+    // All of them, whichever matches: the time taken says nothing.
+    let known = tokens.iter().fold(None, |known, token| {
+        let same = bool::from(token.sha256.ct_eq(&hash));
+        if same { Some(token) } else { known }
+    });
+    let token = known.ok_or_else(|| unauthorized("this token is not known"))?;
+    if token.role < needed {
+        let role = |role: Role| format!("{role:?}").to_lowercase();
+        let (has, needs) = (role(token.role), role(needed));
+        let detail = format!("the token {} has the role {has}; this needs {needs}", token.name);
+        return Err(Problem::new(StatusCode::FORBIDDEN, "forbidden", detail));
+    }
+    Ok(Identity { name: token.name.clone() })
+}
+
+fn forged(headers: &HeaderMap, open: bool) -> Option<String> {
+    let text = |name: header::HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
+    let host = text(header::HOST).unwrap_or_default();
+    if open && !is_loopback_name(host) {
+        return Some(format!(
+            "Host {host:?} is not this machine's loopback; use 127.0.0.1 or localhost, or configure admin.tokens"
+        ));
+    }
+    let origin = text(header::ORIGIN)?;
+    let same = origin.split_once("://").is_some_and(|(_, authority)| authority.eq_ignore_ascii_case(host));
+    (!same).then(|| format!("requests from pages of {origin} are not accepted"))
+}
+
+fn is_loopback_name(host: &str) -> bool {
+    let name = match host.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
+        _ => host,
+    };
+    let name = name.trim_start_matches('[').trim_end_matches(']');
+    name.eq_ignore_ascii_case("localhost")
+        || name.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn token(name: &str, role: Role) -> Token {
+        Token { name: name.into(), role, sha256: Sha256::digest(format!("secret-{name}")).into() }
+    }
+
+    fn with(value: &str) -> HeaderMap {
+        HeaderMap::from_iter([(header::AUTHORIZATION, value.parse().expect("a value"))])
+    }
+
+    #[test]
+    fn a_token_opens_what_its_role_allows() {
+        let tokens = [token("eye", Role::Read), token("ci", Role::Deploy), token("root", Role::Admin)];
+        let ask = |value: &str, needed| {
+            identify(&tokens, &with(value), needed).map(|i| i.name).map_err(|p| p.into_response().status())
+        };
+        assert_eq!(ask("Bearer secret-eye", Role::Read), Ok("eye".into()));
+        assert_eq!(ask("bearer secret-ci", Role::Deploy), Ok("ci".into()));
+        assert_eq!(ask("Bearer secret-root", Role::Admin), Ok("root".into()));
+        assert_eq!(ask("Bearer secret-eye", Role::Deploy), Err(StatusCode::FORBIDDEN));
+        assert_eq!(ask("Bearer secret-ci", Role::Admin), Err(StatusCode::FORBIDDEN));
+        assert_eq!(ask("Bearer other", Role::Read), Err(StatusCode::UNAUTHORIZED));
+        assert_eq!(ask("Basic secret-eye", Role::Read), Err(StatusCode::UNAUTHORIZED));
+        assert_eq!(ask("Bearer", Role::Read), Err(StatusCode::UNAUTHORIZED));
+        let nothing = identify(&tokens, &HeaderMap::new(), Role::Read);
+        assert_eq!(nothing.map_err(|p| p.into_response().status()).err(), Some(StatusCode::UNAUTHORIZED));
+    }
+
+    #[test]
+    fn roles_by_path() {
+        assert_eq!(needed(&Method::GET, "/v1/services"), Role::Read);
+        assert_eq!(needed(&Method::PUT, "/v1/services/web/weights"), Role::Deploy);
+        assert_eq!(needed(&Method::POST, "/v1/reload"), Role::Admin);
+    }
+
+    #[test]
+    fn pages_of_other_sites_are_kept_out() {
+        let headers = |host: &str, origin: Option<&str>| {
+            let mut headers = HeaderMap::from_iter([(header::HOST, host.parse().expect("a value"))]);
+            if let Some(origin) = origin {
+                headers.insert(header::ORIGIN, origin.parse().expect("a value"));
+            }
+            headers
+        };
+        for host in ["127.0.0.1:9900", "localhost", "localhost:9900", "[::1]:9900", "127.8.0.1"] {
+            assert_eq!(forged(&headers(host, None), true), None, "{host}");
+        }
+        assert!(forged(&headers("evil.example:9900", None), true).is_some(), "a name that was rebound");
+        assert!(forged(&HeaderMap::new(), true).is_some());
+        assert_eq!(forged(&headers("admin.internal:9900", None), false), None, "tokens protect");
+        assert!(forged(&headers("localhost:9900", Some("https://evil.example")), true).is_some());
+        assert!(forged(&headers("admin.internal", Some("null")), false).is_some());
+        assert_eq!(forged(&headers("localhost:9900", Some("http://localhost:9900")), true), None);
+    }
+}

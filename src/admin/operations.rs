@@ -1,0 +1,59 @@
+//! The process itself: health, metrics and reload.
+
+use super::State;
+use super::auth::Identity;
+use super::body::NoBody;
+use super::problem::Problem;
+use super::shapes::HealthView;
+use crate::control::command::{Refusal, ReloadReport};
+use crate::control::view::ServiceView;
+use axum::extract::State as Extract;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
+use tokio::sync::oneshot;
+
+/// Lives: it can answer.
+pub(super) async fn healthy() -> Json<HealthView> {
+    Json(HealthView { status: "ok".into(), reasons: Vec::new() })
+}
+
+/// Could serve: not stopping, and every service has a pool that is up for its traffic.
+pub(super) async fn ready(Extract(state): Extract<State>) -> Response {
+    let mut reasons = Vec::new();
+    if *state.stopping.borrow() {
+        reasons.push("the process is stopping".to_owned());
+    }
+    let services = state.snapshots.borrow().services.clone();
+    let dark = services.values().filter(|service| !has_ready_upstream(service));
+    reasons.extend(dark.map(|service| format!("service {}: no upstream is ready", service.name)));
+    if reasons.is_empty() {
+        return healthy().await.into_response();
+    }
+    let body = HealthView { status: "unavailable".into(), reasons };
+    (StatusCode::SERVICE_UNAVAILABLE, Json(body)).into_response()
+}
+
+fn has_ready_upstream(service: &ServiceView) -> bool {
+    let mut serving = service.pools.values().filter(|pool| pool.effective_weight > 0.0);
+    serving.any(|pool| pool.upstreams.iter().any(|upstream| upstream.state == "ready"))
+}
+
+pub(super) async fn metrics(Extract(state): Extract<State>) -> Response {
+    if let Some(log) = &state.access_log {
+        state.metrics.log_dropped(log.dropped());
+    }
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], state.metrics.render())
+        .into_response()
+}
+
+pub(super) async fn reload(
+    Extract(state): Extract<State>,
+    Extension(who): Extension<Identity>,
+    _: NoBody,
+) -> Result<Json<ReloadReport>, Problem> {
+    let stopped = || Refusal::Unavailable("the process is stopping".into());
+    let (answer, report) = oneshot::channel();
+    state.reloads.send((who.name, answer)).await.map_err(|_| stopped())?;
+    Ok(Json(report.await.map_err(|_| stopped())??))
+}

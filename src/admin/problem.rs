@@ -1,0 +1,81 @@
+//! Errors of the API: RFC 9457 problem documents.
+
+use super::shapes::ProblemView;
+use crate::control::command::{Fault, Refusal};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+
+/// An error on its way to the client.
+#[derive(Debug)]
+pub(super) struct Problem {
+    status: StatusCode,
+    view: ProblemView,
+}
+
+impl Problem {
+    pub(super) fn new(status: StatusCode, title: &str, detail: impl Into<String>) -> Self {
+        let kind = format!("https://pointsman.dev/problems/{}", title.replace(' ', "-"));
+        let view = ProblemView {
+            kind,
+            title: title.to_owned(),
+            status: status.as_u16(),
+            detail: detail.into(),
+            errors: Vec::new(),
+            rollout: None,
+        };
+        Problem { status, view }
+    }
+
+    pub(super) fn not_found(detail: impl Into<String>) -> Self {
+        Problem::new(StatusCode::NOT_FOUND, "not found", detail)
+    }
+
+    /// Well-formed, but it can never be right.
+    pub(super) fn invalid(errors: Vec<Fault>) -> Self {
+        let detail = match errors.as_slice() {
+            [only] if only.path.is_empty() => only.detail.clone(),
+            [only] => format!("{}: {}", only.path, only.detail),
+            many => format!("{} faults; nothing was changed", many.len()),
+        };
+        let mut problem = Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", detail);
+        problem.view.errors = errors;
+        problem
+    }
+
+    pub(super) fn invalid_field(path: &str, detail: impl Into<String>) -> Self {
+        Problem::invalid(vec![Fault { path: path.to_owned(), detail: detail.into() }])
+    }
+}
+
+impl From<Refusal> for Problem {
+    fn from(refusal: Refusal) -> Self {
+        let detail = refusal.to_string();
+        match refusal {
+            Refusal::NotFound(_) => Problem::not_found(detail),
+            Refusal::Conflict { rollout, .. } => {
+                let mut problem = Problem::new(StatusCode::CONFLICT, "conflict", detail);
+                problem.view.rollout = rollout;
+                problem
+            }
+            Refusal::Precondition { .. } => {
+                Problem::new(StatusCode::PRECONDITION_FAILED, "precondition failed", detail)
+            }
+            Refusal::Invalid(errors) => Problem::invalid(errors),
+            Refusal::Unavailable(_) => Problem::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", detail),
+        }
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        // Texts and numbers: there is nothing JSON cannot hold.
+        let body = serde_json::to_string(&self.view).unwrap_or_default();
+        let mut response =
+            (self.status, [(header::CONTENT_TYPE, "application/problem+json")], body).into_response();
+        if self.status == StatusCode::UNAUTHORIZED {
+            let scheme = header::HeaderValue::from_static("Bearer realm=\"pointsman\"");
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, scheme);
+        }
+        response
+    }
+}

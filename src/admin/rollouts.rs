@@ -1,0 +1,161 @@
+//! Rollouts: start, show, wait for news, act.
+
+use super::auth::Identity;
+use super::body::{Body, NoBody};
+use super::problem::Problem;
+use super::shapes::{RolloutList, StartBody, StepBody};
+use super::{State, pages};
+use crate::control::command::{Command, Fault, Reply, RolloutAction, StartRollout};
+use crate::control::view::{RolloutView, Snapshot};
+use crate::core::duration;
+use crate::core::rollout::{Step, Strategy};
+use crate::core::weight::BasisPoints;
+use axum::extract::{Path, Query, State as Extract};
+use axum::http::{HeaderMap, StatusCode, Uri, header};
+use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
+use serde::Deserialize;
+use std::time::Duration;
+
+/// Longest wait for news, and longest idempotency key.
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
+const LONGEST_KEY: usize = 255;
+
+pub(super) async fn list(
+    Extract(state): Extract<State>,
+    Path(service): Path<String>,
+) -> Result<Json<RolloutList>, Problem> {
+    let current = state.service(&service)?.rollout.clone();
+    let ended = state.snapshots.borrow().ended.clone();
+    let mut rollouts: Vec<RolloutView> =
+        ended.values().filter(|view| view.service == service).map(|view| (**view).clone()).collect();
+    rollouts.retain(|view| current.as_ref().is_none_or(|current| current.id != view.id));
+    rollouts.extend(current);
+    rollouts.sort_by(|one, other| other.started_at.cmp(&one.started_at));
+    Ok(Json(RolloutList { rollouts }))
+}
+
+pub(super) async fn start(
+    Extract(state): Extract<State>,
+    Path(service): Path<String>,
+    Extension(who): Extension<Identity>,
+    headers: HeaderMap,
+    Body(body): Body<StartBody>,
+) -> Result<Response, Problem> {
+    let start = Box::new(StartRollout { idempotency_key: idempotency_key(&headers)?, ..meant(body)? });
+    let reply = state.controller.ask(&who.name, Command::Start { service, start }).await?;
+    Ok(match reply {
+        Reply::Rollout { view, created } => {
+            let status = if created { StatusCode::CREATED } else { StatusCode::OK };
+            let location = format!("/v1/services/{}/rollouts/{}", view.service, view.id);
+            (status, [(header::LOCATION, location)], Json(view)).into_response()
+        }
+        // A start is answered with a rollout.
+        Reply::Service(_) | Reply::Reloaded => StatusCode::NO_CONTENT.into_response(),
+    })
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Waiting {
+    /// A duration, `30s`.
+    wait: Option<String>,
+    /// Wait until the revision is beyond this one.
+    after: Option<u64>,
+}
+
+pub(super) async fn show(
+    Extract(state): Extract<State>,
+    Path((service, id)): Path<(String, String)>,
+    waiting: Result<Query<Waiting>, axum::extract::rejection::QueryRejection>,
+) -> Result<Json<RolloutView>, Problem> {
+    let Query(waiting) = waiting.map_err(|error| Problem::invalid_field("query", error.body_text()))?;
+    let wait = match &waiting.wait {
+        None => Duration::ZERO,
+        Some(text) => duration::parse(text).map_err(|why| Problem::invalid_field("wait", why))?,
+    };
+    let current = find(&state.snapshots.borrow(), &service, &id)?;
+    let after = waiting.after.unwrap_or(current.revision);
+    let news = |snapshot: &std::sync::Arc<Snapshot>| {
+        let view = snapshot.rollout(&service, &id);
+        view.is_none_or(|view| view.revision > after || view.outcome.is_some())
+    };
+    let (mut snapshots, mut stopping) = (state.snapshots.clone(), state.stopping.clone());
+    tokio::select! {
+        _ = snapshots.wait_for(news) => (),
+        _ = stopping.wait_for(|stopping| *stopping) => (),
+        () = tokio::time::sleep(wait.min(LONGEST_WAIT)) => (),
+    }
+    find(&state.snapshots.borrow(), &service, &id).map(Json)
+}
+
+pub(super) async fn act(
+    Extract(state): Extract<State>,
+    Path((service, id, action)): Path<(String, String, String)>,
+    Extension(who): Extension<Identity>,
+    uri: Uri,
+    _: NoBody,
+) -> Result<Response, Problem> {
+    let action = match action.as_str() {
+        "pause" => RolloutAction::Pause,
+        "resume" => RolloutAction::Resume,
+        "promote" => RolloutAction::Promote,
+        "abort" => RolloutAction::Abort,
+        _ => return Err(pages::not_found(uri).await),
+    };
+    Ok(match state.controller.ask(&who.name, Command::Rollout { service, id, action }).await? {
+        Reply::Rollout { view, .. } => Json(view).into_response(),
+        Reply::Service(view) => Json(view).into_response(),
+        Reply::Reloaded => StatusCode::NO_CONTENT.into_response(),
+    })
+}
+
+fn find(snapshot: &Snapshot, service: &str, id: &str) -> Result<RolloutView, Problem> {
+    if !snapshot.services.contains_key(service) {
+        return Err(Problem::not_found(format!("there is no service {service}")));
+    }
+    let missing = || Problem::not_found(format!("the service {service} has no rollout {id}"));
+    snapshot.rollout(service, id).ok_or_else(missing)
+}
+
+fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
+    let Some(value) = headers.get("idempotency-key") else { return Ok(None) };
+    let key = value.to_str().ok().filter(|key| !key.is_empty() && key.len() <= LONGEST_KEY);
+    let fault = || Problem::invalid_field("Idempotency-Key", format!("1 to {LONGEST_KEY} ASCII characters"));
+    key.map(|key| Some(key.to_owned())).ok_or_else(fault)
+}
+
+/// From what was sent to what is meant; every fault at once.
+fn meant(body: StartBody) -> Result<StartRollout, Problem> {
+    let mut faults = Vec::new();
+    let mut fault = |path: String, detail: String| faults.push(Fault { path, detail });
+    let strategy = body.strategy.and_then(|label| {
+        let known = Strategy::from_label(&label);
+        if known.is_none() {
+            fault("strategy".into(), format!("{label:?} is not known; there are: canary, blue-green"));
+        }
+        known
+    });
+    let mut step = |(index, body): (usize, &StepBody)| {
+        let weight = BasisPoints::from_percent(body.weight);
+        if weight.is_none() {
+            let detail = format!("{} is not a percentage with at most two decimals", body.weight);
+            fault(format!("steps[{index}].weight"), detail);
+        }
+        let hold = match body.hold.as_deref().map(duration::parse) {
+            None => Some(Duration::ZERO),
+            Some(Ok(hold)) => Some(hold),
+            Some(Err(why)) => {
+                fault(format!("steps[{index}].hold"), why);
+                None
+            }
+        };
+        Some(Step { weight: weight?, hold: hold? })
+    };
+    let steps = body.steps.as_ref().map(|steps| steps.iter().enumerate().filter_map(&mut step).collect());
+    if !faults.is_empty() {
+        return Err(Problem::invalid(faults));
+    }
+    let StartBody { to, version, policy, .. } = body;
+    Ok(StartRollout { to, strategy, version, steps, policy, idempotency_key: None })
+}

@@ -1,0 +1,147 @@
+//! Services: their views, weights, flips, upstreams and history.
+
+use super::auth::Identity;
+use super::body::{Body, NoBody};
+use super::problem::Problem;
+use super::shapes::{FlipBody, HistoryPage};
+use super::{State, pages};
+use crate::control::command::{Command, Fault, Reply, UpstreamAction};
+use crate::control::journal::JournalError;
+use crate::control::view::ServiceView;
+use crate::core::weight::BasisPoints;
+use axum::extract::{Path, Query, State as Extract};
+use axum::http::{HeaderMap, StatusCode, Uri, header};
+use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
+use serde::Deserialize;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// Rows of history a page has, and may have.
+const PAGE: usize = 50;
+const LARGEST_PAGE: usize = 500;
+
+pub(super) async fn list(Extract(state): Extract<State>) -> Json<Vec<Arc<ServiceView>>> {
+    let services = state.snapshots.borrow().services.values().cloned().collect();
+    Json(services)
+}
+
+pub(super) async fn show(
+    Extract(state): Extract<State>,
+    Path(service): Path<String>,
+) -> Result<Response, Problem> {
+    Ok(shown(&*state.service(&service)?))
+}
+
+pub(super) async fn weights(
+    Extract(state): Extract<State>,
+    Path(service): Path<String>,
+    Extension(who): Extension<Identity>,
+    headers: HeaderMap,
+    Body(body): Body<BTreeMap<String, f64>>,
+) -> Result<Response, Problem> {
+    let mut weights = BTreeMap::new();
+    let mut faults = Vec::new();
+    for (pool, percent) in body {
+        match BasisPoints::from_percent(percent) {
+            Some(weight) => drop(weights.insert(pool, weight)),
+            None => {
+                let detail = format!("{percent} is not a percentage from 0 to 100 with at most two decimals");
+                faults.push(Fault { path: pool, detail });
+            }
+        }
+    }
+    if !faults.is_empty() {
+        return Err(Problem::invalid(faults));
+    }
+    let if_match = if_match(&headers)?;
+    ask(&state, &who, Command::Weights { service, weights, if_match }).await
+}
+
+pub(super) async fn flip(
+    Extract(state): Extract<State>,
+    Path(service): Path<String>,
+    Extension(who): Extension<Identity>,
+    Body(body): Body<FlipBody>,
+) -> Result<Response, Problem> {
+    ask(&state, &who, Command::Flip { service, to: body.to }).await
+}
+
+pub(super) async fn rollback(
+    Extract(state): Extract<State>,
+    Path(service): Path<String>,
+    Extension(who): Extension<Identity>,
+    _: NoBody,
+) -> Result<Response, Problem> {
+    ask(&state, &who, Command::Rollback { service }).await
+}
+
+pub(super) async fn upstream(
+    Extract(state): Extract<State>,
+    Path((service, pool, upstream, action)): Path<(String, String, String, String)>,
+    Extension(who): Extension<Identity>,
+    uri: Uri,
+    _: NoBody,
+) -> Result<Response, Problem> {
+    let action = match action.as_str() {
+        "drain" => UpstreamAction::Drain,
+        "ready" => UpstreamAction::Ready,
+        _ => return Err(pages::not_found(uri).await),
+    };
+    ask(&state, &who, Command::Upstream { service, pool, upstream, action }).await
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Paging {
+    before: Option<u64>,
+    limit: Option<usize>,
+}
+
+pub(super) async fn history(
+    Extract(state): Extract<State>,
+    Path(service): Path<String>,
+    paging: Result<Query<Paging>, axum::extract::rejection::QueryRejection>,
+) -> Result<Json<HistoryPage>, Problem> {
+    let Query(paging) = paging.map_err(|error| Problem::invalid_field("query", error.body_text()))?;
+    let limit = paging.limit.unwrap_or(PAGE);
+    if !(1..=LARGEST_PAGE).contains(&limit) {
+        return Err(Problem::invalid_field("limit", format!("from 1 to {LARGEST_PAGE}")));
+    }
+    state.service(&service)?;
+    let unreadable =
+        |error: JournalError| Problem::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", error.to_string());
+    // One more than asked for tells whether there is another page.
+    let mut history =
+        state.journal.history(service.clone(), paging.before, limit + 1).await.map_err(unreadable)?;
+    let more = history.len() > limit;
+    history.truncate(limit);
+    let last = history.last().filter(|_| more);
+    let next = last.map(|row| format!("/v1/services/{service}/history?before={}&limit={limit}", row.id));
+    Ok(Json(HistoryPage { history, next }))
+}
+
+async fn ask(state: &State, who: &Identity, command: Command) -> Result<Response, Problem> {
+    match state.controller.ask(&who.name, command).await? {
+        Reply::Service(view) => Ok(shown(&view)),
+        // Commands about services are answered with services.
+        Reply::Rollout { view, .. } => Ok(Json(view).into_response()),
+        Reply::Reloaded => Ok(StatusCode::NO_CONTENT.into_response()),
+    }
+}
+
+fn shown(view: &ServiceView) -> Response {
+    ([(header::ETAG, format!("\"{}\"", view.revision))], Json(view)).into_response()
+}
+
+fn if_match(headers: &HeaderMap) -> Result<Option<u64>, Problem> {
+    let Some(value) = headers.get(header::IF_MATCH) else { return Ok(None) };
+    let text = value.to_str().unwrap_or_default().trim();
+    if text == "*" {
+        return Ok(None);
+    }
+    let revision = text.trim_start_matches("W/").trim_matches('"').parse();
+    revision.map(Some).map_err(|_| {
+        Problem::invalid_field("If-Match", format!("{text:?} is not an ETag of a service, such as \"17\""))
+    })
+}

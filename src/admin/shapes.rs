@@ -1,0 +1,79 @@
+//! The shapes that clients send and receive, beside the controller's views.
+
+use crate::control::command::Fault;
+use crate::control::view::{HistoryView, RolloutView};
+use serde::{Deserialize, Serialize};
+
+/// RFC 9457, with the extensions `errors` and `rollout`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ProblemView {
+    #[serde(rename = "type")]
+    pub kind: String,
+    pub title: String,
+    pub status: u16,
+    pub detail: String,
+    /// Each fault of the body, by the path of its field.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub errors: Vec<Fault>,
+    /// The id of the rollout that is in the way.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub rollout: Option<String>,
+}
+
+/// The body of a flip.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FlipBody {
+    pub to: String,
+}
+
+/// The body that starts a rollout; what is left out comes from the configuration.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StartBody {
+    pub to: String,
+    /// `canary` or `blue-green`.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub strategy: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub version: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub steps: Option<Vec<StepBody>>,
+    /// The name of a policy of the configuration.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub policy: Option<String>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StepBody {
+    /// Percent, up to two decimals.
+    pub weight: f64,
+    /// A duration, `5m`; none by default.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub hold: Option<String>,
+}
+
+/// One page of history, newest first.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct HistoryPage {
+    pub history: Vec<HistoryView>,
+    /// The path of the next, older page; absent on the last one.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub next: Option<String>,
+}
+
+/// A service's rollouts, newest first.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct RolloutList {
+    pub rollouts: Vec<RolloutView>,
+}
+
+/// Whether the process lives and could serve.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct HealthView {
+    /// `ok` or `unavailable`.
+    pub status: String,
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub reasons: Vec<String>,
+}

@@ -1,0 +1,28 @@
+//! The process's own log, on standard error.
+
+use tracing_subscriber::EnvFilter;
+
+/// Which lines are written, in the syntax of tracing's `EnvFilter`.
+pub(super) const VARIABLE: &str = "POINTSMAN_LOG";
+/// What pingora logs for each failed request is in the access log and the metrics already.
+const DEFAULT: &str = "info,pingora_core=off,pingora_proxy=off";
+
+/// Starts the log.
+///
+/// # Errors
+/// When `POINTSMAN_LOG` cannot be understood.
+pub(super) fn start() -> anyhow::Result<()> {
+    let text = std::env::var(VARIABLE).unwrap_or_else(|_| DEFAULT.to_owned());
+    let filter = EnvFilter::try_new(&text).map_err(|error| {
+        anyhow::anyhow!("{VARIABLE}={text:?}: {error}; write for example {VARIABLE}=info or pointsman=debug")
+    })?;
+    let colours = std::io::IsTerminal::is_terminal(&std::io::stderr());
+    // An error means that a log has been started before.
+    let _ = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(colours)
+        .with_target(false)
+        .try_init();
+    Ok(())
+}

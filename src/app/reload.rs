@@ -1,0 +1,76 @@
+//! Reading the configuration anew, for SIGHUP and for the admin API.
+
+use super::check::check;
+use crate::config;
+use crate::control::command::{Command, Controller, Fault, Refusal, Reload, ReloadReport};
+use crate::core::settings::Config;
+use std::path::PathBuf;
+use std::sync::Arc;
+use tokio::sync::{mpsc, watch};
+
+/// Serves reloads one after the other.
+pub(super) struct Reloader {
+    /// `None` where there is no file: in the demo.
+    pub file: Option<PathBuf>,
+    /// What the process was started with.
+    pub started: Arc<Config>,
+    pub controller: Controller,
+    pub configs: watch::Receiver<Arc<Config>>,
+}
+
+impl Reloader {
+    pub(super) async fn run(self, mut requests: mpsc::Receiver<Reload>) {
+        while let Some((actor, answer)) = requests.recv().await {
+            let result = self.reload(&actor).await;
+            match &result {
+                Ok(report) => tracing::info!(
+                    actor,
+                    changed = report.changed.join(" "),
+                    needs_restart = report.needs_restart.join(" "),
+                    "reloaded"
+                ),
+                Err(refusal) => tracing::error!(actor, "not reloaded, nothing has changed: {refusal}"),
+            }
+            // Whoever asked may have gone.
+            let _ = answer.send(result);
+        }
+    }
+
+    async fn reload(&self, actor: &str) -> Result<ReloadReport, Refusal> {
+        let file = self.file.clone();
+        let file = file.ok_or_else(|| Refusal::Unavailable("there is no configuration file".into()))?;
+        let checked = tokio::task::spawn_blocking(move || check(&file)).await;
+        let checked = checked.map_err(|_| Refusal::Unavailable("the check of the file panicked".into()))?;
+        let config = checked.map_err(|faults| Refusal::Invalid(faults_of(&faults)))?;
+        if config.admin.tokens.is_empty() && !self.started.admin.listen.ip().is_loopback() {
+            let detail = "the admin API listens off loopback until the restart, so it needs a token".into();
+            return Err(Refusal::Invalid(vec![Fault { path: "admin.tokens".into(), detail }]));
+        }
+        let (changed, needs_restart) = config::diff(&self.in_effect(), &config);
+        self.controller.ask(actor, Command::Reload { config: Arc::new(config) }).await?;
+        Ok(ReloadReport { changed, needs_restart })
+    }
+
+    /// The newest configuration, but for what only a start brings into effect.
+    fn in_effect(&self) -> Config {
+        let newest = self.configs.borrow().clone();
+        let started = &self.started;
+        let mut admin = newest.admin.clone();
+        admin.listen = started.admin.listen;
+        Config {
+            server: started.server.clone(),
+            admin,
+            access_log: started.access_log.clone(),
+            listeners: started.listeners.clone(),
+            ..Config::clone(&newest)
+        }
+    }
+}
+
+fn faults_of(faults: &config::Faults) -> Vec<Fault> {
+    let fault = |fault: &config::Fault| {
+        let place = if fault.line > 0 { format!(":{}:{}", fault.line, fault.column) } else { String::new() };
+        Fault { path: fault.path.clone(), detail: format!("{}{place}: {}", faults.file, fault.detail) }
+    };
+    faults.faults.iter().map(fault).collect()
+}

@@ -1,0 +1,239 @@
+//! What can be typed.
+
+use super::Done;
+use super::client::Failure;
+use super::out::Out;
+use crate::core::duration;
+use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// A front load balancer that deploys safely by itself.
+#[derive(Debug, Parser)]
+#[command(name = "pointsman", version, about, max_term_width = 100, arg_required_else_help = true)]
+#[command(after_help = "Exit codes: 0 done or promoted, 1 error, 2 usage, 3 aborted (traffic is back on \
+    stable), 4 timed out (the rollout goes on).")]
+pub struct Args {
+    #[command(flatten)]
+    pub connection: Connection,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// How client commands reach the admin API.
+#[derive(Debug, clap::Args)]
+pub struct Connection {
+    /// Where the admin API listens.
+    #[arg(
+        long,
+        global = true,
+        env = "POINTSMAN_ADMIN",
+        default_value = "http://127.0.0.1:9900",
+        value_name = "URL"
+    )]
+    pub admin: String,
+    /// The bearer token; better in the environment than in the shell's history.
+    #[arg(long, global = true, env = "POINTSMAN_TOKEN", hide_env_values = true)]
+    pub token: Option<String>,
+    /// How answers are printed.
+    #[arg(long, global = true, value_enum, default_value_t = Format::Text)]
+    pub output: Format,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    Text,
+    Json,
+}
+
+/// The file that `run` and `check` read.
+#[derive(Debug, clap::Args)]
+pub struct ConfigFile {
+    #[arg(
+        long,
+        short,
+        env = "POINTSMAN_CONFIG",
+        default_value = "/etc/pointsman/pointsman.toml",
+        value_name = "FILE"
+    )]
+    pub config: PathBuf,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Serve, until SIGTERM or SIGINT; SIGHUP reloads, SIGUSR1 opens the access log anew.
+    Run(ConfigFile),
+    /// Check a configuration: every fault with its path, line and column.
+    Check(ConfigFile),
+    /// Show the product at work: origins, load, a good rollout and a bad one, all embedded.
+    Demo {
+        /// Leave it running afterwards, for the admin API, until SIGINT or SIGTERM.
+        #[arg(long)]
+        keep: bool,
+    },
+    /// Have the configuration read anew, as SIGHUP does; prints what changed and what needs a restart.
+    Reload,
+    /// Show services: weights, figures, upstreams and the rollout.
+    Status {
+        service: Option<String>,
+        /// Go on showing it, once a second.
+        #[arg(long, short)]
+        watch: bool,
+    },
+    /// Set weights in percent: `weights web blue=95 green=5`; pools left out get 0.
+    Weights {
+        service: String,
+        #[arg(required = true, value_name = "POOL=PERCENT", value_parser = weight)]
+        weights: Vec<(String, f64)>,
+        /// Only if the service still has this revision.
+        #[arg(long, value_name = "REVISION")]
+        if_match: Option<u64>,
+    },
+    /// Switch all traffic to another pool at once, and make it stable.
+    Flip {
+        service: String,
+        #[arg(long, value_name = "POOL")]
+        to: String,
+    },
+    /// Return to the previous stable pool at once.
+    Rollback { service: String },
+    /// Start, watch and steer rollouts.
+    Rollout {
+        #[command(subcommand)]
+        action: Rollout,
+    },
+    /// Take an upstream out: no new requests, the ones in flight finish.
+    Drain(Upstream),
+    /// Take a drained upstream back.
+    Ready(Upstream),
+    /// Who did what, when and why; newest first.
+    History {
+        service: String,
+        /// Lines to show.
+        #[arg(long, short = 'n', default_value_t = 20)]
+        limit: usize,
+    },
+    /// Make tokens for the admin API.
+    Token {
+        #[command(subcommand)]
+        action: Token,
+    },
+    /// Print a completion script for a shell.
+    Completions { shell: Shell },
+    /// Print the manual page.
+    Man,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Rollout {
+    /// Start making a pool stable, step by step under the service's policy.
+    Start(Start),
+    /// Show the service's rollout, running or last.
+    Status { service: String },
+    /// Show what the running rollout does until it ends.
+    Watch(Watch),
+    /// Hold the weights where they are.
+    Pause { service: String },
+    /// Go on after a pause.
+    Resume { service: String },
+    /// Skip the remaining steps: all traffic to the candidate, which becomes stable.
+    Promote { service: String },
+    /// Stop, and put all traffic back on stable at once.
+    Abort { service: String },
+}
+
+#[derive(Debug, clap::Args)]
+pub struct Start {
+    pub service: String,
+    /// The pool that is to become stable.
+    #[arg(long, value_name = "POOL")]
+    pub to: String,
+    /// Instead of the service's own.
+    #[arg(long, value_parser = ["canary", "blue-green"])]
+    pub strategy: Option<String>,
+    /// The name of what is deployed, for the history.
+    #[arg(long)]
+    pub version: Option<String>,
+    /// Another policy of the configuration.
+    #[arg(long)]
+    pub policy: Option<String>,
+    /// The same key starts the same rollout only once, however often this is run.
+    #[arg(long, value_name = "KEY")]
+    pub idempotency_key: Option<String>,
+    /// Show progress until it ends; exit 0 promoted, 3 aborted, 4 timed out.
+    #[arg(long)]
+    pub wait: bool,
+    /// How long to wait at most.
+    #[arg(long, value_parser = duration::parse, requires = "wait")]
+    pub timeout: Option<Duration>,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct Watch {
+    pub service: String,
+    /// How long to wait at most.
+    #[arg(long, value_parser = duration::parse)]
+    pub timeout: Option<Duration>,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct Upstream {
+    pub service: String,
+    pub pool: String,
+    /// As in the configuration: `10.0.0.1:3000`.
+    pub upstream: String,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Token {
+    /// Print a new token once, and the line for the configuration, which only holds its hash.
+    New {
+        /// Who uses it; the history names it.
+        #[arg(long)]
+        name: String,
+        /// read: look; deploy: weights and rollouts; admin: everything.
+        #[arg(long, value_parser = ["read", "deploy", "admin"])]
+        role: String,
+    },
+}
+
+fn weight(text: &str) -> Result<(String, f64), String> {
+    let wrong = || format!("{text:?} is not POOL=PERCENT, such as blue=95");
+    let (pool, percent) = text.split_once('=').ok_or_else(wrong)?;
+    let percent = percent.trim_end_matches('%').parse::<f64>().map_err(|_| wrong())?;
+    if pool.is_empty() { Err(wrong()) } else { Ok((pool.to_owned(), percent)) }
+}
+
+pub(super) fn completions(shell: Shell, out: &Out) -> Result<Done, Failure> {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Args::command(), "pointsman", &mut script);
+    out.raw(&script);
+    Ok(Done::Well)
+}
+
+pub(super) fn man(out: &Out) -> Result<Done, Failure> {
+    let mut page = Vec::new();
+    clap_mangen::Man::new(Args::command()).render(&mut page)?;
+    out.raw(&page);
+    Ok(Done::Well)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_definition_holds_together() {
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn weights_are_pairs() {
+        assert_eq!(weight("blue=95"), Ok(("blue".into(), 95.0)));
+        assert_eq!(weight("green=2.5%"), Ok(("green".into(), 2.5)));
+        for wrong in ["blue", "=5", "blue=", "blue=many"] {
+            assert!(weight(wrong).is_err(), "{wrong}");
+        }
+    }
+}

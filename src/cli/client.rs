@@ -1,0 +1,144 @@
+//! The admin API from the client's side.
+
+use super::args::Connection;
+use crate::admin::shapes::ProblemView;
+use reqwest::{Method, StatusCode, Url};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::error::Error;
+use std::time::Duration;
+
+/// Longer than the longest wait for news.
+const PATIENCE: Duration = Duration::from_secs(75);
+const CONNECT: Duration = Duration::from_secs(5);
+
+/// Why a command came to nothing.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Failure {
+    #[error("--admin {0:?} is not a URL such as http://127.0.0.1:9900")]
+    Url(String),
+    #[error(
+        "the admin API at {url} cannot be reached: {detail}; is pointsman running there? (--admin URL or POINTSMAN_ADMIN)"
+    )]
+    Unreachable { url: String, detail: String },
+    #[error("{}", told(.0))]
+    Refused(Box<ProblemView>),
+    #[error("{url} is not the admin API of pointsman: {detail}")]
+    Strange { url: String, detail: String },
+    #[error("{0}")]
+    Other(String),
+    #[error(transparent)]
+    Io(#[from] std::io::Error),
+}
+
+fn told(problem: &ProblemView) -> String {
+    let mut text = problem.detail.clone();
+    if problem.errors.len() > 1 {
+        for fault in &problem.errors {
+            text.push_str(&format!("\n  {}: {}", fault.path, fault.detail));
+        }
+    }
+    if let Some(rollout) = &problem.rollout {
+        text.push_str(&format!(" (rollout {rollout})"));
+    }
+    if problem.status == StatusCode::UNAUTHORIZED.as_u16() {
+        text.push_str("; give it with --token or POINTSMAN_TOKEN");
+    }
+    text
+}
+
+#[derive(Debug)]
+pub(super) struct Client {
+    http: reqwest::Client,
+    base: Url,
+    token: Option<String>,
+}
+
+impl Client {
+    pub(super) fn new(connection: &Connection) -> Result<Self, Failure> {
+        let base = Url::parse(&connection.admin).ok().filter(|url| url.has_host());
+        let base = base.ok_or_else(|| Failure::Url(connection.admin.clone()))?;
+        let http = reqwest::Client::builder()
+            .timeout(PATIENCE)
+            .connect_timeout(CONNECT)
+            .no_proxy()
+            .user_agent(concat!("pointsman/", env!("CARGO_PKG_VERSION")))
+            .build()
+            .map_err(|error| Failure::Other(format!("no HTTP client: {error}")))?;
+        Ok(Client { http, base, token: connection.token.clone().filter(|token| !token.is_empty()) })
+    }
+
+    pub(super) async fn get<T: DeserializeOwned>(&self, path: &[&str]) -> Result<T, Failure> {
+        self.send(self.request(Method::GET, self.url(path))).await
+    }
+
+    pub(super) async fn get_query<T: DeserializeOwned>(
+        &self,
+        path: &[&str],
+        query: &[(&str, String)],
+    ) -> Result<T, Failure> {
+        let mut url = self.url(path);
+        url.query_pairs_mut().extend_pairs(query);
+        self.send(self.request(Method::GET, url)).await
+    }
+
+    pub(super) async fn post<T: DeserializeOwned>(&self, path: &[&str]) -> Result<T, Failure> {
+        self.send(self.request(Method::POST, self.url(path))).await
+    }
+
+    pub(super) async fn send_json<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &[&str],
+        headers: &[(&str, String)],
+        body: &impl Serialize,
+    ) -> Result<T, Failure> {
+        let mut request = self.request(method, self.url(path)).json(body);
+        for (name, value) in headers {
+            request = request.header(*name, value);
+        }
+        self.send(request).await
+    }
+
+    fn url(&self, path: &[&str]) -> Url {
+        let mut url = self.base.clone();
+        if let Ok(mut segments) = url.path_segments_mut() {
+            segments.pop_if_empty().extend(path);
+        }
+        url
+    }
+
+    fn request(&self, method: Method, url: Url) -> reqwest::RequestBuilder {
+        let request = self.http.request(method, url);
+        match &self.token {
+            Some(token) => request.bearer_auth(token),
+            None => request,
+        }
+    }
+
+    async fn send<T: DeserializeOwned>(&self, request: reqwest::RequestBuilder) -> Result<T, Failure> {
+        let url = || self.base.to_string();
+        let unreachable = |error: reqwest::Error| Failure::Unreachable { url: url(), detail: cause(&error) };
+        let answer = request.send().await.map_err(unreachable)?;
+        let status = answer.status();
+        let body = answer.bytes().await.map_err(unreachable)?;
+        if status.is_success() {
+            let strange =
+                |error: serde_json::Error| Failure::Strange { url: url(), detail: error.to_string() };
+            return serde_json::from_slice(&body).map_err(strange);
+        }
+        Err(match serde_json::from_slice(&body) {
+            Ok(problem) => Failure::Refused(Box::new(problem)),
+            Err(_) => Failure::Strange { url: url(), detail: format!("it answered {status}") },
+        })
+    }
+}
+
+/// The innermost reason, which is the one that helps.
+fn cause(error: &reqwest::Error) -> String {
+    let mut cause: &dyn Error = error;
+    while let Some(source) = cause.source() {
+        cause = source;
+    }
+    cause.to_string()
+}

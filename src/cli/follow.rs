@@ -1,0 +1,125 @@
+//! Showing something for as long as it goes on.
+
+use super::client::{Client, Failure};
+use super::out::Out;
+use super::{render, service};
+use crate::admin::shapes::HistoryPage;
+use crate::control::view::{HistoryView, RolloutView, ServiceView};
+use crate::observe::clock::Clock;
+use std::time::Duration;
+use tokio::time::sleep;
+
+/// Time between two looks at the figures.
+const EVERY: Duration = Duration::from_secs(1);
+/// How long the server may be away, for a restart.
+const AWAY: Duration = Duration::from_secs(30);
+/// How often the row of a rollout's end is looked for.
+const LAST_ROW_TRIES: usize = 40;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ended {
+    Promoted,
+    Aborted,
+    /// The time was over first.
+    NotYet,
+}
+
+/// Prints a rollout's events as they come, until it ends or the time is over.
+pub(super) async fn rollout(
+    client: &Client,
+    first: RolloutView,
+    timeout: Option<Duration>,
+    out: &Out,
+) -> Result<Ended, Failure> {
+    let clock = Clock::start();
+    let mut shown = 0;
+    let mut seen_at = Duration::ZERO;
+    let mut view = first;
+    loop {
+        match look(client, &view, &mut shown, out).await {
+            Ok(next) => (view, seen_at) = (next, clock.now()),
+            Err(Failure::Unreachable { .. }) if clock.now() < seen_at + AWAY => sleep(EVERY / 4).await,
+            Err(failure) => return Err(failure),
+        }
+        match view.outcome.as_deref() {
+            Some("promoted") => return Ok(Ended::Promoted),
+            Some(_) => return Ok(Ended::Aborted),
+            None if timeout.is_some_and(|timeout| clock.now() >= timeout) => {
+                out.line(&format!("timed out; the rollout {} goes on", view.id));
+                return Ok(Ended::NotYet);
+            }
+            None => (),
+        }
+    }
+}
+
+/// Waits for news, at most until the figures are to be shown again.
+async fn look(
+    client: &Client,
+    view: &RolloutView,
+    shown: &mut u64,
+    out: &Out,
+) -> Result<RolloutView, Failure> {
+    let path = ["v1", "services", &view.service, "rollouts", &view.id];
+    let after = if *shown == 0 { 0 } else { view.revision };
+    let query = [("wait", format!("{}ms", EVERY.as_millis())), ("after", after.to_string())];
+    let next: RolloutView = client.get_query(&path, &query).await?;
+    let mut rows = events(client, &next, *shown).await?;
+    // The last row is written just after the change took effect; a full disk is not waited for.
+    let is_last = |row: &HistoryView| Some(&row.action) == next.outcome.as_ref();
+    for _ in 0..LAST_ROW_TRIES {
+        if next.outcome.is_none() || rows.iter().any(is_last) {
+            break;
+        }
+        sleep(EVERY / 20).await;
+        rows = events(client, &next, *shown).await?;
+    }
+    for row in &rows {
+        out.event(row, render::event);
+        *shown = (*shown).max(row.id);
+    }
+    if out.terminal && next.outcome.is_none() {
+        let service: ServiceView = client.get(&["v1", "services", &view.service]).await?;
+        out.in_place(&progress(&next, &service));
+    }
+    Ok(next)
+}
+
+/// The rollout's rows of history that have not been shown, oldest first.
+async fn events(client: &Client, view: &RolloutView, shown: u64) -> Result<Vec<HistoryView>, Failure> {
+    let query = [("limit", "100".to_owned())];
+    let page: HistoryPage = client.get_query(&["v1", "services", &view.service, "history"], &query).await?;
+    let mut rows = page.history;
+    rows.retain(|row| row.id > shown && row.rollout.as_ref() == Some(&view.id));
+    rows.reverse();
+    Ok(rows)
+}
+
+fn progress(view: &RolloutView, service: &ServiceView) -> String {
+    let window = service.pools.get(&view.to).map(|pool| pool.window.clone()).unwrap_or_default();
+    format!(
+        "{}, {}: {} requests, {:.2} % failed, p95 {:.1} ms, verdict {}",
+        view.phase,
+        render::step(view),
+        window.requests,
+        window.error_rate * 100.0,
+        window.latency_ms.p95,
+        view.verdict.state.label()
+    )
+}
+
+/// Shows services once a second: in place on a terminal, else whenever something has changed.
+pub(super) async fn status(client: &Client, name: Option<&str>, out: &Out) -> Result<(), Failure> {
+    let mut revisions = Vec::new();
+    loop {
+        let services = service::fetch(client, name).await?;
+        let now: Vec<_> = services.iter().map(|view| view.revision).collect();
+        if out.terminal {
+            out.raw(format!("\x1b[H\x1b[2J{}", render::status(&services)).as_bytes());
+        } else if revisions != now {
+            out.event(&services, |services| render::status(services));
+        }
+        revisions = now;
+        sleep(EVERY).await;
+    }
+}

@@ -1,0 +1,61 @@
+//! Where answers go. A reader that has closed the pipe ends the command quietly.
+
+use super::args::Format;
+use serde::Serialize;
+use std::io::{IsTerminal, Write};
+
+/// Standard output and error.
+#[derive(Debug)]
+pub(super) struct Out {
+    format: Format,
+    /// Whether somebody looks on: progress may be drawn in place.
+    pub terminal: bool,
+}
+
+impl Out {
+    pub(super) fn new(format: Format) -> Self {
+        Out { format, terminal: std::io::stdout().is_terminal() && format == Format::Text }
+    }
+
+    /// A value as JSON, or as the text that `text` makes of it.
+    pub(super) fn show<T: Serialize>(&self, value: &T, text: impl FnOnce(&T) -> String) {
+        match self.format {
+            // Views hold texts and numbers: there is nothing JSON cannot hold.
+            Format::Json => self.line(&serde_json::to_string_pretty(value).unwrap_or_default()),
+            Format::Text => self.line(&text(value)),
+        }
+    }
+
+    /// One value on one line.
+    pub(super) fn event<T: Serialize>(&self, value: &T, text: impl FnOnce(&T) -> String) {
+        match self.format {
+            Format::Json => self.line(&serde_json::to_string(value).unwrap_or_default()),
+            Format::Text => self.line(&text(value)),
+        }
+    }
+
+    pub(super) fn line(&self, text: &str) {
+        let clear = if self.terminal { "\r\x1b[2K" } else { "" };
+        self.raw(format!("{clear}{}\n", text.trim_end_matches('\n')).as_bytes());
+    }
+
+    /// Draws over the last line drawn; nothing where nobody looks on.
+    pub(super) fn in_place(&self, text: &str) {
+        if self.terminal {
+            self.raw(format!("\r\x1b[2K{text}").as_bytes());
+        }
+    }
+
+    pub(super) fn raw(&self, bytes: &[u8]) {
+        let mut stdout = std::io::stdout().lock();
+        if stdout.write_all(bytes).and_then(|()| stdout.flush()).is_err() {
+            // Nobody reads any more: `pointsman history web | head`.
+            std::process::exit(0);
+        }
+    }
+
+    pub(super) fn error(&self, text: &str) {
+        // Where standard error is closed too, nobody wants to know.
+        let _ = writeln!(std::io::stderr(), "{}error: {text}", if self.terminal { "\n" } else { "" });
+    }
+}

@@ -1,0 +1,123 @@
+//! Answers as text.
+
+use crate::control::command::ReloadReport;
+use crate::control::view::{HistoryView, PoolView, RolloutView, ServiceView};
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
+pub(super) fn status(services: &[ServiceView]) -> String {
+    let blocks: Vec<_> = services.iter().map(service).collect();
+    if blocks.is_empty() { "no services are configured".into() } else { blocks.join("\n") }
+}
+
+fn service(view: &ServiceView) -> String {
+    let mut text = format!("{}  stable {}", view.name, view.stable);
+    let previous = view.previous.iter().map(|pool| format!(", previous {pool}"));
+    let candidate = view.candidate.iter().map(|pool| format!(", candidate {pool}"));
+    text.extend(previous.chain(candidate));
+    text.push('\n');
+    let mut rows =
+        vec![["pool", "weight", "requests", "errors", "p50", "p95", "p99", "upstreams"].map(String::from)];
+    rows.extend(view.pools.iter().map(|(name, pool)| row(name, pool)));
+    text.push_str(&table(&rows));
+    for (name, pool) in &view.pools {
+        for upstream in pool.upstreams.iter().filter(|upstream| upstream.state != "ready") {
+            let detail = upstream.detail.as_deref().map(|detail| format!(": {detail}")).unwrap_or_default();
+            // Writing to a text cannot fail.
+            let _ = writeln!(text, "  {name} {} is {}{detail}", upstream.address, upstream.state);
+        }
+    }
+    if let Some(view) = &view.rollout {
+        text.push_str(&rollout(view));
+    }
+    text
+}
+
+fn row(name: &str, pool: &PoolView) -> [String; 8] {
+    let window = &pool.window;
+    let time = |ms: f64| if window.requests > 0 { format!("{ms:.1} ms") } else { "-".into() };
+    let errors = if window.requests > 0 { format!("{:.2} %", window.error_rate * 100.0) } else { "-".into() };
+    let mut states: BTreeMap<&str, usize> = BTreeMap::new();
+    for upstream in &pool.upstreams {
+        *states.entry(&upstream.state).or_default() += 1;
+    }
+    let states: Vec<_> = states.iter().map(|(state, count)| format!("{count} {state}")).collect();
+    let moved = (pool.weight - pool.effective_weight).abs() > 1e-9;
+    let weight = match moved {
+        true => format!("{} % (serves {} %)", pool.weight, pool.effective_weight),
+        false => format!("{} %", pool.weight),
+    };
+    let latency = &window.latency_ms;
+    let times = [latency.p50, latency.p95, latency.p99].map(time);
+    let [p50, p95, p99] = times;
+    [name.to_owned(), weight, window.requests.to_string(), errors, p50, p95, p99, states.join(", ")]
+}
+
+/// Columns aligned: the first and last to the left, figures to the right.
+fn table<const N: usize>(rows: &[[String; N]]) -> String {
+    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+    let widths: Vec<_> = (0..N).map(width).collect();
+    let mut text = String::new();
+    for row in rows {
+        let mut line = String::from(" ");
+        for (column, cell) in row.iter().enumerate() {
+            let width = widths[column];
+            let left = column == 0 || column == N - 1;
+            // Writing to a text cannot fail.
+            let _ = if left { write!(line, " {cell:<width$} ") } else { write!(line, " {cell:>width$} ") };
+        }
+        text.push_str(line.trim_end());
+        text.push('\n');
+    }
+    text
+}
+
+pub(super) fn rollout(view: &RolloutView) -> String {
+    let version = view.version.as_deref().map(|version| format!(" ({version})")).unwrap_or_default();
+    let mut text = format!(
+        "  rollout {}: {} {} to {}{version}, {}",
+        view.id, view.strategy, view.from, view.to, view.phase
+    );
+    if view.outcome.is_none() {
+        let _ = write!(text, ", {}", step(view));
+    }
+    text.push('\n');
+    if let Some(reason) = &view.reason {
+        let _ = writeln!(text, "    {reason}");
+    }
+    for reason in view.verdict.reasons.iter().filter(|_| view.outcome.is_none()) {
+        let _ = writeln!(text, "    {}: {}", view.verdict.state.label(), reason.text);
+    }
+    text
+}
+
+/// Where it stands: `step 1 of 3, 5 % on green`.
+pub(super) fn step(view: &RolloutView) -> String {
+    format!("step {} of {}, {} % on {}", view.step + 1, view.steps.len(), view.weight, view.to)
+}
+
+pub(super) fn weights(view: &ServiceView) -> String {
+    let weights: Vec<_> = view.pools.iter().map(|(name, pool)| format!("{name} {} %", pool.weight)).collect();
+    format!("{}: {}, stable {}", view.name, weights.join(", "), view.stable)
+}
+
+pub(super) fn history(rows: &[HistoryView]) -> String {
+    if rows.is_empty() {
+        return "nothing has happened yet".into();
+    }
+    rows.iter().map(|row| event(row) + "\n").collect()
+}
+
+/// One line.
+pub(super) fn event(row: &HistoryView) -> String {
+    format!("{}  {:<10} {}", row.at, row.action, row.text)
+}
+
+pub(super) fn reload(report: &ReloadReport) -> String {
+    if report.changed.is_empty() && report.needs_restart.is_empty() {
+        return "nothing has changed".into();
+    }
+    let changed = report.changed.iter().map(|path| format!("changed: {path}\n"));
+    let restart = report.needs_restart.iter().map(|path| format!("takes effect at the next start: {path}\n"));
+    changed.chain(restart).collect()
+}

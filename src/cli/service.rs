@@ -1,0 +1,89 @@
+//! Commands about services, and about the process.
+
+use super::args::{Command, Upstream};
+use super::client::{Client, Failure};
+use super::out::Out;
+use super::{Done, follow, render};
+use crate::admin::shapes::{FlipBody, HistoryPage};
+use crate::control::command::ReloadReport;
+use crate::control::view::{HistoryView, ServiceView};
+use reqwest::Method;
+use std::collections::BTreeMap;
+
+pub(super) async fn run(client: &Client, command: Command, out: &Out) -> Result<Done, Failure> {
+    match command {
+        Command::Reload => {
+            let report: ReloadReport = client.post(&["v1", "reload"]).await?;
+            out.show(&report, render::reload);
+        }
+        Command::Status { service, watch: true } => follow::status(client, service.as_deref(), out).await?,
+        Command::Status { service, watch: false } => status(client, service.as_deref(), out).await?,
+        Command::Weights { service, weights, if_match } => {
+            let mut body = BTreeMap::new();
+            for (pool, percent) in weights {
+                if body.insert(pool.clone(), percent).is_some() {
+                    return Err(Failure::Other(format!("{pool} is given twice")));
+                }
+            }
+            let headers: Vec<_> = if_match.iter().map(|r| ("If-Match", format!("\"{r}\""))).collect();
+            let path = ["v1", "services", &service, "weights"];
+            let view = client.send_json(Method::PUT, &path, &headers, &body).await?;
+            out.show(&view, render::weights);
+        }
+        Command::Flip { service, to } => {
+            let path = ["v1", "services", &service, "flip"];
+            let view = client.send_json(Method::POST, &path, &[], &FlipBody { to }).await?;
+            out.show(&view, render::weights);
+        }
+        Command::Rollback { service } => {
+            let view = client.post(&["v1", "services", &service, "rollback"]).await?;
+            out.show(&view, render::weights);
+        }
+        Command::Drain(upstream) => turn(client, &upstream, "drain", out).await?,
+        Command::Ready(upstream) => turn(client, &upstream, "ready", out).await?,
+        Command::History { service, limit } => {
+            let rows = history(client, &service, limit).await?;
+            out.show(&rows, |rows| render::history(rows));
+        }
+        // The others need no service, or serve.
+        _ => return Err(Failure::Other("this is no command about a service".into())),
+    }
+    Ok(Done::Well)
+}
+
+async fn status(client: &Client, service: Option<&str>, out: &Out) -> Result<(), Failure> {
+    let services = fetch(client, service).await?;
+    out.show(&services, |services| render::status(services));
+    Ok(())
+}
+
+/// One service or all.
+pub(super) async fn fetch(client: &Client, service: Option<&str>) -> Result<Vec<ServiceView>, Failure> {
+    match service {
+        Some(service) => Ok(vec![client.get(&["v1", "services", service]).await?]),
+        None => client.get(&["v1", "services"]).await,
+    }
+}
+
+async fn turn(client: &Client, upstream: &Upstream, action: &str, out: &Out) -> Result<(), Failure> {
+    let Upstream { service, pool, upstream } = upstream;
+    let path = ["v1", "services", service, "pools", pool, "upstreams", upstream, action];
+    let view = client.post(&path).await?;
+    out.show(&view, |view: &ServiceView| render::status(std::slice::from_ref(view)));
+    Ok(())
+}
+
+/// The newest rows, over as many pages as it takes.
+async fn history(client: &Client, service: &str, limit: usize) -> Result<Vec<HistoryView>, Failure> {
+    let mut rows: Vec<HistoryView> = Vec::new();
+    while rows.len() < limit {
+        let mut query = vec![("limit", (limit - rows.len()).min(500).to_string())];
+        query.extend(rows.last().map(|row| ("before", row.id.to_string())));
+        let page: HistoryPage = client.get_query(&["v1", "services", service, "history"], &query).await?;
+        rows.extend(page.history);
+        if page.next.is_none() {
+            break;
+        }
+    }
+    Ok(rows)
+}
