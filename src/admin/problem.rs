@@ -9,20 +9,20 @@ use axum::response::{IntoResponse, Response};
 #[derive(Debug)]
 pub(super) struct Problem {
     status: StatusCode,
-    view: ProblemView,
+    view: Box<ProblemView>,
 }
 
 impl Problem {
     pub(super) fn new(status: StatusCode, title: &str, detail: impl Into<String>) -> Self {
-        let kind = format!("https://pointsman.dev/problems/{}", title.replace(' ', "-"));
-        let view = ProblemView {
+        let kind = format!("urn:pointsman:problem:{}", title.replace(' ', "-"));
+        let view = Box::new(ProblemView {
             kind,
             title: title.to_owned(),
             status: status.as_u16(),
             detail: detail.into(),
             errors: Vec::new(),
             rollout: None,
-        };
+        });
         Problem { status, view }
     }
 

@@ -3,10 +3,10 @@
 use super::reload::Reloader;
 use crate::admin;
 use crate::control::command::{Controller, Reload};
-use crate::control::journal::Journal;
+use crate::control::journal::{Journal, Recovered};
 use crate::control::view::Snapshot;
 use crate::control::{self, Parts};
-use crate::core::settings::{Config, UpstreamHost};
+use crate::core::settings::{self, Config, UpstreamHost};
 use crate::core::table::Table;
 use crate::health;
 use crate::observe::access_log::{AccessLog, Guard};
@@ -28,6 +28,8 @@ use tokio::sync::{mpsc, watch};
 const NAMES: Duration = Duration::from_secs(2);
 /// Threads for the admin API and the health checks.
 const ADMIN_THREADS: usize = 2;
+/// Reloads that may wait.
+const RELOADS: usize = 8;
 
 /// A running instance.
 #[derive(Debug)]
@@ -39,6 +41,7 @@ pub struct Instance {
     pub snapshots: watch::Receiver<Arc<Snapshot>>,
     pub reloads: mpsc::Sender<Reload>,
     pub runtime: Runtime,
+    pub journal: Journal,
     access_log: Option<AccessLog>,
     running: control::Running,
     workers: Workers,
@@ -54,53 +57,36 @@ impl Instance {
     /// opened: nothing has been served then.
     pub fn start(config: Config, file: Option<PathBuf>) -> anyhow::Result<Instance> {
         let config = Arc::new(config);
-        let bound: Vec<_> = config.listeners.iter().cloned().map(Bound::bind).collect::<Result<_, _>>()?;
-        let admin = bind_admin(config.admin.listen)?;
-        let (journal, recovered) = Journal::open(&config.server.state_dir)?;
-        let (access_log, guard) = open_log(&config)?;
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(ADMIN_THREADS)
-            .thread_name("admin")
-            .enable_all()
-            .build()?;
-
-        let clock = Clock::start();
-        let recorder = Arc::new(Recorder::new(config.server.threads));
-        let wake = Arc::new(Wake::default());
-        let table = Arc::new(ArcSwap::from_pointee(Table::default()));
-        let metrics = Arc::new(Metrics::new(recorder.clone(), clock)?);
+        let Opened { bound, admin, journal, recovered, access_log, guard } = Opened::open(&config)?;
+        let runtime = runtime()?;
+        let shared = Arc::new(shared(&config, bound, access_log.clone()));
+        let metrics = Arc::new(Metrics::new(shared.recorder.clone(), shared.clock)?);
         let running = control::start(Parts {
             config: config.clone(),
-            table: table.clone(),
-            recorder: recorder.clone(),
-            wake: wake.clone(),
-            clock,
+            table: shared.table.clone(),
+            recorder: shared.recorder.clone(),
+            wake: shared.wake.clone(),
+            clock: shared.clock,
             metrics: metrics.clone(),
             journal: journal.clone(),
             recovered,
         })?;
-        let controller = running.controller.clone();
+        let (controller, snapshots) = (running.controller.clone(), running.snapshots.clone());
         runtime.spawn(health::watch(controller.clone(), running.configs.clone()));
-        runtime.block_on(names_resolved(&config, running.snapshots.clone()));
-
-        let listeners = bound.iter().map(|bound| (bound.scheme(), bound.address)).collect();
-        let seed = rand::random();
-        let shared =
-            Shared { table, recorder, wake, access_log: access_log.clone(), clock, listeners: bound, seed };
-        let workers = Workers::start(&Arc::new(shared), config.server.threads, config.server.grace)?;
+        runtime.block_on(names_resolved(&config, snapshots.clone()));
+        let workers = Workers::start(&shared, config.server.threads, config.server.grace)?;
 
         let (stopping, stops) = watch::channel(false);
-        let (reloads, requests) = mpsc::channel(8);
+        let (reloads, requests) = mpsc::channel(RELOADS);
         let configs = running.configs.clone();
         let reloader =
             Reloader { file, started: config, controller: controller.clone(), configs: configs.clone() };
         runtime.spawn(reloader.run(requests));
-        let snapshots = running.snapshots.clone();
         let state = admin::State {
             controller: controller.clone(),
             snapshots: snapshots.clone(),
             configs,
-            journal,
+            journal: journal.clone(),
             metrics,
             access_log: access_log.clone(),
             reloads: reloads.clone(),
@@ -109,6 +95,7 @@ impl Instance {
         let address = admin.local_addr()?;
         let admin = runtime.block_on(async { tokio::net::TcpListener::from_std(admin) })?;
         runtime.spawn(admin::serve(admin, state));
+        let listeners = shared.listeners.iter().map(|bound| (bound.scheme(), bound.address)).collect();
         Ok(Instance {
             admin: address,
             listeners,
@@ -116,6 +103,7 @@ impl Instance {
             snapshots,
             reloads,
             runtime,
+            journal,
             access_log,
             running,
             workers,
@@ -141,21 +129,55 @@ impl Instance {
     }
 }
 
-fn bind_admin(address: SocketAddr) -> anyhow::Result<TcpListener> {
-    let cannot =
-        || format!("the admin API cannot listen on {address}; change admin.listen or stop what does");
-    let listener = TcpListener::bind(address).with_context(cannot)?;
-    listener.set_nonblocking(true)?;
-    Ok(listener)
+/// Where the admin API and the health checks run.
+fn runtime() -> std::io::Result<Runtime> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(ADMIN_THREADS)
+        .thread_name("admin")
+        .enable_all()
+        .build()
 }
 
-fn open_log(config: &Config) -> anyhow::Result<(Option<AccessLog>, Option<Guard>)> {
-    let Some(settings) = &config.access_log else { return Ok((None, None)) };
+/// Where the workers and the controller meet.
+fn shared(config: &Config, listeners: Vec<Arc<Bound>>, access_log: Option<AccessLog>) -> Shared {
+    Shared {
+        table: Arc::new(ArcSwap::from_pointee(Table::default())),
+        recorder: Arc::new(Recorder::new(config.server.threads)),
+        wake: Arc::new(Wake::default()),
+        access_log,
+        clock: Clock::start(),
+        listeners,
+        seed: rand::random(),
+    }
+}
+
+/// All that can fail for the place it runs in, before anything is started.
+struct Opened {
+    bound: Vec<Arc<Bound>>,
+    admin: TcpListener,
+    journal: Journal,
+    recovered: Recovered,
+    access_log: Option<AccessLog>,
+    guard: Option<Guard>,
+}
+
+impl Opened {
+    fn open(config: &Config) -> anyhow::Result<Opened> {
+        let bound = config.listeners.iter().cloned().map(Bound::bind).collect::<Result<_, _>>()?;
+        let address = config.admin.listen;
+        let admin = TcpListener::bind(address).with_context(|| {
+            format!("the admin API cannot listen on {address}; change admin.listen or stop what does")
+        })?;
+        admin.set_nonblocking(true)?;
+        let (journal, recovered) = Journal::open(&config.server.state_dir)?;
+        let (access_log, guard) = config.access_log.as_ref().map(open_log).transpose()?.unzip();
+        Ok(Opened { bound, admin, journal, recovered, access_log, guard })
+    }
+}
+
+fn open_log(settings: &settings::AccessLog) -> anyhow::Result<(AccessLog, Guard)> {
     let path = settings.path.clone().unwrap_or_else(|| "-".into());
-    let opened = AccessLog::open(settings);
-    let (log, guard) =
-        opened.with_context(|| format!("the access log {} cannot be opened", path.display()))?;
-    Ok((Some(log), Some(guard)))
+    AccessLog::open(settings).with_context(|| format!("the access log {} cannot be opened", path.display()))
 }
 
 /// Waits until every name has been looked up once, so that the first request finds its upstreams.

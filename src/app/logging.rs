@@ -3,16 +3,29 @@
 use tracing_subscriber::EnvFilter;
 
 /// Which lines are written, in the syntax of tracing's `EnvFilter`.
-pub(super) const VARIABLE: &str = "POINTSMAN_LOG";
+const VARIABLE: &str = "POINTSMAN_LOG";
 /// What pingora logs for each failed request is in the access log and the metrics already.
 const DEFAULT: &str = "info,pingora_core=off,pingora_proxy=off";
+const QUIET: &str = "error,pingora_core=off,pingora_proxy=off";
 
 /// Starts the log.
 ///
 /// # Errors
 /// When `POINTSMAN_LOG` cannot be understood.
 pub(super) fn start() -> anyhow::Result<()> {
-    let text = std::env::var(VARIABLE).unwrap_or_else(|_| DEFAULT.to_owned());
+    start_at(DEFAULT)
+}
+
+/// The same, with errors only unless the variable says otherwise: for the demo, which tells its story itself.
+///
+/// # Errors
+/// As for [`start`].
+pub(super) fn start_quiet() -> anyhow::Result<()> {
+    start_at(QUIET)
+}
+
+fn start_at(default: &str) -> anyhow::Result<()> {
+    let text = std::env::var(VARIABLE).unwrap_or_else(|_| default.to_owned());
     let filter = EnvFilter::try_new(&text).map_err(|error| {
         anyhow::anyhow!("{VARIABLE}={text:?}: {error}; write for example {VARIABLE}=info or pointsman=debug")
     })?;

@@ -8,7 +8,7 @@ use super::links::Links;
 use super::saving::{Answer, Saving};
 use super::shown;
 use super::upstreams::Upstreams;
-use crate::core::outcome::{ArmId, Totals};
+use crate::core::outcome::{ArmId, SlowLimits, Totals};
 use crate::core::policy::{Mode, Policy, Watch};
 use crate::core::rollout::Observation;
 use crate::core::service::{Applied, Change, Order, ServiceState};
@@ -98,7 +98,10 @@ impl Live {
             let arm = links.recorder.arm(&self.settings.name, name);
             let arm = arm.ok_or("more pools than can be measured have been configured; restart")?;
             let upstreams = Upstreams::new(pool, old.is_none());
-            self.pools.insert(name.clone(), LivePool { arm, upstreams, window: Window::new(shown) });
+            let mut window = Window::new(shown);
+            let totals = links.recorder.totals(arm, links.clock.now_us(), &SlowLimits::default());
+            window.push(links.clock.now(), &totals);
+            self.pools.insert(name.clone(), LivePool { arm, upstreams, window });
         }
         self.todo.publish = true;
         Ok(())

@@ -16,7 +16,7 @@ pub enum ListenError {
     #[error("cannot listen on {address}: {source}")]
     Bind { address: SocketAddr, source: std::io::Error },
     #[error("listener {address}: {source}")]
-    Tls { address: SocketAddr, source: TlsError },
+    Tls { address: SocketAddr, source: Box<TlsError> },
 }
 
 /// A listener that is bound and ready to accept.
@@ -36,7 +36,7 @@ impl Bound {
     pub fn bind(settings: Listener) -> Result<Arc<Self>, ListenError> {
         let address = settings.address;
         let acceptor = settings.tls.as_ref().map(tls::acceptor).transpose();
-        let acceptor = acceptor.map_err(|source| ListenError::Tls { address, source })?;
+        let acceptor = acceptor.map_err(|error| ListenError::Tls { address, source: Box::new(error) })?;
         let socket = listen(address).map_err(|source| ListenError::Bind { address, source })?;
         let address = socket.local_addr().map_err(|source| ListenError::Bind { address, source })?;
         Ok(Arc::new(Bound { address, settings, socket, acceptor }))
@@ -48,7 +48,9 @@ impl Bound {
     /// [`ListenError::Tls`] when one cannot be used.
     pub fn check(settings: &Listener) -> Result<(), ListenError> {
         let acceptor = settings.tls.as_ref().map(tls::acceptor).transpose();
-        acceptor.map(drop).map_err(|source| ListenError::Tls { address: settings.address, source })
+        acceptor
+            .map(drop)
+            .map_err(|error| ListenError::Tls { address: settings.address, source: Box::new(error) })
     }
 
     /// `https` with TLS, `http` without.

@@ -249,8 +249,9 @@ impl Rollout {
         self.enter(Phase::Shifting);
         self.step = step;
         effects.push(Effect::Weight(to.weight));
-        let (steps, hold) = (self.plan.steps.len(), duration::show(to.hold));
-        let text = format!("step {} of {steps}: {} for {hold}", step + 1, to.weight);
+        let hold =
+            if to.hold.is_zero() { String::new() } else { format!(" for {}", duration::show(to.hold)) };
+        let text = format!("step {} of {}: {}{hold}", step + 1, self.plan.steps.len(), to.weight);
         effects.push(note("step", text));
     }
 

@@ -1,0 +1,92 @@
+//! What happened, and what the users of the site noticed of it.
+
+use super::Instance;
+use super::load::Load;
+use super::origin::Origin;
+use crate::control::view::{HistoryView, RolloutView};
+use anyhow::Context;
+use std::time::Duration;
+use tokio::time::sleep;
+
+/// The end of the demo, in figures.
+#[derive(Debug)]
+pub(super) struct Report {
+    history: Vec<HistoryView>,
+    served: u64,
+    failed: u64,
+    /// From the deciding failure at the origin to the table without the candidate, and to the first
+    /// request after which none went to it.
+    reaction_ms: f64,
+    turned_ms: f64,
+    /// Requests the bad version got, and failed.
+    received: usize,
+    failures: usize,
+}
+
+pub(super) async fn gather(
+    instance: &Instance,
+    bad: &RolloutView,
+    candidate: &Origin,
+    load: &Load,
+) -> anyhow::Result<Report> {
+    let history = history(instance, bad).await?;
+    let aborted = history.iter().find(|row| row.action == "aborted").context("the abort has no row")?;
+    let figures = &aborted.figures;
+    let reaction_ms = figures["reaction_ms"].as_f64().context("the abort has no reaction_ms")?;
+    let counted = figures["window"][&bad.to]["failures"].as_u64().context("the abort has no failures")?;
+    let failures = candidate.failures_us();
+    // The one that completed the evidence; the controller may have counted it before its answer was out.
+    let deciding = counted.checked_sub(1).and_then(|index| failures.get(index as usize)).copied();
+    let deciding = deciding.context("the origin did not see the failures that were counted")?;
+    let last_arrival = candidate.arrivals_us().last().copied().unwrap_or_default();
+    let from = last_arrival.max(deciding + (reaction_ms * 1000.0) as u64);
+    let first = load.sent_us().into_iter().filter(|sent| *sent > from).min().context("the load has ended")?;
+    let (served, failed) = load.served_and_failed();
+    Ok(Report {
+        reaction_ms,
+        turned_ms: first.saturating_sub(deciding) as f64 / 1000.0,
+        served,
+        failed,
+        received: candidate.arrivals_us().len(),
+        failures: failures.len(),
+        history,
+    })
+}
+
+/// Newest first. The row of an abort is written just after it took effect.
+async fn history(instance: &Instance, bad: &RolloutView) -> anyhow::Result<Vec<HistoryView>> {
+    loop {
+        let rows = instance.journal.history("web".into(), None, 100).await?;
+        if rows.iter().any(|row| row.action == "aborted" && row.rollout.as_ref() == Some(&bad.id)) {
+            return Ok(rows);
+        }
+        sleep(Duration::from_millis(10)).await;
+    }
+}
+
+impl Report {
+    pub(super) fn text(&self) -> String {
+        let mut text = String::from("== what happened\n");
+        for row in self.history.iter().rev() {
+            let time = row.at.get(11..23).unwrap_or(&row.at);
+            text.push_str(&format!("  {time}  {:<9} {}\n", row.action, row.text));
+        }
+        let all = self.served + self.failed;
+        text.push_str(&format!(
+            "\n== what the users noticed\n  \
+             requests served                                   {:>8}\n  \
+             requests failed                                  {:>8}  ({:.3} % of all)\n  \
+             deciding failure to the table without v3          {:>8.2} ms\n  \
+             deciding failure to the first request spared v3  {:>8.2} ms\n  \
+             v3 got {} requests and failed {} before it was taken out",
+            self.served,
+            self.failed,
+            self.failed as f64 * 100.0 / all.max(1) as f64,
+            self.reaction_ms,
+            self.turned_ms,
+            self.received,
+            self.failures,
+        ));
+        text
+    }
+}
