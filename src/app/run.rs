@@ -6,6 +6,9 @@ use std::path::Path;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
 
+/// Its number on Linux.
+const SIGXFSZ: i32 = 25;
+
 /// Serves. SIGTERM and SIGINT end it after the requests in flight, a second one at once; SIGHUP reloads
 /// the configuration and opens the access log anew, SIGUSR1 only the log.
 ///
@@ -32,6 +35,8 @@ async fn until_told_to_stop(instance: &Instance) -> std::io::Result<()> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut hangup = signal(SignalKind::hangup())?;
     let mut reopen = signal(SignalKind::user_defined1())?;
+    // Heard, so that a limit on file sizes fails a write and not the process.
+    let _file_size = signal(SignalKind::from_raw(SIGXFSZ))?;
     loop {
         tokio::select! {
             _ = terminate.recv() => break,

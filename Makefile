@@ -1,0 +1,57 @@
+# Pointsman's chores. `make demo` and `make test` install what is missing (Debian, Ubuntu), say so, and
+# can be run again at any time.
+SHELL := /bin/sh
+# rustup puts cargo here; a cargo that is found already comes first.
+export PATH := $(PATH):$(HOME)/.cargo/bin
+
+.PHONY: help setup setup-test setup-bench demo test check examples bench compare
+
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+# $(call install,PROGRAM:PACKAGE ...) installs the packages of the programs that are missing.
+define install
+	@missing=""; for pair in $(1); do \
+	  command -v "$${pair%%:*}" >/dev/null 2>&1 || missing="$$missing $${pair##*:}"; \
+	done; \
+	if [ -n "$$missing" ]; then \
+	  echo "installing:$$missing"; \
+	  sudo=""; [ "$$(id -u)" = 0 ] || sudo=sudo; \
+	  $$sudo apt-get update -qq && $$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing >/dev/null; \
+	fi
+endef
+
+setup: ## install what the build needs: cmake, a C compiler, Rust
+	$(call install,cmake:cmake cc:gcc c++:g++ make:make curl:curl)
+	@command -v cargo >/dev/null 2>&1 || { \
+	  echo "installing: Rust, by rustup, for this user"; \
+	  curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs | sh -s -- -y -q --profile minimal -c clippy -c rustfmt; }
+
+setup-test: setup ## and what the tests need: nginx, wrk
+	$(call install,nginx:nginx wrk:wrk)
+
+setup-bench: setup-test ## and what the comparison needs: haproxy
+	$(call install,haproxy:haproxy)
+
+demo: setup ## build, then show a good and a bad rollout
+	cargo build --release --locked
+	target/release/pointsman demo
+
+test: setup-test check ## everything that CI checks
+	cargo test --locked --all-targets
+	$(MAKE) --no-print-directory examples
+
+check: setup ## format, lints and documentation, with warnings as errors
+	cargo fmt --check
+	cargo clippy --locked --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --lib --quiet
+
+examples: ## check every example configuration with the binary
+	cargo build --locked
+	@for file in conf/*.toml; do echo "check $$file"; target/debug/pointsman check --config $$file || exit 1; done
+
+bench: setup-test ## the benchmarks of the core, and how fast a revert is
+	cargo bench --locked --bench core --bench reaction
+
+compare: setup-bench ## side by side with nginx, haproxy and bare pingora (about 10 minutes)
+	cargo bench --locked --bench compare

@@ -1,0 +1,35 @@
+//! What every test uses: origins, the product as a process, clients and loads.
+
+mod http;
+mod load;
+mod nginx;
+mod origin;
+mod process;
+
+pub use http::{Answer, Connection, get, send};
+pub use load::{Load, Wrk, wrk};
+pub use nginx::Nginx;
+pub use origin::{Origin, Reaction};
+pub use process::{Pointsman, Printed};
+
+use std::time::{Duration, Instant};
+
+/// Longest wait for anything that will surely happen.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Waits until something is so.
+#[track_caller]
+pub fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
+    let since = Instant::now();
+    while !is_so() {
+        assert!(since.elapsed() < PATIENCE, "never happened: {what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// The middle of the values.
+pub fn median<T: Copy + PartialOrd>(values: &[T]) -> T {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(|one, other| one.partial_cmp(other).expect("comparable"));
+    sorted[sorted.len() / 2]
+}

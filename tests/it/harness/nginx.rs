@@ -1,0 +1,58 @@
+//! nginx from Debian, as an origin.
+
+use super::eventually;
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::process::{Child, Command, Stdio};
+use tempfile::TempDir;
+
+/// A running nginx; stopped when dropped.
+pub struct Nginx {
+    pub addresses: Vec<SocketAddr>,
+    child: Child,
+    _dir: TempDir,
+}
+
+impl Nginx {
+    /// One server for each body; every path answers it.
+    pub fn start(bodies: &[&str]) -> Self {
+        let dir = TempDir::new().expect("a directory");
+        let path = dir.path().display().to_string();
+        // Held until all are chosen, so that no two are the same.
+        let held: Vec<_> = bodies.iter().map(|_| TcpListener::bind("127.0.0.1:0").expect("a port")).collect();
+        let addresses: Vec<_> = held.iter().map(|port| port.local_addr().expect("an address")).collect();
+        drop(held);
+        let server = |(address, body): (&SocketAddr, &&str)| {
+            format!(
+                "server {{ listen {address}; keepalive_requests 1000000; location / {{ return 200 \"{body}\"; }} }}\n"
+            )
+        };
+        let servers: String = addresses.iter().zip(bodies).map(server).collect();
+        let temp: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
+            .map(|kind| format!("{kind}_temp_path {path}/{kind};\n"))
+            .concat();
+        let conf = format!(
+            "worker_processes 1; daemon off; pid {path}/pid; error_log {path}/error.log;\n\
+             events {{ worker_connections 4096; }}\n\
+             http {{ access_log off; {temp} {servers} }}\n"
+        );
+        std::fs::write(dir.path().join("nginx.conf"), conf).expect("a file");
+        let child = Command::new("nginx")
+            .args(["-e", &format!("{path}/error.log"), "-p", &path, "-c", &format!("{path}/nginx.conf")])
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("nginx is installed: make setup-test");
+        let nginx = Nginx { addresses, child, _dir: dir };
+        for address in &nginx.addresses {
+            eventually("nginx listens", || TcpStream::connect(address).is_ok());
+        }
+        nginx
+    }
+}
+
+impl Drop for Nginx {
+    fn drop(&mut self) {
+        // SIGTERM: the master takes its workers along.
+        let _ = Command::new("kill").arg(self.child.id().to_string()).status();
+        let _ = self.child.wait();
+    }
+}

@@ -1,0 +1,18 @@
+//! Pointsman as its users meet it: the real binary, real sockets, real origins, real clients.
+//!
+//! Everything binds loopback with a port of the system's choice, and is stopped by its own id.
+
+#![allow(unreachable_pub, reason = "one binary: `pub` says what the harness offers to the tests")]
+
+mod harness;
+
+mod admin;
+mod balance;
+mod cli;
+mod house;
+mod listeners;
+mod proxy;
+mod reload;
+mod rollout;
+mod split;
+mod state;
