@@ -49,7 +49,7 @@ fn fifty_kills_at_random_moments_never_bring_back_an_aborted_candidate() {
             let to = if draw(2) == 0 { "red" } else { good };
             pointsman.start_rollout(&format!("{{\"to\": \"{to}\"}}"));
         }
-        for _ in 0..draw(60) {
+        for _ in 0..draw(200) {
             let view = pointsman.web();
             watch(&view, &mut known);
             if view["rollout"]["outcome"].is_string() && draw(3) == 0 {
@@ -172,7 +172,7 @@ fn an_abort_is_not_delayed_by_a_state_store_that_cannot_write() {
     eventually("it shifts", || pointsman.weight("red") == 5.0);
     // Every write of the process fails from now on, as on a full disk.
     let pid = pointsman.pid().to_string();
-    let limited = std::process::Command::new("prlimit").args(["--pid", &pid, "--fsize=1"]).status();
+    let limited = std::process::Command::new("prlimit").args(["--pid", &pid, "--fsize=1:"]).status();
     assert!(limited.expect("prlimit").success());
     let refused = pointsman.call("POST", "/v1/services/web/rollouts/x/abort", "");
     assert_eq!(refused.status, 404, "it still answers");
@@ -184,7 +184,7 @@ fn an_abort_is_not_delayed_by_a_state_store_that_cannot_write() {
     assert_eq!(flip.status, 503, "what gives traffic must be written first: {}", flip.text());
     assert_eq!(pointsman.web()["stable"], "blue", "and nothing has changed");
     load.stop();
-    let limited = std::process::Command::new("prlimit").args(["--pid", &pid, "--fsize=unlimited"]).status();
+    let limited = std::process::Command::new("prlimit").args(["--pid", &pid, "--fsize=unlimited:"]).status();
     assert!(limited.expect("prlimit").success());
     pointsman.row("aborted");
     assert_eq!(pointsman.call("POST", "/v1/services/web/flip", r#"{"to": "green"}"#).status, 200);
