@@ -1,1 +1,178 @@
+//! The command line, as people and CI jobs type it.
 
+use super::harness::{Load, Nginx, Origin, Pointsman, Printed, Reaction, eventually};
+use std::net::SocketAddr;
+use std::path::Path;
+
+fn config(blue: SocketAddr, green: SocketAddr) -> String {
+    format!(
+        "[services.web]\nstable = \"blue\"\npolicy = \"default\"\n\
+         [services.web.pools.blue]\nupstreams = [\"{blue}\"]\n\
+         [services.web.pools.green]\nupstreams = [\"{green}\"]\n\
+         [services.web.rollout]\nsteps = [{{ weight = 5, hold = \"100ms\" }}, {{ weight = 100 }}]\n\
+         bake = \"100ms\"\nmin_attempts = 10\n\
+         [policies.default]\nerror_rate = {{ critical = \"1%\" }}\n"
+    )
+}
+
+#[test]
+fn wait_exits_0_promoted_3_aborted_and_4_timed_out() {
+    let nginx = Nginx::start(&["blue"]);
+    let green = Origin::named("green");
+    let pointsman = Pointsman::start(&config(nginx.addresses[0], green.address));
+    let load = Load::start(pointsman.http(), 4);
+    let good = pointsman.cli(&["rollout", "start", "web", "--to", "green", "--version", "v2", "--wait"]);
+    assert_eq!(good.code, 0, "{good:?}");
+    let actions: Vec<_> = good.out.lines().filter_map(|line| line.split_whitespace().nth(1)).collect();
+    assert_eq!((actions.first(), actions.last()), (Some(&"started"), Some(&"promoted")), "{}", good.out);
+    assert_eq!(pointsman.cli(&["rollback", "web"]).code, 0);
+
+    green.react(|_| Reaction::Answer(500, "broken".into()));
+    let bad = pointsman.cli(&["rollout", "start", "web", "--to", "green", "--wait"]);
+    assert_eq!(bad.code, 3, "{bad:?}");
+    assert!(
+        bad.out.lines().last().is_some_and(|line| line.contains("aborted") && line.contains("error rate"))
+    );
+
+    green.react(|_| Reaction::ok("green"));
+    let json = ["rollout", "start", "web", "--to", "green", "--output", "json"];
+    load.stop();
+    let slow = pointsman.cli(&[&json[..], &["--wait", "--timeout", "300ms"]].concat());
+    assert_eq!(slow.code, 4, "{slow:?}");
+    let first = slow.out.lines().next().expect("a line");
+    assert_eq!(serde_json::from_str::<serde_json::Value>(first).expect("JSON")["action"], "started");
+    assert!(pointsman.web()["candidate"].is_string(), "the rollout goes on");
+    assert_eq!(pointsman.cli(&["rollout", "abort", "web"]).code, 0);
+    assert_eq!(pointsman.cli(&["rollout", "watch", "web"]).code, 3, "it has ended so");
+}
+
+#[test]
+fn every_command_does_its_job() {
+    let nginx = Nginx::start(&["blue", "green"]);
+    let pointsman = Pointsman::start(&config(nginx.addresses[0], nginx.addresses[1]));
+    let ok = |args: &[&str]| {
+        let printed = pointsman.cli(args);
+        assert_eq!(printed.code, 0, "{args:?}: {printed:?}");
+        printed.out
+    };
+    assert!(ok(&["weights", "web", "blue=90", "green=10%"]).contains("green 10 %"));
+    assert!(ok(&["status"]).contains("web  stable blue"));
+    assert!(ok(&["flip", "web", "--to", "green"]).contains("stable green"));
+    assert!(ok(&["rollback", "web"]).contains("stable blue"));
+    let green = nginx.addresses[1].to_string();
+    assert!(ok(&["drain", "web", "green", &green]).contains("draining"));
+    assert!(!ok(&["ready", "web", "green", &green]).contains("draining"));
+    let history = ok(&["history", "web", "--limit", "3"]);
+    assert_eq!(history.lines().count(), 3);
+    assert!(history.lines().next().is_some_and(|line| line.contains("ready")), "newest first: {history}");
+    ok(&["rollout", "start", "web", "--to", "green"]);
+    assert!(ok(&["rollout", "status", "web"]).contains("canary blue to green"));
+    assert!(ok(&["rollout", "pause", "web"]).contains("paused"));
+    ok(&["rollout", "resume", "web"]);
+    assert!(ok(&["rollout", "promote", "web"]).contains("promoted"));
+    assert!(ok(&["reload"]).contains("nothing has changed"));
+    let status: serde_json::Value =
+        serde_json::from_str(&ok(&["status", "web", "--output", "json"])).expect("JSON");
+    assert_eq!(status[0]["stable"], "green");
+}
+
+#[test]
+fn errors_say_what_to_do() {
+    let nginx = Nginx::start(&["blue", "green"]);
+    let pointsman = Pointsman::start(&config(nginx.addresses[0], nginx.addresses[1]));
+    let fails = |args: &[&str], code: i32, says: &str| {
+        let printed = pointsman.cli(args);
+        assert_eq!(printed.code, code, "{args:?}: {printed:?}");
+        assert!(printed.err.contains(says), "{args:?}: {}", printed.err);
+        assert!(printed.out.is_empty(), "{args:?}: {}", printed.out);
+    };
+    fails(&["weights", "web", "blue=50"], 1, "sum to 50");
+    fails(&["weights", "web", "blue"], 2, "POOL=PERCENT");
+    fails(&["weights", "web", "blue=50", "blue=50"], 1, "twice");
+    fails(&["flip", "web", "--to", "red"], 1, "there are blue, green");
+    fails(&["status", "nope"], 1, "there is no service nope");
+    fails(&["rollout", "status", "web"], 1, "no rollout");
+    fails(&["rollout", "start", "web", "--to", "green", "--timeout", "soon", "--wait"], 2, "soon");
+    fails(&["status", "--admin", "http://127.0.0.1:1"], 1, "is pointsman running there?");
+    fails(&["status", "--admin", "nonsense"], 1, "http://127.0.0.1:9900");
+    fails(&["status", "--admin", &format!("http://{}", nginx.addresses[0])], 1, "is not the admin API");
+    fails(&["frobnicate"], 2, "unrecognized subcommand");
+}
+
+#[test]
+fn a_token_is_made_with_the_line_that_admits_it() {
+    let printed = Printed::of(
+        &["token", "new", "--name", "ci", "--role", "deploy", "--output", "json"],
+        Path::new("/"),
+    );
+    let new: serde_json::Value = serde_json::from_str(&printed.out).expect("JSON");
+    let (token, hash) = (new["token"].as_str().expect("a token"), new["sha256"].as_str().expect("a hash"));
+    let nginx = Nginx::start(&["blue", "green"]);
+    let admin = format!(
+        "[admin]\nlisten = \"127.0.0.1:0\"\ntokens = [{{ name = \"ci\", role = \"deploy\", sha256 = \"{hash}\" }}]\n"
+    );
+    let pointsman = Pointsman::start(&(admin + &config(nginx.addresses[0], nginx.addresses[1])));
+    assert_eq!(pointsman.cli(&["flip", "web", "--to", "green", "--token", token]).code, 0);
+    assert_eq!(pointsman.cli(&["flip", "web", "--to", "blue", "--token", "pm_other"]).code, 1);
+    let text = Printed::of(&["token", "new", "--name", "ci", "--role", "read"], Path::new("/"));
+    assert!(text.out.contains("sha256 = \""), "{}", text.out);
+    assert_eq!(Printed::of(&["token", "new", "--name", "a b", "--role", "read"], Path::new("/")).code, 1);
+    assert_eq!(Printed::of(&["token", "new", "--name", "ci", "--role", "god"], Path::new("/")).code, 2);
+}
+
+#[test]
+fn completions_and_the_manual_name_the_commands() {
+    for shell in ["bash", "zsh", "fish"] {
+        let script = Printed::of(&["completions", shell], Path::new("/"));
+        assert!(script.code == 0 && script.out.contains("rollback"), "{shell}");
+    }
+    assert!(Printed::of(&["man"], Path::new("/")).out.contains(".TH"));
+    assert!(Printed::of(&["--help"], Path::new("/")).out.contains("Exit codes"));
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_error() {
+    let nginx = Nginx::start(&["blue", "green"]);
+    let pointsman = Pointsman::start(&config(nginx.addresses[0], nginx.addresses[1]));
+    let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_pointsman"))
+        .args(["status", "--watch", "--admin", &format!("http://{}", pointsman.admin)])
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .expect("the binary");
+    drop(child.stdout.take());
+    let mut ended = None;
+    let mut to = ["green", "blue"].into_iter().cycle();
+    eventually("it ends", || {
+        pointsman.cli(&["flip", "web", "--to", to.next().expect("endless")]);
+        ended = child.try_wait().expect("a state");
+        ended.is_some()
+    });
+    assert_eq!(ended.and_then(|status| status.code()), Some(0));
+}
+
+#[test]
+fn check_tells_every_fault_with_its_place() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let text = "[server]\nstate_dir = \"state\"\nthreds = 4\n\n[[listeners]]\naddress = \"nowhere\"\n\n\
+                [[routes]]\nservice = \"wb\"\n\n[services.web]\nstable = \"blue\"\n\n\
+                [services.web.pools.blue]\nupstreams = []\n";
+    std::fs::write(dir.path().join("bad.toml"), text).expect("a file");
+    for command in ["check", "run"] {
+        let printed = Printed::of(&[command, "--config", "bad.toml"], dir.path());
+        assert_eq!(printed.code, 1);
+        for says in ["bad.toml:3:", "threds", "bad.toml:6:", "bad.toml:9:", "wb", "bad.toml:14:"] {
+            assert!(printed.err.contains(says), "{command}: {says} is not in\n{}", printed.err);
+        }
+    }
+    let missing = Printed::of(&["check", "--config", "none.toml"], dir.path());
+    assert!(missing.code == 1 && missing.err.contains("none.toml"), "{}", missing.err);
+    std::fs::write(dir.path().join("torn.toml"), "[server\n").expect("a file");
+    let torn = Printed::of(&["check", "--config", "torn.toml"], dir.path());
+    assert!(torn.code == 1 && torn.err.contains("torn.toml:1:"), "{}", torn.err);
+    let tls = "[[listeners]]\naddress = \"127.0.0.1:0\"\ntls = { certificates = [{ cert = \"a.pem\", key = \"a.key\" }] }\n\
+               [[routes]]\nservice = \"web\"\n[services.web.pools.blue]\nupstreams = [\"127.0.0.1:1\"]\n";
+    std::fs::write(dir.path().join("tls.toml"), tls).expect("a file");
+    let tls = Printed::of(&["check", "--config", "tls.toml"], dir.path());
+    assert!(tls.code == 1 && tls.err.contains("a.pem"), "{}", tls.err);
+}
