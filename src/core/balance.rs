@@ -96,8 +96,11 @@ impl Balancer {
             Balance::RoundRobin => self.turns(&tier.schedule).find(open),
             Balance::LeastConn => self.turns(&tier.ready).filter(open).min_by_key(|i| load(all, *i)),
             Balance::P2c => {
-                let at = |draw: u32| usize::from(tier.ready[draw as usize % tier.ready.len()]);
-                let pair = [at(draw & 0xffff), at(draw >> 16)];
+                let count = tier.ready.len();
+                let first = (draw & 0xffff) as usize % count;
+                // Another one than the first, where there is one.
+                let second = (first + 1 + (draw >> 16) as usize % (count - 1).max(1)) % count;
+                let pair = [first, second].map(|place| usize::from(tier.ready[place]));
                 let best = pair.into_iter().filter(open).min_by_key(|i| load(all, *i));
                 best.or_else(|| self.turns(&tier.ready).find(open))
             }

@@ -3,6 +3,7 @@
 use super::gate::Gate;
 use super::head_deadline::{HeadDeadline, HeadState};
 use super::listen::Bound;
+use crate::core::settings::Listener;
 use pingora_core::apps::{HttpServerApp, ServerApp};
 use pingora_core::protocols::http::ServerSession;
 use pingora_core::protocols::l4::socket::SocketAddr as PeerAddr;
@@ -87,7 +88,7 @@ async fn http1<S: IO + 'static>(
     let stream = HeadDeadline::new(stream, settings.header_timeout, head.clone());
     let connection = Arc::new(Connection { listener: listener.clone(), head });
     let mut session = ServerSession::new_http1(Box::new(stream));
-    session.set_keepalive((!*shutdown.borrow()).then(|| settings.keepalive.as_secs().max(1)));
+    session.set_keepalive((!*shutdown.borrow()).then(|| keepalive_s(settings)));
     session.set_keepalive_reuses_remaining(Some(settings.requests_per_connection.saturating_sub(1)));
     loop {
         session.set_write_timeout(Some(WRITE_TIMEOUT));
@@ -100,6 +101,11 @@ async fn http1<S: IO + 'static>(
             settings.apply_to_session(&mut session);
         }
     }
+}
+
+/// Pingora counts it in whole seconds, and takes 0 for ever.
+pub(super) fn keepalive_s(settings: &Listener) -> u64 {
+    settings.keepalive.as_millis().div_ceil(1000).max(1) as u64
 }
 
 /// Whether the client speaks HTTP/2 at once: no method of HTTP/1 begins with `PRI`.

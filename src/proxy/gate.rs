@@ -1,6 +1,6 @@
 //! Pingora's callbacks. They carry out what [`plan`], [`reply`] and [`retry`] decide, and record.
 
-use super::connection::Connection;
+use super::connection::{self, Connection};
 use super::plan::{self, Refusal};
 use super::request::{Attempt, Phase, Request};
 use super::retry::{self, Situation};
@@ -146,8 +146,13 @@ impl ProxyHttp for Gate {
     ) {
         if let Ok(connection) = info.downcast::<Arc<Connection>>() {
             connection.head_arrived();
+            let settings = &connection.listener.settings;
+            session.set_read_timeout(Some(settings.body_timeout));
+            // Reading the head has set it to "for ever".
+            if session.get_keepalive().is_some() {
+                session.set_keepalive(Some(connection::keepalive_s(settings)));
+            }
             request.listener = Some(connection.listener.clone());
-            session.set_read_timeout(Some(connection.listener.settings.body_timeout));
         }
     }
 
