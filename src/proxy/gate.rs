@@ -5,7 +5,7 @@ use super::plan::{self, Refusal};
 use super::request::{Attempt, Phase, Request};
 use super::retry::{self, Situation};
 use super::worker::Shared;
-use super::{error_page, forward, log_entry, reply};
+use super::{error_page, forward, log_entry, refuse, reply};
 use crate::core::balance::mix;
 use crate::core::outcome::{Outcome, Reason};
 use crate::core::table::Pool;
@@ -112,20 +112,6 @@ impl Gate {
             another: another.is_some(),
         }
     }
-
-    /// What a request may not be, whatever its route.
-    fn limit_broken(&self, session: &Session, request: &Request) -> Option<u16> {
-        let listener = request.listener.as_ref()?;
-        let header = session.req_header();
-        let size: usize = header.headers.iter().map(|(n, v)| n.as_str().len() + v.len() + 4).sum();
-        let too_many = header.headers.len() > listener.settings.max_headers;
-        if too_many || size + header.raw_path().len() > listener.settings.max_header_size {
-            return Some(431);
-        }
-        let length =
-            header.headers.get(http::header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse().ok());
-        (length > Some(listener.settings.max_body)).then_some(413)
-    }
 }
 
 #[async_trait]
@@ -165,7 +151,12 @@ impl ProxyHttp for Gate {
             let trusted = request.listener.as_ref().map_or(&[][..], |l| &l.settings.trusted_proxies);
             forward::client(peer, &session.req_header().headers, trusted)
         });
-        if let Some(status) = self.limit_broken(session, request) {
+        let ends = !session.is_http2() && session.get_keepalive().is_none();
+        let refused = request.listener.as_ref().and_then(|listener| {
+            let header = session.req_header();
+            refuse::status(header, header.raw_path().len(), ends, &listener.settings)
+        });
+        if let Some(status) = refused {
             session.set_keepalive(None);
             error_page::send(session, status).await?;
             return Ok(true);
@@ -253,11 +244,20 @@ impl ProxyHttp for Gate {
 
     async fn upstream_response_filter(
         &self,
-        _: &mut Session,
+        session: &mut Session,
         response: &mut ResponseHeader,
         request: &mut Request,
     ) -> Result<()> {
         let status = response.status.as_u16();
+        if status == 101 {
+            if !session.is_upgrade_req() {
+                return Err(Error::explain(ErrorType::InvalidHTTPHeader, "a 101 nobody asked for").into_up());
+            }
+            // An upgraded connection may be silent for as long as it likes.
+            session.set_read_timeout(None);
+        } else {
+            reply::drop_hop_by_hop(response);
+        }
         // Interim answers (100, 103) say nothing yet; 101 is final.
         if status >= 200 || status == 101 {
             self.charge(request, reply::outcome_of_status(status), status);

@@ -17,6 +17,7 @@ mod head_deadline;
 mod listen;
 mod log_entry;
 mod plan;
+mod refuse;
 mod reply;
 mod request;
 mod retry;

@@ -2,7 +2,9 @@
 //! client gets for an error.
 
 use crate::core::outcome::{Outcome, Reason};
+use http::header::{CONNECTION, HeaderName};
 use pingora_error::{Error, ErrorSource, ErrorType};
+use pingora_http::ResponseHeader;
 
 /// The outcome of an attempt whose answer's head has arrived.
 pub(super) fn outcome_of_status(status: u16) -> Outcome {
@@ -45,6 +47,23 @@ pub(super) fn status_of_error(error: &Error) -> Option<u16> {
         (_, ErrorSource::Downstream) => Some(400),
         (_, ErrorSource::Internal | ErrorSource::Unset) => Some(500),
     }
+}
+
+/// Takes off what the upstream meant for this connection only. What frames the body stays, whatever
+/// `Connection` says of it.
+pub(super) fn drop_hop_by_hop(response: &mut ResponseHeader) {
+    if let Some(options) = response.headers.get(CONNECTION).cloned() {
+        for option in options.as_bytes().split(|byte| *byte == b',').map(<[u8]>::trim_ascii) {
+            let framing = [&b"content-length"[..], b"transfer-encoding", b"connection", b"upgrade"];
+            if framing.iter().all(|kept| !option.eq_ignore_ascii_case(kept))
+                && let Ok(name) = HeaderName::from_bytes(option)
+            {
+                response.remove_header(&name);
+            }
+        }
+    }
+    response.remove_header("keep-alive");
+    response.remove_header("proxy-connection");
 }
 
 fn is_connect(kind: &ErrorType) -> bool {

@@ -7,7 +7,7 @@ mod origin;
 mod process;
 
 pub use http::{Answer, Connection, get, send};
-pub use load::{Load, Wrk, wrk};
+pub use load::{Load, wrk};
 pub use nginx::Nginx;
 pub use origin::{Origin, Reaction};
 pub use process::{Pointsman, Printed};
