@@ -81,7 +81,7 @@ fn one_that_fails_a_tenth_is_aborted_after_a_median_of_at_most_200_requests() {
             let mut z = state.fetch_add(0x9E37_79B9_7F4A_7C15, Ordering::SeqCst);
             z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
             z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-            let fails = (z ^ (z >> 31)) % 10 == 0;
+            let fails = (z ^ (z >> 31)).is_multiple_of(10);
             if fails { Reaction::Answer(500, "broken".into()) } else { Reaction::ok("green") }
         });
         let pointsman = Pointsman::start(&config(nginx.addresses[0], green.address, LONG));
@@ -245,4 +245,20 @@ fn the_plain_rule_and_another_policy_can_be_chosen() {
     assert_eq!(pointsman.ended(&id)["outcome"], "aborted");
     load.stop();
     assert!((40..80).contains(&green.requests()), "after the least sample: {}", green.requests());
+}
+
+#[test]
+fn alpha_and_horizon_say_how_much_evidence_is_needed() {
+    let nginx = Nginx::start(&["blue"]);
+    let green = Origin::new(|_| Reaction::Answer(500, "broken".into()));
+    for (keys, needed) in [("alpha = 0.1\nhorizon = 1000", 10_000_f64.ln()), ("", 1e9_f64.ln())] {
+        let policy = format!("[policies.own]\n{keys}\nerror_rate = {{ critical = \"1%\" }}\n");
+        let pointsman = Pointsman::start(&(config(nginx.addresses[0], green.address, LONG) + &policy));
+        let load = Load::start(pointsman.http(), 2);
+        let id = pointsman.start_rollout(r#"{"to": "green", "policy": "own"}"#);
+        let view = pointsman.ended(&id);
+        let reason = &view["verdict"]["reasons"][0];
+        assert!((reason["needed"].as_f64().expect("a number") - needed).abs() < 1e-9, "{view}");
+        load.stop();
+    }
 }

@@ -1,0 +1,57 @@
+//! What the request path pays for the split and for measuring.
+
+#![allow(missing_docs, clippy::expect_used, reason = "a benchmark")]
+
+use criterion::{Criterion, criterion_group, criterion_main};
+use pointsman::core::balance::mix;
+use pointsman::core::outcome::{ArmId, Outcome, SlowLimits};
+use pointsman::core::weight::{BasisPoints, Picker};
+use pointsman::observe::recorder::Recorder;
+use std::hint::black_box;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+fn pick(c: &mut Criterion) {
+    let weights = vec![BasisPoints::new(100).expect("1 %"); 100];
+    let picker = Picker::new(&weights);
+    let mut draw = 0_u64;
+    c.bench_function("pick one of 100 pools", |b| {
+        b.iter(|| {
+            draw += 1;
+            black_box(picker.pick(mix(draw) as u32))
+        });
+    });
+}
+
+/// Records on one shard while another thread records on its own.
+fn record(c: &mut Criterion) {
+    let recorder = Recorder::new(2);
+    let arm = recorder.arm("web", "green").expect("an arm");
+    let mut limits = SlowLimits::default();
+    limits.0[..2].copy_from_slice(&[1_000_000, 2_000_000]);
+    let stop = AtomicBool::new(false);
+    let (mine, other) = (recorder.shard(0), recorder.shard(1));
+    let outcome = |shard: &pointsman::observe::shard::Shard, arm: ArmId, now: u64| {
+        let started = shard.start(arm, now);
+        shard.answered(arm, started, now + 300 + now % 700, Outcome::Success, 200, &limits);
+    };
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut now = 0;
+            while !stop.load(Ordering::Relaxed) {
+                now += 20;
+                outcome(&other, arm, now);
+            }
+        });
+        let mut now = 0;
+        c.bench_function("record an outcome, two threads", |b| {
+            b.iter(|| {
+                now += 20;
+                outcome(&mine, arm, black_box(now));
+            });
+        });
+        stop.store(true, Ordering::Relaxed);
+    });
+}
+
+criterion_group!(benches, pick, record);
+criterion_main!(benches);
