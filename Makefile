@@ -44,7 +44,7 @@ test: setup-test check ## everything that CI checks
 check: setup ## format, lints and documentation, with warnings as errors
 	cargo fmt --check
 	cargo clippy --locked --all-targets -- -D warnings
-	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --lib --quiet
+	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --lib --document-private-items --quiet
 
 examples: ## check every example configuration with the binary
 	cargo build --locked

@@ -21,7 +21,7 @@
 //! | [`cli`] | client commands over the admin API | admin's types |
 //! | [`app`] | the composition root, and the demo | all |
 //!
-//! `tests/layers.rs` holds this table against the `use` lines of `src/`.
+//! `tests/it/house.rs` holds this table against the `use` lines of `src/`.
 
 pub mod admin;
 pub mod app;
