@@ -32,7 +32,7 @@ fn record(c: &mut Criterion) {
     let (mine, other) = (recorder.shard(0), recorder.shard(1));
     let outcome = |shard: &pointsman::observe::shard::Shard, arm: ArmId, now: u64| {
         let started = shard.start(arm, now);
-        shard.answered(arm, started, now + 300 + now % 700, Outcome::Success, 200, &limits);
+        shard.answered(arm, started, now + 300 + (now & 0x3ff), Outcome::Success, 200, &limits);
     };
     std::thread::scope(|scope| {
         scope.spawn(|| {
@@ -53,5 +53,22 @@ fn record(c: &mut Criterion) {
     });
 }
 
-criterion_group!(benches, pick, record);
+/// The same without the other thread.
+fn record_alone(c: &mut Criterion) {
+    let recorder = Recorder::new(1);
+    let arm = recorder.arm("web", "green").expect("an arm");
+    let mut limits = SlowLimits::default();
+    limits.0[..2].copy_from_slice(&[1_000_000, 2_000_000]);
+    let shard = recorder.shard(0);
+    let mut now = 0;
+    c.bench_function("record an outcome, one thread", |b| {
+        b.iter(|| {
+            now += 20;
+            let started = shard.start(arm, black_box(now));
+            shard.answered(arm, started, now + 300 + (now & 0x3ff), Outcome::Success, 200, &limits);
+        });
+    });
+}
+
+criterion_group!(benches, pick, record, record_alone);
 criterion_main!(benches);

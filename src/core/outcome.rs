@@ -71,6 +71,14 @@ pub enum Outcome {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SlowLimits(pub [u32; MAX_LIMITS]);
 
+impl SlowLimits {
+    /// The places in use, which come first.
+    pub fn used(&self) -> &[u32] {
+        let unused = self.0.iter().position(|limit| *limit == u32::MAX);
+        &self.0[..unused.unwrap_or(MAX_LIMITS)]
+    }
+}
+
 impl Default for SlowLimits {
     fn default() -> Self {
         SlowLimits([u32::MAX; MAX_LIMITS])

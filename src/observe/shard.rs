@@ -35,33 +35,28 @@ pub struct Started {
     at_us: u64,
 }
 
-/// The counters of one arm on one worker.
+/// The counters of one arm on one worker. What is a sum of others is not counted: recording pays for
+/// every store.
 #[derive(Debug)]
 struct Cell {
-    attempts: Counter,
     failures: Counter,
     reasons: [Counter; Reason::ALL.len()],
     codes: [Counter; 6],
     late: [Counter; MAX_LIMITS],
-    answered: Counter,
     latency_sum_us: Counter,
     latency: [Counter; BUCKETS],
-    begun: Counter,
-    ended: Counter,
     starts: Box<[Slot]>,
-    /// Attempts whose slot was taken by a later time: begun and ended.
-    old_begun: Counter,
-    old_ended: Counter,
+    /// Attempts under way whose slot was taken by a later time.
+    old_open: Counter,
 }
 
-/// Attempts that started within one bucket of time: how many, and how many have ended.
+/// Attempts under way that started within one bucket of time: the number of the bucket + 1 in the upper
+/// half (0 while unused), how many in the lower.
 #[derive(Debug, Default)]
-struct Slot {
-    /// The number of the bucket + 1, 0 while unused.
-    epoch: Counter,
-    begun: Counter,
-    ended: Counter,
-}
+struct Slot(Counter);
+
+/// The lower half of a [`Slot`].
+const OPEN: u64 = u32::MAX as u64;
 
 /// A counter with one writer.
 #[derive(Debug, Default)]
@@ -87,16 +82,17 @@ impl Shard {
     }
 
     /// Counts the start of an attempt.
+    #[inline]
     pub fn start(&self, arm: ArmId, now_us: u64) -> Started {
         if let Some(cell) = self.cell(arm) {
-            cell.begun.add(1);
-            cell.slot(now_us).begun.add(1);
+            cell.begin(now_us);
         }
         Started { at_us: now_us }
     }
 
     /// Counts what a started attempt came to; exactly once for each. `code` is the status of the answer,
     /// 0 without one. A client that went away counts as nothing, but as slow if a limit had passed.
+    #[inline]
     pub fn answered(
         &self,
         arm: ArmId,
@@ -111,19 +107,17 @@ impl Shard {
         let counts = outcome != Outcome::Ignored;
         // A switch of protocols says nothing of how fast the upstream answers.
         if code != 101 {
-            for (late, limit) in cell.late.iter().zip(&limits.0) {
+            for (late, limit) in cell.late.iter().zip(limits.used()) {
                 if took > u64::from(*limit) {
                     late.add(1);
                 }
             }
             if counts {
-                cell.answered.add(1);
                 cell.latency_sum_us.add(took);
                 cell.latency[bucket_of(took)].add(1);
             }
         }
         if counts {
-            cell.attempts.add(1);
             cell.codes[usize::from(code / 100).min(5)].add(1);
         }
         if let Outcome::Failure(reason) = outcome {
@@ -145,24 +139,19 @@ impl Shard {
         let Some(cell) = self.cell(arm) else { return };
         // Under way is read before late: an attempt that ends in between is counted for a moment in
         // both, never in neither; the recorder keeps what it showed from falling.
-        let overdue = cell.overdue(now_us, limits);
-        let ended = cell.ended.read();
-        let sums = [(&mut totals.reasons[..], &cell.reasons[..]), (&mut totals.codes[..], &cell.codes[..])];
-        for (sum, counters) in sums {
-            sum.iter_mut().zip(counters).for_each(|(sum, counter)| *sum += counter.read());
-        }
+        let (in_flight, overdue) = cell.under_way(now_us, limits);
+        totals.in_flight += in_flight;
         totals.failures += cell.failures.read();
-        totals.attempts += cell.attempts.read();
-        totals.latency.iter_mut().zip(&cell.latency).for_each(|(sum, counter)| *sum += counter.read());
+        add(&mut totals.reasons, &cell.reasons);
+        totals.attempts += add(&mut totals.codes, &cell.codes);
         totals.latency_sum_us += cell.latency_sum_us.read();
-        let answered = cell.answered.read();
+        let answered = add(&mut totals.latency, &cell.latency);
         totals.answered += answered;
         for (index, late) in cell.late.iter().enumerate() {
             let late = late.read();
             totals.slow[index] += late + overdue[index];
             totals.fast[index] += answered.saturating_sub(late);
         }
-        totals.in_flight += cell.begun.read().saturating_sub(ended);
     }
 
     /// The start of an attempt at a given time, without counting it.
@@ -184,19 +173,14 @@ impl Cell {
             std::array::from_fn(|_| Counter::default())
         }
         Cell {
-            attempts: Counter::default(),
             failures: Counter::default(),
             reasons: zeros(),
             codes: zeros(),
             late: zeros(),
-            answered: Counter::default(),
             latency_sum_us: Counter::default(),
             latency: zeros(),
-            begun: Counter::default(),
-            ended: Counter::default(),
             starts: (0..SLOTS).map(|_| Slot::default()).collect(),
-            old_begun: Counter::default(),
-            old_ended: Counter::default(),
+            old_open: Counter::default(),
         }
     }
 
@@ -207,59 +191,65 @@ impl Cell {
         }
     }
 
-    /// The slot of a start time, taken over from an older one if need be.
-    fn slot(&self, at_us: u64) -> &Slot {
-        let epoch = at_us / BUCKET_US + 1;
-        let slot = &self.starts[epoch as usize % SLOTS];
-        if slot.epoch.read() != epoch {
-            self.old_begun.add(slot.begun.read());
-            self.old_ended.add(slot.ended.read());
-            slot.begun.set(0);
-            slot.ended.set(0);
-            slot.epoch.set(epoch);
+    /// Counts an attempt as under way; an older time gives up its slot if need be.
+    fn begin(&self, at_us: u64) {
+        let (slot, epoch) = self.slot(at_us);
+        let now = slot.0.read();
+        if now >> 32 == epoch {
+            slot.0.set(now + 1);
+        } else {
+            self.old_open.add(now & OPEN);
+            slot.0.set(epoch << 32 | 1);
         }
-        slot
     }
 
     fn end(&self, at_us: u64) {
-        let epoch = at_us / BUCKET_US + 1;
-        let slot = &self.starts[epoch as usize % SLOTS];
-        if slot.epoch.read() == epoch {
-            slot.ended.add(1);
+        let (slot, epoch) = self.slot(at_us);
+        let now = slot.0.read();
+        if now >> 32 == epoch && now & OPEN > 0 {
+            slot.0.set(now - 1);
         } else {
-            self.old_ended.add(1);
+            self.old_open.set(self.old_open.read().saturating_sub(1));
         }
-        self.ended.add(1);
     }
 
-    /// Attempts without an answer that started longer ago than each limit.
-    fn overdue(&self, now_us: u64, limits: &SlowLimits) -> [u64; MAX_LIMITS] {
+    fn slot(&self, at_us: u64) -> (&Slot, u64) {
+        let epoch = at_us / BUCKET_US + 1;
+        (&self.starts[epoch as usize % SLOTS], epoch)
+    }
+
+    /// Attempts without an answer: all, and those that started longer ago than each limit.
+    fn under_way(&self, now_us: u64, limits: &SlowLimits) -> (u64, [u64; MAX_LIMITS]) {
         let mut overdue = [0; MAX_LIMITS];
-        // Nothing under way: spares the walk through the slots.
-        if self.begun.read() <= self.ended.read() {
-            return overdue;
-        }
-        let old = self.old_begun.read().saturating_sub(self.old_ended.read());
-        for (overdue, limit) in overdue.iter_mut().zip(&limits.0) {
-            if *limit == u32::MAX {
+        let mut all = self.old_open.read();
+        // The last bucket that ended more than the limit ago.
+        let last = limits.0.map(|limit| now_us.saturating_sub(u64::from(limit)) / BUCKET_US);
+        let used = limits.used().len();
+        overdue[..used].fill(all);
+        for slot in &self.starts {
+            let slot = slot.0.read();
+            let open = slot & OPEN;
+            if open == 0 {
                 continue;
             }
-            // The last bucket that ended more than the limit ago.
-            let last = now_us.saturating_sub(u64::from(*limit)) / BUCKET_US;
-            *overdue = old + self.starts.iter().map(|slot| slot.open_until(last)).sum::<u64>();
+            all += open;
+            for (overdue, last) in overdue[..used].iter_mut().zip(&last) {
+                if slot >> 32 <= *last {
+                    *overdue += open;
+                }
+            }
         }
-        overdue
+        (all, overdue)
     }
 }
 
-impl Slot {
-    /// Attempts under way, if the slot's bucket is not after `last`.
-    fn open_until(&self, last: u64) -> u64 {
-        let epoch = self.epoch.read();
-        if epoch == 0 || epoch > last {
-            return 0;
-        }
-        let ended = self.ended.read();
-        self.begun.read().saturating_sub(ended)
+/// Adds counters to sums; returns what they came to together.
+fn add(sums: &mut [u64], counters: &[Counter]) -> u64 {
+    let mut all = 0;
+    for (sum, counter) in sums.iter_mut().zip(counters) {
+        let count = counter.read();
+        *sum += count;
+        all += count;
     }
+    all
 }
