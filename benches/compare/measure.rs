@@ -27,7 +27,11 @@ pub(super) fn wrk(proxy: &Running, path: &str, connections: usize, seconds: u64)
         .expect("wrk is installed: make setup-bench");
     let cpu = (ticks(proxy.pid()) - before) as f64 * TICK_US;
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    let line = |part: &str| text.lines().find(|line| line.contains(part)).unwrap_or_default();
+    let lines = || text.lines().map(str::trim_start);
+    // The share of a percentile begins its line; elsewhere other shares stand.
+    let is_it =
+        |line: &&str, part: &str| line.starts_with(part) || (!part.ends_with('%') && line.contains(part));
+    let line = |part: &str| lines().find(|line| is_it(line, part)).unwrap_or_default();
     let last = |part: &str| line(part).split_whitespace().last().unwrap_or_default();
     let requests: f64 =
         line(" requests in ").split_whitespace().next().and_then(|n| n.parse().ok()).expect("requests");

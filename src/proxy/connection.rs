@@ -1,7 +1,7 @@
 //! One client connection: TLS, then HTTP/1 or HTTP/2 until it closes.
 
+use super::client_stream::{ClientStream, HeadState};
 use super::gate::Gate;
-use super::head_deadline::{HeadDeadline, HeadState};
 use super::listen::Bound;
 use crate::core::settings::Listener;
 use pingora_core::apps::{HttpServerApp, ServerApp};
@@ -81,14 +81,15 @@ async fn http1<S: IO + 'static>(
     proxy: Arc<HttpProxy<Gate>>,
     shutdown: watch::Receiver<bool>,
 ) where
-    HeadDeadline<S>: IO,
+    ClientStream<S>: IO,
 {
     let settings = &listener.settings;
     let head = Arc::new(HeadState::new());
-    let stream = HeadDeadline::new(stream, settings.header_timeout, head.clone());
+    let stream = ClientStream::new(stream, settings.header_timeout, head.clone());
     let connection = Arc::new(Connection { listener: listener.clone(), head });
     let mut session = ServerSession::new_http1(Box::new(stream));
     session.set_keepalive((!*shutdown.borrow()).then(|| keepalive_s(settings)));
+    session.set_pipelining_enabled(true);
     session.set_keepalive_reuses_remaining(Some(settings.requests_per_connection.saturating_sub(1)));
     loop {
         session.set_write_timeout(Some(WRITE_TIMEOUT));

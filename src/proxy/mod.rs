@@ -9,11 +9,12 @@
 //! connections to the upstreams: nothing is shared on the way of a request but the table (read only)
 //! and the upstreams' in-flight counts.
 
+mod client_stream;
 mod connection;
 mod error_page;
 mod forward;
 mod gate;
-mod head_deadline;
+mod gather;
 mod listen;
 mod log_entry;
 mod plan;

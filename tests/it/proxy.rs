@@ -58,6 +58,8 @@ fn bodies_stream_both_ways_without_waiting_for_their_end() {
     }
     connection.write(b"0\r\n\r\n").expect("written");
     assert!(connection.chunk().expect("the end").is_empty());
+    // Whole both ways: the origin reads all of it, then answers as much.
+    origin.react(|_| Reaction::ok(&"y".repeat(20_000_000)));
     let mut large = Connection::open(pointsman.http());
     let body = vec![b'z'; 20_000_000];
     let mut writer = large.reader.get_ref().try_clone().expect("a socket");
@@ -66,6 +68,7 @@ fn bodies_stream_both_ways_without_waiting_for_their_end() {
         std::thread::spawn(move || writer.write_all(head.as_bytes()).and_then(|()| writer.write_all(&body)));
     assert_eq!(large.answer(false).body.len(), 20_000_000);
     sending.join().expect("no panic").expect("written");
+    assert_eq!(origin.last().body.len(), 20_000_000);
 }
 
 #[test]
@@ -341,4 +344,17 @@ fn routes_follow_host_and_path() {
         config(&[origins[0].address], "")
     ));
     assert_eq!(get(lone.http(), "/other").status, 404);
+}
+
+#[test]
+fn pipelined_requests_are_all_answered_in_order() {
+    let origin = Origin::new(|request| Reaction::ok(request.path()));
+    let pointsman = before(&origin);
+    let mut connection = Connection::open(pointsman.http());
+    let requests: String = (0..5).map(|n| format!("GET /{n} HTTP/1.1\r\nHost: a\r\n\r\n")).collect();
+    connection.write(requests.as_bytes()).expect("written");
+    for n in 0..5 {
+        assert_eq!(connection.answer(false).text(), format!("/{n}"));
+    }
+    assert_eq!(connection.get("/last").text(), "/last");
 }

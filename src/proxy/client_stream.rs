@@ -1,10 +1,12 @@
-//! A stream on which the whole head of a request must arrive in time.
+//! The stream of one HTTP/1 connection: the whole head of a request must arrive in time, and small
+//! writes leave together ([`Gather`]).
 //!
 //! Pingora's read timeout starts anew with every byte, so that a client dripping one byte now and then
 //! holds its connection for ever. This wrapper gives the head as a whole a deadline: from the accept
 //! for a connection's first request, from the first byte for the ones after. While a body or an answer
 //! is under way it does nothing but pass on.
 
+use super::gather::Gather;
 use async_trait::async_trait;
 use pingora_core::protocols::tls::SslDigest;
 use pingora_core::protocols::{
@@ -15,7 +17,7 @@ use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep};
@@ -57,17 +59,18 @@ impl HeadState {
 
 /// The stream of one HTTP/1 connection.
 #[derive(Debug)]
-pub(super) struct HeadDeadline<S> {
+pub(super) struct ClientStream<S> {
     inner: S,
+    out: Gather,
     state: Arc<HeadState>,
     limit: Duration,
     /// Runs from the first read that had to wait for more of a head.
     timer: Option<Pin<Box<Sleep>>>,
 }
 
-impl<S> HeadDeadline<S> {
+impl<S> ClientStream<S> {
     pub(super) fn new(inner: S, limit: Duration, state: Arc<HeadState>) -> Self {
-        HeadDeadline { inner, state, limit, timer: None }
+        ClientStream { inner, out: Gather::default(), state, limit, timer: None }
     }
 
     /// Ready with an error once the deadline of the head under way has passed.
@@ -81,7 +84,7 @@ impl<S> HeadDeadline<S> {
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for HeadDeadline<S> {
+impl<S: AsyncRead + Unpin> AsyncRead for ClientStream<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -109,17 +112,22 @@ impl<S: AsyncRead + Unpin> AsyncRead for HeadDeadline<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for HeadDeadline<S> {
+impl<S: AsyncWrite + Unpin> AsyncWrite for ClientStream<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.inner).poll_write(cx, buf)
+        let this = &mut *self;
+        this.out.poll_write(&mut this.inner, cx, buf)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.inner).poll_flush(cx)
+        let this = &mut *self;
+        ready!(this.out.poll_empty(&mut this.inner, cx))?;
+        Pin::new(&mut this.inner).poll_flush(cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.inner).poll_shutdown(cx)
+        let this = &mut *self;
+        ready!(this.out.poll_empty(&mut this.inner, cx))?;
+        Pin::new(&mut this.inner).poll_shutdown(cx)
     }
 
     fn poll_write_vectored(
@@ -127,7 +135,8 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for HeadDeadline<S> {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.inner).poll_write_vectored(cx, bufs)
+        let this = &mut *self;
+        this.out.poll_write_vectored(&mut this.inner, cx, bufs)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -136,19 +145,19 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for HeadDeadline<S> {
 }
 
 #[async_trait]
-impl<S: Shutdown + Send> Shutdown for HeadDeadline<S> {
+impl<S: Shutdown + Send> Shutdown for ClientStream<S> {
     async fn shutdown(&mut self) {
         self.inner.shutdown().await;
     }
 }
 
-impl<S: UniqueID> UniqueID for HeadDeadline<S> {
+impl<S: UniqueID> UniqueID for ClientStream<S> {
     fn id(&self) -> UniqueIDType {
         self.inner.id()
     }
 }
 
-impl<S: Ssl> Ssl for HeadDeadline<S> {
+impl<S: Ssl> Ssl for ClientStream<S> {
     fn get_ssl_digest(&self) -> Option<Arc<SslDigest>> {
         self.inner.get_ssl_digest()
     }
@@ -158,25 +167,25 @@ impl<S: Ssl> Ssl for HeadDeadline<S> {
     }
 }
 
-impl<S: GetTimingDigest> GetTimingDigest for HeadDeadline<S> {
+impl<S: GetTimingDigest> GetTimingDigest for ClientStream<S> {
     fn get_timing_digest(&self) -> Vec<Option<TimingDigest>> {
         self.inner.get_timing_digest()
     }
 }
 
-impl<S: GetProxyDigest> GetProxyDigest for HeadDeadline<S> {
+impl<S: GetProxyDigest> GetProxyDigest for ClientStream<S> {
     fn get_proxy_digest(&self) -> Option<Arc<ProxyDigest>> {
         self.inner.get_proxy_digest()
     }
 }
 
-impl<S: GetSocketDigest> GetSocketDigest for HeadDeadline<S> {
+impl<S: GetSocketDigest> GetSocketDigest for ClientStream<S> {
     fn get_socket_digest(&self) -> Option<Arc<SocketDigest>> {
         self.inner.get_socket_digest()
     }
 }
 
-impl<S> Peek for HeadDeadline<S> {}
+impl<S> Peek for ClientStream<S> {}
 
 #[cfg(test)]
 mod tests {
@@ -187,7 +196,7 @@ mod tests {
     async fn a_dripped_head_is_cut_and_a_body_is_not() {
         let (mut client, server) = duplex(1024);
         let state = Arc::new(HeadState::new());
-        let mut stream = HeadDeadline::new(server, Duration::from_secs(10), state.clone());
+        let mut stream = ClientStream::new(server, Duration::from_secs(10), state.clone());
         client.write_all(b"GET").await.expect("written");
         let mut buf = [0; 64];
         assert_eq!(stream.read(&mut buf).await.expect("the first bytes"), 3);
