@@ -1,8 +1,10 @@
-//! A pingora proxy that does nothing but pass on: what measuring and deciding are held against.
+//! A pingora proxy without measuring and deciding, for these to be held against: it passes on, with the
+//! headers that every front proxy sets.
 
 use async_trait::async_trait;
 use pingora_core::prelude::*;
 use pingora_core::server::configuration::ServerConf;
+use pingora_http::RequestHeader;
 use pingora_proxy::{ProxyHttp, Session, http_proxy_service};
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -26,10 +28,33 @@ impl ProxyHttp for Bare {
         peer.options.idle_timeout = Some(Duration::from_secs(4));
         Ok(Box::new(peer))
     }
+
+    async fn upstream_request_filter(
+        &self,
+        session: &mut Session,
+        request: &mut RequestHeader,
+        (): &mut (),
+    ) -> Result<()> {
+        let client = session.client_addr().and_then(|a| a.as_inet()).map(|a| a.ip().to_string());
+        let client = client.unwrap_or_default();
+        let host = session.req_header().headers.get("host").cloned();
+        request.insert_header("x-forwarded-for", client.as_str())?;
+        request.insert_header("x-real-ip", client.as_str())?;
+        request.insert_header("x-forwarded-proto", "http")?;
+        if let Some(host) = host {
+            request.insert_header("x-forwarded-host", host)?;
+        }
+        request.insert_header("x-request-id", format!("{:032x}", rand::random::<u128>()))
+    }
 }
 
 pub(super) fn serve(listen: &str, upstream: &str) -> ! {
-    let conf = ServerConf { threads: 1, work_stealing: false, ..ServerConf::default() };
+    let conf = ServerConf {
+        threads: 1,
+        work_stealing: false,
+        upstream_keepalive_pool_size: 1024,
+        ..ServerConf::default()
+    };
     let mut server = Server::new_with_opt_and_conf(None, conf);
     server.bootstrap();
     let mut service = http_proxy_service(&server.configuration, Bare(upstream.parse().expect("an address")));

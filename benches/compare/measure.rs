@@ -21,7 +21,15 @@ const TICK_US: f64 = 10_000.0;
 pub(super) fn wrk(proxy: &Running, path: &str, connections: usize, seconds: u64) -> Round {
     let before = ticks(proxy.pid());
     let output = Command::new("taskset")
-        .args(["-c", "1", "wrk", "-t1", "--latency", &format!("-c{connections}"), &format!("-d{seconds}s")])
+        .args([
+            "-c",
+            other_cpu(),
+            "wrk",
+            "-t1",
+            "--latency",
+            &format!("-c{connections}"),
+            &format!("-d{seconds}s"),
+        ])
         .arg(format!("http://{}{path}", proxy.address))
         .output()
         .expect("wrk is installed: make setup-bench");
@@ -43,6 +51,11 @@ pub(super) fn wrk(proxy: &Running, path: &str, connections: usize, seconds: u64)
         cpu_us: cpu / requests,
         failed,
     }
+}
+
+/// Where the origin and the load run: beside the proxy, where there is another CPU.
+pub(super) fn other_cpu() -> &'static str {
+    if std::thread::available_parallelism().is_ok_and(|count| count.get() > 1) { "1" } else { "0" }
 }
 
 fn milliseconds(text: &str) -> f64 {

@@ -1,6 +1,7 @@
 //! The four proxies and their origin, each on a port of the system's choice, stopped by its own id.
 
 use super::bare;
+use super::measure::other_cpu;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -49,7 +50,7 @@ impl Origin {
         let server = format!(
             "server {{ listen {address} backlog=4096; root {root}; keepalive_requests 100000000; open_file_cache max=10; }}"
         );
-        let process = nginx(dir, &server, "1");
+        let process = nginx(dir, &server, other_cpu());
         await_listening(address);
         Origin { address, _process: process }
     }
