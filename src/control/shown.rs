@@ -20,7 +20,7 @@ pub(super) fn service(live: &Live, links: &Links) -> ServiceView {
         let view = PoolView {
             weight: state.weights.get(&**name).copied().unwrap_or_default().percent(),
             effective_weight: effective.get(&**name).copied().unwrap_or_default().percent(),
-            upstreams: pool.upstreams.slots.iter().flat_map(upstreams).collect(),
+            upstreams: upstreams(pool),
             window: window(&live.figures(pool, links)),
         };
         (name.to_string(), view)
@@ -107,13 +107,18 @@ pub(super) fn gauges(live: &Live) -> ServiceGauges {
 }
 
 fn up(name: &str, pool: &LivePool) -> Vec<(String, String, bool)> {
-    let ready =
-        |slot: &Slot| slot.endpoints.iter().any(|endpoint| endpoint.state(slot) == UpstreamState::Ready);
+    let eject = pool.upstreams.ejects();
+    let ready = |slot: &Slot| slot.endpoints.iter().any(|e| e.state(slot, eject) == UpstreamState::Ready);
     let slots = pool.upstreams.slots.iter();
     slots.map(|slot| (name.to_owned(), slot.settings.address.to_string(), ready(slot))).collect()
 }
 
-fn upstreams(slot: &Slot) -> Vec<UpstreamView> {
+fn upstreams(pool: &LivePool) -> Vec<UpstreamView> {
+    let eject = pool.upstreams.ejects();
+    pool.upstreams.slots.iter().flat_map(|slot| views(slot, eject)).collect()
+}
+
+fn views(slot: &Slot, eject: bool) -> Vec<UpstreamView> {
     let base = UpstreamView {
         address: slot.settings.address.to_string(),
         resolved: None,
@@ -128,7 +133,7 @@ fn upstreams(slot: &Slot) -> Vec<UpstreamView> {
     let is_name = matches!(slot.settings.host, UpstreamHost::Name { .. });
     let view = |endpoint: &Endpoint| UpstreamView {
         resolved: is_name.then(|| endpoint.address.to_string()),
-        state: endpoint.state(slot).label().to_owned(),
+        state: endpoint.state(slot, eject).label().to_owned(),
         detail: endpoint.detail().or_else(|| slot.unresolved.clone()),
         in_flight: endpoint.in_flight(),
         ..base.clone()

@@ -122,15 +122,22 @@ impl Upstreams {
         changed
     }
 
-    /// The upstreams for a table. Ejections hold only while they leave the pool somebody to serve.
+    /// The upstreams for a table.
     pub(super) fn build(&self, balance: &crate::core::balance::Balance) -> (Box<[Upstream]>, Balancer) {
-        let kept = |slot: &Slot, endpoint: &Endpoint| !slot.draining && endpoint.is_up();
-        let healthy = || self.slots.iter().flat_map(|s| s.endpoints.iter().map(move |e| (s, e)));
-        let eject = healthy().any(|(slot, endpoint)| kept(slot, endpoint) && !endpoint.ejection.is_out());
-        let upstreams: Box<[Upstream]> =
-            healthy().map(|(slot, endpoint)| endpoint.built(slot, eject)).collect();
+        let eject = self.ejects();
+        let built = |(slot, endpoint): (&Slot, &Endpoint)| endpoint.built(slot, eject);
+        let upstreams: Box<[Upstream]> = self.endpoints().map(built).collect();
         let balancer = Balancer::new(balance.clone(), &upstreams, self.cursor.clone());
         (upstreams, balancer)
+    }
+
+    /// Whether ejections hold: only while they leave the pool somebody to serve.
+    pub(super) fn ejects(&self) -> bool {
+        self.endpoints().any(|(slot, endpoint)| endpoint.state(slot, true) == UpstreamState::Ready)
+    }
+
+    fn endpoints(&self) -> impl Iterator<Item = (&Slot, &Endpoint)> {
+        self.slots.iter().flat_map(|slot| slot.endpoints.iter().map(move |endpoint| (slot, endpoint)))
     }
 
     /// Whether anyone could serve, ejected or not.
@@ -203,11 +210,11 @@ impl Endpoint {
         self.health.as_ref().is_none_or(|health| health.is_up() && health.is_proven())
     }
 
-    /// What it is fit for, an ejection included.
-    pub(super) fn state(&self, slot: &Slot) -> UpstreamState {
+    /// What it is fit for; `eject` is whether ejections hold ([`Upstreams::ejects`]).
+    pub(super) fn state(&self, slot: &Slot, eject: bool) -> UpstreamState {
         match () {
             () if slot.draining => UpstreamState::Draining,
-            () if !self.is_up() || self.ejection.is_out() => UpstreamState::Down,
+            () if !self.is_up() || (eject && self.ejection.is_out()) => UpstreamState::Down,
             () => UpstreamState::Ready,
         }
     }
@@ -228,11 +235,7 @@ impl Endpoint {
         upstream.backup = settings.backup;
         upstream.max_conns = settings.max_conns;
         upstream.live = self.live.clone();
-        upstream.state = match () {
-            () if slot.draining => UpstreamState::Draining,
-            () if !self.is_up() || (eject && self.ejection.is_out()) => UpstreamState::Down,
-            () => UpstreamState::Ready,
-        };
+        upstream.state = self.state(slot, eject);
         upstream
     }
 }

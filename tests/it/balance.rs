@@ -221,6 +221,10 @@ fn failures_take_an_upstream_out_for_a_while_but_never_the_last() {
     for _ in 0..20 {
         assert_eq!(get(pointsman.http(), "/").status, 502);
     }
+    eventually("both are shown as what they are: in service", || {
+        let web = pointsman.web();
+        (0..2).all(|index| web["pools"]["blue"]["upstreams"][index]["state"] == "ready")
+    });
     for origin in &origins {
         origin.react(|_| Reaction::ok("well"));
     }
