@@ -194,10 +194,14 @@ fn as_many_workers_as_configured_and_all_of_them_serve() {
     let text = format!("[server]\nstate_dir = \"elsewhere\"\nthreads = 3\n{}", config(&origin, ""));
     let pointsman = Pointsman::start(&text);
     let tasks = format!("/proc/{}/task", pointsman.pid());
-    let names = std::fs::read_dir(tasks)
-        .expect("threads")
-        .filter_map(|task| std::fs::read_to_string(task.ok()?.path().join("comm")).ok());
-    assert_eq!(names.filter(|name| name.starts_with("worker-")).count(), 3);
+    let workers = || {
+        let names = std::fs::read_dir(&tasks)
+            .expect("threads")
+            .filter_map(|task| std::fs::read_to_string(task.ok()?.path().join("comm")).ok());
+        names.filter(|name| name.starts_with("worker-")).count()
+    };
+    // A thread has its name a moment after its start.
+    eventually("three workers", || workers() == 3);
     assert!(pointsman.dir.path().join("elsewhere").is_dir(), "relative to the file");
     for _ in 0..30 {
         assert_eq!(get(pointsman.http(), "/").status, 200);
