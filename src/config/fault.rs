@@ -23,7 +23,7 @@ pub struct Faults {
 
 impl Faults {
     pub(super) fn unreadable(file: &str, error: &std::io::Error) -> Self {
-        let detail = format!("cannot be read: {error}");
+        let detail = format!("cannot be read: {error}; name another file with --config");
         Faults {
             file: file.to_owned(),
             faults: vec![Fault { path: String::new(), line: 0, column: 0, detail }],
