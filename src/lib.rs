@@ -17,7 +17,7 @@
 //! | [`control`] | the controller task, commands, journal, recovery | core, observe |
 //! | [`health`] | active checks, name resolution | core, control's commands |
 //! | [`config`] | what was typed → what is meant; validation | core |
-//! | [`admin`] | HTTP API | core, control's commands and views, observe read-only |
+//! | [`admin`] | HTTP API | core, control's commands, views and history, observe read-only |
 //! | [`cli`] | client commands over the admin API | admin's types |
 //! | [`app`] | the composition root, and the demo | all |
 //!

@@ -1,6 +1,6 @@
 //! `pointsman run`: serves until it is told to stop.
 
-use super::{Instance, check, install_crypto, logging};
+use super::{Instance, check, logging};
 use anyhow::Context;
 use std::path::Path;
 use tokio::signal::unix::{SignalKind, signal};
@@ -16,7 +16,6 @@ const SIGXFSZ: i32 = 25;
 /// What stood in the way of the start.
 pub fn run(path: &Path) -> anyhow::Result<()> {
     logging::start()?;
-    install_crypto();
     let config = check(path)?;
     let instance = Instance::start(config, Some(path.to_owned()))?;
     tracing::info!(version = env!("CARGO_PKG_VERSION"), pid = std::process::id(), "pointsman");

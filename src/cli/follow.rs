@@ -33,11 +33,12 @@ pub(super) async fn rollout(
 ) -> Result<Ended, Failure> {
     let clock = Clock::start();
     let mut shown = 0;
+    let mut after = 0;
     let mut seen_at = Duration::ZERO;
     let mut view = first;
     loop {
-        match look(client, &view, &mut shown, out).await {
-            Ok(next) => (view, seen_at) = (next, clock.now()),
+        match look(client, &view, after, &mut shown, out).await {
+            Ok(next) => (after, view, seen_at) = (next.revision, next, clock.now()),
             Err(Failure::Unreachable { .. }) if clock.now() < seen_at + AWAY => sleep(EVERY / 4).await,
             Err(failure) => return Err(failure),
         }
@@ -45,7 +46,7 @@ pub(super) async fn rollout(
             Some("promoted") => return Ok(Ended::Promoted),
             Some(_) => return Ok(Ended::Aborted),
             None if timeout.is_some_and(|timeout| clock.now() >= timeout) => {
-                out.line(&format!("timed out; the rollout {} goes on", view.id));
+                out.aside(&format!("timed out; the rollout {} goes on", view.id));
                 return Ok(Ended::NotYet);
             }
             None => (),
@@ -53,15 +54,15 @@ pub(super) async fn rollout(
     }
 }
 
-/// Waits for news, at most until the figures are to be shown again.
+/// Waits for news since a revision, at most until the figures are to be shown again.
 async fn look(
     client: &Client,
     view: &RolloutView,
+    after: u64,
     shown: &mut u64,
     out: &Out,
 ) -> Result<RolloutView, Failure> {
     let path = ["v1", "services", &view.service, "rollouts", &view.id];
-    let after = if *shown == 0 { 0 } else { view.revision };
     let query = [("wait", format!("{}ms", EVERY.as_millis())), ("after", after.to_string())];
     let next: RolloutView = client.get_query(&path, &query).await?;
     let mut rows = events(client, &next, *shown).await?;

@@ -55,7 +55,12 @@ impl Out {
     }
 
     pub(super) fn error(&self, text: &str) {
+        self.aside(&format!("error: {text}"));
+    }
+
+    /// For people only: on standard error, so that standard output stays what was asked for.
+    pub(super) fn aside(&self, text: &str) {
         // Where standard error is closed too, nobody wants to know.
-        let _ = writeln!(std::io::stderr(), "{}error: {text}", if self.terminal { "\n" } else { "" });
+        let _ = writeln!(std::io::stderr(), "{}{text}", if self.terminal { "\n" } else { "" });
     }
 }

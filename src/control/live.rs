@@ -5,7 +5,7 @@
 
 use super::command::Refusal;
 use super::links::Links;
-use super::saving::{Answer, Saving};
+use super::saving::{Answer, Extra, Saving};
 use super::shown;
 use super::upstreams::Upstreams;
 use crate::core::outcome::{ArmId, SlowLimits, Totals};
@@ -184,7 +184,9 @@ impl Live {
         }
         match applied.order {
             Order::Quiet => self.state = applied.state,
-            Order::JournalFirst => self.save_first(applied, SELF, None, links),
+            Order::JournalFirst => {
+                self.save(applied.state, &applied.notes, SELF, Extra::default(), links);
+            }
             Order::EffectFirst => {
                 self.todo.rung_us = rung_us;
                 self.take_effect(applied, SELF, links);

@@ -68,19 +68,25 @@ pub(super) fn live(
     Ok(live)
 }
 
-/// Goes on with a running rollout, unless its abort had taken effect.
+/// Goes on with a running rollout, unless its abort had taken effect. An abort overtakes what is being
+/// written, a promotion too: where that had become durable all the same, it is taken back.
 fn resume(live: &mut Live, recovered: &Recovered, links: &Links) {
-    let Some(running) = live.state.running() else { return };
-    let id = running.id.clone();
+    let Some(last) = &live.state.rollout else { return };
+    let id = last.id.clone();
     if recovered.aborted.contains(&id) {
         let who = format!("{SELF}; it took effect just before the process ended");
-        let change = Change::Asked { id: &id, action: Action::Abort, who: &who };
+        let change = match live.state.running() {
+            Some(_) => Change::Asked { id: &id, action: Action::Abort, who: &who },
+            None if live.state.stable == last.to => Change::Rollback { who: &who },
+            None => return,
+        };
         let wall = links.wall_text();
         if let Ok(applied) = live.state.apply(change, links.moment(&wall)) {
             live.take_effect(applied, SELF, links);
         }
         return;
     }
+    let Some(running) = live.state.running() else { return };
     let weight = live.state.weights.get(&running.to).copied().unwrap_or_default();
     let text = format!(
         "restarted: the rollout {id} goes on with {weight} on {}; its evidence is gathered anew",
@@ -101,4 +107,66 @@ fn note(live: &mut Live, text: String, links: &Links) {
     let notes = vec![Note { action: "recovered", text }];
     let applied = Applied { state: live.state.clone(), notes, order: Order::EffectFirst };
     live.take_effect(applied, SELF, links);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::control::journal::Journal;
+    use crate::core::rollout::Observation;
+    use crate::core::service::Moment;
+    use crate::core::verdict::Verdict;
+    use crate::core::weight::BasisPoints;
+    use crate::observe::clock::Clock;
+    use crate::observe::metrics::Metrics;
+    use crate::observe::recorder::Recorder;
+    use std::cell::RefCell;
+    use std::path::Path;
+    use std::time::Duration;
+
+    const CONFIG: &str = "[server]\nstate_dir = \"s\"\n[[listeners]]\naddress = \"127.0.0.1:0\"\n\
+        [[routes]]\nservice = \"web\"\n[services.web]\nstable = \"blue\"\n\
+        [services.web.pools.blue]\nupstreams = [\"127.0.0.1:1\"]\n\
+        [services.web.pools.green]\nupstreams = [\"127.0.0.1:2\"]\n";
+
+    fn links(dir: &Path) -> Links {
+        let config = crate::config::parse(CONFIG, "test", &|_| None, dir).expect("a configuration");
+        let (recorder, clock) = (Arc::new(Recorder::new(1)), Clock::start());
+        Links {
+            config: Arc::new(config),
+            metrics: Arc::new(Metrics::new(recorder.clone(), clock).expect("metrics")),
+            recorder,
+            clock,
+            journal: Journal::open(dir).expect("a store").0,
+            written: tokio::sync::mpsc::unbounded_channel().0,
+            ended: RefCell::default(),
+        }
+    }
+
+    #[test]
+    fn an_aborted_candidate_does_not_come_back_by_a_promotion_that_was_being_written() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let links = links(dir.path());
+        let settings = &links.config.services["web"];
+        let plan = settings.rollout.clone();
+        let start =
+            Change::Start { id: "web-1".into(), to: "green", version: None, policy: None, plan, who: "ci" };
+        let healthy =
+            Observation { verdict: Verdict::default(), attempts: 0, candidate: Ok(()), stable_ready: true };
+        let promote = Change::Asked { id: "web-1", action: Action::Promote, who: "ci" };
+        let mut state = ServiceState::new("blue", ["blue", "green"]);
+        for change in [start, Change::Observed(&healthy), promote] {
+            let moment = Moment { now: Duration::ZERO, wall: "then" };
+            state = state.apply(change, moment).expect("on the way to the promotion").state;
+        }
+        assert_eq!(state.stable, "green");
+        let text = serde_json::to_string(&Stored { state, draining: Vec::new() }).expect("JSON");
+        for (aborted, stable) in [(vec!["web-1".to_owned()], "blue"), (Vec::new(), "green")] {
+            let services = BTreeMap::from([("web".to_owned(), text.clone())]);
+            let recovered = Recovered { services, aborted, ..Recovered::default() };
+            let live = live(settings, 0, &recovered, &links).expect("recovered");
+            assert_eq!(live.state.stable, stable);
+            assert_eq!(live.state.weights[stable], BasisPoints::FULL);
+        }
+    }
 }

@@ -1,6 +1,6 @@
 //! What is on its way to the journal, and in which order changes take effect and become durable.
 //!
-//! A change that gives somebody traffic waits for its write ([`Live::save_first`]); meanwhile the service
+//! A change that gives somebody traffic waits for its write ([`Live::save`]); meanwhile the service
 //! takes no other command, and only an abort overtakes it. An abort takes effect first
 //! ([`Live::take_effect`]); its rows follow, and are tried again until they are written.
 
@@ -91,18 +91,7 @@ impl Saving {
 }
 
 impl Live {
-    /// Writes a change; it takes effect once it is durable.
-    pub(super) fn save_first(
-        &mut self,
-        applied: Applied,
-        actor: &str,
-        answer: Option<Answer>,
-        links: &Links,
-    ) {
-        self.save(applied.state, &applied.notes, actor, Extra { answer, ..Extra::default() }, links);
-    }
-
-    /// The same with all that may go along.
+    /// Writes a change with all that goes along; it takes effect once it is durable.
     pub(super) fn save(
         &mut self,
         state: ServiceState,

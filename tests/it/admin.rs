@@ -1,17 +1,12 @@
 //! The admin API under bad input: a clear error by the contract, and nothing changed.
 
-use super::harness::{Answer, Connection, Nginx, Pointsman, eventually, send};
+use super::harness::{Answer, Connection, Nginx, Pointsman, blue_green, eventually, send};
 use sha2::{Digest, Sha256};
 use std::io::Write;
 use std::net::TcpStream;
 
 fn config(nginx: &Nginx) -> String {
-    format!(
-        "[services.web]\nstable = \"blue\"\n\
-         [services.web.pools.blue]\nupstreams = [\"{}\"]\n\
-         [services.web.pools.green]\nupstreams = [\"{}\"]\n",
-        nginx.addresses[0], nginx.addresses[1]
-    )
+    blue_green(nginx.addresses[0], nginx.addresses[1])
 }
 
 /// A problem document with this status; its detail and faults as text.

@@ -1,16 +1,9 @@
 //! A new configuration while it runs, and a quiet end.
 
-use super::harness::{Connection, Load, Nginx, Origin, Pointsman, Reaction, eventually, get};
-use std::net::SocketAddr;
+use super::harness::{
+    Connection, Load, Nginx, Origin, Pointsman, Reaction, blue_green as config, eventually, get,
+};
 use std::time::Duration;
-
-fn config(blue: SocketAddr, green: SocketAddr) -> String {
-    format!(
-        "[services.web]\nstable = \"blue\"\n\
-         [services.web.pools.blue]\nupstreams = [\"{blue}\"]\n\
-         [services.web.pools.green]\nupstreams = [\"{green}\"]\n"
-    )
-}
 
 #[test]
 fn a_reload_under_load_keeps_the_live_weights_and_fails_nothing() {

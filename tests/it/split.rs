@@ -1,14 +1,9 @@
 //! Weights under full load: nobody notices, and what has weight 0 gets nothing.
 
-use super::harness::{Connection, Nginx, Pointsman, wrk};
+use super::harness::{Connection, Nginx, Pointsman, blue_green, wrk};
 
 fn config(nginx: &Nginx) -> String {
-    format!(
-        "[services.web]\nstable = \"blue\"\n\
-         [services.web.pools.blue]\nupstreams = [\"{}\"]\n\
-         [services.web.pools.green]\nupstreams = [\"{}\"]\n",
-        nginx.addresses[0], nginx.addresses[1]
-    )
+    blue_green(nginx.addresses[0], nginx.addresses[1])
 }
 
 #[test]

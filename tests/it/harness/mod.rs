@@ -12,6 +12,7 @@ pub use nginx::Nginx;
 pub use origin::{Origin, Reaction};
 pub use process::{Pointsman, Printed};
 
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 /// Longest wait for anything that will surely happen.
@@ -25,6 +26,15 @@ pub fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
         assert!(since.elapsed() < PATIENCE, "never happened: {what}");
         std::thread::sleep(Duration::from_millis(5));
     }
+}
+
+/// The service `web` with a stable pool `blue` and a pool `green`, of one upstream each.
+pub fn blue_green(blue: SocketAddr, green: SocketAddr) -> String {
+    format!(
+        "[services.web]\nstable = \"blue\"\n\
+         [services.web.pools.blue]\nupstreams = [\"{blue}\"]\n\
+         [services.web.pools.green]\nupstreams = [\"{green}\"]\n"
+    )
 }
 
 /// The middle of the values.
