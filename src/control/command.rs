@@ -2,7 +2,7 @@
 
 use super::view::{RolloutView, ServiceView};
 use crate::core::rollout::{Plan, Step, Strategy};
-use crate::core::settings::Config;
+use crate::core::settings::{self, Config};
 use crate::core::weight::BasisPoints;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -30,6 +30,45 @@ pub enum Input {
         upstream: Arc<str>,
         result: Result<Vec<SocketAddr>, String>,
     },
+    /// What became of a [`Job`].
+    JobDone { service: Arc<str>, ticket: u64, result: JobResult },
+    /// The signals scraped from one upstream in one round: each with its value, or why it has none.
+    Signals {
+        service: Arc<str>,
+        pool: Arc<str>,
+        upstream: Arc<str>,
+        address: SocketAddr,
+        values: Vec<(Arc<str>, Result<f64, String>)>,
+    },
+}
+
+/// Work outside of this process that a rollout waits for. It may take long, may be asked for again
+/// after a restart, and its result comes back as [`Input::JobDone`] with the same ticket.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Job {
+    pub service: Arc<str>,
+    pub ticket: u64,
+    pub task: Task,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum Task {
+    /// Every test against every one of the upstreams (label and address).
+    Smoke { tests: Vec<settings::SmokeTest>, upstreams: Vec<(Arc<str>, SocketAddr)> },
+    /// A POST of JSON that may refuse. `key` is sent as `Idempotency-Key`.
+    Hook { hook: settings::Hook, key: String, body: serde_json::Value },
+}
+
+/// What a job came to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum JobResult {
+    /// Every test passed; the hook answered 2xx.
+    Passed,
+    /// A test failed (each failure a sentence with upstream, request and what was wrong); the hook
+    /// answered 4xx (its status and the beginning of its body).
+    Refused(Vec<String>),
+    /// The hook could not be asked or did not know: no connection, no answer in time, 5xx, 408, 425, 429.
+    Unanswered(String),
 }
 
 #[derive(Debug)]

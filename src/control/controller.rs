@@ -228,6 +228,8 @@ impl Task {
                 }
                 live.judge(&self.links, None);
             }
+            // Taken in once a rollout asks for jobs, and a policy for signals.
+            Input::JobDone { .. } | Input::Signals { .. } => {}
             Input::Resolved { service, pool, upstream, result } => {
                 let Some(live) = self.lives.get_mut(&service) else { return };
                 let settings = live.settings.pools.get(&pool);

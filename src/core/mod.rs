@@ -15,6 +15,7 @@ pub mod rollout;
 pub mod route;
 pub mod service;
 pub mod settings;
+pub mod signal;
 pub mod table;
 pub mod verdict;
 pub mod weight;

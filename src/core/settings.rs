@@ -180,6 +180,37 @@ pub struct Health {
     pub host: Option<String>,
 }
 
+/// One request of the smoke tests.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SmokeTest {
+    pub method: String,
+    pub path: String,
+    /// Statuses that pass, inclusive.
+    pub expect: (u16, u16),
+    /// A regular expression that the body must match; already known to compile.
+    pub matches: Option<String>,
+    /// How long the whole answer may take.
+    pub timeout: Duration,
+    /// The Host header sent; the upstream's address when absent.
+    pub host: Option<String>,
+}
+
+/// A webhook that is asked before something happens, and may refuse it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Hook {
+    pub url: String,
+    pub timeout: Duration,
+    /// Signs the body: HMAC-SHA-256, sent as `X-Pointsman-Signature: sha256=HEX`.
+    pub secret: Option<String>,
+}
+
+impl std::fmt::Debug for Hook {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // Neither the secret nor the URL, which often holds one.
+        write!(f, "Hook({:?})", self.timeout)
+    }
+}
+
 impl std::fmt::Debug for Token {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Token({:?}, {:?})", self.name, self.role)
