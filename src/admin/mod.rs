@@ -62,6 +62,10 @@ pub fn router(state: State) -> Router {
         .route("/v1/services/{service}/rollouts", get(rollouts::list).post(rollouts::start))
         .route("/v1/services/{service}/rollouts/{id}", get(rollouts::show))
         .route("/v1/services/{service}/rollouts/{id}/{action}", post(rollouts::act))
+        .route(
+            "/v1/services/{service}/pools/{pool}/upstreams",
+            put(services::register).delete(services::unregister),
+        )
         .route("/v1/services/{service}/pools/{pool}/upstreams/{upstream}/{action}", post(services::upstream))
         .route("/v1/reload", post(operations::reload))
         .route("/metrics", get(operations::metrics))

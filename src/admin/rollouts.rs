@@ -51,7 +51,7 @@ pub(super) async fn start(
             (status, [(header::LOCATION, location)], Json(view)).into_response()
         }
         // A start is answered with a rollout.
-        Reply::Service(_) | Reply::Reloaded => StatusCode::NO_CONTENT.into_response(),
+        Reply::Service(_) | Reply::Reloaded { .. } => StatusCode::NO_CONTENT.into_response(),
     })
 }
 
@@ -106,7 +106,7 @@ pub(super) async fn act(
     Ok(match state.controller.ask(&who.name, Command::Rollout { service, id, action }).await? {
         Reply::Rollout { view, .. } => Json(view).into_response(),
         Reply::Service(view) => Json(view).into_response(),
-        Reply::Reloaded => StatusCode::NO_CONTENT.into_response(),
+        Reply::Reloaded { .. } => StatusCode::NO_CONTENT.into_response(),
     })
 }
 
@@ -132,7 +132,10 @@ fn meant(body: StartBody) -> Result<StartRollout, Problem> {
     let strategy = body.strategy.and_then(|label| {
         let known = Strategy::from_label(&label);
         if known.is_none() {
-            fault("strategy".into(), format!("{label:?} is not known; there are: canary, blue-green"));
+            fault(
+                "strategy".into(),
+                format!("{label:?} is not known; there are: canary, blue-green, rolling"),
+            );
         }
         known
     });
@@ -150,12 +153,12 @@ fn meant(body: StartBody) -> Result<StartRollout, Problem> {
                 None
             }
         };
-        Some(Step { weight: weight?, hold: hold? })
+        Some(Step { weight: weight?, hold: hold?, gate: body.gate })
     };
     let steps = body.steps.as_ref().map(|steps| steps.iter().enumerate().filter_map(&mut step).collect());
     if !faults.is_empty() {
         return Err(Problem::invalid(faults));
     }
-    let StartBody { to, version, policy, .. } = body;
-    Ok(StartRollout { to, strategy, version, steps, policy, idempotency_key: None })
+    let StartBody { to, version, policy, gate, dry_run, .. } = body;
+    Ok(StartRollout { to, strategy, version, steps, policy, gate, dry_run, idempotency_key: None })
 }

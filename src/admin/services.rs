@@ -3,17 +3,19 @@
 use super::auth::Identity;
 use super::body::{Body, NoBody};
 use super::problem::Problem;
-use super::shapes::{FlipBody, HistoryPage};
+use super::shapes::{FlipBody, HistoryPage, UpstreamsBody};
 use super::{State, pages};
 use crate::control::command::{Command, Fault, Reply, UpstreamAction};
 use crate::control::journal::JournalError;
 use crate::control::view::ServiceView;
+use crate::core::settings::Upstream;
 use crate::core::weight::BasisPoints;
 use axum::extract::{Path, Query, State as Extract};
 use axum::http::{HeaderMap, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use serde::Deserialize;
+use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -91,6 +93,41 @@ pub(super) async fn upstream(
     ask(&state, &who, Command::Upstream { service, pool, upstream, action }).await
 }
 
+pub(super) async fn register(
+    Extract(state): Extract<State>,
+    Path((service, pool)): Path<(String, String)>,
+    Extension(who): Extension<Identity>,
+    Body(body): Body<UpstreamsBody>,
+) -> Result<Response, Problem> {
+    let mut set = Vec::new();
+    let mut faults = Vec::new();
+    for (index, value) in body.upstreams.into_iter().enumerate() {
+        let value = match value {
+            Value::String(address) => json!({ "address": address }),
+            value => value,
+        };
+        match serde_json::from_value::<Upstream>(value) {
+            Ok(upstream) => set.push(upstream),
+            Err(error) => {
+                faults.push(Fault { path: format!("upstreams[{index}]"), detail: error.to_string() });
+            }
+        }
+    }
+    if !faults.is_empty() {
+        return Err(Problem::invalid(faults));
+    }
+    ask(&state, &who, Command::Upstreams { service, pool, set: Some(set) }).await
+}
+
+pub(super) async fn unregister(
+    Extract(state): Extract<State>,
+    Path((service, pool)): Path<(String, String)>,
+    Extension(who): Extension<Identity>,
+    _: NoBody,
+) -> Result<Response, Problem> {
+    ask(&state, &who, Command::Upstreams { service, pool, set: None }).await
+}
+
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Paging {
@@ -126,7 +163,7 @@ async fn ask(state: &State, who: &Identity, command: Command) -> Result<Response
         Reply::Service(view) => Ok(shown(&view)),
         // Commands about services are answered with services.
         Reply::Rollout { view, .. } => Ok(Json(view).into_response()),
-        Reply::Reloaded => Ok(StatusCode::NO_CONTENT.into_response()),
+        Reply::Reloaded { .. } => Ok(StatusCode::NO_CONTENT.into_response()),
     }
 }
 

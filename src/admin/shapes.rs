@@ -32,7 +32,7 @@ pub struct FlipBody {
 #[serde(deny_unknown_fields)]
 pub struct StartBody {
     pub to: String,
-    /// `canary` or `blue-green`.
+    /// `canary`, `blue-green` or `rolling`.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub strategy: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none", default)]
@@ -42,6 +42,12 @@ pub struct StartBody {
     /// The name of a policy of the configuration.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub policy: Option<String>,
+    /// Whether somebody must approve before the candidate gets traffic.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub gate: Option<bool>,
+    /// Says what it would do, and moves nothing.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub dry_run: bool,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -52,6 +58,17 @@ pub struct StepBody {
     /// A duration, `5m`; none by default.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub hold: Option<String>,
+    /// Whether somebody must approve before it goes on.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub gate: bool,
+}
+
+/// The body that registers a pool's upstreams: each an address, or an object with `address` and, where
+/// wanted, `weight`, `backup` and `max_conns`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct UpstreamsBody {
+    pub upstreams: Vec<serde_json::Value>,
 }
 
 /// One page of history, newest first.

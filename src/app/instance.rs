@@ -61,6 +61,7 @@ impl Instance {
         let runtime = runtime()?;
         let shared = Arc::new(shared(&config, bound, access_log.clone()));
         let metrics = Arc::new(Metrics::new(shared.recorder.clone(), shared.clock)?);
+        let (jobs, wanted) = mpsc::unbounded_channel();
         let running = control::start(Parts {
             config: config.clone(),
             table: shared.table.clone(),
@@ -70,9 +71,11 @@ impl Instance {
             metrics: metrics.clone(),
             journal: journal.clone(),
             recovered,
+            jobs,
         })?;
         let (controller, snapshots) = (running.controller.clone(), running.snapshots.clone());
-        runtime.spawn(health::watch(controller.clone(), running.configs.clone()));
+        runtime.spawn(health::watch(controller.clone(), running.watched.clone()));
+        drop(wanted);
         runtime.block_on(names_resolved(&config, snapshots.clone()));
         let workers = Workers::start(&shared, config.server.threads, config.server.grace)?;
 

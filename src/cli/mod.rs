@@ -1,7 +1,8 @@
 //! The command line: what was typed, and the client commands over the admin API.
 //!
 //! Nothing here knows the server's inside; only the shapes of its API. Exit codes: 0 done or promoted,
-//! 1 error, 2 usage, 3 aborted (traffic is back on stable), 4 timed out (the rollout goes on).
+//! 1 error, 2 usage, 3 aborted (traffic is back on stable), 4 timed out (the rollout goes on), 5 waiting
+//! for approval.
 
 mod args;
 mod client;
@@ -25,6 +26,7 @@ enum Done {
     Well,
     Aborted,
     TimedOut,
+    AtGate,
 }
 
 /// Carries out a client command; the ones that serve are not for it.
@@ -40,6 +42,7 @@ pub fn run(connection: &Connection, command: Command) -> ExitCode {
         Ok(Done::Well) => ExitCode::SUCCESS,
         Ok(Done::Aborted) => ExitCode::from(3),
         Ok(Done::TimedOut) => ExitCode::from(4),
+        Ok(Done::AtGate) => ExitCode::from(5),
         Err(failure) => {
             out.error(&failure.to_string());
             ExitCode::FAILURE

@@ -9,6 +9,7 @@ mod fault;
 mod front;
 mod policy;
 mod reader;
+mod rollout;
 mod route;
 mod service;
 mod units;

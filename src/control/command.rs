@@ -101,6 +101,12 @@ pub enum Command {
         upstream: String,
         action: UpstreamAction,
     },
+    /// Another set of upstreams for a pool; `None` goes back to the configuration's.
+    Upstreams {
+        service: String,
+        pool: String,
+        set: Option<Vec<settings::Upstream>>,
+    },
     /// A whole new configuration, already resolved.
     Reload {
         config: Arc<Config>,
@@ -114,6 +120,10 @@ pub struct StartRollout {
     pub strategy: Option<Strategy>,
     pub version: Option<String>,
     pub steps: Option<Vec<Step>>,
+    /// Whether somebody must approve before the candidate gets traffic.
+    pub gate: Option<bool>,
+    /// Says what it would do, and moves nothing.
+    pub dry_run: bool,
     /// The name of another policy than the service's.
     pub policy: Option<String>,
     /// The same key returns the same rollout, over restarts too.
@@ -142,7 +152,10 @@ pub enum Reply {
         view: Arc<RolloutView>,
         created: bool,
     },
-    Reloaded,
+    /// With the paths at which the file and what is live differ.
+    Reloaded {
+        differs: Vec<String>,
+    },
 }
 
 /// What a reload did.
@@ -152,6 +165,10 @@ pub struct ReloadReport {
     pub changed: Vec<String>,
     /// Paths that changed in the file but take effect at the next start.
     pub needs_restart: Vec<String>,
+    /// Paths of pools whose upstreams were registered over the API and are others than the file's; they
+    /// stay until they are reset.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub differs: Vec<String>,
 }
 
 /// Why a command was not carried out; nothing has changed.
@@ -220,7 +237,12 @@ pub fn merged_plan(defaults: &Plan, start: &StartRollout) -> Plan {
     if let Some(steps) = &start.steps {
         plan.steps.clone_from(steps);
     } else if plan.strategy == Strategy::BlueGreen {
-        plan.steps = vec![Step { weight: BasisPoints::FULL, hold: std::time::Duration::ZERO }];
+        plan.steps = vec![Step { weight: BasisPoints::FULL, hold: std::time::Duration::ZERO, gate: false }];
     }
+    if plan.is_rolling() {
+        plan.steps.clear();
+    }
+    plan.gate = start.gate.unwrap_or(plan.gate);
+    plan.dry_run = start.dry_run;
     plan
 }

@@ -2,7 +2,7 @@
 //!
 //! It runs on a thread of its own, so that a busy worker never delays a decision.
 
-use super::command::{Command, Controller, Input, Refusal, Reply};
+use super::command::{Command, Controller, Input, Job, Refusal, Reply};
 use super::journal::{Journal, Recovered};
 use super::links::{Links, Written};
 use super::live::Live;
@@ -46,6 +46,8 @@ pub struct Parts {
     pub metrics: Arc<Metrics>,
     pub journal: Journal,
     pub recovered: Recovered,
+    /// Where work outside of this process goes.
+    pub jobs: mpsc::UnboundedSender<Job>,
 }
 
 /// The running controller.
@@ -55,6 +57,9 @@ pub struct Running {
     pub snapshots: watch::Receiver<Arc<Snapshot>>,
     /// The configuration in effect.
     pub configs: watch::Receiver<Arc<Config>>,
+    /// The same with the upstreams that are registered and the policies that rollouts run under: what is
+    /// to be checked and scraped.
+    pub watched: watch::Receiver<Arc<Config>>,
     stop: oneshot::Sender<()>,
     thread: std::thread::JoinHandle<()>,
 }
@@ -79,6 +84,7 @@ pub fn start(parts: Parts) -> std::io::Result<Running> {
     let (inputs, inbox) = mpsc::channel(INPUTS);
     let (snapshots, shown) = watch::channel(Arc::default());
     let (configs, configured) = watch::channel(parts.config.clone());
+    let (watched, under_watch) = watch::channel(parts.config.clone());
     let (written, writes) = mpsc::unbounded_channel();
     let links = Links {
         config: parts.config,
@@ -86,6 +92,7 @@ pub fn start(parts: Parts) -> std::io::Result<Running> {
         clock: parts.clock,
         metrics: parts.metrics,
         journal: parts.journal,
+        jobs: parts.jobs,
         written,
         ended: RefCell::new(Arc::new(recovery::ended(&parts.recovered))),
     };
@@ -96,6 +103,7 @@ pub fn start(parts: Parts) -> std::io::Result<Running> {
         wake: parts.wake,
         snapshots,
         configs,
+        watched,
         reloads: VecDeque::new(),
         next_slot: 0,
         next_tick: Duration::ZERO,
@@ -111,13 +119,15 @@ pub fn start(parts: Parts) -> std::io::Result<Running> {
     let (stop, stopped) = oneshot::channel();
     let run = move || runtime.block_on(task.run(inbox, writes, stopped));
     let thread = std::thread::Builder::new().name("controller".into()).spawn(run)?;
-    Ok(Running { controller: Controller { inputs }, snapshots: shown, configs: configured, stop, thread })
+    let controller = Controller { inputs };
+    Ok(Running { controller, snapshots: shown, configs: configured, watched: under_watch, stop, thread })
 }
 
 pub(super) struct Task {
     pub lives: BTreeMap<Arc<str>, Live>,
     pub links: Links,
     pub configs: watch::Sender<Arc<Config>>,
+    watched: watch::Sender<Arc<Config>>,
     pub next_slot: usize,
     table: Arc<ArcSwap<Table>>,
     wake: Arc<Wake>,
@@ -198,7 +208,7 @@ impl Task {
             live.observe_pools(now, &self.links, sample);
             live.judge(&self.links, None);
         }
-        let watchful = self.lives.values().any(|live| live.state.running().is_some());
+        let watchful = self.lives.values().any(|live| live.is_watchful());
         self.next_tick = now + if watchful { WATCHFUL } else { CALM };
     }
 
@@ -228,8 +238,13 @@ impl Task {
                 }
                 live.judge(&self.links, None);
             }
-            // Taken in once a rollout asks for jobs, and a policy for signals.
-            Input::JobDone { .. } | Input::Signals { .. } => {}
+            Input::JobDone { service, ticket, result } => {
+                if let Some(live) = self.lives.get_mut(&service) {
+                    live.job_done(ticket, result, &self.links);
+                }
+            }
+            // Taken in once a policy asks for signals.
+            Input::Signals { .. } => {}
             Input::Resolved { service, pool, upstream, result } => {
                 let Some(live) = self.lives.get_mut(&service) else { return };
                 let settings = live.settings.pools.get(&pool);
@@ -245,6 +260,7 @@ impl Task {
     fn written(&mut self, written: Written) {
         if let Some(live) = self.lives.get_mut(&written.service) {
             live.written(written, &self.links);
+            live.next_job_done(&self.links);
             live.next_command(&self.links);
         }
     }
@@ -263,7 +279,9 @@ impl Task {
         } else if self.links.clock.now() >= self.shown_at + SNAPSHOT {
             self.show();
         }
+        self.watch_upstreams();
         for live in self.lives.values_mut() {
+            live.want_work(&self.links);
             live.catch_up(&self.links);
             for answer in std::mem::take(&mut live.todo.answers) {
                 let reply = match (answer.rollout, shown::rollout(live)) {
@@ -279,11 +297,23 @@ impl Task {
         }
     }
 
+    /// Tells the checks which upstreams there are, once that has changed.
+    fn watch_upstreams(&mut self) {
+        let changed =
+            self.lives.values_mut().fold(false, |any, live| std::mem::take(&mut live.todo.watch) || any);
+        if changed {
+            let mut config = Config::clone(&self.links.config);
+            config.services =
+                self.lives.values().map(|l| (l.settings.name.to_string(), l.watched(&self.links))).collect();
+            self.watched.send_replace(Arc::new(config));
+        }
+    }
+
     fn reload_if_quiet(&mut self) {
         while self.lives.values().all(|live| !live.saving.is_pending())
             && let Some((config, answer)) = self.reloads.pop_front()
         {
-            let done = self.reload(config).map(|()| Reply::Reloaded);
+            let done = self.reload(config).map(|()| Reply::Reloaded { differs: self.differs() });
             let _ = answer.to.send(done);
         }
     }
@@ -307,7 +337,8 @@ fn service_of(command: &Command) -> &str {
         | Command::Rollback { service }
         | Command::Start { service, .. }
         | Command::Rollout { service, .. }
-        | Command::Upstream { service, .. } => service,
+        | Command::Upstream { service, .. }
+        | Command::Upstreams { service, .. } => service,
         Command::Reload { .. } => "",
     }
 }

@@ -1,6 +1,6 @@
 //! What every service's changes need beside its own state.
 
-use super::command::Refusal;
+use super::command::{Job, Refusal};
 use super::journal::{Change, Journal, JournalError};
 use super::view::RolloutView;
 use crate::core::service::Moment;
@@ -21,6 +21,7 @@ pub(super) struct Links {
     pub clock: Clock,
     pub metrics: Arc<Metrics>,
     pub journal: Journal,
+    pub jobs: UnboundedSender<Job>,
     pub written: UnboundedSender<Written>,
     /// Rollouts that have ended, by id.
     pub ended: RefCell<Arc<BTreeMap<String, Arc<RolloutView>>>>,

@@ -4,6 +4,7 @@
 //! ([`Todo`]): publish, mark, journal, answer, in this order.
 
 use super::command::Refusal;
+use super::jobs::Jobs;
 use super::links::Links;
 use super::saving::{Answer, Extra, Saving};
 use super::shown;
@@ -25,6 +26,9 @@ const SHOWN: Duration = Duration::from_secs(60);
 
 #[derive(Debug)]
 pub(super) struct Live {
+    /// As in the configuration.
+    pub configured: settings::Service,
+    /// The same with the upstreams that are registered.
     pub settings: settings::Service,
     /// Its place in the file of marks.
     pub slot: usize,
@@ -34,6 +38,7 @@ pub(super) struct Live {
     /// Rollout ids by idempotency key.
     pub keys: HashMap<String, String>,
     pub saving: Saving,
+    pub jobs: Jobs,
     pub todo: Todo,
 }
 
@@ -58,6 +63,8 @@ pub(super) struct Watching {
 #[derive(Debug, Default)]
 pub(super) struct Todo {
     pub publish: bool,
+    /// Whether other upstreams are to be checked or scraped.
+    pub watch: bool,
     /// An abort that takes effect with the next table: the rollout's id.
     pub mark: Option<String>,
     /// When the bell was rung that led to it (µs).
@@ -71,14 +78,16 @@ pub(super) struct Todo {
 impl Live {
     pub(super) fn new(settings: settings::Service, slot: usize, state: ServiceState) -> Self {
         Live {
-            settings,
+            settings: with_registered(&settings, &state),
+            configured: settings,
             slot,
             state,
             pools: BTreeMap::new(),
             watch: None,
             keys: HashMap::new(),
             saving: Saving::default(),
-            todo: Todo { publish: true, ..Todo::default() },
+            jobs: Jobs::default(),
+            todo: Todo { publish: true, watch: true, ..Todo::default() },
         }
     }
 
@@ -97,14 +106,36 @@ impl Live {
             }
             let arm = links.recorder.arm(&self.settings.name, name);
             let arm = arm.ok_or("more pools than can be measured have been configured; restart")?;
-            let upstreams = Upstreams::new(pool, old.is_none());
+            // What is registered has no traffic before its first passed check, after a restart either.
+            let presumed = old.is_none() && !self.state.upstreams.contains_key(&**name);
+            let upstreams = Upstreams::new(pool, presumed);
             let mut window = Window::new(shown);
             let totals = links.recorder.totals(arm, links.clock.now_us(), &SlowLimits::default());
             window.push(links.clock.now(), &totals);
             self.pools.insert(name.clone(), LivePool { arm, upstreams, window });
         }
-        self.todo.publish = true;
+        self.drain_as_stored();
+        (self.todo.publish, self.todo.watch) = (true, true);
         Ok(())
+    }
+
+    fn drain_as_stored(&mut self) {
+        for (name, pool) in &mut self.pools {
+            for slot in &mut pool.upstreams.slots {
+                let place = (name.to_string(), slot.settings.address.to_string());
+                slot.draining = self.state.draining.contains(&place);
+            }
+        }
+    }
+
+    /// What is to be checked and scraped for this service.
+    pub(super) fn watched(&self, links: &Links) -> settings::Service {
+        settings::Service { policy: self.policy(links), ..self.settings.clone() }
+    }
+
+    /// Whether something is going on that wants frequent looks.
+    pub(super) fn is_watchful(&self) -> bool {
+        self.state.running().is_some() || self.state.guard.is_some()
     }
 
     /// The policy that candidates are held against now.
@@ -154,6 +185,7 @@ impl Live {
         let Some(candidate) = self.pools.get(running.to.as_str()) else { return false };
         let totals = self.totals(candidate, links);
         let ready = candidate.upstreams.ready();
+        let seen = if running.rollout.is_rolling() { candidate.upstreams.seen() } else { BTreeMap::new() };
         let stable_ready = self.is_up(&running.from);
         let Some(watching) = &mut self.watch else { return false };
         let now = links.clock.now();
@@ -166,6 +198,7 @@ impl Live {
             attempts: watching.watch.attempts(),
             candidate: ready,
             stable_ready,
+            upstreams: seen,
         };
         let worse = watching.watch.events() > failures;
         let wall = links.wall_text();
@@ -177,7 +210,7 @@ impl Live {
 
     /// What the controller decided by itself.
     fn decided(&mut self, applied: Applied, links: &Links, rung_us: Option<u64>) {
-        let aborts = applied.order == Order::EffectFirst && applied.state.running().is_none();
+        let aborts = applied.notes.iter().any(|note| matches!(note.action, "aborted" | "returned"));
         if self.saving.is_pending() && !aborts {
             // Nothing but an abort overtakes what is being written; the rest comes up again.
             return;
@@ -201,8 +234,16 @@ impl Live {
         });
         // Upstreams may have changed in the meantime, and revisions never repeat.
         let revision = state.revision.max(self.state.revision + 1);
+        let registered = self.state.upstreams != state.upstreams;
         self.state = ServiceState { revision, ..state };
         self.todo.publish = true;
+        if registered {
+            let old = std::mem::replace(&mut self.settings, with_registered(&self.configured, &self.state));
+            if let Err(why) = self.fit_pools(Some(&old), links) {
+                tracing::error!(service = %self.settings.name, "{why}");
+            }
+        }
+        self.drain_as_stored();
         self.follow_rollout(links);
         if ended && let Some(view) = shown::rollout(self) {
             links.metrics.rollout_ended(&self.settings.name, &view.phase);
@@ -233,6 +274,19 @@ impl Live {
     pub(super) fn figures(&self, pool: &LivePool, links: &Links) -> Figures {
         pool.window.figures(links.clock.now(), &self.totals(pool, links))
     }
+}
+
+/// The settings with the upstreams that are registered. A pool without a check gets one then: whether it
+/// accepts connections; so that what is new can be proven.
+pub(super) fn with_registered(configured: &settings::Service, state: &ServiceState) -> settings::Service {
+    let mut settings = configured.clone();
+    for (name, set) in &state.upstreams {
+        if let Some(pool) = settings.pools.get_mut(name.as_str()) {
+            pool.upstreams.clone_from(set);
+            pool.health.get_or_insert_with(settings::Health::accepts);
+        }
+    }
+    settings
 }
 
 /// For services without a policy: only health can abort.

@@ -7,6 +7,7 @@
 pub mod command;
 mod commands;
 mod controller;
+mod jobs;
 pub mod journal;
 mod links;
 mod live;

@@ -26,8 +26,6 @@ const PROGRESS: Duration = Duration::from_secs(5);
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Stored {
     pub state: ServiceState,
-    /// Pool and upstream.
-    pub draining: Vec<(String, String)>,
 }
 
 /// Somebody who waits for an answer.
@@ -68,8 +66,6 @@ pub(super) struct Saving {
 struct Pending {
     serial: u64,
     state: ServiceState,
-    /// Pool, upstream and whether it drains from then on.
-    drain: Option<(String, String, bool)>,
     key: Option<String>,
     answer: Option<Answer>,
 }
@@ -101,18 +97,12 @@ impl Live {
         links: &Links,
     ) {
         let history = self.rows(&state, notes, actor, links);
-        let mut draining = self.draining();
-        if let Some((pool, upstream, drains)) = &extra.drain {
-            draining.retain(|(p, u)| p != pool || u != upstream);
-            draining.extend(drains.then(|| (pool.clone(), upstream.clone())));
-        }
         let rollout =
             shown::rollout_of(&self.settings.name, &state).map(|view| record(&view, extra.key.clone()));
-        let change = self.change(&state, draining, rollout, history);
+        let change = self.change(&state, rollout, history);
         let serial = self.saving.next_serial();
         self.saving.saved_at = links.clock.now();
-        self.saving.pending =
-            Some(Pending { serial, state, drain: extra.drain, key: extra.key, answer: extra.answer });
+        self.saving.pending = Some(Pending { serial, state, key: extra.key, answer: extra.answer });
         links.write(self.settings.name.clone(), serial, change);
     }
 
@@ -120,7 +110,7 @@ impl Live {
     pub(super) fn take_effect(&mut self, applied: Applied, actor: &str, links: &Links) {
         let rows = self.rows(&applied.state, &applied.notes, actor, links);
         self.saving.late.extend(rows);
-        if applied.notes.iter().any(|note| note.action == "aborted") {
+        if applied.notes.iter().any(|note| matches!(note.action, "aborted" | "returned")) {
             self.todo.mark = applied.state.rollout.as_ref().map(|running| running.id.clone());
         }
         if let Some(overtaken) = self.saving.pending.take()
@@ -163,7 +153,7 @@ impl Live {
         (self.saving.late_sent, self.saving.saved_at) = (Some((serial, rows.len())), now);
         let current = || shown::rollout(self).map(|view| record(&view, None));
         let rollout = self.saving.late_rollout.clone().or_else(current);
-        let change = self.change(&self.state, self.draining(), rollout, rows);
+        let change = self.change(&self.state, rollout, rows);
         links.write(self.settings.name.clone(), serial, change);
     }
 
@@ -197,11 +187,6 @@ impl Live {
     }
 
     fn commit(&mut self, pending: Pending, links: &Links) {
-        if let Some((pool, upstream, drains)) = &pending.drain
-            && let Some(slot) = self.pools.get_mut(pool.as_str()).and_then(|p| p.upstreams.slot(upstream))
-        {
-            slot.draining = *drains;
-        }
         if let (Some(key), Some(running)) = (pending.key, pending.state.running()) {
             self.keys.insert(key, running.id.clone());
         }
@@ -212,11 +197,10 @@ impl Live {
     fn change(
         &self,
         state: &ServiceState,
-        draining: Vec<(String, String)>,
         rollout: Option<RolloutRecord>,
         history: Vec<HistoryRow>,
     ) -> Change {
-        let stored = Stored { state: state.clone(), draining };
+        let stored = Stored { state: state.clone() };
         // Maps with text keys, numbers and texts: there is nothing JSON cannot hold.
         let state = serde_json::to_string(&stored).unwrap_or_default();
         Change { service: self.settings.name.to_string(), state, rollout, history }
@@ -243,22 +227,12 @@ impl Live {
         };
         notes.iter().map(row).collect()
     }
-
-    fn draining(&self) -> Vec<(String, String)> {
-        let of = |(name, pool): (&std::sync::Arc<str>, &super::live::LivePool)| {
-            let name = name.to_string();
-            let slots = pool.upstreams.slots.iter().filter(|slot| slot.draining);
-            slots.map(move |slot| (name.clone(), slot.settings.address.to_string())).collect::<Vec<_>>()
-        };
-        self.pools.iter().flat_map(of).collect()
-    }
 }
 
 /// What may go along with a change.
 #[derive(Debug, Default)]
 pub(super) struct Extra {
     pub answer: Option<Answer>,
-    pub drain: Option<(String, String, bool)>,
     pub key: Option<String>,
 }
 

@@ -3,8 +3,12 @@
 use super::links::Links;
 use super::live::{Live, LivePool};
 use super::upstreams::{Endpoint, Slot};
-use super::view::{LatencyView, PoolView, RolloutView, ServiceView, StepView, UpstreamView, WindowView};
+use super::view::{
+    InstanceView, LatencyView, PoolView, RolloutView, ServiceView, StepView, UpstreamView, WatchView,
+    WindowView,
+};
 use crate::core::duration;
+use crate::core::rollout::{Guard, Rollout};
 use crate::core::service::ServiceState;
 use crate::core::settings::UpstreamHost;
 use crate::core::table::UpstreamState;
@@ -33,6 +37,17 @@ pub(super) fn service(live: &Live, links: &Links) -> ServiceView {
         revision: state.revision,
         pools: pools.collect(),
         rollout: rollout(live),
+        watch: state.guard.as_ref().map(watch),
+    }
+}
+
+fn watch(guard: &Guard) -> WatchView {
+    WatchView {
+        rollout: guard.rollout.clone(),
+        seconds: guard.passed.as_secs_f64(),
+        of_seconds: guard.watch.as_secs_f64(),
+        rollback: guard.rollback,
+        verdict: guard.verdict.clone(),
     }
 }
 
@@ -45,7 +60,10 @@ pub(super) fn rollout_of(service: &str, state: &ServiceState) -> Option<RolloutV
     let running = state.rollout.as_ref()?;
     let machine = &running.rollout;
     let steps = machine.plan.steps.iter();
-    let steps = steps.map(|s| StepView { weight: s.weight.percent(), hold: duration::show(s.hold) });
+    let steps =
+        steps.map(|s| StepView { weight: s.weight.percent(), hold: duration::show(s.hold), gate: s.gate });
+    let instances = machine.instances.iter();
+    let instances = instances.map(|i| InstanceView { upstream: i.upstream.clone(), stage: i.stage });
     Some(RolloutView {
         id: running.id.clone(),
         service: service.to_owned(),
@@ -53,7 +71,10 @@ pub(super) fn rollout_of(service: &str, state: &ServiceState) -> Option<RolloutV
         from: running.from.clone(),
         to: running.to.clone(),
         version: running.version.clone(),
+        dry_run: machine.plan.dry_run,
         phase: machine.label().to_owned(),
+        waits_for: waits_for(machine),
+        instances: instances.collect(),
         step: machine.step,
         steps: steps.collect(),
         weight: state.weights.get(&running.to).copied().unwrap_or_default().percent(),
@@ -65,6 +86,14 @@ pub(super) fn rollout_of(service: &str, state: &ServiceState) -> Option<RolloutV
         reason: machine.reason.clone(),
         revision: state.revision,
     })
+}
+
+fn waits_for(machine: &Rollout) -> Option<String> {
+    if machine.awaits_approval() {
+        return Some("approval".to_owned());
+    }
+    let crossing = machine.crossing.as_ref().filter(|_| !machine.has_ended())?;
+    crossing.hooks.first().map(ToString::to_string)
 }
 
 /// The figures that a line of history rests on.

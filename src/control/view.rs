@@ -2,6 +2,7 @@
 //!
 //! Weights are percent with two decimals, times are RFC 3339 in UTC, latencies are milliseconds.
 
+use crate::core::rollout::Stage;
 use crate::core::verdict::Verdict;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -37,6 +38,9 @@ pub struct ServiceView {
     pub revision: u64,
     pub pools: BTreeMap<String, PoolView>,
     pub rollout: Option<RolloutView>,
+    /// While the policy keeps watch over what was promoted last.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub watch: Option<WatchView>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -89,16 +93,25 @@ pub struct LatencyView {
 pub struct RolloutView {
     pub id: String,
     pub service: String,
-    /// `canary` or `blue-green`.
+    /// `canary`, `blue-green` or `rolling`.
     pub strategy: String,
+    /// Whether nothing moves.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub dry_run: bool,
     pub from: String,
     pub to: String,
     pub version: Option<String>,
-    /// `preparing`, `shifting`, `baking`, `paused`, `promoted` or `aborted`.
+    /// `preparing`, `testing`, `shifting`, `baking`, `paused`, `promoted` or `aborted`.
     pub phase: String,
-    /// Index of the current step.
+    /// What it waits for outside of itself: `approval`, or a hook, such as `before-shifting`.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub waits_for: Option<String>,
+    /// Index of the current step, or batch.
     pub step: usize,
     pub steps: Vec<StepView>,
+    /// The upstreams of a rolling update, in its order.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub instances: Vec<InstanceView>,
     /// The candidate's weight in percent.
     pub weight: f64,
     pub verdict: Verdict,
@@ -119,6 +132,30 @@ pub struct StepView {
     pub weight: f64,
     /// As in the configuration: `5m`.
     pub hold: String,
+    /// Whether somebody must approve before it goes on.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub gate: bool,
+}
+
+/// One upstream of a rolling update.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct InstanceView {
+    pub upstream: String,
+    /// `waiting`, `draining`, `updating`, `proving`, `testing`, `serving` or `failed`.
+    pub stage: Stage,
+}
+
+/// The watch over a version after its promotion.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct WatchView {
+    /// The rollout that promoted it.
+    pub rollout: String,
+    /// Seconds it has been watched, and will be in all.
+    pub seconds: f64,
+    pub of_seconds: f64,
+    /// Whether a broken limit goes back to the previous pool by itself.
+    pub rollback: bool,
+    pub verdict: Verdict,
 }
 
 /// One row of a service's history.
@@ -131,8 +168,10 @@ pub struct HistoryView {
     pub service: String,
     /// The token's name, `pointsman` for its own decisions, `local` where no token is configured.
     pub actor: String,
-    /// `weights`, `flip`, `rollback`, `started`, `step`, `held`, `baking`, `paused`, `resumed`,
-    /// `promoted`, `aborted`, `recovered`, `drain`, `ready`.
+    /// `weights`, `flip`, `rollback`, `drain`, `ready`, `upstreams`; of rollouts `started`, `hook`,
+    /// `testing`, `tested`, `approval`, `approved`, `step`, `updating`, `updated`, `held`, `passing`,
+    /// `baking`, `paused`, `resumed`, `promoted`, `aborted`; after a promotion `degraded`, `verified`,
+    /// `returned`; and `recovered`.
     pub action: String,
     /// A sentence that says what happened and why.
     pub text: String,

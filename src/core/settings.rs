@@ -3,8 +3,9 @@
 
 use crate::core::balance::Balance;
 use crate::core::policy::Policy;
-use crate::core::rollout::Plan;
+use crate::core::rollout::{HookPoint, Plan};
 use crate::core::route::RouteSpec;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -112,7 +113,12 @@ pub struct Service {
     pub stable: Arc<str>,
     pub policy: Option<Arc<Policy>>,
     pub pools: BTreeMap<Arc<str>, Pool>,
+    /// The defaults of its rollouts.
     pub rollout: Plan,
+    pub smoke: Vec<SmokeTest>,
+    pub hooks: BTreeMap<HookPoint, Hook>,
+    /// The hook that updates an upstream in a rolling update.
+    pub update: Option<Hook>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -146,7 +152,8 @@ pub struct Passive {
     pub fail_timeout: Duration,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "UpstreamRecord", into = "UpstreamRecord")]
 pub struct Upstream {
     /// As typed: `10.0.0.1:3000` or `app:3000`.
     pub address: Arc<str>,
@@ -165,6 +172,63 @@ pub enum UpstreamHost {
         host: Arc<str>,
         port: u16,
     },
+}
+
+/// An upstream as it is stored and sent: one address as a text, or with what goes along.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct UpstreamRecord {
+    address: String,
+    #[serde(default = "one")]
+    weight: u16,
+    #[serde(default)]
+    backup: bool,
+    #[serde(default)]
+    max_conns: u32,
+}
+
+fn one() -> u16 {
+    1
+}
+
+impl From<Upstream> for UpstreamRecord {
+    fn from(upstream: Upstream) -> Self {
+        let Upstream { address, weight, backup, max_conns, .. } = upstream;
+        UpstreamRecord { address: address.to_string(), weight, backup, max_conns }
+    }
+}
+
+impl TryFrom<UpstreamRecord> for Upstream {
+    type Error = String;
+
+    fn try_from(record: UpstreamRecord) -> Result<Self, String> {
+        let (address, host) = Upstream::place(&record.address)?;
+        if !(1..=100).contains(&record.weight) {
+            return Err(format!("the weight {} of {address} must be from 1 to 100", record.weight));
+        }
+        let UpstreamRecord { weight, backup, max_conns, .. } = record;
+        Ok(Upstream { address, host, weight, backup, max_conns })
+    }
+}
+
+impl Upstream {
+    /// An address with a port, or a name with one.
+    ///
+    /// # Errors
+    /// A sentence that says how to write it.
+    pub fn place(text: &str) -> Result<(Arc<str>, UpstreamHost), String> {
+        if let Ok(address) = text.parse() {
+            return Ok((text.into(), UpstreamHost::Address(address)));
+        }
+        let no_port = || format!("\"{text}\" has no port; write {text}:3000");
+        let (host, port) = text.rsplit_once(':').ok_or_else(no_port)?;
+        let port: u16 = port.parse().map_err(|_| no_port())?;
+        let legal = |c: char| c.is_ascii_alphanumeric() || "-._".contains(c);
+        if host.is_empty() || !host.chars().all(legal) || port == 0 {
+            return Err(format!("\"{text}\" is no address; write 10.0.0.1:3000, [::1]:3000 or app:3000"));
+        }
+        Ok((text.into(), UpstreamHost::Name { host: host.into(), port }))
+    }
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -208,6 +272,21 @@ impl std::fmt::Debug for Hook {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         // Neither the secret nor the URL, which often holds one.
         write!(f, "Hook({:?})", self.timeout)
+    }
+}
+
+impl Health {
+    /// Whether it accepts connections.
+    pub fn accepts() -> Self {
+        Health {
+            path: String::new(),
+            interval: Duration::from_secs(2),
+            timeout: Duration::from_secs(1),
+            rise: 1,
+            fall: 3,
+            expect: (200, 399),
+            host: None,
+        }
     }
 }
 

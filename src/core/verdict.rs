@@ -33,7 +33,7 @@ pub enum Level {
 /// One reason of a verdict, with the figures it rests on.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Reason {
-    /// `error_rate`, `latency_p95`, `attempts`, `health`.
+    /// `error_rate`, `latency_p95`, `attempts`, `health`, `smoke`, `hook`.
     pub metric: String,
     pub level: Level,
     /// The limit in the metric's unit: a share (0–1) for rates, seconds for latencies, a count for attempts.
@@ -57,4 +57,22 @@ pub struct Reason {
 pub struct Verdict {
     pub state: State,
     pub reasons: Vec<Reason>,
+}
+
+impl Reason {
+    /// For a plain condition: no evidence stands behind it.
+    pub fn condition(metric: &str, level: Level, text: String) -> Self {
+        Reason {
+            metric: metric.to_owned(),
+            level,
+            limit: 0.0,
+            observed: 0.0,
+            attempts: 0,
+            events: 0,
+            evidence: 0.0,
+            needed: 0.0,
+            for_seconds: 0.0,
+            text,
+        }
+    }
 }

@@ -12,7 +12,17 @@ const MAY_USE: [(&str, &[&str]); 8] = [
     ("health", &["core", "control::command"]),
     ("config", &["core"]),
     ("admin", &["core", "control::command", "control::view", "control::journal", "observe"]),
-    ("cli", &["core::duration", "admin::shapes", "control::command", "control::view", "observe::clock"]),
+    (
+        "cli",
+        &[
+            "core::duration",
+            "core::rollout",
+            "admin::shapes",
+            "control::command",
+            "control::view",
+            "observe::clock",
+        ],
+    ),
 ];
 
 fn files(dir: &Path) -> Vec<PathBuf> {
