@@ -169,6 +169,7 @@ pub enum UpstreamHost {
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct Health {
+    /// What is asked for; empty where a TCP connection is check enough.
     pub path: String,
     pub interval: Duration,
     pub timeout: Duration,
