@@ -2,7 +2,7 @@
 
 use super::reload::Reloader;
 use crate::admin;
-use crate::control::command::{Controller, Reload};
+use crate::control::command::{Controller, Job, Reload};
 use crate::control::journal::{Journal, Recovered};
 use crate::control::view::Snapshot;
 use crate::control::{self, Parts};
@@ -44,6 +44,7 @@ pub struct Instance {
     pub journal: Journal,
     access_log: Option<AccessLog>,
     running: control::Running,
+    jobs: mpsc::UnboundedSender<Job>,
     workers: Workers,
     stopping: watch::Sender<bool>,
     guard: Option<Guard>,
@@ -73,6 +74,9 @@ impl Instance {
         })?;
         let (controller, snapshots) = (running.controller.clone(), running.snapshots.clone());
         runtime.spawn(health::watch(controller.clone(), running.configs.clone()));
+        runtime.spawn(health::signals::watch(controller.clone(), running.configs.clone()));
+        let (jobs, asked) = mpsc::unbounded_channel();
+        runtime.spawn(health::work(controller.clone(), asked));
         runtime.block_on(names_resolved(&config, snapshots.clone()));
         let workers = Workers::start(&shared, config.server.threads, config.server.grace)?;
 
@@ -106,6 +110,7 @@ impl Instance {
             journal,
             access_log,
             running,
+            jobs,
             workers,
             stopping,
             guard,
@@ -124,6 +129,7 @@ impl Instance {
         self.stopping.send_replace(true);
         self.workers.stop();
         self.running.stop();
+        drop(self.jobs);
         self.runtime.shutdown_timeout(Duration::from_secs(1));
         drop(self.guard);
     }

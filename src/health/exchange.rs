@@ -112,7 +112,7 @@ pub(super) mod tests {
     use super::*;
     use std::sync::{Arc, Mutex};
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
-    use tokio::net::TcpListener;
+    use tokio::net::{TcpListener, TcpSocket};
 
     /// An origin that answers every connection with what `answer` makes of the request (head and body as
     /// text); `None` leaves it without an answer.
@@ -160,9 +160,13 @@ pub(super) mod tests {
         Some(format!("HTTP/1.1 {status} X\r\ncontent-length: {}\r\n\r\n{body}", body.len()).into_bytes())
     }
 
-    /// An address where nobody listens.
-    pub(in crate::health) async fn nobody() -> SocketAddr {
-        TcpListener::bind("127.0.0.1:0").await.expect("bound").local_addr().expect("an address")
+    /// An address where nobody listens: bound to the end of the process, so that no other test gets it.
+    pub(in crate::health) fn nobody() -> SocketAddr {
+        let socket = TcpSocket::new_v4().expect("a socket");
+        socket.bind(([127, 0, 0, 1], 0).into()).expect("bound");
+        let address = socket.local_addr().expect("an address");
+        std::mem::forget(socket);
+        address
     }
 
     fn ask(path: &str) -> Ask<'_> {
@@ -204,7 +208,7 @@ pub(super) mod tests {
 
     #[tokio::test]
     async fn what_is_no_answer_is_told() {
-        let error = ask("/").of(nobody().await).await.expect_err("nobody listens");
+        let error = ask("/").of(nobody()).await.expect_err("nobody listens");
         assert!(error.starts_with("connect: "), "{error}");
         let broken = origin(|_| Some(b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nab".to_vec())).await;
         let error = ask("/").of(broken).await.expect_err("cut short");

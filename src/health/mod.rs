@@ -4,8 +4,13 @@
 //! This module only looks and tells the controller; what a result means is decided there.
 
 mod exchange;
+mod hook;
+mod jobs;
 mod probe;
 mod resolve;
+pub mod signals;
+mod smoke;
 mod targets;
 
+pub use jobs::work;
 pub use probe::watch;

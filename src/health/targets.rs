@@ -136,7 +136,7 @@ pub(super) fn rounds(place: &Place, address: SocketAddr, interval: Duration) -> 
     let interval = interval.max(Duration::from_millis(1));
     let mut hasher = DefaultHasher::new();
     (place, address).hash(&mut hasher);
-    let part = (hasher.finish() % 1000) as f64 / 1000.0;
+    let part = hasher.finish() as f64 / u64::MAX as f64;
     let first = Instant::now() + Duration::from_millis(1) + interval.mul_f64(part);
     let mut rounds = interval_at(first, interval);
     rounds.set_missed_tick_behavior(MissedTickBehavior::Delay);
