@@ -75,7 +75,8 @@ impl Instance {
         })?;
         let (controller, snapshots) = (running.controller.clone(), running.snapshots.clone());
         runtime.spawn(health::watch(controller.clone(), running.watched.clone()));
-        drop(wanted);
+        runtime.spawn(health::signals::watch(controller.clone(), running.watched.clone()));
+        runtime.spawn(health::work(controller.clone(), wanted));
         runtime.block_on(names_resolved(&config, snapshots.clone()));
         let workers = Workers::start(&shared, config.server.threads, config.server.grace)?;
 

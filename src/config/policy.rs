@@ -38,6 +38,7 @@ fn built_in() -> Policy {
             Limit::ErrorRate { warning: Some(0.005), critical: Some(0.01) },
             Limit::Latency { quantile: 0.95, warning: seconds(1), critical: seconds(2) },
         ],
+        signals: Vec::new(),
     }
 }
 
@@ -66,6 +67,7 @@ fn policy(name: &str, section: &Section<'_>) -> Policy {
         }),
         min_sample: section.read("min_sample", default.min_sample, |item| item.integer(1..=1_000_000)),
         limits,
+        signals: Vec::new(),
     }
 }
 

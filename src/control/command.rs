@@ -209,6 +209,13 @@ pub struct Controller {
 }
 
 impl Controller {
+    /// One whose inputs a test reads.
+    #[cfg(test)]
+    pub(crate) fn told() -> (Self, mpsc::Receiver<Input>) {
+        let (inputs, told) = mpsc::channel(16);
+        (Controller { inputs }, told)
+    }
+
     /// Has a command carried out and waits for the answer. For the states to read, see
     /// [`super::view::Snapshot`].
     ///

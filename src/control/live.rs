@@ -299,5 +299,6 @@ fn no_limits() -> Arc<Policy> {
         window: SHOWN,
         min_sample: 0,
         limits: Vec::new(),
+        signals: Vec::new(),
     })
 }

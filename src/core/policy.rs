@@ -8,6 +8,7 @@ mod judge;
 
 use super::evidence::Evidence;
 use super::outcome::{MAX_LIMITS, SlowLimits, Totals};
+use super::signal::Signal;
 use super::verdict::{Level, Verdict};
 use super::window::Figures;
 use std::sync::Arc;
@@ -29,6 +30,8 @@ pub struct Policy {
     pub window: Duration,
     pub min_sample: u64,
     pub limits: Vec<Limit>,
+    /// Numbers of the application itself, scraped from the upstreams.
+    pub signals: Vec<Signal>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

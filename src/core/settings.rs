@@ -233,6 +233,7 @@ impl Upstream {
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct Health {
+    /// What is asked for; empty where a TCP connection is check enough.
     pub path: String,
     pub interval: Duration,
     pub timeout: Duration,

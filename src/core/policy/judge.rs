@@ -155,6 +155,7 @@ mod tests {
                 Limit::ErrorRate { warning: Some(0.005), critical: Some(0.01) },
                 Limit::Latency { quantile: 0.95, warning: ms(1000), critical: ms(2000) },
             ],
+            signals: Vec::new(),
         })
     }
 
