@@ -197,6 +197,7 @@ impl Task {
         for live in self.lives.values_mut() {
             live.observe_pools(now, &self.links, sample);
             live.judge(&self.links, None);
+            live.report_progress(&self.links);
         }
         let watchful = self.lives.values().any(|live| live.state.running().is_some());
         self.next_tick = now + if watchful { WATCHFUL } else { CALM };

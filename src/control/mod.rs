@@ -10,6 +10,7 @@ mod controller;
 pub mod journal;
 mod links;
 mod live;
+mod notices;
 mod publish;
 mod recovery;
 mod reload;
