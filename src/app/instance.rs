@@ -9,6 +9,7 @@ use crate::control::{self, Parts};
 use crate::core::settings::{self, Config, UpstreamHost};
 use crate::core::table::Table;
 use crate::health;
+use crate::notify;
 use crate::observe::access_log::{AccessLog, Guard};
 use crate::observe::clock::Clock;
 use crate::observe::metrics::Metrics;
@@ -73,6 +74,7 @@ impl Instance {
         })?;
         let (controller, snapshots) = (running.controller.clone(), running.snapshots.clone());
         runtime.spawn(health::watch(controller.clone(), running.configs.clone()));
+        runtime.spawn(notify::deliver(journal.clone(), running.configs.clone(), metrics.clone()));
         runtime.block_on(names_resolved(&config, snapshots.clone()));
         let workers = Workers::start(&shared, config.server.threads, config.server.grace)?;
 
