@@ -142,7 +142,8 @@ mod tests {
 
     fn read(notify: &str) -> Result<Config, String> {
         let text = format!("{MINIMAL}\n{notify}");
-        let parsed = crate::config::parse(&text, "test", &|_| Some("secret".into()), Path::new("/nowhere"));
+        let parsed =
+            crate::config::parse(&text, "test", &|_| Some("http://secret".into()), Path::new("/nowhere"));
         parsed.map_err(|faults| faults.to_string())
     }
 
@@ -158,7 +159,7 @@ mod tests {
         assert_eq!(names, ["slack", "slack-2", "ops", "github"]);
         let [slack, second, ops, github] = &config.notify[..] else { panic!("four") };
         assert_eq!((slack.every.as_secs(), slack.on.len()), (300, 10));
-        assert_eq!(slack.receiver, Receiver::Slack { url: "https://hooks.example/secret".into() });
+        assert_eq!(slack.receiver, Receiver::Slack { url: "https://hooks.example/http://secret".into() });
         assert_eq!(second.every, Duration::ZERO);
         assert!(ops.wants(Kind::Maintenance, "web") && ops.wants(Kind::Maintenance, ""));
         assert!(!ops.wants(Kind::Maintenance, "api") && !ops.wants(Kind::Started, "web"));
@@ -166,6 +167,20 @@ mod tests {
         assert_eq!((&*github.api, &*github.environment), ("https://api.github.com", "production"));
         assert!(github.deployment && github.issue);
         assert!(!format!("{config:?}").contains("secret"), "{config:?}");
+    }
+
+    #[test]
+    fn the_commented_example_is_right_and_names_the_defaults() {
+        let example = include_str!("../../conf/pointsman.toml");
+        let at = example.find("# [[notify]]").expect("the example");
+        let lines = example[at..].lines().map(|line| line.trim_start_matches('#').trim_start());
+        let config = read(&lines.collect::<Vec<_>>().join("\n")).expect("accepted");
+        let names: Vec<_> = config.notify.iter().map(|notify| &*notify.name).collect();
+        assert_eq!(names, ["slack", "webhook", "github"]);
+        let plain = "[[notify]]\nkind = \"slack\"\nurl = \"http://localhost\"\n";
+        let plain = &read(plain).expect("accepted").notify[0];
+        let shown = &config.notify[0];
+        assert_eq!((&shown.on, shown.every, &shown.services), (&plain.on, plain.every, &plain.services));
     }
 
     #[test]

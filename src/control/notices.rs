@@ -156,3 +156,108 @@ fn status(live: &Live, pool: &str, next: &ServiceState) -> String {
         _ => format!("{pool} serves {weight} and is ready"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::control::journal::Journal;
+    use crate::control::recovery;
+    use crate::core::rollout::Phase;
+    use crate::core::service::{Change, Moment};
+    use crate::core::verdict::{Level, Reason};
+    use crate::observe::clock::Clock;
+    use crate::observe::metrics::Metrics;
+    use crate::observe::recorder::Recorder;
+    use std::cell::RefCell;
+    use std::sync::Arc;
+
+    const CONFIG: &str = "[[listeners]]\naddress = \"127.0.0.1:0\"\n[[routes]]\nservice = \"web\"\n\
+        [services.web]\nstable = \"blue\"\n\
+        [services.web.pools.blue]\nupstreams = [\"127.0.0.1:1\"]\n\
+        [services.web.pools.green]\nupstreams = [\"127.0.0.1:2\"]\n\
+        [[notify]]\nkind = \"slack\"\nurl = \"http://127.0.0.1/\"\n";
+
+    /// A service with a rollout of v2 to green, and what it is connected to.
+    fn live(dir: &std::path::Path) -> (Live, Links) {
+        let config = crate::config::parse(CONFIG, "test", &|_| None, dir).expect("a configuration");
+        let (recorder, clock) = (Arc::new(Recorder::new(1)), Clock::start());
+        let (journal, recovered) = Journal::open(dir).expect("a store");
+        let links = Links {
+            config: Arc::new(config),
+            metrics: Arc::new(Metrics::new(recorder.clone(), clock).expect("metrics")),
+            recorder,
+            clock,
+            journal,
+            written: tokio::sync::mpsc::unbounded_channel().0,
+            ended: RefCell::default(),
+        };
+        let settings = &links.config.services["web"];
+        let mut live = recovery::live(settings, 0, &recovered, &links).expect("a service");
+        let start = Change::Start {
+            id: "web-1".into(),
+            to: "green",
+            version: Some("v2".into()),
+            policy: None,
+            plan: settings.rollout.clone(),
+            who: "ci",
+        };
+        live.state = live.state.apply(start, Moment { now: Duration::ZERO, wall: "now" }).expect("ok").state;
+        (live, links)
+    }
+
+    fn notice(live: &Live, next: &ServiceState, action: &'static str, links: &Links) -> Option<Notice> {
+        let note = Note { action, text: "why it is so".into() };
+        let outgoing = told(live, next, &note, "ci", Timestamp::UNIX_EPOCH, links)?;
+        assert_eq!(outgoing.receivers, ["slack"]);
+        Some(outgoing.notice)
+    }
+
+    #[test]
+    fn a_hold_for_an_outage_of_both_is_an_incident() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let (live, links) = live(dir.path());
+        let mut next = live.state.clone();
+        assert_eq!(notice(&live, &next, "held", &links).map(|notice| notice.kind), Some(Kind::Held));
+        let reason = Reason {
+            metric: notice::SHARED_OUTAGE.into(),
+            level: Level::Warning,
+            limit: 0.0,
+            observed: 0.0,
+            attempts: 0,
+            events: 0,
+            evidence: 0.0,
+            needed: 0.0,
+            for_seconds: 0.0,
+            text: "blue fails too".into(),
+        };
+        next.rollout.as_mut().expect("a rollout").rollout.verdict.reasons.push(reason);
+        let incident = notice(&live, &next, "held", &links).expect("a notice");
+        assert_eq!((incident.kind, incident.reason.as_deref()), (Kind::Incident, Some("why it is so")));
+        assert_eq!(incident.status.as_deref(), Some("blue serves 100 % and is ready"));
+        assert_eq!(notice(&live, &next, "paused", &links), None);
+    }
+
+    #[test]
+    fn what_comes_after_the_promotion_is_about_its_version() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let (mut live, links) = live(dir.path());
+        let state = &mut live.state;
+        state.rollout.as_mut().expect("a rollout").rollout.phase = Phase::Promoted;
+        (state.stable, state.previous) = ("green".into(), Some("blue".into()));
+        let degraded = notice(&live, &live.state, "degraded", &links).expect("a notice");
+        assert_eq!((degraded.version.as_deref(), degraded.rollout.as_deref()), (Some("v2"), Some("web-1")));
+        let action = degraded.action.expect("an action");
+        assert_eq!(action, "green stays stable; `pointsman rollback web` goes back to blue");
+        let back = Change::Rollback { who: "ci" };
+        let next = live.state.apply(back, Moment { now: Duration::ZERO, wall: "now" }).expect("ok").state;
+        let rollback = notice(&live, &next, "rollback", &links).expect("a notice");
+        assert_eq!((rollback.version.as_deref(), rollback.rollout.as_deref()), (Some("v2"), Some("web-1")));
+        // Back and forth: the second one is about no version that is known.
+        live.state = next;
+        let again =
+            live.state.apply(Change::Rollback { who: "ci" }, Moment { now: Duration::ZERO, wall: "" });
+        let again = notice(&live, &again.expect("ok").state, "rollback", &links).expect("a notice");
+        assert_eq!((again.version, again.to.as_deref()), (None, Some("green")));
+        assert_eq!(again.from.as_deref(), Some("blue"));
+    }
+}

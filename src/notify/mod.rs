@@ -57,21 +57,24 @@ struct Office {
     couriers: BTreeMap<String, Appointed>,
 }
 
-/// A receiver's running task; it stops when this is dropped, after the letter at hand.
+/// A receiver's task.
 struct Appointed {
-    settings: Notify,
     task: JoinHandle<()>,
-    _stop: oneshot::Sender<()>,
+    /// `None` once it has been told to stop; it still finishes the letter at hand.
+    at_work: Option<(Notify, oneshot::Sender<()>)>,
 }
 
 impl Office {
     /// One task for each receiver, a new one where its settings have changed.
     fn appoint(&mut self, receivers: &[Notify]) {
-        self.couriers.retain(|name, _| receivers.iter().any(|settings| settings.name == *name));
+        for courier in self.couriers.values_mut() {
+            courier.at_work.take_if(|(settings, _)| !receivers.contains(settings));
+        }
+        self.couriers.retain(|_, courier| courier.at_work.is_some() || !courier.task.is_finished());
         for settings in receivers {
             let before = self.couriers.remove(&settings.name);
             let appointed = match before {
-                Some(same) if same.settings == *settings => same,
+                Some(same) if same.at_work.is_some() => same,
                 before => self.start(settings.clone(), before.map(|old| old.task)),
             };
             self.couriers.insert(settings.name.clone(), appointed);
@@ -94,7 +97,7 @@ impl Office {
             }
             courier.run(stopped).await;
         });
-        Appointed { settings, task, _stop: stop }
+        Appointed { task, at_work: Some((settings, stop)) }
     }
 
     /// Takes out what waits for receivers that are no longer configured.
