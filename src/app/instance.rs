@@ -9,6 +9,7 @@ use crate::control::{self, Parts};
 use crate::core::settings::{self, Config, UpstreamHost};
 use crate::core::table::Table;
 use crate::health;
+use crate::notify;
 use crate::observe::access_log::{AccessLog, Guard};
 use crate::observe::clock::Clock;
 use crate::observe::metrics::Metrics;
@@ -77,6 +78,7 @@ impl Instance {
         runtime.spawn(health::watch(controller.clone(), running.watched.clone()));
         runtime.spawn(health::signals::watch(controller.clone(), running.watched.clone()));
         runtime.spawn(health::work(controller.clone(), wanted));
+        runtime.spawn(notify::deliver(journal.clone(), running.configs.clone(), metrics.clone()));
         runtime.block_on(names_resolved(&config, snapshots.clone()));
         let workers = Workers::start(&shared, config.server.threads, config.server.grace)?;
 

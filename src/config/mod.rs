@@ -7,6 +7,7 @@
 mod diff;
 mod fault;
 mod front;
+mod notify;
 mod policy;
 mod reader;
 mod rollout;
@@ -70,6 +71,7 @@ fn read(root: &Section<'_>) -> Option<Config> {
     let services = service::services(root, &policies);
     let names: Vec<String> = root.section("services").entries().into_iter().map(|(name, _)| name).collect();
     let routes = route::routes(root, &names);
+    let notify = notify::receivers(root, &names);
     root.finish();
     let pools: usize = services.values().map(|service| service.pools.len()).sum();
     if pools > MAX_POOLS {
@@ -77,7 +79,7 @@ fn read(root: &Section<'_>) -> Option<Config> {
             "{pools} pools are configured, {MAX_POOLS} can be measured; split the site over instances"
         ));
     }
-    Some(Config { server, admin: admin?, access_log, listeners, routes, services, policies })
+    Some(Config { server, admin: admin?, access_log, listeners, routes, services, policies, notify })
 }
 
 #[cfg(test)]

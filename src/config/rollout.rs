@@ -20,18 +20,19 @@ pub(super) struct Read {
 pub(super) fn read(section: &Section<'_>) -> Read {
     let strategies = Strategy::ALL.map(|strategy| (strategy.label(), strategy));
     let idle = [("hold", Idle::Hold), ("advance", Idle::Advance)];
-    let minutes = |n: u64| Duration::from_secs(n * 60);
+    let default = Plan::default();
     let smoke = smoke_tests(section);
     let hooks = hooks(section);
     let (rolling, update) = rolling(&section.section("rolling"));
     let plan = Plan {
         strategy: section.read("strategy", Strategy::Canary, |item| item.choice(&strategies)),
-        steps: section.read("steps", default_steps(), steps),
+        steps: section.read("steps", default.steps, steps),
         gate: section.read("gate", false, Item::bool),
-        bake: section.read("bake", minutes(15), hold),
-        min_attempts: section.read("min_attempts", 50, |item| item.integer(0..=1_000_000_000)),
+        bake: section.read("bake", default.bake, hold),
+        min_attempts: section
+            .read("min_attempts", default.min_attempts, |item| item.integer(0..=1_000_000_000)),
         idle: section.read("idle", Idle::Hold, |item| item.choice(&idle)),
-        prepare: section.duration("prepare", minutes(5)),
+        prepare: section.duration("prepare", default.prepare),
         smoke: !smoke.is_empty(),
         hooks: hooks.keys().copied().collect(),
         rolling,
@@ -46,7 +47,7 @@ pub(super) fn read(section: &Section<'_>) -> Read {
 }
 
 fn rolling(section: &Section<'_>) -> (Rolling, Option<Hook>) {
-    let seconds = Duration::from_secs;
+    let default = Rolling::default();
     let update = section.item("hook").and_then(|item| {
         let section = item.section()?;
         let hook = hook(&section);
@@ -54,10 +55,12 @@ fn rolling(section: &Section<'_>) -> (Rolling, Option<Hook>) {
         hook
     });
     let rolling = Rolling {
-        max_unavailable: section.read("max_unavailable", 1, |item| item.integer(1..=1000)) as usize,
-        drain: section.duration("drain", seconds(30)),
-        update: section.duration("update", seconds(600)),
-        watch: section.read("watch", seconds(30), hold),
+        max_unavailable: section
+            .read("max_unavailable", default.max_unavailable as u64, |item| item.integer(1..=1000))
+            as usize,
+        drain: section.duration("drain", default.drain),
+        update: section.duration("update", default.update),
+        watch: section.read("watch", default.watch, hold),
         hook: update.is_some(),
     };
     section.finish();
@@ -65,9 +68,10 @@ fn rolling(section: &Section<'_>) -> (Rolling, Option<Hook>) {
 }
 
 fn after(section: &Section<'_>) -> After {
+    let default = After::default();
     let after = After {
-        watch: section.read("watch", Duration::from_secs(3600), hold),
-        rollback: section.read("rollback", false, Item::bool),
+        watch: section.read("watch", default.watch, hold),
+        rollback: section.read("rollback", default.rollback, Item::bool),
     };
     section.finish();
     after
@@ -138,15 +142,6 @@ pub(super) fn request_path(text: &str) -> Result<String, String> {
         true => Ok(text.to_owned()),
         false => Err(format!("\"{text}\" must begin with / and hold no blanks")),
     }
-}
-
-/// The runbook's: 5 % for 5 minutes, 25 % for 10, then all.
-fn default_steps() -> Vec<Step> {
-    let step = |bp, minutes: u64| {
-        let hold = Duration::from_secs(minutes * 60);
-        Some(Step { weight: BasisPoints::new(bp)?, hold, gate: false })
-    };
-    [step(500, 5), step(2500, 10), step(10_000, 0)].into_iter().flatten().collect()
 }
 
 fn steps(item: &Item<'_>) -> Option<Vec<Step>> {

@@ -24,7 +24,7 @@ pub(super) fn services(
     entries.iter().filter_map(service).collect()
 }
 
-fn named(name: &str, item: &Item<'_>) -> Option<()> {
+pub(super) fn named(name: &str, item: &Item<'_>) -> Option<()> {
     let legal = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_';
     if (1..=63).contains(&name.len()) && name.chars().all(legal) {
         return Some(());

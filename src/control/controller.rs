@@ -207,6 +207,7 @@ impl Task {
         for live in self.lives.values_mut() {
             live.observe_pools(now, &self.links, sample);
             live.judge(&self.links, None);
+            live.report_progress(&self.links);
         }
         let watchful = self.lives.values().any(|live| live.is_watchful());
         self.next_tick = now + if watchful { WATCHFUL } else { CALM };

@@ -3,9 +3,12 @@
 //! A change of state and its history rows are one transaction, durable when its answer comes (WAL,
 //! synchronous FULL). A store that cannot write says so and changes nothing; it recovers by itself when
 //! it can again. Beside the database lies a small file of [`marks`], into which an abort is written in
-//! the microseconds after it took effect, long before its row is durable.
+//! the microseconds after it took effect, long before its row is durable. What is to be told to others
+//! waits in the [`outbox`].
 
 pub mod marks;
+pub mod outbox;
+mod schema;
 mod store;
 #[cfg(test)]
 mod tests;
@@ -13,11 +16,12 @@ mod tests;
 use super::view::HistoryView;
 use jiff::Timestamp;
 use marks::Marks;
+use outbox::{Errand, Outgoing, Posted};
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, mpsc};
 use store::Store;
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
 /// Why the state store cannot be opened, read or written.
 #[derive(Debug, thiserror::Error)]
@@ -71,6 +75,8 @@ pub struct HistoryRow {
     pub text: String,
     pub figures: serde_json::Value,
     pub rollout: Option<String>,
+    /// Whom it is told to, and how.
+    pub notice: Option<Outgoing>,
 }
 
 /// What was found when the store was opened.
@@ -94,6 +100,7 @@ pub(super) enum Message {
         limit: usize,
         answer: oneshot::Sender<Result<Vec<HistoryView>, JournalError>>,
     },
+    Errand(Errand),
 }
 
 /// The way to the store's thread; cheap to clone. The thread ends when the last handle is gone.
@@ -101,6 +108,7 @@ pub(super) enum Message {
 pub struct Journal {
     messages: mpsc::Sender<Message>,
     pub(super) marks: Arc<Marks>,
+    posted: Posted,
 }
 
 impl Journal {
@@ -116,8 +124,11 @@ impl Journal {
         recovered.aborted = aborted;
         let (messages, inbox) = mpsc::channel();
         let failed = |source| JournalError::Directory { path: dir.to_owned(), source };
-        std::thread::Builder::new().name("journal".into()).spawn(move || store.run(inbox)).map_err(failed)?;
-        Ok((Journal { messages, marks: Arc::new(marks) }, recovered))
+        let posted = watch::Sender::new(0);
+        let journal = Journal { messages, marks: Arc::new(marks), posted: posted.clone() };
+        let run = move || store.run(inbox, &posted);
+        std::thread::Builder::new().name("journal".into()).spawn(run).map_err(failed)?;
+        Ok((journal, recovered))
     }
 
     /// Makes a change durable. Never blocks; the answer comes when it is on disk, or was refused whole.

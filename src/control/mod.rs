@@ -11,6 +11,7 @@ mod jobs;
 pub mod journal;
 mod links;
 mod live;
+mod notices;
 mod publish;
 mod recovery;
 mod reload;

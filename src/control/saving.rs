@@ -8,6 +8,7 @@ use super::command::{Command, Refusal, Reply};
 use super::journal::{Change, HistoryRow, RolloutRecord};
 use super::links::{Links, Written, unwritten};
 use super::live::Live;
+use super::notices::{Reports, told};
 use super::shown;
 use crate::core::rollout::Note;
 use crate::core::service::{Applied, ServiceState};
@@ -60,6 +61,7 @@ pub(super) struct Saving {
     retry_at: Duration,
     /// When the state was last written, or the write tried.
     saved_at: Duration,
+    pub reports: Reports,
 }
 
 #[derive(Debug)]
@@ -223,6 +225,7 @@ impl Live {
                 text: note.text.clone(),
                 figures: figures.clone(),
                 rollout: rollout.map(|running| running.id.clone()),
+                notice: told(self, state, note, actor, at, links),
             }
         };
         notes.iter().map(row).collect()

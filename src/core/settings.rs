@@ -1,6 +1,10 @@
 //! What is meant: the resolved configuration. Everything here is valid, complete and free of text
 //! that still needs parsing; defaults are filled in. `config` makes it from what was typed.
 
+mod notify;
+
+pub use notify::{Github, Notify, Receiver};
+
 use crate::core::balance::Balance;
 use crate::core::policy::Policy;
 use crate::core::rollout::{HookPoint, Plan};
@@ -23,6 +27,8 @@ pub struct Config {
     pub routes: Vec<RouteSpec>,
     pub services: BTreeMap<String, Service>,
     pub policies: BTreeMap<String, Arc<Policy>>,
+    /// In file order; names are unique.
+    pub notify: Vec<Notify>,
 }
 
 #[derive(Clone, Debug, PartialEq)]

@@ -18,6 +18,7 @@ pub struct Metrics {
     rollouts: IntCounterVec,
     evidence: GaugeVec,
     log_dropped: IntGauge,
+    notifications: IntCounterVec,
 }
 
 /// What the controller shows of one service.
@@ -67,6 +68,10 @@ impl Metrics {
                 "pointsman_access_log_dropped_total",
                 "Access log entries dropped because the log could not keep up.",
             )?,
+            notifications: IntCounterVec::new(
+                Opts::new("pointsman_notifications_total", "Tries to notify: sent, failed or dropped."),
+                &["receiver", "result"],
+            )?,
         };
         let build = ints("pointsman_build_info", "1, labelled with the version.", &["version"])?;
         build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
@@ -79,6 +84,7 @@ impl Metrics {
         registry.register(Box::new(metrics.rollouts.clone()))?;
         registry.register(Box::new(metrics.evidence.clone()))?;
         registry.register(Box::new(metrics.log_dropped.clone()))?;
+        registry.register(Box::new(metrics.notifications.clone()))?;
         Ok(metrics)
     }
 
@@ -108,6 +114,11 @@ impl Metrics {
     /// Counts a rollout that ended: `promoted` or `aborted`.
     pub fn rollout_ended(&self, service: &str, outcome: &str) {
         self.rollouts.with_label_values(&[service, outcome]).inc();
+    }
+
+    /// Counts a try to notify: `sent`, `failed` (it is tried again) or `dropped`.
+    pub fn notified(&self, receiver: &str, result: &str) {
+        self.notifications.with_label_values(&[receiver, result]).inc();
     }
 
     pub fn log_dropped(&self, total: u64) {

@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// What each module may use, beside itself; `app` may use all.
-const MAY_USE: [(&str, &[&str]); 8] = [
+const MAY_USE: [(&str, &[&str]); 9] = [
     ("core", &[]),
     ("observe", &["core"]),
     ("proxy", &["core", "observe"]),
     ("control", &["core", "observe"]),
     ("health", &["core", "control::command"]),
+    ("notify", &["core", "control::journal", "observe"]),
     ("config", &["core"]),
     ("admin", &["core", "control::command", "control::view", "control::journal", "observe"]),
     (

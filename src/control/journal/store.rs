@@ -1,24 +1,13 @@
 //! The database and the thread that owns it.
 
-use super::{Change, JournalError, Message, Recovered};
+use super::outbox::{self, Posted};
+use super::{Change, JournalError, Message, Recovered, schema};
 use crate::control::view::HistoryView;
 use rusqlite::{Connection, OptionalExtension, params};
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::Receiver;
-
-const SCHEMA_VERSION: i64 = 1;
-const SCHEMA: &str = "
-CREATE TABLE services (name TEXT PRIMARY KEY, state TEXT NOT NULL) STRICT;
-CREATE TABLE rollouts (
-    id TEXT PRIMARY KEY, service TEXT NOT NULL, idempotency_key TEXT, record TEXT NOT NULL,
-    UNIQUE (service, idempotency_key)) STRICT;
-CREATE TABLE history (
-    id INTEGER PRIMARY KEY AUTOINCREMENT, at TEXT NOT NULL, service TEXT NOT NULL, actor TEXT NOT NULL,
-    action TEXT NOT NULL, text TEXT NOT NULL, figures TEXT NOT NULL, rollout TEXT) STRICT;
-CREATE INDEX history_by_service ON history (service, id);
-";
 
 pub(super) struct Store {
     connection: Connection,
@@ -43,16 +32,11 @@ impl Store {
         if check != "ok" {
             return Err(JournalError::Damaged { path, detail: check });
         }
-        let found: i64 =
-            connection.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(damaged)?;
-        match found {
-            0 => {
-                let create = format!("BEGIN; {SCHEMA} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;");
-                connection.execute_batch(&create).map_err(|error| JournalError::Write(error.to_string()))?;
-            }
-            SCHEMA_VERSION => {}
-            found => return Err(JournalError::Newer { path, found, known: SCHEMA_VERSION }),
+        let found = schema::version(&connection).map_err(damaged)?;
+        if found > schema::VERSION {
+            return Err(JournalError::Newer { path, found, known: schema::VERSION });
         }
+        schema::migrate(&connection, found).map_err(|error| JournalError::Write(plain(&error)))?;
         Ok(Store { connection, path, _lock: lock })
     }
 
@@ -84,14 +68,18 @@ impl Store {
     }
 
     /// Serves messages until every handle is gone.
-    pub(super) fn run(mut self, inbox: Receiver<Message>) {
+    pub(super) fn run(mut self, inbox: Receiver<Message>, posted: &Posted) {
         for message in inbox {
             // Whoever no longer waits for an answer does without.
             match message {
                 Message::Append(change, answer) => {
                     let result = self.append(&change).map_err(|error| JournalError::Write(plain(&error)));
+                    if result.is_ok() && change.history.iter().any(|row| row.notice.is_some()) {
+                        posted.send_modify(|count| *count += 1);
+                    }
                     let _ = answer.send(result);
                 }
+                Message::Errand(errand) => errand(&mut self.connection),
                 Message::History { service, before, limit, answer } => {
                     let rows = self.history(&service, before, limit);
                     let _ = answer.send(rows.map_err(|error| JournalError::Read(error.to_string())));
@@ -127,6 +115,9 @@ impl Store {
                     row.figures.to_string(),
                     row.rollout
                 ])?;
+            if let Some(outgoing) = &row.notice {
+                outbox::put(&transaction, row.at, outgoing)?;
+            }
         }
         transaction.commit()
     }

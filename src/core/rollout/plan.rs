@@ -56,7 +56,7 @@ pub struct Rolling {
 }
 
 /// What is done once a version has been promoted.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct After {
     /// How long the policy keeps watch over it; zero is not at all.
     pub watch: Duration,
@@ -168,15 +168,46 @@ impl Plan {
     pub fn is_rolling(&self) -> bool {
         self.strategy == Strategy::Rolling
     }
+}
 
-    /// The time that it takes at least: its holds and its bake. `upstreams` are those of a rolling update.
-    pub fn least(&self, upstreams: usize) -> Duration {
-        let batches = upstreams.div_ceil(self.rolling.max_unavailable.max(1));
-        let shifting = match self.strategy {
-            Strategy::Rolling => self.rolling.watch * u32::try_from(batches).unwrap_or(u32::MAX),
-            _ => self.steps.iter().map(|step| step.hold).sum(),
-        };
-        shifting + self.bake
+/// The runbook's canary: 5 % for 5 minutes, 25 % for 10, then all, and 15 minutes under watch.
+impl Default for Plan {
+    fn default() -> Self {
+        let minutes = |n: u64| Duration::from_secs(60 * n);
+        let step = |bp, n| Some(Step { weight: BasisPoints::new(bp)?, hold: minutes(n), gate: false });
+        Plan {
+            strategy: Strategy::Canary,
+            steps: [step(500, 5), step(2500, 10), step(10_000, 0)].into_iter().flatten().collect(),
+            gate: false,
+            bake: minutes(15),
+            min_attempts: 50,
+            idle: Idle::Hold,
+            prepare: minutes(5),
+            smoke: false,
+            hooks: BTreeSet::new(),
+            rolling: Rolling::default(),
+            after: After::default(),
+            dry_run: false,
+        }
+    }
+}
+
+impl Default for Rolling {
+    fn default() -> Self {
+        let seconds = Duration::from_secs;
+        Rolling {
+            max_unavailable: 1,
+            drain: seconds(30),
+            update: seconds(600),
+            watch: seconds(30),
+            hook: false,
+        }
+    }
+}
+
+impl Default for After {
+    fn default() -> Self {
+        After { watch: Duration::from_secs(3600), rollback: false }
     }
 }
 

@@ -16,22 +16,16 @@ pub(super) fn canary() -> Plan {
     Plan {
         strategy: Strategy::Canary,
         steps: vec![step(500, 10), step(2500, 10), step(10_000, 0)],
-        gate: false,
         bake: Duration::from_secs(30),
-        min_attempts: 50,
-        idle: Idle::Hold,
         prepare: Duration::from_secs(60),
-        smoke: false,
-        hooks: BTreeSet::new(),
         rolling: Rolling {
-            max_unavailable: 1,
             drain: Duration::from_secs(10),
             update: Duration::from_secs(60),
             watch: Duration::from_secs(5),
-            hook: false,
+            ..Rolling::default()
         },
-        after: After::default(),
-        dry_run: false,
+        after: After { watch: Duration::ZERO, rollback: false },
+        ..Plan::default()
     }
 }
 
