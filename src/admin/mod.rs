@@ -6,6 +6,7 @@
 
 mod auth;
 mod body;
+mod maintenance;
 mod operations;
 mod pages;
 mod problem;
@@ -19,7 +20,7 @@ pub use server::serve;
 use crate::control::command::{Controller, Reload};
 use crate::control::journal::Journal;
 use crate::control::view::{ServiceView, Snapshot};
-use crate::core::settings::Config;
+use crate::core::settings::{ADMIN_MAINTENANCE, Config};
 use crate::observe::access_log::AccessLog;
 use crate::observe::metrics::Metrics;
 use axum::Router;
@@ -63,6 +64,8 @@ pub fn router(state: State) -> Router {
         .route("/v1/services/{service}/rollouts/{id}", get(rollouts::show))
         .route("/v1/services/{service}/rollouts/{id}/{action}", post(rollouts::act))
         .route("/v1/services/{service}/pools/{pool}/upstreams/{upstream}/{action}", post(services::upstream))
+        .route("/v1/maintenance", get(maintenance::show).put(maintenance::put))
+        .route(ADMIN_MAINTENANCE, post(maintenance::post))
         .route("/v1/reload", post(operations::reload))
         .route("/metrics", get(operations::metrics))
         .method_not_allowed_fallback(pages::method_not_allowed)

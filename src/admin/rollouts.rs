@@ -51,7 +51,7 @@ pub(super) async fn start(
             (status, [(header::LOCATION, location)], Json(view)).into_response()
         }
         // A start is answered with a rollout.
-        Reply::Service(_) | Reply::Reloaded => StatusCode::NO_CONTENT.into_response(),
+        _ => StatusCode::NO_CONTENT.into_response(),
     })
 }
 
@@ -106,7 +106,7 @@ pub(super) async fn act(
     Ok(match state.controller.ask(&who.name, Command::Rollout { service, id, action }).await? {
         Reply::Rollout { view, .. } => Json(view).into_response(),
         Reply::Service(view) => Json(view).into_response(),
-        Reply::Reloaded => StatusCode::NO_CONTENT.into_response(),
+        _ => StatusCode::NO_CONTENT.into_response(),
     })
 }
 

@@ -126,7 +126,7 @@ async fn ask(state: &State, who: &Identity, command: Command) -> Result<Response
         Reply::Service(view) => Ok(shown(&view)),
         // Commands about services are answered with services.
         Reply::Rollout { view, .. } => Ok(Json(view).into_response()),
-        Reply::Reloaded => Ok(StatusCode::NO_CONTENT.into_response()),
+        _ => Ok(StatusCode::NO_CONTENT.into_response()),
     }
 }
 

@@ -54,6 +54,23 @@ pub struct StepBody {
     pub hold: Option<String>,
 }
 
+/// The body that switches maintenance.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MaintenanceBody {
+    /// `maintenance` or `operational`.
+    pub status: String,
+    /// Without it, or `duration`, it lasts until it is switched off.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub duration_minutes: Option<f64>,
+    /// A duration, `30m`.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub duration: Option<String>,
+    /// One service; the whole site without.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub service: Option<String>,
+}
+
 /// One page of history, newest first.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct HistoryPage {

@@ -58,6 +58,7 @@ impl Instance {
     pub fn start(config: Config, file: Option<PathBuf>) -> anyhow::Result<Instance> {
         let config = Arc::new(config);
         let Opened { bound, admin, journal, recovered, access_log, guard } = Opened::open(&config)?;
+        let address = admin.local_addr()?;
         let runtime = runtime()?;
         let shared = Arc::new(shared(&config, bound, access_log.clone()));
         let metrics = Arc::new(Metrics::new(shared.recorder.clone(), shared.clock)?);
@@ -70,6 +71,7 @@ impl Instance {
             metrics: metrics.clone(),
             journal: journal.clone(),
             recovered,
+            admin: address,
         })?;
         let (controller, snapshots) = (running.controller.clone(), running.snapshots.clone());
         runtime.spawn(health::watch(controller.clone(), running.configs.clone()));
@@ -92,7 +94,6 @@ impl Instance {
             reloads: reloads.clone(),
             stopping: stops,
         };
-        let address = admin.local_addr()?;
         let admin = runtime.block_on(async { tokio::net::TcpListener::from_std(admin) })?;
         runtime.spawn(admin::serve(admin, state));
         let listeners = shared.listeners.iter().map(|bound| (bound.scheme(), bound.address)).collect();

@@ -107,6 +107,11 @@ pub enum Command {
     Drain(Upstream),
     /// Take a drained upstream back.
     Ready(Upstream),
+    /// Answer 503 with a page, and when to come back, in place of a service or the whole site.
+    Maintenance {
+        #[command(subcommand)]
+        action: Maintenance,
+    },
     /// Who did what, when and why; newest first.
     History {
         service: String,
@@ -141,6 +146,27 @@ pub enum Rollout {
     Promote { service: String },
     /// Stop, and put all traffic back on stable at once.
     Abort { service: String },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Maintenance {
+    /// Begin it, or begin it anew.
+    On {
+        /// How long; it ends by itself then. Without, it lasts until it is switched off.
+        #[arg(long, value_parser = duration::parse)]
+        duration: Option<Duration>,
+        /// One service; the whole site without.
+        #[arg(long)]
+        service: Option<String>,
+    },
+    /// End it.
+    Off {
+        /// One service's own; the whole site's without.
+        #[arg(long)]
+        service: Option<String>,
+    },
+    /// Show what is under maintenance, and for how long.
+    Status,
 }
 
 #[derive(Debug, clap::Args)]

@@ -6,6 +6,7 @@
 mod args;
 mod client;
 mod follow;
+mod maintenance;
 mod out;
 mod render;
 mod rollout;
@@ -53,6 +54,7 @@ fn over_the_api(connection: &Connection, command: Command, out: &Out) -> Result<
     runtime.block_on(async {
         match command {
             Command::Rollout { action } => rollout::run(&client, action, out).await,
+            Command::Maintenance { action } => maintenance::run(&client, action, out).await,
             other => service::run(&client, other, out).await,
         }
     })

@@ -57,7 +57,7 @@ impl Live {
                 self.drain(&pool, &upstream, action, who, answer, links);
             }
             // Not about one service; the controller does it.
-            Command::Reload { .. } => {}
+            Command::Reload { .. } | Command::Maintenance { .. } => {}
         }
     }
 

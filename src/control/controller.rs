@@ -3,9 +3,11 @@
 //! It runs on a thread of its own, so that a busy worker never delays a decision.
 
 use super::command::{Command, Controller, Input, Refusal, Reply};
-use super::journal::{Journal, Recovered};
+use super::gateway::Gateway;
+use super::journal::{Journal, Recovered, SITE};
 use super::links::{Links, Written};
 use super::live::Live;
+use super::maintenance::{Asked, Maintenance};
 use super::saving::{Answer, Waiting};
 use super::view::Snapshot;
 use super::{publish, recovery, shown};
@@ -18,6 +20,7 @@ use crate::observe::wake::Wake;
 use arc_swap::ArcSwap;
 use std::cell::RefCell;
 use std::collections::{BTreeMap, VecDeque};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -46,6 +49,8 @@ pub struct Parts {
     pub metrics: Arc<Metrics>,
     pub journal: Journal,
     pub recovered: Recovered,
+    /// Where the admin API listens, for routes that lead to it.
+    pub admin: SocketAddr,
 }
 
 /// The running controller.
@@ -91,6 +96,7 @@ pub fn start(parts: Parts) -> std::io::Result<Running> {
     };
     let mut task = Task {
         lives: BTreeMap::new(),
+        maintenance: Maintenance::recovered(&parts.recovered, Gateway::to(parts.admin, &links), &links),
         links,
         table: parts.table,
         wake: parts.wake,
@@ -119,6 +125,7 @@ pub(super) struct Task {
     pub links: Links,
     pub configs: watch::Sender<Arc<Config>>,
     pub next_slot: usize,
+    pub maintenance: Maintenance,
     table: Arc<ArcSwap<Table>>,
     wake: Arc<Wake>,
     snapshots: watch::Sender<Arc<Snapshot>>,
@@ -164,7 +171,8 @@ impl Task {
 
     /// Takes in what is still being written, for a little while.
     async fn finish(&mut self, writes: &mut mpsc::UnboundedReceiver<Written>) {
-        let busy = |task: &Task| task.lives.values().any(|live| live.saving.is_busy());
+        let busy =
+            |task: &Task| task.lives.values().any(|live| live.saving.is_busy()) || task.maintenance.is_busy();
         while busy(self)
             && let Ok(Some(written)) = tokio::time::timeout(Duration::from_secs(1), writes.recv()).await
         {
@@ -198,6 +206,7 @@ impl Task {
             live.observe_pools(now, &self.links, sample);
             live.judge(&self.links, None);
         }
+        self.end_maintenance();
         let watchful = self.lives.values().any(|live| live.state.running().is_some());
         self.next_tick = now + if watchful { WATCHFUL } else { CALM };
     }
@@ -206,6 +215,9 @@ impl Task {
         match input {
             Input::Command { actor: _, command: Command::Reload { config }, reply } => {
                 self.reloads.push_back((config, Answer { to: reply, rollout: None }));
+            }
+            Input::Command { actor, command: Command::Maintenance { service, switch }, reply } => {
+                self.switch(Asked { actor, service, switch, to: reply });
             }
             Input::Command { actor, command, reply } => {
                 let service = service_of(&command);
@@ -243,6 +255,9 @@ impl Task {
     }
 
     fn written(&mut self, written: Written) {
+        if *written.service == *SITE {
+            return self.site_written(written);
+        }
         if let Some(live) = self.lives.get_mut(&written.service) {
             live.written(written, &self.links);
             live.next_command(&self.links);
@@ -254,7 +269,12 @@ impl Task {
         self.reload_if_quiet();
         if self.lives.values().any(|live| live.todo.publish) {
             let revision = self.table.load().revision + 1;
-            self.table.store(Arc::new(publish::table(&self.links.config, &self.lives, revision)));
+            self.table.store(Arc::new(publish::table(
+                &self.links.config,
+                &self.lives,
+                &self.maintenance,
+                revision,
+            )));
             for live in self.lives.values_mut() {
                 live.todo.publish = false;
                 live.published(&self.links);
@@ -277,6 +297,12 @@ impl Task {
                 let _ = answer.to.send(Err(refusal));
             }
         }
+        self.maintenance.answer(&self.links);
+    }
+
+    /// All tables that follow differ.
+    pub(super) fn publish(&mut self) {
+        self.lives.values_mut().for_each(|live| live.todo.publish = true);
     }
 
     fn reload_if_quiet(&mut self) {
@@ -294,7 +320,8 @@ impl Task {
         let views =
             services.map(|(name, live)| (name.to_string(), Arc::new(shown::service(live, &self.links))));
         let ended = self.links.ended.borrow().clone();
-        self.snapshots.send_replace(Arc::new(Snapshot { services: views.collect(), ended }));
+        let maintenance = self.maintenance.view(&self.links);
+        self.snapshots.send_replace(Arc::new(Snapshot { services: views.collect(), ended, maintenance }));
         let gauges: Vec<_> = self.lives.values().map(shown::gauges).collect();
         self.links.metrics.show(&gauges);
     }
@@ -308,6 +335,6 @@ fn service_of(command: &Command) -> &str {
         | Command::Start { service, .. }
         | Command::Rollout { service, .. }
         | Command::Upstream { service, .. } => service,
-        Command::Reload { .. } => "",
+        Command::Reload { .. } | Command::Maintenance { .. } => "",
     }
 }

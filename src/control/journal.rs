@@ -6,6 +6,7 @@
 //! the microseconds after it took effect, long before its row is durable.
 
 pub mod marks;
+mod site;
 mod store;
 #[cfg(test)]
 mod tests;
@@ -13,11 +14,15 @@ mod tests;
 use super::view::HistoryView;
 use jiff::Timestamp;
 use marks::Marks;
+pub use site::SiteChange;
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, mpsc};
 use store::Store;
 use tokio::sync::oneshot;
+
+/// Where the whole site's state is stored among those of the services; no service can have this name.
+pub const SITE: &str = "@site";
 
 /// Why the state store cannot be opened, read or written.
 #[derive(Debug, thiserror::Error)]
@@ -76,7 +81,7 @@ pub struct HistoryRow {
 /// What was found when the store was opened.
 #[derive(Debug, Default)]
 pub struct Recovered {
-    /// The stored state by service.
+    /// The stored state by service; the whole site's under [`SITE`].
     pub services: BTreeMap<String, String>,
     /// Rollout ids by service and idempotency key.
     pub keys: HashMap<(String, String), String>,
@@ -88,6 +93,7 @@ pub struct Recovered {
 
 pub(super) enum Message {
     Append(Box<Change>, oneshot::Sender<Result<(), JournalError>>),
+    Site(SiteChange, oneshot::Sender<Result<(), JournalError>>),
     History {
         service: String,
         before: Option<u64>,

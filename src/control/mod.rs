@@ -7,9 +7,11 @@
 pub mod command;
 mod commands;
 mod controller;
+mod gateway;
 pub mod journal;
 mod links;
 mod live;
+mod maintenance;
 mod publish;
 mod recovery;
 mod reload;

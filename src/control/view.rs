@@ -14,6 +14,26 @@ pub struct Snapshot {
     pub services: BTreeMap<String, Arc<ServiceView>>,
     /// Rollouts that have ended, by id.
     pub ended: Arc<BTreeMap<String, Arc<RolloutView>>>,
+    pub maintenance: MaintenanceView,
+}
+
+/// What is under maintenance now.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct MaintenanceView {
+    /// The whole site's.
+    pub site: Option<StretchView>,
+    /// Single services' own, by name.
+    pub services: BTreeMap<String, StretchView>,
+}
+
+/// One stretch of maintenance.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StretchView {
+    /// When it ends by itself, RFC 3339; absent where it lasts until it is switched off.
+    pub until: Option<String>,
+    pub remaining_seconds: Option<u64>,
+    /// Who switched it on.
+    pub by: String,
 }
 
 impl Snapshot {
@@ -132,7 +152,7 @@ pub struct HistoryView {
     /// The token's name, `pointsman` for its own decisions, `local` where no token is configured.
     pub actor: String,
     /// `weights`, `flip`, `rollback`, `started`, `step`, `held`, `baking`, `paused`, `resumed`,
-    /// `promoted`, `aborted`, `recovered`, `drain`, `ready`.
+    /// `promoted`, `aborted`, `recovered`, `drain`, `ready`, `maintenance`, `health`.
     pub action: String,
     /// A sentence that says what happened and why.
     pub text: String,

@@ -1,8 +1,8 @@
 //! The database and the thread that owns it.
 
-use super::{Change, JournalError, Message, Recovered};
+use super::{Change, HistoryRow, JournalError, Message, Recovered};
 use crate::control::view::HistoryView;
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, Transaction, params};
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
@@ -21,7 +21,7 @@ CREATE INDEX history_by_service ON history (service, id);
 ";
 
 pub(super) struct Store {
-    connection: Connection,
+    pub(super) connection: Connection,
     path: PathBuf,
     /// Held as long as the store is open: one process a directory.
     _lock: File,
@@ -92,6 +92,11 @@ impl Store {
                     let result = self.append(&change).map_err(|error| JournalError::Write(plain(&error)));
                     let _ = answer.send(result);
                 }
+                Message::Site(change, answer) => {
+                    let result =
+                        self.append_site(&change).map_err(|error| JournalError::Write(plain(&error)));
+                    let _ = answer.send(result);
+                }
                 Message::History { service, before, limit, answer } => {
                     let rows = self.history(&service, before, limit);
                     let _ = answer.send(rows.map_err(|error| JournalError::Read(error.to_string())));
@@ -113,20 +118,7 @@ impl Store {
                 .execute(params![rollout.id, change.service, rollout.idempotency_key, rollout.record])?;
         }
         for row in &change.history {
-            transaction
-                .prepare(
-                    "INSERT INTO history (at, service, actor, action, text, figures, rollout) \
-                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
-                )?
-                .execute(params![
-                    format!("{:.3}", row.at),
-                    change.service,
-                    row.actor,
-                    row.action,
-                    row.text,
-                    row.figures.to_string(),
-                    row.rollout
-                ])?;
+            insert_row(&transaction, &change.service, row)?;
         }
         transaction.commit()
     }
@@ -164,6 +156,18 @@ impl Store {
         let pages: i64 = self.connection.pragma_query_value(None, "page_count", |row| row.get(0))?;
         self.connection.pragma_update(None, "max_page_count", pages + more)
     }
+}
+
+pub(super) fn insert_row(
+    transaction: &Transaction<'_>,
+    service: &str,
+    row: &HistoryRow,
+) -> rusqlite::Result<()> {
+    let sql = "INSERT INTO history (at, service, actor, action, text, figures, rollout) \
+               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+    let (at, figures) = (format!("{:.3}", row.at), row.figures.to_string());
+    let values = params![at, service, row.actor, row.action, row.text, figures, row.rollout];
+    transaction.prepare(sql)?.execute(values).map(drop)
 }
 
 fn lock(dir: &Path) -> Result<File, JournalError> {
