@@ -6,6 +6,7 @@
 
 mod auth;
 mod body;
+mod events;
 mod maintenance;
 mod operations;
 mod pages;
@@ -15,6 +16,7 @@ mod server;
 mod services;
 pub mod shapes;
 
+pub use events::STREAMS;
 pub use server::serve;
 
 use crate::control::command::{Controller, Reload};
@@ -27,7 +29,7 @@ use axum::Router;
 use axum::routing::{get, post, put};
 use problem::Problem;
 use std::sync::Arc;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Semaphore, mpsc, watch};
 
 /// What the API works with; cheap to clone.
 #[derive(Clone, Debug)]
@@ -40,6 +42,8 @@ pub struct State {
     pub metrics: Arc<Metrics>,
     pub access_log: Option<AccessLog>,
     pub reloads: mpsc::Sender<Reload>,
+    /// Places for streams of events.
+    pub streams: Arc<Semaphore>,
     /// True once the process is stopping.
     pub stopping: watch::Receiver<bool>,
 }
@@ -64,6 +68,7 @@ pub fn router(state: State) -> Router {
         .route("/v1/services/{service}/rollouts/{id}", get(rollouts::show))
         .route("/v1/services/{service}/rollouts/{id}/{action}", post(rollouts::act))
         .route("/v1/services/{service}/pools/{pool}/upstreams/{upstream}/{action}", post(services::upstream))
+        .route("/v1/events", get(events::stream))
         .route("/v1/maintenance", get(maintenance::show).put(maintenance::put))
         .route(ADMIN_MAINTENANCE, post(maintenance::post))
         .route("/v1/reload", post(operations::reload))

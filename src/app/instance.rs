@@ -22,7 +22,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::runtime::Runtime;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Semaphore, mpsc, watch};
 
 /// How long a start waits for the names of upstreams; later ones join when they resolve.
 const NAMES: Duration = Duration::from_secs(2);
@@ -92,6 +92,7 @@ impl Instance {
             metrics,
             access_log: access_log.clone(),
             reloads: reloads.clone(),
+            streams: Arc::new(Semaphore::new(admin::STREAMS)),
             stopping: stops,
         };
         let admin = runtime.block_on(async { tokio::net::TcpListener::from_std(admin) })?;

@@ -234,9 +234,14 @@ impl Task {
             }
             Input::Health { service, pool, upstream, address, result } => {
                 let Some(live) = self.lives.get_mut(&service) else { return };
-                let Some(pool) = live.pools.get_mut(&pool) else { return };
-                if pool.upstreams.checked(&upstream, address, result) {
+                let Some(upstreams) = live.pools.get_mut(&pool).map(|pool| &mut pool.upstreams) else {
+                    return;
+                };
+                let said = result.as_ref().err().cloned();
+                if upstreams.checked(&upstream, address, result) {
                     live.upstreams_changed();
+                    let note = shown::health_note(&pool, &upstream, address, said.as_deref());
+                    live.note(&[note], &self.links);
                 }
                 live.judge(&self.links, None);
             }

@@ -5,6 +5,7 @@
 //! it can again. Beside the database lies a small file of [`marks`], into which an abort is written in
 //! the microseconds after it took effect, long before its row is durable.
 
+mod events;
 pub mod marks;
 mod site;
 mod store;
@@ -19,7 +20,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, mpsc};
 use store::Store;
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
 /// Where the whole site's state is stored among those of the services; no service can have this name.
 pub const SITE: &str = "@site";
@@ -94,6 +95,12 @@ pub struct Recovered {
 pub(super) enum Message {
     Append(Box<Change>, oneshot::Sender<Result<(), JournalError>>),
     Site(SiteChange, oneshot::Sender<Result<(), JournalError>>),
+    RowsAfter {
+        service: Option<String>,
+        after: u64,
+        limit: usize,
+        answer: oneshot::Sender<Result<Vec<HistoryView>, JournalError>>,
+    },
     History {
         service: String,
         before: Option<u64>,
@@ -106,6 +113,8 @@ pub(super) enum Message {
 #[derive(Clone, Debug)]
 pub struct Journal {
     messages: mpsc::Sender<Message>,
+    /// The id of the newest durable row of history, 0 before the first.
+    newest: watch::Receiver<u64>,
     pub(super) marks: Arc<Marks>,
 }
 
@@ -120,10 +129,11 @@ impl Journal {
         let mut recovered = store.recover()?;
         let (marks, aborted) = Marks::open(dir)?;
         recovered.aborted = aborted;
+        let newest = store.newest.subscribe();
         let (messages, inbox) = mpsc::channel();
         let failed = |source| JournalError::Directory { path: dir.to_owned(), source };
         std::thread::Builder::new().name("journal".into()).spawn(move || store.run(inbox)).map_err(failed)?;
-        Ok((Journal { messages, marks: Arc::new(marks) }, recovered))
+        Ok((Journal { messages, newest, marks: Arc::new(marks) }, recovered))
     }
 
     /// Makes a change durable. Never blocks; the answer comes when it is on disk, or was refused whole.

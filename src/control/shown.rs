@@ -5,6 +5,7 @@ use super::live::{Live, LivePool};
 use super::upstreams::{Endpoint, Slot};
 use super::view::{LatencyView, PoolView, RolloutView, ServiceView, StepView, UpstreamView, WindowView};
 use crate::core::duration;
+use crate::core::rollout::Note;
 use crate::core::service::ServiceState;
 use crate::core::settings::UpstreamHost;
 use crate::core::table::UpstreamState;
@@ -12,6 +13,7 @@ use crate::core::weight::BasisPoints;
 use crate::core::window::Figures;
 use crate::observe::metrics::ServiceGauges;
 use serde_json::{Value, json};
+use std::net::SocketAddr;
 
 pub(super) fn service(live: &Live, links: &Links) -> ServiceView {
     let state = &live.state;
@@ -65,6 +67,19 @@ pub(super) fn rollout_of(service: &str, state: &ServiceState) -> Option<RolloutV
         reason: machine.reason.clone(),
         revision: state.revision,
     })
+}
+
+/// The line of history for an upstream that went up, or down for what its check found wrong.
+pub(super) fn health_note(pool: &str, upstream: &str, address: SocketAddr, wrong: Option<&str>) -> Note {
+    let name = match upstream.parse() == Ok(address) {
+        true => upstream.to_owned(),
+        false => format!("{upstream} ({address})"),
+    };
+    let text = match wrong {
+        Some(wrong) => format!("{name} of {pool} is down: {wrong}"),
+        None => format!("{name} of {pool} is up"),
+    };
+    Note { action: "health", text }
 }
 
 /// The figures that a line of history rests on.

@@ -1,12 +1,13 @@
 //! The database and the thread that owns it.
 
-use super::{Change, HistoryRow, JournalError, Message, Recovered};
+use super::{Change, HistoryRow, JournalError, Message, Recovered, events};
 use crate::control::view::HistoryView;
-use rusqlite::{Connection, OptionalExtension, Transaction, params};
+use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::Receiver;
+use tokio::sync::watch;
 
 const SCHEMA_VERSION: i64 = 1;
 const SCHEMA: &str = "
@@ -23,6 +24,7 @@ CREATE INDEX history_by_service ON history (service, id);
 pub(super) struct Store {
     pub(super) connection: Connection,
     path: PathBuf,
+    pub(super) newest: watch::Sender<u64>,
     /// Held as long as the store is open: one process a directory.
     _lock: File,
 }
@@ -53,7 +55,8 @@ impl Store {
             SCHEMA_VERSION => {}
             found => return Err(JournalError::Newer { path, found, known: SCHEMA_VERSION }),
         }
-        Ok(Store { connection, path, _lock: lock })
+        let newest = watch::Sender::new(events::newest(&connection).map_err(damaged)?);
+        Ok(Store { connection, path, newest, _lock: lock })
     }
 
     pub(super) fn recover(&mut self) -> Result<Recovered, JournalError> {
@@ -91,11 +94,17 @@ impl Store {
                 Message::Append(change, answer) => {
                     let result = self.append(&change).map_err(|error| JournalError::Write(plain(&error)));
                     let _ = answer.send(result);
+                    self.announce();
                 }
                 Message::Site(change, answer) => {
                     let result =
                         self.append_site(&change).map_err(|error| JournalError::Write(plain(&error)));
                     let _ = answer.send(result);
+                    self.announce();
+                }
+                Message::RowsAfter { service, after, limit, answer } => {
+                    let rows = self.rows_after(service.as_deref(), after, limit);
+                    let _ = answer.send(rows.map_err(|error| JournalError::Read(error.to_string())));
                 }
                 Message::History { service, before, limit, answer } => {
                     let rows = self.history(&service, before, limit);
@@ -130,23 +139,11 @@ impl Store {
         limit: usize,
     ) -> rusqlite::Result<Vec<HistoryView>> {
         let mut query = self.connection.prepare(
-            "SELECT id, at, actor, action, text, figures, rollout FROM history \
+            "SELECT id, at, service, actor, action, text, figures, rollout FROM history \
              WHERE service = ?1 AND id < ?2 ORDER BY id DESC LIMIT ?3",
         )?;
         let before = before.and_then(|id| i64::try_from(id).ok()).unwrap_or(i64::MAX);
-        let rows = query.query_map(params![service, before, limit as i64], |row| {
-            let figures: String = row.get(5)?;
-            Ok(HistoryView {
-                id: row.get::<_, i64>(0)? as u64,
-                at: row.get(1)?,
-                service: service.to_owned(),
-                actor: row.get(2)?,
-                action: row.get(3)?,
-                text: row.get(4)?,
-                figures: serde_json::from_str(&figures).unwrap_or_default(),
-                rollout: row.get::<_, Option<String>>(6).optional()?.flatten(),
-            })
-        })?;
+        let rows = query.query_map(params![service, before, limit as i64], view)?;
         rows.collect()
     }
 
@@ -156,6 +153,21 @@ impl Store {
         let pages: i64 = self.connection.pragma_query_value(None, "page_count", |row| row.get(0))?;
         self.connection.pragma_update(None, "max_page_count", pages + more)
     }
+}
+
+/// A row of `id, at, service, actor, action, text, figures, rollout`.
+pub(super) fn view(row: &Row<'_>) -> rusqlite::Result<HistoryView> {
+    let figures: String = row.get(6)?;
+    Ok(HistoryView {
+        id: row.get::<_, i64>(0)? as u64,
+        at: row.get(1)?,
+        service: row.get(2)?,
+        actor: row.get(3)?,
+        action: row.get(4)?,
+        text: row.get(5)?,
+        figures: serde_json::from_str(&figures).unwrap_or_default(),
+        rollout: row.get::<_, Option<String>>(7).optional()?.flatten(),
+    })
 }
 
 pub(super) fn insert_row(
