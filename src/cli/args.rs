@@ -12,8 +12,8 @@ use std::time::Duration;
 /// A front load balancer that deploys safely by itself.
 #[derive(Debug, Parser)]
 #[command(name = "pointsman", version, about, max_term_width = 100, arg_required_else_help = true)]
-#[command(after_help = "Exit codes: 0 done or promoted, 1 error, 2 usage, 3 aborted (traffic is back on \
-    stable), 4 timed out (the rollout goes on).")]
+#[command(after_help = "Exit codes: 0 done, healthy or promoted, 1 error or unhealthy, 2 usage, 3 aborted \
+    (traffic is back on stable), 4 timed out (the rollout goes on).")]
 pub struct Args {
     #[command(flatten)]
     pub connection: Connection,
@@ -74,7 +74,7 @@ pub enum Command {
     },
     /// Have the configuration read anew, as SIGHUP does; prints what changed and what needs a restart.
     Reload,
-    /// Show services: weights, figures, upstreams and the rollout.
+    /// Show services: weights, figures, upstreams, the rollout and the checks; exit 1 if one does not hold.
     Status {
         service: Option<String>,
         /// Go on showing it, once a second.

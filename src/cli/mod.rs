@@ -1,7 +1,7 @@
 //! The command line: what was typed, and the client commands over the admin API.
 //!
-//! Nothing here knows the server's inside; only the shapes of its API. Exit codes: 0 done or promoted,
-//! 1 error, 2 usage, 3 aborted (traffic is back on stable), 4 timed out (the rollout goes on).
+//! Nothing here knows the server's inside; only the shapes of its API. Exit codes: 0 done, healthy
+//! or promoted, 1 error or unhealthy, 2 usage, 3 aborted (traffic is back on stable), 4 timed out (the rollout goes on).
 
 mod args;
 mod client;
@@ -24,6 +24,8 @@ use std::process::ExitCode;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Done {
     Well,
+    /// A check of the status does not hold.
+    Unwell,
     Aborted,
     TimedOut,
 }
@@ -39,6 +41,7 @@ pub fn run(connection: &Connection, command: Command) -> ExitCode {
     };
     match result {
         Ok(Done::Well) => ExitCode::SUCCESS,
+        Ok(Done::Unwell) => ExitCode::FAILURE,
         Ok(Done::Aborted) => ExitCode::from(3),
         Ok(Done::TimedOut) => ExitCode::from(4),
         Err(failure) => {

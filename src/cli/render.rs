@@ -30,6 +30,11 @@ fn service(view: &ServiceView) -> String {
     if let Some(view) = &view.rollout {
         text.push_str(&rollout(view));
     }
+    for check in &view.checks {
+        let mark = if check.ok { '✓' } else { '✗' };
+        // Writing to a text cannot fail.
+        let _ = writeln!(text, "  {mark} {:<8} {}", check.name, check.detail);
+    }
     text
 }
 

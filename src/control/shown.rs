@@ -1,5 +1,6 @@
 //! What is shown of the live state: views, gauges and the figures of the history.
 
+use super::checks;
 use super::links::Links;
 use super::live::{Live, LivePool};
 use super::upstreams::{Endpoint, Slot};
@@ -35,6 +36,7 @@ pub(super) fn service(live: &Live, links: &Links) -> ServiceView {
         revision: state.revision,
         pools: pools.collect(),
         rollout: rollout(live),
+        checks: checks::of(live, |pool| live.figures(pool, links)),
     }
 }
 
@@ -162,6 +164,7 @@ fn window(figures: &Figures) -> WindowView {
         seconds: figures.seconds,
         requests: figures.requests,
         failures: figures.failures,
+        timeouts: figures.timeouts,
         error_rate: figures.error_rate,
         latency_ms: LatencyView {
             mean: latency.mean,

@@ -57,6 +57,19 @@ pub struct ServiceView {
     pub revision: u64,
     pub pools: BTreeMap<String, PoolView>,
     pub rollout: Option<RolloutView>,
+    /// What has to hold after a deployment or a rollback, for the pools that traffic goes to.
+    #[serde(default)]
+    pub checks: Vec<CheckView>,
+}
+
+/// One point of the verification of a service.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CheckView {
+    /// `health`, `errors`, `timeouts` or `running`.
+    pub name: String,
+    pub ok: bool,
+    /// What was found.
+    pub detail: String,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -89,6 +102,9 @@ pub struct WindowView {
     pub seconds: f64,
     pub requests: u64,
     pub failures: u64,
+    /// Failures because the upstream stayed silent.
+    #[serde(default)]
+    pub timeouts: u64,
     /// Share of failed attempts, 0–1.
     pub error_rate: f64,
     pub latency_ms: LatencyView,
