@@ -7,6 +7,7 @@
 mod auth;
 mod body;
 mod events;
+mod figures;
 mod maintenance;
 mod operations;
 mod pages;
@@ -15,6 +16,7 @@ mod rollouts;
 mod server;
 mod services;
 pub mod shapes;
+mod waiting;
 
 pub use events::STREAMS;
 pub use server::serve;
@@ -72,6 +74,7 @@ pub fn router(state: State) -> Router {
         .route("/v1/maintenance", get(maintenance::show).put(maintenance::put))
         .route(ADMIN_MAINTENANCE, post(maintenance::post))
         .route("/v1/reload", post(operations::reload))
+        .route("/api/metrics", get(figures::show))
         .route("/metrics", get(operations::metrics))
         .method_not_allowed_fallback(pages::method_not_allowed)
         .fallback(pages::not_found)
