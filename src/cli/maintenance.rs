@@ -41,7 +41,8 @@ pub(super) fn text(view: &MaintenanceView) -> String {
     if lines.is_empty() { "nothing is under maintenance".into() } else { lines.join("\n") }
 }
 
-fn line(scope: &str, stretch: &StretchView) -> String {
+/// `web is under maintenance until …`
+pub(super) fn line(scope: &str, stretch: &StretchView) -> String {
     let left = stretch.remaining_seconds.map(|seconds| duration::show(Duration::from_secs(seconds)));
     let until = match (&stretch.until, left) {
         (Some(until), Some(left)) => format!("until {until}, {left} left"),

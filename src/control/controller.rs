@@ -3,7 +3,6 @@
 //! It runs on a thread of its own, so that a busy worker never delays a decision.
 
 use super::command::{Command, Controller, Input, Refusal, Reply};
-use super::gateway::Gateway;
 use super::journal::{Journal, Recovered, SITE};
 use super::links::{Links, Written};
 use super::live::Live;
@@ -96,7 +95,7 @@ pub fn start(parts: Parts) -> std::io::Result<Running> {
     };
     let mut task = Task {
         lives: BTreeMap::new(),
-        maintenance: Maintenance::recovered(&parts.recovered, Gateway::to(parts.admin, &links), &links),
+        maintenance: Maintenance::recovered(&parts.recovered, parts.admin, &links),
         links,
         table: parts.table,
         wake: parts.wake,
@@ -273,13 +272,11 @@ impl Task {
     fn carry_out(&mut self) {
         self.reload_if_quiet();
         if self.lives.values().any(|live| live.todo.publish) {
+            self.fit_maintenance();
             let revision = self.table.load().revision + 1;
-            self.table.store(Arc::new(publish::table(
-                &self.links.config,
-                &self.lives,
-                &self.maintenance,
-                revision,
-            )));
+            let gateway = self.maintenance.gateway.as_ref();
+            let table = publish::table(&self.links.config, &self.lives, gateway, revision);
+            self.table.store(Arc::new(table));
             for live in self.lives.values_mut() {
                 live.todo.publish = false;
                 live.published(&self.links);
@@ -303,11 +300,6 @@ impl Task {
             }
         }
         self.maintenance.answer(&self.links);
-    }
-
-    /// All tables that follow differ.
-    pub(super) fn publish(&mut self) {
-        self.lives.values_mut().for_each(|live| live.todo.publish = true);
     }
 
     fn reload_if_quiet(&mut self) {

@@ -8,18 +8,21 @@
 
 mod stretches;
 
+pub(super) use stretches::Stretch;
+
 use super::command::{MaintenanceSwitch, Refusal, Reply};
 use super::controller::Task;
 use super::gateway::Gateway;
 use super::journal::{HistoryRow, Recovered, SITE, SiteChange};
 use super::links::{Links, Written, unwritten};
-use super::live::SELF;
+use super::live::{Live, SELF};
 use super::view::MaintenanceView;
-use crate::core::maintenance;
+use crate::core::settings::ADMIN_SERVICE;
 use crate::observe::clock::wall;
 use std::collections::VecDeque;
+use std::net::SocketAddr;
 use std::time::Duration;
-use stretches::{Stretch, Stretches, of};
+use stretches::{Stretches, of};
 use tokio::sync::oneshot;
 
 /// Pause after a write that failed.
@@ -28,8 +31,10 @@ const RETRY: Duration = Duration::from_secs(1);
 /// What is under maintenance, and what of it is being written.
 #[derive(Debug)]
 pub(super) struct Maintenance {
-    /// For routes to the admin API.
+    /// For routes to the admin API, once there is one.
     pub gateway: Option<Gateway>,
+    /// Where it listens.
+    admin: SocketAddr,
     stretches: Stretches,
     pending: Option<Pending>,
     /// Switches that came meanwhile.
@@ -100,6 +105,17 @@ impl Task {
         }
     }
 
+    /// Before a table: gives every service its maintenance, and a route to the admin API its end.
+    pub(super) fn fit_maintenance(&mut self) {
+        for (name, live) in &mut self.lives {
+            live.stretch = self.maintenance.stretches.of(name).cloned();
+        }
+        let leads_to_admin = self.links.config.routes.iter().any(|route| route.service == ADMIN_SERVICE);
+        if leads_to_admin && self.maintenance.gateway.is_none() {
+            self.maintenance.gateway = Gateway::to(self.maintenance.admin, &self.links);
+        }
+    }
+
     /// A write has come to its end; what it says takes effect.
     pub(super) fn site_written(&mut self, written: Written) {
         let Some(pending) = self.maintenance.pending.take_if(|_| written.serial == self.maintenance.serial)
@@ -110,7 +126,8 @@ impl Task {
             Ok(()) => {
                 self.maintenance.stretches = pending.stretches;
                 self.maintenance.answers.extend(pending.to);
-                self.publish();
+                // News for those who wait for a service, like a change of its upstreams.
+                self.lives.values_mut().for_each(Live::upstreams_changed);
             }
             Err(error) => {
                 tracing::error!("maintenance: {error}");
@@ -160,7 +177,7 @@ impl Task {
 
 impl Maintenance {
     /// As it was left; what ended while no process ran is written to be over soon.
-    pub(super) fn recovered(recovered: &Recovered, gateway: Option<Gateway>, links: &Links) -> Self {
+    pub(super) fn recovered(recovered: &Recovered, admin: SocketAddr, links: &Links) -> Self {
         let stored = recovered.services.get(SITE).map(|text| serde_json::from_str::<Stretches>(text));
         let mut stretches = match stored {
             None => Stretches::default(),
@@ -172,19 +189,21 @@ impl Maintenance {
         };
         stretches.resume(links.clock.now(), wall());
         let (queue, answers) = (VecDeque::new(), Vec::new());
-        Maintenance { gateway, stretches, pending: None, queue, answers, serial: 0, retry_at: Duration::ZERO }
+        Maintenance {
+            gateway: None,
+            admin,
+            stretches,
+            pending: None,
+            queue,
+            answers,
+            serial: 0,
+            retry_at: Duration::ZERO,
+        }
     }
 
     /// Whether a write is under way.
     pub(super) fn is_busy(&self) -> bool {
         self.pending.is_some()
-    }
-
-    /// A service's maintenance for the table: its own or the site's, whichever ends later.
-    pub(super) fn of(&self, service: &str) -> Option<maintenance::Maintenance> {
-        let own = self.stretches.services.get(service).map(Stretch::shown);
-        let site = self.stretches.site.as_ref().map(Stretch::shown);
-        own.zip(site).map(|(own, site)| own.longer(site)).or(own).or(site)
     }
 
     pub(super) fn view(&self, links: &Links) -> MaintenanceView {

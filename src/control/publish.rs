@@ -2,7 +2,7 @@
 
 use super::gateway::Gateway;
 use super::live::Live;
-use super::maintenance::Maintenance;
+use super::maintenance::Stretch;
 use crate::core::policy::Policy;
 use crate::core::route::Router;
 use crate::core::settings::{ADMIN_SERVICE, Config};
@@ -15,17 +15,15 @@ use std::sync::Arc;
 pub(super) fn table(
     config: &Config,
     lives: &BTreeMap<Arc<str>, Live>,
-    maintenance: &Maintenance,
+    gateway: Option<&Gateway>,
     revision: u64,
 ) -> Table {
     let router = Router::new(&config.routes, |name| match name {
-        ADMIN_SERVICE => maintenance.gateway.is_some().then_some(lives.len()),
+        ADMIN_SERVICE => gateway.map(|_| lives.len()),
         name => lives.keys().position(|service| **service == *name),
     });
-    let services = lives
-        .iter()
-        .map(|(name, live)| Service { maintenance: maintenance.of(name), ..service(live, config) });
-    let services = services.chain(maintenance.gateway.as_ref().map(Gateway::service)).collect();
+    let services = lives.values().map(|live| service(live, config));
+    let services = services.chain(gateway.map(Gateway::service)).collect();
     Table { revision, router, maintenance: config.maintenance.clone(), services }
 }
 
@@ -54,7 +52,7 @@ fn service(live: &Live, config: &Config) -> Service {
     }
     Service {
         name: live.settings.name.clone(),
-        maintenance: None,
+        maintenance: live.stretch.as_ref().map(Stretch::shown),
         picker: Picker::new(&weights),
         pools: pools.into(),
     }

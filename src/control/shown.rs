@@ -36,6 +36,7 @@ pub(super) fn service(live: &Live, links: &Links) -> ServiceView {
         revision: state.revision,
         pools: pools.collect(),
         rollout: rollout(live),
+        maintenance: live.stretch.as_ref().and_then(|stretch| stretch.view(links.clock.now())),
         checks: checks::of(live, |pool| live.figures(pool, links)),
     }
 }

@@ -57,6 +57,9 @@ pub struct ServiceView {
     pub revision: u64,
     pub pools: BTreeMap<String, PoolView>,
     pub rollout: Option<RolloutView>,
+    /// Its own maintenance or the site's, whichever ends later.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub maintenance: Option<StretchView>,
     /// What has to hold after a deployment or a rollback, for the pools that traffic goes to.
     #[serde(default)]
     pub checks: Vec<CheckView>,

@@ -1,6 +1,6 @@
 //! Maintenance, as the runbook switches it and as its visitors meet it.
 
-use super::harness::{Answer, Origin, Pointsman, Printed, Reaction, eventually, get, send};
+use super::harness::{Answer, Connection, Origin, Pointsman, Printed, Reaction, eventually, get, send};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use std::net::SocketAddr;
@@ -134,6 +134,11 @@ fn the_answer_takes_the_form_the_client_likes_and_is_charged_to_no_pool() {
     assert!(json.json()["detail"].to_string().contains("maintenance"));
     let plain = asks_for(pointsman.http(), "/", "*/*");
     assert!(plain.text().contains("under maintenance"), "{}", plain.text());
+    let mut kept = Connection::open(pointsman.http());
+    let body = format!("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5000\r\n\r\n{}", "x".repeat(5000));
+    assert_eq!(kept.send(body.as_bytes()).status, 503);
+    let next = kept.get("/");
+    assert!(matches!(next.status, 503 | 0), "what was sent is no request of its own: {}", next.text());
     let head = send(pointsman.http(), "HEAD / HTTP/1.1\r\nHost: a\r\n\r\n");
     assert_eq!((head.status, head.body.len()), (503, 0));
     let window = &pointsman.web()["pools"]["blue"]["window"];
@@ -189,6 +194,8 @@ fn one_service_alone_or_all_of_them() {
     assert_eq!(statuses(), (200, 503));
     assert!(cli(&["on"]).contains("the whole site is under maintenance until it is switched off"));
     assert_eq!(statuses(), (503, 503));
+    let status = pointsman.cli(&["status", "web"]).out;
+    assert!(status.contains("web is under maintenance until it is switched off"), "{status}");
     let view = pointsman.get("/v1/maintenance").json();
     assert!(view["site"]["until"].is_null() && view["services"]["api"]["until"].is_string(), "{view}");
     assert!(view["services"]["api"]["remaining_seconds"].as_u64().is_some_and(|left| left > 1790), "{view}");

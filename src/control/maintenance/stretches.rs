@@ -19,7 +19,7 @@ pub(super) struct Stretches {
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(super) struct Stretch {
+pub(in crate::control) struct Stretch {
     by: String,
     end: Option<End>,
 }
@@ -71,6 +71,15 @@ impl Stretches {
         (next, changes.then_some(text))
     }
 
+    /// A service's own or the site's, whichever ends later.
+    pub(super) fn of(&self, service: &str) -> Option<&Stretch> {
+        let (own, site) = (self.services.get(service), self.site.as_ref());
+        match (own, site) {
+            (Some(own), Some(site)) if own.shown().longer(site.shown()) == own.shown() => Some(own),
+            _ => site.or(own),
+        }
+    }
+
     /// Takes out what is over: the services, `None` for the site.
     pub(super) fn take_ended(&mut self, now: Duration) -> Vec<Option<String>> {
         let mut ended = Vec::new();
@@ -105,7 +114,7 @@ impl Stretches {
 }
 
 impl Stretch {
-    pub(super) fn shown(&self) -> Maintenance {
+    pub(in crate::control) fn shown(&self) -> Maintenance {
         Maintenance { until: self.end.map(|end| end.at) }
     }
 
@@ -114,7 +123,7 @@ impl Stretch {
     }
 
     /// `None` once it is over.
-    fn view(&self, now: Duration) -> Option<StretchView> {
+    pub(in crate::control) fn view(&self, now: Duration) -> Option<StretchView> {
         let left = self.shown().retry_after_s(now)?;
         let (until, remaining_seconds) = (self.end.map(|end| end.text()), self.end.map(|_| left));
         Some(StretchView { until, remaining_seconds, by: self.by.clone() })
