@@ -15,18 +15,18 @@ use std::sync::Arc;
 const ERRORS: f64 = 0.01;
 
 /// A pool that serves, with its figures.
-pub(super) struct Serving<'a> {
-    pub name: &'a Arc<str>,
-    pub pool: &'a LivePool,
-    pub figures: Figures,
+struct Serving<'a> {
+    name: &'a Arc<str>,
+    pool: &'a LivePool,
+    figures: &'a Figures,
 }
 
-/// In the order of the runbook.
-pub(super) fn of(live: &Live, figures: impl Fn(&LivePool) -> Figures) -> Vec<CheckView> {
+/// In the order of the runbook. `figures` are those of the pools, in their order.
+pub(super) fn of(live: &Live, figures: &[Figures]) -> Vec<CheckView> {
     let effective = live.state.effective_weights(|pool| live.is_up(pool));
     let serves = |name: &Arc<str>| effective.get(&**name).is_some_and(|weight| *weight > BasisPoints::ZERO);
-    let pools = live.pools.iter().filter(|(name, _)| serves(name));
-    let pools: Vec<_> = pools.map(|(name, pool)| Serving { name, pool, figures: figures(pool) }).collect();
+    let pools = live.pools.iter().zip(figures).filter(|((name, _), _)| serves(name));
+    let pools: Vec<_> = pools.map(|((name, pool), figures)| Serving { name, pool, figures }).collect();
     vec![health(&pools), errors(&pools, error_limit(live)), timeouts(&pools), running(&pools)]
 }
 
@@ -99,5 +99,5 @@ fn error_limit(live: &Live) -> f64 {
 }
 
 fn sum(pools: &[Serving<'_>], of: impl Fn(&Figures) -> u64) -> u64 {
-    pools.iter().map(|serving| of(&serving.figures)).sum()
+    pools.iter().map(|serving| of(serving.figures)).sum()
 }

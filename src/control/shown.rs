@@ -19,12 +19,13 @@ use std::net::SocketAddr;
 pub(super) fn service(live: &Live, links: &Links) -> ServiceView {
     let state = &live.state;
     let effective = state.effective_weights(|pool| live.is_up(pool));
-    let pools = live.pools.iter().map(|(name, pool)| {
+    let figures: Vec<_> = live.pools.values().map(|pool| live.figures(pool, links)).collect();
+    let pools = live.pools.iter().zip(&figures).map(|((name, pool), figures)| {
         let view = PoolView {
             weight: state.weights.get(&**name).copied().unwrap_or_default().percent(),
             effective_weight: effective.get(&**name).copied().unwrap_or_default().percent(),
             upstreams: upstreams(pool),
-            window: window(&live.figures(pool, links)),
+            window: window(figures),
         };
         (name.to_string(), view)
     });
@@ -37,7 +38,7 @@ pub(super) fn service(live: &Live, links: &Links) -> ServiceView {
         pools: pools.collect(),
         rollout: rollout(live),
         maintenance: live.stretch.as_ref().and_then(|stretch| stretch.view(links.clock.now())),
-        checks: checks::of(live, |pool| live.figures(pool, links)),
+        checks: checks::of(live, &figures),
     }
 }
 

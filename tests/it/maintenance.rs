@@ -261,3 +261,24 @@ fn bad_input_is_refused_and_switches_nothing() {
     let off = pointsman.cli(&["maintenance", "on", "--duration", "soon"]);
     assert_eq!(off.code, 2, "{off:?}");
 }
+
+#[test]
+fn a_store_that_cannot_write_switches_nothing_and_keeps_nobody_out_for_longer() {
+    let origin = Origin::named("served");
+    let pointsman = Pointsman::start(&config(&origin, ""));
+    switch(&pointsman, r#"{"status": "maintenance", "duration": "1s"}"#);
+    let pid = pointsman.pid().to_string();
+    let limit = |size: &str| {
+        let limited = Command::new("prlimit").args(["--pid", &pid, &format!("--fsize={size}:")]).status();
+        assert!(limited.expect("prlimit").success());
+    };
+    limit("1");
+    let refused = pointsman.call("PUT", "/v1/maintenance", r#"{"status": "maintenance"}"#);
+    assert!(refused.status == 503 && refused.text().contains("nothing was changed"), "{}", refused.text());
+    eventually("it ends all the same", || get(pointsman.http(), "/").status == 200);
+    eventually("and is shown to have", || pointsman.get("/v1/maintenance").json()["site"].is_null());
+    limit("unlimited");
+    eventually("the history follows", || {
+        pointsman.row("maintenance")["text"].to_string().contains("is over")
+    });
+}

@@ -98,7 +98,7 @@ impl Stretches {
     pub(super) fn resume(&mut self, now: Duration, wall: Timestamp) {
         let ends = self.site.iter_mut().chain(self.services.values_mut()).filter_map(|s| s.end.as_mut());
         for end in ends {
-            let left = u64::try_from(end.wall_ms - wall.as_millisecond()).unwrap_or(0);
+            let left = u64::try_from(end.wall_ms.saturating_sub(wall.as_millisecond())).unwrap_or(0);
             end.at = now + Duration::from_millis(left).min(end.length);
         }
     }
