@@ -63,13 +63,12 @@ impl Window {
         let Some((since, base)) = self.samples.front() else { return Figures::default() };
         let requests = totals.attempts.saturating_sub(base.attempts);
         let failures = totals.failures.saturating_sub(base.failures);
-        let of = |totals: &Totals, reason| totals.reasons.get(reason as usize).copied().unwrap_or(0);
-        let reason = |reason: Reason| of(totals, reason).saturating_sub(of(base, reason));
+        let timeouts = |totals: &Totals| totals.reasons.get(Reason::Timeout as usize).copied().unwrap_or(0);
         Figures {
             seconds: now.saturating_sub(*since).as_secs_f64(),
             requests,
             failures,
-            timeouts: reason(Reason::Timeout),
+            timeouts: timeouts(totals).saturating_sub(timeouts(base)),
             error_rate: if requests == 0 { 0.0 } else { failures as f64 / requests as f64 },
             latency_ms: latency(base, totals),
         }
