@@ -188,7 +188,13 @@ impl Live {
         let Some(running) = self.state.running() else { return false };
         let Some(candidate) = self.pools.get(running.to.as_str()) else { return false };
         let totals = self.totals(candidate, links);
-        let ready = candidate.upstreams.ready();
+        // Before it gets traffic it must be proven. One that has traffic must not have failed: a restart
+        // says nothing against it, and until something is known of it the rollout stands still.
+        let ready = match running.rollout.has_begun() {
+            true => candidate.upstreams.serves(),
+            false => Some(candidate.upstreams.ready()),
+        };
+        let Some(ready) = ready else { return false };
         let seen = if running.rollout.is_rolling() { candidate.upstreams.seen() } else { BTreeMap::new() };
         let stable_ready = self.is_up(&running.from);
         let Some(watching) = &mut self.watch else { return false };

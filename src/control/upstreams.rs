@@ -26,6 +26,8 @@ pub(super) struct Slot {
     pub draining: bool,
     /// Why the name does not resolve, if it does not.
     pub unresolved: Option<String>,
+    /// Whether its addresses are known: no name, or one that has been looked up in this process.
+    looked_up: bool,
     pub endpoints: Vec<Endpoint>,
     /// Whether its addresses count as up until their first check.
     presumed: bool,
@@ -98,6 +100,7 @@ impl Upstreams {
         result: Result<Vec<SocketAddr>, String>,
     ) -> bool {
         let Some(slot) = self.slot(label) else { return false };
+        slot.looked_up = true;
         match result {
             Ok(addresses) => {
                 slot.unresolved = None;
@@ -162,6 +165,16 @@ impl Upstreams {
         Err(self.complaint())
     }
 
+    /// Whether an upstream could serve, for a pool that has traffic: after a restart it is believed, until
+    /// its first check says otherwise. `None` while nothing is known of it yet.
+    pub(super) fn serves(&self) -> Option<Result<(), String>> {
+        if self.any_up() {
+            return Some(Ok(()));
+        }
+        let unknown = self.slots.iter().any(|slot| !slot.draining && slot.is_unknown());
+        (!unknown).then(|| Err(self.complaint()))
+    }
+
     /// For a rolling update: each as a whole, whatever number of addresses it has.
     pub(super) fn seen(&self) -> BTreeMap<String, UpstreamSeen> {
         self.slots.iter().map(|slot| (slot.settings.address.to_string(), slot.seen())).collect()
@@ -203,6 +216,12 @@ impl Slot {
         self.endpoints.iter().any(Endpoint::is_up)
     }
 
+    /// Whether its look-up, or the first check of an address, is still to come.
+    fn is_unknown(&self) -> bool {
+        let unchecked = |endpoint: &Endpoint| endpoint.health.is_some_and(|health| !health.is_proven());
+        !self.looked_up || self.endpoints.iter().any(unchecked)
+    }
+
     fn seen(&self) -> UpstreamSeen {
         let checked = self.endpoints.iter().filter(|endpoint| endpoint.health.is_some());
         UpstreamSeen {
@@ -221,7 +240,8 @@ impl Slot {
             UpstreamHost::Name { .. } => Vec::new(),
         };
         let unresolved = endpoints.is_empty().then(|| "not resolved yet".to_owned());
-        Slot { settings, draining: false, unresolved, endpoints, presumed }
+        let looked_up = unresolved.is_none();
+        Slot { settings, draining: false, unresolved, looked_up, endpoints, presumed }
     }
 }
 
