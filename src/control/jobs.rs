@@ -68,12 +68,12 @@ impl Live {
     pub(super) fn job_done(&mut self, ticket: u64, result: JobResult, links: &Links) {
         let mut asked = self.jobs.asked.iter_mut();
         let Some(((id, work), asked)) = asked.find(|(_, asked)| asked.ticket == Some(ticket)) else { return };
-        asked.ticket = None;
         let result = match result {
             JobResult::Passed => WorkResult::Passed,
             JobResult::Refused(why) => WorkResult::Refused(why),
             JobResult::Unanswered(why) => {
                 let pause = FIRST_PAUSE.saturating_mul(1 << asked.unanswered.min(8)).min(LONGEST_PAUSE);
+                asked.ticket = None;
                 asked.again_at = links.clock.now() + pause;
                 asked.unanswered += 1;
                 WorkResult::Unanswered(why)
