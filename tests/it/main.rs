@@ -23,6 +23,7 @@ mod maintenance;
 mod notify;
 mod proxy;
 mod reload;
+mod restarts;
 mod rollout;
 mod split;
 mod state;

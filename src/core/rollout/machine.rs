@@ -394,6 +394,10 @@ impl Rollout {
             Action::Pause | Action::Resume => {}
             Action::Promote => self.promote(&format!("promoted by {who}"), effects),
             Action::Abort => self.abort(&format!("aborted by {who}"), effects),
+            Action::Withdraw => {
+                self.withdraw_batch(effects);
+                self.abort(&format!("aborted by {who}"), effects);
+            }
         }
     }
 

@@ -10,6 +10,7 @@ mod machine;
 mod plan;
 mod rolling;
 mod shifting;
+mod standing;
 
 pub use guard::{Guard, Smoke};
 pub use input::{Action, Effect, Input, Note, Observation, UpstreamSeen, Work, WorkResult};

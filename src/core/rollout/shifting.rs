@@ -99,8 +99,8 @@ impl Rollout {
         }
     }
 
-    /// For the request for approval.
-    fn what_follows(&self) -> String {
+    /// What a step's gate stands before.
+    pub(super) fn what_follows(&self) -> String {
         match self.plan.steps.get(self.step + 1) {
             Some(step) => format!("step {} ({})", self.step + 2, step.weight),
             None => "baking".to_owned(),
