@@ -16,6 +16,7 @@ mod harness;
 mod admin;
 mod balance;
 mod cli;
+mod disk;
 mod events;
 mod house;
 mod listeners;
