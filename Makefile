@@ -28,7 +28,7 @@ setup: ## install what the build needs: cmake, a C compiler, Rust
 	  curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs | sh -s -- -y -q --profile minimal -c clippy -c rustfmt; }
 
 setup-test: setup ## and what the tests need: nginx, wrk
-	$(call install,nginx:nginx wrk:wrk ps:procps)
+	$(call install,nginx:nginx wrk:wrk ps:procps faketime:faketime)
 
 setup-SEEDS ?= 1000000
 simulate: setup ## run the simulation of rollouts longer: make simulate SEEDS=1000000

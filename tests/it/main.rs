@@ -16,6 +16,7 @@ mod harness;
 mod admin;
 mod balance;
 mod cli;
+mod clock;
 mod disk;
 mod events;
 mod house;
