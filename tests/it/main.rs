@@ -24,5 +24,6 @@ mod notify;
 mod proxy;
 mod reload;
 mod rollout;
+mod runbook;
 mod split;
 mod state;
