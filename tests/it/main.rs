@@ -27,3 +27,4 @@ mod rollout;
 mod runbook;
 mod split;
 mod state;
+mod upstreams;
