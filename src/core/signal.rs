@@ -3,6 +3,8 @@
 //! A signal is scraped from the upstreams of a pool and held against a warning and a critical level.
 //! Where a value stands in an answer is said by a [`Locator`].
 
+mod parse;
+
 use std::sync::Arc;
 use std::time::Duration;
 
