@@ -11,6 +11,7 @@ mod policy;
 mod reader;
 mod route;
 mod service;
+mod signals;
 mod units;
 
 pub use diff::diff;

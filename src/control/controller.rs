@@ -228,8 +228,13 @@ impl Task {
                 }
                 live.judge(&self.links, None);
             }
-            // Taken in once a rollout asks for jobs, and a policy for signals.
-            Input::JobDone { .. } | Input::Signals { .. } => {}
+            // Taken in once a rollout asks for jobs.
+            Input::JobDone { .. } => {}
+            Input::Signals { service, pool, upstream, address, values } => {
+                if let Some(live) = self.lives.get_mut(&service) {
+                    live.signals(&pool, &(upstream, address), values, &self.links);
+                }
+            }
             Input::Resolved { service, pool, upstream, result } => {
                 let Some(live) = self.lives.get_mut(&service) else { return };
                 let settings = live.settings.pools.get(&pool);

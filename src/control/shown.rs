@@ -22,6 +22,7 @@ pub(super) fn service(live: &Live, links: &Links) -> ServiceView {
             effective_weight: effective.get(&**name).copied().unwrap_or_default().percent(),
             upstreams: upstreams(pool),
             window: window(&live.figures(pool, links)),
+            signals: live.worst_signals(pool, links),
         };
         (name.to_string(), view)
     });

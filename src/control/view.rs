@@ -46,6 +46,9 @@ pub struct PoolView {
     pub effective_weight: f64,
     pub upstreams: Vec<UpstreamView>,
     pub window: WindowView,
+    /// The worst latest value of each of the policy's signals over the upstreams, by name.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
+    pub signals: BTreeMap<String, f64>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
