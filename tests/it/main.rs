@@ -18,6 +18,7 @@ mod balance;
 mod cli;
 mod house;
 mod listeners;
+mod policy;
 mod proxy;
 mod reload;
 mod rollout;

@@ -189,6 +189,18 @@ fn worse_than_stable_within_the_limit_holds_aborts_or_is_ignored() {
 }
 
 #[test]
+fn how_much_worse_it_may_be_is_the_ratio() {
+    for (ratio, expected) in [(1.5, State::Hold), (6.0, State::Pass)] {
+        let mut pair = Pair::new(|policy| {
+            policy.relative_ratio = ratio;
+            policy.limits = vec![Limit::ErrorRate { warning: None, critical: Some(0.4) }];
+        });
+        pair.rounds(150, (10, 1), (50, 1));
+        assert_eq!(pair.word().0, expected, "five times as often as stable");
+    }
+}
+
+#[test]
 fn one_client_is_not_a_version_where_several_are_asked_for() {
     let mut pair = Pair::new(|policy| policy.min_clients = 2);
     pair.rounds(10, (1, 0), (9, 0));

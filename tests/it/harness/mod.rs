@@ -9,7 +9,7 @@ mod process;
 pub use http::{Answer, Connection, get, send};
 pub use load::{Load, wrk};
 pub use nginx::Nginx;
-pub use origin::{Origin, Reaction};
+pub use origin::{Origin, Reaction, Received};
 pub use process::{Pointsman, Printed};
 
 use std::net::SocketAddr;
