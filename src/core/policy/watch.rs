@@ -54,8 +54,8 @@ pub struct Circumstances<'a> {
 impl Watch {
     /// From now on: `totals` and `stable` are where the counters of the candidate and of the pool it is
     /// compared with stand. Without a `stable` only the candidate's own limits count. With several
-    /// critical limits, each gets an equal part of `alpha`, so that the bound on false aborts holds for
-    /// all together.
+    /// critical limits, each gets an equal part of `alpha`, and so does each comparison that may abort, so
+    /// that the bound on false aborts holds for all together.
     pub fn new(policy: Arc<Policy>, totals: &Totals, stable: Option<&Totals>, now: Duration) -> Self {
         let levels = policy.levels();
         let critical = levels.iter().filter(|(level, _)| *level == Level::Critical).count().max(1);
