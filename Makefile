@@ -4,7 +4,7 @@ SHELL := /bin/sh
 # rustup puts cargo here; a cargo that is found already comes first.
 export PATH := $(PATH):$(HOME)/.cargo/bin
 
-.PHONY: help setup setup-test setup-bench demo test check examples bench compare
+.PHONY: help setup setup-test setup-bench demo test check examples simulate bench compare
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -30,7 +30,11 @@ setup: ## install what the build needs: cmake, a C compiler, Rust
 setup-test: setup ## and what the tests need: nginx, wrk
 	$(call install,nginx:nginx wrk:wrk ps:procps)
 
-setup-bench: setup-test ## and what the comparison needs: haproxy
+setup-SEEDS ?= 1000000
+simulate: setup ## run the simulation of rollouts longer: make simulate SEEDS=1000000
+	POINTSMAN_SEEDS=$(SEEDS) cargo test --release --locked --lib -- --nocapture simulation::random_runs
+
+bench: setup-test ## and what the comparison needs: haproxy
 	$(call install,haproxy:haproxy)
 
 demo: setup ## build, then show a good and a bad rollout
@@ -49,6 +53,10 @@ check: setup ## format, lints and documentation, with warnings as errors
 examples: ## check every example configuration with the binary
 	cargo build --locked
 	@for file in conf/*.toml; do echo "check $$file"; target/debug/pointsman check --config $$file || exit 1; done
+
+SEEDS ?= 1000000
+simulate: setup ## run the simulation of rollouts longer: make simulate SEEDS=1000000
+	POINTSMAN_SEEDS=$(SEEDS) cargo test --release --locked --lib -- --nocapture simulation::random_runs
 
 bench: setup-test ## the benchmarks of the core, and how fast a revert is
 	cargo bench --locked --bench core --bench reaction

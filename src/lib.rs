@@ -16,6 +16,7 @@
 //! | [`proxy`] | the pingora adapter: listeners, life-cycle hooks, headers, retries, error replies | core, observe |
 //! | [`control`] | the controller task, commands, journal, recovery | core, observe |
 //! | [`health`] | active checks, name resolution | core, control's commands |
+//! | [`notify`] | chat, webhooks and GitHub, out of the outbox | core, control's journal, observe |
 //! | [`config`] | what was typed → what is meant; validation | core |
 //! | [`admin`] | HTTP API | core, control's commands, views and history, observe read-only |
 //! | [`cli`] | client commands over the admin API | admin's types |
@@ -30,5 +31,6 @@ pub mod config;
 pub mod control;
 pub mod core;
 pub mod health;
+pub mod notify;
 pub mod observe;
 pub mod proxy;

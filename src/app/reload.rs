@@ -2,7 +2,7 @@
 
 use super::check::check;
 use crate::config;
-use crate::control::command::{Command, Controller, Fault, Refusal, Reload, ReloadReport};
+use crate::control::command::{Command, Controller, Fault, Refusal, Reload, ReloadReport, Reply};
 use crate::core::settings::Config;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -27,6 +27,7 @@ impl Reloader {
                     actor,
                     changed = report.changed.join(" "),
                     needs_restart = report.needs_restart.join(" "),
+                    differs = report.differs.join(" "),
                     "reloaded"
                 ),
                 Err(refusal) => tracing::error!(actor, "not reloaded, nothing has changed: {refusal}"),
@@ -47,8 +48,9 @@ impl Reloader {
             return Err(Refusal::Invalid(vec![Fault { path: "admin.tokens".into(), detail }]));
         }
         let (changed, needs_restart) = config::diff(&self.in_effect(), &config);
-        self.controller.ask(actor, Command::Reload { config: Arc::new(config) }).await?;
-        Ok(ReloadReport { changed, needs_restart })
+        let reply = self.controller.ask(actor, Command::Reload { config: Arc::new(config) }).await?;
+        let Reply::Reloaded { differs } = reply else { return Ok(ReloadReport::default()) };
+        Ok(ReloadReport { changed, needs_restart, differs })
     }
 
     /// The newest configuration, but for what only a start brings into effect.

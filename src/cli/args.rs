@@ -12,8 +12,8 @@ use std::time::Duration;
 /// A front load balancer that deploys safely by itself.
 #[derive(Debug, Parser)]
 #[command(name = "pointsman", version, about, max_term_width = 100, arg_required_else_help = true)]
-#[command(after_help = "Exit codes: 0 done or promoted, 1 error, 2 usage, 3 aborted (traffic is back on \
-    stable), 4 timed out (the rollout goes on).")]
+#[command(after_help = "Exit codes: 0 done, healthy or promoted, 1 error or unhealthy, 2 usage, 3 aborted \
+    (traffic is back on stable), 4 timed out (the rollout goes on), 5 waiting for approval.")]
 pub struct Args {
     #[command(flatten)]
     pub connection: Connection,
@@ -74,7 +74,7 @@ pub enum Command {
     },
     /// Have the configuration read anew, as SIGHUP does; prints what changed and what needs a restart.
     Reload,
-    /// Show services: weights, figures, upstreams and the rollout.
+    /// Show services: weights, figures, upstreams, the rollout and the checks; exit 1 if one does not hold.
     Status {
         service: Option<String>,
         /// Go on showing it, once a second.
@@ -105,8 +105,18 @@ pub enum Command {
     },
     /// Take an upstream out: no new requests, the ones in flight finish.
     Drain(Upstream),
-    /// Take a drained upstream back.
+    /// Take a drained upstream back; in a rolling update, the word that it runs the new version.
     Ready(Upstream),
+    /// The addresses of a fresh deploy: they get no traffic before their first passed check.
+    Upstreams {
+        #[command(subcommand)]
+        action: Upstreams,
+    },
+    /// Answer 503 with a page, and when to come back, in place of a service or the whole site.
+    Maintenance {
+        #[command(subcommand)]
+        action: Maintenance,
+    },
     /// Who did what, when and why; newest first.
     History {
         service: String,
@@ -135,12 +145,33 @@ pub enum Rollout {
     Watch(Watch),
     /// Hold the weights where they are.
     Pause { service: String },
-    /// Go on after a pause.
+    /// Go on after a pause, or past a gate: the approval.
     Resume { service: String },
     /// Skip the remaining steps: all traffic to the candidate, which becomes stable.
     Promote { service: String },
     /// Stop, and put all traffic back on stable at once.
     Abort { service: String },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Maintenance {
+    /// Begin it, or begin it anew.
+    On {
+        /// How long; it ends by itself then. Without, it lasts until it is switched off.
+        #[arg(long, value_parser = duration::parse)]
+        duration: Option<Duration>,
+        /// One service; the whole site without.
+        #[arg(long)]
+        service: Option<String>,
+    },
+    /// End it.
+    Off {
+        /// One service's own; the whole site's without.
+        #[arg(long)]
+        service: Option<String>,
+    },
+    /// Show what is under maintenance, and for how long.
+    Status,
 }
 
 #[derive(Debug, clap::Args)]
@@ -150,7 +181,7 @@ pub struct Start {
     #[arg(long, value_name = "POOL")]
     pub to: String,
     /// Instead of the service's own.
-    #[arg(long, value_parser = ["canary", "blue-green"])]
+    #[arg(long, value_parser = ["canary", "blue-green", "rolling"])]
     pub strategy: Option<String>,
     /// The name of what is deployed, for the history.
     #[arg(long)]
@@ -158,10 +189,16 @@ pub struct Start {
     /// Another policy of the configuration.
     #[arg(long)]
     pub policy: Option<String>,
+    /// Have somebody approve before the candidate gets traffic.
+    #[arg(long)]
+    pub gate: bool,
+    /// Only say what the policy would decide; nothing is moved.
+    #[arg(long)]
+    pub dry_run: bool,
     /// The same key starts the same rollout only once, however often this is run.
     #[arg(long, value_name = "KEY")]
     pub idempotency_key: Option<String>,
-    /// Show progress until it ends; exit 0 promoted, 3 aborted, 4 timed out.
+    /// Show progress until it ends or waits for approval; exit 0 promoted, 3 aborted, 4 timed out, 5 at a gate.
     #[arg(long)]
     pub wait: bool,
     /// How long to wait at most.
@@ -175,6 +212,19 @@ pub struct Watch {
     /// How long to wait at most.
     #[arg(long, value_parser = duration::parse)]
     pub timeout: Option<Duration>,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Upstreams {
+    /// Replace the upstreams of a pool: `upstreams set web green 10.0.0.3:3000 10.0.0.4:3000`.
+    Set {
+        service: String,
+        pool: String,
+        #[arg(required = true, value_name = "ADDRESS")]
+        addresses: Vec<String>,
+    },
+    /// Go back to the upstreams of the configuration.
+    Reset { service: String, pool: String },
 }
 
 #[derive(Debug, clap::Args)]

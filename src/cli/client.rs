@@ -86,6 +86,10 @@ impl Client {
         self.send(self.request(Method::POST, self.url(path))).await
     }
 
+    pub(super) async fn delete<T: DeserializeOwned>(&self, path: &[&str]) -> Result<T, Failure> {
+        self.send(self.request(Method::DELETE, self.url(path))).await
+    }
+
     pub(super) async fn send_json<T: DeserializeOwned>(
         &self,
         method: Method,

@@ -22,6 +22,8 @@ pub(super) enum Ended {
     Aborted,
     /// The time was over first.
     NotYet,
+    /// It waits for somebody's approval.
+    AtGate,
 }
 
 /// Prints a rollout's events as they come, until it ends or the time is over.
@@ -48,6 +50,13 @@ pub(super) async fn rollout(
             None if timeout.is_some_and(|timeout| clock.now() >= timeout) => {
                 out.aside(&format!("timed out; the rollout {} goes on", view.id));
                 return Ok(Ended::NotYet);
+            }
+            None if view.waits_for.as_deref() == Some("approval") => {
+                out.aside(&format!(
+                    "waiting for approval: `pointsman rollout resume {0}` goes on, `pointsman rollout abort {0}` goes back",
+                    view.service
+                ));
+                return Ok(Ended::AtGate);
             }
             None => (),
         }

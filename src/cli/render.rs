@@ -1,7 +1,9 @@
 //! Answers as text.
 
+use super::maintenance;
 use crate::control::command::ReloadReport;
 use crate::control::view::{HistoryView, PoolView, RolloutView, ServiceView};
+use crate::core::rollout::Stage;
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
@@ -16,6 +18,10 @@ fn service(view: &ServiceView) -> String {
     let candidate = view.candidate.iter().map(|pool| format!(", candidate {pool}"));
     text.extend(previous.chain(candidate));
     text.push('\n');
+    if let Some(stretch) = &view.maintenance {
+        // Writing to a text cannot fail.
+        let _ = writeln!(text, "  {}", maintenance::line(&view.name, stretch));
+    }
     let mut rows =
         vec![["pool", "weight", "requests", "errors", "p50", "p95", "p99", "upstreams"].map(String::from)];
     rows.extend(view.pools.iter().map(|(name, pool)| row(name, pool)));
@@ -29,6 +35,20 @@ fn service(view: &ServiceView) -> String {
     }
     if let Some(view) = &view.rollout {
         text.push_str(&rollout(view));
+    }
+    if let Some(watch) = &view.watch {
+        let back = if watch.rollback { ", goes back by itself" } else { "" };
+        let (seconds, of) = (watch.seconds.round(), watch.of_seconds.round());
+        let verdict = watch.verdict.state.label();
+        let _ = writeln!(text, "  watched since the promotion: {verdict}, {seconds} of {of} s{back}");
+        for reason in &watch.verdict.reasons {
+            let _ = writeln!(text, "    {}", reason.text);
+        }
+    }
+    for check in &view.checks {
+        let mark = if check.ok { '✓' } else { '✗' };
+        // Writing to a text cannot fail.
+        let _ = writeln!(text, "  {mark} {:<8} {}", check.name, check.detail);
     }
     text
 }
@@ -74,14 +94,20 @@ fn table<const N: usize>(rows: &[[String; N]]) -> String {
 
 pub(super) fn rollout(view: &RolloutView) -> String {
     let version = view.version.as_deref().map(|version| format!(" ({version})")).unwrap_or_default();
-    let mut text = format!(
-        "  rollout {}: {} {} to {}{version}, {}",
-        view.id, view.strategy, view.from, view.to, view.phase
-    );
+    let pools = match view.from == view.to {
+        true => view.to.clone(),
+        false => format!("{} to {}", view.from, view.to),
+    };
+    let dry = if view.dry_run { " (dry run)" } else { "" };
+    let mut text = format!("  rollout {}: {}{dry} {pools}{version}, {}", view.id, view.strategy, view.phase);
     if view.outcome.is_none() {
         let _ = write!(text, ", {}", step(view));
     }
     text.push('\n');
+    for instance in view.instances.iter().filter(|i| i.stage != Stage::Waiting || view.outcome.is_some()) {
+        let stage = format!("{:?}", instance.stage).to_lowercase();
+        let _ = writeln!(text, "    {} {stage}", instance.upstream);
+    }
     if let Some(reason) = &view.reason {
         let _ = writeln!(text, "    {reason}");
     }
@@ -93,6 +119,10 @@ pub(super) fn rollout(view: &RolloutView) -> String {
 
 /// Where it stands: `step 1 of 3, 5 % on green`.
 pub(super) fn step(view: &RolloutView) -> String {
+    if !view.instances.is_empty() {
+        let done = view.instances.iter().filter(|instance| instance.stage == Stage::Serving).count();
+        return format!("{done} of {} upstreams updated", view.instances.len());
+    }
     format!("step {} of {}, {} % on {}", view.step + 1, view.steps.len(), view.weight, view.to)
 }
 
@@ -114,10 +144,14 @@ pub(super) fn event(row: &HistoryView) -> String {
 }
 
 pub(super) fn reload(report: &ReloadReport) -> String {
-    if report.changed.is_empty() && report.needs_restart.is_empty() {
-        return "nothing has changed".into();
-    }
+    let nothing = report.changed.is_empty() && report.needs_restart.is_empty();
+    let nothing = nothing.then(|| "nothing has changed\n".to_owned());
     let changed = report.changed.iter().map(|path| format!("changed: {path}\n"));
     let restart = report.needs_restart.iter().map(|path| format!("takes effect at the next start: {path}\n"));
-    changed.chain(restart).collect()
+    let differs = report.differs.iter().map(|path| {
+        format!(
+            "not the file's, but as registered over the API: {path} (`pointsman upstreams reset` goes back)\n"
+        )
+    });
+    nothing.into_iter().chain(changed).chain(restart).chain(differs).collect()
 }

@@ -29,8 +29,9 @@ pub(super) async fn run(client: &Client, action: Rollout, out: &Out) -> Result<D
 }
 
 async fn start(client: &Client, start: Start, out: &Out) -> Result<Done, Failure> {
-    let Start { service, to, strategy, version, policy, .. } = start;
-    let body = StartBody { to, strategy, version, policy, steps: None };
+    let Start { service, to, strategy, version, policy, dry_run, .. } = start;
+    let gate = start.gate.then_some(true);
+    let body = StartBody { to, strategy, version, policy, steps: None, gate, dry_run };
     let headers: Vec<_> = start.idempotency_key.into_iter().map(|key| ("Idempotency-Key", key)).collect();
     let path = ["v1", "services", &service, "rollouts"];
     let view: RolloutView = client.send_json(Method::POST, &path, &headers, &body).await?;
@@ -47,6 +48,7 @@ fn done(ended: Ended) -> Done {
         Ended::Promoted => Done::Well,
         Ended::Aborted => Done::Aborted,
         Ended::NotYet => Done::TimedOut,
+        Ended::AtGate => Done::AtGate,
     }
 }
 

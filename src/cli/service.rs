@@ -1,10 +1,10 @@
 //! Commands about services, and about the process.
 
-use super::args::{Command, Upstream};
+use super::args::{Command, Upstream, Upstreams};
 use super::client::{Client, Failure};
 use super::out::Out;
 use super::{Done, follow, render};
-use crate::admin::shapes::{FlipBody, HistoryPage};
+use crate::admin::shapes::{FlipBody, HistoryPage, UpstreamsBody};
 use crate::control::command::ReloadReport;
 use crate::control::view::{HistoryView, ServiceView};
 use reqwest::Method;
@@ -17,7 +17,7 @@ pub(super) async fn run(client: &Client, command: Command, out: &Out) -> Result<
             out.show(&report, render::reload);
         }
         Command::Status { service, watch: true } => follow::status(client, service.as_deref(), out).await?,
-        Command::Status { service, watch: false } => status(client, service.as_deref(), out).await?,
+        Command::Status { service, watch: false } => return status(client, service.as_deref(), out).await,
         Command::Weights { service, weights, if_match } => {
             let mut body = BTreeMap::new();
             for (pool, percent) in weights {
@@ -41,6 +41,7 @@ pub(super) async fn run(client: &Client, command: Command, out: &Out) -> Result<
         }
         Command::Drain(upstream) => turn(client, &upstream, "drain", out).await?,
         Command::Ready(upstream) => turn(client, &upstream, "ready", out).await?,
+        Command::Upstreams { action } => register(client, action, out).await?,
         Command::History { service, limit } => {
             let rows = history(client, &service, limit).await?;
             out.show(&rows, |rows| render::history(rows));
@@ -51,10 +52,11 @@ pub(super) async fn run(client: &Client, command: Command, out: &Out) -> Result<
     Ok(Done::Well)
 }
 
-async fn status(client: &Client, service: Option<&str>, out: &Out) -> Result<(), Failure> {
+async fn status(client: &Client, service: Option<&str>, out: &Out) -> Result<Done, Failure> {
     let services = fetch(client, service).await?;
     out.show(&services, |services| render::status(services));
-    Ok(())
+    let holds = services.iter().flat_map(|service| &service.checks).all(|check| check.ok);
+    Ok(if holds { Done::Well } else { Done::Unwell })
 }
 
 /// One service or all.
@@ -69,6 +71,20 @@ async fn turn(client: &Client, upstream: &Upstream, action: &str, out: &Out) -> 
     let Upstream { service, pool, upstream } = upstream;
     let path = ["v1", "services", service, "pools", pool, "upstreams", upstream, action];
     let view = client.post(&path).await?;
+    out.show(&view, |view: &ServiceView| render::status(std::slice::from_ref(view)));
+    Ok(())
+}
+
+async fn register(client: &Client, action: Upstreams, out: &Out) -> Result<(), Failure> {
+    let path = |service, pool| ["v1", "services", service, "pools", pool, "upstreams"];
+    let view: ServiceView = match &action {
+        Upstreams::Set { service, pool, addresses } => {
+            let upstreams = addresses.iter().map(|address| address.as_str().into()).collect();
+            let body = UpstreamsBody { upstreams };
+            client.send_json(Method::PUT, &path(service, pool), &[], &body).await?
+        }
+        Upstreams::Reset { service, pool } => client.delete(&path(service, pool)).await?,
+    };
     out.show(&view, |view: &ServiceView| render::status(std::slice::from_ref(view)));
     Ok(())
 }

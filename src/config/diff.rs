@@ -1,6 +1,6 @@
 //! What a reload changes: at once, and at the next start.
 
-use crate::core::settings::Config;
+use crate::core::settings::{Config, Service};
 use std::collections::BTreeMap;
 
 /// The paths that differ: those that take effect at once, and those that need a restart.
@@ -19,7 +19,9 @@ pub fn diff(old: &Config, new: &Config) -> (Vec<String>, Vec<String>) {
     note(&mut at_start, "admin.listen", old.admin.listen != new.admin.listen);
     note(&mut at_start, "access_log", old.access_log != new.access_log);
     note(&mut at_once, "admin.tokens", old.admin.tokens != new.admin.tokens);
+    note(&mut at_once, "maintenance", old.maintenance != new.maintenance);
     note(&mut at_once, "routes", old.routes != new.routes);
+    note(&mut at_once, "notify", old.notify != new.notify);
     at_once.extend(differing("policies", &old.policies, &new.policies));
     for (name, service) in &new.services {
         let Some(before) = old.services.get(name) else {
@@ -29,7 +31,8 @@ pub fn diff(old: &Config, new: &Config) -> (Vec<String>, Vec<String>) {
         let path = format!("services.{name}");
         note(&mut at_once, &format!("{path}.stable"), before.stable != service.stable);
         note(&mut at_once, &format!("{path}.policy"), before.policy != service.policy);
-        note(&mut at_once, &format!("{path}.rollout"), before.rollout != service.rollout);
+        let rollout = |s: &Service| (s.rollout.clone(), s.smoke.clone(), s.hooks.clone(), s.update.clone());
+        note(&mut at_once, &format!("{path}.rollout"), rollout(before) != rollout(service));
         at_once.extend(differing(&format!("{path}.pools"), &before.pools, &service.pools));
     }
     at_once.extend(

@@ -1,12 +1,10 @@
 //! `[services.*]`: pools, upstreams, health checks and rollout defaults.
 
 use super::reader::{Item, Section};
+use super::rollout;
 use crate::core::balance::{Balance, HashBy};
-use crate::core::duration;
 use crate::core::policy::Policy;
-use crate::core::rollout::{Idle, Plan, Step, Strategy};
-use crate::core::settings::{Health, Passive, Pool, Service, Timeouts, Upstream, UpstreamHost};
-use crate::core::weight::BasisPoints;
+use crate::core::settings::{Health, Passive, Pool, Service, Timeouts, Upstream};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,7 +24,7 @@ pub(super) fn services(
     entries.iter().filter_map(service).collect()
 }
 
-fn named(name: &str, item: &Item<'_>) -> Option<()> {
+pub(super) fn named(name: &str, item: &Item<'_>) -> Option<()> {
     let legal = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_';
     if (1..=63).contains(&name.len()) && name.chars().all(legal) {
         return Some(());
@@ -57,9 +55,10 @@ fn service(name: &str, section: &Section<'_>, policies: &BTreeMap<String, Arc<Po
         Some(policy)
     });
     let stable = stable(section, &pools);
-    let rollout = rollout(&section.section("rollout"));
+    let rollout = rollout::read(&section.section("rollout"));
     section.finish();
-    Some(Service { name: name.into(), stable: stable?, policy, pools, rollout })
+    let rollout::Read { plan, smoke, hooks, update } = rollout;
+    Some(Service { name: name.into(), stable: stable?, policy, pools, rollout: plan, smoke, hooks, update })
 }
 
 fn stable(section: &Section<'_>, pools: &BTreeMap<Arc<str>, Pool>) -> Option<Arc<str>> {
@@ -158,11 +157,11 @@ fn upstreams(section: &Section<'_>) -> Vec<Upstream> {
 
 fn upstream(item: &Item<'_>) -> Option<Upstream> {
     if item.is_string() {
-        let (address, host) = item.parsed(address)?;
+        let (address, host) = item.parsed(Upstream::place)?;
         return Some(Upstream { address, host, weight: 1, backup: false, max_conns: 0 });
     }
     let section = item.section()?;
-    let place = section.need("address", "for example \"10.0.0.1:3000\"", |item| item.parsed(address));
+    let place = section.need("address", "for example \"10.0.0.1:3000\"", |item| item.parsed(Upstream::place));
     let weight = section.read("weight", 1, |item| item.integer(1..=100)) as u16;
     let backup = section.read("backup", false, Item::bool);
     let max_conns = section.read("max_conns", 0, |item| item.integer(0..=1_000_000)) as u32;
@@ -171,29 +170,8 @@ fn upstream(item: &Item<'_>) -> Option<Upstream> {
     Some(Upstream { address, host, weight, backup, max_conns })
 }
 
-fn address(text: &str) -> Result<(Arc<str>, UpstreamHost), String> {
-    if let Ok(address) = text.parse() {
-        return Ok((text.into(), UpstreamHost::Address(address)));
-    }
-    let no_port = || format!("\"{text}\" has no port; write {text}:3000");
-    let (host, port) = text.rsplit_once(':').ok_or_else(no_port)?;
-    let port: u16 = port.parse().map_err(|_| no_port())?;
-    let legal = |c: char| c.is_ascii_alphanumeric() || "-._".contains(c);
-    if host.is_empty() || !host.chars().all(legal) || port == 0 {
-        return Err(format!("\"{text}\" is no address; write 10.0.0.1:3000, [::1]:3000 or app:3000"));
-    }
-    Ok((text.into(), UpstreamHost::Name { host: host.into(), port }))
-}
-
 fn health(section: &Section<'_>) -> Option<Health> {
-    let path = section.need("path", "for example \"/health\"", |item| {
-        item.parsed(|text| {
-            match text.starts_with('/') && !text.contains(|c: char| c.is_whitespace() || c.is_control()) {
-                true => Ok(text.to_owned()),
-                false => Err(format!("\"{text}\" must begin with / and hold no blanks")),
-            }
-        })
-    });
+    let path = section.need("path", "for example \"/health\"", |item| item.parsed(rollout::request_path));
     let count = 1..=1000;
     let health = Health {
         path: path.unwrap_or_default(),
@@ -209,7 +187,7 @@ fn health(section: &Section<'_>) -> Option<Health> {
 }
 
 /// `200`, or `"200-399"`.
-fn expect(item: &Item<'_>) -> Option<(u16, u16)> {
+pub(super) fn expect(item: &Item<'_>) -> Option<(u16, u16)> {
     let code = 100..=599;
     if !item.is_string() {
         return item.integer(code).map(|status| (status as u16, status as u16));
@@ -220,53 +198,4 @@ fn expect(item: &Item<'_>) -> Option<(u16, u16)> {
         let range = pair.filter(|(low, high): &(u16, u16)| low <= high && *low >= 100 && *high <= 599);
         range.ok_or_else(|| format!("\"{text}\" is no range of statuses; write 200 or \"200-399\""))
     })
-}
-
-fn rollout(section: &Section<'_>) -> Plan {
-    let strategies = Strategy::ALL.map(|strategy| (strategy.label(), strategy));
-    let idle = [("hold", Idle::Hold), ("advance", Idle::Advance)];
-    let minutes = |n: u64| Duration::from_secs(n * 60);
-    let plan = Plan {
-        strategy: section.read("strategy", Strategy::Canary, |item| item.choice(&strategies)),
-        steps: section.read("steps", default_steps(), steps),
-        bake: section.read("bake", minutes(15), hold),
-        min_attempts: section.read("min_attempts", 50, |item| item.integer(0..=1_000_000_000)),
-        idle: section.read("idle", Idle::Hold, |item| item.choice(&idle)),
-        prepare: section.duration("prepare", minutes(5)),
-    };
-    for (index, detail) in plan.faults() {
-        section.fault(&format!("steps[{index}]: {detail}"));
-    }
-    section.finish();
-    plan
-}
-
-/// The runbook's: 5 % for 5 minutes, 25 % for 10, then all.
-fn default_steps() -> Vec<Step> {
-    let step = |bp, minutes: u64| {
-        Some(Step { weight: BasisPoints::new(bp)?, hold: Duration::from_secs(minutes * 60) })
-    };
-    [step(500, 5), step(2500, 10), step(10_000, 0)].into_iter().flatten().collect()
-}
-
-fn steps(item: &Item<'_>) -> Option<Vec<Step>> {
-    let steps = item.array()?;
-    let steps = steps.iter().map(|item| {
-        let section = item.section()?;
-        let weight = section.need("weight", "percent of the traffic", |item| {
-            let weight = BasisPoints::from_percent(item.number()?);
-            if weight.is_none() {
-                item.fault("must be from 0 to 100, with at most two decimals");
-            }
-            weight
-        });
-        let hold = section.read("hold", Duration::ZERO, hold);
-        section.finish();
-        Some(Step { weight: weight?, hold })
-    });
-    steps.collect()
-}
-
-fn hold(item: &Item<'_>) -> Option<Duration> {
-    item.parsed(duration::parse)
 }

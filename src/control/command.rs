@@ -1,6 +1,6 @@
 //! The inputs of the controller task: commands from the admin API, and events from the health checks.
 
-use super::view::{RolloutView, ServiceView};
+use super::view::{MaintenanceView, RolloutView, ServiceView};
 use crate::core::rollout::{Plan, Step, Strategy};
 use crate::core::settings::{self, Config};
 use crate::core::weight::BasisPoints;
@@ -8,6 +8,7 @@ use serde::Serialize;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 
 /// Everything the controller task can be told.
@@ -101,6 +102,17 @@ pub enum Command {
         upstream: String,
         action: UpstreamAction,
     },
+    /// Another set of upstreams for a pool; `None` goes back to the configuration's.
+    Upstreams {
+        service: String,
+        pool: String,
+        set: Option<Vec<settings::Upstream>>,
+    },
+    /// `None` as service is the whole site.
+    Maintenance {
+        service: Option<String>,
+        switch: MaintenanceSwitch,
+    },
     /// A whole new configuration, already resolved.
     Reload {
         config: Arc<Config>,
@@ -114,6 +126,10 @@ pub struct StartRollout {
     pub strategy: Option<Strategy>,
     pub version: Option<String>,
     pub steps: Option<Vec<Step>>,
+    /// Whether somebody must approve before the candidate gets traffic.
+    pub gate: Option<bool>,
+    /// Says what it would do, and moves nothing.
+    pub dry_run: bool,
     /// The name of another policy than the service's.
     pub policy: Option<String>,
     /// The same key returns the same rollout, over restarts too.
@@ -134,6 +150,15 @@ pub enum UpstreamAction {
     Ready,
 }
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MaintenanceSwitch {
+    /// Anew, where it is on already; without a length it lasts until it is switched off.
+    On {
+        length: Option<Duration>,
+    },
+    Off,
+}
+
 #[derive(Debug)]
 pub enum Reply {
     Service(Arc<ServiceView>),
@@ -142,7 +167,11 @@ pub enum Reply {
         view: Arc<RolloutView>,
         created: bool,
     },
-    Reloaded,
+    Maintenance(MaintenanceView),
+    /// With the paths at which the file and what is live differ.
+    Reloaded {
+        differs: Vec<String>,
+    },
 }
 
 /// What a reload did.
@@ -152,6 +181,10 @@ pub struct ReloadReport {
     pub changed: Vec<String>,
     /// Paths that changed in the file but take effect at the next start.
     pub needs_restart: Vec<String>,
+    /// Paths of pools whose upstreams were registered over the API and are others than the file's; they
+    /// stay until they are reset.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub differs: Vec<String>,
 }
 
 /// Why a command was not carried out; nothing has changed.
@@ -192,6 +225,13 @@ pub struct Controller {
 }
 
 impl Controller {
+    /// One whose inputs a test reads.
+    #[cfg(test)]
+    pub(crate) fn told() -> (Self, mpsc::Receiver<Input>) {
+        let (inputs, told) = mpsc::channel(16);
+        (Controller { inputs }, told)
+    }
+
     /// Has a command carried out and waits for the answer. For the states to read, see
     /// [`super::view::Snapshot`].
     ///
@@ -220,7 +260,12 @@ pub fn merged_plan(defaults: &Plan, start: &StartRollout) -> Plan {
     if let Some(steps) = &start.steps {
         plan.steps.clone_from(steps);
     } else if plan.strategy == Strategy::BlueGreen {
-        plan.steps = vec![Step { weight: BasisPoints::FULL, hold: std::time::Duration::ZERO }];
+        plan.steps = vec![Step { weight: BasisPoints::FULL, hold: std::time::Duration::ZERO, gate: false }];
     }
+    if plan.is_rolling() {
+        plan.steps.clear();
+    }
+    plan.gate = start.gate.unwrap_or(plan.gate);
+    plan.dry_run = start.dry_run;
     plan
 }

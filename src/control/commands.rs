@@ -4,11 +4,13 @@ use super::command::{
     Command, Fault, Refusal, Reply, RolloutAction, StartRollout, UpstreamAction, merged_plan,
 };
 use super::links::Links;
-use super::live::Live;
+use super::live::{Live, LivePool};
 use super::saving::{Answer, Extra, Waiting};
 use super::shown;
-use crate::core::rollout::{Action, Note};
+use super::upstreams::Slot;
+use crate::core::rollout::Action;
 use crate::core::service::{Change, Denied, Order};
+use crate::core::settings;
 use crate::core::weight::BasisPoints;
 use std::sync::Arc;
 
@@ -56,8 +58,9 @@ impl Live {
             Command::Upstream { pool, upstream, action, .. } => {
                 self.drain(&pool, &upstream, action, who, answer, links);
             }
+            Command::Upstreams { pool, set, .. } => self.register(&pool, set, who, answer, links),
             // Not about one service; the controller does it.
-            Command::Reload { .. } => {}
+            Command::Reload { .. } | Command::Maintenance { .. } => {}
         }
     }
 
@@ -70,7 +73,7 @@ impl Live {
         match applied.order {
             Order::Quiet => self.todo.answers.push(answer),
             Order::JournalFirst => {
-                let extra = Extra { answer: Some(answer), key, drain: None };
+                let extra = Extra { answer: Some(answer), key };
                 self.save(applied.state, &applied.notes, who, extra, links);
             }
             Order::EffectFirst => {
@@ -97,12 +100,15 @@ impl Live {
             let fault = Fault { path: "policy".into(), detail };
             return self.todo.refusals.push((answer, Refusal::Invalid(vec![fault])));
         }
+        let pool = self.settings.pools.get(start.to.as_str());
+        let upstreams = pool.iter().flat_map(|pool| &pool.upstreams).map(|u| u.address.to_string());
         let change = Change::Start {
             id: self.new_id(),
             to: &start.to,
             version: start.version.clone(),
             policy: start.policy.clone(),
             plan: merged_plan(&self.settings.rollout, &start),
+            upstreams: upstreams.collect(),
             who,
         };
         let answer = Answer { rollout: Some(true), ..answer };
@@ -127,26 +133,13 @@ impl Live {
         let drains = action == UpstreamAction::Drain;
         match self.drainable(pool, upstream, drains) {
             Err(refusal) => self.todo.refusals.push((answer, refusal)),
-            Ok(false) => self.todo.answers.push(answer),
-            Ok(true) => {
-                let (action, text) = match drains {
-                    true => ("drain", format!("{upstream} of {pool} drained by {who}")),
-                    false => ("ready", format!("{upstream} of {pool} taken back by {who}")),
-                };
-                let mut state = self.state.clone();
-                state.revision += 1;
-                let drain = Some((pool.to_owned(), upstream.to_owned(), drains));
-                let extra = Extra { answer: Some(answer), drain, key: None };
-                self.save(state, &[Note { action, text }], who, extra, links);
-            }
+            Ok(()) => self.ask(Change::Drain { pool, upstream, drains, who }, who, answer, None, links),
         }
     }
 
-    /// Whether it would change anything.
-    fn drainable(&self, pool: &str, upstream: &str, drains: bool) -> Result<bool, Refusal> {
-        let live = self.pools.get(pool);
-        let live = live.ok_or_else(|| Refusal::NotFound(format!("there is no pool {pool}")))?;
-        let slots = &live.upstreams.slots;
+    /// Whether it exists, and others can take over.
+    fn drainable(&self, pool: &str, upstream: &str, drains: bool) -> Result<(), Refusal> {
+        let slots = &self.pool(pool)?.upstreams.slots;
         let slot = slots.iter().find(|slot| &*slot.settings.address == upstream);
         let slot =
             slot.ok_or_else(|| Refusal::NotFound(format!("pool {pool} has no upstream {upstream}")))?;
@@ -159,7 +152,57 @@ impl Live {
             );
             return Err(Refusal::Conflict { detail, rollout: None });
         }
-        Ok(slot.draining != drains)
+        Ok(())
+    }
+
+    fn register(
+        &mut self,
+        pool: &str,
+        set: Option<Vec<settings::Upstream>>,
+        who: &str,
+        answer: Answer,
+        links: &Links,
+    ) {
+        match self.registrable(pool, set.as_deref()) {
+            Err(refusal) => self.todo.refusals.push((answer, refusal)),
+            Ok(()) => self.ask(Change::Upstreams { pool, set, who }, who, answer, None, links),
+        }
+    }
+
+    /// Whether a set names each upstream once, and leaves a pool with traffic somebody who serves: new
+    /// ones must be proven first.
+    fn registrable(&self, pool: &str, set: Option<&[settings::Upstream]>) -> Result<(), Refusal> {
+        let slots = &self.pool(pool)?.upstreams.slots;
+        let configured = self.configured.pools.get(pool).map_or(&[][..], |pool| &pool.upstreams);
+        let set = set.unwrap_or(configured);
+        let mut faults = Vec::new();
+        for (index, upstream) in set.iter().enumerate() {
+            if set[..index].iter().any(|other| other.address == upstream.address) {
+                let detail = format!("{} stands twice; give it a weight instead", upstream.address);
+                faults.push(Fault { path: format!("upstreams[{index}]"), detail });
+            }
+        }
+        if set.is_empty() {
+            faults.push(Fault { path: "upstreams".into(), detail: "name at least one upstream".into() });
+        }
+        if !faults.is_empty() {
+            return Err(Refusal::Invalid(faults));
+        }
+        let stays = |slot: &&Slot| set.iter().any(|u| u.address == slot.settings.address);
+        let serves = slots.iter().filter(stays).any(|slot| !slot.draining && slot.is_up());
+        let weight = self.state.weights.get(pool).copied().unwrap_or_default();
+        if weight > BasisPoints::ZERO && !serves {
+            let detail = format!(
+                "{pool} has {weight} of the traffic, and new upstreams get none before their first passed check; \
+                 keep one that is ready in the set, or move the traffic away first"
+            );
+            return Err(Refusal::Conflict { detail, rollout: None });
+        }
+        Ok(())
+    }
+
+    fn pool(&self, pool: &str) -> Result<&LivePool, Refusal> {
+        self.pools.get(pool).ok_or_else(|| Refusal::NotFound(format!("there is no pool {pool}")))
     }
 }
 

@@ -2,10 +2,11 @@
 //!
 //! It runs on a thread of its own, so that a busy worker never delays a decision.
 
-use super::command::{Command, Controller, Input, Refusal, Reply};
-use super::journal::{Journal, Recovered};
+use super::command::{Command, Controller, Input, Job, Refusal, Reply};
+use super::journal::{Journal, Recovered, SITE};
 use super::links::{Links, Written};
 use super::live::Live;
+use super::maintenance::{Asked, Maintenance};
 use super::saving::{Answer, Waiting};
 use super::view::Snapshot;
 use super::{publish, recovery, shown};
@@ -18,6 +19,7 @@ use crate::observe::wake::Wake;
 use arc_swap::ArcSwap;
 use std::cell::RefCell;
 use std::collections::{BTreeMap, VecDeque};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -46,6 +48,10 @@ pub struct Parts {
     pub metrics: Arc<Metrics>,
     pub journal: Journal,
     pub recovered: Recovered,
+    /// Where work outside of this process goes.
+    pub jobs: mpsc::UnboundedSender<Job>,
+    /// Where the admin API listens, for routes that lead to it.
+    pub admin: SocketAddr,
 }
 
 /// The running controller.
@@ -55,6 +61,9 @@ pub struct Running {
     pub snapshots: watch::Receiver<Arc<Snapshot>>,
     /// The configuration in effect.
     pub configs: watch::Receiver<Arc<Config>>,
+    /// The same with the upstreams that are registered and the policies that rollouts run under: what is
+    /// to be checked and scraped.
+    pub watched: watch::Receiver<Arc<Config>>,
     stop: oneshot::Sender<()>,
     thread: std::thread::JoinHandle<()>,
 }
@@ -79,6 +88,7 @@ pub fn start(parts: Parts) -> std::io::Result<Running> {
     let (inputs, inbox) = mpsc::channel(INPUTS);
     let (snapshots, shown) = watch::channel(Arc::default());
     let (configs, configured) = watch::channel(parts.config.clone());
+    let (watched, under_watch) = watch::channel(parts.config.clone());
     let (written, writes) = mpsc::unbounded_channel();
     let links = Links {
         config: parts.config,
@@ -86,16 +96,19 @@ pub fn start(parts: Parts) -> std::io::Result<Running> {
         clock: parts.clock,
         metrics: parts.metrics,
         journal: parts.journal,
+        jobs: parts.jobs,
         written,
         ended: RefCell::new(Arc::new(recovery::ended(&parts.recovered))),
     };
     let mut task = Task {
         lives: BTreeMap::new(),
+        maintenance: Maintenance::recovered(&parts.recovered, parts.admin, &links),
         links,
         table: parts.table,
         wake: parts.wake,
         snapshots,
         configs,
+        watched,
         reloads: VecDeque::new(),
         next_slot: 0,
         next_tick: Duration::ZERO,
@@ -111,14 +124,17 @@ pub fn start(parts: Parts) -> std::io::Result<Running> {
     let (stop, stopped) = oneshot::channel();
     let run = move || runtime.block_on(task.run(inbox, writes, stopped));
     let thread = std::thread::Builder::new().name("controller".into()).spawn(run)?;
-    Ok(Running { controller: Controller { inputs }, snapshots: shown, configs: configured, stop, thread })
+    let controller = Controller { inputs };
+    Ok(Running { controller, snapshots: shown, configs: configured, watched: under_watch, stop, thread })
 }
 
 pub(super) struct Task {
     pub lives: BTreeMap<Arc<str>, Live>,
     pub links: Links,
     pub configs: watch::Sender<Arc<Config>>,
+    watched: watch::Sender<Arc<Config>>,
     pub next_slot: usize,
+    pub maintenance: Maintenance,
     table: Arc<ArcSwap<Table>>,
     wake: Arc<Wake>,
     snapshots: watch::Sender<Arc<Snapshot>>,
@@ -164,7 +180,8 @@ impl Task {
 
     /// Takes in what is still being written, for a little while.
     async fn finish(&mut self, writes: &mut mpsc::UnboundedReceiver<Written>) {
-        let busy = |task: &Task| task.lives.values().any(|live| live.saving.is_busy());
+        let busy =
+            |task: &Task| task.lives.values().any(|live| live.saving.is_busy()) || task.maintenance.is_busy();
         while busy(self)
             && let Ok(Some(written)) = tokio::time::timeout(Duration::from_secs(1), writes.recv()).await
         {
@@ -197,8 +214,10 @@ impl Task {
         for live in self.lives.values_mut() {
             live.observe_pools(now, &self.links, sample);
             live.judge(&self.links, None);
+            live.report_progress(&self.links);
         }
-        let watchful = self.lives.values().any(|live| live.state.running().is_some());
+        self.end_maintenance();
+        let watchful = self.lives.values().any(Live::is_watchful);
         self.next_tick = now + if watchful { WATCHFUL } else { CALM };
     }
 
@@ -206,6 +225,9 @@ impl Task {
         match input {
             Input::Command { actor: _, command: Command::Reload { config }, reply } => {
                 self.reloads.push_back((config, Answer { to: reply, rollout: None }));
+            }
+            Input::Command { actor, command: Command::Maintenance { service, switch }, reply } => {
+                self.switch(Asked { actor, service, switch, to: reply });
             }
             Input::Command { actor, command, reply } => {
                 let service = service_of(&command);
@@ -222,14 +244,22 @@ impl Task {
             }
             Input::Health { service, pool, upstream, address, result } => {
                 let Some(live) = self.lives.get_mut(&service) else { return };
-                let Some(pool) = live.pools.get_mut(&pool) else { return };
-                if pool.upstreams.checked(&upstream, address, result) {
+                let Some(upstreams) = live.pools.get_mut(&pool).map(|pool| &mut pool.upstreams) else {
+                    return;
+                };
+                let said = result.as_ref().err().cloned();
+                if upstreams.checked(&upstream, address, result) {
                     live.upstreams_changed();
+                    let note = shown::health_note(&pool, &upstream, address, said.as_deref());
+                    live.note(&[note], &self.links);
                 }
                 live.judge(&self.links, None);
             }
-            // Taken in once a rollout asks for jobs.
-            Input::JobDone { .. } => {}
+            Input::JobDone { service, ticket, result } => {
+                if let Some(live) = self.lives.get_mut(&service) {
+                    live.job_done(ticket, result, &self.links);
+                }
+            }
             Input::Signals { service, pool, upstream, address, values } => {
                 if let Some(live) = self.lives.get_mut(&service) {
                     live.signals(&pool, &(upstream, address), values, &self.links);
@@ -248,8 +278,12 @@ impl Task {
     }
 
     fn written(&mut self, written: Written) {
+        if *written.service == *SITE {
+            return self.site_written(written);
+        }
         if let Some(live) = self.lives.get_mut(&written.service) {
             live.written(written, &self.links);
+            live.next_job_done(&self.links);
             live.next_command(&self.links);
         }
     }
@@ -258,8 +292,11 @@ impl Task {
     fn carry_out(&mut self) {
         self.reload_if_quiet();
         if self.lives.values().any(|live| live.todo.publish) {
+            self.fit_maintenance();
             let revision = self.table.load().revision + 1;
-            self.table.store(Arc::new(publish::table(&self.links.config, &self.lives, revision)));
+            let gateway = self.maintenance.gateway.as_ref();
+            let table = publish::table(&self.links.config, &self.lives, gateway, revision);
+            self.table.store(Arc::new(table));
             for live in self.lives.values_mut() {
                 live.todo.publish = false;
                 live.published(&self.links);
@@ -268,7 +305,9 @@ impl Task {
         } else if self.links.clock.now() >= self.shown_at + SNAPSHOT {
             self.show();
         }
+        self.watch_upstreams();
         for live in self.lives.values_mut() {
+            live.want_work(&self.links);
             live.catch_up(&self.links);
             for answer in std::mem::take(&mut live.todo.answers) {
                 let reply = match (answer.rollout, shown::rollout(live)) {
@@ -282,13 +321,26 @@ impl Task {
                 let _ = answer.to.send(Err(refusal));
             }
         }
+        self.maintenance.answer(&self.links);
+    }
+
+    /// Tells the checks which upstreams there are, once that has changed.
+    fn watch_upstreams(&mut self) {
+        let changed =
+            self.lives.values_mut().fold(false, |any, live| std::mem::take(&mut live.todo.watch) || any);
+        if changed {
+            let mut config = Config::clone(&self.links.config);
+            config.services =
+                self.lives.values().map(|l| (l.settings.name.to_string(), l.watched(&self.links))).collect();
+            self.watched.send_replace(Arc::new(config));
+        }
     }
 
     fn reload_if_quiet(&mut self) {
         while self.lives.values().all(|live| !live.saving.is_pending())
             && let Some((config, answer)) = self.reloads.pop_front()
         {
-            let done = self.reload(config).map(|()| Reply::Reloaded);
+            let done = self.reload(config).map(|()| Reply::Reloaded { differs: self.differs() });
             let _ = answer.to.send(done);
         }
     }
@@ -299,7 +351,8 @@ impl Task {
         let views =
             services.map(|(name, live)| (name.to_string(), Arc::new(shown::service(live, &self.links))));
         let ended = self.links.ended.borrow().clone();
-        self.snapshots.send_replace(Arc::new(Snapshot { services: views.collect(), ended }));
+        let maintenance = self.maintenance.view(&self.links);
+        self.snapshots.send_replace(Arc::new(Snapshot { services: views.collect(), ended, maintenance }));
         let gauges: Vec<_> = self.lives.values().map(shown::gauges).collect();
         self.links.metrics.show(&gauges);
     }
@@ -312,7 +365,8 @@ fn service_of(command: &Command) -> &str {
         | Command::Rollback { service }
         | Command::Start { service, .. }
         | Command::Rollout { service, .. }
-        | Command::Upstream { service, .. } => service,
-        Command::Reload { .. } => "",
+        | Command::Upstream { service, .. }
+        | Command::Upstreams { service, .. } => service,
+        Command::Reload { .. } | Command::Maintenance { .. } => "",
     }
 }

@@ -3,9 +3,14 @@
 //! A change of state and its history rows are one transaction, durable when its answer comes (WAL,
 //! synchronous FULL). A store that cannot write says so and changes nothing; it recovers by itself when
 //! it can again. Beside the database lies a small file of [`marks`], into which an abort is written in
-//! the microseconds after it took effect, long before its row is durable.
+//! the microseconds after it took effect, long before its row is durable. What is to be told to others
+//! waits in the [`outbox`].
 
+mod events;
 pub mod marks;
+pub mod outbox;
+mod schema;
+mod site;
 mod store;
 #[cfg(test)]
 mod tests;
@@ -13,11 +18,16 @@ mod tests;
 use super::view::HistoryView;
 use jiff::Timestamp;
 use marks::Marks;
+use outbox::{Errand, Outgoing, Posted};
+pub use site::SiteChange;
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, mpsc};
 use store::Store;
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
+
+/// Where the whole site's state is stored among those of the services; no service can have this name.
+pub const SITE: &str = "@site";
 
 /// Why the state store cannot be opened, read or written.
 #[derive(Debug, thiserror::Error)]
@@ -71,12 +81,14 @@ pub struct HistoryRow {
     pub text: String,
     pub figures: serde_json::Value,
     pub rollout: Option<String>,
+    /// Whom it is told to, and how.
+    pub notice: Option<Outgoing>,
 }
 
 /// What was found when the store was opened.
 #[derive(Debug, Default)]
 pub struct Recovered {
-    /// The stored state by service.
+    /// The stored state by service; the whole site's under [`SITE`].
     pub services: BTreeMap<String, String>,
     /// Rollout ids by service and idempotency key.
     pub keys: HashMap<(String, String), String>,
@@ -88,19 +100,30 @@ pub struct Recovered {
 
 pub(super) enum Message {
     Append(Box<Change>, oneshot::Sender<Result<(), JournalError>>),
+    Site(SiteChange, oneshot::Sender<Result<(), JournalError>>),
+    RowsAfter {
+        service: Option<String>,
+        after: u64,
+        limit: usize,
+        answer: oneshot::Sender<Result<Vec<HistoryView>, JournalError>>,
+    },
     History {
         service: String,
         before: Option<u64>,
         limit: usize,
         answer: oneshot::Sender<Result<Vec<HistoryView>, JournalError>>,
     },
+    Errand(Errand),
 }
 
 /// The way to the store's thread; cheap to clone. The thread ends when the last handle is gone.
 #[derive(Clone, Debug)]
 pub struct Journal {
     messages: mpsc::Sender<Message>,
+    /// The id of the newest durable row of history, 0 before the first.
+    newest: watch::Receiver<u64>,
     pub(super) marks: Arc<Marks>,
+    posted: Posted,
 }
 
 impl Journal {
@@ -114,10 +137,14 @@ impl Journal {
         let mut recovered = store.recover()?;
         let (marks, aborted) = Marks::open(dir)?;
         recovered.aborted = aborted;
+        let newest = store.newest.subscribe();
         let (messages, inbox) = mpsc::channel();
         let failed = |source| JournalError::Directory { path: dir.to_owned(), source };
-        std::thread::Builder::new().name("journal".into()).spawn(move || store.run(inbox)).map_err(failed)?;
-        Ok((Journal { messages, marks: Arc::new(marks) }, recovered))
+        let posted = watch::Sender::new(0);
+        let journal = Journal { messages, newest, marks: Arc::new(marks), posted: posted.clone() };
+        let run = move || store.run(inbox, &posted);
+        std::thread::Builder::new().name("journal".into()).spawn(run).map_err(failed)?;
+        Ok((journal, recovered))
     }
 
     /// Makes a change durable. Never blocks; the answer comes when it is on disk, or was refused whole.

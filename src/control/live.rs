@@ -4,7 +4,9 @@
 //! ([`Todo`]): publish, mark, journal, answer, in this order.
 
 use super::command::Refusal;
+use super::jobs::Jobs;
 use super::links::Links;
+use super::maintenance::Stretch;
 use super::saving::{Answer, Extra, Saving};
 use super::shown;
 use super::upstreams::Upstreams;
@@ -25,15 +27,21 @@ pub(super) const SHOWN: Duration = Duration::from_secs(60);
 
 #[derive(Debug)]
 pub(super) struct Live {
+    /// As in the configuration.
+    pub configured: settings::Service,
+    /// The same with the upstreams that are registered.
     pub settings: settings::Service,
     /// Its place in the file of marks.
     pub slot: usize,
     pub state: ServiceState,
     pub pools: BTreeMap<Arc<str>, LivePool>,
     pub watch: Option<Watching>,
+    /// Its maintenance, or the site's.
+    pub stretch: Option<Stretch>,
     /// Rollout ids by idempotency key.
     pub keys: HashMap<String, String>,
     pub saving: Saving,
+    pub jobs: Jobs,
     pub todo: Todo,
 }
 
@@ -51,6 +59,8 @@ pub(super) struct LivePool {
 #[derive(Debug, Default)]
 pub(super) struct Todo {
     pub publish: bool,
+    /// Whether other upstreams are to be checked or scraped.
+    pub watch: bool,
     /// An abort that takes effect with the next table: the rollout's id.
     pub mark: Option<String>,
     /// When the bell was rung that led to it (µs).
@@ -64,14 +74,17 @@ pub(super) struct Todo {
 impl Live {
     pub(super) fn new(settings: settings::Service, slot: usize, state: ServiceState) -> Self {
         Live {
-            settings,
+            settings: with_registered(&settings, &state),
+            configured: settings,
             slot,
             state,
             pools: BTreeMap::new(),
             watch: None,
+            stretch: None,
             keys: HashMap::new(),
             saving: Saving::default(),
-            todo: Todo { publish: true, ..Todo::default() },
+            jobs: Jobs::default(),
+            todo: Todo { publish: true, watch: true, ..Todo::default() },
         }
     }
 
@@ -90,15 +103,37 @@ impl Live {
             }
             let arm = links.recorder.arm(&self.settings.name, name);
             let arm = arm.ok_or("more pools than can be measured have been configured; restart")?;
-            let upstreams = Upstreams::new(pool, old.is_none());
+            // What is registered has no traffic before its first passed check, after a restart either.
+            let presumed = old.is_none() && !self.state.upstreams.contains_key(&**name);
+            let upstreams = Upstreams::new(pool, presumed);
             let mut window = Window::new(shown);
             let totals = links.recorder.totals(arm, links.clock.now_us(), &SlowLimits::default());
             window.push(links.clock.now(), &totals);
             self.pools
                 .insert(name.clone(), LivePool { arm, upstreams, window, readings: Readings::default() });
         }
-        self.todo.publish = true;
+        self.drain_as_stored();
+        (self.todo.publish, self.todo.watch) = (true, true);
         Ok(())
+    }
+
+    fn drain_as_stored(&mut self) {
+        for (name, pool) in &mut self.pools {
+            for slot in &mut pool.upstreams.slots {
+                let place = (name.to_string(), slot.settings.address.to_string());
+                slot.draining = self.state.draining.contains(&place);
+            }
+        }
+    }
+
+    /// What is to be checked and scraped for this service.
+    pub(super) fn watched(&self, links: &Links) -> settings::Service {
+        settings::Service { policy: self.policy(links), ..self.settings.clone() }
+    }
+
+    /// Whether something is going on that wants frequent looks.
+    pub(super) fn is_watchful(&self) -> bool {
+        self.state.running().is_some() || self.state.guard.is_some()
     }
 
     pub(super) fn totals(&self, pool: &LivePool, links: &Links) -> Totals {
@@ -138,7 +173,7 @@ impl Live {
 
     /// What the controller decided by itself.
     pub(super) fn decided(&mut self, applied: Applied, links: &Links, rung_us: Option<u64>) {
-        let aborts = applied.order == Order::EffectFirst && applied.state.running().is_none();
+        let aborts = applied.notes.iter().any(|note| matches!(note.action, "aborted" | "returned"));
         if self.saving.is_pending() && !aborts {
             // Nothing but an abort overtakes what is being written; the rest comes up again.
             return;
@@ -162,8 +197,16 @@ impl Live {
         });
         // Upstreams may have changed in the meantime, and revisions never repeat.
         let revision = state.revision.max(self.state.revision + 1);
+        let registered = self.state.upstreams != state.upstreams;
         self.state = ServiceState { revision, ..state };
         self.todo.publish = true;
+        if registered {
+            let old = std::mem::replace(&mut self.settings, with_registered(&self.configured, &self.state));
+            if let Err(why) = self.fit_pools(Some(&old), links) {
+                tracing::error!(service = %self.settings.name, "{why}");
+            }
+        }
+        self.drain_as_stored();
         self.follow_rollout(links);
         if ended && let Some(view) = shown::rollout(self) {
             links.metrics.rollout_ended(&self.settings.name, &view.phase);
@@ -175,4 +218,17 @@ impl Live {
     pub(super) fn figures(&self, pool: &LivePool, links: &Links) -> Figures {
         pool.window.figures(links.clock.now(), &self.totals(pool, links))
     }
+}
+
+/// The settings with the upstreams that are registered. A pool without a check gets one then: whether it
+/// accepts connections; so that what is new can be proven.
+pub(super) fn with_registered(configured: &settings::Service, state: &ServiceState) -> settings::Service {
+    let mut settings = configured.clone();
+    for (name, set) in &state.upstreams {
+        if let Some(pool) = settings.pools.get_mut(name.as_str()) {
+            pool.upstreams.clone_from(set);
+            pool.health.get_or_insert_with(settings::Health::accepts);
+        }
+    }
+    settings
 }

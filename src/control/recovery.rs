@@ -6,7 +6,7 @@ use super::live::{Live, SELF};
 use super::saving::Stored;
 use super::view::RolloutView;
 use crate::core::rollout::{Action, Note};
-use crate::core::service::{Applied, Change, Order, ServiceState};
+use crate::core::service::{Applied, Change, Order, Running, ServiceState};
 use crate::core::settings;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -56,13 +56,9 @@ pub(super) fn live(
     };
     live.state.revision = stored.state.revision + UNWRITTEN_REVISIONS;
     if let Some(problem) = problem {
+        live.state.rollout = given_up(&stored.state, links);
         start_over(&mut live, &problem, links);
     } else {
-        for (pool, upstream) in &stored.draining {
-            if let Some(slot) = live.pools.get_mut(pool.as_str()).and_then(|p| p.upstreams.slot(upstream)) {
-                slot.draining = true;
-            }
-        }
         resume(&mut live, recovered, links);
     }
     Ok(live)
@@ -77,7 +73,9 @@ fn resume(live: &mut Live, recovered: &Recovered, links: &Links) {
         let who = format!("{SELF}; it took effect just before the process ended");
         let change = match live.state.running() {
             Some(_) => Change::Asked { id: &id, action: Action::Abort, who: &who },
-            None if live.state.stable == last.to => Change::Rollback { who: &who },
+            None if live.state.stable == last.to && last.rollout.moves_traffic() => {
+                Change::Rollback { who: &who }
+            }
             None => return,
         };
         let wall = links.wall_text();
@@ -94,6 +92,15 @@ fn resume(live: &mut Live, recovered: &Recovered, links: &Links) {
     );
     note(live, text, links);
     live.follow_rollout(links);
+}
+
+/// The stored rollout, aborted if it was running: the pools it was about are not there any more.
+fn given_up(stored: &ServiceState, links: &Links) -> Option<Running> {
+    let Some(running) = stored.running() else { return stored.rollout.clone() };
+    let who = format!("{SELF}: its pools are no longer configured");
+    let change = Change::Asked { id: &running.id, action: Action::Abort, who: &who };
+    let wall = links.wall_text();
+    stored.apply(change, links.moment(&wall)).ok().and_then(|applied| applied.state.rollout)
 }
 
 fn start_over(live: &mut Live, problem: &str, links: &Links) {
@@ -139,6 +146,7 @@ mod tests {
             clock,
             journal: Journal::open(dir).expect("a store").0,
             written: tokio::sync::mpsc::unbounded_channel().0,
+            jobs: tokio::sync::mpsc::unbounded_channel().0,
             ended: RefCell::default(),
         }
     }
@@ -149,10 +157,22 @@ mod tests {
         let links = links(dir.path());
         let settings = &links.config.services["web"];
         let plan = settings.rollout.clone();
-        let start =
-            Change::Start { id: "web-1".into(), to: "green", version: None, policy: None, plan, who: "ci" };
-        let healthy =
-            Observation { verdict: Verdict::default(), attempts: 0, candidate: Ok(()), stable_ready: true };
+        let start = Change::Start {
+            id: "web-1".into(),
+            to: "green",
+            version: None,
+            policy: None,
+            plan,
+            upstreams: Vec::new(),
+            who: "ci",
+        };
+        let healthy = Observation {
+            verdict: Verdict::default(),
+            attempts: 0,
+            candidate: Ok(()),
+            stable_ready: true,
+            upstreams: BTreeMap::new(),
+        };
         let promote = Change::Asked { id: "web-1", action: Action::Promote, who: "ci" };
         let mut state = ServiceState::new("blue", ["blue", "green"]);
         for change in [start, Change::Observed(&healthy), promote] {
@@ -160,7 +180,7 @@ mod tests {
             state = state.apply(change, moment).expect("on the way to the promotion").state;
         }
         assert_eq!(state.stable, "green");
-        let text = serde_json::to_string(&Stored { state, draining: Vec::new() }).expect("JSON");
+        let text = serde_json::to_string(&Stored { state }).expect("JSON");
         for (aborted, stable) in [(vec!["web-1".to_owned()], "blue"), (Vec::new(), "green")] {
             let services = BTreeMap::from([("web".to_owned(), text.clone())]);
             let recovered = Recovered { services, aborted, ..Recovered::default() };

@@ -2,9 +2,9 @@
 
 use super::command::{Fault, Refusal};
 use super::controller::Task;
-use super::live::Live;
+use super::live::{Live, with_registered};
 use crate::core::service::ServiceState;
-use crate::core::settings::Config;
+use crate::core::settings::{Config, Upstream};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -21,7 +21,8 @@ impl Task {
             let Some(settings) = config.services.get(&*name) else { continue };
             let old = self.lives.get_mut(&name).map(|live| {
                 live.state = state.clone();
-                std::mem::replace(&mut live.settings, settings.clone())
+                live.configured = settings.clone();
+                std::mem::replace(&mut live.settings, with_registered(settings, &state))
             });
             let slots = &mut self.next_slot;
             let live = self.lives.entry(name).or_insert_with(|| {
@@ -35,6 +36,19 @@ impl Task {
         }
         self.configs.send_replace(config);
         Ok(())
+    }
+
+    /// The pools whose upstreams are registered and others than the file's.
+    pub(super) fn differs(&self) -> Vec<String> {
+        let of = |(name, live): (&Arc<str>, &Live)| {
+            let other = |(pool, set): (&String, &Vec<Upstream>)| {
+                let file = live.configured.pools.get(pool.as_str());
+                file.is_none_or(|file| file.upstreams != *set)
+                    .then(|| format!("services.{name}.pools.{pool}.upstreams"))
+            };
+            live.state.upstreams.iter().filter_map(other).collect::<Vec<_>>()
+        };
+        self.lives.iter().flat_map(of).collect()
     }
 
     /// The state every service would have.

@@ -7,7 +7,8 @@
 use super::command::{Command, Refusal, Reply};
 use super::journal::{Change, HistoryRow, RolloutRecord};
 use super::links::{Links, Written, unwritten};
-use super::live::Live;
+use super::live::{Live, SELF};
+use super::notices::{Reports, told};
 use super::shown;
 use crate::core::rollout::Note;
 use crate::core::service::{Applied, ServiceState};
@@ -26,8 +27,6 @@ const PROGRESS: Duration = Duration::from_secs(5);
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Stored {
     pub state: ServiceState,
-    /// Pool and upstream.
-    pub draining: Vec<(String, String)>,
 }
 
 /// Somebody who waits for an answer.
@@ -62,14 +61,13 @@ pub(super) struct Saving {
     retry_at: Duration,
     /// When the state was last written, or the write tried.
     saved_at: Duration,
+    pub reports: Reports,
 }
 
 #[derive(Debug)]
 struct Pending {
     serial: u64,
     state: ServiceState,
-    /// Pool, upstream and whether it drains from then on.
-    drain: Option<(String, String, bool)>,
     key: Option<String>,
     answer: Option<Answer>,
 }
@@ -101,18 +99,12 @@ impl Live {
         links: &Links,
     ) {
         let history = self.rows(&state, notes, actor, links);
-        let mut draining = self.draining();
-        if let Some((pool, upstream, drains)) = &extra.drain {
-            draining.retain(|(p, u)| p != pool || u != upstream);
-            draining.extend(drains.then(|| (pool.clone(), upstream.clone())));
-        }
         let rollout =
             shown::rollout_of(&self.settings.name, &state).map(|view| record(&view, extra.key.clone()));
-        let change = self.change(&state, draining, rollout, history);
+        let change = self.change(&state, rollout, history);
         let serial = self.saving.next_serial();
         self.saving.saved_at = links.clock.now();
-        self.saving.pending =
-            Some(Pending { serial, state, drain: extra.drain, key: extra.key, answer: extra.answer });
+        self.saving.pending = Some(Pending { serial, state, key: extra.key, answer: extra.answer });
         links.write(self.settings.name.clone(), serial, change);
     }
 
@@ -120,7 +112,7 @@ impl Live {
     pub(super) fn take_effect(&mut self, applied: Applied, actor: &str, links: &Links) {
         let rows = self.rows(&applied.state, &applied.notes, actor, links);
         self.saving.late.extend(rows);
-        if applied.notes.iter().any(|note| note.action == "aborted") {
+        if applied.notes.iter().any(|note| matches!(note.action, "aborted" | "returned")) {
             self.todo.mark = applied.state.rollout.as_ref().map(|running| running.id.clone());
         }
         if let Some(overtaken) = self.saving.pending.take()
@@ -131,6 +123,12 @@ impl Live {
         }
         self.enter(applied.state, links);
         self.saving.late_rollout = shown::rollout(self).map(|view| record(&view, None));
+    }
+
+    /// Adds lines of history about what is so already; they are written as soon as may be.
+    pub(super) fn note(&mut self, notes: &[Note], links: &Links) {
+        let rows = self.rows(&self.state, notes, SELF, links);
+        self.saving.late.extend(rows);
     }
 
     /// The time from the bell to the table, into the rows of what was just published.
@@ -163,7 +161,7 @@ impl Live {
         (self.saving.late_sent, self.saving.saved_at) = (Some((serial, rows.len())), now);
         let current = || shown::rollout(self).map(|view| record(&view, None));
         let rollout = self.saving.late_rollout.clone().or_else(current);
-        let change = self.change(&self.state, self.draining(), rollout, rows);
+        let change = self.change(&self.state, rollout, rows);
         links.write(self.settings.name.clone(), serial, change);
     }
 
@@ -197,11 +195,6 @@ impl Live {
     }
 
     fn commit(&mut self, pending: Pending, links: &Links) {
-        if let Some((pool, upstream, drains)) = &pending.drain
-            && let Some(slot) = self.pools.get_mut(pool.as_str()).and_then(|p| p.upstreams.slot(upstream))
-        {
-            slot.draining = *drains;
-        }
         if let (Some(key), Some(running)) = (pending.key, pending.state.running()) {
             self.keys.insert(key, running.id.clone());
         }
@@ -212,11 +205,10 @@ impl Live {
     fn change(
         &self,
         state: &ServiceState,
-        draining: Vec<(String, String)>,
         rollout: Option<RolloutRecord>,
         history: Vec<HistoryRow>,
     ) -> Change {
-        let stored = Stored { state: state.clone(), draining };
+        let stored = Stored { state: state.clone() };
         // Maps with text keys, numbers and texts: there is nothing JSON cannot hold.
         let state = serde_json::to_string(&stored).unwrap_or_default();
         Change { service: self.settings.name.to_string(), state, rollout, history }
@@ -239,18 +231,10 @@ impl Live {
                 text: note.text.clone(),
                 figures: figures.clone(),
                 rollout: rollout.map(|running| running.id.clone()),
+                notice: told(self, state, note, actor, at, links),
             }
         };
         notes.iter().map(row).collect()
-    }
-
-    fn draining(&self) -> Vec<(String, String)> {
-        let of = |(name, pool): (&std::sync::Arc<str>, &super::live::LivePool)| {
-            let name = name.to_string();
-            let slots = pool.upstreams.slots.iter().filter(|slot| slot.draining);
-            slots.map(move |slot| (name.clone(), slot.settings.address.to_string())).collect::<Vec<_>>()
-        };
-        self.pools.iter().flat_map(of).collect()
     }
 }
 
@@ -258,7 +242,6 @@ impl Live {
 #[derive(Debug, Default)]
 pub(super) struct Extra {
     pub answer: Option<Answer>,
-    pub drain: Option<(String, String, bool)>,
     pub key: Option<String>,
 }
 

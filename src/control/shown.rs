@@ -1,10 +1,15 @@
 //! What is shown of the live state: views, gauges and the figures of the history.
 
+use super::checks;
 use super::links::Links;
 use super::live::{Live, LivePool};
 use super::upstreams::{Endpoint, Slot};
-use super::view::{LatencyView, PoolView, RolloutView, ServiceView, StepView, UpstreamView, WindowView};
+use super::view::{
+    InstanceView, LatencyView, PoolView, RolloutView, ServiceView, StepView, UpstreamView, WatchView,
+    WindowView,
+};
 use crate::core::duration;
+use crate::core::rollout::{Guard, Note, Rollout};
 use crate::core::service::ServiceState;
 use crate::core::settings::UpstreamHost;
 use crate::core::table::UpstreamState;
@@ -12,16 +17,18 @@ use crate::core::weight::BasisPoints;
 use crate::core::window::Figures;
 use crate::observe::metrics::ServiceGauges;
 use serde_json::{Value, json};
+use std::net::SocketAddr;
 
 pub(super) fn service(live: &Live, links: &Links) -> ServiceView {
     let state = &live.state;
     let effective = state.effective_weights(|pool| live.is_up(pool));
-    let pools = live.pools.iter().map(|(name, pool)| {
+    let figures: Vec<_> = live.pools.values().map(|pool| live.figures(pool, links)).collect();
+    let pools = live.pools.iter().zip(&figures).map(|((name, pool), figures)| {
         let view = PoolView {
             weight: state.weights.get(&**name).copied().unwrap_or_default().percent(),
             effective_weight: effective.get(&**name).copied().unwrap_or_default().percent(),
             upstreams: upstreams(pool),
-            window: window(&live.figures(pool, links)),
+            window: window(figures),
             signals: live.worst_signals(pool, links),
         };
         (name.to_string(), view)
@@ -34,6 +41,19 @@ pub(super) fn service(live: &Live, links: &Links) -> ServiceView {
         revision: state.revision,
         pools: pools.collect(),
         rollout: rollout(live),
+        watch: state.guard.as_ref().map(watch),
+        maintenance: live.stretch.as_ref().and_then(|stretch| stretch.view(links.clock.now())),
+        checks: checks::of(live, &figures),
+    }
+}
+
+fn watch(guard: &Guard) -> WatchView {
+    WatchView {
+        rollout: guard.rollout.clone(),
+        seconds: guard.passed.as_secs_f64(),
+        of_seconds: guard.watch.as_secs_f64(),
+        rollback: guard.rollback,
+        verdict: guard.verdict.clone(),
     }
 }
 
@@ -46,7 +66,10 @@ pub(super) fn rollout_of(service: &str, state: &ServiceState) -> Option<RolloutV
     let running = state.rollout.as_ref()?;
     let machine = &running.rollout;
     let steps = machine.plan.steps.iter();
-    let steps = steps.map(|s| StepView { weight: s.weight.percent(), hold: duration::show(s.hold) });
+    let steps =
+        steps.map(|s| StepView { weight: s.weight.percent(), hold: duration::show(s.hold), gate: s.gate });
+    let instances = machine.instances.iter();
+    let instances = instances.map(|i| InstanceView { upstream: i.upstream.clone(), stage: i.stage });
     Some(RolloutView {
         id: running.id.clone(),
         service: service.to_owned(),
@@ -54,7 +77,10 @@ pub(super) fn rollout_of(service: &str, state: &ServiceState) -> Option<RolloutV
         from: running.from.clone(),
         to: running.to.clone(),
         version: running.version.clone(),
+        dry_run: machine.plan.dry_run,
         phase: machine.label().to_owned(),
+        waits_for: waits_for(machine),
+        instances: instances.collect(),
         step: machine.step,
         steps: steps.collect(),
         weight: state.weights.get(&running.to).copied().unwrap_or_default().percent(),
@@ -66,6 +92,27 @@ pub(super) fn rollout_of(service: &str, state: &ServiceState) -> Option<RolloutV
         reason: machine.reason.clone(),
         revision: state.revision,
     })
+}
+
+fn waits_for(machine: &Rollout) -> Option<String> {
+    if machine.awaits_approval() {
+        return Some("approval".to_owned());
+    }
+    let crossing = machine.crossing.as_ref().filter(|_| !machine.has_ended())?;
+    crossing.hooks.first().map(ToString::to_string)
+}
+
+/// The line of history for an upstream that went up, or down for what its check found wrong.
+pub(super) fn health_note(pool: &str, upstream: &str, address: SocketAddr, wrong: Option<&str>) -> Note {
+    let name = match upstream.parse() == Ok(address) {
+        true => upstream.to_owned(),
+        false => format!("{upstream} ({address})"),
+    };
+    let text = match wrong {
+        Some(wrong) => format!("{name} of {pool} is down: {wrong}"),
+        None => format!("{name} of {pool} is up"),
+    };
+    Note { action: "health", text }
 }
 
 /// The figures that a line of history rests on.
@@ -148,6 +195,7 @@ fn window(figures: &Figures) -> WindowView {
         seconds: figures.seconds,
         requests: figures.requests,
         failures: figures.failures,
+        timeouts: figures.timeouts,
         error_rate: figures.error_rate,
         latency_ms: LatencyView {
             mean: latency.mean,

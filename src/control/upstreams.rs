@@ -3,8 +3,10 @@
 use crate::core::balance::Balancer;
 use crate::core::health::Health;
 use crate::core::passive::Ejection;
+use crate::core::rollout::UpstreamSeen;
 use crate::core::settings::{self, UpstreamHost};
 use crate::core::table::{Upstream, UpstreamLive, UpstreamState};
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
@@ -37,6 +39,8 @@ pub(super) struct Endpoint {
     health: Option<Health>,
     /// What the last check found wrong.
     pub failing: Option<String>,
+    /// Checks passed in this process.
+    good_checks: u64,
     ejection: Ejection,
     failures_seen: u64,
     live: Arc<UpstreamLive>,
@@ -81,6 +85,7 @@ impl Upstreams {
         let endpoint = self.slot(label).and_then(|s| s.endpoints.iter_mut().find(|e| e.address == address));
         let Some(endpoint) = endpoint else { return false };
         let changed = endpoint.health.as_mut().and_then(|health| health.observe(result.is_ok())).is_some();
+        endpoint.good_checks += u64::from(result.is_ok());
         endpoint.failing = result.err();
         changed
     }
@@ -185,6 +190,24 @@ impl Upstreams {
         open.map(|(slot, endpoint)| (slot.settings.address.clone(), endpoint.address))
     }
 
+    /// For a rolling update: each as a whole, whatever number of addresses it has.
+    pub(super) fn seen(&self) -> BTreeMap<String, UpstreamSeen> {
+        self.slots.iter().map(|slot| (slot.settings.address.to_string(), slot.seen())).collect()
+    }
+
+    /// The addresses of one upstream, or of all that are not draining.
+    pub(super) fn addresses(&self, one: Option<&str>) -> Vec<(Arc<str>, SocketAddr)> {
+        let wanted = |slot: &&Slot| match one {
+            Some(label) => &*slot.settings.address == label,
+            None => !slot.draining,
+        };
+        let of = |slot: &Slot| {
+            let label = slot.settings.address.clone();
+            slot.endpoints.iter().map(|e| (label.clone(), e.address)).collect::<Vec<_>>()
+        };
+        self.slots.iter().filter(wanted).flat_map(of).collect()
+    }
+
     /// What is wrong with those that are not known to be up; first of all with those that should be.
     fn complaint(&self) -> String {
         let (draining, open): (Vec<_>, Vec<_>) = self.slots.iter().partition(|slot| slot.draining);
@@ -210,6 +233,18 @@ impl Slot {
         self.endpoints.iter().any(Endpoint::is_up)
     }
 
+    fn seen(&self) -> UpstreamSeen {
+        let checked = self.endpoints.iter().filter(|endpoint| endpoint.health.is_some());
+        UpstreamSeen {
+            in_flight: self.endpoints.iter().map(Endpoint::in_flight).sum(),
+            up: !self.endpoints.is_empty()
+                && self.endpoints.iter().all(|e| e.is_up() && !e.ejection.is_out()),
+            draining: self.draining,
+            good_checks: checked.map(|endpoint| endpoint.good_checks).min(),
+            failing: self.endpoints.iter().find_map(Endpoint::detail).or_else(|| self.unresolved.clone()),
+        }
+    }
+
     fn new(settings: settings::Upstream, health: Option<&settings::Health>, presumed: bool) -> Self {
         let endpoints = match &settings.host {
             UpstreamHost::Address(address) => vec![Endpoint::new(*address, health, presumed)],
@@ -226,6 +261,7 @@ impl Endpoint {
             address,
             health: health.map(|health| unchecked(health, presumed)),
             failing: None,
+            good_checks: 0,
             ejection: Ejection::default(),
             failures_seen: 0,
             live: Arc::default(),

@@ -2,6 +2,7 @@
 //!
 //! Weights are percent with two decimals, times are RFC 3339 in UTC, latencies are milliseconds.
 
+use crate::core::rollout::Stage;
 use crate::core::verdict::Verdict;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -14,6 +15,26 @@ pub struct Snapshot {
     pub services: BTreeMap<String, Arc<ServiceView>>,
     /// Rollouts that have ended, by id.
     pub ended: Arc<BTreeMap<String, Arc<RolloutView>>>,
+    pub maintenance: MaintenanceView,
+}
+
+/// What is under maintenance now.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct MaintenanceView {
+    /// The whole site's.
+    pub site: Option<StretchView>,
+    /// Single services' own, by name.
+    pub services: BTreeMap<String, StretchView>,
+}
+
+/// One stretch of maintenance.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StretchView {
+    /// When it ends by itself, RFC 3339; absent where it lasts until it is switched off.
+    pub until: Option<String>,
+    pub remaining_seconds: Option<u64>,
+    /// Who switched it on.
+    pub by: String,
 }
 
 impl Snapshot {
@@ -37,6 +58,25 @@ pub struct ServiceView {
     pub revision: u64,
     pub pools: BTreeMap<String, PoolView>,
     pub rollout: Option<RolloutView>,
+    /// While the policy keeps watch over what was promoted last.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub watch: Option<WatchView>,
+    /// Its own maintenance or the site's, whichever ends later.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub maintenance: Option<StretchView>,
+    /// What has to hold after a deployment or a rollback, for the pools that traffic goes to.
+    #[serde(default)]
+    pub checks: Vec<CheckView>,
+}
+
+/// One point of the verification of a service.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CheckView {
+    /// `health`, `errors`, `timeouts` or `running`.
+    pub name: String,
+    pub ok: bool,
+    /// What was found.
+    pub detail: String,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -72,6 +112,9 @@ pub struct WindowView {
     pub seconds: f64,
     pub requests: u64,
     pub failures: u64,
+    /// Failures because the upstream stayed silent.
+    #[serde(default)]
+    pub timeouts: u64,
     /// Share of failed attempts, 0–1.
     pub error_rate: f64,
     pub latency_ms: LatencyView,
@@ -92,16 +135,25 @@ pub struct LatencyView {
 pub struct RolloutView {
     pub id: String,
     pub service: String,
-    /// `canary` or `blue-green`.
+    /// `canary`, `blue-green` or `rolling`.
     pub strategy: String,
+    /// Whether nothing moves.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub dry_run: bool,
     pub from: String,
     pub to: String,
     pub version: Option<String>,
-    /// `preparing`, `shifting`, `baking`, `paused`, `promoted` or `aborted`.
+    /// `preparing`, `testing`, `shifting`, `baking`, `paused`, `promoted` or `aborted`.
     pub phase: String,
-    /// Index of the current step.
+    /// What it waits for outside of itself: `approval`, or a hook, such as `before-shifting`.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub waits_for: Option<String>,
+    /// Index of the current step, or batch.
     pub step: usize,
     pub steps: Vec<StepView>,
+    /// The upstreams of a rolling update, in its order.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub instances: Vec<InstanceView>,
     /// The candidate's weight in percent.
     pub weight: f64,
     pub verdict: Verdict,
@@ -122,6 +174,30 @@ pub struct StepView {
     pub weight: f64,
     /// As in the configuration: `5m`.
     pub hold: String,
+    /// Whether somebody must approve before it goes on.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub gate: bool,
+}
+
+/// One upstream of a rolling update.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct InstanceView {
+    pub upstream: String,
+    /// `waiting`, `draining`, `updating`, `proving`, `testing`, `serving` or `failed`.
+    pub stage: Stage,
+}
+
+/// The watch over a version after its promotion.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct WatchView {
+    /// The rollout that promoted it.
+    pub rollout: String,
+    /// Seconds it has been watched, and will be in all.
+    pub seconds: f64,
+    pub of_seconds: f64,
+    /// Whether a broken limit goes back to the previous pool by itself.
+    pub rollback: bool,
+    pub verdict: Verdict,
 }
 
 /// One row of a service's history.
@@ -134,8 +210,10 @@ pub struct HistoryView {
     pub service: String,
     /// The token's name, `pointsman` for its own decisions, `local` where no token is configured.
     pub actor: String,
-    /// `weights`, `flip`, `rollback`, `started`, `step`, `held`, `baking`, `paused`, `resumed`,
-    /// `promoted`, `aborted`, `recovered`, `drain`, `ready`.
+    /// `weights`, `flip`, `rollback`, `drain`, `ready`, `upstreams`, `maintenance`, `health`; of rollouts
+    /// `started`, `hook`, `testing`, `tested`, `approval`, `approved`, `step`, `updating`, `updated`, `held`,
+    /// `passing`, `baking`, `paused`, `resumed`, `promoted`, `aborted`; after a promotion `degraded`,
+    /// `verified`, `returned`; and `recovered`.
     pub action: String,
     /// A sentence that says what happened and why.
     pub text: String,

@@ -41,6 +41,8 @@ impl Live {
         let stable = stable_of(&self.pools, running);
         let stable_up = stable.is_none_or(|stable| stable.upstreams.any_up());
         let stable_ready = self.is_up(&running.from);
+        let is_rolling = running.rollout.is_rolling();
+        let upstreams = if is_rolling { candidate.upstreams.seen() } else { BTreeMap::new() };
         let Some(watching) = &mut self.watch else { return false };
         let now = links.clock.now();
         let totals = totals(candidate, links, &watching.slow);
@@ -60,6 +62,7 @@ impl Live {
             attempts: watching.watch.attempts(),
             candidate: watching.readiness(candidate, running.rollout.phase),
             stable_ready,
+            upstreams,
         };
         let worse = watching.watch.events() > events;
         let wall = links.wall_text();

@@ -9,6 +9,8 @@ pub mod duration;
 pub mod evidence;
 pub mod health;
 pub mod latency;
+pub mod maintenance;
+pub mod notice;
 pub mod outcome;
 pub mod passive;
 pub mod policy;

@@ -6,6 +6,8 @@
 //! abort takes effect first.
 
 mod change;
+mod drive;
+mod operate;
 #[cfg(test)]
 mod simulation;
 #[cfg(test)]
@@ -13,10 +15,11 @@ mod tests;
 
 pub use change::{Applied, Change, Denied, Moment, Order};
 
-use super::rollout::Rollout;
+use super::rollout::{Guard, Rollout, Work};
+use super::settings::Upstream;
 use super::weight::BasisPoints;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The durable state of one service.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -30,6 +33,15 @@ pub struct ServiceState {
     pub revision: u64,
     /// The running rollout, or the last one that ended.
     pub rollout: Option<Running>,
+    /// The watch over what the last rollout promoted.
+    #[serde(default)]
+    pub guard: Option<Guard>,
+    /// Pool and upstream of those that get no new requests.
+    #[serde(default)]
+    pub draining: BTreeSet<(String, String)>,
+    /// The upstreams of pools whose set was registered; the others have the configuration's.
+    #[serde(default)]
+    pub upstreams: BTreeMap<String, Vec<Upstream>>,
 }
 
 /// A rollout with the pools it is about. Times are RFC 3339 texts, for people.
@@ -53,7 +65,26 @@ impl ServiceState {
         let mut weights: BTreeMap<_, _> =
             pools.into_iter().map(|p| (p.to_owned(), BasisPoints::ZERO)).collect();
         weights.insert(stable.to_owned(), BasisPoints::FULL);
-        ServiceState { stable: stable.to_owned(), previous: None, weights, revision: 1, rollout: None }
+        ServiceState {
+            stable: stable.to_owned(),
+            previous: None,
+            weights,
+            revision: 1,
+            rollout: None,
+            guard: None,
+            draining: BTreeSet::new(),
+            upstreams: BTreeMap::new(),
+        }
+    }
+
+    /// What is wanted done outside of this process: by the running rollout, or by the watch that follows
+    /// a promotion; with the id of the rollout.
+    pub fn work(&self) -> Vec<(&str, Work)> {
+        if let Some(running) = self.running() {
+            return running.rollout.work().into_iter().map(|work| (running.id.as_str(), work)).collect();
+        }
+        let guard = self.guard.as_ref();
+        guard.and_then(|guard| Some((guard.rollout.as_str(), guard.work()?))).into_iter().collect()
     }
 
     /// The rollout that owns the weights now.
@@ -121,6 +152,9 @@ impl ServiceState {
             }
         }
         next.previous = self.previous.clone().filter(|pool| next.weights.contains_key(pool));
+        next.guard = next.guard.filter(|_| next.weights.contains_key(&self.stable));
+        next.draining.retain(|(pool, _)| next.weights.contains_key(pool));
+        next.upstreams.retain(|pool, _| next.weights.contains_key(pool));
         if faults.is_empty() { Ok(next) } else { Err(faults) }
     }
 }

@@ -1,10 +1,16 @@
 //! What is meant: the resolved configuration. Everything here is valid, complete and free of text
 //! that still needs parsing; defaults are filled in. `config` makes it from what was typed.
 
+mod notify;
+
+pub use notify::{Github, Notify, Receiver};
+
 use crate::core::balance::Balance;
 use crate::core::policy::Policy;
-use crate::core::rollout::Plan;
+use crate::core::rollout::{HookPoint, Plan};
 use crate::core::route::RouteSpec;
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -18,10 +24,13 @@ pub struct Config {
     pub admin: Admin,
     pub access_log: Option<AccessLog>,
     pub listeners: Vec<Listener>,
-    /// In file order; each names a service that exists.
+    pub maintenance: Arc<Maintenance>,
+    /// In file order; each names a service that exists, or [`ADMIN_SERVICE`].
     pub routes: Vec<RouteSpec>,
     pub services: BTreeMap<String, Service>,
     pub policies: BTreeMap<String, Arc<Policy>>,
+    /// In file order; names are unique.
+    pub notify: Vec<Notify>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -37,6 +46,23 @@ pub struct Server {
 pub struct Admin {
     pub listen: SocketAddr,
     pub tokens: Vec<Token>,
+}
+
+/// Where a route with `admin = "maintenance"` leads: the admin API's own listener. No service of a
+/// configuration can have this name.
+pub const ADMIN_SERVICE: &str = "@admin";
+/// The only path of the admin API that such a route may open.
+pub const ADMIN_MAINTENANCE: &str = "/api/maintenance";
+
+/// What is answered during maintenance, and whom it lets pass.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Maintenance {
+    /// The page for browsers, in place of the built-in one.
+    pub page: Option<Bytes>,
+    /// Clients that are served all the same.
+    pub allow: Vec<ipnet::IpNet>,
+    /// Exact paths that are served all the same.
+    pub pass: Vec<String>,
 }
 
 /// A bearer token of the admin API: only its hash is known.
@@ -112,7 +138,12 @@ pub struct Service {
     pub stable: Arc<str>,
     pub policy: Option<Arc<Policy>>,
     pub pools: BTreeMap<Arc<str>, Pool>,
+    /// The defaults of its rollouts.
     pub rollout: Plan,
+    pub smoke: Vec<SmokeTest>,
+    pub hooks: BTreeMap<HookPoint, Hook>,
+    /// The hook that updates an upstream in a rolling update.
+    pub update: Option<Hook>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -146,7 +177,8 @@ pub struct Passive {
     pub fail_timeout: Duration,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "UpstreamRecord", into = "UpstreamRecord")]
 pub struct Upstream {
     /// As typed: `10.0.0.1:3000` or `app:3000`.
     pub address: Arc<str>,
@@ -167,8 +199,66 @@ pub enum UpstreamHost {
     },
 }
 
+/// An upstream as it is stored and sent: one address as a text, or with what goes along.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct UpstreamRecord {
+    address: String,
+    #[serde(default = "one")]
+    weight: u16,
+    #[serde(default)]
+    backup: bool,
+    #[serde(default)]
+    max_conns: u32,
+}
+
+fn one() -> u16 {
+    1
+}
+
+impl From<Upstream> for UpstreamRecord {
+    fn from(upstream: Upstream) -> Self {
+        let Upstream { address, weight, backup, max_conns, .. } = upstream;
+        UpstreamRecord { address: address.to_string(), weight, backup, max_conns }
+    }
+}
+
+impl TryFrom<UpstreamRecord> for Upstream {
+    type Error = String;
+
+    fn try_from(record: UpstreamRecord) -> Result<Self, String> {
+        let (address, host) = Upstream::place(&record.address)?;
+        if !(1..=100).contains(&record.weight) {
+            return Err(format!("the weight {} of {address} must be from 1 to 100", record.weight));
+        }
+        let UpstreamRecord { weight, backup, max_conns, .. } = record;
+        Ok(Upstream { address, host, weight, backup, max_conns })
+    }
+}
+
+impl Upstream {
+    /// An address with a port, or a name with one.
+    ///
+    /// # Errors
+    /// A sentence that says how to write it.
+    pub fn place(text: &str) -> Result<(Arc<str>, UpstreamHost), String> {
+        if let Ok(address) = text.parse() {
+            return Ok((text.into(), UpstreamHost::Address(address)));
+        }
+        let no_port = || format!("\"{text}\" has no port; write {text}:3000");
+        let (host, port) = text.rsplit_once(':').ok_or_else(no_port)?;
+        let port: u16 = port.parse().map_err(|_| no_port())?;
+        let legal = |c: char| c.is_ascii_alphanumeric() || "-._".contains(c);
+        if host.is_empty() || !host.chars().all(legal) || port == 0 {
+            return Err(format!("\"{text}\" is no address; write 10.0.0.1:3000, [::1]:3000 or app:3000"));
+        }
+        Ok((text.into(), UpstreamHost::Name { host: host.into(), port }))
+    }
+}
+
 #[derive(Clone, Debug, PartialEq)]
 pub struct Health {
+    /// What is asked for; empty where a TCP connection is check enough.
     pub path: String,
     pub interval: Duration,
     pub timeout: Duration,
@@ -208,6 +298,21 @@ impl std::fmt::Debug for Hook {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         // Neither the secret nor the URL, which often holds one.
         write!(f, "Hook({:?})", self.timeout)
+    }
+}
+
+impl Health {
+    /// Whether it accepts connections.
+    pub fn accepts() -> Self {
+        Health {
+            path: String::new(),
+            interval: Duration::from_secs(2),
+            timeout: Duration::from_secs(1),
+            rise: 1,
+            fall: 3,
+            expect: (200, 399),
+            host: None,
+        }
     }
 }
 

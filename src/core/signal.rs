@@ -3,6 +3,7 @@
 //! A signal is scraped from the upstreams of a pool and held against a warning and a critical level.
 //! Where a value stands in an answer is said by a [`Locator`].
 
+mod find;
 mod parse;
 
 use std::sync::Arc;

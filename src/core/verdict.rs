@@ -35,7 +35,7 @@ pub enum Level {
 pub struct Reason {
     /// `error_rate`, `latency_p50` … `latency_p99`: a limit is broken. With `_relative`: it is kept, but the
     /// candidate is worse than stable. `shared_outage`: it is broken by stable too. `clients`: it is
-    /// broken, but for too few clients. `health`, `attempts` (still missing), or a signal's name.
+    /// broken, but for too few clients. `health`, `smoke`, `hook`, `attempts` (still missing), or a signal's name.
     pub metric: String,
     pub level: Level,
     /// The limit in the metric's unit: a share (0–1) for rates, seconds for latencies, how many times as
@@ -60,4 +60,22 @@ pub struct Reason {
 pub struct Verdict {
     pub state: State,
     pub reasons: Vec<Reason>,
+}
+
+impl Reason {
+    /// For a plain condition: no evidence stands behind it.
+    pub fn condition(metric: &str, level: Level, text: String) -> Self {
+        Reason {
+            metric: metric.to_owned(),
+            level,
+            limit: 0.0,
+            observed: 0.0,
+            attempts: 0,
+            events: 0,
+            evidence: 0.0,
+            needed: 0.0,
+            for_seconds: 0.0,
+            text,
+        }
+    }
 }

@@ -1,9 +1,16 @@
-//! Active checks of upstreams, and the addresses behind their names.
+//! What is asked of upstreams beside traffic, and of others before a rollout goes on: active checks, the
+//! addresses behind names, signals, smoke tests and hooks.
 //!
 //! This module only looks and tells the controller; what a result means is decided there.
 
+mod exchange;
+mod hook;
+mod jobs;
 mod probe;
 mod resolve;
+pub mod signals;
+mod smoke;
 mod targets;
 
-pub use targets::{Target, Targets, watch};
+pub use jobs::work;
+pub use probe::watch;

@@ -1,88 +1,82 @@
-//! One upstream's check: a plain HTTP/1.1 request, now and then.
+//! The active checks: a plain HTTP/1.1 request to every address, now and then.
 
-use super::targets::Target;
+use super::exchange::{Ask, connect};
+use super::resolve::Found;
+use super::targets::{self, Place, Work, rounds};
 use crate::control::command::{Controller, Input};
-use crate::core::settings::Health;
-use bytes::Bytes;
-use http::{Request, header};
-use http_body_util::{BodyExt, Empty, Limited};
-use hyper::client::conn::http1;
-use hyper_util::rt::TokioIo;
-use std::hash::{DefaultHasher, Hash, Hasher};
+use crate::core::settings::{Config, Health, Pool, Service, Upstream, UpstreamHost};
+use http::Method;
 use std::net::SocketAddr;
-use std::time::Duration;
-use tokio::net::TcpStream;
-use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
+use std::sync::Arc;
+use tokio::sync::watch::Receiver;
+use tokio::time::timeout;
 
 /// The most of an answer's body that is read.
 const MAX_BODY: usize = 64 * 1024;
 
-/// Checks until the controller stops: the first time at once, then spread over the interval.
-pub(super) async fn run(controller: Controller, target: Target, address: SocketAddr) {
-    let Some(health) = target.health.clone() else { return };
-    let mut ticks = interval_at(first_tick(&target, &health), health.interval);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        let result = match timeout(health.timeout, check(&health, &target.upstream, address)).await {
-            Ok(result) => result,
-            Err(_) => Err(format!("no answer within {:?}", health.timeout)),
-        };
-        let input = Input::Health {
-            service: target.service.clone(),
-            pool: target.pool.clone(),
-            upstream: target.upstream.clone(),
-            address,
-            result,
-        };
-        if !controller.tell(input).await {
-            return;
+/// Checks the upstreams of the newest configuration, and tells what their names resolve to, until the
+/// channel closes or the controller stops. Checks that stay the same go on undisturbed.
+pub async fn watch(controller: Controller, configs: Receiver<Arc<Config>>) {
+    targets::follow::<Probe>(controller, configs).await;
+}
+
+/// The check of one upstream; a name without a check is looked up all the same.
+#[derive(Clone, Debug, PartialEq)]
+struct Probe(Option<Health>);
+
+impl Work for Probe {
+    fn wanted(_: &Service, pool: &Pool, upstream: &Upstream) -> Option<Self> {
+        let watched = pool.health.is_some() || matches!(upstream.host, UpstreamHost::Name { .. });
+        watched.then(|| Probe(pool.health.clone()))
+    }
+
+    async fn run(self, controller: Controller, place: Place, address: SocketAddr) {
+        let Some(health) = self.0 else { return };
+        let mut rounds = rounds(&place, address, health.interval);
+        loop {
+            let result = match timeout(health.timeout, check(&health, &place.upstream, address)).await {
+                Ok(result) => result,
+                Err(_) => Err(format!("no answer within {:?}", health.timeout)),
+            };
+            let Place { service, pool, upstream } = place.clone();
+            if !controller.tell(Input::Health { service, pool, upstream, address, result }).await {
+                return;
+            }
+            rounds.tick().await;
         }
-        ticks.tick().await;
+    }
+
+    async fn resolved(&self, controller: &Controller, place: &Place, found: &Found) -> bool {
+        let Place { service, pool, upstream } = place.clone();
+        controller.tell(Input::Resolved { service, pool, upstream, result: found.clone() }).await
     }
 }
 
-/// Upstreams start their rounds apart, so that a hundred checks do not fire at once.
-#[allow(clippy::disallowed_methods, reason = "the timer's own clock")]
-fn first_tick(target: &Target, health: &Health) -> Instant {
-    let mut hasher = DefaultHasher::new();
-    (&target.service, &target.pool, &target.upstream).hash(&mut hasher);
-    let part = (hasher.finish() % 1000) as f64 / 1000.0;
-    Instant::now() + Duration::from_millis(1) + health.interval.mul_f64(part)
-}
-
+/// Without a path, a connection is all that is asked for.
 async fn check(health: &Health, label: &str, address: SocketAddr) -> Result<(), String> {
-    let stream = TcpStream::connect(address).await.map_err(|error| format!("connect: {error}"))?;
-    let (mut sender, connection) =
-        http1::handshake(TokioIo::new(stream)).await.map_err(|error| format!("connect: {error}"))?;
-    let request = Request::get(&health.path)
-        .header(header::HOST, health.host.as_deref().unwrap_or(label))
-        .header(header::USER_AGENT, "pointsman-health")
-        .header(header::CONNECTION, "close")
-        .body(Empty::<Bytes>::new())
-        .map_err(|error| format!("the request cannot be made: {error}"))?;
-    let exchange = async {
-        let answer =
-            sender.send_request(request).await.map_err(|error| format!("no proper answer: {error}"))?;
-        let status = answer.status().as_u16();
-        Limited::new(answer.into_body(), MAX_BODY)
-            .collect()
-            .await
-            .map_err(|error| format!("the body: {error}"))?;
-        let (low, high) = health.expect;
-        if (low..=high).contains(&status) { Ok(()) } else { Err(format!("status {status}")) }
+    if health.path.is_empty() {
+        return connect(address).await.map(drop);
+    }
+    let ask = Ask {
+        method: Method::GET,
+        path: &health.path,
+        host: health.host.as_deref().unwrap_or(label),
+        agent: "pointsman-health",
+        limit: MAX_BODY,
     };
-    tokio::pin!(exchange);
-    tokio::pin!(connection);
-    tokio::select! {
-        result = &mut exchange => result,
-        // The connection ends when the answer is complete, or breaks; the exchange knows which.
-        _ = &mut connection => exchange.await,
+    let answer = ask.of(address).await?;
+    let (low, high) = health.expect;
+    match answer.status {
+        status if !(low..=high).contains(&status) => Err(format!("status {status}")),
+        _ if !answer.whole => Err(format!("the body is longer than {} KiB", MAX_BODY / 1024)),
+        _ => Ok(()),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::Duration;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::TcpListener;
 
@@ -146,6 +140,19 @@ mod tests {
         let address = listener.local_addr().expect("an address");
         drop(listener);
         let error = check(&health(), "app:80", address).await.expect_err("nobody listens");
+        assert!(error.starts_with("connect: "), "{error}");
+    }
+
+    #[tokio::test]
+    async fn without_a_path_a_connection_suffices() {
+        let connect_only = Health { path: String::new(), ..health() };
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("bound");
+        let address = listener.local_addr().expect("an address");
+        assert_eq!(check(&connect_only, "app:80", address).await, Ok(()));
+        let (mut stream, _) = listener.accept().await.expect("a client");
+        assert_eq!(stream.read(&mut [0; 16]).await.expect("an end"), 0, "nothing is sent");
+        drop(listener);
+        let error = check(&connect_only, "app:80", address).await.expect_err("nobody listens");
         assert!(error.starts_with("connect: "), "{error}");
     }
 }

@@ -1,46 +1,45 @@
 //! Names of upstreams: looked up at start and again, since containers come back with new addresses.
 
-use super::targets::{Probes, Target};
-use crate::control::command::{Controller, Input};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::lookup_host;
-use tokio::time::{interval, timeout};
+use tokio::time::{Interval, interval, timeout};
 
 /// Time between two look-ups, and the longest one may take.
 const EVERY: Duration = Duration::from_secs(5);
 
-/// Tells the controller whenever the answer changes, and keeps every address under check.
-pub(super) async fn run(controller: Controller, target: Target, host: Arc<str>, port: u16) {
-    let mut probes = Probes::default();
-    let mut last = None;
-    let mut ticks = interval(EVERY);
-    loop {
-        ticks.tick().await;
-        let result = look_up(&host, port).await;
-        if last.as_ref() == Some(&result) {
-            continue;
+/// What a name resolves to (sorted), or why it does not.
+pub(super) type Found = Result<Vec<SocketAddr>, String>;
+
+/// One name under watch.
+#[derive(Debug)]
+pub(super) struct Names {
+    host: Arc<str>,
+    port: u16,
+    ticks: Interval,
+    last: Option<Found>,
+}
+
+impl Names {
+    pub(super) fn of(host: Arc<str>, port: u16) -> Self {
+        Names { host, port, ticks: interval(EVERY), last: None }
+    }
+
+    /// The answer of the first look-up, and then the next one that differs.
+    pub(super) async fn changed(&mut self) -> Found {
+        loop {
+            self.ticks.tick().await;
+            let found = look_up(&self.host, self.port).await;
+            if self.last.as_ref() != Some(&found) {
+                self.last = Some(found.clone());
+                return found;
+            }
         }
-        let input = Input::Resolved {
-            service: target.service.clone(),
-            pool: target.pool.clone(),
-            upstream: target.upstream.clone(),
-            result: result.clone(),
-        };
-        if !controller.tell(input).await {
-            return;
-        }
-        if let Ok(addresses) = &result
-            && target.health.is_some()
-        {
-            probes.follow(&controller, &target, addresses);
-        }
-        last = Some(result);
     }
 }
 
-async fn look_up(host: &str, port: u16) -> Result<Vec<SocketAddr>, String> {
+async fn look_up(host: &str, port: u16) -> Found {
     match timeout(EVERY, lookup_host((host, port))).await {
         Ok(Ok(found)) => {
             let mut addresses: Vec<_> = found.collect();

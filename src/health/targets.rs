@@ -1,62 +1,70 @@
 //! What is to be watched, and the tasks that do it.
+//!
+//! Health checks and scrapes go the same way: the newest configuration says which upstreams, a name stands
+//! for several addresses that come and go, and every address has a task. What the task does is the
+//! [`Work`]; this module only keeps the right tasks running.
 
-use super::{probe, resolve};
+use super::resolve::{Found, Names};
 use crate::control::command::Controller;
-use crate::core::settings::{self, Config, UpstreamHost};
-use std::collections::{BTreeMap, HashMap};
+use crate::core::settings::{Config, Pool, Service, Upstream, UpstreamHost};
+use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::watch::Receiver;
 use tokio::task::JoinHandle;
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
 
-/// One upstream to be watched.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Target {
+/// The upstream that something is done to.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Place {
     pub service: Arc<str>,
     pub pool: Arc<str>,
     pub upstream: Arc<str>,
-    pub host: UpstreamHost,
-    pub health: Option<settings::Health>,
 }
 
-/// All of them, by service, pool and upstream.
-pub type Targets = BTreeMap<(Arc<str>, Arc<str>, Arc<str>), Target>;
+/// What is done to every address of one upstream.
+pub(super) trait Work: Clone + PartialEq + Send + Sync + 'static {
+    /// The work on this upstream; `None` where there is nothing to do.
+    fn wanted(service: &Service, pool: &Pool, upstream: &Upstream) -> Option<Self>;
 
-impl Target {
-    /// The upstreams of a configuration that have a check or a name.
-    pub fn all(config: &Config) -> Targets {
-        let mut targets = Targets::new();
-        for service in config.services.values() {
-            for pool in service.pools.values() {
-                for upstream in &pool.upstreams {
-                    let target = Target {
-                        service: service.name.clone(),
-                        pool: pool.name.clone(),
-                        upstream: upstream.address.clone(),
-                        host: upstream.host.clone(),
-                        health: pool.health.clone(),
-                    };
-                    let watched = target.health.is_some() || matches!(target.host, UpstreamHost::Name { .. });
-                    if watched {
-                        let key = (target.service.clone(), target.pool.clone(), target.upstream.clone());
-                        targets.insert(key, target);
-                    }
-                }
-            }
-        }
-        targets
+    /// Does it to one address, again and again, until the controller stops.
+    fn run(
+        self,
+        controller: Controller,
+        place: Place,
+        address: SocketAddr,
+    ) -> impl Future<Output = ()> + Send;
+
+    /// What the name resolves to has changed; false once the controller has stopped.
+    fn resolved(
+        &self,
+        _controller: &Controller,
+        _place: &Place,
+        _found: &Found,
+    ) -> impl Future<Output = bool> + Send {
+        async { true }
     }
 }
 
-/// Watches the targets of the newest configuration until the channel closes or the controller stops.
-/// Tasks of targets that stay the same go on undisturbed.
-pub async fn watch(controller: Controller, mut configs: Receiver<Arc<Config>>) {
-    let mut running: HashMap<_, (Target, Tasks)> = HashMap::new();
+#[derive(Clone, Debug, PartialEq)]
+struct Target<W> {
+    host: UpstreamHost,
+    work: W,
+}
+
+/// Does the work on the upstreams of the newest configuration, until the channel closes. Tasks of
+/// upstreams whose work stays the same go on undisturbed.
+pub(super) async fn follow<W: Work>(controller: Controller, mut configs: Receiver<Arc<Config>>) {
+    let mut running: HashMap<_, (Target<W>, Tasks)> = HashMap::new();
     loop {
-        let targets = Target::all(&configs.borrow_and_update());
-        running.retain(|key, (target, _)| targets.get(key) == Some(target));
-        for (key, target) in targets {
-            running.entry(key).or_insert_with(|| (target.clone(), Tasks::start(&controller, target)));
+        let targets = all(&configs.borrow_and_update());
+        running.retain(|place, (target, _)| targets.get(place) == Some(target));
+        for (place, target) in targets {
+            let at = place.clone();
+            let start = || (target.clone(), Tasks::start(controller.clone(), at, target));
+            running.entry(place).or_insert_with(start);
         }
         if configs.changed().await.is_err() {
             return;
@@ -64,16 +72,35 @@ pub async fn watch(controller: Controller, mut configs: Receiver<Arc<Config>>) {
     }
 }
 
-/// The tasks of one target; they end when this is dropped.
+fn all<W: Work>(config: &Config) -> HashMap<Place, Target<W>> {
+    let mut targets = HashMap::new();
+    for service in config.services.values() {
+        for pool in service.pools.values() {
+            for upstream in &pool.upstreams {
+                let Some(work) = W::wanted(service, pool, upstream) else { continue };
+                let place = Place {
+                    service: service.name.clone(),
+                    pool: pool.name.clone(),
+                    upstream: upstream.address.clone(),
+                };
+                targets.insert(place, Target { host: upstream.host.clone(), work });
+            }
+        }
+    }
+    targets
+}
+
+/// The tasks of one target, or the one of one address; they end when this is dropped.
 struct Tasks(JoinHandle<()>);
 
 impl Tasks {
-    fn start(controller: &Controller, target: Target) -> Self {
-        let controller = controller.clone();
+    fn start<W: Work>(controller: Controller, place: Place, target: Target<W>) -> Self {
         Tasks(tokio::spawn(async move {
-            match target.host.clone() {
-                UpstreamHost::Address(address) => probe::run(controller, target, address).await,
-                UpstreamHost::Name { host, port } => resolve::run(controller, target, host, port).await,
+            match target.host {
+                UpstreamHost::Address(address) => target.work.run(controller, place, address).await,
+                UpstreamHost::Name { host, port } => {
+                    addresses(controller, place, target.work, Names::of(host, port)).await;
+                }
             }
         }))
     }
@@ -85,18 +112,33 @@ impl Drop for Tasks {
     }
 }
 
-/// One check task for each address; those of addresses that are gone end.
-#[derive(Default)]
-pub(super) struct Probes(HashMap<SocketAddr, Tasks>);
-
-impl Probes {
-    pub(super) fn follow(&mut self, controller: &Controller, target: &Target, addresses: &[SocketAddr]) {
-        self.0.retain(|address, _| addresses.contains(address));
-        for address in addresses {
-            self.0.entry(*address).or_insert_with(|| {
-                let (controller, target, address) = (controller.clone(), target.clone(), *address);
-                Tasks(tokio::spawn(async move { probe::run(controller, target, address).await }))
-            });
+/// One task for each address of the name; those of addresses that are gone end.
+async fn addresses<W: Work>(controller: Controller, place: Place, work: W, mut names: Names) {
+    let mut running: HashMap<SocketAddr, Tasks> = HashMap::new();
+    loop {
+        let found = names.changed().await;
+        if !work.resolved(&controller, &place, &found).await {
+            return;
+        }
+        let Ok(found) = found else { continue };
+        running.retain(|address, _| found.contains(address));
+        for address in found {
+            let one = || work.clone().run(controller.clone(), place.clone(), address);
+            running.entry(address).or_insert_with(|| Tasks(tokio::spawn(one())));
         }
     }
+}
+
+/// The rounds after a first one that is made at once: spread over the interval by place and address, so
+/// that a hundred upstreams are not asked at the same moment.
+#[allow(clippy::disallowed_methods, reason = "the timer's own clock")]
+pub(super) fn rounds(place: &Place, address: SocketAddr, interval: Duration) -> Interval {
+    let interval = interval.max(Duration::from_millis(1));
+    let mut hasher = DefaultHasher::new();
+    (place, address).hash(&mut hasher);
+    let part = hasher.finish() as f64 / u64::MAX as f64;
+    let first = Instant::now() + Duration::from_millis(1) + interval.mul_f64(part);
+    let mut rounds = interval_at(first, interval);
+    rounds.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    rounds
 }

@@ -4,6 +4,7 @@ mod traffic;
 
 use super::clock::Clock;
 use super::recorder::Recorder;
+use crate::core::outcome::SlowLimits;
 use prometheus::{Encoder, GaugeVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder};
 use std::sync::Arc;
 use traffic::Traffic;
@@ -12,12 +13,15 @@ use traffic::Traffic;
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
+    recorder: Arc<Recorder>,
+    clock: Clock,
     weight: GaugeVec,
     upstream_up: IntGaugeVec,
     phase: IntGaugeVec,
     rollouts: IntCounterVec,
     evidence: GaugeVec,
     log_dropped: IntGauge,
+    notifications: IntCounterVec,
 }
 
 /// What the controller shows of one service.
@@ -43,6 +47,8 @@ impl Metrics {
         let pool = ["service", "pool"];
         let metrics = Metrics {
             registry: Registry::new(),
+            recorder: recorder.clone(),
+            clock,
             weight: gauges("pointsman_pool_weight_ratio", "Share of the service's traffic, 0 to 1.", &pool)?,
             upstream_up: ints(
                 "pointsman_upstream_up",
@@ -67,6 +73,10 @@ impl Metrics {
                 "pointsman_access_log_dropped_total",
                 "Access log entries dropped because the log could not keep up.",
             )?,
+            notifications: IntCounterVec::new(
+                Opts::new("pointsman_notifications_total", "Tries to notify: sent, failed or dropped."),
+                &["receiver", "result"],
+            )?,
         };
         let build = ints("pointsman_build_info", "1, labelled with the version.", &["version"])?;
         build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
@@ -79,6 +89,7 @@ impl Metrics {
         registry.register(Box::new(metrics.rollouts.clone()))?;
         registry.register(Box::new(metrics.evidence.clone()))?;
         registry.register(Box::new(metrics.log_dropped.clone()))?;
+        registry.register(Box::new(metrics.notifications.clone()))?;
         Ok(metrics)
     }
 
@@ -110,8 +121,21 @@ impl Metrics {
         self.rollouts.with_label_values(&[service, outcome]).inc();
     }
 
+    /// Counts a try to notify: `sent`, `failed` (it is tried again) or `dropped`.
+    pub fn notified(&self, receiver: &str, result: &str) {
+        self.notifications.with_label_values(&[receiver, result]).inc();
+    }
+
     pub fn log_dropped(&self, total: u64) {
         self.log_dropped.set(total.min(i64::MAX as u64) as i64);
+    }
+
+    /// Attempts and failures of a service since the process started.
+    pub fn attempts(&self, service: &str) -> (u64, u64) {
+        let arms = self.recorder.arms().into_iter().filter(|(_, name, _)| **name == *service);
+        let totals =
+            arms.map(|(arm, ..)| self.recorder.totals(arm, self.clock.now_us(), &SlowLimits::default()));
+        totals.fold((0, 0), |sum, totals| (sum.0 + totals.attempts, sum.1 + totals.failures))
     }
 
     /// The text exposition.
@@ -127,7 +151,7 @@ impl Metrics {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::outcome::{Outcome, Reason, SlowLimits};
+    use crate::core::outcome::{Outcome, Reason};
 
     #[test]
     fn the_names_of_the_contract_are_there_with_their_counts() {
@@ -149,6 +173,7 @@ mod tests {
             evidence: vec![("green".into(), "error_rate".into(), 3.5)],
         }]);
         metrics.rollout_ended("web", "aborted");
+        assert_eq!((metrics.attempts("web"), metrics.attempts("api")), ((10, 3), (0, 0)));
         let text = metrics.render();
         for line in [
             "pointsman_requests_total{code=\"5xx\",pool=\"green\",service=\"web\"} 3",

@@ -4,15 +4,26 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// What each module may use, beside itself; `app` may use all.
-const MAY_USE: [(&str, &[&str]); 8] = [
+const MAY_USE: [(&str, &[&str]); 9] = [
     ("core", &[]),
     ("observe", &["core"]),
     ("proxy", &["core", "observe"]),
     ("control", &["core", "observe"]),
     ("health", &["core", "control::command"]),
+    ("notify", &["core", "control::journal", "observe"]),
     ("config", &["core"]),
     ("admin", &["core", "control::command", "control::view", "control::journal", "observe"]),
-    ("cli", &["core::duration", "admin::shapes", "control::command", "control::view", "observe::clock"]),
+    (
+        "cli",
+        &[
+            "core::duration",
+            "core::rollout",
+            "admin::shapes",
+            "control::command",
+            "control::view",
+            "observe::clock",
+        ],
+    ),
 ];
 
 fn files(dir: &Path) -> Vec<PathBuf> {

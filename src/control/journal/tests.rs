@@ -1,4 +1,6 @@
+use super::outbox::Letter;
 use super::*;
+use crate::core::notice::{Kind, Notice};
 use serde_json::json;
 
 fn change(service: &str, n: u64) -> Change {
@@ -17,6 +19,7 @@ fn change(service: &str, n: u64) -> Change {
             text: format!("change {n}"),
             figures: json!({ "n": n }),
             rollout: None,
+            notice: None,
         }],
     }
 }
@@ -95,8 +98,10 @@ fn a_full_disk_refuses_whole_changes_and_spoils_nothing() {
     store.limit_pages(2).expect("limited");
     let (messages, inbox) = mpsc::channel();
     let marks = Arc::new(Marks::open(dir.path()).expect("marks").0);
-    let thread = std::thread::spawn(move || store.run(inbox));
-    let journal = Journal { messages, marks };
+    let newest = store.newest.subscribe();
+    let posted = watch::Sender::new(0);
+    let journal = Journal { messages, newest, marks, posted: posted.clone() };
+    let thread = std::thread::spawn(move || store.run(inbox, &posted));
     let mut last = 0;
     let error = (1..).find_map(|n| {
         let mut change = change("web", n);
@@ -123,7 +128,7 @@ fn a_copy_taken_at_any_moment_holds_whole_changes() {
     let dir = tempfile::tempdir().expect("a directory");
     let (journal, _) = Journal::open(dir.path()).expect("opened");
     for n in 1..=40u64 {
-        let pending = journal.append(change("web", n));
+        let pending = journal.append(telling(n, Kind::Step, &["slack"]));
         if n % 4 == 0 {
             let copy = tempfile::tempdir().expect("a directory");
             // The log last: a crash cannot leave a log older than the database.
@@ -135,7 +140,113 @@ fn a_copy_taken_at_any_moment_holds_whole_changes() {
             let rows = history(&copied, None, 1000);
             assert_eq!(state["n"].as_u64(), Some(rows.len() as u64), "state and history agree");
             assert!(rows.len() as u64 >= n - 1, "what was answered is there");
+            let waiting = runtime().block_on(copied.keep_only(Vec::new())).expect("read");
+            assert_eq!(waiting, [("slack".to_owned(), rows.len() as u64)], "history and outbox agree");
         }
         pending.blocking_recv().expect("an answer").expect("written");
     }
+}
+
+fn notice(kind: Kind) -> Notice {
+    Notice {
+        kind,
+        service: "web".into(),
+        at: "2026-01-02T03:04:05Z".into(),
+        actor: "ci".into(),
+        detail: "a sentence".into(),
+        rollout: None,
+        strategy: None,
+        version: None,
+        from: None,
+        to: None,
+        weight: None,
+        step: None,
+        eta_seconds: None,
+        error_rate: None,
+        response_time_ms: None,
+        reason: None,
+        action: None,
+        status: None,
+    }
+}
+
+fn telling(n: u64, kind: Kind, receivers: &[&str]) -> Change {
+    let mut change = change("web", n);
+    let receivers = receivers.iter().map(|name| (*name).to_owned()).collect();
+    change.history[0].notice = Some(Outgoing { notice: notice(kind), receivers });
+    change
+}
+
+#[test]
+fn letters_wait_in_order_for_each_receiver_until_they_are_taken_out() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let (journal, _) = Journal::open(dir.path()).expect("opened");
+    let posted = journal.posted();
+    append(&journal, telling(1, Kind::Started, &["slack", "ops"])).expect("written");
+    journal.post(Outgoing { notice: notice(Kind::Progress), receivers: vec!["slack".into()] });
+    append(&journal, telling(2, Kind::Aborted, &["slack", "ops"])).expect("written");
+    assert!(posted.has_changed().expect("the journal is there"));
+    drop(journal);
+    let (journal, _) = reopen(dir.path());
+    let runtime = runtime();
+    let mut kinds = Vec::new();
+    while let Some(letter) = runtime.block_on(journal.next_letter("slack")).expect("read") {
+        kinds.push(letter.notice.expect("a notice").kind);
+        runtime.block_on(journal.take_out(letter.id)).expect("taken out");
+    }
+    assert_eq!(kinds, [Kind::Started, Kind::Progress, Kind::Aborted]);
+    let first = runtime.block_on(journal.next_letter("ops")).expect("read").expect("a letter");
+    assert_eq!((first.tries, first.due), (0, Timestamp::UNIX_EPOCH));
+    let due = Timestamp::from_millisecond(1_900_000_000_000).expect("a time");
+    runtime.block_on(journal.put_off(first.id, 3, due)).expect("put off");
+    drop(journal);
+    let (journal, _) = reopen(dir.path());
+    let again = runtime.block_on(journal.next_letter("ops")).expect("read").expect("a letter");
+    assert_eq!(again, Letter { tries: 3, due, ..first }, "it keeps its place, its tries and its time");
+    let gone = runtime.block_on(journal.keep_only(vec!["slack".into()])).expect("cleared");
+    assert_eq!(gone, [("ops".to_owned(), 2)]);
+    assert_eq!(runtime.block_on(journal.next_letter("ops")).expect("read"), None);
+}
+
+#[test]
+fn values_are_kept_for_each_receiver() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let (journal, _) = Journal::open(dir.path()).expect("opened");
+    let runtime = runtime();
+    runtime.block_on(journal.remember("github", "web-1", "17")).expect("kept");
+    runtime.block_on(journal.remember("github", "web-1", "18")).expect("kept");
+    assert_eq!(runtime.block_on(journal.recall("github", "web-1")).expect("read").as_deref(), Some("18"));
+    assert_eq!(runtime.block_on(journal.recall("other", "web-1")).expect("read"), None);
+}
+
+/// The tables as the first version made them.
+const FIRST: &str = "
+CREATE TABLE services (name TEXT PRIMARY KEY, state TEXT NOT NULL) STRICT;
+CREATE TABLE rollouts (
+    id TEXT PRIMARY KEY, service TEXT NOT NULL, idempotency_key TEXT, record TEXT NOT NULL,
+    UNIQUE (service, idempotency_key)) STRICT;
+CREATE TABLE history (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, at TEXT NOT NULL, service TEXT NOT NULL, actor TEXT NOT NULL,
+    action TEXT NOT NULL, text TEXT NOT NULL, figures TEXT NOT NULL, rollout TEXT) STRICT;
+INSERT INTO services VALUES ('web', '{\"n\":7}');
+INSERT INTO rollouts VALUES ('web-r', 'web', 'key', '{}');
+INSERT INTO history VALUES (1, '2026-01-02T03:04:05Z', 'web', 'ci', 'flip', 'flipped', '{}', NULL);
+PRAGMA user_version = 1;
+";
+
+#[test]
+fn a_store_of_the_first_version_is_brought_up_to_date_with_all_it_holds() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let old = rusqlite::Connection::open(dir.path().join("state.db")).expect("a database");
+    old.execute_batch(FIRST).expect("made");
+    drop(old);
+    let (journal, recovered) = Journal::open(dir.path()).expect("opened");
+    assert_eq!(recovered.services["web"], "{\"n\":7}");
+    assert_eq!(recovered.keys[&("web".to_owned(), "key".to_owned())], "web-r");
+    append(&journal, telling(8, Kind::Started, &["slack"])).expect("written");
+    let rows = history(&journal, None, 10);
+    assert_eq!(rows.iter().map(|row| &*row.action).collect::<Vec<_>>(), ["weights", "flip"]);
+    assert!(runtime().block_on(journal.next_letter("slack")).expect("read").is_some());
+    drop(journal);
+    assert_eq!(reopen(dir.path()).1.services["web"], "{\"n\":8}", "and is so at the next start");
 }

@@ -4,6 +4,7 @@ use super::readings::{Finding, Readings};
 use super::reasons::name as level_name;
 use super::{Circumstances, Policy, Reaction};
 use crate::core::duration;
+use crate::core::notice::SHARED_OUTAGE;
 use crate::core::signal::Signal;
 use crate::core::verdict::{Level, Reason, State};
 use std::time::Duration;
@@ -13,12 +14,12 @@ pub(super) fn health(policy: &Policy, seen: &Circumstances<'_>) -> Option<(State
     let (level, down) = (policy.health?, seen.down.as_ref()?);
     let shared = !seen.stable_up && policy.on_shared_outage != Reaction::Abort;
     let (metric, text) = if shared {
-        ("shared_outage", format!("both pools fail: {down}, and no upstream of stable is up"))
+        (SHARED_OUTAGE, format!("both pools fail: {down}, and no upstream of stable is up"))
     } else {
         ("health", format!("an upstream of the candidate is down: {down}"))
     };
     let state = if level == Level::Critical && !shared { State::Fail } else { State::Hold };
-    Some((state, plain(metric, level, text)))
+    Some((state, Reason::condition(metric, level, text)))
 }
 
 /// Each signal's word: the worst upstream's. Silence counts from when the watch `began`.
@@ -39,7 +40,7 @@ fn worded(signal: &Signal, upstream: &str, finding: &Finding) -> (State, Reason)
     match finding {
         Finding::Missing { why } => {
             let text = format!("{name} of {upstream} is not known: {why}");
-            (State::Hold, plain(name, Level::Warning, text))
+            (State::Hold, Reason::condition(name, Level::Warning, text))
         }
         Finding::Over { level, value, values, since } => {
             let limit = if *level == Level::Critical { signal.critical } else { signal.warning };
@@ -53,7 +54,7 @@ fn worded(signal: &Signal, upstream: &str, finding: &Finding) -> (State, Reason)
                 observed: *value,
                 events: u64::from(*values),
                 for_seconds: since.as_secs_f64(),
-                ..plain(name, *level, text)
+                ..Reason::condition(name, *level, text)
             };
             (if *level == Level::Critical { State::Fail } else { State::Hold }, reason)
         }
@@ -68,19 +69,4 @@ pub(super) fn patience(signal: &Signal) -> Duration {
 /// Why a silent signal is missed.
 pub(super) fn silence(signal: &Signal) -> String {
     format!("no value for more than {}", duration::show(patience(signal)))
-}
-
-fn plain(metric: &str, level: Level, text: String) -> Reason {
-    Reason {
-        metric: metric.to_owned(),
-        level,
-        limit: 0.0,
-        observed: 0.0,
-        attempts: 0,
-        events: 0,
-        evidence: 0.0,
-        needed: 0.0,
-        for_seconds: 0.0,
-        text,
-    }
 }

@@ -5,6 +5,7 @@ use super::watch::Watched;
 use super::{Bound, Policy};
 use crate::core::duration;
 use crate::core::evidence::relative::{Batch, Relative};
+use crate::core::notice::SHARED_OUTAGE;
 use crate::core::verdict::{Level, Reason};
 use crate::core::window::Figures;
 use std::time::Duration;
@@ -65,7 +66,7 @@ pub(super) fn shared_outage(watched: &Watched, broken: Reason) -> Reason {
         stable.attempts,
         percent(share(stable))
     );
-    Reason { metric: "shared_outage".to_owned(), text, ..broken }
+    Reason { metric: SHARED_OUTAGE.to_owned(), text, ..broken }
 }
 
 /// The candidate keeps its limit, but comes to more events than stable.

@@ -1,21 +1,27 @@
-//! The rollout machine: preparing → shifting → baking → promoted, or aborted from any of them.
+//! The rollout machine: preparing → testing → shifting → baking → promoted, or aborted from any of them.
+//!
+//! Between two phases it crosses over: a gate waits for somebody's approval, hooks may refuse. Neither
+//! keeps the policy from aborting a candidate that has traffic.
 
-use super::plan::{Idle, Plan};
+use super::input::{Action, Effect, Input, Observation, Work, WorkResult, note};
+use super::plan::{HookPoint, Plan};
+use super::rolling::Instance;
 use crate::core::duration;
 use crate::core::verdict::{Level, Reason, State, Verdict};
-use crate::core::weight::BasisPoints;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 /// How far a rollout has come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Phase {
     /// The candidate must become healthy.
     Preparing,
-    /// Step by step towards 100 %.
+    /// Smoke tests against the candidate itself; no user sees it yet.
+    Testing,
+    /// Step by step towards 100 %, or batch by batch through the pool.
     Shifting,
-    /// At 100 %, still under watch.
+    /// All of it, still under watch.
     Baking,
     Promoted,
     Aborted,
@@ -27,9 +33,9 @@ pub struct Rollout {
     pub plan: Plan,
     pub phase: Phase,
     pub paused: bool,
-    /// Index of the current step of the plan.
+    /// Index of the current step of the plan, or of the batch of a rolling update.
     pub step: usize,
-    /// Time spent passing in the current step or the bake, or waiting in preparation.
+    /// Time spent passing in the current step or the bake, or waiting in preparation and tests.
     pub passed: Duration,
     /// Attempts on the candidate since the step began.
     pub step_attempts: u64,
@@ -37,18 +43,45 @@ pub struct Rollout {
     pub verdict: Verdict,
     /// Why it ended or waits.
     pub reason: Option<String>,
+    /// What stands between this phase and the next.
+    pub crossing: Option<Crossing>,
+    pub approval: Approval,
+    /// The upstreams that a rolling update goes through, in its order.
+    pub instances: Vec<Instance>,
     #[serde(skip)]
-    seen: Seen,
+    pub(super) seen: Seen,
+}
+
+/// What must happen before another phase begins.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Crossing {
+    pub to: Phase,
+    /// Whether somebody must approve, before the hooks are asked.
+    pub gate: bool,
+    /// The hooks still to be asked, in order.
+    pub hooks: Vec<HookPoint>,
+    /// How long the first of them has been waited for.
+    pub waited: Duration,
+}
+
+/// Where a gate stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Approval {
+    #[default]
+    NotNeeded,
+    Waiting,
+    Given,
 }
 
 /// What is only of use within one run of the process.
 #[derive(Clone, Copy, Debug, Default)]
-struct Seen {
+pub(super) struct Seen {
     at: Option<Duration>,
-    passing: bool,
-    attempts: u64,
+    pub passing: bool,
+    pub attempts: u64,
     /// Whether the hold at hand has been noted.
-    hold_noted: bool,
+    pub hold_noted: bool,
 }
 
 /// Two rollouts are the same whenever they would be stored the same.
@@ -58,57 +91,25 @@ impl PartialEq for Seen {
     }
 }
 
-/// What is seen of the candidate at one moment.
-#[derive(Clone, Debug)]
-pub struct Observation {
-    /// What the policy says of the candidate.
-    pub verdict: Verdict,
-    /// Attempts on the candidate, ever growing; falls to 0 when counting begins anew.
-    pub attempts: u64,
-    /// Whether an upstream of the candidate is known to be ready; if not, which is not, and its last answer.
-    pub candidate: Result<(), String>,
-    /// Whether stable could take all traffic.
-    pub stable_ready: bool,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Action {
-    Pause,
-    Resume,
-    /// Skips what is left.
-    Promote,
-    Abort,
-}
-
-#[derive(Clone, Debug)]
-pub enum Input<'a> {
-    Observed(&'a Observation),
-    /// Somebody asked for it, by name.
-    Asked(Action, &'a str),
-}
-
-/// What is to be done.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Effect {
-    /// The candidate gets this share, stable the rest.
-    Weight(BasisPoints),
-    /// The candidate becomes stable, stable becomes previous.
-    Promote,
-    /// All traffic goes back to stable.
-    Revert,
-    Note(Note),
-}
-
-/// One line of history.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Note {
-    pub action: &'static str,
-    pub text: String,
+impl Phase {
+    pub const fn label(self) -> &'static str {
+        match self {
+            Phase::Preparing => "preparing",
+            Phase::Testing => "testing",
+            Phase::Shifting => "shifting",
+            Phase::Baking => "baking",
+            Phase::Promoted => "promoted",
+            Phase::Aborted => "aborted",
+        }
+    }
 }
 
 impl Rollout {
-    pub fn new(plan: Plan) -> Self {
-        Rollout {
+    /// `upstreams` are the candidate's, for a rolling update.
+    pub fn new(plan: Plan, upstreams: Vec<String>) -> Self {
+        let instances =
+            if plan.is_rolling() { upstreams.into_iter().map(Instance::new).collect() } else { Vec::new() };
+        let mut rollout = Rollout {
             plan,
             phase: Phase::Preparing,
             paused: false,
@@ -117,23 +118,74 @@ impl Rollout {
             step_attempts: 0,
             verdict: Verdict::default(),
             reason: None,
+            crossing: None,
+            approval: Approval::NotNeeded,
+            instances,
             seen: Seen::default(),
+        };
+        let first = HookPoint::before(Phase::Preparing);
+        if rollout.plan.hooks.contains(&first) {
+            rollout.leave_for(Phase::Preparing, vec![first]);
         }
+        rollout
     }
 
     pub fn has_ended(&self) -> bool {
         matches!(self.phase, Phase::Promoted | Phase::Aborted)
     }
 
-    /// The phase as shown: a paused rollout is `paused`, whatever it goes on with.
-    pub fn label(&self) -> &'static str {
+    pub fn is_rolling(&self) -> bool {
+        self.plan.is_rolling()
+    }
+
+    /// Whether it shifts traffic between two pools.
+    pub fn moves_traffic(&self) -> bool {
+        !self.is_rolling() && !self.plan.dry_run
+    }
+
+    /// Whether it stands at a gate until somebody approves.
+    pub fn awaits_approval(&self) -> bool {
+        !self.has_ended() && self.approval == Approval::Waiting
+    }
+
+    /// Whether the candidate may have been given traffic by this rollout.
+    pub fn has_begun(&self) -> bool {
+        self.phase >= Phase::Shifting
+    }
+
+    /// Why it cannot be promoted by hand now, if it cannot.
+    pub fn promotion_denied(&self) -> Option<&'static str> {
+        let at_the_gate = self.crossing.as_ref().is_some_and(|crossing| crossing.to == Phase::Shifting);
         match self.phase {
-            Phase::Promoted => "promoted",
-            Phase::Aborted => "aborted",
-            _ if self.paused => "paused",
-            Phase::Preparing => "preparing",
-            Phase::Shifting => "shifting",
-            Phase::Baking => "baking",
+            _ if self.is_rolling() => Some("a rolling update has no steps to skip; pause or abort it"),
+            Phase::Preparing | Phase::Testing if at_the_gate => None,
+            Phase::Preparing => {
+                Some("the candidate is not known to be healthy yet; wait until it has been, or use flip")
+            }
+            Phase::Testing => Some("the smoke tests have not passed yet; wait for them, or use flip"),
+            _ => None,
+        }
+    }
+
+    /// The phase as shown: a paused rollout, or one at a gate, is `paused`, whatever it goes on with.
+    pub fn label(&self) -> &'static str {
+        let waits = !self.has_ended() && (self.paused || self.awaits_approval());
+        if waits { "paused" } else { self.phase.label() }
+    }
+
+    /// What it wants done outside of this process, now.
+    pub fn work(&self) -> Vec<Work> {
+        if self.has_ended() || self.paused {
+            return Vec::new();
+        }
+        if let Some(crossing) = &self.crossing {
+            let asks = crossing.hooks.first().filter(|_| !crossing.gate);
+            return asks.map(|point| Work::Hook(*point)).into_iter().collect();
+        }
+        match self.phase {
+            Phase::Testing => vec![Work::Smoke(None)],
+            Phase::Shifting => self.rolling_work(),
+            _ => Vec::new(),
         }
     }
 
@@ -146,6 +198,8 @@ impl Rollout {
             match input {
                 Input::Observed(observation) => next.observe(observation, now, &mut effects),
                 Input::Asked(action, who) => next.asked(*action, who, &mut effects),
+                Input::Done(work, result) => next.done(work, result, &mut effects),
+                Input::Updated { upstream, who } => next.updated(upstream, who, &mut effects),
             }
         }
         (next, effects)
@@ -154,55 +208,26 @@ impl Rollout {
     fn observe(&mut self, seen: &Observation, now: Duration, effects: &mut Vec<Effect>) {
         let since = now.saturating_sub(self.seen.at.unwrap_or(now));
         self.seen.at = Some(now);
-        if self.phase == Phase::Preparing {
-            return self.prepare(seen, since, effects);
+        match self.phase {
+            Phase::Preparing | Phase::Testing if self.paused => {}
+            Phase::Preparing | Phase::Testing if self.crossing.is_some() => self.cross(seen, since, effects),
+            Phase::Preparing => self.prepare(seen, since, effects),
+            Phase::Testing => self.test(since, effects),
+            Phase::Shifting | Phase::Baking => self.watch(seen, since, effects),
+            Phase::Promoted | Phase::Aborted => {}
         }
-        let new = if seen.attempts < self.seen.attempts {
-            seen.attempts
-        } else {
-            seen.attempts - self.seen.attempts
-        };
-        self.seen.attempts = seen.attempts;
-        self.step_attempts += new;
-        self.verdict = seen.verdict.clone();
-        if let Err(why) = &seen.candidate {
-            if seen.stable_ready {
-                return self
-                    .abort(&format!("health: no upstream of the candidate is ready ({why})"), effects);
-            }
-            self.wait_for("health", format!("neither pool has a ready upstream ({why})"), 0.0, 0.0);
-        }
-        if self.verdict.state == State::Fail {
-            let why =
-                self.verdict.reasons.first().map_or("the policy failed it", |reason| &reason.text).to_owned();
-            return self.abort(&why, effects);
-        }
-        let passing = self.verdict.state == State::Pass && !self.paused;
-        if passing && self.seen.passing {
-            self.passed += since;
-        }
-        self.seen.passing = passing;
-        if passing {
-            self.proceed(effects);
-        }
-        self.note_hold(effects);
     }
 
     fn prepare(&mut self, seen: &Observation, since: Duration, effects: &mut Vec<Effect>) {
-        if self.paused {
-            return;
-        }
         self.passed += since;
         match &seen.candidate {
-            Ok(()) => self.enter_step(0, effects),
+            Ok(()) => {
+                self.leave();
+                self.cross(seen, Duration::ZERO, effects);
+            }
             Err(why) if self.passed >= self.plan.prepare => {
-                self.abort(
-                    &format!(
-                        "the candidate was not healthy within {}: {why}",
-                        duration::show(self.plan.prepare)
-                    ),
-                    effects,
-                );
+                let limit = duration::show(self.plan.prepare);
+                self.fail("health", &format!("the candidate was not healthy within {limit}: {why}"), effects);
             }
             Err(why) => {
                 self.reason = Some(format!("waiting until the candidate is healthy: {why}"));
@@ -210,52 +235,101 @@ impl Rollout {
         }
     }
 
-    /// Ends the step or the bake if its time has come.
-    fn proceed(&mut self, effects: &mut Vec<Effect>) {
-        if self.phase == Phase::Baking {
-            if self.passed >= self.plan.bake {
-                self.promote("all steps and the bake passed", effects);
+    /// The tests themselves run outside; their result comes as an input.
+    fn test(&mut self, since: Duration, effects: &mut Vec<Effect>) {
+        self.passed += since;
+        if self.passed >= self.plan.prepare {
+            let limit = duration::show(self.plan.prepare);
+            self.fail("smoke", &format!("the smoke tests did not end within {limit}"), effects);
+        }
+    }
+
+    /// Sets out for the phase after this one.
+    pub(super) fn leave(&mut self) {
+        let tests = self.plan.smoke && !self.is_rolling();
+        let to = match self.phase {
+            Phase::Preparing if tests => Phase::Testing,
+            Phase::Preparing | Phase::Testing => Phase::Shifting,
+            Phase::Shifting => Phase::Baking,
+            _ => Phase::Promoted,
+        };
+        self.leave_for(to, vec![HookPoint::after(self.phase), HookPoint::before(to)]);
+    }
+
+    fn leave_for(&mut self, to: Phase, mut hooks: Vec<HookPoint>) {
+        hooks.retain(|point| self.plan.hooks.contains(point) && !self.plan.dry_run);
+        let gate = self.plan.gate && to == Phase::Shifting;
+        self.reason = hooks.first().map(|point| format!("asking the hook {point}"));
+        self.crossing = Some(Crossing { to, gate, hooks, waited: Duration::ZERO });
+    }
+
+    /// Goes on towards the next phase as far as the gate and the hooks allow.
+    pub(super) fn cross(&mut self, seen: &Observation, since: Duration, effects: &mut Vec<Effect>) {
+        let Some(mut crossing) = self.crossing.clone() else { return };
+        if crossing.gate {
+            if !self.approved(crossing.to.label(), effects) {
+                return;
             }
+            crossing.gate = false;
+        }
+        if let Some(point) = crossing.hooks.first() {
+            crossing.waited += since;
+            if crossing.waited >= self.plan.prepare {
+                let limit = duration::show(self.plan.prepare);
+                let last = self.reason.take().unwrap_or_default();
+                let why = format!("the hook {point} gave no answer within {limit}; {last}");
+                return self.fail("hook", &why, effects);
+            }
+            self.crossing = Some(crossing);
             return;
         }
-        let hold = self.plan.steps.get(self.step).map_or(Duration::ZERO, |step| step.hold);
-        if self.passed < hold {
+        if let (Phase::Shifting, Err(why)) = (crossing.to, &seen.candidate) {
+            self.reason = Some(format!("waiting until the candidate is healthy: {why}"));
+            self.crossing = Some(crossing);
             return;
         }
-        let missing = self.plan.min_attempts.saturating_sub(self.step_attempts);
-        if missing > 0 && self.plan.idle == Idle::Hold {
-            let (least, got) = (self.plan.min_attempts as f64, self.step_attempts as f64);
-            self.wait_for("attempts", format!("needs {missing} more attempts on the candidate"), least, got);
-            return;
+        self.crossing = None;
+        self.arrive(crossing.to, effects);
+    }
+
+    /// Whether a gate is open; asks for approval where nobody has been asked.
+    pub(super) fn approved(&mut self, before: &str, effects: &mut Vec<Effect>) -> bool {
+        match self.approval {
+            Approval::Given => self.approval = Approval::NotNeeded,
+            Approval::Waiting => return false,
+            Approval::NotNeeded => {
+                self.approval = Approval::Waiting;
+                self.seen.passing = false;
+                let text = format!("waits for approval before {before}: resume goes on, abort goes back");
+                self.reason = Some(text.clone());
+                effects.push(note("approval", text));
+                return false;
+            }
         }
-        if missing > 0 {
-            let text = format!(
-                "step {} ends by time alone, {missing} attempts short (idle = \"advance\")",
-                self.step + 1
-            );
-            effects.push(note("step", text));
-        }
-        if self.step + 1 < self.plan.steps.len() {
-            self.enter_step(self.step + 1, effects);
-        } else {
-            self.enter(Phase::Baking);
-            effects
-                .push(note("baking", format!("at 100 % for {} under watch", duration::show(self.plan.bake))));
+        true
+    }
+
+    fn arrive(&mut self, to: Phase, effects: &mut Vec<Effect>) {
+        match to {
+            Phase::Preparing => self.enter(Phase::Preparing),
+            Phase::Testing => {
+                self.enter(Phase::Testing);
+                effects.push(note("testing", "smoke tests against the candidate".to_owned()));
+            }
+            Phase::Shifting if self.is_rolling() => self.enter_batch(0, effects),
+            Phase::Shifting => self.enter_step(0, effects),
+            Phase::Baking => {
+                self.enter(Phase::Baking);
+                let bake = duration::show(self.plan.bake);
+                let what = if self.is_rolling() { "all updated" } else { "at 100 %" };
+                effects.push(note("baking", format!("{what} for {bake} under watch")));
+            }
+            Phase::Promoted => self.promote("all steps and the bake passed", effects),
+            Phase::Aborted => {}
         }
     }
 
-    fn enter_step(&mut self, step: usize, effects: &mut Vec<Effect>) {
-        let Some(to) = self.plan.steps.get(step).copied() else { return };
-        self.enter(Phase::Shifting);
-        self.step = step;
-        effects.push(Effect::Weight(to.weight));
-        let hold =
-            if to.hold.is_zero() { String::new() } else { format!(" for {}", duration::show(to.hold)) };
-        let text = format!("step {} of {}: {}{hold}", step + 1, self.plan.steps.len(), to.weight);
-        effects.push(note("step", text));
-    }
-
-    fn enter(&mut self, phase: Phase) {
+    pub(super) fn enter(&mut self, phase: Phase) {
         self.phase = phase;
         self.passed = Duration::ZERO;
         self.step_attempts = 0;
@@ -263,36 +337,42 @@ impl Rollout {
         self.seen.hold_noted = false;
     }
 
-    /// A hold of the machine's own, beside those of the policy.
-    fn wait_for(&mut self, metric: &str, text: String, limit: f64, observed: f64) {
-        self.verdict.state = self.verdict.state.max(State::Hold);
-        self.verdict.reasons.push(Reason {
-            metric: metric.into(),
-            level: Level::Warning,
-            limit,
-            observed,
-            attempts: self.step_attempts,
-            events: 0,
-            evidence: 0.0,
-            needed: 0.0,
-            for_seconds: 0.0,
-            text,
-        });
+    fn done(&mut self, work: &Work, result: &WorkResult, effects: &mut Vec<Effect>) {
+        if !self.work().contains(work) {
+            return;
+        }
+        match (work, result) {
+            (Work::Hook(point), WorkResult::Passed) => self.hook_passed(*point, effects),
+            (Work::Hook(point), WorkResult::Refused(why)) => {
+                self.fail("hook", &format!("the hook {point} refused: {}", why.join("; ")), effects);
+            }
+            (Work::Hook(point), WorkResult::Unanswered(why)) => {
+                self.reason = Some(format!("asking the hook {point} again: {why}"));
+            }
+            (Work::Smoke(None), WorkResult::Passed) => {
+                effects.push(note("tested", "the smoke tests passed".to_owned()));
+                self.leave();
+            }
+            (Work::Smoke(None), WorkResult::Refused(why)) => self.smoke_failed(why, effects),
+            (Work::Smoke(None), WorkResult::Unanswered(why)) => {
+                self.smoke_failed(std::slice::from_ref(why), effects);
+            }
+            (Work::Smoke(Some(upstream)) | Work::Update(upstream), _) => {
+                self.instance_done(upstream, work, result, effects);
+            }
+        }
     }
 
-    /// One note for each hold, when it begins.
-    fn note_hold(&mut self, effects: &mut Vec<Effect>) {
-        let held = !self.has_ended() && self.verdict.state == State::Hold;
-        if held {
-            let reasons: Vec<&str> = self.verdict.reasons.iter().map(|reason| &*reason.text).collect();
-            self.reason = Some(reasons.join("; "));
-        } else if self.seen.hold_noted && !self.has_ended() {
-            self.reason = None;
-        }
-        if held && !self.seen.hold_noted {
-            effects.push(note("held", self.reason.clone().unwrap_or_default()));
-        }
-        self.seen.hold_noted = held;
+    fn hook_passed(&mut self, point: HookPoint, effects: &mut Vec<Effect>) {
+        let Some(crossing) = &mut self.crossing else { return };
+        crossing.hooks.retain(|other| *other != point);
+        crossing.waited = Duration::ZERO;
+        self.reason = crossing.hooks.first().map(|next| format!("asking the hook {next}"));
+        effects.push(note("hook", format!("the hook {point} agreed")));
+    }
+
+    fn smoke_failed(&mut self, why: &[String], effects: &mut Vec<Effect>) {
+        self.fail("smoke", &format!("smoke tests failed: {}", why.join("; ")), effects);
     }
 
     fn asked(&mut self, action: Action, who: &str, effects: &mut Vec<Effect>) {
@@ -306,6 +386,11 @@ impl Rollout {
                 self.paused = false;
                 effects.push(note("resumed", format!("resumed by {who}")));
             }
+            Action::Resume if self.approval == Approval::Waiting => {
+                self.approval = Approval::Given;
+                self.reason = None;
+                effects.push(note("approved", format!("approved by {who}")));
+            }
             Action::Pause | Action::Resume => {}
             Action::Promote => self.promote(&format!("promoted by {who}"), effects),
             Action::Abort => self.abort(&format!("aborted by {who}"), effects),
@@ -314,21 +399,32 @@ impl Rollout {
 
     fn promote(&mut self, why: &str, effects: &mut Vec<Effect>) {
         self.enter(Phase::Promoted);
-        self.paused = false;
+        (self.paused, self.crossing, self.approval) = (false, None, Approval::NotNeeded);
         self.reason = Some(why.to_owned());
-        effects.push(Effect::Promote);
+        if !self.is_rolling() {
+            effects.push(Effect::Promote);
+        }
         effects.push(note("promoted", why.to_owned()));
     }
 
-    fn abort(&mut self, why: &str, effects: &mut Vec<Effect>) {
-        self.phase = Phase::Aborted;
-        self.paused = false;
-        self.reason = Some(why.to_owned());
-        effects.push(Effect::Revert);
-        effects.push(note("aborted", why.to_owned()));
+    /// Aborts for something that the policy knows nothing of, and says so in the verdict.
+    pub(super) fn fail(&mut self, metric: &str, why: &str, effects: &mut Vec<Effect>) {
+        self.verdict.state = State::Fail;
+        self.verdict.reasons.insert(0, Reason::condition(metric, Level::Critical, why.to_owned()));
+        self.abort(why, effects);
     }
-}
 
-fn note(action: &'static str, text: String) -> Effect {
-    Effect::Note(Note { action, text })
+    pub(super) fn abort(&mut self, why: &str, effects: &mut Vec<Effect>) {
+        let mut why = why.to_owned();
+        if self.is_rolling() {
+            self.stop_rolling(effects);
+            why = format!("{why}; {}", self.where_it_stands());
+        } else {
+            effects.push(Effect::Revert);
+        }
+        self.phase = Phase::Aborted;
+        (self.paused, self.crossing, self.approval) = (false, None, Approval::NotNeeded);
+        self.reason = Some(why.clone());
+        effects.push(note("aborted", why));
+    }
 }

@@ -4,8 +4,15 @@
 //! tables or journals. Time counts only while the verdict passes, so a hold or a pause costs time and
 //! never weakens a step, and a restart counts nothing.
 
+mod guard;
+mod input;
 mod machine;
 mod plan;
+mod rolling;
+mod shifting;
 
-pub use machine::{Action, Effect, Input, Note, Observation, Phase, Rollout};
-pub use plan::{Idle, Plan, Step, Strategy};
+pub use guard::{Guard, Smoke};
+pub use input::{Action, Effect, Input, Note, Observation, UpstreamSeen, Work, WorkResult};
+pub use machine::{Approval, Crossing, Phase, Rollout};
+pub use plan::{After, HookPoint, Idle, Plan, Rolling, Step, Strategy};
+pub use rolling::{Instance, Stage};

@@ -1,7 +1,10 @@
-//! What a rollout is meant to do: its strategy, steps and patience.
+//! What a rollout is meant to do: its strategy, steps, gates and patience.
 
+use super::Phase;
 use crate::core::weight::BasisPoints;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
+use std::fmt;
 use std::time::Duration;
 
 /// How the candidate gets its traffic.
@@ -12,6 +15,8 @@ pub enum Strategy {
     Canary,
     /// All at once, then baked.
     BlueGreen,
+    /// One batch of upstreams after the other within the pool, which keeps its weight.
+    Rolling,
 }
 
 /// One step: the candidate's weight, and how long the verdict must pass there.
@@ -19,6 +24,9 @@ pub enum Strategy {
 pub struct Step {
     pub weight: BasisPoints,
     pub hold: Duration,
+    /// Whether somebody must approve before it goes on.
+    #[serde(default)]
+    pub gate: bool,
 }
 
 /// What a step with too few attempts does.
@@ -32,25 +40,114 @@ pub enum Idle {
     Advance,
 }
 
-/// The whole plan. A blue-green plan has the one step of 100 %.
+/// How a rolling update goes through the upstreams of a pool.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rolling {
+    /// Upstreams that may be out of service at a time: the size of a batch.
+    pub max_unavailable: usize,
+    /// How long requests in flight may take to finish.
+    pub drain: Duration,
+    /// How long an update may take, until the hook or the deploy job says so.
+    pub update: Duration,
+    /// How long the verdict must pass with a batch back in service.
+    pub watch: Duration,
+    /// Whether a hook carries out the update; else the deploy job says when it is done.
+    pub hook: bool,
+}
+
+/// What is done once a version has been promoted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct After {
+    /// How long the policy keeps watch over it; zero is not at all.
+    pub watch: Duration,
+    /// Whether a broken limit goes back to the previous pool by itself, while that is healthy.
+    pub rollback: bool,
+}
+
+/// The whole plan. A blue-green plan has the one step of 100 %, a rolling one has none.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Plan {
     pub strategy: Strategy,
-    /// At least one; weights ascend, the last is 100 %.
+    /// Weights ascend, the last is 100 %.
     pub steps: Vec<Step>,
+    /// Whether somebody must approve before the candidate gets any traffic.
+    pub gate: bool,
     /// Time under watch at 100 % before the promotion.
     pub bake: Duration,
     /// Attempts on the candidate that a step needs before it may end.
     pub min_attempts: u64,
     pub idle: Idle,
-    /// How long the candidate may take to become healthy.
+    /// How long the candidate may take to become healthy, its smoke tests to end and a hook to answer.
     pub prepare: Duration,
+    /// Whether there are smoke tests.
+    pub smoke: bool,
+    /// The places at which a hook is asked.
+    pub hooks: BTreeSet<HookPoint>,
+    pub rolling: Rolling,
+    pub after: After,
+    /// Says what it would do, and moves nothing.
+    pub dry_run: bool,
+}
+
+/// Before or after a phase.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct HookPoint {
+    pub phase: Phase,
+    pub after: bool,
+}
+
+impl HookPoint {
+    /// Every place at which something may be refused. What follows the end is told by notifications.
+    pub const ALL: [HookPoint; 9] = [
+        HookPoint::before(Phase::Preparing),
+        HookPoint::after(Phase::Preparing),
+        HookPoint::before(Phase::Testing),
+        HookPoint::after(Phase::Testing),
+        HookPoint::before(Phase::Shifting),
+        HookPoint::after(Phase::Shifting),
+        HookPoint::before(Phase::Baking),
+        HookPoint::after(Phase::Baking),
+        HookPoint::before(Phase::Promoted),
+    ];
+
+    pub const fn before(phase: Phase) -> Self {
+        HookPoint { phase, after: false }
+    }
+
+    pub const fn after(phase: Phase) -> Self {
+        HookPoint { phase, after: true }
+    }
+}
+
+impl fmt::Display for HookPoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{}", if self.after { "after" } else { "before" }, self.phase.label())
+    }
+}
+
+impl From<HookPoint> for String {
+    fn from(point: HookPoint) -> String {
+        point.to_string()
+    }
+}
+
+impl TryFrom<String> for HookPoint {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let found = HookPoint::ALL.into_iter().find(|point| point.to_string() == text);
+        found.ok_or_else(|| format!("{text} is no place for a hook"))
+    }
 }
 
 impl Plan {
     /// What is wrong with the steps, each with the index of the step it is in; empty when nothing is.
     pub fn faults(&self) -> Vec<(usize, String)> {
         let mut faults = Vec::new();
+        if self.is_rolling() {
+            return faults;
+        }
         let mut before = BasisPoints::ZERO;
         for (index, step) in self.steps.iter().enumerate() {
             if step.weight <= before {
@@ -67,10 +164,55 @@ impl Plan {
         }
         faults
     }
+
+    pub fn is_rolling(&self) -> bool {
+        self.strategy == Strategy::Rolling
+    }
+}
+
+/// The runbook's canary: 5 % for 5 minutes, 25 % for 10, then all, and 15 minutes under watch.
+impl Default for Plan {
+    fn default() -> Self {
+        let minutes = |n: u64| Duration::from_secs(60 * n);
+        let step = |bp, n| Some(Step { weight: BasisPoints::new(bp)?, hold: minutes(n), gate: false });
+        Plan {
+            strategy: Strategy::Canary,
+            steps: [step(500, 5), step(2500, 10), step(10_000, 0)].into_iter().flatten().collect(),
+            gate: false,
+            bake: minutes(15),
+            min_attempts: 50,
+            idle: Idle::Hold,
+            prepare: minutes(5),
+            smoke: false,
+            hooks: BTreeSet::new(),
+            rolling: Rolling::default(),
+            after: After::default(),
+            dry_run: false,
+        }
+    }
+}
+
+impl Default for Rolling {
+    fn default() -> Self {
+        let seconds = Duration::from_secs;
+        Rolling {
+            max_unavailable: 1,
+            drain: seconds(30),
+            update: seconds(600),
+            watch: seconds(30),
+            hook: false,
+        }
+    }
+}
+
+impl Default for After {
+    fn default() -> Self {
+        After { watch: Duration::from_secs(3600), rollback: false }
+    }
 }
 
 impl Strategy {
-    pub const ALL: [Strategy; 2] = [Strategy::Canary, Strategy::BlueGreen];
+    pub const ALL: [Strategy; 3] = [Strategy::Canary, Strategy::BlueGreen, Strategy::Rolling];
 
     /// The one with this label.
     pub fn from_label(label: &str) -> Option<Self> {
@@ -82,6 +224,7 @@ impl Strategy {
         match self {
             Strategy::Canary => "canary",
             Strategy::BlueGreen => "blue-green",
+            Strategy::Rolling => "rolling",
         }
     }
 }

@@ -1,6 +1,10 @@
 use super::*;
-use crate::core::rollout::{Action, Idle, Observation, Phase, Plan, Step, Strategy};
+use crate::core::rollout::{
+    Action, After, HookPoint, Idle, Observation, Phase, Plan, Rolling, Stage, Step, Strategy, UpstreamSeen,
+    Work, WorkResult,
+};
 use crate::core::verdict::{Level, Reason, State, Verdict};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 pub(super) fn bp(n: u16) -> BasisPoints {
@@ -8,16 +12,33 @@ pub(super) fn bp(n: u16) -> BasisPoints {
 }
 
 pub(super) fn canary() -> Plan {
-    let step = |weight, seconds| Step { weight: bp(weight), hold: Duration::from_secs(seconds) };
+    let step = |weight, seconds| Step { weight: bp(weight), hold: Duration::from_secs(seconds), gate: false };
     Plan {
         strategy: Strategy::Canary,
         steps: vec![step(500, 10), step(2500, 10), step(10_000, 0)],
         bake: Duration::from_secs(30),
-        min_attempts: 50,
-        idle: Idle::Hold,
         prepare: Duration::from_secs(60),
+        rolling: Rolling {
+            drain: Duration::from_secs(10),
+            update: Duration::from_secs(60),
+            watch: Duration::from_secs(5),
+            ..Rolling::default()
+        },
+        after: After { watch: Duration::ZERO, rollback: false },
+        ..Plan::default()
     }
 }
+
+pub(super) fn rolling() -> Plan {
+    Plan { strategy: Strategy::Rolling, steps: Vec::new(), min_attempts: 0, ..canary() }
+}
+
+pub(super) fn start<'a>(id: &str, to: &'a str, plan: Plan) -> Change<'a> {
+    let upstreams = UPSTREAMS.map(str::to_owned).to_vec();
+    Change::Start { id: id.to_owned(), to, version: None, policy: None, plan, upstreams, who: "ci" }
+}
+
+pub(super) const UPSTREAMS: [&str; 3] = ["u1:1", "u2:1", "u3:1"];
 
 fn seen(state: State, attempts: u64) -> Observation {
     let reason = Reason {
@@ -33,7 +54,8 @@ fn seen(state: State, attempts: u64) -> Observation {
         text: "error rate 100 %".into(),
     };
     let reasons = if state == State::Pass { Vec::new() } else { vec![reason] };
-    Observation { verdict: Verdict { state, reasons }, attempts, candidate: Ok(()), stable_ready: true }
+    let verdict = Verdict { state, reasons };
+    Observation { verdict, attempts, candidate: Ok(()), stable_ready: true, upstreams: BTreeMap::new() }
 }
 
 fn at(second: u64) -> Moment<'static> {
@@ -45,8 +67,7 @@ fn service() -> ServiceState {
 }
 
 fn started(plan: Plan) -> ServiceState {
-    let change = Change::Start { id: "r1".into(), to: "green", version: None, policy: None, plan, who: "ci" };
-    service().apply(change, at(0)).expect("started").state
+    service().apply(start("r1", "green", plan), at(0)).expect("started").state
 }
 
 fn observe(state: &ServiceState, observation: &Observation, second: u64) -> Applied {
@@ -164,7 +185,7 @@ fn operators_cannot_interfere_with_a_rollout_but_by_its_commands() {
         Change::Weights { weights: &half, if_match: None, who: "op" },
         Change::Flip { to: "red", who: "op" },
         Change::Rollback { who: "op" },
-        Change::Start { id: "r2".into(), to: "red", version: None, policy: None, plan: canary(), who: "op" },
+        start("r2", "red", canary()),
     ] {
         let denied = state.apply(change, at(1)).expect_err("denied");
         assert!(matches!(denied, Denied::Conflict { rollout: Some(ref id), .. } if id == "r1"), "{denied:?}");
@@ -239,4 +260,222 @@ fn a_reload_keeps_weights_and_refuses_to_take_a_pool_in_use() {
     assert!(faults[0].contains("100 %"), "{faults:?}");
     let faults = started(canary()).reconcile(["blue", "red"]).expect_err("green is a candidate");
     assert!(faults[0].contains("rollout r1"), "{faults:?}");
+}
+
+fn done(state: &ServiceState, work: &Work, result: &WorkResult) -> ServiceState {
+    state.apply(Change::Done { id: "r1", work, result }, at(2)).expect("never denied").state
+}
+
+fn ask(state: &ServiceState, action: Action) -> Result<ServiceState, Denied> {
+    state.apply(Change::Asked { id: "r1", action, who: "op" }, at(3)).map(|applied| applied.state)
+}
+
+#[test]
+fn smoke_tests_come_before_traffic_and_their_failures_are_the_verdict() {
+    let state = observe(&started(Plan { smoke: true, ..canary() }), &seen(State::Pass, 0), 0).state;
+    assert_eq!((phase(&state), state.weights["green"]), (Phase::Testing, bp(0)));
+    assert_eq!(state.work(), [("r1", Work::Smoke(None))]);
+    assert!(matches!(ask(&state, Action::Promote), Err(Denied::Conflict { .. })), "not tested yet");
+    let good = done(&state, &Work::Smoke(None), &WorkResult::Passed);
+    let good = observe(&good, &seen(State::Pass, 0), 3).state;
+    assert_eq!((phase(&good), good.weights["green"]), (Phase::Shifting, bp(500)));
+    let bad = WorkResult::Refused(vec!["GET /api/ready: status 503, expected 200".into()]);
+    let bad = done(&state, &Work::Smoke(None), &bad);
+    let rollout = &bad.rollout.as_ref().expect("a rollout").rollout;
+    assert_eq!((rollout.phase, rollout.verdict.state), (Phase::Aborted, State::Fail));
+    assert_eq!(rollout.verdict.reasons[0].metric, "smoke");
+    assert!(rollout.reason.as_ref().is_some_and(|why| why.contains("status 503")), "{rollout:?}");
+    let paused = ask(&state, Action::Pause).expect("paused");
+    assert_eq!(paused.work(), [], "nothing is asked for in a pause");
+    let ignored = done(&paused, &Work::Smoke(None), &WorkResult::Passed);
+    assert_eq!(phase(&ignored), Phase::Testing, "it will be asked for again");
+}
+
+#[test]
+fn a_gate_waits_for_approval_and_blocks_no_abort() {
+    let state = observe(&started(Plan { gate: true, ..canary() }), &seen(State::Pass, 0), 0).state;
+    let label = |state: &ServiceState| state.rollout.as_ref().map(|running| running.rollout.label());
+    assert_eq!((label(&state), state.weights["green"]), (Some("paused"), bp(0)));
+    let later = observe(&state, &seen(State::Pass, 0), 500).state;
+    assert_eq!(label(&later), Some("paused"), "time opens no gate");
+    let open = observe(&ask(&later, Action::Resume).expect("approved"), &seen(State::Pass, 0), 501).state;
+    assert_eq!((label(&open), open.weights["green"]), (Some("shifting"), bp(500)));
+    assert_eq!(label(&ask(&later, Action::Abort).expect("aborted")), Some("aborted"));
+    assert_eq!(ask(&later, Action::Promote).expect("promoted").stable, "green");
+
+    let mut plan = canary();
+    plan.steps[0].gate = true;
+    let mut state = started(plan);
+    for second in 0..40 {
+        state = observe(&state, &seen(State::Pass, second * 100), second).state;
+    }
+    assert_eq!((label(&state), state.weights["green"]), (Some("paused"), bp(500)), "after the hold");
+    let failed = observe(&state, &seen(State::Fail, 9000), 41).state;
+    assert_eq!((label(&failed), failed.weights["green"]), (Some("aborted"), bp(0)));
+    let open = observe(&ask(&state, Action::Resume).expect("approved"), &seen(State::Pass, 9000), 41).state;
+    let open = observe(&open, &seen(State::Pass, 9000), 42).state;
+    assert_eq!(open.weights["green"], bp(2500));
+}
+
+#[test]
+fn hooks_are_asked_between_the_phases_and_may_refuse() {
+    let point = HookPoint::before(Phase::Shifting);
+    let hooks = BTreeSet::from([HookPoint::after(Phase::Preparing), point]);
+    let state = observe(&started(Plan { hooks, ..canary() }), &seen(State::Pass, 0), 0).state;
+    assert_eq!(state.work(), [("r1", Work::Hook(HookPoint::after(Phase::Preparing)))]);
+    let state = done(&state, &Work::Hook(point), &WorkResult::Passed);
+    assert_eq!(state.work().len(), 1, "one after the other");
+    let state = done(&state, &Work::Hook(HookPoint::after(Phase::Preparing)), &WorkResult::Passed);
+    assert_eq!(state.work(), [("r1", Work::Hook(point))]);
+    let unsure = done(&state, &Work::Hook(point), &WorkResult::Unanswered("status 500".into()));
+    assert_eq!(unsure.work(), [("r1", Work::Hook(point))], "asked again");
+    let refused = done(&unsure, &Work::Hook(point), &WorkResult::Refused(vec!["freeze".into()]));
+    assert_eq!(phase(&refused), Phase::Aborted);
+    let never = observe(&observe(&unsure, &seen(State::Pass, 0), 0).state, &seen(State::Pass, 0), 61).state;
+    let reason = never.rollout.as_ref().and_then(|r| r.rollout.reason.clone()).unwrap_or_default();
+    assert!(phase(&never) == Phase::Aborted && reason.contains("status 500"), "{reason}");
+    let agreed = done(&unsure, &Work::Hook(point), &WorkResult::Passed);
+    assert_eq!(observe(&agreed, &seen(State::Pass, 0), 1).state.weights["green"], bp(500));
+}
+
+#[test]
+fn a_dry_run_says_what_it_would_do_and_moves_nothing() {
+    let mut state = started(Plan { dry_run: true, ..canary() });
+    let half = BTreeMap::from([("blue".to_owned(), bp(5000)), ("green".to_owned(), bp(5000))]);
+    let weights = Change::Weights { weights: &half, if_match: None, who: "op" };
+    state = state.apply(weights, at(0)).expect("the operator gives it traffic").state;
+    let mut told = Vec::new();
+    for second in 0..120 {
+        let applied = observe(&state, &seen(State::Pass, second * 100), second);
+        told.extend(applied.notes.iter().map(|note| note.text.clone()));
+        state = applied.state;
+    }
+    assert_eq!((phase(&state), state.stable.as_str()), (Phase::Promoted, "blue"));
+    assert_eq!(state.weights["green"], bp(5000));
+    assert!(told.iter().all(|text| text.starts_with("dry run")), "{told:?}");
+}
+
+/// The three upstreams of green, all up.
+fn instances(checks: u64) -> BTreeMap<String, UpstreamSeen> {
+    let one = UpstreamSeen { up: true, good_checks: Some(checks), ..UpstreamSeen::default() };
+    UPSTREAMS.map(|name| (name.to_owned(), one.clone())).into_iter().collect()
+}
+
+/// Looks at a rolling update: what drains is seen as draining.
+fn roll(state: &ServiceState, verdict: State, second: u64) -> ServiceState {
+    let mut upstreams = instances(second);
+    for (_, name) in &state.draining {
+        upstreams.get_mut(name).expect("known").draining = true;
+    }
+    observe(state, &Observation { upstreams, ..seen(verdict, second * 100) }, second).state
+}
+
+fn stages(state: &ServiceState) -> Vec<Stage> {
+    state.rollout.as_ref().expect("a rollout").rollout.instances.iter().map(|i| i.stage).collect()
+}
+
+fn say_updated(state: &ServiceState, upstream: &str) -> ServiceState {
+    let change = Change::Drain { pool: "green", upstream, drains: false, who: "deploy" };
+    state.apply(change, at(0)).expect("the deploy job's word").state
+}
+
+#[test]
+fn a_rolling_update_takes_one_upstream_after_the_other() {
+    let mut state = started(rolling());
+    let before = state.weights.clone();
+    let mut order = Vec::new();
+    for second in 0..200 {
+        state = roll(&state, State::Pass, second);
+        assert!(state.draining.len() <= 1, "one at a time");
+        if let Some(index) = stages(&state).iter().position(|stage| *stage == Stage::Updating) {
+            order.push(index);
+            state = say_updated(&state, UPSTREAMS[index]);
+        }
+    }
+    assert_eq!((phase(&state), order), (Phase::Promoted, vec![0, 1, 2]));
+    assert_eq!((&state.weights, state.draining.len()), (&before, 0));
+    assert_eq!(state.stable, "blue", "roles and weights are left alone");
+}
+
+#[test]
+fn a_rolling_update_stops_at_the_first_failure_and_leaves_the_rest_serving() {
+    let mut state = started(rolling());
+    for second in 0..4 {
+        state = roll(&state, State::Pass, second);
+    }
+    assert_eq!(stages(&state)[0], Stage::Updating);
+    let mut late = state.clone();
+    for second in 4..120 {
+        late = roll(&late, State::Pass, second);
+    }
+    assert_eq!((phase(&late), stages(&late)[0]), (Phase::Aborted, Stage::Failed));
+    assert_eq!(late.draining.len(), 1, "what is unproven stays out");
+    let reason = late.rollout.as_ref().and_then(|r| r.rollout.reason.clone()).unwrap_or_default();
+    assert!(reason.contains("out of service: u1:1; not updated, serving: u2:1, u3:1"), "{reason}");
+
+    let mut bad = say_updated(&state, "u1:1");
+    for second in 4..8 {
+        bad = roll(&bad, State::Pass, second);
+    }
+    assert_eq!((stages(&bad)[0], bad.draining.len()), (Stage::Serving, 0));
+    bad = roll(&bad, State::Fail, 9);
+    assert_eq!((phase(&bad), stages(&bad)[0]), (Phase::Aborted, Stage::Failed));
+    assert!(bad.draining.contains(&("green".into(), "u1:1".into())), "the bad one goes out");
+
+    let stopped = ask(&roll(&started(rolling()), State::Pass, 0), Action::Abort).expect("aborted");
+    assert_eq!(stopped.draining.len(), 0, "what was not touched serves again");
+    let alone = Change::Start {
+        id: "r1".into(),
+        to: "green",
+        version: None,
+        policy: None,
+        plan: rolling(),
+        upstreams: vec!["u1:1".into()],
+        who: "ci",
+    };
+    assert!(matches!(service().apply(alone, at(0)), Err(Denied::Invalid(_))), "nobody would serve");
+}
+
+#[test]
+fn after_a_promotion_the_policy_keeps_watch_and_goes_back_where_asked_to() {
+    for rollback in [false, true] {
+        let after = After { watch: Duration::from_secs(100), rollback };
+        let plan = Plan { after, smoke: true, ..canary() };
+        let state = observe(&started(plan), &seen(State::Pass, 0), 0).state;
+        let state = done(&state, &Work::Smoke(None), &WorkResult::Passed);
+        let state = observe(&state, &seen(State::Pass, 0), 1).state;
+        let state = ask(&state, Action::Promote).expect("promoted");
+        assert_eq!(state.work(), [("r1", Work::Smoke(None))], "once more");
+        let good = done(&state, &Work::Smoke(None), &WorkResult::Passed);
+        let good = observe(&good, &seen(State::Pass, 0), 4).state;
+        let over = observe(&good, &seen(State::Pass, 0), 150);
+        assert_eq!((over.notes[0].action, over.state.guard), ("verified", None));
+        for bad in [
+            observe(&good, &seen(State::Fail, 9), 5),
+            observe(
+                &done(&state, &Work::Smoke(None), &WorkResult::Refused(vec!["no".into()])),
+                &seen(State::Pass, 0),
+                5,
+            ),
+        ] {
+            let (action, stable) = if rollback { ("returned", "blue") } else { ("degraded", "green") };
+            assert_eq!((bad.notes[0].action, bad.state.stable.as_str()), (action, stable));
+            assert_eq!((bad.order, bad.state.weights[stable]), (Order::EffectFirst, bp(10_000)));
+        }
+        let both = Observation { stable_ready: false, ..seen(State::Fail, 9) };
+        assert_eq!(observe(&good, &both, 5).state.stable, "green", "previous is not healthy");
+    }
+}
+
+#[test]
+fn a_registered_set_replaces_the_upstreams_and_their_drains() {
+    let mut state = service();
+    state.draining = BTreeSet::from([("green".into(), "old:1".into()), ("blue".into(), "b:1".into())]);
+    let set = vec![serde_json::from_str(r#"{"address": "10.0.0.9:80"}"#).expect("an upstream")];
+    let change = |set| Change::Upstreams { pool: "green", set, who: "ci" };
+    let applied = state.apply(change(Some(set.clone())), at(0)).expect("registered");
+    assert_eq!((applied.order, applied.notes[0].action), (Order::JournalFirst, "upstreams"));
+    assert_eq!(applied.state.draining.len(), 1);
+    assert_eq!(applied.state.apply(change(Some(set)), at(0)).expect("again").order, Order::Quiet);
+    assert!(applied.state.apply(change(None), at(0)).expect("reset").state.upstreams.is_empty());
 }

@@ -47,6 +47,7 @@ impl Pointsman {
         let mut child = Command::new(BINARY)
             .args(["run", "--config"])
             .arg(dir.path().join("pointsman.toml"))
+            .env("NO_PROXY", "127.0.0.1")
             .stdout(std::fs::File::create(dir.path().join("stdout")).expect("a file"))
             .stderr(Stdio::piped())
             .spawn()

@@ -1,0 +1,168 @@
+//! `[services.*.rollout]`: the defaults of a service's rollouts, its smoke tests and hooks.
+
+use super::reader::{Item, Section};
+use super::service::expect;
+use crate::core::duration;
+use crate::core::rollout::{After, HookPoint, Idle, Plan, Rolling, Step, Strategy};
+use crate::core::settings::{Hook, SmokeTest};
+use crate::core::weight::BasisPoints;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// A rollout's plan, with what it needs that is no part of the stored plan, since it holds secrets.
+pub(super) struct Read {
+    pub plan: Plan,
+    pub smoke: Vec<SmokeTest>,
+    pub hooks: BTreeMap<HookPoint, Hook>,
+    pub update: Option<Hook>,
+}
+
+pub(super) fn read(section: &Section<'_>) -> Read {
+    let strategies = Strategy::ALL.map(|strategy| (strategy.label(), strategy));
+    let idle = [("hold", Idle::Hold), ("advance", Idle::Advance)];
+    let default = Plan::default();
+    let smoke = smoke_tests(section);
+    let hooks = hooks(section);
+    let (rolling, update) = rolling(&section.section("rolling"));
+    let plan = Plan {
+        strategy: section.read("strategy", Strategy::Canary, |item| item.choice(&strategies)),
+        steps: section.read("steps", default.steps, steps),
+        gate: section.read("gate", false, Item::bool),
+        bake: section.read("bake", default.bake, hold),
+        min_attempts: section
+            .read("min_attempts", default.min_attempts, |item| item.integer(0..=1_000_000_000)),
+        idle: section.read("idle", Idle::Hold, |item| item.choice(&idle)),
+        prepare: section.duration("prepare", default.prepare),
+        smoke: !smoke.is_empty(),
+        hooks: hooks.keys().copied().collect(),
+        rolling,
+        after: after(&section.section("after")),
+        dry_run: false,
+    };
+    for (index, detail) in plan.faults() {
+        section.fault(&format!("steps[{index}]: {detail}"));
+    }
+    section.finish();
+    Read { plan, smoke, hooks, update }
+}
+
+fn rolling(section: &Section<'_>) -> (Rolling, Option<Hook>) {
+    let default = Rolling::default();
+    let update = section.item("hook").and_then(|item| {
+        let section = item.section()?;
+        let hook = hook(&section);
+        section.finish();
+        hook
+    });
+    let rolling = Rolling {
+        max_unavailable: section
+            .read("max_unavailable", default.max_unavailable as u64, |item| item.integer(1..=1000))
+            as usize,
+        drain: section.duration("drain", default.drain),
+        update: section.duration("update", default.update),
+        watch: section.read("watch", default.watch, hold),
+        hook: update.is_some(),
+    };
+    section.finish();
+    (rolling, update)
+}
+
+fn after(section: &Section<'_>) -> After {
+    let default = After::default();
+    let after = After {
+        watch: section.read("watch", default.watch, hold),
+        rollback: section.read("rollback", default.rollback, Item::bool),
+    };
+    section.finish();
+    after
+}
+
+fn smoke_tests(section: &Section<'_>) -> Vec<SmokeTest> {
+    let test = |section: &Section<'_>| {
+        let path = section.need("path", "for example \"/api/health\"", |item| item.parsed(request_path));
+        let method = section.read("method", "GET".to_owned(), |item| {
+            item.parsed(|text| match http::Method::from_bytes(text.as_bytes()) {
+                Ok(method) if method.as_str() == text.to_ascii_uppercase() => Ok(text.to_owned()),
+                _ => Err(format!("\"{text}\" is no method; write GET, HEAD or POST")),
+            })
+        });
+        let matches = section.item("match").and_then(|item| {
+            item.parsed(|text| match regex::Regex::new(text) {
+                Ok(_) => Ok(text.to_owned()),
+                Err(error) => Err(error.to_string()),
+            })
+        });
+        let expect = section.read("expect", (200, 399), expect);
+        let timeout = section.duration("timeout", Duration::from_secs(5));
+        let host = section.item("host").and_then(|item| item.string());
+        section.finish();
+        Some(SmokeTest { method, path: path?, expect, matches, timeout, host })
+    };
+    section.tables("smoke").iter().filter_map(test).collect()
+}
+
+fn hooks(section: &Section<'_>) -> BTreeMap<HookPoint, Hook> {
+    let mut hooks = BTreeMap::new();
+    for section in section.tables("hooks") {
+        let point = section.need("at", "for example \"before-shifting\"", |item| {
+            let point = item.parsed(|text| {
+                let points = HookPoint::ALL.map(|point| point.to_string()).join(", ");
+                HookPoint::try_from(text.to_owned()).map_err(|_| format!("\"{text}\" is none of {points}"))
+            })?;
+            if hooks.contains_key(&point) {
+                item.fault(&format!("there is a hook {point} already"));
+            }
+            Some(point)
+        });
+        let hook = hook(&section);
+        section.finish();
+        hooks.extend(point.zip(hook));
+    }
+    hooks
+}
+
+/// The keys of a hook, in a section that has others too.
+fn hook(section: &Section<'_>) -> Option<Hook> {
+    let url = section.need("url", "where it is asked, with POST", |item| {
+        item.parsed(|text| match text.parse::<http::Uri>() {
+            Ok(uri) if matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some() => {
+                Ok(text.to_owned())
+            }
+            _ => Err("is no URL; write http://127.0.0.1:8000/hook or https://…".to_owned()),
+        })
+    });
+    let timeout = section.duration("timeout", Duration::from_secs(10));
+    let secret = section.item("secret").and_then(|item| item.string());
+    Some(Hook { url: url?, timeout, secret })
+}
+
+/// The path of a request that we make.
+pub(super) fn request_path(text: &str) -> Result<String, String> {
+    match text.starts_with('/') && !text.contains(|c: char| c.is_whitespace() || c.is_control()) {
+        true => Ok(text.to_owned()),
+        false => Err(format!("\"{text}\" must begin with / and hold no blanks")),
+    }
+}
+
+fn steps(item: &Item<'_>) -> Option<Vec<Step>> {
+    let steps = item.array()?;
+    let steps = steps.iter().map(|item| {
+        let section = item.section()?;
+        let weight = section.need("weight", "percent of the traffic", |item| {
+            let weight = BasisPoints::from_percent(item.number()?);
+            if weight.is_none() {
+                item.fault("must be from 0 to 100, with at most two decimals");
+            }
+            weight
+        });
+        let hold = section.read("hold", Duration::ZERO, hold);
+        let gate = section.read("gate", false, Item::bool);
+        section.finish();
+        Some(Step { weight: weight?, hold, gate })
+    });
+    steps.collect()
+}
+
+fn hold(item: &Item<'_>) -> Option<Duration> {
+    item.parsed(duration::parse)
+}

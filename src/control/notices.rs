@@ -1,0 +1,280 @@
+//! The notices of what happens to a service, addressed to whoever wants them.
+//!
+//! A notice goes along with its row of history into the journal; only the progress of a rollout, which
+//! is no change, is put into the outbox by itself. Delivery is another module's work, so that no
+//! receiver ever delays a decision.
+
+use super::journal::outbox::Outgoing;
+use super::links::Links;
+use super::live::{Live, SELF};
+use crate::core::notice::{self, Kind, Notice, Place};
+use crate::core::rollout::{Note, Rollout};
+use crate::core::service::{Running, ServiceState};
+use crate::core::settings::Notify;
+use crate::core::window::Figures;
+use crate::observe::clock::wall;
+use jiff::Timestamp;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// When the progress of the running rollout was last told.
+#[derive(Debug, Default)]
+pub(super) struct Reports {
+    rollout: String,
+    /// By receiver.
+    told_at: BTreeMap<String, Duration>,
+}
+
+/// The notice of one line of history; `next` is the state it leads to. `None` where nobody wants it.
+pub(super) fn told(
+    live: &Live,
+    next: &ServiceState,
+    note: &Note,
+    actor: &str,
+    at: Timestamp,
+    links: &Links,
+) -> Option<Outgoing> {
+    let running = next.running().or_else(|| live.state.running());
+    let kind = Kind::of(note.action, running.map(|running| &running.rollout.verdict))?;
+    let receivers = wanting(&links.config.notify, kind, &live.settings.name);
+    if receivers.is_empty() {
+        return None;
+    }
+    let notice = compose(live, next, kind, links);
+    let notice = Notice { at: format!("{at:.3}"), actor: actor.to_owned(), ..notice };
+    Some(Outgoing { notice: explained(notice, &note.text, live, next), receivers })
+}
+
+/// The notice of maintenance of a service, or of the whole site.
+pub(super) fn of_maintenance(
+    scope: Option<&str>,
+    text: &str,
+    actor: &str,
+    at: Timestamp,
+    links: &Links,
+) -> Option<Outgoing> {
+    let service = scope.unwrap_or_default();
+    let receivers = wanting(&links.config.notify, Kind::Maintenance, service);
+    let notice = Notice {
+        at: format!("{at:.3}"),
+        actor: actor.to_owned(),
+        detail: text.to_owned(),
+        ..Notice::new(Kind::Maintenance, service)
+    };
+    (!receivers.is_empty()).then_some(Outgoing { notice, receivers })
+}
+
+impl Live {
+    /// Tells how the running rollout stands, to each receiver whose time has come.
+    pub(super) fn report_progress(&mut self, links: &Links) {
+        let Some(running) = self.state.running() else { return };
+        // What ends it may be on its way to the journal.
+        if links.config.notify.is_empty() || self.saving.is_pending() {
+            return;
+        }
+        let now = links.clock.now();
+        if self.saving.reports.rollout != running.id {
+            self.saving.reports = Reports { rollout: running.id.clone(), told_at: BTreeMap::new() };
+        }
+        let wanting =
+            links.config.notify.iter().filter(|notify| {
+                !notify.every.is_zero() && notify.wants(Kind::Progress, &self.settings.name)
+            });
+        let mut receivers = Vec::new();
+        for notify in wanting {
+            let told_at = self.saving.reports.told_at.entry(notify.name.clone()).or_insert(now);
+            if now >= *told_at + notify.every {
+                *told_at = now;
+                receivers.push(notify.name.clone());
+            }
+        }
+        if !receivers.is_empty() {
+            let notice = compose(self, &self.state, Kind::Progress, links);
+            links.journal.post(Outgoing { notice, receivers });
+        }
+    }
+}
+
+fn wanting(receivers: &[Notify], kind: Kind, service: &str) -> Vec<String> {
+    let wanting = receivers.iter().filter(|notify| notify.wants(kind, service));
+    wanting.map(|notify| notify.name.clone()).collect()
+}
+
+/// All that does not depend on why it happens.
+fn compose(live: &Live, next: &ServiceState, kind: Kind, links: &Links) -> Notice {
+    let running = rollout_in_question(live, next, kind);
+    let to = running.map_or(&next.stable, |running| &running.to);
+    let figures = live.pools.get(to.as_str()).map(|pool| live.figures(pool, links)).unwrap_or_default();
+    let measured = |value: fn(&Figures) -> f64| (figures.requests > 0).then(|| value(&figures));
+    let machine = running.map(|running| &running.rollout);
+    Notice {
+        kind,
+        service: live.settings.name.to_string(),
+        at: format!("{:.3}", wall()),
+        actor: SELF.to_owned(),
+        detail: String::new(),
+        rollout: running.map(|running| running.id.clone()),
+        strategy: machine.map(|machine| machine.plan.strategy.label().to_owned()),
+        version: running.and_then(|running| running.version.clone()),
+        from: running.map(|running| running.from.clone()).or_else(|| next.previous.clone()),
+        to: Some(to.clone()),
+        weight: next.weights.get(to).map(|weight| weight.percent()),
+        step: machine.map(|machine| Place { step: machine.step + 1, of: steps(machine) }),
+        eta_seconds: machine.map(|machine| notice::remaining(machine).as_secs()),
+        error_rate: measured(|figures| figures.error_rate),
+        response_time_ms: measured(|figures| figures.latency_ms.p95),
+        reason: None,
+        action: None,
+        status: None,
+    }
+}
+
+fn steps(machine: &Rollout) -> usize {
+    if machine.is_rolling() { machine.batches() } else { machine.plan.steps.len() }
+}
+
+/// The running rollout; after its end, the one whose version is what the notice is about.
+fn rollout_in_question<'a>(live: &Live, next: &'a ServiceState, kind: Kind) -> Option<&'a Running> {
+    let last = next.rollout.as_ref()?;
+    let at_hand = next.running().is_some() || live.state.running().is_some();
+    let about = match kind {
+        Kind::Maintenance => false,
+        // Its version is stable, or was until just now.
+        Kind::Rollback => next.previous.as_ref() == Some(&last.to) && next.stable == last.from,
+        Kind::Degraded => next.stable == last.to,
+        _ => at_hand,
+    };
+    about.then_some(last)
+}
+
+/// Why it happened, what has been done about it, and how things are now.
+fn explained(notice: Notice, why: &str, live: &Live, next: &ServiceState) -> Notice {
+    let stable = &next.stable;
+    let action = match notice.kind {
+        Kind::Aborted if next.rollout.as_ref().is_some_and(|last| !last.rollout.moves_traffic()) => {
+            Some("it stopped; no traffic was moved".to_owned())
+        }
+        Kind::Aborted => Some(format!("all traffic is back on {stable}")),
+        Kind::Rollback => Some(format!("all traffic is on {stable}")),
+        Kind::Degraded => Some(match &next.previous {
+            Some(previous) => {
+                format!(
+                    "{stable} stays stable; `pointsman rollback {}` goes back to {previous}",
+                    notice.service
+                )
+            }
+            None => format!("{stable} stays stable"),
+        }),
+        Kind::Held | Kind::Incident => Some("the rollout waits; its weights stay".to_owned()),
+        _ => None,
+    };
+    let reason = action.is_some().then(|| why.to_owned());
+    let status = action.is_some().then(|| status(live, stable, next));
+    Notice { detail: why.to_owned(), reason, action, status, ..notice }
+}
+
+fn status(live: &Live, pool: &str, next: &ServiceState) -> String {
+    let weight = next.weights.get(pool).copied().unwrap_or_default();
+    match live.pools.get(pool).map(|pool| pool.upstreams.ready()) {
+        Some(Err(why)) if !live.is_up(pool) => {
+            format!("{pool} serves {weight} and has no ready upstream ({why})")
+        }
+        _ => format!("{pool} serves {weight} and is ready"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::control::journal::Journal;
+    use crate::control::recovery;
+    use crate::core::rollout::Phase;
+    use crate::core::service::{Change, Moment};
+    use crate::core::verdict::{Level, Reason};
+    use crate::observe::clock::Clock;
+    use crate::observe::metrics::Metrics;
+    use crate::observe::recorder::Recorder;
+    use std::cell::RefCell;
+    use std::sync::Arc;
+
+    const CONFIG: &str = "[[listeners]]\naddress = \"127.0.0.1:0\"\n[[routes]]\nservice = \"web\"\n\
+        [services.web]\nstable = \"blue\"\n\
+        [services.web.pools.blue]\nupstreams = [\"127.0.0.1:1\"]\n\
+        [services.web.pools.green]\nupstreams = [\"127.0.0.1:2\"]\n\
+        [[notify]]\nkind = \"slack\"\nurl = \"http://127.0.0.1/\"\n";
+
+    /// A service with a rollout of v2 to green, and what it is connected to.
+    fn live(dir: &std::path::Path) -> (Live, Links) {
+        let config = crate::config::parse(CONFIG, "test", &|_| None, dir).expect("a configuration");
+        let (recorder, clock) = (Arc::new(Recorder::new(1)), Clock::start());
+        let (journal, recovered) = Journal::open(dir).expect("a store");
+        let links = Links {
+            config: Arc::new(config),
+            metrics: Arc::new(Metrics::new(recorder.clone(), clock).expect("metrics")),
+            recorder,
+            clock,
+            journal,
+            jobs: tokio::sync::mpsc::unbounded_channel().0,
+            written: tokio::sync::mpsc::unbounded_channel().0,
+            ended: RefCell::default(),
+        };
+        let settings = &links.config.services["web"];
+        let mut live = recovery::live(settings, 0, &recovered, &links).expect("a service");
+        let start = Change::Start {
+            id: "web-1".into(),
+            to: "green",
+            version: Some("v2".into()),
+            policy: None,
+            plan: settings.rollout.clone(),
+            upstreams: Vec::new(),
+            who: "ci",
+        };
+        live.state = live.state.apply(start, Moment { now: Duration::ZERO, wall: "now" }).expect("ok").state;
+        (live, links)
+    }
+
+    fn notice(live: &Live, next: &ServiceState, action: &'static str, links: &Links) -> Option<Notice> {
+        let note = Note { action, text: "why it is so".into() };
+        let outgoing = told(live, next, &note, "ci", Timestamp::UNIX_EPOCH, links)?;
+        assert_eq!(outgoing.receivers, ["slack"]);
+        Some(outgoing.notice)
+    }
+
+    #[test]
+    fn a_hold_for_an_outage_of_both_is_an_incident() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let (live, links) = live(dir.path());
+        let mut next = live.state.clone();
+        assert_eq!(notice(&live, &next, "held", &links).map(|notice| notice.kind), Some(Kind::Held));
+        let reason = Reason::condition(notice::SHARED_OUTAGE, Level::Warning, "blue fails too".into());
+        next.rollout.as_mut().expect("a rollout").rollout.verdict.reasons.push(reason);
+        let incident = notice(&live, &next, "held", &links).expect("a notice");
+        assert_eq!((incident.kind, incident.reason.as_deref()), (Kind::Incident, Some("why it is so")));
+        assert_eq!(incident.status.as_deref(), Some("blue serves 100 % and is ready"));
+        assert_eq!(notice(&live, &next, "paused", &links), None);
+    }
+
+    #[test]
+    fn what_comes_after_the_promotion_is_about_its_version() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let (mut live, links) = live(dir.path());
+        let state = &mut live.state;
+        state.rollout.as_mut().expect("a rollout").rollout.phase = Phase::Promoted;
+        (state.stable, state.previous) = ("green".into(), Some("blue".into()));
+        let degraded = notice(&live, &live.state, "degraded", &links).expect("a notice");
+        assert_eq!((degraded.version.as_deref(), degraded.rollout.as_deref()), (Some("v2"), Some("web-1")));
+        let action = degraded.action.expect("an action");
+        assert_eq!(action, "green stays stable; `pointsman rollback web` goes back to blue");
+        let back = Change::Rollback { who: "ci" };
+        let next = live.state.apply(back, Moment { now: Duration::ZERO, wall: "now" }).expect("ok").state;
+        let rollback = notice(&live, &next, "rollback", &links).expect("a notice");
+        assert_eq!((rollback.version.as_deref(), rollback.rollout.as_deref()), (Some("v2"), Some("web-1")));
+        // Back and forth: the second one is about no version that is known.
+        live.state = next;
+        let again =
+            live.state.apply(Change::Rollback { who: "ci" }, Moment { now: Duration::ZERO, wall: "" });
+        let again = notice(&live, &again.expect("ok").state, "rollback", &links).expect("a notice");
+        assert_eq!((again.version, again.to.as_deref()), (None, Some("green")));
+        assert_eq!(again.from.as_deref(), Some("blue"));
+    }
+}

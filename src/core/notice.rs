@@ -1,0 +1,226 @@
+//! What outsiders are told: one neutral event, whatever receiver it goes to.
+//!
+//! Which line of history is worth a notice, and of which kind, is decided here and nowhere else; how a
+//! notice reads is up to the receivers.
+
+use super::rollout::{Phase, Rollout};
+use super::verdict::Verdict;
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+
+/// The metric of the reason that says that stable fails as its candidate does.
+pub const SHARED_OUTAGE: &str = "shared_outage";
+
+/// What a notice is about; the words of `on` in the configuration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    Started,
+    Step,
+    Held,
+    /// How a rollout stands, from time to time while it runs.
+    Progress,
+    Promoted,
+    Aborted,
+    Rollback,
+    /// Limits are broken after the promotion.
+    Degraded,
+    /// Stable fails as well: an outage that no version is to blame for.
+    Incident,
+    /// A rollout waits for somebody's approval.
+    Approval,
+    Maintenance,
+}
+
+/// One event. Times are RFC 3339, shares 0–1.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Notice {
+    pub kind: Kind,
+    /// Empty where it is about the whole site.
+    pub service: String,
+    pub at: String,
+    /// The token's name, or `pointsman`.
+    pub actor: String,
+    /// The sentence of the history.
+    pub detail: String,
+    pub rollout: Option<String>,
+    pub strategy: Option<String>,
+    pub version: Option<String>,
+    /// The pool the traffic comes from, and the one it goes to.
+    pub from: Option<String>,
+    pub to: Option<String>,
+    /// The candidate's share in percent.
+    pub weight: Option<f64>,
+    pub step: Option<Place>,
+    /// How much longer it takes when nothing stands in the way.
+    pub eta_seconds: Option<u64>,
+    /// Of the version in question over the window; absent where it had no requests.
+    pub error_rate: Option<f64>,
+    /// The 95th percentile, likewise.
+    pub response_time_ms: Option<f64>,
+    /// What went wrong, what has been done about it, and how things are now.
+    pub reason: Option<String>,
+    pub action: Option<String>,
+    pub status: Option<String>,
+}
+
+impl Notice {
+    /// Of which nothing else is known.
+    pub fn new(kind: Kind, service: &str) -> Self {
+        Notice {
+            kind,
+            service: service.to_owned(),
+            at: String::new(),
+            actor: String::new(),
+            detail: String::new(),
+            rollout: None,
+            strategy: None,
+            version: None,
+            from: None,
+            to: None,
+            weight: None,
+            step: None,
+            eta_seconds: None,
+            error_rate: None,
+            response_time_ms: None,
+            reason: None,
+            action: None,
+            status: None,
+        }
+    }
+}
+
+/// A step, from 1, and how many there are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Place {
+    pub step: usize,
+    pub of: usize,
+}
+
+impl Kind {
+    pub const ALL: [Kind; 11] = [
+        Kind::Started,
+        Kind::Step,
+        Kind::Held,
+        Kind::Progress,
+        Kind::Promoted,
+        Kind::Aborted,
+        Kind::Rollback,
+        Kind::Degraded,
+        Kind::Incident,
+        Kind::Approval,
+        Kind::Maintenance,
+    ];
+
+    pub fn label(self) -> &'static str {
+        match self {
+            Kind::Started => "started",
+            Kind::Step => "step",
+            Kind::Held => "held",
+            Kind::Progress => "progress",
+            Kind::Promoted => "promoted",
+            Kind::Aborted => "aborted",
+            Kind::Rollback => "rollback",
+            Kind::Degraded => "degraded",
+            Kind::Incident => "incident",
+            Kind::Approval => "approval",
+            Kind::Maintenance => "maintenance",
+        }
+    }
+
+    /// Whether receivers are told unless they say otherwise: of all but maintenance, which somebody
+    /// asked for.
+    pub fn is_default(self) -> bool {
+        self != Kind::Maintenance
+    }
+
+    /// What a line of history is to outsiders; `None` where they need not know. A hold is an incident
+    /// where it is for an outage of both pools.
+    pub fn of(action: &str, verdict: Option<&Verdict>) -> Option<Kind> {
+        let shared = || verdict.is_some_and(|v| v.reasons.iter().any(|r| r.metric == SHARED_OUTAGE));
+        match action {
+            "held" if shared() => Some(Kind::Incident),
+            // By itself, after a promotion.
+            "returned" => Some(Kind::Rollback),
+            "progress" => None,
+            _ => Kind::ALL.into_iter().find(|kind| kind.label() == action),
+        }
+    }
+}
+
+/// The time a rollout still takes if every look passes: what is left of its holds and its bake.
+pub fn remaining(rollout: &Rollout) -> Duration {
+    let plan = &rollout.plan;
+    let batches = rollout.batches();
+    let holds = |from: usize| match rollout.is_rolling() {
+        true => plan.rolling.watch * u32::try_from(batches.saturating_sub(from)).unwrap_or(u32::MAX),
+        false => plan.steps.iter().skip(from).map(|step| step.hold).sum::<Duration>(),
+    };
+    match rollout.phase {
+        Phase::Promoted | Phase::Aborted => Duration::ZERO,
+        Phase::Baking => plan.bake.saturating_sub(rollout.passed),
+        Phase::Shifting => (holds(rollout.step) + plan.bake).saturating_sub(rollout.passed),
+        _ => holds(0) + plan.bake,
+    }
+}
+
+/// For people: seconds below a minute, then whole minutes, rounded up.
+pub fn show_eta(seconds: u64) -> String {
+    match seconds {
+        0..60 => format!("{seconds} s"),
+        60..7200 => format!("{} min", seconds.div_ceil(60)),
+        _ => format!("{} h {} min", seconds / 3600, seconds % 3600 / 60),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::rollout::Plan;
+    use crate::core::verdict::{Level, Reason, State};
+
+    fn rollout() -> Rollout {
+        Rollout::new(Plan::default(), Vec::new())
+    }
+
+    #[test]
+    fn the_eta_is_what_is_left_of_holds_and_bake() {
+        let mut rollout = rollout();
+        let minutes = |rollout: &Rollout| remaining(rollout).as_secs() / 60;
+        assert_eq!(minutes(&rollout), 30);
+        rollout.phase = Phase::Shifting;
+        (rollout.step, rollout.passed) = (1, Duration::from_secs(240));
+        assert_eq!(minutes(&rollout), 21);
+        (rollout.phase, rollout.passed) = (Phase::Baking, Duration::from_secs(60));
+        assert_eq!(minutes(&rollout), 14);
+        assert_eq!(
+            [45, 90, 1800, 7260].map(show_eta),
+            ["45 s", "2 min", "30 min", "2 h 1 min"].map(str::to_owned)
+        );
+    }
+
+    #[test]
+    fn lines_of_history_become_notices_of_their_kind_or_none() {
+        for kind in Kind::ALL.into_iter().filter(|kind| *kind != Kind::Progress) {
+            assert_eq!(Kind::of(kind.label(), None), Some(kind));
+        }
+        for action in ["weights", "flip", "drain", "ready", "recovered", "progress", "of the future"] {
+            assert_eq!(Kind::of(action, None), None, "{action}");
+        }
+        let reason = Reason {
+            metric: SHARED_OUTAGE.into(),
+            level: Level::Warning,
+            limit: 0.0,
+            observed: 0.0,
+            attempts: 0,
+            events: 0,
+            evidence: 0.0,
+            needed: 0.0,
+            for_seconds: 0.0,
+            text: "blue fails too".into(),
+        };
+        let verdict = Verdict { state: State::Hold, reasons: vec![reason] };
+        assert_eq!(Kind::of("held", Some(&verdict)), Some(Kind::Incident));
+        assert_eq!(Kind::of("aborted", Some(&verdict)), Some(Kind::Aborted));
+    }
+}

@@ -1,0 +1,121 @@
+//! What the machine is told, and what it wants done.
+
+use super::plan::HookPoint;
+use crate::core::verdict::Verdict;
+use crate::core::weight::BasisPoints;
+use std::collections::BTreeMap;
+
+/// What is seen of the candidate at one moment.
+#[derive(Clone, Debug)]
+pub struct Observation {
+    /// What the policy says of the candidate.
+    pub verdict: Verdict,
+    /// Attempts on the candidate, ever growing; falls to 0 when counting begins anew.
+    pub attempts: u64,
+    /// Whether an upstream of the candidate is known to be ready; if not, which is not, and its last answer.
+    pub candidate: Result<(), String>,
+    /// Whether stable could take all traffic.
+    pub stable_ready: bool,
+    /// The candidate's upstreams by label; only a rolling update looks at them.
+    pub upstreams: BTreeMap<String, UpstreamSeen>,
+}
+
+/// What is seen of one upstream.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct UpstreamSeen {
+    pub in_flight: u32,
+    /// By its checks, and not ejected for failing requests.
+    pub up: bool,
+    /// Whether it is kept from new requests.
+    pub draining: bool,
+    /// Checks that it has passed in this process; `None` where there is no check.
+    pub good_checks: Option<u64>,
+    /// What its last check found wrong.
+    pub failing: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    Pause,
+    /// After a pause, or past a gate.
+    Resume,
+    /// Skips what is left.
+    Promote,
+    Abort,
+}
+
+#[derive(Clone, Debug)]
+pub enum Input<'a> {
+    Observed(&'a Observation),
+    /// Somebody asked for it, by name.
+    Asked(Action, &'a str),
+    /// What became of a [`Work`]; ignored where it is no longer wanted.
+    Done(&'a Work, &'a WorkResult),
+    /// The deploy job's word that an upstream runs the new version.
+    Updated {
+        upstream: &'a str,
+        who: &'a str,
+    },
+}
+
+/// Work outside of this process that a rollout waits for. It is wanted as long as [`super::Rollout::work`]
+/// says so, and asked for again after a restart.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Work {
+    /// The smoke tests, against all upstreams of the candidate or one.
+    Smoke(Option<String>),
+    Hook(HookPoint),
+    /// The hook that updates an upstream.
+    Update(String),
+}
+
+/// What became of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum WorkResult {
+    Passed,
+    Refused(Vec<String>),
+    /// Nobody could say; it is asked for again.
+    Unanswered(String),
+}
+
+/// What is to be done.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Effect {
+    /// The candidate gets this share, stable the rest.
+    Weight(BasisPoints),
+    /// The candidate becomes stable, stable becomes previous.
+    Promote,
+    /// All traffic goes back to stable.
+    Revert,
+    /// An upstream of the candidate gets no new requests.
+    Drain(String),
+    /// It gets requests again.
+    Ready(String),
+    Note(Note),
+}
+
+/// One line of history.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Note {
+    pub action: &'static str,
+    pub text: String,
+}
+
+impl Note {
+    /// Whether it tells of something that is so already, or takes traffic away from a bad version: it is
+    /// not waited for until it is durable.
+    pub fn is_told_after(&self) -> bool {
+        matches!(self.action, "aborted" | "held" | "passing" | "degraded" | "verified" | "returned")
+    }
+}
+
+impl Note {
+    pub(crate) fn of_dry_run(self) -> Self {
+        let text = format!("dry run, nothing moved: {}", self.text);
+        Note { text, ..self }
+    }
+}
+
+pub(super) fn note(action: &'static str, text: String) -> Effect {
+    Effect::Note(Note { action, text })
+}

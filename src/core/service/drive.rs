@@ -1,0 +1,186 @@
+//! A rollout at work: what its machine and the watch after it decide becomes weights, roles and notes.
+
+use super::change::{Applied, Denied, Moment, Order};
+use super::{Running, ServiceState};
+use crate::core::rollout::{Action, Effect, Guard, Input, Note, Observation, Phase, Work, WorkResult};
+use crate::core::weight::BasisPoints;
+
+impl ServiceState {
+    pub(super) fn start(&self, running: Running, who: &str) -> Result<Applied, Denied> {
+        self.known("to", &running.to)?;
+        self.free_of_rollout("start another")?;
+        let rolling = running.rollout.is_rolling();
+        if running.to == self.stable && !rolling {
+            let detail = format!("{} is stable already; name the pool with the new version", running.to);
+            return Err(Denied::Invalid(vec![("to".into(), detail)]));
+        }
+        if rolling && running.rollout.instances.len() < 2 {
+            let detail = format!(
+                "a rolling update takes upstreams out one by one, and {} has no second one to serve meanwhile",
+                running.to
+            );
+            return Err(Denied::Invalid(vec![("to".into(), detail)]));
+        }
+        if rolling && running.rollout.plan.dry_run {
+            let detail =
+                "a rolling update cannot be tried dry: what it watches is what it has updated".into();
+            return Err(Denied::Invalid(vec![("dry_run".into(), detail)]));
+        }
+        let faults = running.rollout.plan.faults();
+        if !faults.is_empty() {
+            let at = |(index, detail): (usize, String)| (format!("steps[{index}].weight"), detail);
+            return Err(Denied::Invalid(faults.into_iter().map(at).collect()));
+        }
+        let third = self.weights.iter().find(|(pool, weight)| {
+            **weight > BasisPoints::ZERO && **pool != running.to && **pool != self.stable
+        });
+        if let Some((pool, weight)) = third.filter(|_| !rolling && !running.rollout.plan.dry_run) {
+            let detail = format!(
+                "pool {pool} has {weight}, and a rollout splits between two pools; set its weight to 0"
+            );
+            return Err(Denied::Conflict { detail, rollout: None });
+        }
+        let version = running.version.as_deref().map_or(String::new(), |v| format!(", version {v}"));
+        let strategy = running.rollout.plan.strategy.label();
+        let what = if rolling { "of" } else { "to" };
+        let from = if rolling { String::new() } else { format!("from {} ", running.from) };
+        let dry = if running.rollout.plan.dry_run { ", a dry run: nothing moves" } else { "" };
+        let text = format!("{strategy} {from}{what} {}{version}, started by {who}{dry}", running.to);
+        let mut next = self.clone();
+        next.guard = next.guard.filter(|_| running.rollout.plan.dry_run);
+        next.rollout = Some(running);
+        Ok(next.journaled("started", text))
+    }
+
+    pub(super) fn ask(
+        &self,
+        id: &str,
+        action: Action,
+        who: &str,
+        moment: Moment<'_>,
+    ) -> Result<Applied, Denied> {
+        let running = self.rollout.as_ref().filter(|running| running.id == id);
+        let Some(running) = running else {
+            return Err(Denied::NotFound(format!(
+                "there is no rollout {id}, or a newer one has followed it"
+            )));
+        };
+        let phase = running.rollout.phase;
+        let repeated =
+            matches!((phase, action), (Phase::Promoted, Action::Promote) | (Phase::Aborted, Action::Abort));
+        if running.rollout.has_ended() && !repeated {
+            let detail = format!("the rollout {id} has ended: {}", running.rollout.label());
+            return Err(Denied::Conflict { detail, rollout: None });
+        }
+        if let Some(detail) = running.rollout.promotion_denied().filter(|_| action == Action::Promote) {
+            return Err(Denied::Conflict { detail: detail.into(), rollout: Some(id.to_owned()) });
+        }
+        Ok(self.drive(&Input::Asked(action, who), moment))
+    }
+
+    /// What became of work; ignored where nobody wants it any more.
+    pub(super) fn done(&self, id: &str, work: &Work, result: &WorkResult, moment: Moment<'_>) -> Applied {
+        if self.running().is_some_and(|running| running.id == id) {
+            return self.drive(&Input::Done(work, result), moment);
+        }
+        let mut next = self.clone();
+        let mut effects = Vec::new();
+        if let Some(guard) = next.guard.as_mut().filter(|guard| guard.rollout == id) {
+            guard.done(result, &mut effects);
+        }
+        next.carry_out(effects, false)
+    }
+
+    /// Runs the rollout machine and carries its effects over to weights and roles.
+    pub(super) fn drive(&self, input: &Input<'_>, moment: Moment<'_>) -> Applied {
+        let mut next = self.clone();
+        let Some(running) = &mut next.rollout else {
+            return Applied { state: next, notes: Vec::new(), order: Order::Quiet };
+        };
+        let (rollout, effects) = running.rollout.advance(input, moment.now);
+        let ends = rollout.has_ended() && !running.rollout.has_ended();
+        running.rollout = rollout;
+        if !effects.is_empty() {
+            running.updated_at = moment.wall.to_owned();
+            running.ended_at = running.rollout.has_ended().then(|| moment.wall.to_owned());
+        }
+        if ends && running.rollout.phase == Phase::Promoted {
+            let guard = Guard::new(&running.id, running.policy.as_deref(), &running.rollout.plan);
+            // A dry run changes nothing, and so ends no watch either.
+            next.guard = if running.rollout.plan.dry_run { next.guard } else { guard };
+        }
+        let dry_run = running.rollout.plan.dry_run;
+        next.carry_out(effects, dry_run)
+    }
+
+    /// The watch after a promotion.
+    pub(super) fn guarded(&self, seen: &Observation, moment: Moment<'_>) -> Applied {
+        let mut next = self.clone();
+        let mut effects = Vec::new();
+        if let Some(guard) = &mut next.guard
+            && guard.observe(seen, moment.now, &mut effects)
+        {
+            next.guard = None;
+        }
+        next.carry_out(effects, false)
+    }
+
+    fn carry_out(mut self, effects: Vec<Effect>, dry_run: bool) -> Applied {
+        if effects.is_empty() {
+            return Applied { state: self, notes: Vec::new(), order: Order::Quiet };
+        }
+        self.revision += 1;
+        let (from, to) = self.rollout.as_ref().map(Running::pools).unwrap_or_default();
+        let mut notes = Vec::new();
+        for effect in effects {
+            match effect {
+                Effect::Note(note) if dry_run => notes.push(note.of_dry_run()),
+                Effect::Note(note) => notes.push(note),
+                _ if dry_run => {}
+                Effect::Weight(weight) => self.split(&from, &to, weight),
+                Effect::Promote => {
+                    self.give_all(&to);
+                    self.stable.clone_from(&to);
+                    self.previous = Some(from.clone());
+                }
+                Effect::Revert if self.stable == to => {
+                    self.previous = Some(std::mem::replace(&mut self.stable, from.clone()));
+                    self.give_all(&from);
+                }
+                Effect::Revert => self.give_all(&from),
+                Effect::Drain(upstream) => drop(self.draining.insert((to.clone(), upstream))),
+                Effect::Ready(upstream) => drop(self.draining.remove(&(to.clone(), upstream))),
+            }
+        }
+        let order = order(&notes);
+        Applied { state: self, notes, order }
+    }
+
+    fn split(&mut self, from: &str, to: &str, weight: BasisPoints) {
+        for (pool, slot) in &mut self.weights {
+            *slot = match pool.as_str() {
+                pool if pool == to => weight,
+                pool if pool == from => weight.rest(),
+                _ => BasisPoints::ZERO,
+            };
+        }
+    }
+
+    pub(super) fn give_all(&mut self, to: &str) {
+        for (pool, weight) in &mut self.weights {
+            *weight = if pool == to { BasisPoints::FULL } else { BasisPoints::ZERO };
+        }
+    }
+}
+
+impl Running {
+    fn pools(&self) -> (String, String) {
+        (self.from.clone(), self.to.clone())
+    }
+}
+
+/// What takes a bad version out, or only tells something, waits for no disk; all else is durable first.
+fn order(notes: &[Note]) -> Order {
+    let urgent = notes.iter().any(|note| matches!(note.action, "aborted" | "returned"));
+    if urgent || notes.iter().all(Note::is_told_after) { Order::EffectFirst } else { Order::JournalFirst }
+}

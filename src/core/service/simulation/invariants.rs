@@ -1,0 +1,91 @@
+//! What holds after every step, and for every single change.
+
+use super::*;
+use crate::core::rollout::Stage;
+
+/// What holds for every state.
+pub(super) fn check_state(state: &ServiceState, up: &BTreeSet<&str>) {
+    let sum: u32 = state.weights.values().map(|weight| u32::from(weight.get())).sum();
+    assert_eq!(sum, 10_000, "weights sum to 100 %: {state:?}");
+    let effective = state.effective_weights(|pool| up.contains(pool));
+    assert!(effective.values().any(|weight| *weight > BasisPoints::ZERO), "somebody serves: {effective:?}");
+    for (pool, weight) in &effective {
+        let wasted = *weight > BasisPoints::ZERO && !up.contains(pool) && !up.is_empty();
+        assert!(!wasted, "{pool} is down and has {weight} while {up:?} are up");
+    }
+    let Some(running) = state.running() else { return };
+    let rollout = &running.rollout;
+    if rollout.is_rolling() {
+        assert!(rollout.step < rollout.batches());
+        let out = rollout.instances.iter().filter(|instance| instance.is_out()).count();
+        assert!(out <= rollout.plan.rolling.max_unavailable, "{out} are out: {rollout:?}");
+    } else {
+        assert_eq!(running.from, state.stable, "the roles stand until the end");
+        assert!(rollout.step < rollout.plan.steps.len());
+        let weight = state.weights[&running.to];
+        let before = matches!(rollout.phase, Phase::Preparing | Phase::Testing) && rollout.moves_traffic();
+        // An operator may have given it traffic before.
+        let steps = rollout.plan.steps.iter().any(|step| step.weight == weight);
+        assert!(before || steps || !rollout.moves_traffic(), "a weight of no step: {weight}");
+    }
+    if rollout.awaits_approval() {
+        assert_eq!(rollout.work(), [], "nothing is asked before the approval");
+        assert_eq!(rollout.label(), "paused");
+    }
+}
+
+/// What holds for every change.
+pub(super) fn check_step(before: &ServiceState, applied: &Applied) {
+    let after = &applied.state;
+    if before.weights != after.weights || before.stable != after.stable || !applied.notes.is_empty() {
+        assert!(after.revision > before.revision, "the revision grows on every change");
+    } else {
+        assert_eq!(applied.order, Order::Quiet, "nothing to journal where nothing changed");
+    }
+    let ended = before.rollout.as_ref().filter(|running| running.rollout.has_ended());
+    if let Some(ended) = ended.filter(|running| after.rollout.as_ref().is_some_and(|r| r.id == running.id)) {
+        assert_eq!(after.rollout.as_ref(), Some(ended), "an ended rollout changes no more");
+    }
+    if let Some(was) = before.running() {
+        check_rollout(was, before, applied);
+    }
+    let returned = applied.notes.iter().any(|note| note.action == "returned");
+    let gained =
+        after.weights.iter().any(|(pool, weight)| *pool != before.stable && *weight > before.weights[pool]);
+    assert!(
+        !gained || returned || applied.order == Order::JournalFirst,
+        "a candidate gains weight only after the journal"
+    );
+}
+
+fn check_rollout(was: &Running, before: &ServiceState, applied: &Applied) {
+    let after = &applied.state;
+    let Some(is) = after.rollout.as_ref().filter(|is| is.id == was.id) else { return };
+    let aborted = is.rollout.phase == Phase::Aborted;
+    if aborted {
+        assert_eq!(applied.order, Order::EffectFirst, "an abort waits for no disk");
+        assert!(is.rollout.reason.as_ref().is_some_and(|why| !why.is_empty()), "it says why");
+    }
+    if aborted && was.rollout.moves_traffic() {
+        assert_eq!(after.weights[&is.to], BasisPoints::ZERO, "an aborted candidate has no weight");
+        assert_eq!(after.weights[&is.from], BasisPoints::FULL);
+    }
+    let asked_weights = applied.notes.iter().any(|note| note.action == "weights");
+    if !was.rollout.moves_traffic() && !asked_weights {
+        assert_eq!(after.weights, before.weights, "nothing is shifted");
+        assert_eq!(after.stable, before.stable);
+    }
+    if was.rollout.is_rolling() && !was.rollout.plan.dry_run {
+        check_instances(is, after);
+    }
+}
+
+/// What is being updated is out of service, and what has not been touched is in, unless an operator
+/// drained it.
+fn check_instances(is: &Running, after: &ServiceState) {
+    for instance in &is.rollout.instances {
+        let drained = after.draining.contains(&(is.to.clone(), instance.upstream.clone()));
+        let out = instance.is_out() || instance.stage == Stage::Failed;
+        assert!(drained || !out, "{} is {:?} and gets requests", instance.upstream, instance.stage);
+    }
+}

@@ -1,0 +1,222 @@
+//! One request and its answer, over a connection of its own: what checks, smoke tests and scrapes share.
+//!
+//! It asks an upstream directly, in plain HTTP/1.1, and judges nothing: an answer is an answer, whatever
+//! its status. How long it may take is up to the caller, since what must be in time differs; how much of
+//! the body is read is bounded here, since an upstream that is out of order may send without end.
+
+use bytes::{Bytes, BytesMut};
+use http::{Method, Request, header};
+use http_body_util::{BodyExt, Empty};
+use hyper::body::Incoming;
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use std::net::SocketAddr;
+use tokio::net::TcpStream;
+
+/// What is asked.
+#[derive(Clone, Debug)]
+pub(super) struct Ask<'a> {
+    pub method: Method,
+    pub path: &'a str,
+    /// The Host header.
+    pub host: &'a str,
+    pub agent: &'static str,
+    /// The most of the body that is read, in bytes.
+    pub limit: usize,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Answer {
+    pub status: u16,
+    /// Its first [`Ask::limit`] bytes at most.
+    pub body: Bytes,
+    /// Whether that is all of it.
+    pub whole: bool,
+}
+
+impl Ask<'_> {
+    /// Connects, asks and reads the answer.
+    ///
+    /// # Errors
+    /// A few words about what went wrong: no connection, no HTTP, a body that breaks off.
+    pub(super) async fn of(&self, address: SocketAddr) -> Result<Answer, String> {
+        let stream = connect(address).await?;
+        let (mut sender, connection) =
+            http1::handshake(TokioIo::new(stream)).await.map_err(|error| format!("connect: {error}"))?;
+        let request = self.request().map_err(|error| format!("the request cannot be made: {error}"))?;
+        let exchange = async {
+            let answer = sender
+                .send_request(request)
+                .await
+                .map_err(|error| format!("no proper answer: {}", innermost(&error)))?;
+            let status = answer.status().as_u16();
+            let (body, whole) = self
+                .body(answer.into_body())
+                .await
+                .map_err(|error| format!("the body: {}", innermost(&error)))?;
+            Ok(Answer { status, body, whole })
+        };
+        tokio::pin!(exchange);
+        tokio::pin!(connection);
+        tokio::select! {
+            result = &mut exchange => result,
+            // The connection ends when the answer is complete, or breaks; the exchange knows which.
+            _ = &mut connection => exchange.await,
+        }
+    }
+
+    fn request(&self) -> http::Result<Request<Empty<Bytes>>> {
+        let mut request = Request::builder()
+            .method(self.method.clone())
+            .uri(self.path)
+            .header(header::HOST, self.host)
+            .header(header::USER_AGENT, self.agent)
+            .header(header::ACCEPT, "*/*")
+            .header(header::CONNECTION, "close");
+        // Where a body has a meaning, its absence must be said: some servers answer 411 otherwise.
+        if [Method::POST, Method::PUT, Method::PATCH].contains(&self.method) {
+            request = request.header(header::CONTENT_LENGTH, 0);
+        }
+        request.body(Empty::new())
+    }
+
+    async fn body(&self, mut body: Incoming) -> Result<(Bytes, bool), hyper::Error> {
+        let mut read = BytesMut::new();
+        while let Some(frame) = body.frame().await {
+            let Ok(data) = frame?.into_data() else { continue };
+            let room = self.limit - read.len();
+            read.extend_from_slice(&data[..data.len().min(room)]);
+            if data.len() > room {
+                return Ok((read.freeze(), false));
+            }
+        }
+        Ok((read.freeze(), true))
+    }
+}
+
+pub(super) async fn connect(address: SocketAddr) -> Result<TcpStream, String> {
+    TcpStream::connect(address).await.map_err(|error| format!("connect: {error}"))
+}
+
+/// The reason at the bottom, which is the one that helps.
+pub(super) fn innermost(error: &dyn std::error::Error) -> String {
+    let mut cause = error;
+    while let Some(source) = cause.source() {
+        cause = source;
+    }
+    cause.to_string()
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use std::sync::{Arc, Mutex};
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::{TcpListener, TcpSocket};
+
+    /// An origin that answers every connection with what `answer` makes of the request (head and body as
+    /// text); `None` leaves it without an answer.
+    pub(in crate::health) async fn origin<F>(answer: F) -> SocketAddr
+    where
+        F: Fn(&str) -> Option<Vec<u8>> + Send + Sync + 'static,
+    {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("bound");
+        let address = listener.local_addr().expect("an address");
+        let answer = Arc::new(answer);
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                let answer = answer.clone();
+                tokio::spawn(async move {
+                    let request = request(&mut stream).await;
+                    match answer(&request) {
+                        Some(answer) => stream.write_all(&answer).await.expect("written"),
+                        None => std::future::pending().await,
+                    }
+                });
+            }
+        });
+        address
+    }
+
+    async fn request(stream: &mut TcpStream) -> String {
+        let mut text = String::new();
+        let mut part = [0; 4096];
+        loop {
+            let n = stream.read(&mut part).await.expect("a request");
+            text.push_str(std::str::from_utf8(&part[..n]).expect("text"));
+            let Some((head, body)) = text.split_once("\r\n\r\n") else { continue };
+            let length = head.lines().find_map(|line| {
+                let (name, value) = line.split_once(": ")?;
+                name.eq_ignore_ascii_case("content-length").then(|| value.parse::<usize>().expect("a length"))
+            });
+            if n == 0 || body.len() >= length.unwrap_or(0) {
+                return text;
+            }
+        }
+    }
+
+    /// A whole answer with a body.
+    pub(in crate::health) fn answered(status: u16, body: &str) -> Option<Vec<u8>> {
+        Some(format!("HTTP/1.1 {status} X\r\ncontent-length: {}\r\n\r\n{body}", body.len()).into_bytes())
+    }
+
+    /// An address where nobody listens: bound to the end of the process, so that no other test gets it.
+    pub(in crate::health) fn nobody() -> SocketAddr {
+        let socket = TcpSocket::new_v4().expect("a socket");
+        socket.bind(([127, 0, 0, 1], 0).into()).expect("bound");
+        let address = socket.local_addr().expect("an address");
+        std::mem::forget(socket);
+        address
+    }
+
+    fn ask(path: &str) -> Ask<'_> {
+        Ask { method: Method::GET, path, host: "app:80", agent: "pointsman-test", limit: 8 }
+    }
+
+    #[tokio::test]
+    async fn what_is_sent_is_what_was_asked() {
+        let seen = Arc::new(Mutex::new(String::new()));
+        let kept = seen.clone();
+        let address = origin(move |request| {
+            *kept.lock().expect("whole") = request.to_owned();
+            answered(200, "ok")
+        });
+        let answer = Ask { method: Method::POST, ..ask("/api?x=1") }.of(address.await).await;
+        assert_eq!(answer, Ok(Answer { status: 200, body: "ok".into(), whole: true }));
+        let request = seen.lock().expect("whole").clone();
+        assert!(request.starts_with("POST /api?x=1 HTTP/1.1\r\n"), "{request}");
+        for header in ["host: app:80", "user-agent: pointsman-test", "connection: close", "content-length: 0"]
+        {
+            assert!(request.contains(&format!("\r\n{header}\r\n")), "{header} in {request}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_body_is_read_up_to_the_limit() {
+        for (body, expected, whole) in
+            [("12345678", "12345678", true), ("123456789", "12345678", false), ("", "", true)]
+        {
+            let address = origin(move |_| answered(503, body)).await;
+            let answer = ask("/").of(address).await;
+            assert_eq!(answer, Ok(Answer { status: 503, body: expected.into(), whole }));
+        }
+        let endless = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\n12345\r\n5\r\n67890\r\n";
+        let address = origin(|_| Some(endless.to_vec())).await;
+        let answer = ask("/").of(address).await;
+        assert_eq!(answer, Ok(Answer { status: 200, body: "12345678".into(), whole: false }));
+    }
+
+    #[tokio::test]
+    async fn what_is_no_answer_is_told() {
+        let error = ask("/").of(nobody()).await.expect_err("nobody listens");
+        assert!(error.starts_with("connect: "), "{error}");
+        let broken = origin(|_| Some(b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nab".to_vec())).await;
+        let error = ask("/").of(broken).await.expect_err("cut short");
+        assert!(error.starts_with("the body: "), "{error}");
+        let strange = origin(|_| Some(b"SSH-2.0-OpenSSH\r\n".to_vec())).await;
+        let error = ask("/").of(strange).await.expect_err("no HTTP");
+        assert!(error.starts_with("no proper answer: "), "{error}");
+        let error = ask("/ä b").of(strange).await.expect_err("no path");
+        assert!(error.starts_with("the request cannot be made: "), "{error}");
+    }
+}

@@ -1,0 +1,146 @@
+//! One receiver's letters, brought in order.
+
+use super::outcome::{Failure, MAX_PAUSE, pause};
+use super::{github, text, webhook};
+use crate::control::journal::Journal;
+use crate::control::journal::outbox::Letter;
+use crate::core::notice::Notice;
+use crate::core::settings::{Notify, Receiver};
+use crate::observe::clock::wall;
+use crate::observe::metrics::Metrics;
+use jiff::Timestamp;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::oneshot;
+use tokio::time::sleep;
+
+/// A letter older than this is given up.
+const PATIENCE: Duration = Duration::from_secs(3 * 86_400);
+/// Pause after the state store has refused.
+const STORE_PAUSE: Duration = Duration::from_secs(1);
+/// With an empty outbox, until something is put in.
+const IDLE: Duration = Duration::from_secs(3600);
+
+pub(super) struct Courier {
+    pub settings: Notify,
+    pub journal: Journal,
+    pub metrics: Arc<Metrics>,
+    pub client: reqwest::Client,
+}
+
+impl Courier {
+    /// Delivers until it is told to stop; the letter at hand is finished.
+    pub(super) async fn run(self, mut stopped: oneshot::Receiver<()>) {
+        let mut posted = self.journal.posted();
+        loop {
+            posted.mark_unchanged();
+            let pause = self.next().await;
+            tokio::select! {
+                biased;
+                _ = &mut stopped => return,
+                changed = posted.changed(), if !pause.is_zero() => {
+                    if changed.is_err() {
+                        return;
+                    }
+                }
+                () = sleep(pause) => {}
+            }
+        }
+    }
+
+    /// Brings the oldest letter if its time has come; how long there is nothing to do.
+    async fn next(&self) -> Duration {
+        match self.journal.next_letter(&self.settings.name).await {
+            Ok(None) => IDLE,
+            Ok(Some(letter)) => match until(letter.due) {
+                Duration::ZERO => self.bring(letter).await,
+                wait => wait,
+            },
+            Err(error) => {
+                tracing::error!(receiver = self.settings.name, "{error}");
+                STORE_PAUSE
+            }
+        }
+    }
+
+    async fn bring(&self, letter: Letter) -> Duration {
+        let receiver = self.settings.name.as_str();
+        let Some(notice) = &letter.notice else {
+            tracing::error!(receiver, "a notice is dropped: another version wrote it");
+            return self.settle(letter.id, "dropped").await;
+        };
+        let kind = notice.kind.label();
+        let failure = self.send(&letter, notice).await;
+        match failure {
+            Ok(()) => {
+                tracing::debug!(receiver, kind, "notified");
+                self.settle(letter.id, "sent").await
+            }
+            Err(Failure::Never(why)) => {
+                tracing::error!(receiver, kind, "not notified, and not tried again: {why}");
+                self.settle(letter.id, "dropped").await
+            }
+            Err(Failure::Later { why, .. }) if is_over(letter.at) => {
+                tracing::error!(receiver, kind, tries = letter.tries + 1, "not notified, given up: {why}");
+                self.settle(letter.id, "dropped").await
+            }
+            Err(Failure::Later { why, pause }) => {
+                tracing::warn!(receiver, kind, "not notified, to be tried again: {why}");
+                self.put_off(&letter, pause).await
+            }
+        }
+    }
+
+    async fn send(&self, letter: &Letter, notice: &Notice) -> Result<(), Failure> {
+        let post =
+            |url: &str, body| super::outcome::send(self.client.post(url).json::<serde_json::Value>(&body));
+        match &self.settings.receiver {
+            Receiver::Slack { url } => post(url, text::slack(notice)).await.map(drop),
+            Receiver::Discord { url } => post(url, text::discord(notice)).await.map(drop),
+            Receiver::Webhook { url, secret } => {
+                let request = webhook::request(&self.client, url, secret.as_deref(), letter, notice);
+                super::outcome::send(request).await.map(drop)
+            }
+            Receiver::Github(settings) => {
+                let desk = github::Desk {
+                    name: &self.settings.name,
+                    settings,
+                    journal: &self.journal,
+                    client: &self.client,
+                };
+                desk.tell(notice).await
+            }
+        }
+    }
+
+    /// The letter is done with. Until that is written it must not go out again.
+    async fn settle(&self, letter: i64, result: &str) -> Duration {
+        self.metrics.notified(&self.settings.name, result);
+        while let Err(error) = self.journal.take_out(letter).await {
+            tracing::error!(receiver = self.settings.name, "{error}");
+            sleep(STORE_PAUSE).await;
+        }
+        Duration::ZERO
+    }
+
+    async fn put_off(&self, letter: &Letter, asked: Option<Duration>) -> Duration {
+        self.metrics.notified(&self.settings.name, "failed");
+        let tries = letter.tries.saturating_add(1);
+        let pause = asked.unwrap_or_default().max(pause(tries, rand::random()));
+        let due = wall().checked_add(pause).unwrap_or(Timestamp::MAX);
+        if let Err(error) = self.journal.put_off(letter.id, tries, due).await {
+            tracing::error!(receiver = self.settings.name, "{error}");
+            return STORE_PAUSE;
+        }
+        pause
+    }
+}
+
+/// Not longer than a pause can be: the wall clock may have been set back.
+fn until(due: Timestamp) -> Duration {
+    Duration::try_from(due.duration_since(wall())).unwrap_or_default().min(MAX_PAUSE)
+}
+
+fn is_over(since: Timestamp) -> bool {
+    Duration::try_from(wall().duration_since(since)).is_ok_and(|age| age > PATIENCE)
+}
