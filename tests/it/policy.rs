@@ -206,3 +206,33 @@ fn an_upstream_that_goes_down_may_hold_and_a_draining_one_is_no_matter() {
     assert_eq!(course.pointsman.call("POST", &path, "").status, 200);
     eventually("it passes", || course.view()["verdict"]["state"] == "pass");
 }
+
+#[test]
+fn a_signal_holds_at_its_warning_or_where_it_is_missing_and_aborts_at_its_critical_level() {
+    let says = |status: u16, body: &'static str| {
+        move |request: &Received| match request.path() {
+            "/api/metrics" => Reaction::Answer(status, body.into()),
+            _ => Reaction::ok("well"),
+        }
+    };
+    let (blue, green) = (Origin::new(says(200, r#"{"db": 4}"#)), Origin::new(says(200, r#"{"db": 3}"#)));
+    let policy = "[policies.default]\nsignals = [{ name = \"connections\", from = \"/api/metrics\", at = \"/db\", \
+                  warning = 10, critical = 15, interval = \"50ms\", count = 2 }]\n";
+    let course = Course::start(&config(blue.address, &[green.address], policy));
+    let shown = |pool: &str| course.pointsman.web()["pools"][pool]["signals"]["connections"].as_f64();
+    eventually("both pools' values are shown", || (shown("blue"), shown("green")) == (Some(4.0), Some(3.0)));
+    let passes = || course.view()["verdict"]["state"] == "pass";
+    eventually("it passes", passes);
+    green.react(says(200, r#"{"db": 12}"#));
+    let reason = course.held_for("connections");
+    assert_eq!((reason["limit"].as_f64(), reason["observed"].as_f64()), (Some(10.0), Some(12.0)), "{reason}");
+    green.react(says(200, r#"{"db": 3}"#));
+    eventually("it passes again", passes);
+    green.react(says(404, ""));
+    let reason = course.held_for("connections");
+    let text = reason["text"].as_str().unwrap_or_default();
+    assert!(text.contains(&green.address.to_string()) && text.contains("404"), "{text}");
+    green.react(says(200, r#"{"db": 15.5}"#));
+    let why = course.aborted();
+    assert!(why.contains("is 15.5, at or over the critical level of 15"), "{why}");
+}
