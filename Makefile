@@ -30,11 +30,7 @@ setup: ## install what the build needs: cmake, a C compiler, Rust
 setup-test: setup ## and what the tests need: nginx, wrk
 	$(call install,nginx:nginx wrk:wrk ps:procps)
 
-setup-SEEDS ?= 1000000
-simulate: setup ## run the simulation of rollouts longer: make simulate SEEDS=1000000
-	POINTSMAN_SEEDS=$(SEEDS) cargo test --release --locked --lib -- --nocapture simulation::random_runs
-
-bench: setup-test ## and what the comparison needs: haproxy
+setup-bench: setup-test ## and what the comparison needs: haproxy
 	$(call install,haproxy:haproxy)
 
 demo: setup ## build, then show a good and a bad rollout
