@@ -289,8 +289,13 @@ impl Endpoint {
 
     /// Why it is down, or what its last check found wrong.
     pub(super) fn detail(&self) -> Option<String> {
-        let ejected = || "taken out for failing requests".to_owned();
-        self.failing.clone().or_else(|| self.ejection.is_out().then(ejected))
+        let rising = self.health.as_ref().is_some_and(|health| health.is_proven() && !health.is_up());
+        let told = match () {
+            () if self.ejection.is_out() => Some("taken out for failing requests"),
+            () if rising => Some("its last check passed, and it takes some in a row to come back"),
+            () => None,
+        };
+        self.failing.clone().or_else(|| told.map(str::to_owned))
     }
 
     pub(super) fn in_flight(&self) -> u32 {
