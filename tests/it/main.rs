@@ -15,6 +15,7 @@ mod harness;
 
 mod admin;
 mod balance;
+mod ci;
 mod cli;
 mod house;
 mod listeners;
