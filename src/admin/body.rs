@@ -29,6 +29,17 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
     }
 }
 
+/// A JSON body, whatever its `Content-Type` says: `curl -d` calls it a form.
+pub(super) struct AnyBody<T>(pub T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for AnyBody<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
+        parse(&collect(request).await?).map(|Body(value)| AnyBody(value))
+    }
+}
+
 /// No body, or one that does not matter: read so that the connection can be used again.
 pub(super) struct NoBody;
 

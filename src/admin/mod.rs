@@ -6,6 +6,9 @@
 
 mod auth;
 mod body;
+mod events;
+mod figures;
+mod maintenance;
 mod operations;
 mod pages;
 mod problem;
@@ -13,20 +16,22 @@ mod rollouts;
 mod server;
 mod services;
 pub mod shapes;
+mod waiting;
 
+pub use events::STREAMS;
 pub use server::serve;
 
 use crate::control::command::{Controller, Reload};
 use crate::control::journal::Journal;
 use crate::control::view::{ServiceView, Snapshot};
-use crate::core::settings::Config;
+use crate::core::settings::{ADMIN_MAINTENANCE, Config};
 use crate::observe::access_log::AccessLog;
 use crate::observe::metrics::Metrics;
 use axum::Router;
 use axum::routing::{get, post, put};
 use problem::Problem;
 use std::sync::Arc;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Semaphore, mpsc, watch};
 
 /// What the API works with; cheap to clone.
 #[derive(Clone, Debug)]
@@ -39,6 +44,8 @@ pub struct State {
     pub metrics: Arc<Metrics>,
     pub access_log: Option<AccessLog>,
     pub reloads: mpsc::Sender<Reload>,
+    /// Places for streams of events.
+    pub streams: Arc<Semaphore>,
     /// True once the process is stopping.
     pub stopping: watch::Receiver<bool>,
 }
@@ -67,7 +74,11 @@ pub fn router(state: State) -> Router {
             put(services::register).delete(services::unregister),
         )
         .route("/v1/services/{service}/pools/{pool}/upstreams/{upstream}/{action}", post(services::upstream))
+        .route("/v1/events", get(events::stream))
+        .route("/v1/maintenance", get(maintenance::show).put(maintenance::put))
+        .route(ADMIN_MAINTENANCE, post(maintenance::post))
         .route("/v1/reload", post(operations::reload))
+        .route("/api/metrics", get(figures::show))
         .route("/metrics", get(operations::metrics))
         .method_not_allowed_fallback(pages::method_not_allowed)
         .fallback(pages::not_found)

@@ -22,6 +22,7 @@ impl Problem {
             detail: detail.into(),
             errors: Vec::new(),
             rollout: None,
+            rollout_url: None,
         });
         Problem { status, view }
     }
@@ -45,6 +46,21 @@ impl Problem {
     pub(super) fn invalid_field(path: &str, detail: impl Into<String>) -> Self {
         Problem::invalid(vec![Fault { path: path.to_owned(), detail: detail.into() }])
     }
+}
+
+impl Problem {
+    /// A refusal of a command about a service: with the way to the rollout that stands in the way.
+    pub(super) fn about(service: &str, refusal: Refusal) -> Self {
+        let mut problem = Problem::from(refusal);
+        let rollout = problem.view.rollout.as_ref();
+        problem.view.rollout_url = rollout.map(|id| rollout_path(service, id));
+        problem
+    }
+}
+
+/// Where a rollout is shown.
+pub(super) fn rollout_path(service: &str, id: &str) -> String {
+    format!("/v1/services/{service}/rollouts/{id}")
 }
 
 impl From<Refusal> for Problem {
@@ -72,6 +88,10 @@ impl IntoResponse for Problem {
         let body = serde_json::to_string(&self.view).unwrap_or_default();
         let mut response =
             (self.status, [(header::CONTENT_TYPE, "application/problem+json")], body).into_response();
+        let location = self.view.rollout_url.as_ref().and_then(|url| url.parse().ok());
+        if let Some(location) = location {
+            response.headers_mut().insert(header::LOCATION, location);
+        }
         if self.status == StatusCode::UNAUTHORIZED {
             let scheme = header::HeaderValue::from_static("Bearer realm=\"pointsman\"");
             response.headers_mut().insert(header::WWW_AUTHENTICATE, scheme);

@@ -2,23 +2,22 @@
 
 use super::auth::Identity;
 use super::body::{Body, NoBody};
-use super::problem::Problem;
+use super::problem::{Problem, rollout_path};
 use super::shapes::{RolloutList, StartBody, StepBody};
+use super::waiting::{Asked, Waiting};
 use super::{State, pages};
 use crate::control::command::{Command, Fault, Reply, RolloutAction, StartRollout};
 use crate::control::view::{RolloutView, Snapshot};
 use crate::core::duration;
 use crate::core::rollout::{Step, Strategy};
 use crate::core::weight::BasisPoints;
-use axum::extract::{Path, Query, State as Extract};
+use axum::extract::{Path, State as Extract};
 use axum::http::{HeaderMap, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
-use serde::Deserialize;
 use std::time::Duration;
 
-/// Longest wait for news, and longest idempotency key.
-const LONGEST_WAIT: Duration = Duration::from_secs(60);
+/// Longest idempotency key.
 const LONGEST_KEY: usize = 255;
 
 pub(super) async fn list(
@@ -43,49 +42,32 @@ pub(super) async fn start(
     Body(body): Body<StartBody>,
 ) -> Result<Response, Problem> {
     let start = Box::new(StartRollout { idempotency_key: idempotency_key(&headers)?, ..meant(body)? });
-    let reply = state.controller.ask(&who.name, Command::Start { service, start }).await?;
+    let asked = state.controller.ask(&who.name, Command::Start { service: service.clone(), start }).await;
+    let reply = asked.map_err(|refusal| Problem::about(&service, refusal))?;
     Ok(match reply {
         Reply::Rollout { view, created } => {
             let status = if created { StatusCode::CREATED } else { StatusCode::OK };
-            let location = format!("/v1/services/{}/rollouts/{}", view.service, view.id);
+            let location = rollout_path(&view.service, &view.id);
             (status, [(header::LOCATION, location)], Json(view)).into_response()
         }
         // A start is answered with a rollout.
-        Reply::Service(_) | Reply::Reloaded { .. } => StatusCode::NO_CONTENT.into_response(),
+        _ => StatusCode::NO_CONTENT.into_response(),
     })
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Waiting {
-    /// A duration, `30s`.
-    wait: Option<String>,
-    /// Wait until the revision is beyond this one.
-    after: Option<u64>,
 }
 
 pub(super) async fn show(
     Extract(state): Extract<State>,
     Path((service, id)): Path<(String, String)>,
-    waiting: Result<Query<Waiting>, axum::extract::rejection::QueryRejection>,
+    waiting: Asked,
 ) -> Result<Json<RolloutView>, Problem> {
-    let Query(waiting) = waiting.map_err(|error| Problem::invalid_field("query", error.body_text()))?;
-    let wait = match &waiting.wait {
-        None => Duration::ZERO,
-        Some(text) => duration::parse(text).map_err(|why| Problem::invalid_field("wait", why))?,
-    };
+    let waiting = Waiting::meant(waiting)?;
     let current = find(&state.snapshots.borrow(), &service, &id)?;
     let after = waiting.after.unwrap_or(current.revision);
-    let news = |snapshot: &std::sync::Arc<Snapshot>| {
+    let news = |snapshot: &Snapshot| {
         let view = snapshot.rollout(&service, &id);
         view.is_none_or(|view| view.revision > after || view.outcome.is_some())
     };
-    let (mut snapshots, mut stopping) = (state.snapshots.clone(), state.stopping.clone());
-    tokio::select! {
-        _ = snapshots.wait_for(news) => (),
-        _ = stopping.wait_for(|stopping| *stopping) => (),
-        () = tokio::time::sleep(wait.min(LONGEST_WAIT)) => (),
-    }
+    waiting.until(&state, news).await;
     find(&state.snapshots.borrow(), &service, &id).map(Json)
 }
 
@@ -103,10 +85,12 @@ pub(super) async fn act(
         "abort" => RolloutAction::Abort,
         _ => return Err(pages::not_found(uri).await),
     };
-    Ok(match state.controller.ask(&who.name, Command::Rollout { service, id, action }).await? {
+    let command = Command::Rollout { service: service.clone(), id, action };
+    let asked = state.controller.ask(&who.name, command).await;
+    Ok(match asked.map_err(|refusal| Problem::about(&service, refusal))? {
         Reply::Rollout { view, .. } => Json(view).into_response(),
         Reply::Service(view) => Json(view).into_response(),
-        Reply::Reloaded { .. } => StatusCode::NO_CONTENT.into_response(),
+        _ => StatusCode::NO_CONTENT.into_response(),
     })
 }
 

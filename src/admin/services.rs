@@ -4,10 +4,11 @@ use super::auth::Identity;
 use super::body::{Body, NoBody};
 use super::problem::Problem;
 use super::shapes::{FlipBody, HistoryPage, UpstreamsBody};
+use super::waiting::{Asked, Waiting};
 use super::{State, pages};
 use crate::control::command::{Command, Fault, Reply, UpstreamAction};
 use crate::control::journal::JournalError;
-use crate::control::view::ServiceView;
+use crate::control::view::{ServiceView, Snapshot};
 use crate::core::settings::Upstream;
 use crate::core::weight::BasisPoints;
 use axum::extract::{Path, Query, State as Extract};
@@ -31,7 +32,12 @@ pub(super) async fn list(Extract(state): Extract<State>) -> Json<Vec<Arc<Service
 pub(super) async fn show(
     Extract(state): Extract<State>,
     Path(service): Path<String>,
+    waiting: Asked,
 ) -> Result<Response, Problem> {
+    let waiting = Waiting::meant(waiting)?;
+    let after = waiting.after.unwrap_or(state.service(&service)?.revision);
+    let news = |snapshot: &Snapshot| snapshot.services.get(&service).is_none_or(|view| view.revision > after);
+    waiting.until(&state, news).await;
     Ok(shown(&*state.service(&service)?))
 }
 
@@ -57,7 +63,7 @@ pub(super) async fn weights(
         return Err(Problem::invalid(faults));
     }
     let if_match = if_match(&headers)?;
-    ask(&state, &who, Command::Weights { service, weights, if_match }).await
+    ask(&state, &who, &service.clone(), Command::Weights { service, weights, if_match }).await
 }
 
 pub(super) async fn flip(
@@ -66,7 +72,7 @@ pub(super) async fn flip(
     Extension(who): Extension<Identity>,
     Body(body): Body<FlipBody>,
 ) -> Result<Response, Problem> {
-    ask(&state, &who, Command::Flip { service, to: body.to }).await
+    ask(&state, &who, &service.clone(), Command::Flip { service, to: body.to }).await
 }
 
 pub(super) async fn rollback(
@@ -75,7 +81,7 @@ pub(super) async fn rollback(
     Extension(who): Extension<Identity>,
     _: NoBody,
 ) -> Result<Response, Problem> {
-    ask(&state, &who, Command::Rollback { service }).await
+    ask(&state, &who, &service.clone(), Command::Rollback { service }).await
 }
 
 pub(super) async fn upstream(
@@ -90,7 +96,7 @@ pub(super) async fn upstream(
         "ready" => UpstreamAction::Ready,
         _ => return Err(pages::not_found(uri).await),
     };
-    ask(&state, &who, Command::Upstream { service, pool, upstream, action }).await
+    ask(&state, &who, &service.clone(), Command::Upstream { service, pool, upstream, action }).await
 }
 
 pub(super) async fn register(
@@ -116,7 +122,7 @@ pub(super) async fn register(
     if !faults.is_empty() {
         return Err(Problem::invalid(faults));
     }
-    ask(&state, &who, Command::Upstreams { service, pool, set: Some(set) }).await
+    ask(&state, &who, &service.clone(), Command::Upstreams { service, pool, set: Some(set) }).await
 }
 
 pub(super) async fn unregister(
@@ -125,7 +131,7 @@ pub(super) async fn unregister(
     Extension(who): Extension<Identity>,
     _: NoBody,
 ) -> Result<Response, Problem> {
-    ask(&state, &who, Command::Upstreams { service, pool, set: None }).await
+    ask(&state, &who, &service.clone(), Command::Upstreams { service, pool, set: None }).await
 }
 
 #[derive(Debug, Deserialize)]
@@ -158,12 +164,13 @@ pub(super) async fn history(
     Ok(Json(HistoryPage { history, next }))
 }
 
-async fn ask(state: &State, who: &Identity, command: Command) -> Result<Response, Problem> {
-    match state.controller.ask(&who.name, command).await? {
+async fn ask(state: &State, who: &Identity, service: &str, command: Command) -> Result<Response, Problem> {
+    let asked = state.controller.ask(&who.name, command).await;
+    match asked.map_err(|refusal| Problem::about(service, refusal))? {
         Reply::Service(view) => Ok(shown(&view)),
         // Commands about services are answered with services.
         Reply::Rollout { view, .. } => Ok(Json(view).into_response()),
-        Reply::Reloaded { .. } => Ok(StatusCode::NO_CONTENT.into_response()),
+        _ => Ok(StatusCode::NO_CONTENT.into_response()),
     }
 }
 

@@ -4,7 +4,7 @@ use crate::control::command::Fault;
 use crate::control::view::{HistoryView, RolloutView};
 use serde::{Deserialize, Serialize};
 
-/// RFC 9457, with the extensions `errors` and `rollout`.
+/// RFC 9457, with the extensions `errors`, `rollout` and `rollout_url`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ProblemView {
     #[serde(rename = "type")]
@@ -18,6 +18,9 @@ pub struct ProblemView {
     /// The id of the rollout that is in the way.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub rollout: Option<String>,
+    /// Where it is shown; the same as the `Location` header.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub rollout_url: Option<String>,
 }
 
 /// The body of a flip.
@@ -69,6 +72,40 @@ pub struct StepBody {
 #[serde(deny_unknown_fields)]
 pub struct UpstreamsBody {
     pub upstreams: Vec<serde_json::Value>,
+}
+
+/// The body that switches maintenance.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MaintenanceBody {
+    /// `maintenance` or `operational`.
+    pub status: String,
+    /// Without it, or `duration`, it lasts until it is switched off.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub duration_minutes: Option<f64>,
+    /// A duration, `30m`.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub duration: Option<String>,
+    /// One service; the whole site without.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub service: Option<String>,
+}
+
+/// The figures under the names that runbooks know. Counters since the process started, all else over the
+/// window; of the requests that the proxy made to upstreams.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct FiguresView {
+    pub http_requests_total: u64,
+    /// The mean, to the head of the answer.
+    pub http_requests_duration_seconds: f64,
+    pub http_requests_failed: u64,
+    pub error_rate_percent: f64,
+    /// The 95th percentile of the slowest pool that served.
+    pub response_time_ms: f64,
+    /// The service's own signals; `null` where there are none.
+    pub database_connections: Option<f64>,
+    pub memory_usage_mb: Option<f64>,
+    pub cpu_usage_percent: Option<f64>,
 }
 
 /// One page of history, newest first.

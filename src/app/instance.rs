@@ -23,7 +23,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::runtime::Runtime;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Semaphore, mpsc, watch};
 
 /// How long a start waits for the names of upstreams; later ones join when they resolve.
 const NAMES: Duration = Duration::from_secs(2);
@@ -59,6 +59,7 @@ impl Instance {
     pub fn start(config: Config, file: Option<PathBuf>) -> anyhow::Result<Instance> {
         let config = Arc::new(config);
         let Opened { bound, admin, journal, recovered, access_log, guard } = Opened::open(&config)?;
+        let address = admin.local_addr()?;
         let runtime = runtime()?;
         let shared = Arc::new(shared(&config, bound, access_log.clone()));
         let metrics = Arc::new(Metrics::new(shared.recorder.clone(), shared.clock)?);
@@ -73,6 +74,7 @@ impl Instance {
             journal: journal.clone(),
             recovered,
             jobs,
+            admin: address,
         })?;
         let (controller, snapshots) = (running.controller.clone(), running.snapshots.clone());
         runtime.spawn(health::watch(controller.clone(), running.watched.clone()));
@@ -96,9 +98,9 @@ impl Instance {
             metrics,
             access_log: access_log.clone(),
             reloads: reloads.clone(),
+            streams: Arc::new(Semaphore::new(admin::STREAMS)),
             stopping: stops,
         };
-        let address = admin.local_addr()?;
         let admin = runtime.block_on(async { tokio::net::TcpListener::from_std(admin) })?;
         runtime.spawn(admin::serve(admin, state));
         let listeners = shared.listeners.iter().map(|bound| (bound.scheme(), bound.address)).collect();

@@ -12,8 +12,8 @@ use std::time::Duration;
 /// A front load balancer that deploys safely by itself.
 #[derive(Debug, Parser)]
 #[command(name = "pointsman", version, about, max_term_width = 100, arg_required_else_help = true)]
-#[command(after_help = "Exit codes: 0 done or promoted, 1 error, 2 usage, 3 aborted (traffic is back on \
-    stable), 4 timed out (the rollout goes on), 5 waiting for approval.")]
+#[command(after_help = "Exit codes: 0 done, healthy or promoted, 1 error or unhealthy, 2 usage, 3 aborted \
+    (traffic is back on stable), 4 timed out (the rollout goes on), 5 waiting for approval.")]
 pub struct Args {
     #[command(flatten)]
     pub connection: Connection,
@@ -74,7 +74,7 @@ pub enum Command {
     },
     /// Have the configuration read anew, as SIGHUP does; prints what changed and what needs a restart.
     Reload,
-    /// Show services: weights, figures, upstreams and the rollout.
+    /// Show services: weights, figures, upstreams, the rollout and the checks; exit 1 if one does not hold.
     Status {
         service: Option<String>,
         /// Go on showing it, once a second.
@@ -112,6 +112,11 @@ pub enum Command {
         #[command(subcommand)]
         action: Upstreams,
     },
+    /// Answer 503 with a page, and when to come back, in place of a service or the whole site.
+    Maintenance {
+        #[command(subcommand)]
+        action: Maintenance,
+    },
     /// Who did what, when and why; newest first.
     History {
         service: String,
@@ -146,6 +151,27 @@ pub enum Rollout {
     Promote { service: String },
     /// Stop, and put all traffic back on stable at once.
     Abort { service: String },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Maintenance {
+    /// Begin it, or begin it anew.
+    On {
+        /// How long; it ends by itself then. Without, it lasts until it is switched off.
+        #[arg(long, value_parser = duration::parse)]
+        duration: Option<Duration>,
+        /// One service; the whole site without.
+        #[arg(long)]
+        service: Option<String>,
+    },
+    /// End it.
+    Off {
+        /// One service's own; the whole site's without.
+        #[arg(long)]
+        service: Option<String>,
+    },
+    /// Show what is under maintenance, and for how long.
+    Status,
 }
 
 #[derive(Debug, clap::Args)]

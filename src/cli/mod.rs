@@ -1,12 +1,13 @@
 //! The command line: what was typed, and the client commands over the admin API.
 //!
-//! Nothing here knows the server's inside; only the shapes of its API. Exit codes: 0 done or promoted,
-//! 1 error, 2 usage, 3 aborted (traffic is back on stable), 4 timed out (the rollout goes on), 5 waiting
-//! for approval.
+//! Nothing here knows the server's inside; only the shapes of its API. Exit codes: 0 done, healthy
+//! or promoted, 1 error or unhealthy, 2 usage, 3 aborted (traffic is back on stable), 4 timed out (the
+//! rollout goes on), 5 waiting for approval.
 
 mod args;
 mod client;
 mod follow;
+mod maintenance;
 mod out;
 mod render;
 mod rollout;
@@ -24,6 +25,8 @@ use std::process::ExitCode;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Done {
     Well,
+    /// A check of the status does not hold.
+    Unwell,
     Aborted,
     TimedOut,
     AtGate,
@@ -40,6 +43,7 @@ pub fn run(connection: &Connection, command: Command) -> ExitCode {
     };
     match result {
         Ok(Done::Well) => ExitCode::SUCCESS,
+        Ok(Done::Unwell) => ExitCode::FAILURE,
         Ok(Done::Aborted) => ExitCode::from(3),
         Ok(Done::TimedOut) => ExitCode::from(4),
         Ok(Done::AtGate) => ExitCode::from(5),
@@ -56,6 +60,7 @@ fn over_the_api(connection: &Connection, command: Command, out: &Out) -> Result<
     runtime.block_on(async {
         match command {
             Command::Rollout { action } => rollout::run(&client, action, out).await,
+            Command::Maintenance { action } => maintenance::run(&client, action, out).await,
             other => service::run(&client, other, out).await,
         }
     })

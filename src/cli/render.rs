@@ -1,5 +1,6 @@
 //! Answers as text.
 
+use super::maintenance;
 use crate::control::command::ReloadReport;
 use crate::control::view::{HistoryView, PoolView, RolloutView, ServiceView};
 use crate::core::rollout::Stage;
@@ -17,6 +18,10 @@ fn service(view: &ServiceView) -> String {
     let candidate = view.candidate.iter().map(|pool| format!(", candidate {pool}"));
     text.extend(previous.chain(candidate));
     text.push('\n');
+    if let Some(stretch) = &view.maintenance {
+        // Writing to a text cannot fail.
+        let _ = writeln!(text, "  {}", maintenance::line(&view.name, stretch));
+    }
     let mut rows =
         vec![["pool", "weight", "requests", "errors", "p50", "p95", "p99", "upstreams"].map(String::from)];
     rows.extend(view.pools.iter().map(|(name, pool)| row(name, pool)));
@@ -39,6 +44,11 @@ fn service(view: &ServiceView) -> String {
         for reason in &watch.verdict.reasons {
             let _ = writeln!(text, "    {}", reason.text);
         }
+    }
+    for check in &view.checks {
+        let mark = if check.ok { '✓' } else { '✗' };
+        // Writing to a text cannot fail.
+        let _ = writeln!(text, "  {mark} {:<8} {}", check.name, check.detail);
     }
     text
 }

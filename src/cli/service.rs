@@ -17,7 +17,7 @@ pub(super) async fn run(client: &Client, command: Command, out: &Out) -> Result<
             out.show(&report, render::reload);
         }
         Command::Status { service, watch: true } => follow::status(client, service.as_deref(), out).await?,
-        Command::Status { service, watch: false } => status(client, service.as_deref(), out).await?,
+        Command::Status { service, watch: false } => return status(client, service.as_deref(), out).await,
         Command::Weights { service, weights, if_match } => {
             let mut body = BTreeMap::new();
             for (pool, percent) in weights {
@@ -52,10 +52,11 @@ pub(super) async fn run(client: &Client, command: Command, out: &Out) -> Result<
     Ok(Done::Well)
 }
 
-async fn status(client: &Client, service: Option<&str>, out: &Out) -> Result<(), Failure> {
+async fn status(client: &Client, service: Option<&str>, out: &Out) -> Result<Done, Failure> {
     let services = fetch(client, service).await?;
     out.show(&services, |services| render::status(services));
-    Ok(())
+    let holds = services.iter().flat_map(|service| &service.checks).all(|check| check.ok);
+    Ok(if holds { Done::Well } else { Done::Unwell })
 }
 
 /// One service or all.

@@ -125,7 +125,7 @@ fn listener(section: &Section<'_>) -> Option<Listener> {
         max_headers: limits.read("headers", 100, |item| item.integer(1..=250)) as usize,
         requests_per_connection: limits.read("requests_per_connection", 1000, |i| i.integer(1..=1 << 31))
             as u32,
-        trusted_proxies: trusted(section),
+        trusted_proxies: networks(section, "trusted_proxies"),
     };
     limits.finish();
     section.finish();
@@ -149,13 +149,14 @@ impl<T> TransposeOk<T> for Option<Option<T>> {
     }
 }
 
-fn trusted(section: &Section<'_>) -> Vec<ipnet::IpNet> {
+/// A list of networks or addresses.
+pub(super) fn networks(section: &Section<'_>, key: &'static str) -> Vec<ipnet::IpNet> {
     let network = |text: &str| {
         let host = text.parse::<std::net::IpAddr>().map(ipnet::IpNet::from);
         host.or_else(|_| text.parse())
             .map_err(|_| format!("\"{text}\" is no network; write 10.0.0.0/8 or one address"))
     };
-    let items = section.item("trusted_proxies").and_then(|item| item.array()).unwrap_or_default();
+    let items = section.item(key).and_then(|item| item.array()).unwrap_or_default();
     items.iter().filter_map(|item| item.parsed(network)).collect()
 }
 

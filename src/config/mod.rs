@@ -7,6 +7,7 @@
 mod diff;
 mod fault;
 mod front;
+mod maintenance;
 mod notify;
 mod policy;
 mod reader;
@@ -21,6 +22,7 @@ pub use fault::{Fault, Faults};
 use crate::core::settings::Config;
 use reader::{Document, Section};
 use std::path::Path;
+use std::sync::Arc;
 use toml::de::DeTable;
 
 /// Most pools there can be, over all services.
@@ -70,7 +72,8 @@ fn read(root: &Section<'_>) -> Option<Config> {
     let policies = policy::policies(root);
     let services = service::services(root, &policies);
     let names: Vec<String> = root.section("services").entries().into_iter().map(|(name, _)| name).collect();
-    let routes = route::routes(root, &names);
+    let routes = route::routes(root, &names, admin.as_ref());
+    let maintenance = maintenance::maintenance(&root.section("maintenance"), &services);
     let notify = notify::receivers(root, &names);
     root.finish();
     let pools: usize = services.values().map(|service| service.pools.len()).sum();
@@ -79,7 +82,8 @@ fn read(root: &Section<'_>) -> Option<Config> {
             "{pools} pools are configured, {MAX_POOLS} can be measured; split the site over instances"
         ));
     }
-    Some(Config { server, admin: admin?, access_log, listeners, routes, services, policies, notify })
+    let (admin, maintenance) = (admin?, Arc::new(maintenance));
+    Some(Config { server, admin, access_log, listeners, maintenance, routes, services, policies, notify })
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! The inputs of the controller task: commands from the admin API, and events from the health checks.
 
-use super::view::{RolloutView, ServiceView};
+use super::view::{MaintenanceView, RolloutView, ServiceView};
 use crate::core::rollout::{Plan, Step, Strategy};
 use crate::core::settings::{self, Config};
 use crate::core::weight::BasisPoints;
@@ -8,6 +8,7 @@ use serde::Serialize;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 
 /// Everything the controller task can be told.
@@ -107,6 +108,11 @@ pub enum Command {
         pool: String,
         set: Option<Vec<settings::Upstream>>,
     },
+    /// `None` as service is the whole site.
+    Maintenance {
+        service: Option<String>,
+        switch: MaintenanceSwitch,
+    },
     /// A whole new configuration, already resolved.
     Reload {
         config: Arc<Config>,
@@ -144,6 +150,15 @@ pub enum UpstreamAction {
     Ready,
 }
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MaintenanceSwitch {
+    /// Anew, where it is on already; without a length it lasts until it is switched off.
+    On {
+        length: Option<Duration>,
+    },
+    Off,
+}
+
 #[derive(Debug)]
 pub enum Reply {
     Service(Arc<ServiceView>),
@@ -152,6 +167,7 @@ pub enum Reply {
         view: Arc<RolloutView>,
         created: bool,
     },
+    Maintenance(MaintenanceView),
     /// With the paths at which the file and what is live differ.
     Reloaded {
         differs: Vec<String>,

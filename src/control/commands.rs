@@ -60,7 +60,7 @@ impl Live {
             }
             Command::Upstreams { pool, set, .. } => self.register(&pool, set, who, answer, links),
             // Not about one service; the controller does it.
-            Command::Reload { .. } => {}
+            Command::Reload { .. } | Command::Maintenance { .. } => {}
         }
     }
 

@@ -3,9 +3,10 @@
 //! It runs on a thread of its own, so that a busy worker never delays a decision.
 
 use super::command::{Command, Controller, Input, Job, Refusal, Reply};
-use super::journal::{Journal, Recovered};
+use super::journal::{Journal, Recovered, SITE};
 use super::links::{Links, Written};
 use super::live::Live;
+use super::maintenance::{Asked, Maintenance};
 use super::saving::{Answer, Waiting};
 use super::view::Snapshot;
 use super::{publish, recovery, shown};
@@ -18,6 +19,7 @@ use crate::observe::wake::Wake;
 use arc_swap::ArcSwap;
 use std::cell::RefCell;
 use std::collections::{BTreeMap, VecDeque};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -48,6 +50,8 @@ pub struct Parts {
     pub recovered: Recovered,
     /// Where work outside of this process goes.
     pub jobs: mpsc::UnboundedSender<Job>,
+    /// Where the admin API listens, for routes that lead to it.
+    pub admin: SocketAddr,
 }
 
 /// The running controller.
@@ -98,6 +102,7 @@ pub fn start(parts: Parts) -> std::io::Result<Running> {
     };
     let mut task = Task {
         lives: BTreeMap::new(),
+        maintenance: Maintenance::recovered(&parts.recovered, parts.admin, &links),
         links,
         table: parts.table,
         wake: parts.wake,
@@ -129,6 +134,7 @@ pub(super) struct Task {
     pub configs: watch::Sender<Arc<Config>>,
     watched: watch::Sender<Arc<Config>>,
     pub next_slot: usize,
+    pub maintenance: Maintenance,
     table: Arc<ArcSwap<Table>>,
     wake: Arc<Wake>,
     snapshots: watch::Sender<Arc<Snapshot>>,
@@ -174,7 +180,8 @@ impl Task {
 
     /// Takes in what is still being written, for a little while.
     async fn finish(&mut self, writes: &mut mpsc::UnboundedReceiver<Written>) {
-        let busy = |task: &Task| task.lives.values().any(|live| live.saving.is_busy());
+        let busy =
+            |task: &Task| task.lives.values().any(|live| live.saving.is_busy()) || task.maintenance.is_busy();
         while busy(self)
             && let Ok(Some(written)) = tokio::time::timeout(Duration::from_secs(1), writes.recv()).await
         {
@@ -209,7 +216,8 @@ impl Task {
             live.judge(&self.links, None);
             live.report_progress(&self.links);
         }
-        let watchful = self.lives.values().any(|live| live.is_watchful());
+        self.end_maintenance();
+        let watchful = self.lives.values().any(Live::is_watchful);
         self.next_tick = now + if watchful { WATCHFUL } else { CALM };
     }
 
@@ -217,6 +225,9 @@ impl Task {
         match input {
             Input::Command { actor: _, command: Command::Reload { config }, reply } => {
                 self.reloads.push_back((config, Answer { to: reply, rollout: None }));
+            }
+            Input::Command { actor, command: Command::Maintenance { service, switch }, reply } => {
+                self.switch(Asked { actor, service, switch, to: reply });
             }
             Input::Command { actor, command, reply } => {
                 let service = service_of(&command);
@@ -233,9 +244,14 @@ impl Task {
             }
             Input::Health { service, pool, upstream, address, result } => {
                 let Some(live) = self.lives.get_mut(&service) else { return };
-                let Some(pool) = live.pools.get_mut(&pool) else { return };
-                if pool.upstreams.checked(&upstream, address, result) {
+                let Some(upstreams) = live.pools.get_mut(&pool).map(|pool| &mut pool.upstreams) else {
+                    return;
+                };
+                let said = result.as_ref().err().cloned();
+                if upstreams.checked(&upstream, address, result) {
                     live.upstreams_changed();
+                    let note = shown::health_note(&pool, &upstream, address, said.as_deref());
+                    live.note(&[note], &self.links);
                 }
                 live.judge(&self.links, None);
             }
@@ -259,6 +275,9 @@ impl Task {
     }
 
     fn written(&mut self, written: Written) {
+        if *written.service == *SITE {
+            return self.site_written(written);
+        }
         if let Some(live) = self.lives.get_mut(&written.service) {
             live.written(written, &self.links);
             live.next_job_done(&self.links);
@@ -270,8 +289,11 @@ impl Task {
     fn carry_out(&mut self) {
         self.reload_if_quiet();
         if self.lives.values().any(|live| live.todo.publish) {
+            self.fit_maintenance();
             let revision = self.table.load().revision + 1;
-            self.table.store(Arc::new(publish::table(&self.links.config, &self.lives, revision)));
+            let gateway = self.maintenance.gateway.as_ref();
+            let table = publish::table(&self.links.config, &self.lives, gateway, revision);
+            self.table.store(Arc::new(table));
             for live in self.lives.values_mut() {
                 live.todo.publish = false;
                 live.published(&self.links);
@@ -296,6 +318,7 @@ impl Task {
                 let _ = answer.to.send(Err(refusal));
             }
         }
+        self.maintenance.answer(&self.links);
     }
 
     /// Tells the checks which upstreams there are, once that has changed.
@@ -325,7 +348,8 @@ impl Task {
         let views =
             services.map(|(name, live)| (name.to_string(), Arc::new(shown::service(live, &self.links))));
         let ended = self.links.ended.borrow().clone();
-        self.snapshots.send_replace(Arc::new(Snapshot { services: views.collect(), ended }));
+        let maintenance = self.maintenance.view(&self.links);
+        self.snapshots.send_replace(Arc::new(Snapshot { services: views.collect(), ended, maintenance }));
         let gauges: Vec<_> = self.lives.values().map(shown::gauges).collect();
         self.links.metrics.show(&gauges);
     }
@@ -340,6 +364,6 @@ fn service_of(command: &Command) -> &str {
         | Command::Rollout { service, .. }
         | Command::Upstream { service, .. }
         | Command::Upstreams { service, .. } => service,
-        Command::Reload { .. } => "",
+        Command::Reload { .. } | Command::Maintenance { .. } => "",
     }
 }

@@ -6,9 +6,11 @@
 //! the microseconds after it took effect, long before its row is durable. What is to be told to others
 //! waits in the [`outbox`].
 
+mod events;
 pub mod marks;
 pub mod outbox;
 mod schema;
+mod site;
 mod store;
 #[cfg(test)]
 mod tests;
@@ -17,11 +19,15 @@ use super::view::HistoryView;
 use jiff::Timestamp;
 use marks::Marks;
 use outbox::{Errand, Outgoing, Posted};
+pub use site::SiteChange;
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, mpsc};
 use store::Store;
 use tokio::sync::{oneshot, watch};
+
+/// Where the whole site's state is stored among those of the services; no service can have this name.
+pub const SITE: &str = "@site";
 
 /// Why the state store cannot be opened, read or written.
 #[derive(Debug, thiserror::Error)]
@@ -82,7 +88,7 @@ pub struct HistoryRow {
 /// What was found when the store was opened.
 #[derive(Debug, Default)]
 pub struct Recovered {
-    /// The stored state by service.
+    /// The stored state by service; the whole site's under [`SITE`].
     pub services: BTreeMap<String, String>,
     /// Rollout ids by service and idempotency key.
     pub keys: HashMap<(String, String), String>,
@@ -94,6 +100,13 @@ pub struct Recovered {
 
 pub(super) enum Message {
     Append(Box<Change>, oneshot::Sender<Result<(), JournalError>>),
+    Site(SiteChange, oneshot::Sender<Result<(), JournalError>>),
+    RowsAfter {
+        service: Option<String>,
+        after: u64,
+        limit: usize,
+        answer: oneshot::Sender<Result<Vec<HistoryView>, JournalError>>,
+    },
     History {
         service: String,
         before: Option<u64>,
@@ -107,6 +120,8 @@ pub(super) enum Message {
 #[derive(Clone, Debug)]
 pub struct Journal {
     messages: mpsc::Sender<Message>,
+    /// The id of the newest durable row of history, 0 before the first.
+    newest: watch::Receiver<u64>,
     pub(super) marks: Arc<Marks>,
     posted: Posted,
 }
@@ -122,10 +137,11 @@ impl Journal {
         let mut recovered = store.recover()?;
         let (marks, aborted) = Marks::open(dir)?;
         recovered.aborted = aborted;
+        let newest = store.newest.subscribe();
         let (messages, inbox) = mpsc::channel();
         let failed = |source| JournalError::Directory { path: dir.to_owned(), source };
         let posted = watch::Sender::new(0);
-        let journal = Journal { messages, marks: Arc::new(marks), posted: posted.clone() };
+        let journal = Journal { messages, newest, marks: Arc::new(marks), posted: posted.clone() };
         let run = move || store.run(inbox, &posted);
         std::thread::Builder::new().name("journal".into()).spawn(run).map_err(failed)?;
         Ok((journal, recovered))

@@ -1,7 +1,7 @@
 //! What every service's changes need beside its own state.
 
 use super::command::{Job, Refusal};
-use super::journal::{Change, Journal, JournalError};
+use super::journal::{Change, Journal, JournalError, SITE, SiteChange};
 use super::view::RolloutView;
 use crate::core::service::Moment;
 use crate::core::settings::Config;
@@ -12,6 +12,7 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use tokio::sync::mpsc::UnboundedSender;
+use tokio::sync::oneshot;
 
 /// The controller's connections to the rest of the process.
 #[derive(Debug)]
@@ -47,7 +48,15 @@ impl Links {
 
     /// Writes a change; what became of it comes back as an input of the controller.
     pub(super) fn write(&self, service: Arc<str>, serial: u64, change: Change) {
-        let answer = self.journal.append(change);
+        self.report(service, serial, self.journal.append(change));
+    }
+
+    /// The same for what belongs to no one service.
+    pub(super) fn write_site(&self, serial: u64, change: SiteChange) {
+        self.report(SITE.into(), serial, self.journal.append_site(change));
+    }
+
+    fn report(&self, service: Arc<str>, serial: u64, answer: oneshot::Receiver<Result<(), JournalError>>) {
         let written = self.written.clone();
         tokio::spawn(async move {
             let ended = || Err(JournalError::Write("its thread has ended".into()));

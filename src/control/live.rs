@@ -6,6 +6,7 @@
 use super::command::Refusal;
 use super::jobs::Jobs;
 use super::links::Links;
+use super::maintenance::Stretch;
 use super::saving::{Answer, Extra, Saving};
 use super::shown;
 use super::upstreams::Upstreams;
@@ -35,6 +36,8 @@ pub(super) struct Live {
     pub state: ServiceState,
     pub pools: BTreeMap<Arc<str>, LivePool>,
     pub watch: Option<Watching>,
+    /// Its maintenance, or the site's.
+    pub stretch: Option<Stretch>,
     /// Rollout ids by idempotency key.
     pub keys: HashMap<String, String>,
     pub saving: Saving,
@@ -84,6 +87,7 @@ impl Live {
             state,
             pools: BTreeMap::new(),
             watch: None,
+            stretch: None,
             keys: HashMap::new(),
             saving: Saving::default(),
             jobs: Jobs::default(),

@@ -4,13 +4,16 @@
 //! and a snapshot for readers are its outputs. What is decided is decided in [`crate::core`]; this
 //! module carries it out, in the order that keeps a crash at any moment safe.
 
+mod checks;
 pub mod command;
 mod commands;
 mod controller;
+mod gateway;
 mod jobs;
 pub mod journal;
 mod links;
 mod live;
+mod maintenance;
 mod notices;
 mod publish;
 mod recovery;

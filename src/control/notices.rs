@@ -45,6 +45,25 @@ pub(super) fn told(
     Some(Outgoing { notice: explained(notice, &note.text, live, next), receivers })
 }
 
+/// The notice of maintenance of a service, or of the whole site.
+pub(super) fn of_maintenance(
+    scope: Option<&str>,
+    text: &str,
+    actor: &str,
+    at: Timestamp,
+    links: &Links,
+) -> Option<Outgoing> {
+    let service = scope.unwrap_or_default();
+    let receivers = wanting(&links.config.notify, Kind::Maintenance, service);
+    let notice = Notice {
+        at: format!("{at:.3}"),
+        actor: actor.to_owned(),
+        detail: text.to_owned(),
+        ..Notice::new(Kind::Maintenance, service)
+    };
+    (!receivers.is_empty()).then_some(Outgoing { notice, receivers })
+}
+
 impl Live {
     /// Tells how the running rollout stands, to each receiver whose time has come.
     pub(super) fn report_progress(&mut self, links: &Links) {

@@ -1,18 +1,30 @@
 //! The table: everything live, as the data plane reads it.
 
+use super::gateway::Gateway;
 use super::live::Live;
+use super::maintenance::Stretch;
 use crate::core::policy::Policy;
 use crate::core::route::Router;
-use crate::core::settings::Config;
+use crate::core::settings::{ADMIN_SERVICE, Config};
 use crate::core::table::{Pool, Service, Table};
 use crate::core::weight::Picker;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// A whole new table.
-pub(super) fn table(config: &Config, lives: &BTreeMap<Arc<str>, Live>, revision: u64) -> Table {
-    let router = Router::new(&config.routes, |name| lives.keys().position(|service| **service == *name));
-    Table { revision, router, services: lives.values().map(|live| service(live, config)).collect() }
+/// A whole new table. The admin API comes last among the services, where a route may lead to it.
+pub(super) fn table(
+    config: &Config,
+    lives: &BTreeMap<Arc<str>, Live>,
+    gateway: Option<&Gateway>,
+    revision: u64,
+) -> Table {
+    let router = Router::new(&config.routes, |name| match name {
+        ADMIN_SERVICE => gateway.map(|_| lives.len()),
+        name => lives.keys().position(|service| **service == *name),
+    });
+    let services = lives.values().map(|live| service(live, config));
+    let services = services.chain(gateway.map(Gateway::service)).collect();
+    Table { revision, router, maintenance: config.maintenance.clone(), services }
 }
 
 fn service(live: &Live, config: &Config) -> Service {
@@ -38,5 +50,10 @@ fn service(live: &Live, config: &Config) -> Service {
             upstreams,
         });
     }
-    Service { name: live.settings.name.clone(), picker: Picker::new(&weights), pools: pools.into() }
+    Service {
+        name: live.settings.name.clone(),
+        maintenance: live.stretch.as_ref().map(Stretch::shown),
+        picker: Picker::new(&weights),
+        pools: pools.into(),
+    }
 }

@@ -7,7 +7,7 @@
 use super::command::{Command, Refusal, Reply};
 use super::journal::{Change, HistoryRow, RolloutRecord};
 use super::links::{Links, Written, unwritten};
-use super::live::Live;
+use super::live::{Live, SELF};
 use super::notices::{Reports, told};
 use super::shown;
 use crate::core::rollout::Note;
@@ -123,6 +123,12 @@ impl Live {
         }
         self.enter(applied.state, links);
         self.saving.late_rollout = shown::rollout(self).map(|view| record(&view, None));
+    }
+
+    /// Adds lines of history about what is so already; they are written as soon as may be.
+    pub(super) fn note(&mut self, notes: &[Note], links: &Links) {
+        let rows = self.rows(&self.state, notes, SELF, links);
+        self.saving.late.extend(rows);
     }
 
     /// The time from the bell to the table, into the rows of what was just published.

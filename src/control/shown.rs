@@ -1,5 +1,6 @@
 //! What is shown of the live state: views, gauges and the figures of the history.
 
+use super::checks;
 use super::links::Links;
 use super::live::{Live, LivePool};
 use super::upstreams::{Endpoint, Slot};
@@ -8,7 +9,7 @@ use super::view::{
     WindowView,
 };
 use crate::core::duration;
-use crate::core::rollout::{Guard, Rollout};
+use crate::core::rollout::{Guard, Note, Rollout};
 use crate::core::service::ServiceState;
 use crate::core::settings::UpstreamHost;
 use crate::core::table::UpstreamState;
@@ -16,16 +17,18 @@ use crate::core::weight::BasisPoints;
 use crate::core::window::Figures;
 use crate::observe::metrics::ServiceGauges;
 use serde_json::{Value, json};
+use std::net::SocketAddr;
 
 pub(super) fn service(live: &Live, links: &Links) -> ServiceView {
     let state = &live.state;
     let effective = state.effective_weights(|pool| live.is_up(pool));
-    let pools = live.pools.iter().map(|(name, pool)| {
+    let figures: Vec<_> = live.pools.values().map(|pool| live.figures(pool, links)).collect();
+    let pools = live.pools.iter().zip(&figures).map(|((name, pool), figures)| {
         let view = PoolView {
             weight: state.weights.get(&**name).copied().unwrap_or_default().percent(),
             effective_weight: effective.get(&**name).copied().unwrap_or_default().percent(),
             upstreams: upstreams(pool),
-            window: window(&live.figures(pool, links)),
+            window: window(figures),
         };
         (name.to_string(), view)
     });
@@ -38,6 +41,8 @@ pub(super) fn service(live: &Live, links: &Links) -> ServiceView {
         pools: pools.collect(),
         rollout: rollout(live),
         watch: state.guard.as_ref().map(watch),
+        maintenance: live.stretch.as_ref().and_then(|stretch| stretch.view(links.clock.now())),
+        checks: checks::of(live, &figures),
     }
 }
 
@@ -94,6 +99,19 @@ fn waits_for(machine: &Rollout) -> Option<String> {
     }
     let crossing = machine.crossing.as_ref().filter(|_| !machine.has_ended())?;
     crossing.hooks.first().map(ToString::to_string)
+}
+
+/// The line of history for an upstream that went up, or down for what its check found wrong.
+pub(super) fn health_note(pool: &str, upstream: &str, address: SocketAddr, wrong: Option<&str>) -> Note {
+    let name = match upstream.parse() == Ok(address) {
+        true => upstream.to_owned(),
+        false => format!("{upstream} ({address})"),
+    };
+    let text = match wrong {
+        Some(wrong) => format!("{name} of {pool} is down: {wrong}"),
+        None => format!("{name} of {pool} is up"),
+    };
+    Note { action: "health", text }
 }
 
 /// The figures that a line of history rests on.
@@ -176,6 +194,7 @@ fn window(figures: &Figures) -> WindowView {
         seconds: figures.seconds,
         requests: figures.requests,
         failures: figures.failures,
+        timeouts: figures.timeouts,
         error_rate: figures.error_rate,
         latency_ms: LatencyView {
             mean: latency.mean,

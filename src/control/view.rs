@@ -15,6 +15,26 @@ pub struct Snapshot {
     pub services: BTreeMap<String, Arc<ServiceView>>,
     /// Rollouts that have ended, by id.
     pub ended: Arc<BTreeMap<String, Arc<RolloutView>>>,
+    pub maintenance: MaintenanceView,
+}
+
+/// What is under maintenance now.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct MaintenanceView {
+    /// The whole site's.
+    pub site: Option<StretchView>,
+    /// Single services' own, by name.
+    pub services: BTreeMap<String, StretchView>,
+}
+
+/// One stretch of maintenance.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StretchView {
+    /// When it ends by itself, RFC 3339; absent where it lasts until it is switched off.
+    pub until: Option<String>,
+    pub remaining_seconds: Option<u64>,
+    /// Who switched it on.
+    pub by: String,
 }
 
 impl Snapshot {
@@ -41,6 +61,22 @@ pub struct ServiceView {
     /// While the policy keeps watch over what was promoted last.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub watch: Option<WatchView>,
+    /// Its own maintenance or the site's, whichever ends later.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub maintenance: Option<StretchView>,
+    /// What has to hold after a deployment or a rollback, for the pools that traffic goes to.
+    #[serde(default)]
+    pub checks: Vec<CheckView>,
+}
+
+/// One point of the verification of a service.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CheckView {
+    /// `health`, `errors`, `timeouts` or `running`.
+    pub name: String,
+    pub ok: bool,
+    /// What was found.
+    pub detail: String,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -73,6 +109,9 @@ pub struct WindowView {
     pub seconds: f64,
     pub requests: u64,
     pub failures: u64,
+    /// Failures because the upstream stayed silent.
+    #[serde(default)]
+    pub timeouts: u64,
     /// Share of failed attempts, 0–1.
     pub error_rate: f64,
     pub latency_ms: LatencyView,
@@ -168,10 +207,10 @@ pub struct HistoryView {
     pub service: String,
     /// The token's name, `pointsman` for its own decisions, `local` where no token is configured.
     pub actor: String,
-    /// `weights`, `flip`, `rollback`, `drain`, `ready`, `upstreams`; of rollouts `started`, `hook`,
-    /// `testing`, `tested`, `approval`, `approved`, `step`, `updating`, `updated`, `held`, `passing`,
-    /// `baking`, `paused`, `resumed`, `promoted`, `aborted`; after a promotion `degraded`, `verified`,
-    /// `returned`; and `recovered`.
+    /// `weights`, `flip`, `rollback`, `drain`, `ready`, `upstreams`, `maintenance`, `health`; of rollouts
+    /// `started`, `hook`, `testing`, `tested`, `approval`, `approved`, `step`, `updating`, `updated`, `held`,
+    /// `passing`, `baking`, `paused`, `resumed`, `promoted`, `aborted`; after a promotion `degraded`,
+    /// `verified`, `returned`; and `recovered`.
     pub action: String,
     /// A sentence that says what happened and why.
     pub text: String,

@@ -8,6 +8,7 @@ pub mod duration;
 pub mod evidence;
 pub mod health;
 pub mod latency;
+pub mod maintenance;
 pub mod notice;
 pub mod outcome;
 pub mod passive;

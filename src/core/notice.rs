@@ -64,6 +64,32 @@ pub struct Notice {
     pub status: Option<String>,
 }
 
+impl Notice {
+    /// Of which nothing else is known.
+    pub fn new(kind: Kind, service: &str) -> Self {
+        Notice {
+            kind,
+            service: service.to_owned(),
+            at: String::new(),
+            actor: String::new(),
+            detail: String::new(),
+            rollout: None,
+            strategy: None,
+            version: None,
+            from: None,
+            to: None,
+            weight: None,
+            step: None,
+            eta_seconds: None,
+            error_rate: None,
+            response_time_ms: None,
+            reason: None,
+            action: None,
+            status: None,
+        }
+    }
+}
+
 /// A step, from 1, and how many there are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Place {

@@ -9,6 +9,7 @@ use crate::core::balance::Balance;
 use crate::core::policy::Policy;
 use crate::core::rollout::{HookPoint, Plan};
 use crate::core::route::RouteSpec;
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -23,7 +24,8 @@ pub struct Config {
     pub admin: Admin,
     pub access_log: Option<AccessLog>,
     pub listeners: Vec<Listener>,
-    /// In file order; each names a service that exists.
+    pub maintenance: Arc<Maintenance>,
+    /// In file order; each names a service that exists, or [`ADMIN_SERVICE`].
     pub routes: Vec<RouteSpec>,
     pub services: BTreeMap<String, Service>,
     pub policies: BTreeMap<String, Arc<Policy>>,
@@ -44,6 +46,23 @@ pub struct Server {
 pub struct Admin {
     pub listen: SocketAddr,
     pub tokens: Vec<Token>,
+}
+
+/// Where a route with `admin = "maintenance"` leads: the admin API's own listener. No service of a
+/// configuration can have this name.
+pub const ADMIN_SERVICE: &str = "@admin";
+/// The only path of the admin API that such a route may open.
+pub const ADMIN_MAINTENANCE: &str = "/api/maintenance";
+
+/// What is answered during maintenance, and whom it lets pass.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Maintenance {
+    /// The page for browsers, in place of the built-in one.
+    pub page: Option<Bytes>,
+    /// Clients that are served all the same.
+    pub allow: Vec<ipnet::IpNet>,
+    /// Exact paths that are served all the same.
+    pub pass: Vec<String>,
 }
 
 /// A bearer token of the admin API: only its hash is known.

@@ -5,9 +5,10 @@
 //! What does change under a table are counters: [`UpstreamLive`] outlives the tables it appears in.
 
 use super::balance::Balancer;
+use super::maintenance::Maintenance;
 use super::outcome::{ArmId, SlowLimits};
 use super::route::Router;
-use super::settings::Timeouts;
+use super::settings::{self, Timeouts};
 use super::weight::Picker;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::SocketAddr;
@@ -21,6 +22,8 @@ pub struct Table {
     /// Grows with every table published.
     pub revision: u64,
     pub router: Router,
+    /// Whom maintenance lets pass, and what it answers.
+    pub maintenance: Arc<settings::Maintenance>,
     /// In the order the router's indexes mean.
     pub services: Box<[Service]>,
 }
@@ -29,6 +32,8 @@ pub struct Table {
 #[derive(Debug)]
 pub struct Service {
     pub name: Arc<str>,
+    /// Its own or the whole site's, whichever ends later; it may be over.
+    pub maintenance: Option<Maintenance>,
     /// Splits over `pools` by their effective weights.
     pub picker: Picker,
     pub pools: Box<[Pool]>,

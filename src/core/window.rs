@@ -1,7 +1,7 @@
 //! A pool's figures over the last seconds: for people to look at. Evidence decides.
 
 use super::latency::{BUCKETS, quantile_us, upper_bound_us};
-use super::outcome::Totals;
+use super::outcome::{Reason, Totals};
 use std::collections::VecDeque;
 use std::time::Duration;
 
@@ -34,6 +34,8 @@ pub struct Figures {
     pub seconds: f64,
     pub requests: u64,
     pub failures: u64,
+    /// Failures because the upstream stayed silent.
+    pub timeouts: u64,
     /// Share of failed attempts, 0–1.
     pub error_rate: f64,
     pub latency_ms: Latency,
@@ -61,10 +63,12 @@ impl Window {
         let Some((since, base)) = self.samples.front() else { return Figures::default() };
         let requests = totals.attempts.saturating_sub(base.attempts);
         let failures = totals.failures.saturating_sub(base.failures);
+        let timeouts = |totals: &Totals| totals.reasons.get(Reason::Timeout as usize).copied().unwrap_or(0);
         Figures {
             seconds: now.saturating_sub(*since).as_secs_f64(),
             requests,
             failures,
+            timeouts: timeouts(totals).saturating_sub(timeouts(base)),
             error_rate: if requests == 0 { 0.0 } else { failures as f64 / requests as f64 },
             latency_ms: latency(base, totals),
         }
@@ -113,8 +117,10 @@ mod tests {
         let mut totals = Totals::default();
         window.push(at(0), &totals);
         add(&mut totals, 100, 10, 20_000);
+        totals.reasons[Reason::Timeout as usize] += 4;
         let figures = window.figures(at(1), &totals);
         assert_eq!((figures.requests, figures.failures, figures.error_rate), (100, 10, 0.1));
+        assert_eq!(figures.timeouts, 4);
         assert_eq!(figures.latency_ms.mean, 20.0);
         assert!((20.0..22.6).contains(&figures.latency_ms.p99), "{figures:?}");
         for second in 1..=120 {

@@ -4,6 +4,7 @@ mod traffic;
 
 use super::clock::Clock;
 use super::recorder::Recorder;
+use crate::core::outcome::SlowLimits;
 use prometheus::{Encoder, GaugeVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder};
 use std::sync::Arc;
 use traffic::Traffic;
@@ -12,6 +13,8 @@ use traffic::Traffic;
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
+    recorder: Arc<Recorder>,
+    clock: Clock,
     weight: GaugeVec,
     upstream_up: IntGaugeVec,
     phase: IntGaugeVec,
@@ -44,6 +47,8 @@ impl Metrics {
         let pool = ["service", "pool"];
         let metrics = Metrics {
             registry: Registry::new(),
+            recorder: recorder.clone(),
+            clock,
             weight: gauges("pointsman_pool_weight_ratio", "Share of the service's traffic, 0 to 1.", &pool)?,
             upstream_up: ints(
                 "pointsman_upstream_up",
@@ -125,6 +130,14 @@ impl Metrics {
         self.log_dropped.set(total.min(i64::MAX as u64) as i64);
     }
 
+    /// Attempts and failures of a service since the process started.
+    pub fn attempts(&self, service: &str) -> (u64, u64) {
+        let arms = self.recorder.arms().into_iter().filter(|(_, name, _)| **name == *service);
+        let totals =
+            arms.map(|(arm, ..)| self.recorder.totals(arm, self.clock.now_us(), &SlowLimits::default()));
+        totals.fold((0, 0), |sum, totals| (sum.0 + totals.attempts, sum.1 + totals.failures))
+    }
+
     /// The text exposition.
     pub fn render(&self) -> String {
         let mut text = Vec::new();
@@ -138,7 +151,7 @@ impl Metrics {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::outcome::{Outcome, Reason, SlowLimits};
+    use crate::core::outcome::{Outcome, Reason};
 
     #[test]
     fn the_names_of_the_contract_are_there_with_their_counts() {
@@ -160,6 +173,7 @@ mod tests {
             evidence: vec![("green".into(), "error_rate".into(), 3.5)],
         }]);
         metrics.rollout_ended("web", "aborted");
+        assert_eq!((metrics.attempts("web"), metrics.attempts("api")), ((10, 3), (0, 0)));
         let text = metrics.render();
         for line in [
             "pointsman_requests_total{code=\"5xx\",pool=\"green\",service=\"web\"} 3",

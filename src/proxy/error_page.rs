@@ -7,21 +7,50 @@ use pingora_error::Result;
 use pingora_http::ResponseHeader;
 use pingora_proxy::Session;
 
+const HTML: &str = "text/html; charset=utf-8";
 /// Seconds after which a client may try again when no upstream was ready.
-const RETRY_AFTER_SECONDS: u32 = 5;
+const RETRY_AFTER_SECONDS: u64 = 5;
+const MAINTENANCE: &str = "The site is under maintenance. Please try again later.";
 
 /// Answers with an error and a short body that says what it means.
 ///
 /// # Errors
 /// When the client cannot be written to.
 pub(super) async fn send(session: &mut Session, status: u16) -> Result<()> {
-    let (content_type, body) = page(status, &session.req_header().headers);
+    let page = page(status, explanation(status), preferred(&session.req_header().headers));
+    let retry_after_s = (status == 503).then_some(RETRY_AFTER_SECONDS);
+    send_page(session, status, retry_after_s, page).await
+}
+
+/// Answers that the service is under maintenance; browsers get `own_page`, where there is one.
+///
+/// # Errors
+/// When the client cannot be written to.
+pub(super) async fn send_maintenance(
+    session: &mut Session,
+    retry_after_s: u64,
+    own_page: Option<&Bytes>,
+) -> Result<()> {
+    let format = preferred(&session.req_header().headers);
+    let page = match own_page.filter(|_| format == Format::Html) {
+        Some(own) => (HTML, own.clone()),
+        None => page(503, MAINTENANCE, format),
+    };
+    send_page(session, 503, Some(retry_after_s), page).await
+}
+
+async fn send_page(
+    session: &mut Session,
+    status: u16,
+    retry_after_s: Option<u64>,
+    (content_type, body): (&'static str, Bytes),
+) -> Result<()> {
     let mut response = ResponseHeader::build(status, Some(4))?;
     response.insert_header(CONTENT_TYPE, content_type)?;
     response.insert_header(CONTENT_LENGTH, body.len())?;
     response.insert_header(CACHE_CONTROL, "no-store")?;
-    if status == 503 {
-        response.insert_header(RETRY_AFTER, RETRY_AFTER_SECONDS)?;
+    if let Some(seconds) = retry_after_s {
+        response.insert_header(RETRY_AFTER, seconds)?;
     }
     if session.req_header().method == http::Method::HEAD {
         return session.write_response_header(Box::new(response), true).await;
@@ -30,17 +59,16 @@ pub(super) async fn send(session: &mut Session, status: u16) -> Result<()> {
     session.write_response_body(Some(body), true).await
 }
 
-fn page(status: u16, headers: &HeaderMap) -> (&'static str, Bytes) {
+fn page(status: u16, text: &str, format: Format) -> (&'static str, Bytes) {
     let title = http::StatusCode::from_u16(status).ok().and_then(|s| s.canonical_reason()).unwrap_or("Error");
-    let text = explanation(status);
-    match preferred(headers) {
+    match format {
         Format::Json => (
             "application/problem+json",
             format!("{{\"type\":\"about:blank\",\"title\":\"{title}\",\"status\":{status},\"detail\":\"{text}\"}}\n")
                 .into(),
         ),
         Format::Html => (
-            "text/html; charset=utf-8",
+            HTML,
             format!(
                 "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>{status} {title}</title></head>\
                  <body><h1>{title}</h1><p>{text}</p></body></html>\n"
@@ -108,7 +136,7 @@ mod tests {
 
     #[test]
     fn json_pages_are_json() {
-        let (_, body) = page(503, &accept("application/json"));
+        let (_, body) = page(503, MAINTENANCE, preferred(&accept("application/json")));
         let value: serde_json::Value = serde_json::from_slice(&body).expect("JSON");
         assert_eq!(value["status"], 503);
     }

@@ -21,6 +21,7 @@ use std::any::Any;
 use std::os::fd::RawFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 /// One worker's side of the data plane.
 pub(super) struct Gate {
@@ -161,18 +162,23 @@ impl ProxyHttp for Gate {
             error_page::send(session, status).await?;
             return Ok(true);
         }
-        match plan::target(&request.table, session.req_header(), self.draw() as u32) {
-            Ok(target) => request.target = Some(target),
-            Err(Refusal::NoRoute) => {
-                error_page::send(session, 404).await?;
-                return Ok(true);
+        let (now, draw) = (Duration::from_micros(request.started_us), self.draw() as u32);
+        let refusal = match plan::target(&request.table, session.req_header(), request.client, now, draw) {
+            Ok(target) => {
+                request.target = Some(target);
+                return Ok(false);
             }
-            Err(Refusal::NoUpstream) => {
-                error_page::send(session, 503).await?;
-                return Ok(true);
+            Err(refusal) => refusal,
+        };
+        match refusal {
+            Refusal::NoRoute => error_page::send(session, 404).await?,
+            Refusal::NoUpstream => error_page::send(session, 503).await?,
+            Refusal::Maintenance { retry_after_s } => {
+                let page = request.table.maintenance.page.as_ref();
+                error_page::send_maintenance(session, retry_after_s, page).await?;
             }
         }
-        Ok(false)
+        Ok(true)
     }
 
     async fn upstream_peer(&self, session: &mut Session, request: &mut Request) -> Result<Box<HttpPeer>> {

@@ -5,6 +5,7 @@ use crate::core::table::{Pool, Service, Table};
 use http::request::Parts;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::IpAddr;
+use std::time::Duration;
 
 /// Where a request goes, as indexes into the table it was planned on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,15 +19,27 @@ pub(super) struct Target {
 pub(super) enum Refusal {
     /// No route leads anywhere: 404.
     NoRoute,
+    /// The service is under maintenance: 503, and when to come back.
+    Maintenance { retry_after_s: u64 },
     /// No pool of the service has weight, or no upstream of the pool can serve: 503.
     NoUpstream,
 }
 
 /// The pool for a request, picked once: a retry stays in it.
-pub(super) fn target(table: &Table, request: &Parts, draw: u32) -> Result<Target, Refusal> {
-    let found = table.router.find(host(request), request.uri.path());
-    let service = found.ok_or(Refusal::NoRoute)?;
+pub(super) fn target(
+    table: &Table,
+    request: &Parts,
+    client: IpAddr,
+    now: Duration,
+    draw: u32,
+) -> Result<Target, Refusal> {
+    let path = request.uri.path();
+    let service = table.router.find(host(request), path).ok_or(Refusal::NoRoute)?;
     let entry = table.services.get(service).ok_or(Refusal::NoRoute)?;
+    let stretch = entry.maintenance.filter(|_| !table.maintenance.lets_pass(path, client));
+    if let Some(retry_after_s) = stretch.and_then(|stretch| stretch.retry_after_s(now)) {
+        return Err(Refusal::Maintenance { retry_after_s });
+    }
     let pool = entry.picker.pick(draw).ok_or(Refusal::NoUpstream)?;
     Ok(Target { service, pool })
 }

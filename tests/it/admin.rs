@@ -1,6 +1,6 @@
 //! The admin API under bad input: a clear error by the contract, and nothing changed.
 
-use super::harness::{Answer, Connection, Nginx, Pointsman, blue_green, eventually, send};
+use super::harness::{Answer, Connection, Nginx, Origin, Pointsman, Reaction, blue_green, eventually, send};
 use sha2::{Digest, Sha256};
 use std::io::Write;
 use std::net::TcpStream;
@@ -194,6 +194,77 @@ fn waiting_for_news_returns_when_there_are_some() {
     let news = waiting.join().expect("an answer");
     assert_eq!(news["outcome"], "aborted");
     assert!(news["revision"].as_u64() > Some(revision));
+}
+
+#[test]
+fn a_service_is_waited_for_like_a_rollout() {
+    let nginx = Nginx::start(&["blue", "green"]);
+    let pointsman = Pointsman::start(&config(&nginx));
+    let revision = pointsman.web()["revision"].as_u64().expect("a revision");
+    let admin = pointsman.admin;
+    let path = format!("/v1/services/web?wait=20s&after={revision}");
+    let waiting = std::thread::spawn(move || super::harness::get(admin, &path));
+    assert_eq!(pointsman.cli(&["flip", "web", "--to", "green"]).code, 0);
+    let news = waiting.join().expect("an answer");
+    assert_eq!(news.json()["stable"], "green");
+    assert!(news.json()["revision"].as_u64() > Some(revision) && news.header("etag").is_some());
+    let old = pointsman.get(&format!("/v1/services/web?wait=1h&after={revision}"));
+    assert_eq!(old.json()["stable"], "green", "what has happened already is not waited for");
+    let now = pointsman.get("/v1/services/web?wait=50ms");
+    assert_eq!((now.status, &now.json()["stable"]), (200, &"green".into()), "the wait ends");
+    problem(&pointsman.get("/v1/services/web?wait=soon"), 422);
+    problem(&pointsman.get("/v1/services/web?until=5"), 422);
+    problem(&pointsman.get("/v1/services/nope?wait=1s"), 404);
+}
+
+#[test]
+fn a_conflict_shows_the_way_to_the_rollout_that_owns_the_weights() {
+    let nginx = Nginx::start(&["blue", "green"]);
+    let pointsman = Pointsman::start(&config(&nginx));
+    let id = pointsman.start_rollout(r#"{"to": "green"}"#);
+    for (method, path, body) in [
+        ("PUT", "/v1/services/web/weights", r#"{"blue": 100}"#),
+        ("POST", "/v1/services/web/flip", r#"{"to": "green"}"#),
+        ("POST", "/v1/services/web/rollouts", r#"{"to": "green"}"#),
+    ] {
+        let answer = pointsman.call(method, path, body);
+        problem(&answer, 409);
+        let url = answer.header("location").expect("a way").to_owned();
+        assert_eq!(answer.json()["rollout_url"], url.as_str());
+        assert_eq!(pointsman.get(&url).json()["id"], id.as_str(), "{method} {path}");
+    }
+}
+
+#[test]
+fn the_figures_that_runbooks_grep_are_there() {
+    let (blue, api) = (Origin::named("blue"), Origin::named("api"));
+    let pointsman = Pointsman::start(&format!(
+        "[[routes]]\npath = \"/api/\"\nservice = \"api\"\n[[routes]]\nservice = \"web\"\n\
+         [services.web.pools.blue]\nupstreams = [\"{}\"]\n[services.api.pools.one]\nupstreams = [\"{}\"]\n",
+        blue.address, api.address
+    ));
+    api.react(|_| Reaction::Answer(500, "broken".into()));
+    for n in 0..100 {
+        super::harness::get(pointsman.http(), if n < 4 { "/api/" } else { "/" });
+    }
+    let figures = |path: &str| pointsman.get(path).json();
+    eventually("all is counted", || figures("/api/metrics")["http_requests_total"] == 100);
+    eventually("the window too", || figures("/api/metrics")["error_rate_percent"] == 4.0);
+    let all = figures("/api/metrics");
+    assert_eq!(all["http_requests_failed"], 4);
+    for measured in ["http_requests_duration_seconds", "response_time_ms"] {
+        assert!(all[measured].as_f64().is_some_and(|value| value > 0.0), "{measured} in {all}");
+    }
+    for signal in ["database_connections", "memory_usage_mb", "cpu_usage_percent"] {
+        assert!(all.get(signal).is_some_and(serde_json::Value::is_null), "{signal} in {all}");
+    }
+    assert_eq!(figures("/api/metrics?service=web")["http_requests_failed"], 0);
+    assert_eq!(figures("/api/metrics?service=api")["error_rate_percent"], 100.0);
+    problem(&pointsman.get("/api/metrics?service=nope"), 404);
+    // As the runbook reads it.
+    let line = format!("curl -s http://{}/api/metrics | grep error_rate", pointsman.admin);
+    let grepped = std::process::Command::new("sh").args(["-c", &line]).output().expect("sh");
+    assert!(String::from_utf8_lossy(&grepped.stdout).contains("\"error_rate_percent\":4.0"));
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! The command line, as people and CI jobs type it.
 
-use super::harness::{Load, Nginx, Origin, Pointsman, Printed, Reaction, eventually};
+use super::harness::{Load, Nginx, Origin, Pointsman, Printed, Reaction, eventually, get};
 use std::net::SocketAddr;
 use std::path::Path;
 
@@ -74,6 +74,60 @@ fn every_command_does_its_job() {
     let status: serde_json::Value =
         serde_json::from_str(&ok(&["status", "web", "--output", "json"])).expect("JSON");
     assert_eq!(status[0]["stable"], "green");
+}
+
+#[test]
+fn status_is_the_verification_and_exits_0_only_if_all_holds() {
+    let origin = Origin::named("blue");
+    let second = Origin::named("blue too");
+    let pointsman = Pointsman::start(&format!(
+        "[services.web]\nstable = \"blue\"\n\
+         [services.web.pools.blue]\nupstreams = [\"{}\", \"{}\"]\ntimeouts = {{ read = \"100ms\" }}\n\
+         tries = 1\npassive = {{ max_fails = 0 }}\n\
+         health = {{ path = \"/health\", interval = \"20ms\", timeout = \"5s\", fall = 2 }}\n\
+         [services.web.pools.green]\nupstreams = [\"127.0.0.1:1\"]\nhealth = {{ path = \"/\" }}\n\
+         [policies.default]\nerror_rate = {{ critical = \"20%\" }}\nwindow = \"2s\"\n",
+        origin.address, second.address
+    ));
+    let status = || pointsman.cli(&["status", "web"]);
+    let shows = |printed: &Printed, lines: &[&str]| lines.iter().all(|line| printed.out.contains(line));
+    let all = ["✓ health ", "✓ errors ", "✓ timeouts ", "✓ running "];
+    eventually("all is well; a pool without traffic does not count", || {
+        let printed = status();
+        printed.code == 0 && shows(&printed, &all)
+    });
+    origin.react(|request| if request.path() == "/health" { Reaction::ok("") } else { Reaction::Hang });
+    eventually("a timeout is seen", || get(pointsman.http(), "/").status == 504);
+    eventually("it is told", || {
+        let printed = status();
+        printed.code == 1 && shows(&printed, &["✗ timeouts 1", "✓ health", "✓ running"])
+    });
+    origin.react(|request| {
+        if request.path() == "/health" { Reaction::ok("") } else { Reaction::Answer(500, "no".into()) }
+    });
+    for _ in 0..10 {
+        get(pointsman.http(), "/");
+    }
+    let printed = status();
+    assert!(printed.code == 1 && shows(&printed, &["✗ errors", "the limit is 20 %"]), "{}", printed.out);
+    origin.react(|request| {
+        Reaction::Answer(if request.path() == "/health" { 503 } else { 200 }, String::new())
+    });
+    eventually("the window has passed, and a check fails", || {
+        let printed = status();
+        let says = ["✗ health ", "status 503", "✓ errors ", "✓ timeouts ", "✗ running ", "is down"];
+        printed.code == 1 && shows(&printed, &says)
+    });
+    let label = origin.address.to_string();
+    assert_eq!(pointsman.cli(&["drain", "web", "blue", &label]).code, 0);
+    eventually("what is drained on purpose does not count", || {
+        let printed = status();
+        printed.code == 0 && shows(&printed, &["the one upstream is ready"])
+    });
+    let json = pointsman.web();
+    let names: Vec<_> =
+        json["checks"].as_array().expect("checks").iter().map(|check| check["name"].clone()).collect();
+    assert_eq!(names, ["health", "errors", "timeouts", "running"]);
 }
 
 #[test]

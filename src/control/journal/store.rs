@@ -1,17 +1,19 @@
 //! The database and the thread that owns it.
 
 use super::outbox::{self, Posted};
-use super::{Change, JournalError, Message, Recovered, schema};
+use super::{Change, HistoryRow, JournalError, Message, Recovered, events, schema};
 use crate::control::view::HistoryView;
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::Receiver;
+use tokio::sync::watch;
 
 pub(super) struct Store {
-    connection: Connection,
+    pub(super) connection: Connection,
     path: PathBuf,
+    pub(super) newest: watch::Sender<u64>,
     /// Held as long as the store is open: one process a directory.
     _lock: File,
 }
@@ -37,7 +39,8 @@ impl Store {
             return Err(JournalError::Newer { path, found, known: schema::VERSION });
         }
         schema::migrate(&connection, found).map_err(|error| JournalError::Write(plain(&error)))?;
-        Ok(Store { connection, path, _lock: lock })
+        let newest = watch::Sender::new(events::newest(&connection).map_err(damaged)?);
+        Ok(Store { connection, path, newest, _lock: lock })
     }
 
     pub(super) fn recover(&mut self) -> Result<Recovered, JournalError> {
@@ -74,10 +77,19 @@ impl Store {
             match message {
                 Message::Append(change, answer) => {
                     let result = self.append(&change).map_err(|error| JournalError::Write(plain(&error)));
-                    if result.is_ok() && change.history.iter().any(|row| row.notice.is_some()) {
-                        posted.send_modify(|count| *count += 1);
-                    }
+                    self.announce(result.is_ok() && change.history.iter().any(is_posted), posted);
                     let _ = answer.send(result);
+                }
+                Message::Site(change, answer) => {
+                    let result =
+                        self.append_site(&change).map_err(|error| JournalError::Write(plain(&error)));
+                    let mut rows = change.history.iter().map(|(_, row)| row);
+                    self.announce(result.is_ok() && rows.any(is_posted), posted);
+                    let _ = answer.send(result);
+                }
+                Message::RowsAfter { service, after, limit, answer } => {
+                    let rows = self.rows_after(service.as_deref(), after, limit);
+                    let _ = answer.send(rows.map_err(|error| JournalError::Read(error.to_string())));
                 }
                 Message::Errand(errand) => errand(&mut self.connection),
                 Message::History { service, before, limit, answer } => {
@@ -101,23 +113,7 @@ impl Store {
                 .execute(params![rollout.id, change.service, rollout.idempotency_key, rollout.record])?;
         }
         for row in &change.history {
-            transaction
-                .prepare(
-                    "INSERT INTO history (at, service, actor, action, text, figures, rollout) \
-                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
-                )?
-                .execute(params![
-                    format!("{:.3}", row.at),
-                    change.service,
-                    row.actor,
-                    row.action,
-                    row.text,
-                    row.figures.to_string(),
-                    row.rollout
-                ])?;
-            if let Some(outgoing) = &row.notice {
-                outbox::put(&transaction, row.at, outgoing)?;
-            }
+            insert_row(&transaction, &change.service, row)?;
         }
         transaction.commit()
     }
@@ -129,23 +125,11 @@ impl Store {
         limit: usize,
     ) -> rusqlite::Result<Vec<HistoryView>> {
         let mut query = self.connection.prepare(
-            "SELECT id, at, actor, action, text, figures, rollout FROM history \
+            "SELECT id, at, service, actor, action, text, figures, rollout FROM history \
              WHERE service = ?1 AND id < ?2 ORDER BY id DESC LIMIT ?3",
         )?;
         let before = before.and_then(|id| i64::try_from(id).ok()).unwrap_or(i64::MAX);
-        let rows = query.query_map(params![service, before, limit as i64], |row| {
-            let figures: String = row.get(5)?;
-            Ok(HistoryView {
-                id: row.get::<_, i64>(0)? as u64,
-                at: row.get(1)?,
-                service: service.to_owned(),
-                actor: row.get(2)?,
-                action: row.get(3)?,
-                text: row.get(4)?,
-                figures: serde_json::from_str(&figures).unwrap_or_default(),
-                rollout: row.get::<_, Option<String>>(6).optional()?.flatten(),
-            })
-        })?;
+        let rows = query.query_map(params![service, before, limit as i64], view)?;
         rows.collect()
     }
 
@@ -154,6 +138,42 @@ impl Store {
     pub(super) fn limit_pages(&self, more: i64) -> rusqlite::Result<()> {
         let pages: i64 = self.connection.pragma_query_value(None, "page_count", |row| row.get(0))?;
         self.connection.pragma_update(None, "max_page_count", pages + more)
+    }
+}
+
+/// A row of `id, at, service, actor, action, text, figures, rollout`.
+pub(super) fn view(row: &Row<'_>) -> rusqlite::Result<HistoryView> {
+    let figures: String = row.get(6)?;
+    Ok(HistoryView {
+        id: row.get::<_, i64>(0)? as u64,
+        at: row.get(1)?,
+        service: row.get(2)?,
+        actor: row.get(3)?,
+        action: row.get(4)?,
+        text: row.get(5)?,
+        figures: serde_json::from_str(&figures).unwrap_or_default(),
+        rollout: row.get::<_, Option<String>>(7).optional()?.flatten(),
+    })
+}
+
+fn is_posted(row: &HistoryRow) -> bool {
+    row.notice.is_some()
+}
+
+/// A row with its notice, if somebody is to be told.
+pub(super) fn insert_row(
+    transaction: &Transaction<'_>,
+    service: &str,
+    row: &HistoryRow,
+) -> rusqlite::Result<()> {
+    let sql = "INSERT INTO history (at, service, actor, action, text, figures, rollout) \
+               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+    let (at, figures) = (format!("{:.3}", row.at), row.figures.to_string());
+    let values = params![at, service, row.actor, row.action, row.text, figures, row.rollout];
+    transaction.prepare(sql)?.execute(values)?;
+    match &row.notice {
+        Some(outgoing) => outbox::put(transaction, row.at, outgoing),
+        None => Ok(()),
     }
 }
 

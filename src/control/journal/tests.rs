@@ -98,8 +98,9 @@ fn a_full_disk_refuses_whole_changes_and_spoils_nothing() {
     store.limit_pages(2).expect("limited");
     let (messages, inbox) = mpsc::channel();
     let marks = Arc::new(Marks::open(dir.path()).expect("marks").0);
+    let newest = store.newest.subscribe();
     let posted = watch::Sender::new(0);
-    let journal = Journal { messages, marks, posted: posted.clone() };
+    let journal = Journal { messages, newest, marks, posted: posted.clone() };
     let thread = std::thread::spawn(move || store.run(inbox, &posted));
     let mut last = 0;
     let error = (1..).find_map(|n| {

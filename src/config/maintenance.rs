@@ -1,0 +1,46 @@
+//! `[maintenance]`: what is answered, and who is served all the same.
+
+use super::front::networks;
+use super::reader::{Item, Section};
+use crate::core::settings::{Maintenance, Service};
+use bytes::Bytes;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// The largest page; it is sent to everybody.
+const LARGEST_PAGE: usize = 1 << 20;
+
+/// Without `pass`, the paths that the services' health checks ask for are served all the same; but never
+/// `/`, which is the site itself.
+pub(super) fn maintenance(section: &Section<'_>, services: &BTreeMap<String, Service>) -> Maintenance {
+    let paths = |item: &Item<'_>| Some(item.array()?.iter().filter_map(|item| item.parsed(path)).collect());
+    let maintenance = Maintenance {
+        page: section.item("page").and_then(|item| page(&item)),
+        allow: networks(section, "allow"),
+        pass: section.read("pass", health_paths(services), paths),
+    };
+    section.finish();
+    maintenance
+}
+
+fn page(item: &Item<'_>) -> Option<Bytes> {
+    let path = item.file()?;
+    match std::fs::read(&path) {
+        Ok(page) if page.len() <= LARGEST_PAGE => return Some(page.into()),
+        Ok(_) => item.fault(&format!("{} has more than {LARGEST_PAGE} bytes", path.display())),
+        Err(error) => item.fault(&format!("{}: {error}", path.display())),
+    }
+    None
+}
+
+fn path(text: &str) -> Result<String, String> {
+    match text.starts_with('/') && !text.contains('?') {
+        true => Ok(text.to_owned()),
+        false => Err(format!("\"{text}\" is no path; write \"/health\"")),
+    }
+}
+
+fn health_paths(services: &BTreeMap<String, Service>) -> Vec<String> {
+    let pools = services.values().flat_map(|service| service.pools.values());
+    let paths = pools.filter_map(|pool| pool.health.as_ref()?.path.split('?').next().map(str::to_owned));
+    paths.filter(|path| path != "/").collect::<BTreeSet<_>>().into_iter().collect()
+}

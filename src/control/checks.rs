@@ -1,0 +1,103 @@
+//! The verification of a service: what has to hold after a deployment or a rollback.
+//!
+//! Only pools that traffic goes to are looked at. Each check says what it found, whether it holds or
+//! not; none of them decides anything, that is the policy's business.
+
+use super::live::{Live, LivePool};
+use super::view::CheckView;
+use crate::core::policy::Limit;
+use crate::core::table::UpstreamState;
+use crate::core::weight::BasisPoints;
+use crate::core::window::Figures;
+use std::sync::Arc;
+
+/// The share of attempts that may fail where no policy says otherwise.
+const ERRORS: f64 = 0.01;
+
+/// A pool that serves, with its figures.
+struct Serving<'a> {
+    name: &'a Arc<str>,
+    pool: &'a LivePool,
+    figures: &'a Figures,
+}
+
+/// In the order of the runbook. `figures` are those of the pools, in their order.
+pub(super) fn of(live: &Live, figures: &[Figures]) -> Vec<CheckView> {
+    let effective = live.state.effective_weights(|pool| live.is_up(pool));
+    let serves = |name: &Arc<str>| effective.get(&**name).is_some_and(|weight| *weight > BasisPoints::ZERO);
+    let pools = live.pools.iter().zip(figures).filter(|((name, _), _)| serves(name));
+    let pools: Vec<_> = pools.map(|((name, pool), figures)| Serving { name, pool, figures }).collect();
+    vec![health(&pools), errors(&pools, error_limit(live)), timeouts(&pools), running(&pools)]
+}
+
+fn check(name: &str, wrong: Vec<String>, well: impl FnOnce() -> String) -> CheckView {
+    let ok = wrong.is_empty();
+    CheckView { name: name.to_owned(), ok, detail: if ok { well() } else { wrong.join("; ") } }
+}
+
+/// The last check of every upstream went well.
+fn health(pools: &[Serving<'_>]) -> CheckView {
+    let wrong = pools.iter().flat_map(|Serving { name, pool, .. }| {
+        let open = pool.upstreams.slots.iter().filter(|slot| !slot.draining);
+        let failing = open.flat_map(|slot| {
+            let label = &slot.settings.address;
+            slot.endpoints.iter().filter_map(move |e| Some(format!("{label}: {}", e.failing.as_ref()?)))
+        });
+        let failing: Vec<_> = failing.collect();
+        let unproven = pool.upstreams.ready().err().filter(|_| failing.is_empty());
+        let of_pool = move |why: String| format!("{name} {why}");
+        failing.into_iter().chain(unproven).map(of_pool)
+    });
+    check("health", wrong.collect(), || "every health check is answered".into())
+}
+
+fn errors(pools: &[Serving<'_>], limit: f64) -> CheckView {
+    let (requests, failures) = (sum(pools, |f| f.requests), sum(pools, |f| f.failures));
+    let rate = if requests == 0 { 0.0 } else { failures as f64 / requests as f64 };
+    let percent = |share: f64| format!("{} %", (share * 10_000.0).round() / 100.0);
+    let found = format!("{failures} of {requests} requests failed ({})", percent(rate));
+    let wrong = (rate >= limit && failures > 0).then(|| format!("{found}, the limit is {}", percent(limit)));
+    check("errors", wrong.into_iter().collect(), || format!("{found}, below {}", percent(limit)))
+}
+
+fn timeouts(pools: &[Serving<'_>]) -> CheckView {
+    let timeouts = sum(pools, |figures| figures.timeouts);
+    let wrong = (timeouts > 0).then(|| format!("{timeouts} requests timed out"));
+    check("timeouts", wrong.into_iter().collect(), || "no request timed out".into())
+}
+
+/// Every upstream that is not draining on purpose is ready.
+fn running(pools: &[Serving<'_>]) -> CheckView {
+    let mut ready = 0;
+    let mut wrong = Vec::new();
+    for Serving { name, pool, .. } in pools {
+        let eject = pool.upstreams.ejects();
+        for slot in pool.upstreams.slots.iter().filter(|slot| !slot.draining) {
+            if slot.endpoints.iter().any(|endpoint| endpoint.state(slot, eject) == UpstreamState::Ready) {
+                ready += 1;
+            } else {
+                wrong.push(format!("{name} {} is down", slot.settings.address));
+            }
+        }
+    }
+    if ready == 0 && wrong.is_empty() {
+        wrong.push("no upstream is there to serve".to_owned());
+    }
+    check("running", wrong, || match ready {
+        1 => "the one upstream is ready".into(),
+        _ => format!("all {ready} upstreams are ready"),
+    })
+}
+
+fn error_limit(live: &Live) -> f64 {
+    let limits = live.settings.policy.iter().flat_map(|policy| &policy.limits);
+    let critical = limits.filter_map(|limit| match limit {
+        Limit::ErrorRate { critical, .. } => *critical,
+        _ => None,
+    });
+    critical.reduce(f64::min).unwrap_or(ERRORS)
+}
+
+fn sum(pools: &[Serving<'_>], of: impl Fn(&Figures) -> u64) -> u64 {
+    pools.iter().map(|serving| of(serving.figures)).sum()
+}
