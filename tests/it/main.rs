@@ -14,6 +14,7 @@
 mod harness;
 
 mod admin;
+mod alerts;
 mod balance;
 mod ci;
 mod cli;
