@@ -165,3 +165,54 @@ fn a_diff_knows_what_needs_a_restart() {
     );
     assert_eq!(diff(&old, &old), (vec![], vec![]));
 }
+
+#[test]
+fn rollouts_have_gates_tests_hooks_and_what_follows_them() {
+    let keys = r#"
+        [services.web.rollout]
+        gate = true
+        steps = [{ weight = 5, gate = true }, { weight = 100 }]
+        smoke = [{ path = "/ready", method = "HEAD", expect = 204, match = "^$", timeout = "2s", host = "app" }]
+        hooks = [{ at = "before-shifting", url = "https://ci.example/ask?key=1", secret = "s" }]
+        rolling = { max_unavailable = 2, drain = "5s", update = "1m", watch = "10s", hook = { url = "http://ci/up" } }
+        after = { watch = "2h", rollback = true }
+    "#;
+    let config = read_text(&format!("{MINIMAL}{keys}")).expect("accepted");
+    let web = &config.services["web"];
+    let plan = &web.rollout;
+    assert!(plan.gate && plan.steps[0].gate && !plan.steps[1].gate && plan.smoke);
+    assert_eq!((web.smoke[0].expect, web.smoke[0].timeout), ((204, 204), Duration::from_secs(2)));
+    assert_eq!(plan.hooks.iter().map(ToString::to_string).collect::<Vec<_>>(), ["before-shifting"]);
+    assert_eq!((plan.rolling.max_unavailable, plan.rolling.hook, web.update.is_some()), (2, true, true));
+    assert_eq!((plan.after.watch, plan.after.rollback), (Duration::from_secs(7200), true));
+    assert!(!format!("{config:?}").contains("key=1"), "URLs of hooks hold secrets");
+}
+
+#[test]
+fn faulty_rollouts_are_refused_by_their_place() {
+    let keys = r#"
+        [services.web.rollout]
+        smoke = [{ path = "ready", match = "(", method = "G E T" }, { expect = 900 }]
+        hooks = [{ at = "before-lunch", url = "ci" }, { at = "before-baking", url = "http://ci/" }, { at = "before-baking", url = "http://ci/" }]
+        rolling = { max_unavailable = 0, color = 1 }
+        after = { watch = "soon" }
+    "#;
+    let faults = read_text(&format!("{MINIMAL}{keys}")).expect_err("refused");
+    let paths: Vec<_> = faults.faults.iter().map(|fault| fault.path.as_str()).collect();
+    for path in [
+        "smoke[0].path",
+        "smoke[0].match",
+        "smoke[0].method",
+        "smoke[1].path",
+        "smoke[1].expect",
+        "hooks[0].at",
+        "hooks[0].url",
+        "hooks[2].at",
+        "rolling.max_unavailable",
+        "rolling.color",
+        "after.watch",
+    ] {
+        let path = format!("services.web.rollout.{path}");
+        assert!(paths.contains(&path.as_str()), "{path} is not in {paths:?}");
+    }
+}

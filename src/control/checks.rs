@@ -1,6 +1,6 @@
 //! The verification of a service: what has to hold after a deployment or a rollback.
 //!
-//! Only pools that traffic goes to are looked at. Each check says what it found, whether it holds or
+//! Only pools that traffic goes to, or should go to, are looked at. Each check says what it found, whether it holds or
 //! not; none of them decides anything, that is the policy's business.
 
 use super::live::{Live, LivePool};
@@ -24,7 +24,8 @@ struct Serving<'a> {
 /// In the order of the runbook. `figures` are those of the pools, in their order.
 pub(super) fn of(live: &Live, figures: &[Figures]) -> Vec<CheckView> {
     let effective = live.state.effective_weights(|pool| live.is_up(pool));
-    let serves = |name: &Arc<str>| effective.get(&**name).is_some_and(|weight| *weight > BasisPoints::ZERO);
+    let has = |weight: Option<&BasisPoints>| weight.is_some_and(|weight| *weight > BasisPoints::ZERO);
+    let serves = |name: &Arc<str>| has(effective.get(&**name)) || has(live.state.weights.get(&**name));
     let pools = live.pools.iter().zip(figures).filter(|((name, _), _)| serves(name));
     let pools: Vec<_> = pools.map(|((name, pool), figures)| Serving { name, pool, figures }).collect();
     vec![health(&pools), errors(&pools, error_limit(live)), timeouts(&pools), running(&pools)]

@@ -24,7 +24,7 @@ pub(super) struct Upstreams {
 pub(super) struct Slot {
     pub settings: settings::Upstream,
     pub draining: bool,
-    /// Why the name does not resolve, if it does not.
+    /// Why the name does not resolve, if it has been looked up and does not.
     pub unresolved: Option<String>,
     pub endpoints: Vec<Endpoint>,
     /// Whether its addresses count as up until their first check.
@@ -189,6 +189,9 @@ impl Upstreams {
             if slot.draining {
                 return Some(format!("{label}: draining"));
             }
+            if slot.endpoints.is_empty() {
+                return Some(format!("{label}: not resolved yet"));
+            }
             slot.endpoints.iter().find(|e| !e.is_proven()).map(|endpoint| match &endpoint.failing {
                 Some(why) => format!("{label}: {why}"),
                 None => format!("{label}: not checked yet"),
@@ -220,8 +223,7 @@ impl Slot {
             UpstreamHost::Address(address) => vec![Endpoint::new(*address, health, presumed)],
             UpstreamHost::Name { .. } => Vec::new(),
         };
-        let unresolved = endpoints.is_empty().then(|| "not resolved yet".to_owned());
-        Slot { settings, draining: false, unresolved, endpoints, presumed }
+        Slot { settings, draining: false, unresolved: None, endpoints, presumed }
     }
 }
 

@@ -26,5 +26,7 @@ mod notify;
 mod proxy;
 mod reload;
 mod rollout;
+mod runbook;
 mod split;
 mod state;
+mod upstreams;
