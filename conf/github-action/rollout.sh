@@ -87,7 +87,8 @@ finish() {
   output stable "$stable"
   summary "$outcome" "$reason" "$stable"
   case $outcome in promoted) kind=notice ;; waiting | running) kind=warning ;; esac
-  annotate "$kind" "$text${reason:+: $reason}"
+  [ "$(field .dry_run)" != true ] || text+=' (dry run, nothing was moved)'
+  annotate "$kind" "$text${stable:+, $stable is stable}${reason:+: $reason}"
   exit "$code"
 }
 
@@ -241,7 +242,7 @@ follow() {
     events "$outcome"
     case $outcome in
       promoted) finish 0 promoted "the rollout $id is promoted" ;;
-      ?*) finish 3 "$outcome" "the rollout $id is $outcome, the traffic is back on stable" ;;
+      ?*) finish 3 "$outcome" "the rollout $id is $outcome" ;;
     esac
     [ "$waits_for" != approval ] ||
       finish 5 waiting "the rollout $id waits for approval (\`pointsman rollout resume\`, then run this again)"

@@ -1,6 +1,6 @@
 //! What a CI job runs: the GitHub Action's script and the curl examples, against the real binary.
 
-use super::harness::{Load, Nginx, Origin, Pointsman, Reaction, eventually};
+use super::harness::{Load, Nginx, Origin, Pointsman, Printed, Reaction, eventually};
 use std::collections::BTreeMap;
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
@@ -140,7 +140,7 @@ fn an_aborted_rollout_fails_the_step_with_the_reason() {
     assert_eq!((left.outputs["outcome"].as_str(), left.outputs["stable"].as_str()), ("aborted", "blue"));
     assert!(left.outputs["reason"].contains("error rate"), "{left:?}");
     let error = left.text.lines().find(|line| line.starts_with("::error::")).expect("an annotation");
-    assert!(error.contains("aborted") && error.contains("error rate"), "{error}");
+    assert!(error.contains("aborted, blue is stable") && error.contains("error rate"), "{error}");
     assert!(left.text.contains("  aborted  "), "the row of the end is shown: {left:?}");
 }
 
@@ -198,6 +198,39 @@ fn a_step_outlives_a_crash_of_the_proxy() {
     assert_eq!(pointsman.cli(&["rollout", "promote", "web"]).code, 0);
     let left = job.end();
     assert_eq!((left.code, left.outputs["outcome"].as_str()), (0, "promoted"), "{left:?}");
+}
+
+#[test]
+fn a_step_times_out_while_the_proxy_is_away_too() {
+    let nginx = Nginx::start(&["blue", "green"]);
+    let pointsman = Pointsman::start(&config(nginx.addresses[0], nginx.addresses[1], LONG));
+    let job = Job::action(&pointsman, &[("POINTSMAN_TIMEOUT", "3s")]);
+    eventually("it follows", || job.read("outputs").contains("rollout="));
+    drop(pointsman);
+    let left = job.end();
+    assert_eq!((left.code, left.outputs["outcome"].as_str()), (4, "running"), "{left:?}");
+}
+
+#[test]
+fn a_step_shows_its_token_and_may_run_dry() {
+    let nginx = Nginx::start(&["blue", "green"]);
+    let make = ["token", "new", "--name", "ci", "--role", "deploy", "--output", "json"];
+    let token = Printed::of(&make, Path::new("/")).out;
+    let token: serde_json::Value = serde_json::from_str(&token).expect("JSON");
+    let (secret, hash) = (token["token"].as_str().expect("a token"), &token["sha256"]);
+    let admin = format!(
+        "[admin]\nlisten = \"127.0.0.1:0\"\ntokens = [{{ name = \"ci\", role = \"deploy\", sha256 = {hash} }}]\n"
+    );
+    let pointsman = Pointsman::start(&(admin + &config(nginx.addresses[0], nginx.addresses[1], SHORT)));
+    let by_hand = pointsman.cli(&["weights", "web", "blue=50", "green=50", "--token", secret]);
+    assert_eq!(by_hand.code, 0, "{by_hand:?}");
+    let load = Load::start(pointsman.http(), 4);
+    let left = Job::action(&pointsman, &[("POINTSMAN_TOKEN", secret), ("POINTSMAN_DRY_RUN", "true")]).end();
+    load.stop();
+    assert_eq!(left.code, 0, "{left:?}");
+    assert!(left.text.contains("started by ci, a dry run"), "{left:?}");
+    assert_eq!((left.outputs["outcome"].as_str(), left.outputs["stable"].as_str()), ("promoted", "blue"));
+    assert!(left.text.contains("nothing was moved") && !left.text.contains(secret), "{left:?}");
 }
 
 #[test]
