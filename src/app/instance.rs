@@ -191,9 +191,8 @@ fn open_log(settings: &settings::AccessLog) -> anyhow::Result<(AccessLog, Guard)
 /// Waits until every name has been looked up once, and what must be proven has been checked once, so that
 /// the first request finds its upstreams.
 async fn upstreams_known(mut snapshots: watch::Receiver<Arc<Snapshot>>) {
-    let is_known = |upstream: &UpstreamView| {
-        upstream.state != UpstreamState::Down.label() || upstream.detail.is_some()
-    };
+    let is_known =
+        |upstream: &UpstreamView| upstream.state != UpstreamState::Down.label() || upstream.detail.is_some();
     let all_known = |snapshot: &Arc<Snapshot>| {
         let pools = snapshot.services.values().flat_map(|service| service.pools.values());
         pools.flat_map(|pool| &pool.upstreams).all(is_known)

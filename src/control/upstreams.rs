@@ -162,6 +162,34 @@ impl Upstreams {
         Err(self.complaint())
     }
 
+    /// Whether every upstream that is not draining is known to be up, and there is one.
+    ///
+    /// # Errors
+    /// As [`Upstreams::ready`].
+    pub(super) fn all_ready(&self) -> Result<(), String> {
+        let mut open = self.slots.iter().filter(|slot| !slot.draining);
+        if open.all(|s| !s.endpoints.is_empty() && s.endpoints.iter().all(Endpoint::is_proven)) {
+            return self.ready();
+        }
+        Err(self.complaint())
+    }
+
+    /// An upstream that active checks found down, and the last answer; draining ones do not count.
+    pub(super) fn found_down(&self) -> Option<String> {
+        let open = self.endpoints().filter(|(slot, _)| !slot.draining);
+        let mut down = open.filter(|(_, endpoint)| endpoint.health.is_some_and(|h| h.is_found_down()));
+        down.next().map(|(slot, endpoint)| {
+            let why = endpoint.failing.as_deref().unwrap_or("its checks have not recovered yet");
+            format!("{}: {why}", slot.settings.address)
+        })
+    }
+
+    /// The upstreams that are not draining, with their addresses.
+    pub(super) fn open(&self) -> impl Iterator<Item = (Arc<str>, SocketAddr)> {
+        let open = self.endpoints().filter(|(slot, _)| !slot.draining);
+        open.map(|(slot, endpoint)| (slot.settings.address.clone(), endpoint.address))
+    }
+
     /// For a rolling update: each as a whole, whatever number of addresses it has.
     pub(super) fn seen(&self) -> BTreeMap<String, UpstreamSeen> {
         self.slots.iter().map(|slot| (slot.settings.address.to_string(), slot.seen())).collect()
@@ -180,8 +208,10 @@ impl Upstreams {
         self.slots.iter().filter(wanted).flat_map(of).collect()
     }
 
+    /// What is wrong with those that are not known to be up; first of all with those that should be.
     fn complaint(&self) -> String {
-        let complaint = self.slots.iter().find_map(|slot| {
+        let (draining, open): (Vec<_>, Vec<_>) = self.slots.iter().partition(|slot| slot.draining);
+        let complaint = open.into_iter().chain(draining).find_map(|slot| {
             let label = &slot.settings.address;
             if let Some(why) = &slot.unresolved {
                 return Some(format!("{label}: {why}"));

@@ -23,6 +23,7 @@ mod house;
 mod listeners;
 mod maintenance;
 mod notify;
+mod policy;
 mod proxy;
 mod reload;
 mod rollout;
