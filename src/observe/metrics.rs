@@ -9,6 +9,9 @@ use prometheus::{Encoder, GaugeVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, 
 use std::sync::Arc;
 use traffic::Traffic;
 
+/// How rollouts end.
+const OUTCOMES: [&str; 2] = ["promoted", "aborted"];
+
 /// The process's metrics.
 #[derive(Debug)]
 pub struct Metrics {
@@ -111,6 +114,10 @@ impl Metrics {
         self.signal.reset();
         for shown in services {
             let service = shown.service.as_str();
+            for outcome in OUTCOMES {
+                // From 0 on: a counter that begins at 1 has not increased, for those who alert on it.
+                self.rollouts.with_label_values(&[service, outcome]);
+            }
             for (pool, ratio) in &shown.weights {
                 self.weight.with_label_values(&[service, pool]).set(*ratio);
             }
@@ -201,6 +208,7 @@ mod tests {
             "pointsman_upstream_up{pool=\"green\",service=\"web\",upstream=\"10.0.0.3:3000\"} 1",
             "pointsman_rollout_phase{phase=\"shifting\",service=\"web\"} 1",
             "pointsman_rollouts_total{outcome=\"aborted\",service=\"web\"} 1",
+            "pointsman_rollouts_total{outcome=\"promoted\",service=\"web\"} 0",
             "pointsman_verdict_evidence{metric=\"error_rate\",pool=\"green\",service=\"web\"} 3.5",
             "pointsman_signal{pool=\"green\",service=\"web\",signal=\"database_connections\"} 7",
             "pointsman_build_info{version=",

@@ -14,7 +14,9 @@
 mod harness;
 
 mod admin;
+mod alerts;
 mod balance;
+mod ci;
 mod cli;
 mod events;
 mod house;
