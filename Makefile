@@ -4,7 +4,7 @@ SHELL := /bin/sh
 # rustup puts cargo here; a cargo that is found already comes first.
 export PATH := $(PATH):$(HOME)/.cargo/bin
 
-.PHONY: help setup setup-test setup-bench demo test check examples simulate bench compare
+.PHONY: help setup setup-test setup-bench demo test check examples alerts simulate bench compare
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -27,14 +27,10 @@ setup: ## install what the build needs: cmake, a C compiler, Rust
 	  echo "installing: Rust, by rustup, for this user"; \
 	  curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs | sh -s -- -y -q --profile minimal -c clippy -c rustfmt; }
 
-setup-test: setup ## and what the tests need: nginx, wrk
-	$(call install,nginx:nginx wrk:wrk ps:procps faketime:faketime)
+setup-test: setup ## and what the tests need: nginx, wrk, faketime, jq, promtool, shellcheck
+	$(call install,nginx:nginx wrk:wrk ps:procps faketime:faketime jq:jq shellcheck:shellcheck promtool:prometheus)
 
-setup-SEEDS ?= 1000000
-simulate: setup ## run the simulation of rollouts longer: make simulate SEEDS=1000000
-	POINTSMAN_SEEDS=$(SEEDS) cargo test --release --locked --lib -- --nocapture simulation::random_runs
-
-bench: setup-test ## and what the comparison needs: haproxy
+setup-bench: setup-test ## and what the comparison needs: haproxy
 	$(call install,haproxy:haproxy)
 
 demo: setup ## build, then show a good and a bad rollout
@@ -43,16 +39,22 @@ demo: setup ## build, then show a good and a bad rollout
 
 test: setup-test check ## everything that CI checks
 	cargo test --locked --all-targets
-	$(MAKE) --no-print-directory examples
+	$(MAKE) --no-print-directory examples alerts
 
-check: setup ## format, lints and documentation, with warnings as errors
+check: setup-test ## format, lints, shell scripts and documentation, with warnings as errors
 	cargo fmt --check
 	cargo clippy --locked --all-targets -- -D warnings
+	shellcheck conf/github-action/*.sh conf/ci/*.sh
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --lib --document-private-items --quiet
 
 examples: ## check every example configuration with the binary
 	cargo build --locked
 	@for file in conf/*.toml; do echo "check $$file"; target/debug/pointsman check --config $$file || exit 1; done
+
+alerts: setup-test ## check and test the alert rules, and check the scrape example
+	promtool check rules conf/prometheus/alerts.yml
+	promtool test rules conf/prometheus/alerts_test.yml
+	promtool check config --syntax-only conf/prometheus/prometheus.yml
 
 SEEDS ?= 1000000
 simulate: setup ## run the simulation of rollouts longer: make simulate SEEDS=1000000

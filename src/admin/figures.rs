@@ -3,7 +3,7 @@
 use super::State;
 use super::problem::Problem;
 use super::shapes::FiguresView;
-use crate::control::view::{ServiceView, WindowView};
+use crate::control::view::{PoolView, ServiceView, WindowView};
 use axum::Json;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State as Extract};
@@ -29,8 +29,21 @@ pub(super) async fn show(
     let totals = services.iter().map(|service| state.metrics.attempts(&service.name));
     let (total, failed) = totals.fold((0, 0), |sum, (all, failed)| (sum.0 + all, sum.1 + failed));
     let pools = services.iter().flat_map(|service| service.pools.values());
-    let windows: Vec<&WindowView> = pools.map(|pool| &pool.window).collect();
-    Ok(Json(FiguresView { http_requests_total: total, http_requests_failed: failed, ..over(&windows) }))
+    let pools: Vec<&PoolView> = pools.collect();
+    let windows: Vec<&WindowView> = pools.iter().map(|pool| &pool.window).collect();
+    Ok(Json(FiguresView {
+        http_requests_total: total,
+        http_requests_failed: failed,
+        database_connections: worst(&pools, "database_connections"),
+        memory_usage_mb: worst(&pools, "memory_usage_mb"),
+        cpu_usage_percent: worst(&pools, "cpu_usage_percent"),
+        ..over(&windows)
+    }))
+}
+
+/// The highest value of a signal over the pools that are scraped for it.
+fn worst(pools: &[&PoolView], signal: &str) -> Option<f64> {
+    pools.iter().filter_map(|pool| pool.signals.get(signal).copied()).reduce(f64::max)
 }
 
 /// The rates of several pools together.

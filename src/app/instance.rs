@@ -4,10 +4,10 @@ use super::reload::Reloader;
 use crate::admin;
 use crate::control::command::{Controller, Reload};
 use crate::control::journal::{Journal, Recovered};
-use crate::control::view::Snapshot;
+use crate::control::view::{Snapshot, UpstreamView};
 use crate::control::{self, Parts};
-use crate::core::settings::{self, Config, UpstreamHost};
-use crate::core::table::Table;
+use crate::core::settings::{self, Config};
+use crate::core::table::{Table, UpstreamState};
 use crate::health;
 use crate::notify;
 use crate::observe::access_log::{AccessLog, Guard};
@@ -25,8 +25,8 @@ use std::time::Duration;
 use tokio::runtime::Runtime;
 use tokio::sync::{Semaphore, mpsc, watch};
 
-/// How long a start waits for the names of upstreams; later ones join when they resolve.
-const NAMES: Duration = Duration::from_secs(2);
+/// How long a start waits for names and first checks of upstreams; later ones join when they can.
+const KNOWN: Duration = Duration::from_secs(2);
 /// Threads for the admin API and the health checks.
 const ADMIN_THREADS: usize = 2;
 /// Reloads that may wait.
@@ -81,7 +81,7 @@ impl Instance {
         runtime.spawn(health::signals::watch(controller.clone(), running.watched.clone()));
         runtime.spawn(health::work(controller.clone(), wanted));
         runtime.spawn(notify::deliver(journal.clone(), running.configs.clone(), metrics.clone()));
-        runtime.block_on(names_resolved(&config, snapshots.clone()));
+        runtime.block_on(upstreams_known(snapshots.clone()));
         let workers = Workers::start(&shared, config.server.threads, config.server.grace)?;
 
         let (stopping, stops) = watch::channel(false);
@@ -188,26 +188,16 @@ fn open_log(settings: &settings::AccessLog) -> anyhow::Result<(AccessLog, Guard)
     AccessLog::open(settings).with_context(|| format!("the access log {} cannot be opened", path.display()))
 }
 
-/// Waits until every name has been looked up once, so that the first request finds its upstreams.
-async fn names_resolved(config: &Config, mut snapshots: watch::Receiver<Arc<Snapshot>>) {
-    let is_name = |service: &str, pool: &str, address: &str| {
-        let pool = config.services.get(service).and_then(|service| service.pools.get(pool));
-        let upstreams = pool.iter().flat_map(|pool| &pool.upstreams);
-        upstreams
-            .filter(|upstream| &*upstream.address == address)
-            .any(|upstream| matches!(upstream.host, UpstreamHost::Name { .. }))
-    };
+/// Waits until every name has been looked up once, and what must be proven has been checked once, so that
+/// the first request finds its upstreams.
+async fn upstreams_known(mut snapshots: watch::Receiver<Arc<Snapshot>>) {
+    let is_known =
+        |upstream: &UpstreamView| upstream.state != UpstreamState::Down.label() || upstream.detail.is_some();
     let all_known = |snapshot: &Arc<Snapshot>| {
-        snapshot.services.values().all(|service| {
-            let pools = service.pools.iter();
-            let mut upstreams = pools.flat_map(|(name, pool)| pool.upstreams.iter().map(move |u| (name, u)));
-            upstreams.all(|(pool, upstream)| {
-                let known = upstream.resolved.is_some() || upstream.detail.is_some();
-                known || !is_name(&service.name, pool, &upstream.address)
-            })
-        })
+        let pools = snapshot.services.values().flat_map(|service| service.pools.values());
+        pools.flat_map(|pool| &pool.upstreams).all(is_known)
     };
-    if tokio::time::timeout(NAMES, snapshots.wait_for(all_known)).await.is_err() {
-        tracing::warn!("some names of upstreams are not resolved yet; starting without them");
+    if tokio::time::timeout(KNOWN, snapshots.wait_for(all_known)).await.is_err() {
+        tracing::warn!("not every upstream is resolved and checked yet; starting without them");
     }
 }

@@ -14,6 +14,7 @@ mod reader;
 mod rollout;
 mod route;
 mod service;
+mod signals;
 mod units;
 
 pub use diff::diff;

@@ -1,8 +1,9 @@
 //! `[policies.*]`.
 
 use super::reader::{Item, Section};
-use super::units;
-use crate::core::policy::{Limit, Mode, Policy};
+use super::{signals, units};
+use crate::core::policy::{Limit, MAX_CLIENTS, Mode, Policy, Reaction};
+use crate::core::verdict::Level;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,32 +30,21 @@ fn built_in() -> Policy {
     let seconds = |n| Some(Duration::from_secs(n));
     Policy {
         name: "default".into(),
-        mode: Mode::Evidence,
-        alpha: 0.001,
-        horizon: 1_000_000,
-        window: Duration::from_secs(60),
-        min_sample: 500,
         limits: vec![
             Limit::ErrorRate { warning: Some(0.005), critical: Some(0.01) },
             Limit::Latency { quantile: 0.95, warning: seconds(1), critical: seconds(2) },
         ],
-        signals: Vec::new(),
+        health: Some(Level::Critical),
+        ..Policy::default()
     }
 }
 
 fn policy(name: &str, section: &Section<'_>) -> Policy {
-    let default = built_in();
+    let default = Policy::default();
     let modes = [("evidence", Mode::Evidence), ("window", Mode::Window)];
-    let mut limits = Vec::new();
-    if let Some((warning, critical)) = section.item("error_rate").and_then(|item| levels(&item, share)) {
-        limits.push(Limit::ErrorRate { warning, critical });
-    }
-    for (key, quantile) in QUANTILES {
-        if let Some((warning, critical)) = section.item(key).and_then(|item| levels(&item, time)) {
-            limits.push(Limit::Latency { quantile, warning, critical });
-        }
-    }
-    if limits.is_empty() {
+    let relative = [("hold", Reaction::Hold), ("abort", Reaction::Abort), ("off", Reaction::Off)];
+    let (limits, health, signals) = (limits(section), health(section), signals::read(section));
+    if limits.is_empty() && health.is_none() && signals.is_empty() {
         section.fault("sets no limit; add error_rate = { critical = \"1%\" }");
     }
     Policy {
@@ -67,7 +57,42 @@ fn policy(name: &str, section: &Section<'_>) -> Policy {
         }),
         min_sample: section.read("min_sample", default.min_sample, |item| item.integer(1..=1_000_000)),
         limits,
-        signals: Vec::new(),
+        relative: section.read("relative", default.relative, |item| item.choice(&relative)),
+        relative_ratio: section.read("relative_ratio", default.relative_ratio, ratio),
+        on_shared_outage: section
+            .read("on_shared_outage", default.on_shared_outage, |item| item.choice(&relative[..2])),
+        min_clients: section.read("min_clients", default.min_clients, |item| {
+            item.integer(1..=MAX_CLIENTS as u64).map(|clients| clients as usize)
+        }),
+        health,
+        signals,
+    }
+}
+
+fn limits(section: &Section<'_>) -> Vec<Limit> {
+    let mut limits = Vec::new();
+    if let Some((warning, critical)) = section.item("error_rate").and_then(|item| levels(&item, share)) {
+        limits.push(Limit::ErrorRate { warning, critical });
+    }
+    for (key, quantile) in QUANTILES {
+        if let Some((warning, critical)) = section.item(key).and_then(|item| levels(&item, time)) {
+            limits.push(Limit::Latency { quantile, warning, critical });
+        }
+    }
+    limits
+}
+
+/// What an upstream that is found down comes to; left out, nothing.
+fn health(section: &Section<'_>) -> Option<Level> {
+    let item = section.item("health")?;
+    let section = item.section()?;
+    let warning = section.read("warning", false, Item::bool);
+    let critical = section.read("critical", false, Item::bool);
+    section.finish();
+    match (warning, critical) {
+        (_, true) => Some(Level::Critical),
+        (true, false) => Some(Level::Warning),
+        (false, false) => None,
     }
 }
 
@@ -80,6 +105,15 @@ fn levels<T: PartialOrd>(
     let warning = section.item("warning").map(|item| read(&item));
     let critical = section.item("critical").map(|item| read(&item));
     section.finish();
+    ordered(item, warning, critical)
+}
+
+/// The same, of what has been read.
+pub(super) fn ordered<T: PartialOrd>(
+    item: &Item<'_>,
+    warning: Option<Option<T>>,
+    critical: Option<Option<T>>,
+) -> Option<(Option<T>, Option<T>)> {
     match (warning, critical) {
         (None, None) => {
             item.fault("sets neither warning nor critical");
@@ -107,6 +141,15 @@ fn share(item: &Item<'_>) -> Option<f64> {
 
 fn time(item: &Item<'_>) -> Option<Duration> {
     item.duration(Duration::from_millis(1)..=Duration::from_secs(90))
+}
+
+fn ratio(item: &Item<'_>) -> Option<f64> {
+    let ratio = item.number()?;
+    if (1.0..=100.0).contains(&ratio) {
+        return Some(ratio);
+    }
+    item.fault("must be from 1 to 100: how many times as often as stable the candidate may fail");
+    None
 }
 
 fn alpha(item: &Item<'_>) -> Option<f64> {

@@ -1,7 +1,10 @@
 use super::*;
 use crate::core::balance::{Balance, HashBy};
-use crate::core::policy::Mode;
+use crate::core::policy::{Mode, Policy, Reaction};
 use crate::core::settings::UpstreamHost;
+use crate::core::signal::Locator;
+use crate::core::verdict::Level;
+use std::sync::Arc;
 use std::time::Duration;
 
 fn env(name: &str) -> Option<String> {
@@ -41,6 +44,90 @@ fn the_large_example_means_what_it_says() {
     assert_eq!(signaling.timeouts.read, Duration::from_secs(7 * 86_400));
     let policy = web.policy.as_ref().expect("a policy");
     assert_eq!((policy.mode, policy.limits.len()), (Mode::Evidence, 2));
+    let rules = (policy.relative, policy.relative_ratio, policy.on_shared_outage);
+    assert_eq!(rules, (Reaction::Hold, 1.5, Reaction::Hold));
+    assert_eq!((policy.min_clients, policy.health), (1, Some(Level::Critical)));
+}
+
+fn policy_of(keys: &str) -> Result<Arc<Policy>, Faults> {
+    let config = read_text(&format!("{MINIMAL}\n[policies.own]\n{keys}\n"))?;
+    Ok(config.policies["own"].clone())
+}
+
+#[test]
+fn a_policy_says_what_it_looks_at_beside_its_limits() {
+    let policy = policy_of(
+        "health = { warning = true }\nrelative = \"off\"\nrelative_ratio = 3\non_shared_outage = \"abort\"\nmin_clients = 16",
+    )
+    .expect("health alone is a condition");
+    assert_eq!((policy.relative, policy.relative_ratio), (Reaction::Off, 3.0));
+    assert_eq!((policy.on_shared_outage, policy.min_clients), (Reaction::Abort, 16));
+    assert_eq!((policy.health, policy.limits.len()), (Some(Level::Warning), 0));
+    let policy = policy_of("error_rate = { critical = \"1%\" }").expect("accepted");
+    assert_eq!((policy.health, policy.relative, policy.min_clients), (None, Reaction::Hold, 1));
+    assert!(read_text(MINIMAL).expect("accepted").policies["default"].health == Some(Level::Critical));
+}
+
+#[test]
+fn signals_are_read_with_their_defaults() {
+    let policy = policy_of(
+        r#"signals = [
+  { name = "database_connections", from = "/api/metrics", at = "/database_connections", warning = 10, critical = 15 },
+  { name = "pg", from = "/metrics", at = "pg_connections{db=\"main\"}", critical = 0.5, interval = "100ms", timeout = "50ms", count = 3 },
+]"#,
+    )
+    .expect("accepted");
+    let [first, second] = &policy.signals[..] else { panic!("{:?}", policy.signals) };
+    assert_eq!((&*first.name, first.from.as_str()), ("database_connections", "/api/metrics"));
+    assert_eq!(first.at, Locator::Pointer("/database_connections".into()));
+    assert_eq!((first.warning, first.critical, first.count), (Some(10.0), Some(15.0), 2));
+    assert_eq!((first.interval, first.timeout), (Duration::from_secs(5), Duration::from_secs(1)));
+    assert!(
+        matches!(&second.at, Locator::Sample { name, labels } if name == "pg_connections" && labels.len() == 1)
+    );
+    assert_eq!((second.warning, second.critical, second.count), (None, Some(0.5), 3));
+    assert_eq!((second.interval, second.timeout), (Duration::from_millis(100), Duration::from_millis(50)));
+}
+
+#[test]
+fn faults_of_a_policy_name_the_key() {
+    let faults = policy_of(
+        r#"relative = "maybe"
+relative_ratio = 0.5
+on_shared_outage = "off"
+min_clients = 17
+health = { fatal = true }
+signals = [
+  { name = "Db", from = "metrics", at = "9", warning = 5, critical = 5 },
+  { name = "a", from = "/m", at = "/a" },
+  { name = "b", from = "/m", at = "/b", critical = 1 },
+  { name = "b", from = "/m", at = "/c", critical = 1, count = 0 },
+  { name = "shared_outage", from = "/m", at = "/d", critical = 1 },
+  { name = "c", at = "/d", critical = "1" },
+]"#,
+    )
+    .expect_err("refused")
+    .to_string();
+    println!("{faults}");
+    for line in [
+        "policies.own.relative: \"maybe\" is none of hold, abort, off",
+        "policies.own.relative_ratio: must be from 1 to 100",
+        "policies.own.on_shared_outage: \"off\" is none of hold, abort",
+        "policies.own.min_clients: must be from 1 to 16",
+        "policies.own.health.fatal: unknown key; known here: warning, critical",
+        "policies.own.signals[0].name: a name has 1 to 63 characters of a-z",
+        "policies.own.signals[0].from: \"metrics\" must begin with /",
+        "policies.own.signals[0].at: \"9\" is neither a JSON pointer",
+        "policies.own.signals[0]: warning must be below critical",
+        "policies.own.signals[1]: sets neither warning nor critical",
+        "policies.own.signals[3]: a signal named b stands before it",
+        "policies.own.signals[3].count: must be from 1 to 10",
+        "policies.own.signals[4].name: shared_outage is the name of a metric that Pointsman measures itself",
+        "policies.own.signals[5].from: is missing; add from = \"/api/metrics\"",
+        "policies.own.signals[5].critical: is a string where a number is expected",
+    ] {
+        assert!(faults.contains(line), "missing: {line}\nin:\n{faults}");
+    }
 }
 
 #[test]
@@ -164,4 +251,55 @@ fn a_diff_knows_what_needs_a_restart() {
         (vec!["services.web.pools.green".to_owned()], vec!["listeners".to_owned()])
     );
     assert_eq!(diff(&old, &old), (vec![], vec![]));
+}
+
+#[test]
+fn rollouts_have_gates_tests_hooks_and_what_follows_them() {
+    let keys = r#"
+        [services.web.rollout]
+        gate = true
+        steps = [{ weight = 5, gate = true }, { weight = 100 }]
+        smoke = [{ path = "/ready", method = "HEAD", expect = 204, match = "^$", timeout = "2s", host = "app" }]
+        hooks = [{ at = "before-shifting", url = "https://ci.example/ask?key=1", secret = "s" }]
+        rolling = { max_unavailable = 2, drain = "5s", update = "1m", watch = "10s", hook = { url = "http://ci/up" } }
+        after = { watch = "2h", rollback = true }
+    "#;
+    let config = read_text(&format!("{MINIMAL}{keys}")).expect("accepted");
+    let web = &config.services["web"];
+    let plan = &web.rollout;
+    assert!(plan.gate && plan.steps[0].gate && !plan.steps[1].gate && plan.smoke);
+    assert_eq!((web.smoke[0].expect, web.smoke[0].timeout), ((204, 204), Duration::from_secs(2)));
+    assert_eq!(plan.hooks.iter().map(ToString::to_string).collect::<Vec<_>>(), ["before-shifting"]);
+    assert_eq!((plan.rolling.max_unavailable, plan.rolling.hook, web.update.is_some()), (2, true, true));
+    assert_eq!((plan.after.watch, plan.after.rollback), (Duration::from_secs(7200), true));
+    assert!(!format!("{config:?}").contains("key=1"), "URLs of hooks hold secrets");
+}
+
+#[test]
+fn faulty_rollouts_are_refused_by_their_place() {
+    let keys = r#"
+        [services.web.rollout]
+        smoke = [{ path = "ready", match = "(", method = "G E T" }, { expect = 900 }]
+        hooks = [{ at = "before-lunch", url = "ci" }, { at = "before-baking", url = "http://ci/" }, { at = "before-baking", url = "http://ci/" }]
+        rolling = { max_unavailable = 0, color = 1 }
+        after = { watch = "soon" }
+    "#;
+    let faults = read_text(&format!("{MINIMAL}{keys}")).expect_err("refused");
+    let paths: Vec<_> = faults.faults.iter().map(|fault| fault.path.as_str()).collect();
+    for path in [
+        "smoke[0].path",
+        "smoke[0].match",
+        "smoke[0].method",
+        "smoke[1].path",
+        "smoke[1].expect",
+        "hooks[0].at",
+        "hooks[0].url",
+        "hooks[2].at",
+        "rolling.max_unavailable",
+        "rolling.color",
+        "after.watch",
+    ] {
+        let path = format!("services.web.rollout.{path}");
+        assert!(paths.contains(&path.as_str()), "{path} is not in {paths:?}");
+    }
 }

@@ -1,11 +1,13 @@
 //! The verification of a service: what has to hold after a deployment or a rollback.
 //!
-//! Only pools that traffic goes to are looked at. Each check says what it found, whether it holds or
+//! Only pools that traffic goes to, or should go to, are looked at. Each check says what it found, whether it holds or
 //! not; none of them decides anything, that is the policy's business.
 
+use super::links::Links;
 use super::live::{Live, LivePool};
 use super::view::CheckView;
 use crate::core::policy::Limit;
+use crate::core::signal::Signal;
 use crate::core::table::UpstreamState;
 use crate::core::weight::BasisPoints;
 use crate::core::window::Figures;
@@ -22,12 +24,37 @@ struct Serving<'a> {
 }
 
 /// In the order of the runbook. `figures` are those of the pools, in their order.
-pub(super) fn of(live: &Live, figures: &[Figures]) -> Vec<CheckView> {
+pub(super) fn of(live: &Live, figures: &[Figures], links: &Links) -> Vec<CheckView> {
     let effective = live.state.effective_weights(|pool| live.is_up(pool));
-    let serves = |name: &Arc<str>| effective.get(&**name).is_some_and(|weight| *weight > BasisPoints::ZERO);
+    let has = |weight: Option<&BasisPoints>| weight.is_some_and(|weight| *weight > BasisPoints::ZERO);
+    let serves = |name: &Arc<str>| has(effective.get(&**name)) || has(live.state.weights.get(&**name));
     let pools = live.pools.iter().zip(figures).filter(|((name, _), _)| serves(name));
     let pools: Vec<_> = pools.map(|((name, pool), figures)| Serving { name, pool, figures }).collect();
-    vec![health(&pools), errors(&pools, error_limit(live)), timeouts(&pools), running(&pools)]
+    let mut checks = vec![health(&pools), errors(&pools, error_limit(live)), timeouts(&pools)];
+    let policy = live.settings.policy.as_ref();
+    let signals = policy.iter().flat_map(|policy| &policy.signals);
+    checks.extend(signals.map(|signal| self::signal(live, &pools, signal, links)));
+    checks.push(running(&pools));
+    checks
+}
+
+/// What the application says of itself, such as its database connections, is known and not critical.
+fn signal(live: &Live, pools: &[Serving<'_>], signal: &Signal, links: &Links) -> CheckView {
+    let values = pools.iter().map(|Serving { name, pool, .. }| {
+        (name, live.worst_signals(pool, links).get(&*signal.name).copied())
+    });
+    let mut told = Vec::new();
+    let mut wrong = Vec::new();
+    for (name, value) in values {
+        match (value, signal.critical) {
+            (None, _) => wrong.push(format!("{name} does not say")),
+            (Some(value), Some(limit)) if value >= limit => {
+                wrong.push(format!("{value} on {name}, the limit is {limit}"));
+            }
+            (Some(value), _) => told.push(format!("{value} on {name}")),
+        }
+    }
+    check(&signal.name, wrong, || told.join(", "))
 }
 
 fn check(name: &str, wrong: Vec<String>, well: impl FnOnce() -> String) -> CheckView {

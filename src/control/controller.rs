@@ -260,8 +260,11 @@ impl Task {
                     live.job_done(ticket, result, &self.links);
                 }
             }
-            // Taken in once a policy asks for signals.
-            Input::Signals { .. } => {}
+            Input::Signals { service, pool, upstream, address, values } => {
+                if let Some(live) = self.lives.get_mut(&service) {
+                    live.signals(&pool, &(upstream, address), values, &self.links);
+                }
+            }
             Input::Resolved { service, pool, upstream, result } => {
                 let Some(live) = self.lives.get_mut(&service) else { return };
                 let settings = live.settings.pools.get(&pool);
@@ -324,8 +327,10 @@ impl Task {
 
     /// Tells the checks which upstreams there are, once that has changed.
     fn watch_upstreams(&mut self) {
-        let changed =
-            self.lives.values_mut().fold(false, |any, live| std::mem::take(&mut live.todo.watch) || any);
+        let mut changed = false;
+        for live in self.lives.values_mut() {
+            changed |= std::mem::take(&mut live.todo.watch);
+        }
         if changed {
             let mut config = Config::clone(&self.links.config);
             config.services =
@@ -351,7 +356,7 @@ impl Task {
         let ended = self.links.ended.borrow().clone();
         let maintenance = self.maintenance.view(&self.links);
         self.snapshots.send_replace(Arc::new(Snapshot { services: views.collect(), ended, maintenance }));
-        let gauges: Vec<_> = self.lives.values().map(shown::gauges).collect();
+        let gauges: Vec<_> = self.lives.values().map(|live| shown::gauges(live, &self.links)).collect();
         self.links.metrics.show(&gauges);
     }
 }

@@ -48,8 +48,11 @@ struct Asked {
 }
 
 impl Live {
-    /// Has done what is wanted and not under way.
+    /// Has done what is wanted and not under way. What is being written may be the answer to it.
     pub(super) fn want_work(&mut self, links: &Links) {
+        if self.saving.is_pending() || !self.jobs.done.is_empty() {
+            return;
+        }
         let wanted: Vec<_> = self.state.work().into_iter().map(|(id, work)| (id.to_owned(), work)).collect();
         self.jobs.asked.retain(|key, _| wanted.contains(key));
         let now = links.clock.now();
@@ -124,7 +127,8 @@ impl Live {
         match work {
             Work::Smoke(upstream) => {
                 let tests = self.settings.smoke.clone();
-                let pool = self.state.running().map_or(&self.state.stable, |running| &running.to);
+                let promoted = self.state.guard.as_ref().map(|guard| &guard.pool);
+                let pool = self.state.running().map(|running| &running.to).or(promoted)?;
                 let upstreams = self.pools.get(pool.as_str())?.upstreams.addresses(upstream.as_deref());
                 (!tests.is_empty()).then_some(Task::Smoke { tests, upstreams })
             }

@@ -10,10 +10,10 @@ use super::maintenance::Stretch;
 use super::saving::{Answer, Extra, Saving};
 use super::shown;
 use super::upstreams::Upstreams;
+use super::watching::Watching;
 use crate::core::outcome::{ArmId, SlowLimits, Totals};
-use crate::core::policy::{Mode, Policy, Watch};
-use crate::core::rollout::Observation;
-use crate::core::service::{Applied, Change, Order, ServiceState};
+use crate::core::policy::readings::Readings;
+use crate::core::service::{Applied, Order, ServiceState};
 use crate::core::settings;
 use crate::core::window::{Figures, Window};
 use std::collections::{BTreeMap, HashMap};
@@ -23,7 +23,7 @@ use std::time::Duration;
 /// How the controller signs its own decisions.
 pub(super) const SELF: &str = "pointsman";
 /// How far back the shown figures reach where no policy says otherwise.
-const SHOWN: Duration = Duration::from_secs(60);
+pub(super) const SHOWN: Duration = Duration::from_secs(60);
 
 #[derive(Debug)]
 pub(super) struct Live {
@@ -51,15 +51,8 @@ pub(super) struct LivePool {
     pub upstreams: Upstreams,
     /// What is shown of it.
     pub window: Window,
-}
-
-/// The evidence of the running rollout.
-#[derive(Debug)]
-pub(super) struct Watching {
-    id: String,
-    pub watch: Watch,
-    /// Since the rollout began, for the plain rule.
-    window: Window,
+    /// What its upstreams say of themselves.
+    pub readings: Readings,
 }
 
 /// What is left to be done when an input has been taken in.
@@ -116,7 +109,8 @@ impl Live {
             let mut window = Window::new(shown);
             let totals = links.recorder.totals(arm, links.clock.now_us(), &SlowLimits::default());
             window.push(links.clock.now(), &totals);
-            self.pools.insert(name.clone(), LivePool { arm, upstreams, window });
+            self.pools
+                .insert(name.clone(), LivePool { arm, upstreams, window, readings: Readings::default() });
         }
         self.drain_as_stored();
         (self.todo.publish, self.todo.watch) = (true, true);
@@ -140,12 +134,6 @@ impl Live {
     /// Whether something is going on that wants frequent looks.
     pub(super) fn is_watchful(&self) -> bool {
         self.state.running().is_some() || self.state.guard.is_some()
-    }
-
-    /// The policy that candidates are held against now.
-    pub(super) fn policy(&self, links: &Links) -> Option<Arc<Policy>> {
-        let named = self.state.running().and_then(|running| running.policy.as_deref());
-        named.and_then(|name| links.config.policies.get(name)).or(self.settings.policy.as_ref()).cloned()
     }
 
     pub(super) fn totals(&self, pool: &LivePool, links: &Links) -> Totals {
@@ -174,6 +162,7 @@ impl Live {
             for (pool, totals) in self.pools.values_mut().zip(&totals) {
                 pool.window.push(now, totals);
             }
+            self.expect_signals(links);
         }
     }
 
@@ -182,44 +171,8 @@ impl Live {
         self.todo.publish = true;
     }
 
-    /// Holds the running rollout against what its candidate did. `rung_us` is when the bell was rung
-    /// that this follows. Whether the candidate had new failures.
-    pub(super) fn judge(&mut self, links: &Links, rung_us: Option<u64>) -> bool {
-        let Some(running) = self.state.running() else { return false };
-        let Some(candidate) = self.pools.get(running.to.as_str()) else { return false };
-        let totals = self.totals(candidate, links);
-        // Before it gets traffic it must be proven. One that has traffic must not have failed: a restart
-        // says nothing against it, and until something is known of it the rollout stands still.
-        let ready = match running.rollout.has_begun() {
-            true => candidate.upstreams.serves(),
-            false => Some(candidate.upstreams.ready()),
-        };
-        let Some(ready) = ready else { return false };
-        let seen = if running.rollout.is_rolling() { candidate.upstreams.seen() } else { BTreeMap::new() };
-        let stable_ready = self.is_up(&running.from);
-        let Some(watching) = &mut self.watch else { return false };
-        let now = links.clock.now();
-        let failures = watching.watch.events();
-        watching.watch.observe(now, &totals);
-        watching.window.push(now, &totals);
-        let figures = watching.window.figures(now, &totals);
-        let observation = Observation {
-            verdict: watching.watch.verdict(now, &figures),
-            attempts: watching.watch.attempts(),
-            candidate: ready,
-            stable_ready,
-            upstreams: seen,
-        };
-        let worse = watching.watch.events() > failures;
-        let wall = links.wall_text();
-        if let Ok(applied) = self.state.apply(Change::Observed(&observation), links.moment(&wall)) {
-            self.decided(applied, links, rung_us);
-        }
-        worse
-    }
-
     /// What the controller decided by itself.
-    fn decided(&mut self, applied: Applied, links: &Links, rung_us: Option<u64>) {
+    pub(super) fn decided(&mut self, applied: Applied, links: &Links, rung_us: Option<u64>) {
         let aborts = applied.notes.iter().any(|note| matches!(note.action, "aborted" | "returned"));
         // What others are asked for is durable first, so that a restart asks for the same.
         let asks = applied.order == Order::Quiet && applied.state.work() != self.state.work();
@@ -264,25 +217,6 @@ impl Live {
         }
     }
 
-    /// The watch begins and ends with the rollout, and anew under another policy.
-    pub(super) fn follow_rollout(&mut self, links: &Links) {
-        let Some(running) = self.state.running() else {
-            self.watch = None;
-            return;
-        };
-        let policy = self.policy(links).unwrap_or_else(no_limits);
-        let same = |w: &Watching| w.id == running.id && *w.watch.policy() == policy;
-        if self.watch.as_ref().is_some_and(same) {
-            return;
-        }
-        let Some(candidate) = self.pools.get(running.to.as_str()) else { return };
-        let (now, totals) = (links.clock.now(), self.totals(candidate, links));
-        let mut window = Window::new(policy.window);
-        window.push(now, &totals);
-        let watch = Watch::new(policy, &totals, now);
-        self.watch = Some(Watching { id: running.id.clone(), watch, window });
-    }
-
     /// The figures of a pool over its window.
     pub(super) fn figures(&self, pool: &LivePool, links: &Links) -> Figures {
         pool.window.figures(links.clock.now(), &self.totals(pool, links))
@@ -300,18 +234,4 @@ pub(super) fn with_registered(configured: &settings::Service, state: &ServiceSta
         }
     }
     settings
-}
-
-/// For services without a policy: only health can abort.
-fn no_limits() -> Arc<Policy> {
-    Arc::new(Policy {
-        name: "none".into(),
-        mode: Mode::Evidence,
-        alpha: 1.0,
-        horizon: 1,
-        window: SHOWN,
-        min_sample: 0,
-        limits: Vec::new(),
-        signals: Vec::new(),
-    })
 }

@@ -20,7 +20,9 @@ mod recovery;
 mod reload;
 mod saving;
 mod shown;
+mod signals;
 mod upstreams;
 pub mod view;
+mod watching;
 
 pub use controller::{Parts, Running, start};

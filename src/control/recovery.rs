@@ -141,7 +141,7 @@ impl Restored {
             let left = Duration::from_secs(guard.watch.saturating_sub(guard.passed).as_secs());
             let text = format!(
                 "restarted: the watch over {} after its promotion by {} goes on for {}",
-                self.state.stable,
+                guard.pool,
                 guard.rollout,
                 duration::show(left)
             );

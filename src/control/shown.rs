@@ -18,6 +18,7 @@ use crate::core::window::Figures;
 use crate::observe::metrics::ServiceGauges;
 use serde_json::{Value, json};
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 pub(super) fn service(live: &Live, links: &Links) -> ServiceView {
     let state = &live.state;
@@ -29,6 +30,7 @@ pub(super) fn service(live: &Live, links: &Links) -> ServiceView {
             effective_weight: effective.get(&**name).copied().unwrap_or_default().percent(),
             upstreams: upstreams(pool),
             window: window(figures),
+            signals: live.worst_signals(pool, links),
         };
         (name.to_string(), view)
     });
@@ -42,7 +44,7 @@ pub(super) fn service(live: &Live, links: &Links) -> ServiceView {
         rollout: rollout(live),
         watch: state.guard.as_ref().map(watch),
         maintenance: live.stretch.as_ref().and_then(|stretch| stretch.view(links.clock.now())),
-        checks: checks::of(live, &figures),
+        checks: checks::of(live, &figures, links),
     }
 }
 
@@ -139,16 +141,21 @@ pub(super) fn history_figures(live: &Live, next: &ServiceState, links: &Links) -
     figures
 }
 
-pub(super) fn gauges(live: &Live) -> ServiceGauges {
+pub(super) fn gauges(live: &Live, links: &Links) -> ServiceGauges {
     let effective = live.state.effective_weights(|pool| live.is_up(pool));
     let ratio = |(pool, weight): (&str, BasisPoints)| (pool.to_owned(), weight.percent() / 100.0);
     let candidate = live.state.running().map(|running| running.to.as_str());
     let evidence = live.watch.iter().flat_map(|watching| watching.watch.evidence());
+    let signals = |(name, pool): (&Arc<str>, &LivePool)| {
+        let name = name.to_string();
+        live.worst_signals(pool, links).into_iter().map(move |(signal, value)| (name.clone(), signal, value))
+    };
     ServiceGauges {
         service: live.settings.name.to_string(),
         weights: effective.into_iter().map(ratio).collect(),
         upstreams: live.pools.iter().flat_map(|(name, pool)| up(name, pool)).collect(),
         phase: live.state.running().map(|running| running.rollout.label()),
+        signals: live.pools.iter().flat_map(signals).collect(),
         evidence: evidence.filter_map(|(metric, ln, _)| Some((candidate?.to_owned(), metric, ln))).collect(),
     }
 }

@@ -24,10 +24,8 @@ pub(super) struct Upstreams {
 pub(super) struct Slot {
     pub settings: settings::Upstream,
     pub draining: bool,
-    /// Why the name does not resolve, if it does not.
+    /// Why the name does not resolve, if it has been looked up and does not.
     pub unresolved: Option<String>,
-    /// Whether its addresses are known: no name, or one that has been looked up in this process.
-    looked_up: bool,
     pub endpoints: Vec<Endpoint>,
     /// Whether its addresses count as up until their first check.
     presumed: bool,
@@ -100,7 +98,6 @@ impl Upstreams {
         result: Result<Vec<SocketAddr>, String>,
     ) -> bool {
         let Some(slot) = self.slot(label) else { return false };
-        slot.looked_up = true;
         match result {
             Ok(addresses) => {
                 slot.unresolved = None;
@@ -175,6 +172,34 @@ impl Upstreams {
         (!unknown).then(|| Err(self.complaint()))
     }
 
+    /// Whether every upstream that is not draining is known to be up, and there is one.
+    ///
+    /// # Errors
+    /// As [`Upstreams::ready`].
+    pub(super) fn all_ready(&self) -> Result<(), String> {
+        let mut open = self.slots.iter().filter(|slot| !slot.draining);
+        if open.all(|s| !s.endpoints.is_empty() && s.endpoints.iter().all(Endpoint::is_proven)) {
+            return self.ready();
+        }
+        Err(self.complaint())
+    }
+
+    /// An upstream that active checks found down, and the last answer; draining ones do not count.
+    pub(super) fn found_down(&self) -> Option<String> {
+        let open = self.endpoints().filter(|(slot, _)| !slot.draining);
+        let mut down = open.filter(|(_, endpoint)| endpoint.health.is_some_and(|h| h.is_found_down()));
+        down.next().map(|(slot, endpoint)| {
+            let why = endpoint.failing.as_deref().unwrap_or("its checks have not recovered yet");
+            format!("{}: {why}", slot.settings.address)
+        })
+    }
+
+    /// The upstreams that are not draining, with their addresses.
+    pub(super) fn open(&self) -> impl Iterator<Item = (Arc<str>, SocketAddr)> {
+        let open = self.endpoints().filter(|(slot, _)| !slot.draining);
+        open.map(|(slot, endpoint)| (slot.settings.address.clone(), endpoint.address))
+    }
+
     /// For a rolling update: each as a whole, whatever number of addresses it has.
     pub(super) fn seen(&self) -> BTreeMap<String, UpstreamSeen> {
         self.slots.iter().map(|slot| (slot.settings.address.to_string(), slot.seen())).collect()
@@ -193,14 +218,19 @@ impl Upstreams {
         self.slots.iter().filter(wanted).flat_map(of).collect()
     }
 
+    /// What is wrong with those that are not known to be up; first of all with those that should be.
     fn complaint(&self) -> String {
-        let complaint = self.slots.iter().find_map(|slot| {
+        let (draining, open): (Vec<_>, Vec<_>) = self.slots.iter().partition(|slot| slot.draining);
+        let complaint = open.into_iter().chain(draining).find_map(|slot| {
             let label = &slot.settings.address;
             if let Some(why) = &slot.unresolved {
                 return Some(format!("{label}: {why}"));
             }
             if slot.draining {
                 return Some(format!("{label}: draining"));
+            }
+            if slot.endpoints.is_empty() {
+                return Some(format!("{label}: not resolved yet"));
             }
             slot.endpoints.iter().find(|e| !e.is_proven()).map(|endpoint| match &endpoint.failing {
                 Some(why) => format!("{label}: {why}"),
@@ -219,7 +249,8 @@ impl Slot {
     /// Whether its look-up, or the first check of an address, is still to come.
     fn is_unknown(&self) -> bool {
         let unchecked = |endpoint: &Endpoint| endpoint.health.is_some_and(|health| !health.is_proven());
-        !self.looked_up || self.endpoints.iter().any(unchecked)
+        let not_looked_up = self.endpoints.is_empty() && self.unresolved.is_none();
+        not_looked_up || self.endpoints.iter().any(unchecked)
     }
 
     fn seen(&self) -> UpstreamSeen {
@@ -239,9 +270,7 @@ impl Slot {
             UpstreamHost::Address(address) => vec![Endpoint::new(*address, health, presumed)],
             UpstreamHost::Name { .. } => Vec::new(),
         };
-        let unresolved = endpoints.is_empty().then(|| "not resolved yet".to_owned());
-        let looked_up = unresolved.is_none();
-        Slot { settings, draining: false, unresolved, looked_up, endpoints, presumed }
+        Slot { settings, draining: false, unresolved: None, endpoints, presumed }
     }
 }
 
@@ -277,8 +306,13 @@ impl Endpoint {
 
     /// Why it is down, or what its last check found wrong.
     pub(super) fn detail(&self) -> Option<String> {
-        let ejected = || "taken out for failing requests".to_owned();
-        self.failing.clone().or_else(|| self.ejection.is_out().then(ejected))
+        let rising = self.health.as_ref().is_some_and(|health| health.is_proven() && !health.is_up());
+        let told = match () {
+            () if self.ejection.is_out() => Some("taken out for failing requests"),
+            () if rising => Some("its last check passed, and it takes some in a row to come back"),
+            () => None,
+        };
+        self.failing.clone().or_else(|| told.map(str::to_owned))
     }
 
     pub(super) fn in_flight(&self) -> u32 {

@@ -72,7 +72,7 @@ pub struct ServiceView {
 /// One point of the verification of a service.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct CheckView {
-    /// `health`, `errors`, `timeouts` or `running`.
+    /// `health`, `errors`, `timeouts`, a signal's name, or `running`.
     pub name: String,
     pub ok: bool,
     /// What was found.
@@ -86,6 +86,9 @@ pub struct PoolView {
     pub effective_weight: f64,
     pub upstreams: Vec<UpstreamView>,
     pub window: WindowView,
+    /// The worst latest value of each of the policy's signals over the upstreams, by name.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
+    pub signals: BTreeMap<String, f64>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

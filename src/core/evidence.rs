@@ -6,6 +6,8 @@
 //! `A` within the first N attempts is at most N/A. A rate in a window has no such bound: looked at after
 //! every request, it reverts healthy versions.
 
+pub mod relative;
+
 use std::time::Duration;
 
 /// Alternatives in the mixture.
@@ -25,6 +27,8 @@ pub struct Evidence {
     attempts: u64,
     events: u64,
     since: Duration,
+    /// The look before this one: what a batch brings happened after it.
+    looked: Duration,
 }
 
 impl Evidence {
@@ -36,28 +40,35 @@ impl Evidence {
         let event = std::array::from_fn(|k| (alternative(k) / p0).ln());
         let other = std::array::from_fn(|k| ((1.0 - alternative(k)) / (1.0 - p0)).ln());
         let needed = threshold.max(1.0).ln();
-        Evidence { event, other, ratio: [0.0; GRID], needed, attempts: 0, events: 0, since: now }
+        Evidence { event, other, ratio: [0.0; GRID], needed, attempts: 0, events: 0, since: now, looked: now }
     }
 
     /// Takes in a batch whose inner order is unknown, spread evenly: the events cut the non-events into
     /// equal gaps and each comes at the end of its gap. Batches are what came between two looks, and
-    /// every event asks for a look, so they mostly hold one event.
-    pub fn observe(&mut self, now: Duration, non_events: u64, events: u64) {
+    /// every event asks for a look, so they mostly hold one event. Whether it stood at zero on the way.
+    pub fn observe(&mut self, now: Duration, non_events: u64, events: u64) -> bool {
         let mut left = non_events;
+        let mut stood_at_zero = self.attempts == 0;
         for remaining in (1..=events).rev() {
             let gap = left / remaining;
             left -= gap;
-            self.pass(now, gap);
+            stood_at_zero |= self.pass(self.looked, gap);
             self.strike();
         }
-        self.pass(now, left);
+        self.looked = now;
+        stood_at_zero |= self.pass(now, left);
+        stood_at_zero
+    }
+
+    /// Forgets everything: the stream is judged by what comes from now on.
+    pub fn restart(&mut self, now: Duration) {
+        self.ratio = [0.0; GRID];
+        (self.attempts, self.events, self.since) = (0, 0, now);
     }
 
     /// ln of the mixture: 0 when nothing speaks against the stream.
     pub fn ln(&self) -> f64 {
-        let largest = self.ratio.iter().copied().fold(0.0, f64::max);
-        let sum: f64 = self.ratio.iter().map(|ratio| (ratio - largest).exp()).sum();
-        (largest + sum.ln() - (GRID as f64).ln()).max(0.0)
+        mixture(&self.ratio)
     }
 
     /// The ln that it takes.
@@ -84,26 +95,43 @@ impl Evidence {
         self.since
     }
 
-    fn pass(&mut self, now: Duration, gap: u64) {
+    /// Takes in non-events; whether it stands at zero after them, which it then has since `now`.
+    fn pass(&mut self, now: Duration, gap: u64) -> bool {
         if gap == 0 {
-            return;
+            return false;
         }
         for (ratio, other) in self.ratio.iter_mut().zip(&self.other) {
             *ratio = (*ratio + gap as f64 * other).max(0.0);
         }
         self.attempts += gap;
-        if self.ratio.iter().all(|ratio| *ratio == 0.0) {
+        let is_zero = self.ratio.iter().all(|ratio| *ratio == 0.0);
+        if is_zero {
             (self.attempts, self.events, self.since) = (0, 0, now);
         }
+        is_zero
     }
 
     fn strike(&mut self) {
+        let most = ceiling(self.needed);
         for (ratio, event) in self.ratio.iter_mut().zip(&self.event) {
-            *ratio += event;
+            *ratio = (*ratio + event).min(most);
         }
         self.attempts += 1;
         self.events += 1;
     }
+}
+
+/// ln of the even mixture of e^`ratios`, at least 0.
+fn mixture(ratios: &[f64; GRID]) -> f64 {
+    let largest = ratios.iter().copied().fold(0.0, f64::max);
+    let sum: f64 = ratios.iter().map(|ratio| (ratio - largest).exp()).sum();
+    (largest + sum.ln() - (GRID as f64).ln()).max(0.0)
+}
+
+/// What no single ratio exceeds: enough for one alternative to speak alone, and no more, so that a long
+/// stretch of trouble that is over does not have to be outweighed event by event.
+fn ceiling(needed: f64) -> f64 {
+    needed + (GRID as f64).ln() + 1.0
 }
 
 #[cfg(test)]

@@ -10,6 +10,8 @@ pub struct Health {
     against: u32,
     /// Whether any result has come.
     proven: bool,
+    /// Bad results since it was last believed up and answered well.
+    bad: u32,
 }
 
 /// What one result changed.
@@ -23,7 +25,7 @@ impl Health {
     /// Not proven yet, and down until it is: the first result decides at once. Later it takes `rise`
     /// good results in a row to come up, `fall` bad ones to go down.
     pub fn new(rise: u32, fall: u32) -> Self {
-        Health { rise: rise.max(1), fall: fall.max(1), up: false, against: 0, proven: false }
+        Health { rise: rise.max(1), fall: fall.max(1), up: false, against: 0, proven: false, bad: 0 }
     }
 
     /// The same, but believed up until its first result: for the upstreams a process starts with, so
@@ -40,9 +42,20 @@ impl Health {
         self.proven
     }
 
+    /// Whether it is down after `fall` bad results: the first result alone may only say that it has not
+    /// started yet.
+    pub fn is_found_down(&self) -> bool {
+        !self.up && self.bad >= self.fall
+    }
+
     /// Takes in one result.
     pub fn observe(&mut self, ok: bool) -> Option<Transition> {
         let first = !std::mem::replace(&mut self.proven, true);
+        self.bad = match (ok, self.up) {
+            (false, _) => self.bad.saturating_add(1),
+            (true, true) => 0,
+            (true, false) => self.bad,
+        };
         if ok == self.up {
             self.against = 0;
             return None;
@@ -53,6 +66,9 @@ impl Health {
             return None;
         }
         (self.up, self.against) = (ok, 0);
+        if ok {
+            self.bad = 0;
+        }
         Some(if ok { Transition::Up } else { Transition::Down })
     }
 }
@@ -76,6 +92,18 @@ mod tests {
         let mut presumed = Health::presumed(2, 3);
         assert!(presumed.is_up());
         assert_eq!(presumed.observe(false), Some(Transition::Down), "its first result decides, too");
+    }
+
+    #[test]
+    fn it_is_found_down_after_a_row_not_by_the_first_result() {
+        let mut health = Health::new(2, 3);
+        let mut course = |ok| {
+            health.observe(ok);
+            health.is_found_down()
+        };
+        assert_eq!([false, false, false].map(&mut course), [false, false, true]);
+        assert_eq!([true, true].map(&mut course), [true, false], "until it is up again");
+        assert_eq!([false, true, false, false, false].map(&mut course), [false, false, false, false, true]);
     }
 
     proptest! {

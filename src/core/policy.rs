@@ -1,22 +1,30 @@
 //! The limits a candidate must keep, and the watch that holds its evidence against them.
 //!
 //! Every limit is a statement about a proportion of attempts: "at most 1 % fail", "p95 ≤ 2 s" (at most
-//! 5 % take longer). So one test ([`Evidence`]) serves them all. A critical level that is broken fails
-//! the candidate, a warning level holds it.
+//! 5 % take longer). So one test ([`super::evidence`]) serves them all. A critical level that is broken
+//! fails the candidate, a warning level holds it; where stable breaks the same limit and the candidate
+//! is not worse, it is a shared outage and nobody's fault. Health and signals are plain conditions.
 
+pub mod conditions;
 mod judge;
+pub mod readings;
+mod reasons;
+#[cfg(test)]
+mod simulation;
+mod stable;
+#[cfg(test)]
+mod tests;
+mod watch;
 
-use super::evidence::Evidence;
+pub use watch::{Circumstances, Watch};
+
 use super::outcome::{MAX_LIMITS, SlowLimits, Totals};
 use super::signal::Signal;
-use super::verdict::{Level, Verdict};
-use super::window::Figures;
-use std::sync::Arc;
+use super::verdict::Level;
 use std::time::Duration;
 
-/// Threshold of the warning levels: a false hold costs only time, and comes at most about once in this
-/// many attempts of a candidate that is exactly at its limit.
-const WARNING_THRESHOLD: f64 = 10_000.0;
+/// How many clients that failed are told apart.
+pub const MAX_CLIENTS: usize = 16;
 
 /// The limits a candidate must keep.
 #[derive(Clone, Debug, PartialEq)]
@@ -30,8 +38,26 @@ pub struct Policy {
     pub window: Duration,
     pub min_sample: u64,
     pub limits: Vec<Limit>,
-    /// Numbers of the application itself, scraped from the upstreams.
+    /// What a candidate comes to that keeps its limit, but fails more often than stable.
+    pub relative: Reaction,
+    /// How many times as often as stable it may fail (r₀).
+    pub relative_ratio: f64,
+    /// What a candidate comes to that breaks a limit together with stable, and is not worse.
+    pub on_shared_outage: Reaction,
+    /// Failures must come from that many clients before they break the critical error rate; at most
+    /// [`MAX_CLIENTS`].
+    pub min_clients: usize,
+    /// What it comes to when an upstream of the candidate is found down: critical fails, warning holds.
+    pub health: Option<Level>,
     pub signals: Vec<Signal>,
+}
+
+/// What a finding leads to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reaction {
+    Off,
+    Hold,
+    Abort,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,6 +89,27 @@ enum Bound {
         time: Duration,
         slot: usize,
     },
+}
+
+impl Default for Policy {
+    /// Without any limit: it never fails anybody.
+    fn default() -> Self {
+        Policy {
+            name: "none".into(),
+            mode: Mode::Evidence,
+            alpha: 0.001,
+            horizon: 1_000_000,
+            window: Duration::from_secs(60),
+            min_sample: 500,
+            limits: Vec::new(),
+            relative: Reaction::Hold,
+            relative_ratio: 1.5,
+            on_shared_outage: Reaction::Hold,
+            min_clients: 1,
+            health: None,
+            signals: Vec::new(),
+        }
+    }
 }
 
 impl Policy {
@@ -118,84 +165,20 @@ impl Bound {
         }
     }
 
+    /// The metric of the comparison with stable.
+    fn relative_metric(&self) -> String {
+        format!("{}_relative", self.metric())
+    }
+
+    fn is_errors(&self) -> bool {
+        matches!(self, Bound::Errors { .. })
+    }
+
     /// Non-events and events so far.
     fn counts(&self, totals: &Totals) -> (u64, u64) {
         match self {
             Bound::Errors { .. } => (totals.attempts.saturating_sub(totals.failures), totals.failures),
             Bound::Slow { slot, .. } => (totals.fast[*slot], totals.slow[*slot]),
         }
-    }
-}
-
-/// The evidence of one candidate under one policy.
-#[derive(Clone, Debug)]
-pub struct Watch {
-    policy: Arc<Policy>,
-    levels: Vec<Watched>,
-    attempts_before: u64,
-    attempts: u64,
-}
-
-#[derive(Clone, Debug)]
-struct Watched {
-    level: Level,
-    bound: Bound,
-    evidence: Evidence,
-    /// Non-events and events taken in already.
-    seen: (u64, u64),
-}
-
-impl Watch {
-    /// From now on: `totals` is where the candidate's counters stand. With several critical limits,
-    /// each gets an equal part of `alpha`, so that the bound on false aborts holds for all together.
-    pub fn new(policy: Arc<Policy>, totals: &Totals, now: Duration) -> Self {
-        let levels = policy.levels();
-        let critical = levels.iter().filter(|(level, _)| *level == Level::Critical).count().max(1);
-        let threshold = policy.horizon as f64 / (policy.alpha / critical as f64);
-        let watched = |(level, bound): (Level, Bound)| {
-            let threshold = if level == Level::Critical { threshold } else { WARNING_THRESHOLD };
-            let evidence = Evidence::new(bound.allowed(), threshold, now);
-            Watched { level, bound, evidence, seen: bound.counts(totals) }
-        };
-        let levels = levels.into_iter().map(watched).collect();
-        Watch { policy, levels, attempts_before: totals.attempts, attempts: 0 }
-    }
-
-    pub fn policy(&self) -> &Arc<Policy> {
-        &self.policy
-    }
-
-    /// Takes in what came since the last call.
-    pub fn observe(&mut self, now: Duration, totals: &Totals) {
-        self.attempts = totals.attempts.saturating_sub(self.attempts_before);
-        for watched in &mut self.levels {
-            let (others, events) = watched.bound.counts(totals);
-            let (others_seen, events_seen) = watched.seen;
-            // A success whose body broke later moves from one count to the other.
-            let (others, events) = (others.max(others_seen), events.max(events_seen));
-            watched.evidence.observe(now, others - others_seen, events - events_seen);
-            watched.seen = (others, events);
-        }
-    }
-
-    /// Attempts since the watch began.
-    pub fn attempts(&self) -> u64 {
-        self.attempts
-    }
-
-    /// Events so far, over all limits: whether anything got worse.
-    pub fn events(&self) -> u64 {
-        self.levels.iter().map(|watched| watched.seen.1).sum()
-    }
-
-    /// What the policy says now; `figures` are the candidate's, over the policy's window.
-    pub fn verdict(&self, now: Duration, figures: &Figures) -> Verdict {
-        judge::verdict(&self.policy, &self.levels, now, figures)
-    }
-
-    /// For each critical level: its metric, the evidence and the evidence needed (ln).
-    pub fn evidence(&self) -> impl Iterator<Item = (String, f64, f64)> {
-        let critical = self.levels.iter().filter(|watched| watched.level == Level::Critical);
-        critical.map(|w| (w.bound.metric(), w.evidence.ln(), w.evidence.needed()))
     }
 }

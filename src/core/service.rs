@@ -173,7 +173,7 @@ impl ServiceState {
             }
         }
         next.previous = self.previous.clone().filter(|pool| next.weights.contains_key(pool));
-        next.guard = next.guard.filter(|_| next.weights.contains_key(&self.stable));
+        next.guard = next.guard.filter(|guard| next.weights.contains_key(&guard.pool));
         next.draining.retain(|(pool, _)| next.weights.contains_key(pool));
         next.upstreams.retain(|pool, _| next.weights.contains_key(pool));
         if faults.is_empty() { Ok(next) } else { Err(faults) }

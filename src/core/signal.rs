@@ -4,6 +4,7 @@
 //! Where a value stands in an answer is said by a [`Locator`].
 
 mod find;
+mod parse;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -33,10 +33,13 @@ pub enum Level {
 /// One reason of a verdict, with the figures it rests on.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Reason {
-    /// `error_rate`, `latency_p95`, `attempts`, `health`, `smoke`, `hook`.
+    /// `error_rate`, `latency_p50` … `latency_p99`: a limit is broken. With `_relative`: it is kept, but the
+    /// candidate is worse than stable. `shared_outage`: it is broken by stable too. `clients`: it is
+    /// broken, but for too few clients. `health`, `smoke`, `hook`, `attempts` (still missing), or a signal's name.
     pub metric: String,
     pub level: Level,
-    /// The limit in the metric's unit: a share (0–1) for rates, seconds for latencies, a count for attempts.
+    /// The limit in the metric's unit: a share (0–1) for rates, seconds for latencies, how many times as
+    /// often for `_relative`, a count for `attempts` and `clients`, the signal's own.
     pub limit: f64,
     /// The observed value in the same unit, over the stretch the evidence rests on.
     pub observed: f64,

@@ -9,6 +9,9 @@ use prometheus::{Encoder, GaugeVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, 
 use std::sync::Arc;
 use traffic::Traffic;
 
+/// How rollouts end.
+const OUTCOMES: [&str; 2] = ["promoted", "aborted"];
+
 /// The process's metrics.
 #[derive(Debug)]
 pub struct Metrics {
@@ -20,6 +23,7 @@ pub struct Metrics {
     phase: IntGaugeVec,
     rollouts: IntCounterVec,
     evidence: GaugeVec,
+    signal: GaugeVec,
     log_dropped: IntGauge,
     notifications: IntCounterVec,
 }
@@ -34,6 +38,8 @@ pub struct ServiceGauges {
     pub upstreams: Vec<(String, String, bool)>,
     /// Of the running rollout, if any.
     pub phase: Option<&'static str>,
+    /// Pool, name and the worst latest value of each signal that is scraped.
+    pub signals: Vec<(String, String, f64)>,
     /// Candidate pool, metric and evidence (ln) for each critical limit.
     pub evidence: Vec<(String, String, f64)>,
 }
@@ -69,6 +75,11 @@ impl Metrics {
                 "Evidence (ln) against the candidate for each critical limit.",
                 &["service", "pool", "metric"],
             )?,
+            signal: gauges(
+                "pointsman_signal",
+                "What the upstreams of a pool say of themselves: the worst latest value of each signal.",
+                &["service", "pool", "signal"],
+            )?,
             log_dropped: IntGauge::new(
                 "pointsman_access_log_dropped_total",
                 "Access log entries dropped because the log could not keep up.",
@@ -88,6 +99,7 @@ impl Metrics {
         registry.register(Box::new(metrics.phase.clone()))?;
         registry.register(Box::new(metrics.rollouts.clone()))?;
         registry.register(Box::new(metrics.evidence.clone()))?;
+        registry.register(Box::new(metrics.signal.clone()))?;
         registry.register(Box::new(metrics.log_dropped.clone()))?;
         registry.register(Box::new(metrics.notifications.clone()))?;
         Ok(metrics)
@@ -99,8 +111,13 @@ impl Metrics {
         self.upstream_up.reset();
         self.phase.reset();
         self.evidence.reset();
+        self.signal.reset();
         for shown in services {
             let service = shown.service.as_str();
+            for outcome in OUTCOMES {
+                // From 0 on: a counter that begins at 1 has not increased, for those who alert on it.
+                self.rollouts.with_label_values(&[service, outcome]);
+            }
             for (pool, ratio) in &shown.weights {
                 self.weight.with_label_values(&[service, pool]).set(*ratio);
             }
@@ -109,6 +126,9 @@ impl Metrics {
             }
             if let Some(phase) = shown.phase {
                 self.phase.with_label_values(&[service, phase]).set(1);
+            }
+            for (pool, signal, value) in &shown.signals {
+                self.signal.with_label_values(&[service, pool, signal]).set(*value);
             }
             for (pool, metric, ln) in &shown.evidence {
                 self.evidence.with_label_values(&[service, pool, metric]).set(*ln);
@@ -170,6 +190,7 @@ mod tests {
             weights: vec![("green".into(), 0.05)],
             upstreams: vec![("green".into(), "10.0.0.3:3000".into(), true)],
             phase: Some("shifting"),
+            signals: vec![("green".into(), "database_connections".into(), 7.0)],
             evidence: vec![("green".into(), "error_rate".into(), 3.5)],
         }]);
         metrics.rollout_ended("web", "aborted");
@@ -187,7 +208,9 @@ mod tests {
             "pointsman_upstream_up{pool=\"green\",service=\"web\",upstream=\"10.0.0.3:3000\"} 1",
             "pointsman_rollout_phase{phase=\"shifting\",service=\"web\"} 1",
             "pointsman_rollouts_total{outcome=\"aborted\",service=\"web\"} 1",
+            "pointsman_rollouts_total{outcome=\"promoted\",service=\"web\"} 0",
             "pointsman_verdict_evidence{metric=\"error_rate\",pool=\"green\",service=\"web\"} 3.5",
+            "pointsman_signal{pool=\"green\",service=\"web\",signal=\"database_connections\"} 7",
             "pointsman_build_info{version=",
         ] {
             assert!(text.contains(line), "{line} is not in\n{text}");

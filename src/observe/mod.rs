@@ -3,6 +3,7 @@
 //! Workers write, others read: recording never waits for a reader.
 
 pub mod access_log;
+mod clients;
 pub mod clock;
 pub mod metrics;
 pub mod recorder;

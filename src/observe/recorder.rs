@@ -56,11 +56,24 @@ impl Recorder {
         }
         totals
     }
+
+    /// To how many clients failures of an arm came since a time (µs on the process clock), as far as
+    /// they are told apart: exact up to [`crate::core::policy::MAX_CLIENTS`].
+    pub fn failed_clients(&self, arm: ArmId, since_us: u64) -> usize {
+        let mut clients = Vec::new();
+        for shard in &self.shards {
+            shard.add_clients(&mut clients, arm, since_us);
+        }
+        clients.sort_unstable();
+        clients.dedup();
+        clients.len()
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::core::client::ClientKey;
     use crate::core::outcome::{Outcome, Reason};
     use proptest::prelude::*;
     use std::sync::atomic::{AtomicBool, Ordering};
@@ -97,6 +110,26 @@ mod tests {
         assert_eq!(t.reasons, [0, 2, 2, 2, 0, 0]);
         assert_eq!(recorder.arm("web", "blue"), Some(arm));
         assert_ne!(recorder.arm("web", "green"), Some(arm));
+    }
+
+    #[test]
+    fn clients_that_met_failures_are_told_apart_over_workers() {
+        let recorder = Recorder::new(2);
+        let arm = recorder.arm("web", "blue").expect("a free arm");
+        let client = |n: u8| ClientKey::of(std::net::Ipv4Addr::new(10, 0, 0, n).into());
+        assert_eq!(recorder.failed_clients(arm, 0), 0);
+        for at in 1..=50 {
+            recorder.shard(0).failed_for(arm, client(1), at);
+            recorder.shard(1).failed_for(arm, client(1), at);
+        }
+        assert_eq!(recorder.failed_clients(arm, 0), 1);
+        recorder.shard(1).failed_for(arm, client(2), 60);
+        assert_eq!((recorder.failed_clients(arm, 50), recorder.failed_clients(arm, 51)), (2, 1));
+        for n in 0..100 {
+            recorder.shard(0).failed_for(arm, client(n), 100 + u64::from(n));
+        }
+        assert_eq!(recorder.failed_clients(arm, 61), 16, "the latest sixteen");
+        assert_eq!(recorder.failed_clients(arm, 199), 1);
     }
 
     #[test]

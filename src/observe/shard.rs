@@ -8,6 +8,8 @@
 //! timer per request: starts and answers are counted by start time in buckets of [`BUCKET_US`]; what
 //! started longer ago than the limit and has no answer has exceeded it.
 
+use super::clients::Clients;
+use crate::core::client::ClientKey;
 use crate::core::latency::{BUCKETS, bucket_of};
 use crate::core::outcome::{ArmId, MAX_LIMITS, Outcome, Reason, SlowLimits, Totals};
 use std::sync::OnceLock;
@@ -48,6 +50,7 @@ struct Cell {
     starts: Box<[Slot]>,
     /// Attempts under way whose slot was taken by a later time.
     old_open: Counter,
+    clients: Clients,
 }
 
 /// Attempts under way that started within one bucket of time: the number of the bucket + 1 in the upper
@@ -60,18 +63,18 @@ const OPEN: u64 = u32::MAX as u64;
 
 /// A counter with one writer.
 #[derive(Debug, Default)]
-struct Counter(AtomicU64);
+pub(super) struct Counter(AtomicU64);
 
 impl Counter {
     fn add(&self, n: u64) {
         self.0.store(self.0.load(Relaxed).wrapping_add(n), Relaxed);
     }
 
-    fn set(&self, n: u64) {
+    pub(super) fn set(&self, n: u64) {
         self.0.store(n, Relaxed);
     }
 
-    fn read(&self) -> u64 {
+    pub(super) fn read(&self) -> u64 {
         self.0.load(Relaxed)
     }
 }
@@ -134,6 +137,22 @@ impl Shard {
         }
     }
 
+    /// Notes to whom a failure came. To be called before the failure is counted, so that who reads the
+    /// count finds the client.
+    #[inline]
+    pub fn failed_for(&self, arm: ArmId, client: ClientKey, now_us: u64) {
+        if let Some(cell) = self.cell(arm) {
+            cell.clients.note(client, now_us);
+        }
+    }
+
+    /// Adds the clients to whom failures of an arm came since a time, on this worker.
+    pub(super) fn add_clients(&self, clients: &mut Vec<ClientKey>, arm: ArmId, since_us: u64) {
+        if let Some(cell) = self.cell(arm) {
+            clients.extend(cell.clients.since(since_us));
+        }
+    }
+
     /// Adds this worker's part of an arm to the totals.
     pub(super) fn add_to(&self, totals: &mut Totals, arm: ArmId, now_us: u64, limits: &SlowLimits) {
         let Some(cell) = self.cell(arm) else { return };
@@ -181,6 +200,7 @@ impl Cell {
             latency: zeros(),
             starts: (0..SLOTS).map(|_| Slot::default()).collect(),
             old_open: Counter::default(),
+            clients: Clients::default(),
         }
     }
 

@@ -7,6 +7,7 @@ use super::retry::{self, Situation};
 use super::worker::Shared;
 use super::{error_page, forward, log_entry, refuse, reply};
 use crate::core::balance::mix;
+use crate::core::client::ClientKey;
 use crate::core::outcome::{Outcome, Reason};
 use crate::core::table::Pool;
 use crate::observe::shard::Shard;
@@ -61,10 +62,14 @@ impl Gate {
     /// turns a success into a failure.
     fn charge(&self, request: &mut Request, outcome: Outcome, code: u16) {
         let Some(pool) = request.target.and_then(|t| t.pool(&request.table)) else { return };
+        let client = request.client;
         let Some(attempt) = request.attempt.as_mut() else { return };
         match (attempt.phase, outcome) {
             (Phase::Waiting, _) => {
                 let now = self.shared.clock.now_us();
+                if let Outcome::Failure(_) = outcome {
+                    self.shard.failed_for(attempt.arm, ClientKey::of(client), now);
+                }
                 let took = now.saturating_sub(attempt.started_us);
                 self.shard.answered(attempt.arm, attempt.started, now, outcome, code, &pool.slow);
                 request.head_us = (code > 0).then_some(took);
@@ -74,8 +79,10 @@ impl Gate {
                 }
             }
             (Phase::Succeeding, Outcome::Failure(reason)) => {
+                let now = self.shared.clock.now_us();
+                self.shard.failed_for(attempt.arm, ClientKey::of(client), now);
                 self.shard.broken(attempt.arm, reason);
-                self.shared.wake.adverse(self.shared.clock.now_us());
+                self.shared.wake.adverse(now);
             }
             _ => return,
         }
@@ -93,6 +100,7 @@ impl Gate {
         let started = self.shard.start(pool.arm, request.started_us);
         let outcome = Outcome::Failure(Reason::Unavailable);
         let now = self.shared.clock.now_us();
+        self.shard.failed_for(pool.arm, ClientKey::of(request.client), now);
         self.shard.answered(pool.arm, started, now, outcome, 0, &pool.slow);
         self.shared.wake.adverse(now);
     }

@@ -14,7 +14,9 @@
 mod harness;
 
 mod admin;
+mod alerts;
 mod balance;
+mod ci;
 mod cli;
 mod clock;
 mod disk;
@@ -23,9 +25,12 @@ mod house;
 mod listeners;
 mod maintenance;
 mod notify;
+mod policy;
 mod proxy;
 mod reload;
 mod restarts;
 mod rollout;
+mod runbook;
 mod split;
 mod state;
+mod upstreams;

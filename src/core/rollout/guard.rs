@@ -12,6 +12,8 @@ use std::time::Duration;
 pub struct Guard {
     /// The rollout that promoted what is watched.
     pub rollout: String,
+    /// The pool that is watched.
+    pub pool: String,
     /// The name of its policy, where it is another than the service's.
     pub policy: Option<String>,
     /// How long it watches, and has watched.
@@ -50,16 +52,18 @@ impl PartialEq for Clock {
 
 impl Guard {
     /// After a promotion; `None` where the plan asks for no watch.
-    pub fn new(rollout: &str, policy: Option<&str>, plan: &Plan) -> Option<Self> {
+    pub fn new(rollout: &str, pool: &str, policy: Option<&str>, plan: &Plan) -> Option<Self> {
         if plan.dry_run || (plan.after.watch.is_zero() && !plan.smoke) {
             return None;
         }
         Some(Guard {
             rollout: rollout.to_owned(),
+            pool: pool.to_owned(),
             policy: policy.map(str::to_owned),
             watch: plan.after.watch,
             passed: Duration::ZERO,
-            rollback: plan.after.rollback,
+            // A rolling update has no other pool to go back to.
+            rollback: plan.after.rollback && !plan.is_rolling(),
             smoke: if plan.smoke { Smoke::Wanted } else { Smoke::Done },
             verdict: Verdict::default(),
             degraded: false,

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 /// One change, as asked for or as observed.
 #[derive(Clone, Debug)]
+#[expect(clippy::large_enum_variant, reason = "one at a time, and a start is rare")]
 pub enum Change<'a> {
     /// Pools left out get 0; they must sum to 100 %.
     Weights {

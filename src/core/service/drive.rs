@@ -105,7 +105,8 @@ impl ServiceState {
             running.ended_at = running.rollout.has_ended().then(|| moment.wall.to_owned());
         }
         if ends && running.rollout.phase == Phase::Promoted {
-            let guard = Guard::new(&running.id, running.policy.as_deref(), &running.rollout.plan);
+            let guard =
+                Guard::new(&running.id, &running.to, running.policy.as_deref(), &running.rollout.plan);
             // A dry run changes nothing, and so ends no watch either.
             next.guard = if running.rollout.plan.dry_run { next.guard } else { guard };
         }

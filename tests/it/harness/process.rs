@@ -128,7 +128,12 @@ impl Pointsman {
 
     /// A client command.
     pub fn cli(&self, args: &[&str]) -> Printed {
-        run(Command::new(BINARY).args(args).env("POINTSMAN_ADMIN", format!("http://{}", self.admin)))
+        Pointsman::cli_at(self.admin, args)
+    }
+
+    /// The same from another thread.
+    pub fn cli_at(admin: SocketAddr, args: &[&str]) -> Printed {
+        run(Command::new(BINARY).args(args).env("POINTSMAN_ADMIN", format!("http://{admin}")))
     }
 
     pub fn get(&self, path: &str) -> Answer {

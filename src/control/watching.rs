@@ -1,0 +1,156 @@
+//! The watch over a running rollout's candidate, or over what has been promoted: what it is fed with, and
+//! when it begins and ends.
+
+use super::links::Links;
+use super::live::{Live, LivePool, SHOWN};
+use crate::core::outcome::{SlowLimits, Totals};
+use crate::core::policy::{Circumstances, Policy, Watch};
+use crate::core::rollout::{Observation, Phase, Rollout};
+use crate::core::service::{Change, Running};
+use crate::core::verdict::Level;
+use crate::core::window::Window;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A failure is stamped a moment before it is counted.
+const SLACK: Duration = Duration::from_millis(10);
+
+/// The evidence against the pool that is watched.
+#[derive(Debug)]
+pub(super) struct Watching {
+    subject: Subject,
+    pub watch: Watch,
+    /// The times that count as slow, kept at hand since every bell asks for them.
+    slow: SlowLimits,
+    /// Since the watch began, for the plain rule.
+    window: Window,
+}
+
+/// Who is watched, and why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Subject {
+    rollout: String,
+    pool: String,
+    /// The pool that it is compared with: none after a promotion, and for one that follows itself (its
+    /// upstreams get a new version one after the other).
+    compared: Option<String>,
+    /// The pool that could take over.
+    other: Option<String>,
+}
+
+impl Live {
+    /// The policy that candidates are held against now.
+    pub(super) fn policy(&self, links: &Links) -> Option<Arc<Policy>> {
+        let after = self.state.guard.as_ref().and_then(|guard| guard.policy.as_deref());
+        let named = self.state.running().map_or(after, |running| running.policy.as_deref());
+        named.and_then(|name| links.config.policies.get(name)).or(self.settings.policy.as_ref()).cloned()
+    }
+
+    fn subject(&self) -> Option<Subject> {
+        let state = &self.state;
+        if let Some(Running { id, from, to, .. }) = state.running() {
+            let compared = (from != to).then(|| from.clone());
+            let (rollout, pool, other) = (id.clone(), to.clone(), Some(from.clone()));
+            return Some(Subject { rollout, pool, compared, other });
+        }
+        state.guard.as_ref().map(|guard| Subject {
+            rollout: guard.rollout.clone(),
+            pool: guard.pool.clone(),
+            compared: None,
+            other: state.previous.clone(),
+        })
+    }
+
+    /// Holds the running rollout, or what was promoted last, against what its pool did. `rung_us` is when the bell was rung
+    /// that this follows. Whether the candidate had new failures.
+    pub(super) fn judge(&mut self, links: &Links, rung_us: Option<u64>) -> bool {
+        let Some(watching) = &mut self.watch else { return false };
+        let subject = &watching.subject;
+        let Some(candidate) = self.pools.get(subject.pool.as_str()) else { return false };
+        let pool = |name: &Option<String>| self.pools.get(name.as_deref()?);
+        let stable = pool(&subject.compared);
+        let stable_up = stable.is_none_or(|stable| stable.upstreams.any_up());
+        let stable_ready = pool(&subject.other).is_some_and(|other| other.upstreams.any_up());
+        let rollout = self.state.running().map(|running| &running.rollout);
+        let is_rolling = rollout.is_some_and(Rollout::is_rolling);
+        let upstreams = if is_rolling { candidate.upstreams.seen() } else { BTreeMap::new() };
+        let phase = rollout.map(|rollout| rollout.phase);
+        let Some(readiness) = watching.readiness(candidate, phase) else { return false };
+        let now = links.clock.now();
+        let totals = totals(candidate, links, &watching.slow);
+        let stable = stable.map(|stable| self::totals(stable, links, &watching.slow));
+        let events = watching.watch.events();
+        watching.watch.observe(now, &totals, stable.as_ref());
+        watching.window.push(now, &totals);
+        let seen = Circumstances {
+            figures: watching.window.figures(now, &totals),
+            clients: watching.clients(candidate, links, now),
+            down: candidate.upstreams.found_down(),
+            stable_up,
+            readings: Some(&candidate.readings),
+        };
+        let observation = Observation {
+            verdict: watching.watch.verdict(now, &seen),
+            attempts: watching.watch.attempts(),
+            candidate: readiness,
+            stable_ready,
+            upstreams,
+        };
+        let worse = watching.watch.events() > events;
+        let wall = links.wall_text();
+        if let Ok(applied) = self.state.apply(Change::Observed(&observation), links.moment(&wall)) {
+            self.decided(applied, links, rung_us);
+        }
+        worse
+    }
+
+    /// The watch begins and ends with the rollout, and anew after a promotion and under another policy.
+    pub(super) fn follow_rollout(&mut self, links: &Links) {
+        let Some(subject) = self.subject() else {
+            self.watch = None;
+            return;
+        };
+        let no_limits = || Arc::new(Policy { window: SHOWN, ..Policy::default() });
+        let policy = self.policy(links).unwrap_or_else(no_limits);
+        let same = |w: &Watching| w.subject == subject && *w.watch.policy() == policy;
+        if self.watch.as_ref().is_some_and(same) {
+            return;
+        }
+        let Some(candidate) = self.pools.get(subject.pool.as_str()) else { return };
+        let (now, slow) = (links.clock.now(), policy.slow_limits());
+        let totals = totals(candidate, links, &slow);
+        let stable = subject.compared.as_deref().and_then(|name| self.pools.get(name));
+        let stable = stable.map(|stable| self::totals(stable, links, &slow));
+        let mut window = Window::new(policy.window);
+        window.push(now, &totals);
+        let watch = Watch::new(policy, &totals, stable.as_ref(), now);
+        self.watch = Some(Watching { subject, watch, slow, window });
+    }
+}
+
+impl Watching {
+    /// Clients of the candidate that met failures, where the policy asks for them.
+    fn clients(&self, candidate: &LivePool, links: &Links, now: Duration) -> usize {
+        let since = self.watch.clients_since(now).map(|since| since.saturating_sub(SLACK));
+        since.map_or(0, |since| links.recorder.failed_clients(candidate.arm, since.as_micros() as u64))
+    }
+
+    /// Whether the candidate could serve. Before it gets traffic that must be proven; where one upstream
+    /// that is down fails it, of all of them before it begins. One that has traffic must not have failed: a
+    /// restart says nothing against it, and until something is known (`None`) the rollout stands still.
+    fn readiness(&self, candidate: &LivePool, phase: Option<Phase>) -> Option<Result<(), String>> {
+        let upstreams = &candidate.upstreams;
+        match phase {
+            Some(Phase::Preparing) if self.watch.policy().health == Some(Level::Critical) => {
+                Some(upstreams.all_ready())
+            }
+            Some(Phase::Preparing | Phase::Testing) => Some(upstreams.ready()),
+            _ => upstreams.serves(),
+        }
+    }
+}
+
+fn totals(pool: &LivePool, links: &Links, slow: &SlowLimits) -> Totals {
+    links.recorder.totals(pool.arm, links.clock.now_us(), slow)
+}

@@ -1,0 +1,72 @@
+//! Plain conditions: the candidate's health, and the signals of its upstreams.
+
+use super::readings::{Finding, Readings};
+use super::reasons::name as level_name;
+use super::{Circumstances, Policy, Reaction};
+use crate::core::duration;
+use crate::core::notice::SHARED_OUTAGE;
+use crate::core::signal::Signal;
+use crate::core::verdict::{Level, Reason, State};
+use std::time::Duration;
+
+/// An upstream of the candidate that active checks found down.
+pub(super) fn health(policy: &Policy, seen: &Circumstances<'_>) -> Option<(State, Reason)> {
+    let (level, down) = (policy.health?, seen.down.as_ref()?);
+    let shared = !seen.stable_up && policy.on_shared_outage != Reaction::Abort;
+    let (metric, text) = if shared {
+        (SHARED_OUTAGE, format!("both pools fail: {down}, and no upstream of stable is up"))
+    } else {
+        ("health", format!("an upstream of the candidate is down: {down}"))
+    };
+    let state = if level == Level::Critical && !shared { State::Fail } else { State::Hold };
+    Some((state, Reason::condition(metric, level, text)))
+}
+
+/// Each signal's word: the worst upstream's. Silence counts from when the watch `began`.
+pub(super) fn signals<'a>(
+    signals: &'a [Signal],
+    readings: &'a Readings,
+    began: Duration,
+    now: Duration,
+) -> impl Iterator<Item = (State, Reason)> + 'a {
+    signals.iter().filter_map(move |signal| {
+        let (upstream, finding) = readings.worst(signal, began, now)?;
+        Some(worded(signal, upstream, &finding))
+    })
+}
+
+fn worded(signal: &Signal, upstream: &str, finding: &Finding) -> (State, Reason) {
+    let name = &*signal.name;
+    match finding {
+        Finding::Missing { why } => {
+            let text = format!("{name} of {upstream} is not known: {why}");
+            (State::Hold, Reason::condition(name, Level::Warning, text))
+        }
+        Finding::Over { level, value, values, since } => {
+            let limit = if *level == Level::Critical { signal.critical } else { signal.warning };
+            let limit = limit.unwrap_or_default();
+            let word = level_name(*level);
+            let text = format!(
+                "{name} of {upstream} is {value}, at or over the {word} level of {limit}, {values} times in a row"
+            );
+            let reason = Reason {
+                limit,
+                observed: *value,
+                events: u64::from(*values),
+                for_seconds: since.as_secs_f64(),
+                ..Reason::condition(name, *level, text)
+            };
+            (if *level == Level::Critical { State::Fail } else { State::Hold }, reason)
+        }
+    }
+}
+
+/// How long a signal may stay silent before it is missed.
+pub(super) fn patience(signal: &Signal) -> Duration {
+    signal.interval * 3
+}
+
+/// Why a silent signal is missed.
+pub(super) fn silence(signal: &Signal) -> String {
+    format!("no value for more than {}", duration::show(patience(signal)))
+}
