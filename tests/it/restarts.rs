@@ -76,24 +76,43 @@ fn killed_in(situation: &Situation) -> String {
     let text = pointsman.row("recovered")["text"].to_string();
     assert!(text.contains(&id) && text.contains(situation.says), "{name}: {text}");
     (situation.after)(&scene, &pointsman, &id);
-    let outcome = match situation.end {
-        End::Watched => {
-            assert_eq!(essence(&pointsman.web()), essence(&before), "{name}: still under watch");
-            "promoted".to_owned()
-        }
-        End::Promoted => pointsman.ended(&id)["outcome"].as_str().expect("an outcome").to_owned(),
-        End::Aborted => {
-            scene.green.becomes(Mode { good: false, ..WELL });
-            let load = Load::start(pointsman.http(), 2);
-            let view = pointsman.ended(&id);
-            load.stop();
-            assert_eq!(pointsman.weight("green"), 0.0, "{name}: {view}");
-            view["outcome"].as_str().expect("an outcome").to_owned()
-        }
-    };
+    let end = ended(situation, &scene, &pointsman, &id);
     let expected = if situation.end == End::Aborted { "aborted" } else { "promoted" };
-    assert_eq!(outcome, expected, "{name}: {}", pointsman.web());
-    format!("{name}: {}; then {outcome}", text.trim_matches('"').replace(&id, "…"))
+    assert_eq!(pointsman.ended(&id)["outcome"], expected, "{name}: {}", pointsman.web());
+    format!("{name}: {}; then {end}", text.trim_matches('"').replace(&id, "…"))
+}
+
+/// Sees it to its end.
+fn ended(situation: &Situation, scene: &Scene, pointsman: &Pointsman, id: &str) -> &'static str {
+    let name = situation.name;
+    if matches!(situation.end, End::Aborted | End::Returned) {
+        scene.green.becomes(Mode { good: false, ..WELL });
+    }
+    match situation.end {
+        End::Watched => {
+            assert_eq!(pointsman.web()["watch"]["rollout"], id, "{name}: still under watch");
+            "watched"
+        }
+        End::Promoted => {
+            pointsman.ended(id);
+            "promoted"
+        }
+        End::Aborted => {
+            let load = Load::start(pointsman.http(), 2);
+            pointsman.ended(id);
+            load.stop();
+            assert_eq!(pointsman.weight("green"), 0.0, "{name}");
+            "aborted"
+        }
+        End::Returned => {
+            let load = Load::start(pointsman.http(), 2);
+            eventually("it goes back", || pointsman.web()["stable"] == "blue");
+            load.stop();
+            assert_eq!(pointsman.weight("green"), 0.0, "{name}");
+            pointsman.row("returned");
+            "back on the previous pool"
+        }
+    }
 }
 
 #[test]

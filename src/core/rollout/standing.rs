@@ -38,8 +38,8 @@ impl Rollout {
             let stage = match instance.stage {
                 Stage::Draining => "draining",
                 Stage::Updating => "updating",
-                Stage::Proving => "proven",
-                Stage::Testing => "tested",
+                Stage::Proving => "to be proven",
+                Stage::Testing => "being tested",
                 Stage::Waiting | Stage::Serving | Stage::Failed => return None,
             };
             Some(format!(", {} is {stage}", instance.upstream))

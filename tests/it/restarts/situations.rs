@@ -13,8 +13,10 @@ pub enum End {
     Aborted,
     /// It had been promoted before.
     Watched,
+    /// It had been promoted before, and turns bad after the restart.
+    Returned,
 }
-use End::{Aborted, Promoted, Watched};
+use End::{Aborted, Promoted, Returned, Watched};
 
 pub struct Situation {
     pub name: &'static str,
@@ -305,6 +307,15 @@ pub const LATER: &[Situation] = &[
         ..PLAIN
     },
     Situation {
+        name: "blue-green, promoted and under watch, bad afterwards",
+        start: AT_ONCE,
+        keys: "after = { watch = \"1h\", rollback = true }",
+        reached: |view| view["watch"].is_object(),
+        says: "the watch over green",
+        end: Returned,
+        ..PLAIN
+    },
+    Situation {
         name: "canary, a dry run",
         start: r#"{"to": "green", "dry_run": true}"#,
         keys: "steps = [{ weight = 5 }, { weight = 25, hold = \"2s\" }, { weight = 100 }]",
@@ -382,7 +393,7 @@ pub const FLEETS: &[Situation] = &[
             });
         },
         reached: |view| stage(view, 1) == "proving",
-        says: "batch 2 of 3",
+        says: "is to be proven",
         after: |scene, _, _| scene.fleet[1].becomes(WELL),
         ..ROLLING
     },
@@ -391,7 +402,7 @@ pub const FLEETS: &[Situation] = &[
         keys: "SMOKE\nrolling = { watch = \"0s\", UPDATE }",
         before: |scene| scene.fleet[0].becomes(Mode { answers: false, ..WELL }),
         reached: |view| stage(view, 0) == "testing",
-        says: "is tested",
+        says: "is being tested",
         after: |scene, _, _| scene.fleet[0].becomes(WELL),
         ..ROLLING
     },
