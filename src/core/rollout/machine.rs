@@ -9,6 +9,7 @@ use super::rolling::Instance;
 use crate::core::duration;
 use crate::core::verdict::{Level, Reason, State, Verdict};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// How far a rollout has come.
@@ -75,13 +76,13 @@ pub enum Approval {
 }
 
 /// What is only of use within one run of the process.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Seen {
     at: Option<Duration>,
     pub passing: bool,
     pub attempts: u64,
-    /// Whether the hold at hand has been noted.
-    pub hold_noted: bool,
+    /// The metrics that the hold at hand has been noted for.
+    pub held_for: BTreeSet<String>,
 }
 
 /// Two rollouts are the same whenever they would be stored the same.
@@ -334,7 +335,7 @@ impl Rollout {
         self.passed = Duration::ZERO;
         self.step_attempts = 0;
         self.reason = None;
-        self.seen.hold_noted = false;
+        self.seen.held_for.clear();
     }
 
     fn done(&mut self, work: &Work, result: &WorkResult, effects: &mut Vec<Effect>) {

@@ -135,6 +135,18 @@ fn a_hold_stops_the_clock_and_is_noted_once() {
 }
 
 #[test]
+fn a_hold_that_comes_to_have_another_reason_is_noted_again() {
+    let state = observe(&started(canary()), &seen(State::Pass, 0), 0).state;
+    let mut shared = seen(State::Hold, 100);
+    let held = observe(&state, &shared, 1);
+    shared.verdict.reasons[0].metric = "shared_outage".into();
+    let again = observe(&held.state, &shared, 2);
+    assert_eq!((held.notes[0].action, again.notes[0].action), ("held", "held"));
+    assert_eq!(observe(&again.state, &shared, 3).notes, [], "once for each reason");
+    assert_eq!(observe(&again.state, &seen(State::Pass, 200), 3).notes[0].action, "passing");
+}
+
+#[test]
 fn without_attempts_a_step_holds_and_says_how_many_are_missing() {
     let mut state = observe(&started(canary()), &seen(State::Pass, 0), 0).state;
     for second in 1..60 {
