@@ -21,6 +21,8 @@ use tokio::sync::oneshot;
 
 /// Pause after a write that failed.
 const RETRY: Duration = Duration::from_secs(1);
+/// Rows that may wait for the disk before mere observations are left out.
+const MOST_NOTED: usize = 1000;
 /// How often the progress of a rollout is written, beside its changes.
 const PROGRESS: Duration = Duration::from_secs(5);
 
@@ -141,6 +143,12 @@ impl Live {
 
     /// Adds lines of history about what is so already; they are written as soon as may be.
     pub(super) fn note(&mut self, notes: &[Note], links: &Links) {
+        if self.saving.late.len() >= MOST_NOTED {
+            // A disk that stays full must not fill the memory, too; the log has it.
+            let texts: Vec<_> = notes.iter().map(|note| &*note.text).collect();
+            tracing::warn!(service = %self.settings.name, "not kept for the history: {}", texts.join("; "));
+            return;
+        }
         let rows = self.rows(&self.state, notes, SELF, links);
         self.saving.late.extend(rows);
     }

@@ -426,11 +426,11 @@ fn a_rolling_update_stops_at_the_first_failure_and_leaves_the_rest_serving() {
     assert!(reason.contains("out of service: u1:1; not updated, serving: u2:1, u3:1"), "{reason}");
 
     let mut bad = say_updated(&state, "u1:1");
-    for second in 4..8 {
+    for second in 4..9 {
         bad = roll(&bad, State::Pass, second);
     }
     assert_eq!((stages(&bad)[0], bad.draining.len()), (Stage::Serving, 0));
-    bad = roll(&bad, State::Fail, 9);
+    bad = roll(&bad, State::Fail, 10);
     assert_eq!((phase(&bad), stages(&bad)[0]), (Phase::Aborted, Stage::Failed));
     assert!(bad.draining.contains(&("green".into(), "u1:1".into())), "the bad one goes out");
 
