@@ -1,7 +1,8 @@
 //! Under watch: the steps towards 100 % and the bake.
 
+use super::crossing::Approval;
 use super::input::{Effect, Observation, note};
-use super::machine::{Approval, Phase, Rollout};
+use super::machine::{Phase, Rollout};
 use super::plan::Idle;
 use crate::core::duration;
 use crate::core::verdict::{Level, Reason, State};
