@@ -9,6 +9,7 @@ pub mod duration;
 pub mod evidence;
 pub mod health;
 pub mod latency;
+pub mod limit;
 pub mod maintenance;
 pub mod notice;
 pub mod outcome;
