@@ -125,13 +125,26 @@ fn listener(section: &Section<'_>) -> Option<Listener> {
         max_headers: limits.read("headers", 100, |item| item.integer(1..=250)) as usize,
         requests_per_connection: limits.read("requests_per_connection", 1000, |i| i.integer(1..=1 << 31))
             as u32,
+        max_connections: limits.read("connections", 0, connections),
+        connections_per_client: limits.read("connections_per_client", 0, connections),
+        proxy_protocol: false,
         trusted_proxies: networks(section, "trusted_proxies"),
     };
+    if let Some(item) = section.item("proxy_protocol") {
+        listener.proxy_protocol = item.bool().unwrap_or_default();
+        if listener.proxy_protocol && listener.trusted_proxies.is_empty() {
+            item.fault("nobody could connect; name the balancers in trusted_proxies = [\"10.0.0.0/8\"]");
+        }
+    }
     limits.finish();
     section.finish();
     address?;
     listener.tls = tls.transpose_ok()?;
     Some(listener)
+}
+
+pub(super) fn connections(item: &Item<'_>) -> Option<u32> {
+    item.integer(0..=1_000_000).map(|count| count as u32)
 }
 
 /// `Some(None)` in, nothing out: a faulty part makes the whole faulty.

@@ -114,6 +114,11 @@ pub struct Listener {
     pub max_header_size: usize,
     pub max_headers: usize,
     pub requests_per_connection: u32,
+    /// Most connections at a time, in all and by client; 0 is no limit.
+    pub max_connections: u32,
+    pub connections_per_client: u32,
+    /// Whether connections begin with a PROXY protocol header; trusted proxies only may connect then.
+    pub proxy_protocol: bool,
     /// Proxies whose `X-Forwarded-*` and `X-Request-Id` are believed.
     pub trusted_proxies: Vec<ipnet::IpNet>,
 }

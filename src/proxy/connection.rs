@@ -1,5 +1,6 @@
 //! One client connection: TLS, then HTTP/1 or HTTP/2 until it closes.
 
+use super::admission::Admitted;
 use super::client_stream::{ClientStream, HeadState};
 use super::gate::Gate;
 use super::listen::Bound;
@@ -37,12 +38,14 @@ impl Connection {
 
 /// Serves a fresh connection to its end.
 pub(super) async fn serve(
-    socket: TcpStream,
+    mut socket: TcpStream,
     peer: SocketAddr,
+    mut admitted: Admitted,
     listener: Arc<Bound>,
     proxy: Arc<HttpProxy<Gate>>,
     shutdown: watch::Receiver<bool>,
 ) {
+    let Some(peer) = admitted.client(&mut socket, peer).await else { return };
     let h2c = listener.settings.h2c && listener.acceptor.is_none() && has_h2_preface(&socket).await;
     let stream = prepare(socket, peer);
     if h2c {

@@ -1,5 +1,6 @@
 //! Listeners: addresses bound before anything is served, so that a failed bind is an error at start.
 
+use super::admission::Door;
 use super::tls::{self, TlsError};
 use crate::core::settings::Listener;
 use pingora_core::listeners::tls::Acceptor;
@@ -26,6 +27,7 @@ pub struct Bound {
     pub settings: Listener,
     pub(super) socket: TcpListener,
     pub(super) acceptor: Option<Acceptor>,
+    pub(super) door: Door,
 }
 
 impl Bound {
@@ -39,7 +41,8 @@ impl Bound {
         let acceptor = acceptor.map_err(|error| ListenError::Tls { address, source: Box::new(error) })?;
         let socket = listen(address).map_err(|source| ListenError::Bind { address, source })?;
         let address = socket.local_addr().map_err(|source| ListenError::Bind { address, source })?;
-        Ok(Arc::new(Bound { address, settings, socket, acceptor }))
+        let door = Door::new(&settings);
+        Ok(Arc::new(Bound { address, settings, socket, acceptor, door }))
     }
 
     /// Loads the certificates only.

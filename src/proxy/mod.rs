@@ -9,6 +9,7 @@
 //! connections to the upstreams: nothing is shared on the way of a request but the table (read only)
 //! and the upstreams' in-flight counts.
 
+mod admission;
 mod client_stream;
 mod connection;
 mod error_page;
@@ -18,6 +19,7 @@ mod gather;
 mod listen;
 mod log_entry;
 mod plan;
+mod proxy_protocol;
 mod refuse;
 mod reply;
 mod request;

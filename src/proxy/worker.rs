@@ -1,5 +1,6 @@
 //! Workers: one thread each, with its own event loop, counters and upstream connections.
 
+use super::admission::Admitted;
 use super::connection;
 use super::gate::Gate;
 use super::listen::Bound;
@@ -148,10 +149,11 @@ async fn accept(
         };
         match accepted {
             Ok((stream, peer)) => {
+                let Some(admitted) = Admitted::new(&listener, peer.ip()) else { continue };
                 let (listener, proxy, shutdown) = (listener.clone(), proxy.clone(), shutdown.clone());
                 let alive = alive.clone();
                 tokio::spawn(async move {
-                    connection::serve(stream, peer, listener, proxy, shutdown).await;
+                    connection::serve(stream, peer, admitted, listener, proxy, shutdown).await;
                     drop(alive);
                 });
             }

@@ -51,9 +51,20 @@ impl Connection {
 
     pub fn try_open(address: SocketAddr) -> std::io::Result<Self> {
         let stream = TcpStream::connect(address)?;
-        stream.set_read_timeout(Some(Duration::from_secs(20)))?;
-        stream.set_nodelay(true)?;
+        Connection::prepare(&stream)?;
         Ok(Connection { reader: BufReader::new(stream) })
+    }
+
+    /// Over a socket that is connected already.
+    #[track_caller]
+    pub fn over(stream: TcpStream) -> Self {
+        Connection::prepare(&stream).expect("options");
+        Connection { reader: BufReader::new(stream) }
+    }
+
+    fn prepare(stream: &TcpStream) -> std::io::Result<()> {
+        stream.set_read_timeout(Some(Duration::from_secs(20)))?;
+        stream.set_nodelay(true)
     }
 
     pub fn write(&mut self, bytes: &[u8]) -> std::io::Result<()> {
