@@ -4,6 +4,7 @@
 //! [`crate::core::settings`]. Reading never stops at the first fault: every fault is reported at once,
 //! each with its path, line and column and what to do about it.
 
+mod compression;
 mod diff;
 mod fault;
 mod front;
@@ -75,6 +76,8 @@ fn read(root: &Section<'_>) -> Option<Config> {
     let names: Vec<String> = root.section("services").entries().into_iter().map(|(name, _)| name).collect();
     let routes = route::routes(root, &names, admin.as_ref());
     let maintenance = maintenance::maintenance(&root.section("maintenance"), &services);
+    let compression = root.item("compression").and_then(|item| item.section());
+    let compression = compression.map(|section| Arc::new(compression::compression(&section)));
     let notify = notify::receivers(root, &names);
     root.finish();
     let pools: usize = services.values().map(|service| service.pools.len()).sum();
@@ -84,7 +87,18 @@ fn read(root: &Section<'_>) -> Option<Config> {
         ));
     }
     let (admin, maintenance) = (admin?, Arc::new(maintenance));
-    Some(Config { server, admin, access_log, listeners, maintenance, routes, services, policies, notify })
+    Some(Config {
+        server,
+        admin,
+        access_log,
+        listeners,
+        maintenance,
+        compression,
+        routes,
+        services,
+        policies,
+        notify,
+    })
 }
 
 #[cfg(test)]

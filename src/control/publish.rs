@@ -24,7 +24,13 @@ pub(super) fn table(
     });
     let services = lives.values().map(|live| service(live, config));
     let services = services.chain(gateway.map(Gateway::service)).collect();
-    Table { revision, router, maintenance: config.maintenance.clone(), services }
+    Table {
+        revision,
+        router,
+        maintenance: config.maintenance.clone(),
+        compression: config.compression.clone(),
+        services,
+    }
 }
 
 fn service(live: &Live, config: &Config) -> Service {

@@ -5,6 +5,7 @@
 
 pub mod balance;
 pub mod client;
+pub mod compression;
 pub mod duration;
 pub mod evidence;
 pub mod health;

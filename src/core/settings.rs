@@ -6,6 +6,7 @@ mod notify;
 pub use notify::{Github, Notify, Receiver};
 
 use crate::core::balance::Balance;
+use crate::core::compression::Compression;
 use crate::core::policy::Policy;
 use crate::core::rollout::{HookPoint, Plan};
 use crate::core::route::RouteSpec;
@@ -25,6 +26,8 @@ pub struct Config {
     pub access_log: Option<AccessLog>,
     pub listeners: Vec<Listener>,
     pub maintenance: Arc<Maintenance>,
+    /// For all routes that do not refuse it.
+    pub compression: Option<Arc<Compression>>,
     /// In file order; each names a service that exists, or [`ADMIN_SERVICE`].
     pub routes: Vec<RouteSpec>,
     pub services: BTreeMap<String, Service>,

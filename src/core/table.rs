@@ -5,6 +5,7 @@
 //! What does change under a table are counters: [`UpstreamLive`] outlives the tables it appears in.
 
 use super::balance::Balancer;
+use super::compression::Compression;
 use super::maintenance::Maintenance;
 use super::outcome::{ArmId, SlowLimits};
 use super::route::Router;
@@ -24,6 +25,8 @@ pub struct Table {
     pub router: Router,
     /// Whom maintenance lets pass, and what it answers.
     pub maintenance: Arc<settings::Maintenance>,
+    /// How answers are compressed, if they are.
+    pub compression: Option<Arc<Compression>>,
     /// In the order the router's indexes mean.
     pub services: Box<[Service]>,
 }

@@ -5,7 +5,7 @@ use super::plan::{self, Refusal};
 use super::request::{Attempt, Phase, Request};
 use super::retry::{self, Situation};
 use super::worker::Shared;
-use super::{error_page, forward, log_entry, refuse, reply};
+use super::{compress, error_page, forward, log_entry, refuse, reply};
 use crate::core::balance::mix;
 use crate::core::client::ClientKey;
 use crate::core::outcome::{Outcome, Reason};
@@ -15,7 +15,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use pingora_core::prelude::HttpPeer;
 use pingora_core::protocols::Digest;
-use pingora_error::{Error, ErrorType, Result};
+use pingora_error::{Error, ErrorType, OrErr, Result};
 use pingora_http::{RequestHeader, ResponseHeader};
 use pingora_proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
 use std::any::Any;
@@ -276,7 +276,37 @@ impl ProxyHttp for Gate {
         if status >= 200 || status == 101 {
             self.charge(request, reply::outcome_of_status(status), status);
         }
+        if let Some(compression) = &request.table.compression {
+            request.encoder = compress::begin(session.req_header(), response, compression)?;
+        }
         Ok(())
+    }
+
+    fn response_body_filter(
+        &self,
+        _: &mut Session,
+        body: &mut Option<Bytes>,
+        end: bool,
+        request: &mut Request,
+    ) -> Result<Option<Duration>> {
+        if let Some(encoder) = &mut request.encoder {
+            let encoded = encoder.encode(body.as_deref().unwrap_or_default(), end);
+            let encoded = encoded.or_err(ErrorType::InternalError, "compressing")?;
+            // An empty piece would be read as the last one.
+            *body = Some(encoded).filter(|bytes| end || !bytes.is_empty());
+        }
+        Ok(None)
+    }
+
+    async fn response_trailer_filter(
+        &self,
+        _: &mut Session,
+        _: &mut http::HeaderMap,
+        request: &mut Request,
+    ) -> Result<Option<Bytes>> {
+        // The body ends here, without its last piece having said so; its trailers are given up for it.
+        let Some(mut encoder) = request.encoder.take() else { return Ok(None) };
+        encoder.encode(b"", true).map(Some).or_err(ErrorType::InternalError, "compressing")
     }
 
     fn fail_to_connect(

@@ -11,6 +11,7 @@
 
 mod admission;
 mod client_stream;
+mod compress;
 mod connection;
 mod error_page;
 mod forward;

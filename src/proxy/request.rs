@@ -1,5 +1,6 @@
 //! What is remembered of one request while it is on its way.
 
+use super::compress::Encoder;
 use super::listen::Bound;
 use super::plan::Target;
 use crate::core::balance::Tried;
@@ -33,6 +34,8 @@ pub(super) struct Request {
     pub upstream: Option<usize>,
     /// Whether a kept connection has proved stale already.
     pub stale_seen: bool,
+    /// What the answer's body goes through.
+    pub encoder: Option<Box<Encoder>>,
 }
 
 /// The attempt under way.
@@ -69,6 +72,7 @@ impl Request {
             connect_us: None,
             upstream: None,
             stale_seen: false,
+            encoder: None,
         }
     }
 

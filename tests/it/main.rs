@@ -19,6 +19,7 @@ mod balance;
 mod ci;
 mod cli;
 mod clock;
+mod compression;
 mod disk;
 mod events;
 mod house;
