@@ -8,7 +8,7 @@ pub use notify::{Github, Notify, Receiver};
 use crate::core::balance::Balance;
 use crate::core::policy::Policy;
 use crate::core::rollout::{HookPoint, Plan};
-use crate::core::route::RouteSpec;
+use crate::core::route::Routes;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -25,8 +25,8 @@ pub struct Config {
     pub access_log: Option<AccessLog>,
     pub listeners: Vec<Listener>,
     pub maintenance: Arc<Maintenance>,
-    /// In file order; each names a service that exists, or [`ADMIN_SERVICE`].
-    pub routes: Vec<RouteSpec>,
+    /// Each leads to something that exists.
+    pub routes: Arc<Routes>,
     pub services: BTreeMap<String, Service>,
     pub policies: BTreeMap<String, Arc<Policy>>,
     /// In file order; names are unique.
@@ -48,8 +48,8 @@ pub struct Admin {
     pub tokens: Vec<Token>,
 }
 
-/// Where a route with `admin = "maintenance"` leads: the admin API's own listener. No service of a
-/// configuration can have this name.
+/// What a route with `admin = "maintenance"` leads to is called: the admin API's own listener. No service
+/// of a configuration can have this name.
 pub const ADMIN_SERVICE: &str = "@admin";
 /// The only path of the admin API that such a route may open.
 pub const ADMIN_MAINTENANCE: &str = "/api/maintenance";

@@ -9,9 +9,11 @@
 //! connections to the upstreams: nothing is shared on the way of a request but the table (read only)
 //! and the upstreams' in-flight counts.
 
+mod answer;
 mod client_stream;
 mod connection;
 mod error_page;
+mod files;
 mod forward;
 mod gate;
 mod gather;
@@ -22,6 +24,7 @@ mod refuse;
 mod reply;
 mod request;
 mod retry;
+mod rewrite;
 mod tls;
 mod worker;
 

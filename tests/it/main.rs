@@ -27,6 +27,7 @@ mod policy;
 mod proxy;
 mod reload;
 mod rollout;
+mod routes;
 mod runbook;
 mod split;
 mod state;
