@@ -204,7 +204,7 @@ fn holds(item: &Item<'_>, what: &str) -> Option<PathBuf> {
     None
 }
 
-fn address(item: &Item<'_>) -> Option<SocketAddr> {
+pub(super) fn address(item: &Item<'_>) -> Option<SocketAddr> {
     item.parsed(|text| {
         text.parse().map_err(|_| format!("\"{text}\" is no address with a port; write 0.0.0.0:80 or [::]:80"))
     })

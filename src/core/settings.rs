@@ -9,7 +9,7 @@ use crate::core::balance::Balance;
 use crate::core::compression::Compression;
 use crate::core::policy::Policy;
 use crate::core::rollout::{HookPoint, Plan};
-use crate::core::route::RouteSpec;
+use crate::core::route::Routes;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -28,8 +28,8 @@ pub struct Config {
     pub maintenance: Arc<Maintenance>,
     /// For all routes that do not refuse it.
     pub compression: Option<Arc<Compression>>,
-    /// In file order; each names a service that exists, or [`ADMIN_SERVICE`].
-    pub routes: Vec<RouteSpec>,
+    /// Each leads to something that exists.
+    pub routes: Arc<Routes>,
     pub services: BTreeMap<String, Service>,
     pub policies: BTreeMap<String, Arc<Policy>>,
     /// In file order; names are unique.
@@ -51,8 +51,8 @@ pub struct Admin {
     pub tokens: Vec<Token>,
 }
 
-/// Where a route with `admin = "maintenance"` leads: the admin API's own listener. No service of a
-/// configuration can have this name.
+/// What a route with `admin = "maintenance"` leads to is called: the admin API's own listener. No service
+/// of a configuration can have this name.
 pub const ADMIN_SERVICE: &str = "@admin";
 /// The only path of the admin API that such a route may open.
 pub const ADMIN_MAINTENANCE: &str = "/api/maintenance";

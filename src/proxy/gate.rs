@@ -1,11 +1,11 @@
 //! Pingora's callbacks. They carry out what [`plan`], [`reply`] and [`retry`] decide, and record.
 
 use super::connection::{self, Connection};
-use super::plan::{self, Refusal};
+use super::plan::{self, Asked, Refusal, Way};
 use super::request::{Attempt, Phase, Request};
 use super::retry::{self, Situation};
 use super::worker::Shared;
-use super::{compress, error_page, forward, log_entry, refuse, reply};
+use super::{answer, compress, error_page, forward, log_entry, refuse, reply, rewrite};
 use crate::core::balance::mix;
 use crate::core::client::ClientKey;
 use crate::core::outcome::{Outcome, Reason};
@@ -55,6 +55,7 @@ impl Gate {
         request.tried.add(index);
         request.upstream = Some(index);
         request.head_us = None;
+        request.response_us = None;
         request.connect_us = None;
     }
 
@@ -103,6 +104,24 @@ impl Gate {
         self.shard.failed_for(pool.arm, ClientKey::of(request.client), now);
         self.shard.answered(pool.arm, started, now, outcome, 0, &pool.slow);
         self.shared.wake.adverse(now);
+    }
+
+    /// Chooses the request's route, and where it leads on it.
+    fn way(&self, header: &RequestHeader, request: &mut Request) -> std::result::Result<Way, Refusal> {
+        let path = plan::path(header)?;
+        let listener = request.listener.as_ref().map(|listener| &listener.settings);
+        let asked = Asked {
+            request: header,
+            path: &path,
+            client: request.client,
+            listener,
+            now: Duration::from_micros(request.started_us),
+            draw: self.draw() as u32,
+        };
+        let route = plan::route(&request.table, asked)?;
+        request.route = Some(route);
+        request.max_body = plan::max_body(request.route(), listener);
+        plan::way(&request.table, asked, route)
     }
 
     /// What is known for the decision whether the request goes to another upstream.
@@ -156,10 +175,12 @@ impl ProxyHttp for Gate {
             request.listener = session.server_addr().and_then(|a| self.shared.listener_at(a.as_inet()?));
         }
         let peer = session.client_addr().and_then(|a| a.as_inet()).map(|a| a.ip());
-        request.client = peer.map_or(request.client, |peer| {
+        if let Some(peer) = peer {
             let trusted = request.listener.as_ref().map_or(&[][..], |l| &l.settings.trusted_proxies);
-            forward::client(peer, &session.req_header().headers, trusted)
-        });
+            request.believed = forward::is_believed(peer, trusted);
+            request.client = forward::client(peer, &session.req_header().headers, trusted);
+        }
+        request.own_id = forward::id_of(self.draw(), self.draw());
         let ends = !session.is_http2() && session.get_keepalive().is_none();
         let refused = request.listener.as_ref().and_then(|listener| {
             let header = session.req_header();
@@ -167,24 +188,16 @@ impl ProxyHttp for Gate {
         });
         if let Some(status) = refused {
             session.set_keepalive(None);
-            error_page::send(session, status).await?;
+            error_page::send(session, request, status).await?;
             return Ok(true);
         }
-        let (now, draw) = (Duration::from_micros(request.started_us), self.draw() as u32);
-        let refusal = match plan::target(&request.table, session.req_header(), request.client, now, draw) {
-            Ok(target) => {
+        match self.way(session.req_header(), request) {
+            Ok(Way::Upstream(target)) => {
                 request.target = Some(target);
                 return Ok(false);
             }
-            Err(refusal) => refusal,
-        };
-        match refusal {
-            Refusal::NoRoute => error_page::send(session, 404).await?,
-            Refusal::NoUpstream => error_page::send(session, 503).await?,
-            Refusal::Maintenance { retry_after_s } => {
-                let page = request.table.maintenance.page.as_ref();
-                error_page::send_maintenance(session, retry_after_s, page).await?;
-            }
+            Ok(Way::Own) => answer::own(session, request).await?,
+            Err(refusal) => error_page::refuse(session, request, refusal).await?,
         }
         Ok(true)
     }
@@ -205,9 +218,10 @@ impl ProxyHttp for Gate {
         self.begin(pool, index, request);
         let mut peer = HttpPeer::new(upstream.address, false, String::new());
         peer.group_key = u64::from(pool.arm.0);
-        peer.options.connection_timeout = Some(pool.timeouts.connect);
-        peer.options.read_timeout = Some(pool.timeouts.read);
-        peer.options.write_timeout = Some(pool.timeouts.write);
+        let timeouts = request.timeouts(pool);
+        peer.options.connection_timeout = Some(timeouts.connect);
+        peer.options.read_timeout = Some(timeouts.read);
+        peer.options.write_timeout = Some(timeouts.write);
         peer.options.idle_timeout = Some(pool.keepalive);
         Ok(Box::new(peer))
     }
@@ -236,8 +250,8 @@ impl ProxyHttp for Gate {
         upstream_request: &mut RequestHeader,
         request: &mut Request,
     ) -> Result<()> {
-        let id = || (self.draw(), self.draw());
-        forward::set(session, upstream_request, request, id)
+        forward::set(session, upstream_request, request)?;
+        rewrite::to_upstream(session, request, upstream_request)
     }
 
     async fn request_body_filter(
@@ -248,8 +262,7 @@ impl ProxyHttp for Gate {
         request: &mut Request,
     ) -> Result<()> {
         request.body_read += body.as_ref().map_or(0, |b| b.len() as u64);
-        let limit = request.listener.as_ref().map_or(u64::MAX, |l| l.settings.max_body);
-        if request.body_read > limit {
+        if request.body_read > request.max_body {
             return Error::e_explain(ErrorType::HTTPStatus(413), "the request body is too large")
                 .map_err(|e| e.into_down());
         }
@@ -275,6 +288,7 @@ impl ProxyHttp for Gate {
         // Interim answers (100, 103) say nothing yet; 101 is final.
         if status >= 200 || status == 101 {
             self.charge(request, reply::outcome_of_status(status), status);
+            rewrite::answer(session, request, response)?;
         }
         if let Some(compression) = &request.table.compression {
             request.encoder = compress::begin(session.req_header(), response, compression)?;
@@ -294,6 +308,23 @@ impl ProxyHttp for Gate {
             let encoded = encoded.or_err(ErrorType::InternalError, "compressing")?;
             // An empty piece would be read as the last one.
             *body = Some(encoded).filter(|bytes| end || !bytes.is_empty());
+        }
+        Ok(None)
+    }
+
+    fn upstream_response_body_filter(
+        &self,
+        _: &mut Session,
+        _: &mut Option<Bytes>,
+        is_end: bool,
+        request: &mut Request,
+    ) -> Result<Option<Duration>> {
+        // Only the access log asks for it.
+        if is_end
+            && self.shared.access_log.is_some()
+            && let Some(attempt) = &request.attempt
+        {
+            request.response_us = Some(self.shared.clock.now_us().saturating_sub(attempt.started_us));
         }
         Ok(None)
     }
@@ -343,11 +374,16 @@ impl ProxyHttp for Gate {
         error
     }
 
-    async fn fail_to_proxy(&self, session: &mut Session, error: &Error, _: &mut Request) -> FailToProxy {
+    async fn fail_to_proxy(
+        &self,
+        session: &mut Session,
+        error: &Error,
+        request: &mut Request,
+    ) -> FailToProxy {
         let status = reply::status_of_error(error).filter(|_| session.response_written().is_none());
         if let Some(status) = status {
             session.set_keepalive(None);
-            if let Err(e) = error_page::send(session, status).await {
+            if let Err(e) = error_page::send(session, request, status).await {
                 tracing::debug!("the error reply could not be sent: {e}");
             }
         }
@@ -366,7 +402,8 @@ impl ProxyHttp for Gate {
     async fn logging(&self, session: &mut Session, _: Option<&Error>, request: &mut Request) {
         self.charge(request, Outcome::Ignored, 0);
         request.attempt = None;
-        if let Some(log) = &self.shared.access_log {
+        let is_logged = request.route().is_none_or(|route| route.access_log);
+        if let Some(log) = self.shared.access_log.as_ref().filter(|_| is_logged) {
             log.log(log_entry::of(session, request, self.shared.clock.now_us()));
         }
     }

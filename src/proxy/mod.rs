@@ -10,10 +10,12 @@
 //! and the upstreams' in-flight counts.
 
 mod admission;
+mod answer;
 mod client_stream;
 mod compress;
 mod connection;
 mod error_page;
+mod files;
 mod forward;
 mod gate;
 mod gather;
@@ -25,6 +27,7 @@ mod refuse;
 mod reply;
 mod request;
 mod retry;
+mod rewrite;
 mod tls;
 mod worker;
 

@@ -33,6 +33,7 @@ mod proxy_protocol;
 mod reload;
 mod restarts;
 mod rollout;
+mod routes;
 mod runbook;
 mod split;
 mod state;
