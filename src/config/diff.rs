@@ -21,6 +21,7 @@ pub fn diff(old: &Config, new: &Config) -> (Vec<String>, Vec<String>) {
     note(&mut at_once, "admin.tokens", old.admin.tokens != new.admin.tokens);
     note(&mut at_once, "maintenance", old.maintenance != new.maintenance);
     note(&mut at_once, "compression", old.compression != new.compression);
+    at_once.extend(differing("rate_limits", &old.rate_limits, &new.rate_limits));
     note(&mut at_once, "routes", old.routes.specs() != new.routes.specs());
     note(&mut at_once, "headers", old.routes.headers != new.routes.headers);
     note(&mut at_once, "error_pages", old.routes.error_pages != new.routes.error_pages);

@@ -9,6 +9,7 @@ mod diff;
 mod fault;
 mod front;
 mod headers;
+mod limits;
 mod maintenance;
 mod notify;
 mod pages;
@@ -77,9 +78,14 @@ fn read(root: &Section<'_>) -> Option<Config> {
     let policies = policy::policies(root);
     let services = service::services(root, &policies);
     let names: Vec<String> = root.section("services").entries().into_iter().map(|(name, _)| name).collect();
+    let rate_limits = limits::rate_limits(root);
+    let rates: Vec<String> =
+        root.section("rate_limits").entries().into_iter().map(|(name, _)| name).collect();
     let addresses: Vec<_> = listeners.iter().map(|listener| listener.address).collect();
-    let specs =
-        route::routes(root, &route::Known { services: &names, listeners: &addresses, admin: admin.as_ref() });
+    let specs = route::routes(
+        root,
+        &route::Known { services: &names, rates: &rates, listeners: &addresses, admin: admin.as_ref() },
+    );
     let headers = headers::headers(&root.section("headers"));
     let routes = Routes::new(specs, headers, pages::error_pages(&root.section("error_pages")));
     let maintenance = maintenance::maintenance(&root.section("maintenance"), &services);
@@ -101,6 +107,7 @@ fn read(root: &Section<'_>) -> Option<Config> {
         listeners,
         maintenance,
         compression,
+        rate_limits,
         routes,
         services,
         policies,

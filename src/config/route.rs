@@ -7,6 +7,7 @@ mod tests;
 
 use super::front::{address, networks};
 use super::headers::headers;
+use super::limits;
 use super::reader::{Item, Section};
 use crate::core::route::{Clients, OwnTimeouts, PathSpec, RouteSpec, Target};
 use crate::core::settings::Admin;
@@ -17,6 +18,7 @@ use std::time::Duration;
 #[derive(Clone, Copy)]
 pub(super) struct Known<'a> {
     pub services: &'a [String],
+    pub rates: &'a [String],
     pub listeners: &'a [SocketAddr],
     /// Says whether a route to the admin API would be protected.
     pub admin: Option<&'a Admin>,
@@ -36,20 +38,17 @@ fn route(section: &Section<'_>, known: &Known<'_>) -> Option<RouteSpec> {
     let everything = PathSpec::Prefix { prefix: "/".into(), is_final: false };
     let path = section.read("path", everything, |item| item.parsed(path));
     let target = target::read(section, &path, known);
-    let limits = section.section("limits");
-    let max_body = limits.item("body").and_then(|item| item.size());
-    limits.finish();
-    let spec = RouteSpec {
+    let mut spec = RouteSpec {
         hosts: hosts.iter().filter_map(|item| item.parsed(host)).collect(),
         listeners: listeners(section, known),
         clients: Clients { allow: networks(section, "allow"), deny: networks(section, "deny_from") },
         access_log: section.read("access_log", true, Item::bool),
         timeouts: timeouts(section, target.as_ref()),
-        max_body,
+        compression: section.read("compression", true, Item::bool),
         headers: headers(&section.section("headers")),
-        path,
-        target: Target::Deny,
+        ..RouteSpec::new(path, Target::Deny)
     };
+    limits::of_route(&section.section("limits"), known.rates, &mut spec);
     section.finish();
     Some(RouteSpec { target: target?, ..spec })
 }

@@ -4,6 +4,7 @@
 
 use super::command::{Command, Controller, Input, Job, Refusal, Reply};
 use super::journal::{Journal, Recovered, SITE};
+use super::limits::Limits;
 use super::links::{Links, Written};
 use super::live::Live;
 use super::maintenance::{Asked, Maintenance};
@@ -111,6 +112,7 @@ pub fn start(parts: Parts) -> std::io::Result<Running> {
         watched,
         reloads: VecDeque::new(),
         next_slot: 0,
+        limits: Limits::default(),
         next_tick: Duration::ZERO,
         shown_at: Duration::ZERO,
         sampled_at: Duration::ZERO,
@@ -135,6 +137,7 @@ pub(super) struct Task {
     watched: watch::Sender<Arc<Config>>,
     pub next_slot: usize,
     pub maintenance: Maintenance,
+    limits: Limits,
     table: Arc<ArcSwap<Table>>,
     wake: Arc<Wake>,
     snapshots: watch::Sender<Arc<Snapshot>>,
@@ -295,7 +298,7 @@ impl Task {
             self.fit_maintenance();
             let revision = self.table.load().revision + 1;
             let gateway = self.maintenance.gateway.as_ref();
-            let table = publish::table(&self.links.config, &self.lives, gateway, revision);
+            let table = publish::table(&self.links.config, &self.lives, gateway, &mut self.limits, revision);
             self.table.store(Arc::new(table));
             for live in self.lives.values_mut() {
                 live.todo.publish = false;

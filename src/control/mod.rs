@@ -11,6 +11,7 @@ mod controller;
 mod gateway;
 mod jobs;
 pub mod journal;
+mod limits;
 mod links;
 mod live;
 mod maintenance;

@@ -1,6 +1,7 @@
 //! The table: everything live, as the data plane reads it.
 
 use super::gateway::Gateway;
+use super::limits::Limits;
 use super::live::Live;
 use super::maintenance::Stretch;
 use crate::core::policy::Policy;
@@ -16,6 +17,7 @@ pub(super) fn table(
     config: &Config,
     lives: &BTreeMap<Arc<str>, Live>,
     gateway: Option<&Gateway>,
+    limits: &mut Limits,
     revision: u64,
 ) -> Table {
     let leads_to = config.routes.specs().iter().map(|route| match &route.target {
@@ -29,6 +31,7 @@ pub(super) fn table(
         revision,
         routes: config.routes.clone(),
         leads_to: leads_to.collect(),
+        limits: limits.of_routes(config),
         maintenance: config.maintenance.clone(),
         compression: config.compression.clone(),
         services,
@@ -45,7 +48,7 @@ fn service(live: &Live, config: &Config) -> Service {
     let mut pools = Vec::new();
     for (name, pool) in &live.pools {
         let Some(settings) = live.settings.pools.get(name) else { continue };
-        let (upstreams, balancer) = pool.upstreams.build(&settings.balance);
+        let (upstreams, balancer) = pool.upstreams.build(settings);
         weights.push(effective.get(&**name).copied().unwrap_or_default());
         pools.push(Pool {
             name: name.clone(),
@@ -54,6 +57,8 @@ fn service(live: &Live, config: &Config) -> Service {
             timeouts: settings.timeouts,
             keepalive: settings.keepalive,
             tries: settings.tries,
+            requests_per_connection: settings.requests_per_connection,
+            http2: settings.http2,
             balancer,
             upstreams,
         });

@@ -8,6 +8,7 @@
 pub mod buckets;
 pub mod counts;
 pub mod rate;
+pub mod route;
 
 use super::balance::mix;
 use super::client::ClientKey;

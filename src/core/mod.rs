@@ -17,6 +17,7 @@ pub mod notice;
 pub mod outcome;
 pub mod passive;
 pub mod policy;
+pub mod ramp;
 pub mod rollout;
 pub mod route;
 pub mod service;

@@ -32,6 +32,12 @@ pub struct RouteSpec {
     pub timeouts: OwnTimeouts,
     /// Largest request body in bytes, in place of the listener's.
     pub max_body: Option<u64>,
+    /// The limits of rates, by name; all of them apply.
+    pub rates: Vec<String>,
+    /// Requests that a client may have under way; 0 is no limit.
+    pub connections_per_client: u32,
+    /// Whether answers may be compressed.
+    pub compression: bool,
     pub headers: Headers,
 }
 
@@ -126,6 +132,9 @@ impl RouteSpec {
             access_log: true,
             timeouts: OwnTimeouts::default(),
             max_body: None,
+            rates: Vec::new(),
+            connections_per_client: 0,
+            compression: true,
             headers: Headers::default(),
         }
     }

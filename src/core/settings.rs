@@ -7,6 +7,7 @@ pub use notify::{Github, Notify, Receiver};
 
 use crate::core::balance::Balance;
 use crate::core::compression::Compression;
+use crate::core::limit::RateLimit;
 use crate::core::policy::Policy;
 use crate::core::rollout::{HookPoint, Plan};
 use crate::core::route::Routes;
@@ -28,6 +29,7 @@ pub struct Config {
     pub maintenance: Arc<Maintenance>,
     /// For all routes that do not refuse it.
     pub compression: Option<Arc<Compression>>,
+    pub rate_limits: BTreeMap<String, RateLimit>,
     /// Each leads to something that exists.
     pub routes: Arc<Routes>,
     pub services: BTreeMap<String, Service>,
@@ -162,8 +164,14 @@ pub struct Pool {
     pub passive: Passive,
     /// Idle time after which a kept connection to an upstream is closed.
     pub keepalive: Duration,
+    /// Time in which a new or recovered upstream comes to its whole share; zero is at once.
+    pub slow_start: Duration,
     /// Attempts one request may make in all, the first included.
     pub tries: u8,
+    /// Requests sent over one connection to an upstream; 0 is no limit.
+    pub requests_per_connection: u16,
+    /// Whether its upstreams speak HTTP/2, without TLS.
+    pub http2: bool,
     pub upstreams: Vec<Upstream>,
     pub health: Option<Health>,
 }

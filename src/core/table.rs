@@ -6,6 +6,7 @@
 
 use super::balance::Balancer;
 use super::compression::Compression;
+use super::limit::route::RouteLimits;
 use super::maintenance::Maintenance;
 use super::outcome::{ArmId, SlowLimits};
 use super::route::{RouteSpec, Routes};
@@ -25,6 +26,8 @@ pub struct Table {
     pub routes: Arc<Routes>,
     /// The service that each route leads to, by the route's index; `None` for those that lead elsewhere.
     pub leads_to: Box<[Option<usize>]>,
+    /// What requests are limited by, by the route's index.
+    pub limits: Box<[RouteLimits]>,
     /// Whom maintenance lets pass, and what it answers.
     pub maintenance: Arc<settings::Maintenance>,
     /// How answers are compressed, if they are.
@@ -68,6 +71,10 @@ pub struct Pool {
     pub keepalive: Duration,
     /// Attempts one request may make in all.
     pub tries: u8,
+    /// Requests over one connection to an upstream; 0 is no limit.
+    pub requests_per_connection: u16,
+    /// Whether its upstreams speak HTTP/2, without TLS.
+    pub http2: bool,
     pub balancer: Balancer,
     pub upstreams: Box<[Upstream]>,
 }

@@ -1,5 +1,6 @@
 //! Answers that the proxy makes itself: redirects and fixed replies, and how all of them leave.
 
+use super::compress::{self, Encoder};
 use super::request::Request;
 use super::{error_page, files, plan, refuse, rewrite};
 use crate::core::route::{Redirect, Reply, Target};
@@ -8,7 +9,7 @@ use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, LOCATION, TRANSFER_ENCODING};
 use http::request::Parts;
 use http::{HeaderValue, Method};
-use pingora_error::Result;
+use pingora_error::{ErrorType, OrErr, Result};
 use pingora_http::ResponseHeader;
 use pingora_proxy::Session;
 
@@ -70,14 +71,35 @@ pub(super) async fn send(
         head.insert_header(CONTENT_LENGTH, body.len())?;
     }
     let is_bare = body.is_empty() || session.req_header().method == Method::HEAD;
-    begin(session, request, head, is_bare).await?;
+    let mut encoder = begin(session, request, head, is_bare).await?;
     if is_bare {
         return Ok(());
     }
-    session.write_response_body(Some(body), true).await
+    write(session, encoder.as_deref_mut(), body, true).await
 }
 
-/// Sends the head of an answer; `is_all` where no body follows.
+/// Sends a piece of the body of an answer, through the encoder that [`begin`] gave.
+///
+/// # Errors
+/// When the client cannot be written to.
+pub(super) async fn write(
+    session: &mut Session,
+    encoder: Option<&mut Encoder>,
+    piece: Bytes,
+    is_last: bool,
+) -> Result<()> {
+    let piece = match encoder {
+        Some(encoder) => encoder.encode(&piece, is_last).or_err(ErrorType::InternalError, "compressing")?,
+        None => piece,
+    };
+    if piece.is_empty() && !is_last {
+        return Ok(());
+    }
+    session.write_response_body(Some(piece), is_last).await
+}
+
+/// Sends the head of an answer; `is_all` where no body follows. The pieces of a body go to [`write`], with
+/// the encoder.
 ///
 /// # Errors
 /// When the client cannot be written to.
@@ -86,12 +108,19 @@ pub(super) async fn begin(
     request: &Request,
     mut head: ResponseHeader,
     is_all: bool,
-) -> Result<()> {
+) -> Result<Option<Box<Encoder>>> {
     if leaves_much_unread(session.req_header()) {
         session.set_keepalive(None);
     }
     rewrite::answer(session, request, &mut head)?;
-    session.write_response_header(Box::new(head), is_all).await
+    let compression = request.compression();
+    let encoder =
+        compression.map(|how| compress::begin(session.req_header(), &mut head, how)).transpose()?.flatten();
+    if encoder.is_some() && !session.is_http2() {
+        head.insert_header(TRANSFER_ENCODING, HeaderValue::from_static("chunked"))?;
+    }
+    session.write_response_header(Box::new(head), is_all).await?;
+    Ok(encoder)
 }
 
 /// Whether the body of a request is too large, or of unknown length, to be read for nothing.

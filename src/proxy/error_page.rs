@@ -30,6 +30,10 @@ pub(super) async fn refuse(session: &mut Session, request: &Request, refusal: Re
             session.set_keepalive(None);
             send(session, request, 413).await
         }
+        Refusal::TooMany { status, retry_after_s } => {
+            let field = (RETRY_AFTER, HeaderValue::from(retry_after_s));
+            send_with(session, request, status, Some(field)).await
+        }
         Refusal::NoUpstream => send(session, request, 503).await,
         Refusal::Maintenance { retry_after_s } => maintenance(session, request, retry_after_s).await,
     }

@@ -9,6 +9,7 @@ mod kind;
 mod open;
 mod place;
 
+use super::compress::Encoder;
 use super::request::Request;
 use super::{answer, error_page};
 use crate::core::route::Files;
@@ -73,12 +74,18 @@ async fn send(session: &mut Session, request: &Request, opened: Opened, kind: &'
         head.insert_header(CONTENT_RANGE, format!("bytes {}-{}/{length}", part.start, part.end - 1))?;
     }
     let is_all = part.start == part.end || session.req_header().method == Method::HEAD;
-    answer::begin(session, request, head, is_all).await?;
-    if is_all { Ok(()) } else { stream(session, file, part, start).await }
+    let encoder = answer::begin(session, request, head, is_all).await?;
+    if is_all { Ok(()) } else { stream(session, encoder, file, part, start).await }
 }
 
 /// `first` is what has been read already, from the start of the file.
-async fn stream(session: &mut Session, file: Arc<std::fs::File>, part: Part, first: Bytes) -> Result<()> {
+async fn stream(
+    session: &mut Session,
+    mut encoder: Option<Box<Encoder>>,
+    file: Arc<std::fs::File>,
+    part: Part,
+    first: Bytes,
+) -> Result<()> {
     let mut at = part.start;
     while at < part.end {
         let piece = match usize::try_from(at).ok().and_then(|at| first.get(at..)) {
@@ -93,7 +100,7 @@ async fn stream(session: &mut Session, file: Arc<std::fs::File>, part: Part, fir
                 .map_err(|e| e.into_in());
         }
         at += piece.len() as u64;
-        session.write_response_body(Some(piece), at >= part.end).await?;
+        answer::write(session, encoder.as_deref_mut(), piece, at >= part.end).await?;
     }
     Ok(())
 }

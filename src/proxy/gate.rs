@@ -4,8 +4,9 @@ use super::connection::{self, Connection};
 use super::plan::{self, Asked, Refusal, Way};
 use super::request::{Attempt, Phase, Request};
 use super::retry::{self, Situation};
+use super::uses::Uses;
 use super::worker::Shared;
-use super::{answer, compress, error_page, forward, log_entry, refuse, reply, rewrite};
+use super::{answer, compress, error_page, forward, limits, log_entry, refuse, reply, rewrite};
 use crate::core::balance::mix;
 use crate::core::client::ClientKey;
 use crate::core::outcome::{Outcome, Reason};
@@ -13,8 +14,10 @@ use crate::core::table::Pool;
 use crate::observe::shard::Shard;
 use async_trait::async_trait;
 use bytes::Bytes;
+use http::HeaderValue;
+use http::header::CONNECTION;
 use pingora_core::prelude::HttpPeer;
-use pingora_core::protocols::Digest;
+use pingora_core::protocols::{ALPN, Digest};
 use pingora_error::{Error, ErrorType, OrErr, Result};
 use pingora_http::{RequestHeader, ResponseHeader};
 use pingora_proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
@@ -24,12 +27,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+/// Requests at a time over one HTTP/2 connection to an upstream.
+const H2_STREAMS: usize = 100;
+
 /// One worker's side of the data plane.
 pub(super) struct Gate {
     pub shared: Arc<Shared>,
     pub shard: Arc<Shard>,
     /// State of the worker's random numbers (SplitMix64); only its own thread draws.
     pub random: AtomicU64,
+    pub uses: Uses,
 }
 
 impl Gate {
@@ -121,7 +128,10 @@ impl Gate {
         let route = plan::route(&request.table, asked)?;
         request.route = Some(route);
         request.max_body = plan::max_body(request.route(), listener);
-        plan::way(&request.table, asked, route)
+        let way = plan::way(&request.table, asked, route)?;
+        request.held =
+            limits::admit(&request.table, route, header, request.client, asked.now, self.shared.seed)?;
+        Ok(way)
     }
 
     /// What is known for the decision whether the request goes to another upstream.
@@ -223,18 +233,24 @@ impl ProxyHttp for Gate {
         peer.options.read_timeout = Some(timeouts.read);
         peer.options.write_timeout = Some(timeouts.write);
         peer.options.idle_timeout = Some(pool.keepalive);
+        if pool.http2 {
+            peer.options.alpn = ALPN::H2;
+            peer.options.max_h2_streams = H2_STREAMS;
+        }
         Ok(Box::new(peer))
     }
 
     async fn connected_to_upstream(
         &self,
         _: &mut Session,
-        _: bool,
+        reused: bool,
         _: &HttpPeer,
-        _: RawFd,
+        socket: RawFd,
         _: Option<&Digest>,
         request: &mut Request,
     ) -> Result<()> {
+        let most = request.pool().filter(|pool| !pool.http2).map_or(0, |pool| pool.requests_per_connection);
+        request.closes = most > 0 && self.uses.count(socket, reused) >= most;
         // Only the access log asks for it.
         if self.shared.access_log.is_some()
             && let Some(attempt) = &request.attempt
@@ -250,6 +266,9 @@ impl ProxyHttp for Gate {
         upstream_request: &mut RequestHeader,
         request: &mut Request,
     ) -> Result<()> {
+        if request.closes && !session.is_upgrade_req() {
+            upstream_request.insert_header(CONNECTION, HeaderValue::from_static("close"))?;
+        }
         forward::set(session, upstream_request, request)?;
         rewrite::to_upstream(session, request, upstream_request)
     }
@@ -290,7 +309,7 @@ impl ProxyHttp for Gate {
             self.charge(request, reply::outcome_of_status(status), status);
             rewrite::answer(session, request, response)?;
         }
-        if let Some(compression) = &request.table.compression {
+        if let Some(compression) = request.compression() {
             request.encoder = compress::begin(session.req_header(), response, compression)?;
         }
         Ok(())
@@ -402,6 +421,7 @@ impl ProxyHttp for Gate {
     async fn logging(&self, session: &mut Session, _: Option<&Error>, request: &mut Request) {
         self.charge(request, Outcome::Ignored, 0);
         request.attempt = None;
+        request.held = None;
         let is_logged = request.route().is_none_or(|route| route.access_log);
         if let Some(log) = self.shared.access_log.as_ref().filter(|_| is_logged) {
             log.log(log_entry::of(session, request, self.shared.clock.now_us()));

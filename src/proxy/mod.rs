@@ -19,6 +19,7 @@ mod files;
 mod forward;
 mod gate;
 mod gather;
+mod limits;
 mod listen;
 mod log_entry;
 mod plan;
@@ -29,6 +30,7 @@ mod request;
 mod retry;
 mod rewrite;
 mod tls;
+mod uses;
 mod worker;
 
 pub use listen::{Bound, ListenError};

@@ -29,6 +29,8 @@ pub(super) enum Refusal {
     Denied,
     /// The body will be larger than it may: 413.
     TooLarge,
+    /// A limit has no room for it: its status, and when to come back.
+    TooMany { status: u16, retry_after_s: u64 },
     /// The service is under maintenance: 503, and when to come back.
     Maintenance { retry_after_s: u64 },
     /// No pool of the service has weight, or no upstream of the pool can serve: 503.

@@ -91,7 +91,7 @@ fn version_1(bytes: &[u8]) -> Result<Parsed, Malformed> {
         "TCP6" => text.parse::<Ipv6Addr>().map(IpAddr::from).map_err(|_| Malformed),
         _ => Err(Malformed),
     };
-    (address(target)?, port(target_port)?);
+    let _target = (address(target)?, port(target_port)?);
     let client = Some(SocketAddr::new(address(source)?, port(source_port)?));
     Ok(Parsed::Whole { client, length })
 }

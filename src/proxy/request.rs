@@ -4,6 +4,8 @@ use super::compress::Encoder;
 use super::listen::Bound;
 use super::plan::Target;
 use crate::core::balance::Tried;
+use crate::core::compression::Compression;
+use crate::core::limit::counts::Held;
 use crate::core::outcome::ArmId;
 use crate::core::route::RouteSpec;
 use crate::core::settings::Timeouts;
@@ -29,6 +31,8 @@ pub(super) struct Request {
     pub route: Option<usize>,
     /// Largest body it may have, in bytes.
     pub max_body: u64,
+    /// Its place in the client's limit of requests under way.
+    pub held: Option<Held>,
     pub target: Option<Target>,
     pub tried: Tried,
     /// Attempts made so far.
@@ -46,6 +50,8 @@ pub(super) struct Request {
     pub upstream: Option<usize>,
     /// Whether a kept connection has proved stale already.
     pub stale_seen: bool,
+    /// Whether the connection to the upstream has had its last request.
+    pub closes: bool,
     /// What the answer's body goes through.
     pub encoder: Option<Box<Encoder>>,
 }
@@ -79,6 +85,7 @@ impl Request {
             own_id: [b'0'; 32],
             route: None,
             max_body: u64::MAX,
+            held: None,
             target: None,
             tried: Tried::default(),
             attempts: 0,
@@ -89,12 +96,19 @@ impl Request {
             connect_us: None,
             upstream: None,
             stale_seen: false,
+            closes: false,
             encoder: None,
         }
     }
 
     pub(super) fn route(&self) -> Option<&RouteSpec> {
         self.table.route(self.route)
+    }
+
+    /// How its answer may be compressed, if it may.
+    pub(super) fn compression(&self) -> Option<&Compression> {
+        let compression = self.table.compression.as_deref()?;
+        self.route().is_none_or(|route| route.compression).then_some(compression)
     }
 
     /// The pool's, but for what the route says otherwise.

@@ -221,3 +221,49 @@ fn a_reload_switches_it_on_and_off() {
     assert_eq!(ask(&pointsman, "GET", "gzip").header("content-encoding"), Some("gzip"));
     assert_eq!(get(pointsman.http(), "/").header("content-encoding"), None, "nothing is accepted");
 }
+
+#[test]
+fn a_route_may_refuse_it_and_own_answers_have_it() {
+    let dir = tempfile::tempdir().expect("a directory");
+    std::fs::write(dir.path().join("page.html"), "a page ".repeat(50_000)).expect("a file");
+    let origin = Origin::new(|_| html());
+    let routes = format!(
+        "[[routes]]\npath = \"/plain\"\nservice = \"web\"\ncompression = false\n\
+         [[routes]]\npath = \"= /reply\"\nreply = {{ body = \"{}\", type = \"text/plain\" }}\n\
+         [[routes]]\npath = \"/page.html\"\nfiles = {{ root = \"{}\" }}\n\
+         [[routes]]\nservice = \"web\"\n",
+        "fixed ".repeat(200),
+        dir.path().display()
+    );
+    let pointsman = Pointsman::start(&(routes + &config(&origin, "")));
+    let mut connection = Connection::open(pointsman.http());
+    let mut ask = |line: &str, fields: &str| {
+        connection
+            .send(format!("{line} HTTP/1.1\r\nHost: a\r\nAccept-Encoding: gzip\r\n{fields}\r\n").as_bytes())
+    };
+    let refused = ask("GET /plain", "");
+    assert_eq!((refused.header("content-encoding"), refused.header("vary")), (None, None));
+    assert_eq!(ask("GET /", "").header("content-encoding"), Some("gzip"));
+    let reply = ask("GET /reply", "");
+    assert_eq!(
+        (reply.header("content-encoding"), plain(&reply)),
+        (Some("gzip"), "fixed ".repeat(200).into_bytes())
+    );
+    let file = ask("GET /page.html", "");
+    assert_eq!((file.header("content-encoding"), file.header("accept-ranges")), (Some("gzip"), None));
+    assert!(plain(&file) == "a page ".repeat(50_000).as_bytes());
+    for line in ["HEAD /reply", "HEAD /page.html"] {
+        let head = ask(line, "");
+        assert_eq!(
+            (head.header("content-encoding"), head.header("content-length")),
+            (Some("gzip"), None),
+            "{line}"
+        );
+    }
+    // The weak tag stands for the file: it is not sent again.
+    let tag = file.header("etag").expect("a tag").to_owned();
+    assert!(tag.starts_with("W/"), "{tag}");
+    assert_eq!(ask("GET /page.html", &format!("If-None-Match: {tag}\r\n")).status, 304);
+    let part = ask("GET /page.html", "Range: bytes=2-5\r\n");
+    assert_eq!((part.status, part.header("content-encoding"), part.text().as_str()), (206, None, "page"));
+}

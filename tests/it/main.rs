@@ -22,6 +22,7 @@ mod clock;
 mod compression;
 mod disk;
 mod events;
+mod grpc;
 mod house;
 mod limits;
 mod listeners;
