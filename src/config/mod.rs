@@ -15,6 +15,7 @@ mod rollout;
 mod route;
 mod service;
 mod signals;
+mod tls;
 mod units;
 
 pub use diff::diff;

@@ -15,6 +15,7 @@ mod error_page;
 mod forward;
 mod gate;
 mod gather;
+mod hsts;
 mod listen;
 mod log_entry;
 mod plan;
@@ -22,7 +23,6 @@ mod refuse;
 mod reply;
 mod request;
 mod retry;
-mod tls;
 mod worker;
 
 pub use listen::{Bound, ListenError};

@@ -5,12 +5,14 @@ mod load;
 mod nginx;
 mod origin;
 mod process;
+mod tls;
 
 pub use http::{Answer, Connection, get, send};
 pub use load::{Load, wrk};
 pub use nginx::Nginx;
 pub use origin::{Origin, Reaction, Received};
 pub use process::{Pointsman, Printed};
+pub use tls::{Authority, TlsClient};
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
