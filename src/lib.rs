@@ -13,7 +13,7 @@
 //! |---|---|---|
 //! | [`core`] | pools, weights, balance, routes, outcome, window, evidence, policy, rollout; pure | std, small pure crates |
 //! | [`observe`] | shards, Prometheus collector, access log | core |
-//! | [`tls`] | certificates: reading, choice by name, exchange while they are served | core |
+//! | [`tls`] | certificates: reading, choice by name, exchange while they are served, ordering by ACME | core, observe |
 //! | [`proxy`] | the pingora adapter: listeners, life-cycle hooks, headers, retries, error replies | core, observe, tls |
 //! | [`control`] | the controller task, commands, journal, recovery | core, observe |
 //! | [`health`] | active checks, name resolution, smoke tests, hooks, scraped signals | core, control's commands |

@@ -2,10 +2,12 @@
 
 use crate::core::settings::{Config, Listener, Tls};
 use crate::proxy::Bound;
-use crate::tls::{Certificates, TlsError, server_config};
+use crate::tls::acme::{self, Keeper};
+use crate::tls::{Certificates, Challenges, TlsError, server_config};
 use rustls::ServerConfig;
 use std::sync::Arc;
 use tokio::runtime::Runtime;
+use tokio::sync::watch;
 
 /// The certificates of the listeners and of the admin API.
 #[derive(Clone, Debug)]
@@ -51,9 +53,23 @@ impl InUse {
         }
     }
 
+    /// Keeps the one of `[acme]` fresh.
+    pub(super) fn renew(
+        &self,
+        runtime: &Runtime,
+        configs: watch::Receiver<Arc<Config>>,
+        challenges: Arc<Challenges>,
+    ) {
+        let in_use = self.listeners.iter().map(|(_, _, certificates)| certificates.clone()).collect();
+        runtime.spawn(Keeper { configs, challenges, in_use, draw: rand::random() }.run());
+    }
+
     /// Takes the certificates that a new configuration names for the listeners that serve, and whatever
     /// is new in the files of the rest. Blocks.
     pub(super) fn follow(&self, config: &Config) {
+        if let Some(Err(error)) = config.acme.as_ref().map(acme::prepare) {
+            tracing::error!("acme: {error}");
+        }
         for (index, listener, certificates) in &self.listeners {
             match tls_of(&config.listeners, *index, listener) {
                 Some(tls) => {

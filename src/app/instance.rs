@@ -17,6 +17,7 @@ use crate::observe::metrics::Metrics;
 use crate::observe::recorder::Recorder;
 use crate::observe::wake::Wake;
 use crate::proxy::{Bound, Shared, Workers};
+use crate::tls::acme;
 use anyhow::Context;
 use arc_swap::ArcSwap;
 use rustls::ServerConfig;
@@ -84,6 +85,7 @@ impl Instance {
         runtime.spawn(notify::deliver(journal.clone(), running.configs.clone(), metrics.clone()));
         runtime.block_on(upstreams_known(snapshots.clone()));
         certificates.watch(&runtime);
+        certificates.renew(&runtime, running.configs.clone(), shared.challenges.clone());
         let workers = Workers::start(&shared, config.server.threads, config.server.grace)?;
 
         let (stopping, stops) = watch::channel(false);
@@ -175,6 +177,7 @@ fn shared(config: &Config, listeners: Vec<Arc<Bound>>, access_log: Option<Access
         access_log,
         clock: Clock::start(),
         listeners,
+        challenges: Arc::default(),
         seed: rand::random(),
     }
 }
@@ -194,6 +197,7 @@ struct Opened {
 
 impl Opened {
     fn open(config: &Config) -> anyhow::Result<Opened> {
+        config.acme.as_ref().map(acme::prepare).transpose().context("acme")?;
         let bound = config.listeners.iter().cloned().map(Bound::bind).collect::<Result<Vec<_>, _>>()?;
         let address = config.admin.listen;
         let admin = TcpListener::bind(address).with_context(|| {

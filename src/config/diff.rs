@@ -27,6 +27,7 @@ pub fn diff(old: &Config, new: &Config) -> (Vec<String>, Vec<String>) {
     note(&mut at_start, "admin.tls", old.admin.tls != new.admin.tls);
     note(&mut at_start, "access_log", old.access_log != new.access_log);
     note(&mut at_once, "admin.tokens", old.admin.tokens != new.admin.tokens);
+    note(&mut at_once, "acme", old.acme != new.acme);
     note(&mut at_once, "maintenance", old.maintenance != new.maintenance);
     note(&mut at_once, "routes", old.routes != new.routes);
     note(&mut at_once, "notify", old.notify != new.notify);

@@ -1,8 +1,8 @@
 //! The process's own settings: `[server]`, `[admin]`, `[access_log]`, `[[listeners]]`.
 
 use super::reader::{Item, Section};
-use super::tls::tls;
-use crate::core::settings::{AccessLog, Admin, Listener, LogFormat, Role, Server, Token};
+use super::tls;
+use crate::core::settings::{AccessLog, Acme, Admin, Listener, LogFormat, Role, Server, Token};
 use http::HeaderValue;
 use sha2::{Digest, Sha256};
 use std::net::SocketAddr;
@@ -26,7 +26,7 @@ pub(super) fn admin(section: &Section<'_>) -> Option<Admin> {
     let listen = section.item("listen");
     let address = listen.as_ref().map_or(Some(DEFAULT_ADMIN), address)?;
     let tokens: Vec<Token> = section.tables("tokens").iter().filter_map(token).collect();
-    let tls = section.item("tls").map(|item| tls(&item.section()?, false));
+    let tls = section.item("tls").map(|item| tls::of_admin(&item.section()?));
     section.finish();
     let admin = Admin { listen: address, tokens, tls: tls.transpose_ok()? };
     if admin.tokens.is_empty() && !admin.knows_clients() && !address.ip().is_loopback() {
@@ -85,14 +85,15 @@ pub(super) fn access_log(section: &Section<'_>) -> Option<AccessLog> {
     Some(AccessLog { path: path?, format })
 }
 
-pub(super) fn listeners(root: &Section<'_>) -> Vec<Listener> {
+/// `acme` is what `[acme]` says, `Some(None)` where it is faulty.
+pub(super) fn listeners(root: &Section<'_>, acme: Option<Option<&Acme>>) -> Vec<Listener> {
     let sections = root.tables("listeners");
     if sections.is_empty() {
         root.fault("there is no listener; add [[listeners]] with address = \"0.0.0.0:80\"");
     }
     let mut listeners: Vec<Listener> = Vec::new();
     for section in &sections {
-        let Some(listener) = listener(section) else { continue };
+        let Some(listener) = listener(section, acme) else { continue };
         let taken =
             listeners.iter().any(|other| other.address == listener.address && listener.address.port() != 0);
         if taken {
@@ -103,9 +104,9 @@ pub(super) fn listeners(root: &Section<'_>) -> Vec<Listener> {
     listeners
 }
 
-fn listener(section: &Section<'_>) -> Option<Listener> {
+fn listener(section: &Section<'_>, acme: Option<Option<&Acme>>) -> Option<Listener> {
     let address = section.need("address", "for example \"0.0.0.0:80\"", address);
-    let tls = section.item("tls").map(|item| tls(&item.section()?, true));
+    let tls = section.item("tls").map(|item| tls::of_listener(&item.section()?, acme));
     let hsts = section.item("hsts").and_then(|item| hsts(&item, tls.is_some()));
     let h2c = section.read("h2c", false, Item::bool);
     let timeouts = section.section("timeouts");

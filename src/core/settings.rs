@@ -5,7 +5,7 @@ mod notify;
 mod tls;
 
 pub use notify::{Github, Notify, Receiver};
-pub use tls::{Certificate, Tls, TlsVersion};
+pub use tls::{Acme, Certificate, Tls, TlsVersion};
 
 use crate::core::balance::Balance;
 use crate::core::policy::Policy;
@@ -27,6 +27,7 @@ pub struct Config {
     pub admin: Admin,
     pub access_log: Option<AccessLog>,
     pub listeners: Vec<Listener>,
+    pub acme: Option<Acme>,
     pub maintenance: Arc<Maintenance>,
     /// In file order; each names a service that exists, or [`ADMIN_SERVICE`].
     pub routes: Vec<RouteSpec>,

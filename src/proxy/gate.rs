@@ -5,7 +5,7 @@ use super::plan::{self, Refusal};
 use super::request::{Attempt, Phase, Request};
 use super::retry::{self, Situation};
 use super::worker::Shared;
-use super::{error_page, forward, hsts, log_entry, refuse, reply};
+use super::{challenge, error_page, forward, hsts, log_entry, refuse, reply};
 use crate::core::balance::mix;
 use crate::core::client::ClientKey;
 use crate::core::outcome::{Outcome, Reason};
@@ -168,6 +168,11 @@ impl ProxyHttp for Gate {
         if let Some(status) = refused {
             session.set_keepalive(None);
             error_page::send(session, request.listener.as_deref(), status).await?;
+            return Ok(true);
+        }
+        let (listener, path) = (request.listener.as_deref(), session.req_header().uri.path());
+        if let Some(answer) = challenge::answer(&self.shared.challenges, listener, path) {
+            challenge::send(session, answer).await?;
             return Ok(true);
         }
         let (now, draw) = (Duration::from_micros(request.started_us), self.draw() as u32);

@@ -9,6 +9,7 @@
 //! connections to the upstreams: nothing is shared on the way of a request but the table (read only)
 //! and the upstreams' in-flight counts.
 
+mod challenge;
 mod client_stream;
 mod connection;
 mod error_page;

@@ -20,7 +20,7 @@ impl Index {
         let mut index = Index::default();
         for (place, loaded) in certificates.into_iter().enumerate() {
             index.keys.push(loaded.key.clone());
-            for name in &loaded.names {
+            for name in &loaded.facts.names {
                 let places = match name.strip_prefix("*.") {
                     Some(suffix) => index.wildcard.entry(suffix.into()).or_default(),
                     None => index.exact.entry(name.as_str().into()).or_default(),
@@ -58,6 +58,7 @@ impl Index {
 
 #[cfg(test)]
 mod tests {
+    use super::super::load::Facts;
     use super::*;
     use rustls::pki_types::PrivateKeyDer;
     use x509_parser::time::ASN1Time;
@@ -72,8 +73,8 @@ mod tests {
         let provider = rustls::crypto::ring::default_provider();
         let key = CertifiedKey::from_der(vec![cert.der().clone()], key, &provider).expect("a pair");
         let names = names.iter().map(|name| (*name).to_owned()).collect();
-        let until = ASN1Time::from_timestamp(0).expect("a time");
-        Loaded { key: Arc::new(key), names, until }
+        let (from, until) = (ASN1Time::now(), ASN1Time::now());
+        Loaded { key: Arc::new(key), facts: Facts { names, from, until, is_self_signed: true } }
     }
 
     #[test]

@@ -35,9 +35,18 @@ pub enum TlsError {
 #[derive(Clone, Debug)]
 pub(super) struct Loaded {
     pub key: Arc<CertifiedKey>,
+    pub facts: Facts,
+}
+
+/// What a certificate says of itself.
+#[derive(Clone, Debug)]
+pub(super) struct Facts {
     /// DNS names, in lower case; a wildcard has its `*.`.
     pub names: Vec<String>,
+    pub from: ASN1Time,
     pub until: ASN1Time,
+    /// Whether no authority has issued it.
+    pub is_self_signed: bool,
 }
 
 /// Reads a certificate's files.
@@ -50,10 +59,10 @@ pub(super) fn load(files: &Certificate) -> Result<Loaded, TlsError> {
     let key = PrivateKeyDer::from_pem_file(&files.key).map_err(|source| pem(&files.key, source))?;
     let provider = rustls::crypto::ring::default_provider();
     let pair = |source| TlsError::Pair { cert: shown(&files.cert), key: shown(&files.key), source };
-    let (names, until) = facts(&files.cert, &chain)?;
+    let facts = facts(&files.cert, &chain)?;
     let mut key = CertifiedKey::from_der(chain, key, &provider).map_err(pair)?;
     key.ocsp = files.ocsp.as_deref().map(ocsp).transpose()?;
-    Ok(Loaded { key: Arc::new(key), names, until })
+    Ok(Loaded { key: Arc::new(key), facts })
 }
 
 /// All certificates of a PEM file, at least one.
@@ -64,8 +73,8 @@ pub(super) fn chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsErro
     if chain.is_empty() { Err(TlsError::Empty { file: shown(path) }) } else { Ok(chain) }
 }
 
-/// The names and the end of a chain's leaf.
-fn facts(path: &Path, chain: &[CertificateDer<'_>]) -> Result<(Vec<String>, ASN1Time), TlsError> {
+/// What a chain's leaf says.
+fn facts(path: &Path, chain: &[CertificateDer<'_>]) -> Result<Facts, TlsError> {
     let unreadable = |detail: String| TlsError::Leaf { file: shown(path), detail };
     let leaf = chain.first().ok_or_else(|| TlsError::Empty { file: shown(path) })?;
     let (_, leaf) = X509Certificate::from_der(leaf).map_err(|error| unreadable(error.to_string()))?;
@@ -75,7 +84,13 @@ fn facts(path: &Path, chain: &[CertificateDer<'_>]) -> Result<(Vec<String>, ASN1
         GeneralName::DNSName(name) => Some(name.trim_end_matches('.').to_ascii_lowercase()),
         _ => None,
     });
-    Ok((names.collect(), leaf.validity().not_after))
+    let validity = leaf.validity();
+    Ok(Facts {
+        names: names.collect(),
+        from: validity.not_before,
+        until: validity.not_after,
+        is_self_signed: leaf.issuer() == leaf.subject(),
+    })
 }
 
 /// Whom a client's certificate was made for, as the history shows it.

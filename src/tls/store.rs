@@ -110,7 +110,7 @@ impl Entry {
         let cert = shown(&self.files.cert);
         match load(&self.files) {
             Ok(loaded) => {
-                let (names, until) = (loaded.names.join(" "), loaded.until);
+                let (names, until) = (loaded.facts.names.join(" "), loaded.facts.until);
                 tracing::info!(%cert, names, %until, "a new certificate is in effect");
                 self.loaded = loaded;
                 self.complaint = None;

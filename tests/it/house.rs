@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 const MAY_USE: [(&str, &[&str]); 10] = [
     ("core", &[]),
     ("observe", &["core"]),
-    ("tls", &["core"]),
+    ("tls", &["core", "observe"]),
     ("proxy", &["core", "observe", "tls"]),
     ("control", &["core", "observe"]),
     ("health", &["core", "control::command"]),

@@ -13,6 +13,7 @@
 
 mod harness;
 
+mod acme;
 mod admin;
 mod alerts;
 mod balance;

@@ -32,3 +32,26 @@ pub enum TlsVersion {
     V12,
     V13,
 }
+
+/// A certificate that is ordered and renewed by itself: ACME (RFC 8555), proved by HTTP-01.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Acme {
+    /// The URL that the authority's other ones are found by.
+    pub directory: String,
+    /// `mailto:` URLs.
+    pub contact: Vec<String>,
+    /// DNS names without wildcards, in lower case, at least one.
+    pub names: Vec<String>,
+    /// The authority (PEM) behind the directory's own certificate, where the system does not know it.
+    pub ca: Option<PathBuf>,
+    /// Where account and certificate are kept.
+    pub dir: PathBuf,
+}
+
+impl Acme {
+    /// Where listeners find it. Chain and key are in one file, so that they change together.
+    pub fn certificate(&self) -> Certificate {
+        let file = self.dir.join("certificate.pem");
+        Certificate { cert: file.clone(), key: file, ocsp: None }
+    }
+}

@@ -1,5 +1,6 @@
 //! What every test uses: origins, the product as a process, clients and loads.
 
+mod acme;
 mod http;
 mod load;
 mod nginx;
@@ -7,6 +8,7 @@ mod origin;
 mod process;
 mod tls;
 
+pub use acme::Acme;
 pub use http::{Answer, Connection, get, send};
 pub use load::{Load, wrk};
 pub use nginx::Nginx;

@@ -1,16 +1,21 @@
 //! An authority that issues certificates into files, and a TLS client that shows the handshake.
 
 use super::http::Connection;
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, KeyUsagePurpose};
+use rcgen::{
+    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, KeyUsagePurpose,
+    PublicKeyData,
+};
 use rustls::client::{Resumption, Tls12Resumption};
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{ClientConfig, ClientConnection, HandshakeKind, RootCertStore, StreamOwned};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::{ClientConfig, ClientConnection, HandshakeKind, RootCertStore, ServerConfig, StreamOwned};
 use std::io::Write;
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
+use x509_parser::certification_request::X509CertificationRequest;
+use x509_parser::prelude::FromDer;
 
 /// A certificate authority with a directory of its own.
 pub struct Authority {
@@ -60,9 +65,46 @@ impl Authority {
         format!("cert = \"{}\", key = \"{}\"", cert_file.display(), key_file.display())
     }
 
+    /// A server that shows the certificate of a file.
+    pub fn server_config(&self, file: &str) -> Arc<ServerConfig> {
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let builder = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+        let chain = CertificateDer::from_pem_file(self.path(&format!("{file}.pem"))).expect("a file");
+        let key = PrivateKeyDer::from_pem_file(self.path(&format!("{file}.key"))).expect("a file");
+        let config = builder.expect("versions").with_no_client_auth().with_single_cert(vec![chain], key);
+        Arc::new(config.expect("a pair"))
+    }
+
+    /// A certificate for the key of a signing request and these names, in PEM with our own; valid since
+    /// so long ago and for so long still.
+    pub fn sign(&self, csr: &[u8], names: &[String], (since, still): (Duration, Duration)) -> String {
+        let (_, request) = X509CertificationRequest::from_der(csr).expect("a signing request");
+        let key =
+            RequestedKey(request.certification_request_info.subject_pki.subject_public_key.data.to_vec());
+        let mut params = CertificateParams::new(names.to_vec()).expect("parameters");
+        let now =
+            rcgen::date_time_ymd(1970, 1, 1) + std::time::UNIX_EPOCH.elapsed().expect("a time after 1970");
+        (params.not_before, params.not_after) = (now - since, now + still);
+        let certificate = params.signed_by(&key, &self.issuer).expect("a certificate");
+        certificate.pem() + &self.issuer.pem()
+    }
+
     /// The leaf that lies in a file now.
     pub fn leaf(&self, file: &str) -> Vec<u8> {
         leaf(&self.path(&format!("{file}.pem")))
+    }
+}
+
+/// The public key of a signing request: a point of P-256.
+struct RequestedKey(Vec<u8>);
+
+impl PublicKeyData for RequestedKey {
+    fn der_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    fn algorithm(&self) -> &'static rcgen::SignatureAlgorithm {
+        &rcgen::PKCS_ECDSA_P256_SHA256
     }
 }
 
@@ -114,6 +156,11 @@ impl TlsClient {
         }
         stream.flush()?;
         Ok(TlsConnection(Connection::over(stream)))
+    }
+
+    /// Whether a certificate that we trust is served for a name.
+    pub fn trusts(&self, address: SocketAddr, name: &str) -> bool {
+        self.open(address, name).is_ok()
     }
 
     /// The certificate that is served for a name now.
