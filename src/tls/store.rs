@@ -106,9 +106,14 @@ impl Entry {
         if !is_new && self.complaint.is_none() {
             return false;
         }
+        let loaded = load(&self.files);
+        if loaded.is_err() && Stamp::of(&self.files) != stamp {
+            // Somebody is writing; the next look finds the files as they are to be.
+            return false;
+        }
         self.stamp = stamp;
         let cert = shown(&self.files.cert);
-        match load(&self.files) {
+        match loaded {
             Ok(loaded) => {
                 let (names, until) = (loaded.facts.names.join(" "), loaded.facts.until);
                 tracing::info!(%cert, names, %until, "a new certificate is in effect");

@@ -52,7 +52,9 @@ fn what_cannot_be_used_leaves_the_old_one_and_is_told_once() {
     let first = authority.leaf("one");
     let (cert, key) = authority.issue(&["one.example"]);
     let told = || pointsman.log().matches("the new certificate cannot be used").count();
-    std::fs::write(authority.path("one.pem"), cert).expect("a file");
+    // One change, not a truncation and a write.
+    std::fs::write(authority.path("next.pem"), cert).expect("a file");
+    std::fs::rename(authority.path("next.pem"), authority.path("one.pem")).expect("renamed");
     eventually("the mismatch is told", || told() == 1);
     let fault = pointsman.log();
     assert!(fault.contains("one.pem") && fault.contains("one.key"), "{fault}");
