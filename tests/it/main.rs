@@ -13,6 +13,7 @@
 
 mod harness;
 
+mod acme;
 mod admin;
 mod alerts;
 mod balance;
@@ -33,4 +34,5 @@ mod rollout;
 mod runbook;
 mod split;
 mod state;
+mod tls;
 mod upstreams;
