@@ -41,8 +41,8 @@ fn redirects_keep_host_path_and_query_and_cannot_be_steered() {
     assert_eq!((answer.status, answer.header("location")), (308, Some("/new/old/x?y")));
     let answer = ask(&pointsman, "HEAD /see", "");
     assert_eq!((answer.status, answer.header("location")), (303, Some("http://other.example/")));
-    let answer = ask(&pointsman, "GET http://shop.example/x", "");
-    assert_eq!(answer.header("location"), Some("https://shop.example/x"), "the target may name the host");
+    let answer = send(pointsman.http(), "GET http://a.example/x HTTP/1.1\r\nHost: a.example\r\n\r\n");
+    assert_eq!(answer.header("location"), Some("https://a.example/x"), "the target may name the host");
     for line in ["GET /%0d%0aSet-Cookie:%20a=b", "GET //evil.example/"] {
         let answer = ask(&pointsman, line, "");
         assert!(
@@ -187,7 +187,6 @@ fn header_fields_are_set_on_every_answer_and_replaced_by_a_routes_own() {
         path = "/files/"
         files = { root = ".", alias = true }
         [[routes]]
-        hosts = ["Shop.example"]
         service = "web""#;
     let pointsman = Pointsman::start(&site(&origin, routes));
     std::fs::write(pointsman.dir.path().join("a.txt"), "file").expect("a file");
@@ -209,8 +208,8 @@ fn header_fields_are_set_on_every_answer_and_replaced_by_a_routes_own() {
         assert_eq!(count, 1, "{path}: set, not added");
     }
     assert_eq!(origin.last().header("x-request-id").map(str::len), Some(32));
-    let nowhere = send(pointsman.http(), "GET / HTTP/1.1\r\nHost: other\r\n\r\n");
-    assert_eq!((nowhere.status, nowhere.header("x-frame-options")), (404, Some("DENY")), "without a route");
+    let nowhere = ask(&pointsman, "GET /..", "");
+    assert_eq!((nowhere.status, nowhere.header("x-frame-options")), (400, Some("DENY")), "without a route");
     let own = ask(&pointsman, "GET /own-set", "");
     assert_eq!((own.header("cache-control"), own.header("x-frame-options")), (Some("max-age=1"), None));
     assert_eq!(own.header("server"), Some("app/1.2"), "replaced as a whole");
