@@ -10,6 +10,7 @@
 //! and the upstreams' in-flight counts.
 
 mod answer;
+mod charge;
 mod client_stream;
 mod connection;
 mod error_page;

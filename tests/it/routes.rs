@@ -535,6 +535,48 @@ fn large_files_stream_whole_and_in_parts() {
 }
 
 #[test]
+fn all_of_it_goes_over_http2_too() {
+    let origin = telling();
+    let dir = tempfile::tempdir().expect("a directory");
+    folder(dir.path());
+    let routes = format!(
+        r#"
+        [[listeners]]
+        address = "127.0.0.1:0"
+        h2c = true
+        [headers]
+        response = {{ set = {{ "X-Frame-Options" = "DENY" }} }}
+        request = {{ set = {{ Host = "app.internal" }} }}
+        [[routes]]
+        path = "= /redirect"
+        redirect = {{ to = "https://$host$request_uri" }}
+        [[routes]]
+        path = "/files/"
+        files = {{ root = "{}", alias = true }}
+        [[routes]]
+        service = "web""#,
+        dir.path().join("www").display()
+    );
+    let pointsman = Pointsman::start(&site(&origin, &routes));
+    let curl = |path: &str, args: &[&str]| {
+        let mut command = std::process::Command::new("curl");
+        command.args(["-s", "--max-time", "20", "--http2-prior-knowledge", "-D", "-"]).args(args);
+        let output = command.arg(format!("http://{}{path}", pointsman.http())).output().expect("curl");
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    };
+    let redirected = curl("/redirect?a", &[]);
+    assert!(redirected.contains("location: https://127.0.0.1/redirect?a\r\n"), "{redirected}");
+    let part = curl("/files/large.bin", &["-r", "0-2999998", "-o", "/dev/null", "-w", "%{size_download}"]);
+    assert!(part.starts_with("HTTP/2 206") && part.ends_with("2999999"), "{part}");
+    let posted = curl("/files/", &["-d", "x=y"]);
+    assert!(posted.starts_with("HTTP/2 405") && posted.contains("allow: GET, HEAD"), "{posted}");
+    let proxied = curl("/", &[]);
+    assert!(proxied.contains("x-frame-options: DENY") && proxied.ends_with("ok"), "{proxied}");
+    assert_eq!(origin.last().header("host"), Some("app.internal"));
+    assert_eq!(origin.last().header("x-forwarded-port"), Some(pointsman.http().port().to_string().as_str()));
+}
+
+#[test]
 fn nothing_outside_the_folder_is_served_and_nothing_hidden() {
     let pointsman = serving_files();
     for path in [
