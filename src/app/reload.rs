@@ -4,7 +4,8 @@ use super::certificates::{self, InUse};
 use super::check::check;
 use crate::config;
 use crate::control::command::{Command, Controller, Fault, Refusal, Reload, ReloadReport, Reply};
-use crate::core::settings::{ADMIN_SERVICE, Config};
+use crate::core::route::Target;
+use crate::core::settings::Config;
 use std::path::PathBuf;
 use std::sync::Arc;
 use tokio::sync::{mpsc, watch};
@@ -68,7 +69,7 @@ impl Reloader {
                 "the admin API listens off loopback until the restart, so it needs a token",
             );
         }
-        if admin.tls.is_some() && config.routes.iter().any(|route| route.service == ADMIN_SERVICE) {
+        if admin.tls.is_some() && config.routes.specs().iter().any(|route| route.target == Target::Admin) {
             return fault("routes", "the admin API speaks TLS until the restart, so no route can lead to it");
         }
         Ok(())

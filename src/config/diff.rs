@@ -29,7 +29,9 @@ pub fn diff(old: &Config, new: &Config) -> (Vec<String>, Vec<String>) {
     note(&mut at_once, "admin.tokens", old.admin.tokens != new.admin.tokens);
     note(&mut at_once, "acme", old.acme != new.acme);
     note(&mut at_once, "maintenance", old.maintenance != new.maintenance);
-    note(&mut at_once, "routes", old.routes != new.routes);
+    note(&mut at_once, "routes", old.routes.specs() != new.routes.specs());
+    note(&mut at_once, "headers", old.routes.headers != new.routes.headers);
+    note(&mut at_once, "error_pages", old.routes.error_pages != new.routes.error_pages);
     note(&mut at_once, "notify", old.notify != new.notify);
     at_once.extend(differing("policies", &old.policies, &new.policies));
     for (name, service) in &new.services {

@@ -184,7 +184,7 @@ pub(super) fn networks(section: &Section<'_>, key: &'static str) -> Vec<ipnet::I
     items.iter().filter_map(|item| item.parsed(network)).collect()
 }
 
-fn address(item: &Item<'_>) -> Option<SocketAddr> {
+pub(super) fn address(item: &Item<'_>) -> Option<SocketAddr> {
     item.parsed(|text| {
         text.parse().map_err(|_| format!("\"{text}\" is no address with a port; write 0.0.0.0:80 or [::]:80"))
     })

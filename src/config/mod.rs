@@ -8,8 +8,10 @@ mod acme;
 mod diff;
 mod fault;
 mod front;
+mod headers;
 mod maintenance;
 mod notify;
+mod pages;
 mod policy;
 mod reader;
 mod rollout;
@@ -22,6 +24,7 @@ mod units;
 pub use diff::diff;
 pub use fault::{Fault, Faults};
 
+use crate::core::route::Routes;
 use crate::core::settings::Config;
 use reader::{Document, Section};
 use std::path::Path;
@@ -81,7 +84,11 @@ fn read(root: &Section<'_>) -> Option<Config> {
     let policies = policy::policies(root);
     let services = service::services(root, &policies);
     let names: Vec<String> = root.section("services").entries().into_iter().map(|(name, _)| name).collect();
-    let routes = route::routes(root, &names, admin.as_ref());
+    let addresses: Vec<_> = listeners.iter().map(|listener| listener.address).collect();
+    let specs =
+        route::routes(root, &route::Known { services: &names, listeners: &addresses, admin: admin.as_ref() });
+    let headers = headers::headers(&root.section("headers"));
+    let routes = Routes::new(specs, headers, pages::error_pages(&root.section("error_pages")));
     let maintenance = maintenance::maintenance(&root.section("maintenance"), &services);
     let notify = notify::receivers(root, &names);
     root.finish();
@@ -91,7 +98,7 @@ fn read(root: &Section<'_>) -> Option<Config> {
             "{pools} pools are configured, {MAX_POOLS} can be measured; split the site over instances"
         ));
     }
-    let (admin, maintenance) = (admin?, Arc::new(maintenance));
+    let (admin, maintenance, routes) = (admin?, Arc::new(maintenance), Arc::new(routes));
     Some(Config {
         server,
         admin,

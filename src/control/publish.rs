@@ -4,8 +4,8 @@ use super::gateway::Gateway;
 use super::live::Live;
 use super::maintenance::Stretch;
 use crate::core::policy::Policy;
-use crate::core::route::Router;
-use crate::core::settings::{ADMIN_SERVICE, Config};
+use crate::core::route::Target;
+use crate::core::settings::Config;
 use crate::core::table::{Pool, Service, Table};
 use crate::core::weight::Picker;
 use std::collections::BTreeMap;
@@ -18,13 +18,20 @@ pub(super) fn table(
     gateway: Option<&Gateway>,
     revision: u64,
 ) -> Table {
-    let router = Router::new(&config.routes, |name| match name {
-        ADMIN_SERVICE => gateway.map(|_| lives.len()),
-        name => lives.keys().position(|service| **service == *name),
+    let leads_to = config.routes.specs().iter().map(|route| match &route.target {
+        Target::Service(name) => lives.keys().position(|service| **service == **name),
+        Target::Admin => gateway.map(|_| lives.len()),
+        _ => None,
     });
     let services = lives.values().map(|live| service(live, config));
     let services = services.chain(gateway.map(Gateway::service)).collect();
-    Table { revision, router, maintenance: config.maintenance.clone(), services }
+    Table {
+        revision,
+        routes: config.routes.clone(),
+        leads_to: leads_to.collect(),
+        maintenance: config.maintenance.clone(),
+        services,
+    }
 }
 
 fn service(live: &Live, config: &Config) -> Service {

@@ -10,7 +10,7 @@ pub use tls::{Acme, Certificate, Tls, TlsVersion};
 use crate::core::balance::Balance;
 use crate::core::policy::Policy;
 use crate::core::rollout::{HookPoint, Plan};
-use crate::core::route::RouteSpec;
+use crate::core::route::Routes;
 use bytes::Bytes;
 use http::HeaderValue;
 use serde::{Deserialize, Serialize};
@@ -29,8 +29,8 @@ pub struct Config {
     pub listeners: Vec<Listener>,
     pub acme: Option<Acme>,
     pub maintenance: Arc<Maintenance>,
-    /// In file order; each names a service that exists, or [`ADMIN_SERVICE`].
-    pub routes: Vec<RouteSpec>,
+    /// Each leads to something that exists.
+    pub routes: Arc<Routes>,
     pub services: BTreeMap<String, Service>,
     pub policies: BTreeMap<String, Arc<Policy>>,
     /// In file order; names are unique.
@@ -61,8 +61,8 @@ impl Admin {
     }
 }
 
-/// Where a route with `admin = "maintenance"` leads: the admin API's own listener. No service of a
-/// configuration can have this name.
+/// What a route with `admin = "maintenance"` leads to is called: the admin API's own listener. No service
+/// of a configuration can have this name.
 pub const ADMIN_SERVICE: &str = "@admin";
 /// The only path of the admin API that such a route may open.
 pub const ADMIN_MAINTENANCE: &str = "/api/maintenance";

@@ -7,7 +7,7 @@
 use super::balance::Balancer;
 use super::maintenance::Maintenance;
 use super::outcome::{ArmId, SlowLimits};
-use super::route::Router;
+use super::route::{RouteSpec, Routes};
 use super::settings::{self, Timeouts};
 use super::weight::Picker;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -21,11 +21,24 @@ use std::time::Duration;
 pub struct Table {
     /// Grows with every table published.
     pub revision: u64,
-    pub router: Router,
+    pub routes: Arc<Routes>,
+    /// The service that each route leads to, by the route's index; `None` for those that lead elsewhere.
+    pub leads_to: Box<[Option<usize>]>,
     /// Whom maintenance lets pass, and what it answers.
     pub maintenance: Arc<settings::Maintenance>,
-    /// In the order the router's indexes mean.
+    /// In the order that the indexes in `leads_to` mean.
     pub services: Box<[Service]>,
+}
+
+impl Table {
+    pub fn route(&self, index: Option<usize>) -> Option<&RouteSpec> {
+        self.routes.spec(index?)
+    }
+
+    /// The index of the service that a route leads to.
+    pub fn service_of(&self, route: usize) -> Option<usize> {
+        *self.leads_to.get(route)?
+    }
 }
 
 /// One deployable thing with its versions.

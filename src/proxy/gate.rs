@@ -1,15 +1,13 @@
 //! Pingora's callbacks. They carry out what [`plan`], [`reply`] and [`retry`] decide, and record.
 
 use super::connection::{self, Connection};
-use super::plan::{self, Refusal};
-use super::request::{Attempt, Phase, Request};
+use super::plan::{self, Asked, Refusal, Way};
+use super::request::Request;
 use super::retry::{self, Situation};
 use super::worker::Shared;
-use super::{challenge, error_page, forward, hsts, log_entry, refuse, reply};
+use super::{answer, challenge, error_page, forward, log_entry, refuse, reply, rewrite};
 use crate::core::balance::mix;
-use crate::core::client::ClientKey;
 use crate::core::outcome::{Outcome, Reason};
-use crate::core::table::Pool;
 use crate::observe::shard::Shard;
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -39,70 +37,22 @@ impl Gate {
         mix(next)
     }
 
-    /// Counts the start of an attempt on an upstream, and in the request's own books.
-    fn begin(&self, pool: &Pool, index: usize, request: &mut Request) {
-        let Some(upstream) = pool.upstreams.get(index) else { return };
-        // The first attempt starts with the request, which saves a look at the clock.
-        let now = if request.attempts == 0 { request.started_us } else { self.shared.clock.now_us() };
-        request.attempt = Some(Attempt {
-            arm: pool.arm,
-            started: self.shard.start(pool.arm, now),
-            started_us: now,
-            phase: Phase::Waiting,
-            _in_flight: upstream.live.clone().enter(),
-        });
-        request.attempts += 1;
-        request.tried.add(index);
-        request.upstream = Some(index);
-        request.head_us = None;
-        request.connect_us = None;
-    }
-
-    /// Charges what the attempt under way came to; the first word counts, but a body that breaks
-    /// turns a success into a failure.
-    fn charge(&self, request: &mut Request, outcome: Outcome, code: u16) {
-        let Some(pool) = request.target.and_then(|t| t.pool(&request.table)) else { return };
-        let client = request.client;
-        let Some(attempt) = request.attempt.as_mut() else { return };
-        match (attempt.phase, outcome) {
-            (Phase::Waiting, _) => {
-                let now = self.shared.clock.now_us();
-                if let Outcome::Failure(_) = outcome {
-                    self.shard.failed_for(attempt.arm, ClientKey::of(client), now);
-                }
-                let took = now.saturating_sub(attempt.started_us);
-                self.shard.answered(attempt.arm, attempt.started, now, outcome, code, &pool.slow);
-                request.head_us = (code > 0).then_some(took);
-                let slow = pool.slow.0.iter().any(|limit| took > u64::from(*limit));
-                if slow || matches!(outcome, Outcome::Failure(_)) {
-                    self.shared.wake.adverse(now);
-                }
-            }
-            (Phase::Succeeding, Outcome::Failure(reason)) => {
-                let now = self.shared.clock.now_us();
-                self.shard.failed_for(attempt.arm, ClientKey::of(client), now);
-                self.shard.broken(attempt.arm, reason);
-                self.shared.wake.adverse(now);
-            }
-            _ => return,
-        }
-        attempt.phase = if outcome == Outcome::Success { Phase::Succeeding } else { Phase::Counted };
-        if let (Outcome::Failure(reason), Some(upstream)) = (outcome, request.upstream)
-            && reason.is_transport()
-            && let Some(upstream) = pool.upstreams.get(upstream)
-        {
-            upstream.live.count_failure();
-        }
-    }
-
-    /// No upstream could take the request: a failure of the pool all the same.
-    fn charge_unavailable(&self, pool: &Pool, request: &Request) {
-        let started = self.shard.start(pool.arm, request.started_us);
-        let outcome = Outcome::Failure(Reason::Unavailable);
-        let now = self.shared.clock.now_us();
-        self.shard.failed_for(pool.arm, ClientKey::of(request.client), now);
-        self.shard.answered(pool.arm, started, now, outcome, 0, &pool.slow);
-        self.shared.wake.adverse(now);
+    /// Chooses the request's route, and where it leads on it.
+    fn way(&self, header: &RequestHeader, request: &mut Request) -> std::result::Result<Way, Refusal> {
+        let path = plan::path(header)?;
+        let listener = request.listener.as_ref().map(|listener| &listener.settings);
+        let asked = Asked {
+            request: header,
+            path: &path,
+            client: request.client,
+            listener,
+            now: Duration::from_micros(request.started_us),
+            draw: self.draw() as u32,
+        };
+        let route = plan::route(&request.table, asked)?;
+        request.route = Some(route);
+        request.max_body = plan::max_body(request.route(), listener);
+        plan::way(&request.table, asked, route)
     }
 
     /// What is known for the decision whether the request goes to another upstream.
@@ -156,10 +106,12 @@ impl ProxyHttp for Gate {
             request.listener = session.server_addr().and_then(|a| self.shared.listener_at(a.as_inet()?));
         }
         let peer = session.client_addr().and_then(|a| a.as_inet()).map(|a| a.ip());
-        request.client = peer.map_or(request.client, |peer| {
+        if let Some(peer) = peer {
             let trusted = request.listener.as_ref().map_or(&[][..], |l| &l.settings.trusted_proxies);
-            forward::client(peer, &session.req_header().headers, trusted)
-        });
+            request.believed = forward::is_believed(peer, trusted);
+            request.client = forward::client(peer, &session.req_header().headers, trusted);
+        }
+        request.own_id = forward::id_of(self.draw(), self.draw());
         let ends = !session.is_http2() && session.get_keepalive().is_none();
         let refused = request.listener.as_ref().and_then(|listener| {
             let header = session.req_header();
@@ -167,7 +119,7 @@ impl ProxyHttp for Gate {
         });
         if let Some(status) = refused {
             session.set_keepalive(None);
-            error_page::send(session, request.listener.as_deref(), status).await?;
+            error_page::send(session, request, status).await?;
             return Ok(true);
         }
         let (listener, path) = (request.listener.as_deref(), session.req_header().uri.path());
@@ -175,22 +127,13 @@ impl ProxyHttp for Gate {
             challenge::send(session, answer).await?;
             return Ok(true);
         }
-        let (now, draw) = (Duration::from_micros(request.started_us), self.draw() as u32);
-        let refusal = match plan::target(&request.table, session.req_header(), request.client, now, draw) {
-            Ok(target) => {
+        match self.way(session.req_header(), request) {
+            Ok(Way::Upstream(target)) => {
                 request.target = Some(target);
                 return Ok(false);
             }
-            Err(refusal) => refusal,
-        };
-        let listener = request.listener.as_deref();
-        match refusal {
-            Refusal::NoRoute => error_page::send(session, listener, 404).await?,
-            Refusal::NoUpstream => error_page::send(session, listener, 503).await?,
-            Refusal::Maintenance { retry_after_s } => {
-                let page = request.table.maintenance.page.as_ref();
-                error_page::send_maintenance(session, listener, retry_after_s, page).await?;
-            }
+            Ok(Way::Own) => answer::own(session, request).await?,
+            Err(refusal) => error_page::refuse(session, request, refusal).await?,
         }
         Ok(true)
     }
@@ -211,9 +154,10 @@ impl ProxyHttp for Gate {
         self.begin(pool, index, request);
         let mut peer = HttpPeer::new(upstream.address, false, String::new());
         peer.group_key = u64::from(pool.arm.0);
-        peer.options.connection_timeout = Some(pool.timeouts.connect);
-        peer.options.read_timeout = Some(pool.timeouts.read);
-        peer.options.write_timeout = Some(pool.timeouts.write);
+        let timeouts = request.timeouts(pool);
+        peer.options.connection_timeout = Some(timeouts.connect);
+        peer.options.read_timeout = Some(timeouts.read);
+        peer.options.write_timeout = Some(timeouts.write);
         peer.options.idle_timeout = Some(pool.keepalive);
         Ok(Box::new(peer))
     }
@@ -242,8 +186,8 @@ impl ProxyHttp for Gate {
         upstream_request: &mut RequestHeader,
         request: &mut Request,
     ) -> Result<()> {
-        let id = || (self.draw(), self.draw());
-        forward::set(session, upstream_request, request, id)
+        forward::set(session, upstream_request, request)?;
+        rewrite::to_upstream(session, request, upstream_request)
     }
 
     async fn request_body_filter(
@@ -254,8 +198,7 @@ impl ProxyHttp for Gate {
         request: &mut Request,
     ) -> Result<()> {
         request.body_read += body.as_ref().map_or(0, |b| b.len() as u64);
-        let limit = request.listener.as_ref().map_or(u64::MAX, |l| l.settings.max_body);
-        if request.body_read > limit {
+        if request.body_read > request.max_body {
             return Error::e_explain(ErrorType::HTTPStatus(413), "the request body is too large")
                 .map_err(|e| e.into_down());
         }
@@ -278,12 +221,29 @@ impl ProxyHttp for Gate {
         } else {
             reply::drop_hop_by_hop(response);
         }
-        hsts::set(request.listener.as_deref(), response)?;
         // Interim answers (100, 103) say nothing yet; 101 is final.
         if status >= 200 || status == 101 {
             self.charge(request, reply::outcome_of_status(status), status);
+            rewrite::answer(session, request, response)?;
         }
         Ok(())
+    }
+
+    fn upstream_response_body_filter(
+        &self,
+        _: &mut Session,
+        _: &mut Option<Bytes>,
+        is_end: bool,
+        request: &mut Request,
+    ) -> Result<Option<Duration>> {
+        // Only the access log asks for it.
+        if is_end
+            && self.shared.access_log.is_some()
+            && let Some(attempt) = &request.attempt
+        {
+            request.response_us = Some(self.shared.clock.now_us().saturating_sub(attempt.started_us));
+        }
+        Ok(None)
     }
 
     fn fail_to_connect(
@@ -329,7 +289,7 @@ impl ProxyHttp for Gate {
         let status = reply::status_of_error(error).filter(|_| session.response_written().is_none());
         if let Some(status) = status {
             session.set_keepalive(None);
-            if let Err(e) = error_page::send(session, request.listener.as_deref(), status).await {
+            if let Err(e) = error_page::send(session, request, status).await {
                 tracing::debug!("the error reply could not be sent: {e}");
             }
         }
@@ -348,7 +308,8 @@ impl ProxyHttp for Gate {
     async fn logging(&self, session: &mut Session, _: Option<&Error>, request: &mut Request) {
         self.charge(request, Outcome::Ignored, 0);
         request.attempt = None;
-        if let Some(log) = &self.shared.access_log {
+        let is_logged = request.route().is_none_or(|route| route.access_log);
+        if let Some(log) = self.shared.access_log.as_ref().filter(|_| is_logged) {
             log.log(log_entry::of(session, request, self.shared.clock.now_us()));
         }
     }

@@ -9,10 +9,13 @@
 //! connections to the upstreams: nothing is shared on the way of a request but the table (read only)
 //! and the upstreams' in-flight counts.
 
+mod answer;
 mod challenge;
+mod charge;
 mod client_stream;
 mod connection;
 mod error_page;
+mod files;
 mod forward;
 mod gate;
 mod gather;
@@ -24,6 +27,7 @@ mod refuse;
 mod reply;
 mod request;
 mod retry;
+mod rewrite;
 mod worker;
 
 pub use listen::{Bound, ListenError};

@@ -4,7 +4,7 @@
 //! `chunked`; what it normalises where a refusal is safer, or lets pass, is refused here.
 
 use crate::core::settings::Listener;
-use http::header::{CONNECTION, CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
+use http::header::{CONNECTION, HOST, TRANSFER_ENCODING};
 use http::request::Parts;
 use http::{HeaderMap, Version};
 
@@ -27,8 +27,7 @@ pub(super) fn status(
     if !names_one_host(request) || has_two_lengths(request, connection_ends) {
         return Some(400);
     }
-    let length = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
-    (length > Some(limits.max_body)).then_some(413)
+    None
 }
 
 /// HTTP/1.1 must name its host, nobody may name two, and a name is made of the letters of names.
@@ -41,7 +40,7 @@ fn names_one_host(request: &Parts) -> bool {
     }
 }
 
-fn is_host(bytes: &[u8]) -> bool {
+pub(super) fn is_host(bytes: &[u8]) -> bool {
     let legal = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._:[]".contains(byte);
     !bytes.is_empty() && bytes.len() <= LONGEST_HOST && bytes.iter().all(legal)
 }

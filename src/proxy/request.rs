@@ -4,6 +4,8 @@ use super::listen::Bound;
 use super::plan::Target;
 use crate::core::balance::Tried;
 use crate::core::outcome::ArmId;
+use crate::core::route::RouteSpec;
+use crate::core::settings::Timeouts;
 use crate::core::table::{InFlight, Pool, Table, Upstream};
 use crate::observe::shard::Started;
 use std::net::{IpAddr, Ipv4Addr};
@@ -18,6 +20,14 @@ pub(super) struct Request {
     pub started_us: u64,
     /// The real client: the peer, or whom a trusted proxy names.
     pub client: IpAddr,
+    /// Whether the peer is a trusted proxy, whose word on the client counts.
+    pub believed: bool,
+    /// What the request is called where no trusted proxy has named it: 32 hexadecimal digits.
+    pub own_id: [u8; 32],
+    /// The route it takes, by index.
+    pub route: Option<usize>,
+    /// Largest body it may have, in bytes.
+    pub max_body: u64,
     pub target: Option<Target>,
     pub tried: Tried,
     /// Attempts made so far.
@@ -27,6 +37,8 @@ pub(super) struct Request {
     pub body_read: u64,
     /// Time to the head of the last attempt's answer, µs.
     pub head_us: Option<u64>,
+    /// Time to the end of the last attempt's answer, µs.
+    pub response_us: Option<u64>,
     /// Time the last attempt took to get a connection, µs.
     pub connect_us: Option<u64>,
     /// The last upstream tried, by index.
@@ -60,16 +72,30 @@ impl Request {
             listener: None,
             started_us,
             client: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+            believed: false,
+            own_id: [b'0'; 32],
+            route: None,
+            max_body: u64::MAX,
             target: None,
             tried: Tried::default(),
             attempts: 0,
             attempt: None,
             body_read: 0,
             head_us: None,
+            response_us: None,
             connect_us: None,
             upstream: None,
             stale_seen: false,
         }
+    }
+
+    pub(super) fn route(&self) -> Option<&RouteSpec> {
+        self.table.route(self.route)
+    }
+
+    /// The pool's, but for what the route says otherwise.
+    pub(super) fn timeouts(&self, pool: &Pool) -> Timeouts {
+        self.route().map_or(pool.timeouts, |route| route.timeouts.over(pool.timeouts))
     }
 
     pub(super) fn pool(&self) -> Option<&Pool> {

@@ -24,6 +24,8 @@ use tokio::time::{sleep, timeout};
 
 /// Idle connections to upstreams that one worker keeps, over all pools.
 const KEPT_UPSTREAM_CONNECTIONS: usize = 1024;
+/// Threads of one worker that read files; more requests for files wait.
+const READERS: usize = 16;
 /// Pause after an accept that failed for want of file descriptors or memory.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
@@ -73,7 +75,8 @@ impl Workers {
         let threads = (0..threads)
             .map(|index| {
                 let (shared, watch) = (shared.clone(), watch.clone());
-                let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+                let mut runtime = tokio::runtime::Builder::new_current_thread();
+                let runtime = runtime.enable_all().max_blocking_threads(READERS).build()?;
                 let name = format!("worker-{index}");
                 let run = move || runtime.block_on(worker(index, shared, watch, grace));
                 std::thread::Builder::new().name(name).spawn(run)

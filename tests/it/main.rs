@@ -31,6 +31,7 @@ mod proxy;
 mod reload;
 mod restarts;
 mod rollout;
+mod routes;
 mod runbook;
 mod split;
 mod state;
