@@ -136,6 +136,8 @@ fn proxy(index: usize, shared: &Arc<Shared>) -> HttpProxy<Gate> {
     // Only connections that have shown the preface are handed over as HTTP/2 without TLS.
     options.h2c = true;
     options.h2_idle_timeout = shared.listeners.iter().map(|listener| listener.settings.keepalive).max();
+    // Refused here rather than by pingora, whose answer would say so.
+    options.allow_connect_method_proxying = true;
     proxy.server_options = Some(options);
     proxy
 }

@@ -221,6 +221,26 @@ fn header_fields_are_set_on_every_answer_and_replaced_by_a_routes_own() {
 }
 
 #[test]
+fn no_answer_names_the_software() {
+    let origin = Origin::named("web");
+    let pointsman = Pointsman::start(&site(&origin, ""));
+    for (request, status) in [
+        ("CONNECT a:80 HTTP/1.1\r\nHost: a:80\r\n\r\n", 405),
+        ("GET /.. HTTP/1.1\r\nHost: a\r\n\r\n", 400),
+        ("GET / HTTP/1.1\r\nHost: a\r\n\r\n", 200),
+    ] {
+        let answer = send(pointsman.http(), request);
+        assert_eq!(
+            (answer.status, answer.header("server"), answer.header("via")),
+            (status, None, None),
+            "{request}"
+        );
+        assert!(!answer.text().to_lowercase().contains("pingora"), "{request}");
+    }
+    assert_eq!(origin.requests(), 1);
+}
+
+#[test]
 fn the_upstream_is_told_what_the_site_wants() {
     let origin = telling();
     let routes = r#"
