@@ -6,21 +6,21 @@ use super::{error_page, files, plan, refuse, rewrite};
 use crate::core::route::{Redirect, Reply, Target};
 use crate::core::template::Facts;
 use bytes::Bytes;
-use http::header::{CONTENT_LENGTH, CONTENT_TYPE, LOCATION, TRANSFER_ENCODING};
-use http::request::Parts;
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, EXPECT, LOCATION, TRANSFER_ENCODING};
 use http::{HeaderValue, Method};
 use pingora_error::{ErrorType, OrErr, Result};
 use pingora_http::ResponseHeader;
 use pingora_proxy::Session;
 
 /// A request body up to this is read and thrown away to keep the connection.
-const DRAINED: u64 = 1 << 20;
+const DRAINED: u64 = 64 << 10;
 
 /// Answers as the request's route says.
 ///
 /// # Errors
 /// When the client cannot be written to, or a file breaks while it is sent.
 pub(super) async fn own(session: &mut Session, request: &Request) -> Result<()> {
+    drain(session).await?;
     match request.route().map(|route| &route.target) {
         Some(Target::Redirect(to)) => redirect(session, request, to).await,
         Some(Target::Reply(fixed)) => reply(session, request, fixed).await,
@@ -109,9 +109,6 @@ pub(super) async fn begin(
     mut head: ResponseHeader,
     is_all: bool,
 ) -> Result<Option<Box<Encoder>>> {
-    if leaves_much_unread(session.req_header()) {
-        session.set_keepalive(None);
-    }
     rewrite::answer(session, request, &mut head)?;
     let compression = request.compression();
     let encoder =
@@ -123,9 +120,16 @@ pub(super) async fn begin(
     Ok(encoder)
 }
 
-/// Whether the body of a request is too large, or of unknown length, to be read for nothing.
-fn leaves_much_unread(request: &Parts) -> bool {
-    request.headers.contains_key(TRANSFER_ENCODING) || plan::body_length(request) > Some(DRAINED)
+/// Reads a small body for nothing: pingora gives up a connection with one that is unread, and the client
+/// might lose the answer with it.
+async fn drain(session: &mut Session) -> Result<()> {
+    let header = session.req_header();
+    let is_small = plan::body_length(header).is_some_and(|length| length <= DRAINED);
+    // Who waits for 100 has sent none yet.
+    if is_small && !header.headers.contains_key(EXPECT) {
+        while session.read_request_body().await?.is_some() {}
+    }
+    Ok(())
 }
 
 #[cfg(test)]

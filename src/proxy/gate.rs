@@ -2,15 +2,13 @@
 
 use super::connection::{self, Connection};
 use super::plan::{self, Asked, Refusal, Way};
-use super::request::{Attempt, Phase, Request};
+use super::request::Request;
 use super::retry::{self, Situation};
 use super::uses::Uses;
 use super::worker::Shared;
-use super::{answer, compress, error_page, forward, limits, log_entry, refuse, reply, rewrite};
+use super::{answer, challenge, compress, error_page, forward, limits, log_entry, refuse, reply, rewrite};
 use crate::core::balance::mix;
-use crate::core::client::ClientKey;
 use crate::core::outcome::{Outcome, Reason};
-use crate::core::table::Pool;
 use crate::observe::shard::Shard;
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -44,73 +42,6 @@ impl Gate {
         let next = self.random.load(Ordering::Relaxed).wrapping_add(0x9e37_79b9_7f4a_7c15);
         self.random.store(next, Ordering::Relaxed);
         mix(next)
-    }
-
-    /// Counts the start of an attempt on an upstream, and in the request's own books.
-    fn begin(&self, pool: &Pool, index: usize, request: &mut Request) {
-        let Some(upstream) = pool.upstreams.get(index) else { return };
-        // The first attempt starts with the request, which saves a look at the clock.
-        let now = if request.attempts == 0 { request.started_us } else { self.shared.clock.now_us() };
-        request.attempt = Some(Attempt {
-            arm: pool.arm,
-            started: self.shard.start(pool.arm, now),
-            started_us: now,
-            phase: Phase::Waiting,
-            _in_flight: upstream.live.clone().enter(),
-        });
-        request.attempts += 1;
-        request.tried.add(index);
-        request.upstream = Some(index);
-        request.head_us = None;
-        request.response_us = None;
-        request.connect_us = None;
-    }
-
-    /// Charges what the attempt under way came to; the first word counts, but a body that breaks
-    /// turns a success into a failure.
-    fn charge(&self, request: &mut Request, outcome: Outcome, code: u16) {
-        let Some(pool) = request.target.and_then(|t| t.pool(&request.table)) else { return };
-        let client = request.client;
-        let Some(attempt) = request.attempt.as_mut() else { return };
-        match (attempt.phase, outcome) {
-            (Phase::Waiting, _) => {
-                let now = self.shared.clock.now_us();
-                if let Outcome::Failure(_) = outcome {
-                    self.shard.failed_for(attempt.arm, ClientKey::of(client), now);
-                }
-                let took = now.saturating_sub(attempt.started_us);
-                self.shard.answered(attempt.arm, attempt.started, now, outcome, code, &pool.slow);
-                request.head_us = (code > 0).then_some(took);
-                let slow = pool.slow.0.iter().any(|limit| took > u64::from(*limit));
-                if slow || matches!(outcome, Outcome::Failure(_)) {
-                    self.shared.wake.adverse(now);
-                }
-            }
-            (Phase::Succeeding, Outcome::Failure(reason)) => {
-                let now = self.shared.clock.now_us();
-                self.shard.failed_for(attempt.arm, ClientKey::of(client), now);
-                self.shard.broken(attempt.arm, reason);
-                self.shared.wake.adverse(now);
-            }
-            _ => return,
-        }
-        attempt.phase = if outcome == Outcome::Success { Phase::Succeeding } else { Phase::Counted };
-        if let (Outcome::Failure(reason), Some(upstream)) = (outcome, request.upstream)
-            && reason.is_transport()
-            && let Some(upstream) = pool.upstreams.get(upstream)
-        {
-            upstream.live.count_failure();
-        }
-    }
-
-    /// No upstream could take the request: a failure of the pool all the same.
-    fn charge_unavailable(&self, pool: &Pool, request: &Request) {
-        let started = self.shard.start(pool.arm, request.started_us);
-        let outcome = Outcome::Failure(Reason::Unavailable);
-        let now = self.shared.clock.now_us();
-        self.shard.failed_for(pool.arm, ClientKey::of(request.client), now);
-        self.shard.answered(pool.arm, started, now, outcome, 0, &pool.slow);
-        self.shared.wake.adverse(now);
     }
 
     /// Chooses the request's route, and where it leads on it.
@@ -199,6 +130,11 @@ impl ProxyHttp for Gate {
         if let Some(status) = refused {
             session.set_keepalive(None);
             error_page::send(session, request, status).await?;
+            return Ok(true);
+        }
+        let (listener, path) = (request.listener.as_deref(), session.req_header().uri.path());
+        if let Some(answer) = challenge::answer(&self.shared.challenges, listener, path) {
+            challenge::send(session, answer).await?;
             return Ok(true);
         }
         match self.way(session.req_header(), request) {

@@ -11,6 +11,8 @@
 
 mod admission;
 mod answer;
+mod challenge;
+mod charge;
 mod client_stream;
 mod compress;
 mod connection;
@@ -19,6 +21,7 @@ mod files;
 mod forward;
 mod gate;
 mod gather;
+mod hsts;
 mod limits;
 mod listen;
 mod log_entry;
@@ -29,7 +32,6 @@ mod reply;
 mod request;
 mod retry;
 mod rewrite;
-mod tls;
 mod uses;
 mod worker;
 

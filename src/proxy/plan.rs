@@ -85,6 +85,8 @@ pub(super) fn way(table: &Table, asked: Asked<'_>, index: usize) -> Result<Way, 
         return Err(Refusal::TooLarge);
     }
     match route.target {
+        // Opened to one path, and to no other way of writing it: the admin API might read it otherwise.
+        route::Target::Admin if asked.request.uri.path() != asked.path => Err(Refusal::NoRoute),
         route::Target::Service(_) | route::Target::Admin => target(table, asked, index).map(Way::Upstream),
         _ => Ok(Way::Own),
     }

@@ -6,7 +6,7 @@
 use crate::core::settings::Listener;
 use http::header::{CONNECTION, HOST, TRANSFER_ENCODING};
 use http::request::Parts;
-use http::{HeaderMap, Version};
+use http::{HeaderMap, Method, Version};
 
 /// Longest name of a host, with its port.
 const LONGEST_HOST: usize = 255 + 6;
@@ -19,6 +19,9 @@ pub(super) fn status(
     connection_ends: bool,
     limits: &Listener,
 ) -> Option<u16> {
+    if request.method == Method::CONNECT {
+        return Some(405);
+    }
     let headers = &request.headers;
     let size: usize = headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
     if headers.len() > limits.max_headers || size + path_bytes > limits.max_header_size {

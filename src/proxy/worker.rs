@@ -10,6 +10,7 @@ use crate::observe::access_log::AccessLog;
 use crate::observe::clock::Clock;
 use crate::observe::recorder::Recorder;
 use crate::observe::wake::Wake;
+use crate::tls::Challenges;
 use arc_swap::ArcSwap;
 use pingora_core::apps::{HttpServerApp, HttpServerOptions};
 use pingora_core::server::configuration::ServerConf;
@@ -39,6 +40,8 @@ pub struct Shared {
     pub access_log: Option<AccessLog>,
     pub clock: Clock,
     pub listeners: Vec<Arc<Bound>>,
+    /// What authorities ask for while a certificate is ordered.
+    pub challenges: Arc<Challenges>,
     /// Seed of the workers' random numbers.
     pub seed: u64,
 }
@@ -136,6 +139,8 @@ fn proxy(index: usize, shared: &Arc<Shared>) -> HttpProxy<Gate> {
     // Only connections that have shown the preface are handed over as HTTP/2 without TLS.
     options.h2c = true;
     options.h2_idle_timeout = shared.listeners.iter().map(|listener| listener.settings.keepalive).max();
+    // Refused here rather than by pingora, whose answer would say so.
+    options.allow_connect_method_proxying = true;
     proxy.server_options = Some(options);
     proxy
 }

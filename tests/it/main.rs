@@ -13,6 +13,7 @@
 
 mod harness;
 
+mod acme;
 mod admin;
 mod alerts;
 mod balance;
@@ -38,4 +39,5 @@ mod routes;
 mod runbook;
 mod split;
 mod state;
+mod tls;
 mod upstreams;

@@ -41,8 +41,8 @@ fn redirects_keep_host_path_and_query_and_cannot_be_steered() {
     assert_eq!((answer.status, answer.header("location")), (308, Some("/new/old/x?y")));
     let answer = ask(&pointsman, "HEAD /see", "");
     assert_eq!((answer.status, answer.header("location")), (303, Some("http://other.example/")));
-    let answer = ask(&pointsman, "GET http://shop.example/x", "");
-    assert_eq!(answer.header("location"), Some("https://shop.example/x"), "the target may name the host");
+    let answer = send(pointsman.http(), "GET http://a.example/x HTTP/1.1\r\nHost: a.example\r\n\r\n");
+    assert_eq!(answer.header("location"), Some("https://a.example/x"), "the target may name the host");
     for line in ["GET /%0d%0aSet-Cookie:%20a=b", "GET //evil.example/"] {
         let answer = ask(&pointsman, line, "");
         assert!(
@@ -187,7 +187,6 @@ fn header_fields_are_set_on_every_answer_and_replaced_by_a_routes_own() {
         path = "/files/"
         files = { root = ".", alias = true }
         [[routes]]
-        hosts = ["Shop.example"]
         service = "web""#;
     let pointsman = Pointsman::start(&site(&origin, routes));
     std::fs::write(pointsman.dir.path().join("a.txt"), "file").expect("a file");
@@ -209,8 +208,8 @@ fn header_fields_are_set_on_every_answer_and_replaced_by_a_routes_own() {
         assert_eq!(count, 1, "{path}: set, not added");
     }
     assert_eq!(origin.last().header("x-request-id").map(str::len), Some(32));
-    let nowhere = send(pointsman.http(), "GET / HTTP/1.1\r\nHost: other\r\n\r\n");
-    assert_eq!((nowhere.status, nowhere.header("x-frame-options")), (404, Some("DENY")), "without a route");
+    let nowhere = ask(&pointsman, "GET /..", "");
+    assert_eq!((nowhere.status, nowhere.header("x-frame-options")), (400, Some("DENY")), "without a route");
     let own = ask(&pointsman, "GET /own-set", "");
     assert_eq!((own.header("cache-control"), own.header("x-frame-options")), (Some("max-age=1"), None));
     assert_eq!(own.header("server"), Some("app/1.2"), "replaced as a whole");
@@ -219,6 +218,26 @@ fn header_fields_are_set_on_every_answer_and_replaced_by_a_routes_own() {
     let answer = ask(&pointsman, "GET /", "");
     assert_eq!((answer.status, answer.header("x-frame-options")), (503, Some("DENY")), "maintenance");
     assert_eq!(ask(&pointsman, "GET /reply", "").status, 200, "maintenance is of services");
+}
+
+#[test]
+fn no_answer_names_the_software() {
+    let origin = Origin::named("web");
+    let pointsman = Pointsman::start(&site(&origin, ""));
+    for (request, status) in [
+        ("CONNECT a:80 HTTP/1.1\r\nHost: a:80\r\n\r\n", 405),
+        ("GET /.. HTTP/1.1\r\nHost: a\r\n\r\n", 400),
+        ("GET / HTTP/1.1\r\nHost: a\r\n\r\n", 200),
+    ] {
+        let answer = send(pointsman.http(), request);
+        assert_eq!(
+            (answer.status, answer.header("server"), answer.header("via")),
+            (status, None, None),
+            "{request}"
+        );
+        assert!(!answer.text().to_lowercase().contains("pingora"), "{request}");
+    }
+    assert_eq!(origin.requests(), 1);
 }
 
 #[test]
@@ -533,6 +552,48 @@ fn large_files_stream_whole_and_in_parts() {
     for _ in 0..20 {
         assert_eq!(slow.answer(false).body.len(), body.len());
     }
+}
+
+#[test]
+fn all_of_it_goes_over_http2_too() {
+    let origin = telling();
+    let dir = tempfile::tempdir().expect("a directory");
+    folder(dir.path());
+    let routes = format!(
+        r#"
+        [[listeners]]
+        address = "127.0.0.1:0"
+        h2c = true
+        [headers]
+        response = {{ set = {{ "X-Frame-Options" = "DENY" }} }}
+        request = {{ set = {{ Host = "app.internal" }} }}
+        [[routes]]
+        path = "= /redirect"
+        redirect = {{ to = "https://$host$request_uri" }}
+        [[routes]]
+        path = "/files/"
+        files = {{ root = "{}", alias = true }}
+        [[routes]]
+        service = "web""#,
+        dir.path().join("www").display()
+    );
+    let pointsman = Pointsman::start(&site(&origin, &routes));
+    let curl = |path: &str, args: &[&str]| {
+        let mut command = std::process::Command::new("curl");
+        command.args(["-s", "--max-time", "20", "--http2-prior-knowledge", "-D", "-"]).args(args);
+        let output = command.arg(format!("http://{}{path}", pointsman.http())).output().expect("curl");
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    };
+    let redirected = curl("/redirect?a", &[]);
+    assert!(redirected.contains("location: https://127.0.0.1/redirect?a\r\n"), "{redirected}");
+    let part = curl("/files/large.bin", &["-r", "0-2999998", "-o", "/dev/null", "-w", "%{size_download}"]);
+    assert!(part.starts_with("HTTP/2 206") && part.ends_with("2999999"), "{part}");
+    let posted = curl("/files/", &["-d", "x=y"]);
+    assert!(posted.starts_with("HTTP/2 405") && posted.contains("allow: GET, HEAD"), "{posted}");
+    let proxied = curl("/", &[]);
+    assert!(proxied.contains("x-frame-options: DENY") && proxied.ends_with("ok"), "{proxied}");
+    assert_eq!(origin.last().header("host"), Some("app.internal"));
+    assert_eq!(origin.last().header("x-forwarded-port"), Some(pointsman.http().port().to_string().as_str()));
 }
 
 #[test]

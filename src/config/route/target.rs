@@ -144,5 +144,11 @@ fn admin(item: &Item<'_>, path: &PathSpec, known: &Known<'_>) -> Option<Target> 
              role deploy or admin; `pointsman token new` makes one",
         );
     }
+    if known.admin.is_some_and(|admin| admin.tls.is_some()) {
+        item.fault(
+            "leads to the admin API in plain HTTP, which admin.tls has switched off; switch maintenance by \
+             `pointsman maintenance` or at the admin API itself, or leave out admin.tls",
+        );
+    }
     Some(Target::Admin)
 }

@@ -90,6 +90,8 @@ pub enum Effect {
     Promote,
     /// All traffic goes back to stable.
     Revert,
+    /// After a promotion: the previous pool becomes stable again, with all traffic.
+    Return,
     /// An upstream of the candidate gets no new requests.
     Drain(String),
     /// It gets requests again.

@@ -142,16 +142,18 @@ impl Paths {
     }
 }
 
-/// `example.org:8080` without its port, `[::1]:80` without its port, too.
+/// `example.org:8080` without its port, `[::1]:80` without its port, too, and `example.org.` without the dot
+/// that ends a full name.
 pub fn without_port(host: &str) -> &str {
-    match host.rsplit_once(':') {
+    let name = match host.rsplit_once(':') {
         Some((name, port))
             if port.bytes().all(|b| b.is_ascii_digit()) && (!name.contains(':') || name.ends_with(']')) =>
         {
             name
         }
         _ => host,
-    }
+    };
+    name.strip_suffix('.').unwrap_or(name)
 }
 
 #[cfg(test)]
@@ -215,6 +217,7 @@ mod tests {
         for (host, path, expected) in [
             ("a.example.org", "/", 0),
             ("A.Example.ORG:8443", "/", 0),
+            ("a.example.org.:80", "/", 0),
             ("x.example.org", "/", 1),
             ("x.b.example.org", "/only", 2),
             ("x.b.example.org", "/else", 3),

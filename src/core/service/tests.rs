@@ -480,6 +480,19 @@ fn after_a_promotion_the_policy_keeps_watch_and_goes_back_where_asked_to() {
 }
 
 #[test]
+fn a_dry_run_after_a_promotion_does_not_confuse_the_watch() {
+    let after = After { watch: Duration::from_secs(1000), rollback: true };
+    let state = observe(&started(Plan { after, ..canary() }), &seen(State::Pass, 0), 0).state;
+    let state = ask(&state, Action::Promote).expect("promoted");
+    let dry = state.apply(start("r2", "red", Plan { dry_run: true, ..canary() }), at(4)).expect("a dry run");
+    let ended = dry.state.apply(Change::Asked { id: "r2", action: Action::Abort, who: "op" }, at(5));
+    let ended = observe(&ended.expect("aborted").state, &seen(State::Pass, 0), 6).state;
+    let back = observe(&ended, &seen(State::Fail, 9), 7);
+    assert_eq!((back.notes[0].action, back.state.stable.as_str()), ("returned", "blue"));
+    assert_eq!((back.state.previous.as_deref(), back.state.weights["blue"]), (Some("green"), bp(10_000)));
+}
+
+#[test]
 fn a_registered_set_replaces_the_upstreams_and_their_drains() {
     let mut state = service();
     state.draining = BTreeSet::from([("green".into(), "old:1".into()), ("blue".into(), "b:1".into())]);

@@ -39,8 +39,8 @@ pub fn send(address: SocketAddr, request: &str) -> Answer {
     Connection::open(address).send(request.as_bytes())
 }
 
-pub struct Connection {
-    pub reader: BufReader<TcpStream>,
+pub struct Connection<S = TcpStream> {
+    pub reader: BufReader<S>,
 }
 
 impl Connection {
@@ -51,20 +51,16 @@ impl Connection {
 
     pub fn try_open(address: SocketAddr) -> std::io::Result<Self> {
         let stream = TcpStream::connect(address)?;
-        Connection::prepare(&stream)?;
+        stream.set_read_timeout(Some(Duration::from_secs(20)))?;
+        stream.set_nodelay(true)?;
         Ok(Connection { reader: BufReader::new(stream) })
     }
+}
 
-    /// Over a socket that is connected already.
-    #[track_caller]
-    pub fn over(stream: TcpStream) -> Self {
-        Connection::prepare(&stream).expect("options");
+impl<S: Read + Write> Connection<S> {
+    /// Over a stream of another kind: TLS.
+    pub fn over(stream: S) -> Self {
         Connection { reader: BufReader::new(stream) }
-    }
-
-    fn prepare(stream: &TcpStream) -> std::io::Result<()> {
-        stream.set_read_timeout(Some(Duration::from_secs(20)))?;
-        stream.set_nodelay(true)
     }
 
     pub fn write(&mut self, bytes: &[u8]) -> std::io::Result<()> {
