@@ -121,6 +121,7 @@ fn listener(section: &Section<'_>) -> Option<Listener> {
         body_timeout: body,
         keepalive,
         max_body: limits.read("body", 100 << 20, Item::size),
+        body_rate: limits.read("body_rate", 1 << 10, Item::size),
         max_header_size: limits.read("header_size", 32 << 10, Item::size) as usize,
         max_headers: limits.read("headers", 100, |item| item.integer(1..=250)) as usize,
         requests_per_connection: limits.read("requests_per_connection", 1000, |i| i.integer(1..=1 << 31))

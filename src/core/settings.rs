@@ -110,6 +110,8 @@ pub struct Listener {
     pub keepalive: Duration,
     /// Largest request body in bytes.
     pub max_body: u64,
+    /// Bytes a second that a request body must bring on average, after a grace; 0 is any.
+    pub body_rate: u64,
     /// Largest request head in bytes, and most header fields.
     pub max_header_size: usize,
     pub max_headers: usize,

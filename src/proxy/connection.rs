@@ -1,9 +1,8 @@
 //! One client connection: TLS, then HTTP/1 or HTTP/2 until it closes.
 
-use super::client_stream::{ClientStream, HeadState};
+use super::client_stream::{ClientStream, Signals};
 use super::gate::Gate;
 use super::listen::Bound;
-use crate::core::settings::Listener;
 use pingora_core::apps::{HttpServerApp, ServerApp};
 use pingora_core::protocols::http::ServerSession;
 use pingora_core::protocols::l4::socket::SocketAddr as PeerAddr;
@@ -26,13 +25,7 @@ const WRITE_TIMEOUT: Duration = Duration::from_secs(60);
 /// What a request has to know of its connection.
 pub(super) struct Connection {
     pub listener: Arc<Bound>,
-    head: Arc<HeadState>,
-}
-
-impl Connection {
-    pub(super) fn head_arrived(&self) {
-        self.head.arrived();
-    }
+    pub signals: Arc<Signals>,
 }
 
 /// Serves a fresh connection to its end.
@@ -84,29 +77,24 @@ async fn http1<S: IO + 'static>(
     ClientStream<S>: IO,
 {
     let settings = &listener.settings;
-    let head = Arc::new(HeadState::new());
-    let stream = ClientStream::new(stream, settings.header_timeout, head.clone());
-    let connection = Arc::new(Connection { listener: listener.clone(), head });
+    let signals = Arc::new(Signals::default());
+    let stream = ClientStream::new(stream, settings.into(), signals.clone());
+    let connection = Arc::new(Connection { listener: listener.clone(), signals });
     let mut session = ServerSession::new_http1(Box::new(stream));
-    session.set_keepalive((!*shutdown.borrow()).then(|| keepalive_s(settings)));
-    session.set_pipelining_enabled(true);
+    // For ever, as far as pingora goes: the stream keeps the time, and holds back pipelined requests.
+    session.set_keepalive((!*shutdown.borrow()).then_some(0));
     session.set_keepalive_reuses_remaining(Some(settings.requests_per_connection.saturating_sub(1)));
     loop {
         session.set_write_timeout(Some(WRITE_TIMEOUT));
         session.set_connection_user_context(Some(Box::new(connection.clone())));
         let Some(reused) = proxy.process_new_http(session, &shutdown).await else { return };
-        connection.head.await_next();
+        connection.signals.await_next();
         let (stream, settings) = reused.consume();
         session = ServerSession::new_http1(stream);
         if let Some(settings) = settings {
             settings.apply_to_session(&mut session);
         }
     }
-}
-
-/// Pingora counts it in whole seconds, and takes 0 for ever.
-pub(super) fn keepalive_s(settings: &Listener) -> u64 {
-    settings.keepalive.as_millis().div_ceil(1000).max(1) as u64
 }
 
 /// Whether the client speaks HTTP/2 at once: no method of HTTP/1 begins with `PRI`.

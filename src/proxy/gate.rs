@@ -1,11 +1,11 @@
 //! Pingora's callbacks. They carry out what [`plan`], [`reply`] and [`retry`] decide, and record.
 
-use super::connection::{self, Connection};
+use super::connection::Connection;
 use super::plan::{self, Refusal};
 use super::request::{Attempt, Phase, Request};
 use super::retry::{self, Situation};
 use super::worker::Shared;
-use super::{error_page, forward, log_entry, refuse, reply};
+use super::{error_page, forward, log_entry, refuse, reply, tidy};
 use crate::core::balance::mix;
 use crate::core::client::ClientKey;
 use crate::core::outcome::{Outcome, Reason};
@@ -140,14 +140,9 @@ impl ProxyHttp for Gate {
         info: Box<dyn Any + Send + Sync>,
     ) {
         if let Ok(connection) = info.downcast::<Arc<Connection>>() {
-            connection.head_arrived();
-            let settings = &connection.listener.settings;
-            session.set_read_timeout(Some(settings.body_timeout));
-            // Reading the head has set it to "for ever".
-            if session.get_keepalive().is_some() {
-                session.set_keepalive(Some(connection::keepalive_s(settings)));
-            }
+            session.set_read_timeout(Some(connection.listener.settings.body_timeout));
             request.listener = Some(connection.listener.clone());
+            request.connection = Some(*connection);
         }
     }
 
@@ -155,15 +150,17 @@ impl ProxyHttp for Gate {
         if request.listener.is_none() {
             request.listener = session.server_addr().and_then(|a| self.shared.listener_at(a.as_inet()?));
         }
+        tidy::tidy(session.req_header_mut());
         let peer = session.client_addr().and_then(|a| a.as_inet()).map(|a| a.ip());
         request.client = peer.map_or(request.client, |peer| {
             let trusted = request.listener.as_ref().map_or(&[][..], |l| &l.settings.trusted_proxies);
             forward::client(peer, &session.req_header().headers, trusted)
         });
-        let ends = !session.is_http2() && session.get_keepalive().is_none();
-        let refused = request.listener.as_ref().and_then(|listener| {
+        let unread = request.connection.as_ref().and_then(|connection| connection.signals.refused());
+        let refused = unread.or_else(|| {
             let header = session.req_header();
-            refuse::status(header, header.raw_path().len(), ends, &listener.settings)
+            let listener = request.listener.as_ref()?;
+            refuse::status(header, header.raw_path().len(), &listener.settings)
         });
         if let Some(status) = refused {
             session.set_keepalive(None);
@@ -203,6 +200,9 @@ impl ProxyHttp for Gate {
             return Error::e_explain(ErrorType::HTTPStatus(503), "no upstream is ready");
         };
         self.begin(pool, index, request);
+        if let Some(connection) = &request.connection {
+            connection.signals.await_answer(pool.timeouts.read);
+        }
         let mut peer = HttpPeer::new(upstream.address, false, String::new());
         peer.group_key = u64::from(pool.arm.0);
         peer.options.connection_timeout = Some(pool.timeouts.connect);
@@ -269,10 +269,19 @@ impl ProxyHttp for Gate {
             }
             // An upgraded connection may be silent for as long as it likes.
             session.set_read_timeout(None);
+            if let Some(connection) = &request.connection {
+                connection.signals.opened();
+            }
         } else {
             reply::drop_hop_by_hop(response);
         }
         // Interim answers (100, 103) say nothing yet; 101 is final.
+        if let Some(connection) = &request.connection {
+            match status {
+                100 | 102..=199 => connection.signals.await_answer(request.read_timeout()),
+                _ => connection.signals.answered(),
+            }
+        }
         if status >= 200 || status == 101 {
             self.charge(request, reply::outcome_of_status(status), status);
         }
@@ -299,6 +308,10 @@ impl ProxyHttp for Gate {
         request: &mut Request,
         reused: bool,
     ) -> Box<Error> {
+        if request.connection.as_ref().is_some_and(|connection| connection.signals.is_late()) {
+            // It looks like the client's end of the line, where the time was kept.
+            error = Error::explain(ErrorType::ReadTimedout, "the answer's head took too long").into_up();
+        }
         let outcome = reply::outcome_of_error(&error);
         let situation = self.situation(session, request, false);
         let reset = outcome == Outcome::Failure(Reason::Reset) && request.head_us.is_none();

@@ -9,12 +9,14 @@
 //! connections to the upstreams: nothing is shared on the way of a request but the table (read only)
 //! and the upstreams' in-flight counts.
 
+mod chunks;
 mod client_stream;
 mod connection;
 mod error_page;
 mod forward;
 mod gate;
 mod gather;
+mod head;
 mod listen;
 mod log_entry;
 mod plan;
@@ -22,6 +24,7 @@ mod refuse;
 mod reply;
 mod request;
 mod retry;
+mod tidy;
 mod tls;
 mod worker;
 

@@ -1,31 +1,27 @@
-//! What a request may not be, whatever its route: too large, or open to two readings.
+//! What a request may not be, whatever its route and its protocol: too large, or unclear in whom it asks.
 //!
-//! Pingora itself refuses a malformed `Content-Length` and a `Transfer-Encoding` that does not end in
-//! `chunked`; what it normalises where a refusal is safer, or lets pass, is refused here.
+//! How the bytes of an HTTP/1 request may look is settled before, by [`head`](super::head).
 
 use crate::core::settings::Listener;
-use http::header::{CONNECTION, CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
+use http::header::{CONTENT_LENGTH, EXPECT, HOST};
 use http::request::Parts;
 use http::{HeaderMap, Version};
 
 /// Longest name of a host, with its port.
 const LONGEST_HOST: usize = 255 + 6;
 
-/// The status to refuse a request with. `path_bytes` is the length of its target as sent;
-/// `connection_ends` is whether pingora gives up the connection after it.
-pub(super) fn status(
-    request: &Parts,
-    path_bytes: usize,
-    connection_ends: bool,
-    limits: &Listener,
-) -> Option<u16> {
+/// The status to refuse a request with. `path_bytes` is the length of its target as sent.
+pub(super) fn status(request: &Parts, path_bytes: usize, limits: &Listener) -> Option<u16> {
     let headers = &request.headers;
     let size: usize = headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
     if headers.len() > limits.max_headers || size + path_bytes > limits.max_header_size {
         return Some(431);
     }
-    if !names_one_host(request) || has_two_lengths(request, connection_ends) {
+    if !names_one_host(request) {
         return Some(400);
+    }
+    if !expects_only_continue(&request.headers) {
+        return Some(417);
     }
     let length = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
     (length > Some(limits.max_body)).then_some(413)
@@ -46,20 +42,9 @@ fn is_host(bytes: &[u8]) -> bool {
     !bytes.is_empty() && bytes.len() <= LONGEST_HOST && bytes.iter().all(legal)
 }
 
-/// `Content-Length` beside `Transfer-Encoding`: pingora has taken the first away by now, and ends the
-/// connection though nobody asked it to. An encoding other than `chunked` alone is as bad.
-fn has_two_lengths(request: &Parts, connection_ends: bool) -> bool {
-    let mut encodings = request.headers.get_all(TRANSFER_ENCODING).iter();
-    let Some(encoding) = encodings.next() else { return false };
-    let plain = encoding.as_bytes().eq_ignore_ascii_case(b"chunked") && encodings.next().is_none();
-    !plain || (connection_ends && request.version == Version::HTTP_11 && !asks_for_close(&request.headers))
-}
-
-fn asks_for_close(headers: &HeaderMap) -> bool {
-    let values = headers.get_all(CONNECTION).iter();
-    values
-        .flat_map(|value| value.as_bytes().split(|byte| *byte == b','))
-        .any(|option| option.trim_ascii().eq_ignore_ascii_case(b"close"))
+/// `100-continue` is the only expectation there is (RFC 9110, 10.1.1).
+fn expects_only_continue(headers: &HeaderMap) -> bool {
+    headers.get_all(EXPECT).iter().all(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"))
 }
 
 #[cfg(test)]

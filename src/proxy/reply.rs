@@ -5,6 +5,7 @@ use crate::core::outcome::{Outcome, Reason};
 use http::header::{CONNECTION, HeaderName};
 use pingora_error::{Error, ErrorSource, ErrorType};
 use pingora_http::ResponseHeader;
+use std::io;
 
 /// The outcome of an attempt whose answer's head has arrived.
 pub(super) fn outcome_of_status(status: u16) -> Outcome {
@@ -37,16 +38,22 @@ pub(super) fn status_of_error(error: &Error) -> Option<u16> {
         ) => Some(504),
         (_, ErrorSource::Upstream) => Some(502),
         (ErrorType::ReadTimedout, ErrorSource::Downstream) => Some(408),
+        (ErrorType::ReadError, ErrorSource::Downstream) => match cause(error) {
+            Some(io::ErrorKind::InvalidData) => Some(400),
+            Some(io::ErrorKind::TimedOut) => Some(408),
+            _ => None,
+        },
         (
-            ErrorType::WriteError
-            | ErrorType::WriteTimedout
-            | ErrorType::ReadError
-            | ErrorType::ConnectionClosed,
+            ErrorType::WriteError | ErrorType::WriteTimedout | ErrorType::ConnectionClosed,
             ErrorSource::Downstream,
         ) => None,
         (_, ErrorSource::Downstream) => Some(400),
         (_, ErrorSource::Internal | ErrorSource::Unset) => Some(500),
     }
+}
+
+fn cause(error: &Error) -> Option<io::ErrorKind> {
+    error.root_cause().downcast_ref::<io::Error>().map(io::Error::kind)
 }
 
 /// Takes off what the upstream meant for this connection only. What frames the body stays, whatever

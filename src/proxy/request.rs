@@ -1,5 +1,6 @@
 //! What is remembered of one request while it is on its way.
 
+use super::connection::Connection;
 use super::listen::Bound;
 use super::plan::Target;
 use crate::core::balance::Tried;
@@ -8,12 +9,15 @@ use crate::core::table::{InFlight, Pool, Table, Upstream};
 use crate::observe::shard::Started;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// One request. It keeps the table it was planned on: a change of weights never splits it.
 pub(super) struct Request {
     pub table: Arc<Table>,
     /// The listener it came in by.
     pub listener: Option<Arc<Bound>>,
+    /// Its connection, where it has one of its own (HTTP/1).
+    pub connection: Option<Arc<Connection>>,
     /// When its head had arrived, µs on the process clock.
     pub started_us: u64,
     /// The real client: the peer, or whom a trusted proxy names.
@@ -58,6 +62,7 @@ impl Request {
         Request {
             table,
             listener: None,
+            connection: None,
             started_us,
             client: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
             target: None,
@@ -74,6 +79,11 @@ impl Request {
 
     pub(super) fn pool(&self) -> Option<&Pool> {
         self.target?.pool(&self.table)
+    }
+
+    /// How long the head of an answer may take.
+    pub(super) fn read_timeout(&self) -> Duration {
+        self.pool().map_or(Duration::MAX, |pool| pool.timeouts.read)
     }
 
     /// The last attempt met a stale connection: it does not count, and its upstream may be tried again.

@@ -19,6 +19,7 @@ mod balance;
 mod ci;
 mod cli;
 mod events;
+mod hostile;
 mod house;
 mod listeners;
 mod maintenance;

@@ -1,0 +1,53 @@
+//! Hostile clients and broken upstreams. What counts is not only what the client is answered but which
+//! bytes went on: a request is refused whole, or forwarded once in a form that has one reading.
+//!
+//! The suites are tables; each prints how many of its cases hold.
+
+mod case;
+mod flow;
+mod framing;
+mod head;
+mod recorder;
+
+use super::harness::Pointsman;
+use case::{Case, Way, run};
+use recorder::Recorder;
+
+/// A proxy before the recorder.
+fn before(recorder: &Recorder) -> Pointsman {
+    Pointsman::start(&format!(
+        "[[listeners]]\naddress = \"127.0.0.1:0\"\n\
+         limits = {{ requests_per_connection = 1000000, header_size = \"16k\", headers = 60 }}\n\
+         [services.web]\n[services.web.pools.blue]\npassive = {{ max_fails = 0 }}\nupstreams = [\"{}\"]\n",
+        recorder.address
+    ))
+}
+
+/// Runs a table, each case in one piece and byte by byte; prints the figures, and fails with what failed.
+fn judge(title: &str, cases: &[Case]) {
+    let recorder = Recorder::start();
+    let pointsman = before(&recorder);
+    let mut failed = Vec::new();
+    for case in cases {
+        for way in [Way::Whole, Way::Bytes] {
+            if let Err(fault) = run(case, way, pointsman.http(), &recorder) {
+                failed.push(format!("{} ({way:?}): {fault}", case.name));
+                break;
+            }
+        }
+    }
+    println!("{title}: {} of {}", cases.len() - failed.len(), cases.len());
+    assert!(failed.is_empty(), "{title}:\n{}", failed.join("\n"));
+}
+
+#[test]
+fn http1_requests_are_refused_or_forwarded_once_in_one_reading() {
+    let cases: Vec<Case> = [framing::lengths(), framing::encodings(), framing::chunks()]
+        .into_iter()
+        .chain([head::lines(), head::fields(), head::hosts(), head::targets(), head::limits()])
+        .chain([flow::hop_by_hop(), flow::pipelines(), flow::unfinished()])
+        .flatten()
+        .collect();
+    assert!(cases.len() >= 150, "{}", cases.len());
+    judge("HTTP/1", &cases);
+}
