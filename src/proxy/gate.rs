@@ -5,7 +5,7 @@ use super::plan::{self, Refusal};
 use super::request::{Attempt, Phase, Request};
 use super::retry::{self, Situation};
 use super::worker::Shared;
-use super::{error_page, forward, log_entry, refuse, reply, tidy};
+use super::{error_page, forward, log_entry, refuse, reply, sound, tidy};
 use crate::core::balance::mix;
 use crate::core::client::ClientKey;
 use crate::core::outcome::{Outcome, Reason};
@@ -13,6 +13,7 @@ use crate::core::table::Pool;
 use crate::observe::shard::Shard;
 use async_trait::async_trait;
 use bytes::Bytes;
+use http::Version;
 use pingora_core::prelude::HttpPeer;
 use pingora_core::protocols::Digest;
 use pingora_error::{Error, ErrorType, Result};
@@ -114,13 +115,18 @@ impl Gate {
         Situation {
             method: &header.method,
             unsent,
-            answer_begun: session.response_written().is_some(),
+            answer_begun: answer_begun(session),
             replayable: !session.as_ref().retry_buffer_truncated(),
             attempts: request.attempts,
             tries: request.pool().map_or(0, |pool| pool.tries),
             another: another.is_some(),
         }
     }
+}
+
+/// Whether the client has been sent any of the final answer.
+fn answer_begun(session: &Session) -> bool {
+    session.response_written().is_some_and(|head| !head.status.is_informational() || head.status == 101)
 }
 
 #[async_trait]
@@ -263,6 +269,10 @@ impl ProxyHttp for Gate {
         request: &mut Request,
     ) -> Result<()> {
         let status = response.status.as_u16();
+        request.interim += u8::from(status < 200 && status != 101);
+        sound::check(response, request.interim)
+            .map_err(|fault| Error::explain(ErrorType::InvalidHTTPHeader, fault).into_up())?;
+        sound::merge_lengths(response)?;
         if status == 101 {
             if !session.is_upgrade_req() {
                 return Err(Error::explain(ErrorType::InvalidHTTPHeader, "a 101 nobody asked for").into_up());
@@ -284,6 +294,18 @@ impl ProxyHttp for Gate {
         }
         if status >= 200 || status == 101 {
             self.charge(request, reply::outcome_of_status(status), status);
+        }
+        Ok(())
+    }
+
+    async fn response_filter(
+        &self,
+        session: &mut Session,
+        response: &mut ResponseHeader,
+        _: &mut Request,
+    ) -> Result<()> {
+        if session.req_header().version == Version::HTTP_10 && reply::unchunk(response) {
+            session.set_keepalive(None);
         }
         Ok(())
     }
@@ -327,7 +349,12 @@ impl ProxyHttp for Gate {
     }
 
     async fn fail_to_proxy(&self, session: &mut Session, error: &Error, _: &mut Request) -> FailToProxy {
-        let status = reply::status_of_error(error).filter(|_| session.response_written().is_none());
+        let begun = answer_begun(session);
+        let status = reply::status_of_error(error).filter(|_| !begun);
+        if begun {
+            // What the client is sent of it may still wait for the rest of its packet.
+            session.as_downstream_mut().shutdown().await;
+        }
         if let Some(status) = status {
             session.set_keepalive(None);
             if let Err(e) = error_page::send(session, status).await {

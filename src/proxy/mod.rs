@@ -24,6 +24,7 @@ mod refuse;
 mod reply;
 mod request;
 mod retry;
+mod sound;
 mod tidy;
 mod tls;
 mod worker;

@@ -2,7 +2,7 @@
 //! client gets for an error.
 
 use crate::core::outcome::{Outcome, Reason};
-use http::header::{CONNECTION, HeaderName};
+use http::header::{CONNECTION, HeaderName, TRANSFER_ENCODING};
 use pingora_error::{Error, ErrorSource, ErrorType};
 use pingora_http::ResponseHeader;
 use std::io;
@@ -23,6 +23,8 @@ pub(super) fn outcome_of_error(error: &Error) -> Outcome {
         ErrorType::InvalidHTTPHeader | ErrorType::H1Error | ErrorType::H2Error | ErrorType::InvalidH2 => {
             Reason::Malformed
         }
+        // Pingora's names for broken chunks.
+        ErrorType::Custom(_) => Reason::Malformed,
         other if is_connect(other) => Reason::Connect,
         _ => Reason::Reset,
     })
@@ -52,6 +54,11 @@ pub(super) fn status_of_error(error: &Error) -> Option<u16> {
     }
 }
 
+/// HTTP/1.0 knows no chunks: its answers end with their connection.
+pub(super) fn unchunk(response: &mut ResponseHeader) -> bool {
+    response.remove_header(&TRANSFER_ENCODING).is_some()
+}
+
 fn cause(error: &Error) -> Option<io::ErrorKind> {
     error.root_cause().downcast_ref::<io::Error>().map(io::Error::kind)
 }
@@ -69,8 +76,9 @@ pub(super) fn drop_hop_by_hop(response: &mut ResponseHeader) {
             }
         }
     }
-    response.remove_header("keep-alive");
-    response.remove_header("proxy-connection");
+    for name in ["keep-alive", "proxy-connection", "te", "trailer", "upgrade"] {
+        response.remove_header(name);
+    }
 }
 
 fn is_connect(kind: &ErrorType) -> bool {

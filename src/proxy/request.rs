@@ -27,6 +27,8 @@ pub(super) struct Request {
     /// Attempts made so far.
     pub attempts: u8,
     pub attempt: Option<Attempt>,
+    /// Interim answers (1xx) so far.
+    pub interim: u8,
     /// Bytes of the body read from the client.
     pub body_read: u64,
     /// Time to the head of the last attempt's answer, µs.
@@ -69,6 +71,7 @@ impl Request {
             tried: Tried::default(),
             attempts: 0,
             attempt: None,
+            interim: 0,
             body_read: 0,
             head_us: None,
             connect_us: None,

@@ -8,11 +8,14 @@ use pingora_core::protocols::{
     UniqueID, UniqueIDType, raw_connect::ProxyDigest,
 };
 use std::sync::Arc;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 
 #[async_trait]
-impl<S: Shutdown + Send> Shutdown for ClientStream<S> {
+impl<S: AsyncRead + AsyncWrite + Unpin + Send> Shutdown for ClientStream<S> {
     async fn shutdown(&mut self) {
-        self.inner.shutdown().await;
+        if let Err(error) = AsyncWriteExt::shutdown(self).await {
+            tracing::debug!("a connection was not closed cleanly: {error}");
+        }
     }
 }
 

@@ -4,10 +4,12 @@
 //! The suites are tables; each prints how many of its cases hold.
 
 mod case;
+mod faults;
 mod flow;
 mod framing;
 mod head;
 mod recorder;
+mod upstream;
 
 use super::harness::Pointsman;
 use case::{Case, Way, run};
@@ -50,4 +52,13 @@ fn http1_requests_are_refused_or_forwarded_once_in_one_reading() {
         .collect();
     assert!(cases.len() >= 150, "{}", cases.len());
     judge("HTTP/1", &cases);
+}
+
+#[test]
+fn broken_upstreams_are_charged_and_never_break_what_follows() {
+    let all: Vec<_> = [faults::harmless(), faults::heads(), faults::ends()].into_iter().flatten().collect();
+    assert!(all.len() >= 100, "{}", all.len());
+    let failed = faults::failures(&all);
+    println!("upstream faults: {} of {}", all.len() - failed.len(), all.len());
+    assert!(failed.is_empty(), "upstream faults:\n{}", failed.join("\n"));
 }
