@@ -157,6 +157,7 @@ impl ProxyHttp for Gate {
             request.listener = session.server_addr().and_then(|a| self.shared.listener_at(a.as_inet()?));
         }
         tidy::tidy(session.req_header_mut());
+        tidy::settle_length(session.as_downstream_mut());
         let peer = session.client_addr().and_then(|a| a.as_inet()).map(|a| a.ip());
         request.client = peer.map_or(request.client, |peer| {
             let trusted = request.listener.as_ref().map_or(&[][..], |l| &l.settings.trusted_proxies);
@@ -166,7 +167,7 @@ impl ProxyHttp for Gate {
         let refused = unread.or_else(|| {
             let header = session.req_header();
             let listener = request.listener.as_ref()?;
-            refuse::status(header, header.raw_path().len(), &listener.settings)
+            refuse::status(header, header.raw_path(), &listener.settings)
         });
         if let Some(status) = refused {
             session.set_keepalive(None);

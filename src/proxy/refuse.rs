@@ -5,19 +5,19 @@
 use crate::core::settings::Listener;
 use http::header::{CONTENT_LENGTH, EXPECT, HOST};
 use http::request::Parts;
-use http::{HeaderMap, Version};
+use http::{HeaderMap, Method, Version};
 
 /// Longest name of a host, with its port.
 const LONGEST_HOST: usize = 255 + 6;
 
-/// The status to refuse a request with. `path_bytes` is the length of its target as sent.
-pub(super) fn status(request: &Parts, path_bytes: usize, limits: &Listener) -> Option<u16> {
+/// The status to refuse a request with. `target` is the target as sent.
+pub(super) fn status(request: &Parts, target: &[u8], limits: &Listener) -> Option<u16> {
     let headers = &request.headers;
     let size: usize = headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
-    if headers.len() > limits.max_headers || size + path_bytes > limits.max_header_size {
+    if headers.len() > limits.max_headers || size + target.len() > limits.max_header_size {
         return Some(431);
     }
-    if !names_one_host(request) {
+    if !names_one_host(request) || !has_one_length(headers) || !is_target(request, target) {
         return Some(400);
     }
     if !expects_only_continue(&request.headers) {
@@ -27,8 +27,29 @@ pub(super) fn status(request: &Parts, path_bytes: usize, limits: &Listener) -> O
     (length > Some(limits.max_body)).then_some(413)
 }
 
+/// Who sends two lengths, however equal, means something else than one; in HTTP/1 they got no further than
+/// [`head`](super::head).
+fn has_one_length(headers: &HeaderMap) -> bool {
+    let mut lengths = headers.get_all(CONTENT_LENGTH).iter();
+    match (lengths.next(), lengths.next()) {
+        (None, _) => true,
+        (Some(one), None) => one.as_bytes().iter().all(u8::is_ascii_digit),
+        _ => false,
+    }
+}
+
+/// A path, or `*` for OPTIONS. HTTP/1 has other forms too, which were looked at with its head.
+fn is_target(request: &Parts, target: &[u8]) -> bool {
+    request.version != Version::HTTP_2
+        || target.starts_with(b"/")
+        || (target == b"*" && request.method == Method::OPTIONS)
+}
+
 /// HTTP/1.1 must name its host, nobody may name two, and a name is made of the letters of names.
 fn names_one_host(request: &Parts) -> bool {
+    if request.uri.authority().is_some_and(|authority| !is_host(authority.as_str().as_bytes())) {
+        return false;
+    }
     let mut hosts = request.headers.get_all(HOST).iter();
     match (hosts.next(), hosts.next()) {
         (None, _) => request.version != Version::HTTP_11,

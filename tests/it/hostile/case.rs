@@ -1,7 +1,7 @@
 //! One case: bytes from a client, and what may come of them.
 
 use super::super::harness::get;
-use super::recorder::{Log, Recorder};
+use super::recorder::{Forwarded, Log, Recorder};
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::time::Duration;
@@ -81,6 +81,28 @@ impl Expected {
     pub fn body(mut self, body: &str) -> Self {
         self.body = body.as_bytes().to_vec();
         self
+    }
+
+    /// Whether a request that arrived is this one.
+    ///
+    /// # Errors
+    /// How it is not.
+    pub fn matches(&self, request: &Forwarded) -> Result<(), String> {
+        if request.line != self.line || request.body != self.body {
+            return Err(format!("arrived as {:?} with {}", request.line, request.body.escape_ascii()));
+        }
+        let has = |field: &&String| {
+            let (name, value) = field.split_once(": ").unwrap_or_default();
+            request.fields.iter().any(|known| {
+                known.split_once(": ").is_some_and(|(n, v)| n.eq_ignore_ascii_case(name) && v == value)
+            })
+        };
+        let missing = self.with.iter().find(|field| !has(field));
+        let unwanted = self.without.iter().find(|name| request.value(name).is_some());
+        match missing.or(unwanted) {
+            Some(field) => Err(format!("{field:?} in {:?}", request.fields)),
+            None => Ok(()),
+        }
     }
 
     /// A field, `Name: value`.
@@ -170,20 +192,7 @@ fn is_forwarded(seen: &Seen, log: &Log, expected: &[Expected]) -> Result<(), Str
         return Err(format!("forwarded {lines:?}; answered {}", seen.bytes.escape_ascii()));
     }
     for (request, expected) in log.whole.iter().zip(expected) {
-        if request.line != expected.line || request.body != expected.body {
-            return Err(format!("arrived as {:?} with {}", request.line, request.body.escape_ascii()));
-        }
-        let has = |field: &&String| {
-            let (name, value) = field.split_once(": ").unwrap_or_default();
-            request.fields.iter().any(|known| {
-                known.split_once(": ").is_some_and(|(n, v)| n.eq_ignore_ascii_case(name) && v == value)
-            })
-        };
-        let missing = expected.with.iter().find(|field| !has(field));
-        let unwanted = expected.without.iter().find(|name| request.value(name).is_some());
-        if let Some(field) = missing.or(unwanted) {
-            return Err(format!("{field:?} in {:?}", request.fields));
-        }
+        expected.matches(request)?;
     }
     let own: usize = log.whole.len();
     let answered = seen.statuses.iter().filter(|status| **status == 200).count();

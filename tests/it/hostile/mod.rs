@@ -4,9 +4,11 @@
 //! The suites are tables; each prints how many of its cases hold.
 
 mod case;
+mod downgrade;
 mod faults;
 mod flow;
 mod framing;
+mod h2;
 mod head;
 mod recorder;
 mod upstream;
@@ -15,10 +17,10 @@ use super::harness::Pointsman;
 use case::{Case, Way, run};
 use recorder::Recorder;
 
-/// A proxy before the recorder.
-fn before(recorder: &Recorder) -> Pointsman {
+/// A proxy before the recorder; `listener` is more of its listener.
+fn before(recorder: &Recorder, listener: &str) -> Pointsman {
     Pointsman::start(&format!(
-        "[[listeners]]\naddress = \"127.0.0.1:0\"\n\
+        "[[listeners]]\naddress = \"127.0.0.1:0\"\n{listener}\n\
          limits = {{ requests_per_connection = 1000000, header_size = \"16k\", headers = 60 }}\n\
          [services.web]\n[services.web.pools.blue]\npassive = {{ max_fails = 0 }}\nupstreams = [\"{}\"]\n",
         recorder.address
@@ -28,7 +30,7 @@ fn before(recorder: &Recorder) -> Pointsman {
 /// Runs a table, each case in one piece and byte by byte; prints the figures, and fails with what failed.
 fn judge(title: &str, cases: &[Case]) {
     let recorder = Recorder::start();
-    let pointsman = before(&recorder);
+    let pointsman = before(&recorder, "");
     let mut failed = Vec::new();
     for case in cases {
         for way in [Way::Whole, Way::Bytes] {
@@ -61,4 +63,23 @@ fn broken_upstreams_are_charged_and_never_break_what_follows() {
     let failed = faults::failures(&all);
     println!("upstream faults: {} of {}", all.len() - failed.len(), all.len());
     assert!(failed.is_empty(), "upstream faults:\n{}", failed.join("\n"));
+}
+
+#[test]
+fn http2_requests_are_one_request_in_http1_or_none() {
+    let recorder = Recorder::start();
+    let dir = tempfile::tempdir().expect("a directory");
+    let (tls, root) = h2::certificate(dir.path());
+    let pointsman = before(&recorder, &tls);
+    let cases = downgrade::cases();
+    assert!(cases.len() >= 60, "{}", cases.len());
+    let failed: Vec<String> = cases
+        .iter()
+        .filter_map(|case| {
+            let fault = downgrade::run(case, pointsman.http(), &root, &recorder).err()?;
+            Some(format!("{}: {fault}", case.name))
+        })
+        .collect();
+    println!("downgrade to HTTP/1: {} of {}", cases.len() - failed.len(), cases.len());
+    assert!(failed.is_empty(), "downgrade:\n{}", failed.join("\n"));
 }
