@@ -16,6 +16,7 @@ mod traits;
 
 pub(super) use signals::Signals;
 
+use super::connection::BODY_GRACE;
 use super::gather::Gather;
 use super::head::{Head, HeadLimits};
 use crate::core::settings::Listener;
@@ -28,8 +29,6 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep_until};
 
-/// How long a body may take before its rate counts.
-const BODY_GRACE: Duration = Duration::from_secs(10);
 /// Longer than any connection lives.
 const NEVER: Duration = Duration::from_secs(365 * 24 * 3600);
 /// Bytes that are read and dropped before a connection closes: unread ones would make the system reset

@@ -2,8 +2,9 @@
 
 use super::client_stream::{ClientStream, Signals};
 use super::gate::Gate;
+use super::http2;
 use super::listen::Bound;
-use pingora_core::apps::{HttpServerApp, ServerApp};
+use pingora_core::apps::HttpServerApp;
 use pingora_core::protocols::http::ServerSession;
 use pingora_core::protocols::l4::socket::SocketAddr as PeerAddr;
 use pingora_core::protocols::l4::stream::Stream as Tcp;
@@ -20,7 +21,9 @@ use tokio::time::timeout;
 /// A TLS handshake must end within this.
 const HANDSHAKE: Duration = Duration::from_secs(10);
 /// A client that takes no bytes for this long is gone.
-const WRITE_TIMEOUT: Duration = Duration::from_secs(60);
+pub(super) const WRITE_TIMEOUT: Duration = Duration::from_secs(60);
+/// How long a body may take before its rate counts.
+pub(super) const BODY_GRACE: Duration = Duration::from_secs(10);
 
 /// What a request has to know of its connection.
 pub(super) struct Connection {
@@ -39,15 +42,14 @@ pub(super) async fn serve(
     let h2c = listener.settings.h2c && listener.acceptor.is_none() && has_h2_preface(&socket).await;
     let stream = prepare(socket, peer);
     if h2c {
-        proxy.process_new(Box::new(stream), &shutdown).await;
-        return;
+        return http2::serve(Box::new(stream), listener, proxy, shutdown).await;
     }
     let Some(acceptor) = &listener.acceptor else {
         return http1(stream, listener, proxy, shutdown).await;
     };
     match timeout(HANDSHAKE, acceptor.tls_handshake(stream)).await {
         Ok(Ok(stream)) if matches!(stream.selected_alpn_proto(), Some(ALPN::H2)) => {
-            proxy.process_new(Box::new(stream), &shutdown).await;
+            http2::serve(Box::new(stream), listener, proxy, shutdown).await;
         }
         Ok(Ok(stream)) => http1(stream, listener, proxy, shutdown).await,
         Ok(Err(error)) => tracing::debug!(%peer, "TLS handshake failed: {error}"),

@@ -1,6 +1,7 @@
 //! Pingora's callbacks. They carry out what [`plan`], [`reply`] and [`retry`] decide, and record.
 
 use super::connection::Connection;
+use super::http2::Stream;
 use super::plan::{self, Refusal};
 use super::request::{Attempt, Phase, Request};
 use super::retry::{self, Situation};
@@ -134,7 +135,12 @@ impl ProxyHttp for Gate {
     type CTX = Request;
 
     fn new_ctx(&self) -> Request {
-        Request::new(self.shared.table.load_full(), self.shared.clock.now_us())
+        let mut request = Request::new(self.shared.table.load_full(), self.shard.clone(), self.shared.clock);
+        if let Some(stream) = Stream::current() {
+            request.listener = Some(stream.listener.clone());
+            request.stream = Some(stream);
+        }
+        request
     }
 
     fn init_downstream_modules(&self, _: &mut pingora_core::modules::http::HttpModules) {}
@@ -153,11 +159,7 @@ impl ProxyHttp for Gate {
     }
 
     async fn request_filter(&self, session: &mut Session, request: &mut Request) -> Result<bool> {
-        if request.listener.is_none() {
-            request.listener = session.server_addr().and_then(|a| self.shared.listener_at(a.as_inet()?));
-        }
         tidy::tidy(session.req_header_mut());
-        tidy::settle_length(session.as_downstream_mut());
         let peer = session.client_addr().and_then(|a| a.as_inet()).map(|a| a.ip());
         request.client = peer.map_or(request.client, |peer| {
             let trusted = request.listener.as_ref().map_or(&[][..], |l| &l.settings.trusted_proxies);
@@ -251,10 +253,14 @@ impl ProxyHttp for Gate {
         &self,
         _: &mut Session,
         body: &mut Option<Bytes>,
-        _: bool,
+        whole: bool,
         request: &mut Request,
     ) -> Result<()> {
-        request.body_read += body.as_ref().map_or(0, |b| b.len() as u64);
+        let came = body.as_ref().map_or(0, |b| b.len() as u64);
+        request.body_read += came;
+        if let Some(stream) = &request.stream {
+            stream.body_came(came, whole);
+        }
         let limit = request.listener.as_ref().map_or(u64::MAX, |l| l.settings.max_body);
         if request.body_read > limit {
             return Error::e_explain(ErrorType::HTTPStatus(413), "the request body is too large")

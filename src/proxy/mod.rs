@@ -17,6 +17,7 @@ mod forward;
 mod gate;
 mod gather;
 mod head;
+mod http2;
 mod listen;
 mod log_entry;
 mod plan;

@@ -6,6 +6,7 @@
 mod case;
 mod downgrade;
 mod faults;
+mod floods;
 mod flow;
 mod framing;
 mod h2;
@@ -82,4 +83,11 @@ fn http2_requests_are_one_request_in_http1_or_none() {
         .collect();
     println!("downgrade to HTTP/1: {} of {}", cases.len() - failed.len(), cases.len());
     assert!(failed.is_empty(), "downgrade:\n{}", failed.join("\n"));
+}
+
+#[test]
+fn floods_neither_fill_the_memory_nor_starve_others() {
+    let (count, failed) = floods::failures();
+    println!("floods: {} of {count}", count - failed.len().min(count));
+    assert!(failed.is_empty(), "floods:\n{}", failed.join("\n"));
 }
