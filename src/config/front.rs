@@ -105,9 +105,10 @@ fn listener(section: &Section<'_>) -> Option<Listener> {
     let tls = section.item("tls").map(|item| tls(&item.section()?));
     let h2c = section.read("h2c", false, Item::bool);
     let timeouts = section.section("timeouts");
-    let (header, body, keepalive) = (
+    let (header, body, write, keepalive) = (
         timeouts.duration("header", Duration::from_secs(10)),
         timeouts.duration("body", Duration::from_secs(60)),
+        timeouts.duration("write", Duration::from_secs(60)),
         timeouts.duration("keepalive", Duration::from_secs(75)),
     );
     timeouts.finish();
@@ -119,6 +120,7 @@ fn listener(section: &Section<'_>) -> Option<Listener> {
         h2c,
         header_timeout: header,
         body_timeout: body,
+        write_timeout: write,
         keepalive,
         max_body: limits.read("body", 100 << 20, Item::size),
         body_rate: limits.read("body_rate", 1 << 10, Item::size),

@@ -106,6 +106,8 @@ pub struct Listener {
     pub body_timeout: Duration,
     /// The whole head of a request must arrive within this, from its first byte.
     pub header_timeout: Duration,
+    /// How long a client may take no byte of an answer.
+    pub write_timeout: Duration,
     /// Idle time of a kept-alive connection.
     pub keepalive: Duration,
     /// Largest request body in bytes.

@@ -18,10 +18,6 @@ use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
-/// A TLS handshake must end within this.
-const HANDSHAKE: Duration = Duration::from_secs(10);
-/// A client that takes no bytes for this long is gone.
-pub(super) const WRITE_TIMEOUT: Duration = Duration::from_secs(60);
 /// How long a body may take before its rate counts.
 pub(super) const BODY_GRACE: Duration = Duration::from_secs(10);
 
@@ -39,7 +35,8 @@ pub(super) async fn serve(
     proxy: Arc<HttpProxy<Gate>>,
     shutdown: watch::Receiver<bool>,
 ) {
-    let h2c = listener.settings.h2c && listener.acceptor.is_none() && has_h2_preface(&socket).await;
+    let h2c =
+        listener.settings.h2c && listener.acceptor.is_none() && has_h2_preface(&socket, &listener).await;
     let stream = prepare(socket, peer);
     if h2c {
         return http2::serve(Box::new(stream), listener, proxy, shutdown).await;
@@ -47,13 +44,15 @@ pub(super) async fn serve(
     let Some(acceptor) = &listener.acceptor else {
         return http1(stream, listener, proxy, shutdown).await;
     };
-    match timeout(HANDSHAKE, acceptor.tls_handshake(stream)).await {
+    // As long as a head, which it comes before.
+    let limit = listener.settings.header_timeout;
+    match timeout(limit, acceptor.tls_handshake(stream)).await {
         Ok(Ok(stream)) if matches!(stream.selected_alpn_proto(), Some(ALPN::H2)) => {
             http2::serve(Box::new(stream), listener, proxy, shutdown).await;
         }
         Ok(Ok(stream)) => http1(stream, listener, proxy, shutdown).await,
         Ok(Err(error)) => tracing::debug!(%peer, "TLS handshake failed: {error}"),
-        Err(_) => tracing::debug!(%peer, "TLS handshake took longer than {HANDSHAKE:?}"),
+        Err(_) => tracing::debug!(%peer, "TLS handshake took longer than {limit:?}"),
     }
 }
 
@@ -87,7 +86,7 @@ async fn http1<S: IO + 'static>(
     session.set_keepalive((!*shutdown.borrow()).then_some(0));
     session.set_keepalive_reuses_remaining(Some(settings.requests_per_connection.saturating_sub(1)));
     loop {
-        session.set_write_timeout(Some(WRITE_TIMEOUT));
+        session.set_write_timeout(Some(settings.write_timeout));
         session.set_connection_user_context(Some(Box::new(connection.clone())));
         let Some(reused) = proxy.process_new_http(session, &shutdown).await else { return };
         connection.signals.await_next();
@@ -100,9 +99,9 @@ async fn http1<S: IO + 'static>(
 }
 
 /// Whether the client speaks HTTP/2 at once: no method of HTTP/1 begins with `PRI`.
-async fn has_h2_preface(socket: &TcpStream) -> bool {
+async fn has_h2_preface(socket: &TcpStream, listener: &Bound) -> bool {
     let mut start = [0; 3];
-    match timeout(HANDSHAKE, socket.peek(&mut start)).await {
+    match timeout(listener.settings.header_timeout, socket.peek(&mut start)).await {
         Ok(Ok(n)) => n == start.len() && &start == b"PRI",
         _ => false,
     }

@@ -5,6 +5,7 @@
 //! unread answers) is bounded tightly, since that is where floods aim; and a stream whose body stalls is
 //! given up. A [`Stream`] is known to its request as a task-local: pingora passes nothing along.
 
+use super::connection::BODY_GRACE;
 use super::gate::Gate;
 use super::listen::Bound;
 use super::tidy;
@@ -134,7 +135,7 @@ async fn stream(
     tidy::settle_length(&mut session);
     let whole = AtomicBool::new(session.is_body_done());
     let stream = Arc::new(Stream { listener, body: AtomicU64::new(0), whole });
-    session.set_write_timeout(Some(super::connection::WRITE_TIMEOUT));
+    session.set_write_timeout(Some(stream.listener.settings.write_timeout));
     let serving = STREAM.scope(stream.clone(), proxy.process_new_http(session, &shutdown));
     tokio::select! {
         _ = serving => {}
@@ -153,7 +154,7 @@ async fn stalled(stream: &Stream) {
         sleep(settings.body_timeout).await;
         let now = stream.body.load(Ordering::Relaxed);
         let earned = now.saturating_mul(1000).checked_div(settings.body_rate).map(Duration::from_millis);
-        let slow = earned.is_some_and(|earned| begun.elapsed() > super::connection::BODY_GRACE + earned);
+        let slow = earned.is_some_and(|earned| begun.elapsed() > BODY_GRACE + earned);
         if !stream.whole.load(Ordering::Relaxed) && (now == before || slow) {
             return;
         }

@@ -4,6 +4,7 @@
 //! The suites are tables; each prints how many of its cases hold.
 
 mod case;
+mod conformance;
 mod downgrade;
 mod faults;
 mod floods;
@@ -12,9 +13,10 @@ mod framing;
 mod h2;
 mod head;
 mod recorder;
+mod slow;
 mod upstream;
 
-use super::harness::Pointsman;
+use super::harness::{Origin, Pointsman, Reaction};
 use case::{Case, Way, run};
 use recorder::Recorder;
 
@@ -90,4 +92,34 @@ fn floods_neither_fill_the_memory_nor_starve_others() {
     let (count, failed) = floods::failures();
     println!("floods: {} of {count}", count - failed.len().min(count));
     assert!(failed.is_empty(), "floods:\n{}", failed.join("\n"));
+}
+
+#[test]
+fn http2_is_spoken_by_the_letter() {
+    let origin = Origin::new(|request| match request.path() {
+        "/hang" => Reaction::Hang,
+        "/late" => Reaction::Late(std::time::Duration::from_millis(200), 200, "late".into()),
+        _ => Reaction::ok("ok"),
+    });
+    let dir = tempfile::tempdir().expect("a directory");
+    let (tls, root) = h2::certificate(dir.path());
+    let pointsman = Pointsman::start(&format!(
+        "[[listeners]]\naddress = \"127.0.0.1:0\"\n{tls}\n\
+         [services.web]\n[services.web.pools.blue]\npassive = {{ max_fails = 0 }}\nupstreams = [\"{}\"]\n",
+        origin.address
+    ));
+    let cases = conformance::cases();
+    assert!(cases.len() >= 100, "{}", cases.len());
+    let (mut held, mut failed) = (0, Vec::new());
+    for case in &cases {
+        let known = conformance::KNOWN.iter().find(|(name, _)| *name == case.name);
+        match (conformance::run(case, pointsman.http(), &root), known) {
+            (Ok(()), None) => held += 1,
+            (Ok(()), Some(_)) => failed.push(format!("{}: holds now, and is known no more", case.name)),
+            (Err(_), Some((name, reason))) => println!("known: {name}: {reason}"),
+            (Err(fault), None) => failed.push(format!("{}: {fault}", case.name)),
+        }
+    }
+    println!("HTTP/2: {held} of {}", cases.len());
+    assert!(failed.is_empty(), "HTTP/2:\n{}", failed.join("\n"));
 }
