@@ -112,7 +112,8 @@ pub struct Listener {
     pub keepalive: Duration,
     /// Largest request body in bytes.
     pub max_body: u64,
-    /// Bytes a second that a request body must bring on average, after a grace; 0 is any.
+    /// Bytes a second that a request body must bring on average, beyond a grace as long as a head may
+    /// take; 0 is any.
     pub body_rate: u64,
     /// Largest request head in bytes, and most header fields.
     pub max_header_size: usize,

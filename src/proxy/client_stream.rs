@@ -16,7 +16,6 @@ mod traits;
 
 pub(super) use signals::Signals;
 
-use super::connection::BODY_GRACE;
 use super::gather::Gather;
 use super::head::{Head, HeadLimits};
 use crate::core::settings::Listener;
@@ -145,7 +144,9 @@ impl<S> ClientStream<S> {
             Wait::Idle => self.limits.keepalive,
             Wait::Head => self.limits.header,
             Wait::Body => match self.body.saturating_mul(1000).checked_div(self.limits.body_rate) {
-                Some(earned) => (BODY_GRACE + Duration::from_millis(earned)).saturating_sub(self.waited),
+                Some(earned) => {
+                    (self.limits.header + Duration::from_millis(earned)).saturating_sub(self.waited)
+                }
                 None => NEVER,
             },
             Wait::Answer(_) => self.signals.answer().1.unwrap_or_default(),

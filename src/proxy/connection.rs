@@ -13,13 +13,9 @@ use pingora_proxy::HttpProxy;
 use std::net::SocketAddr;
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
-use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::timeout;
-
-/// How long a body may take before its rate counts.
-pub(super) const BODY_GRACE: Duration = Duration::from_secs(10);
 
 /// What a request has to know of its connection.
 pub(super) struct Connection {

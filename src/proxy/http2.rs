@@ -5,7 +5,6 @@
 //! unread answers) is bounded tightly, since that is where floods aim; and a stream whose body stalls is
 //! given up. A [`Stream`] is known to its request as a task-local: pingora passes nothing along.
 
-use super::connection::BODY_GRACE;
 use super::gate::Gate;
 use super::listen::Bound;
 use super::tidy;
@@ -154,7 +153,7 @@ async fn stalled(stream: &Stream) {
         sleep(settings.body_timeout).await;
         let now = stream.body.load(Ordering::Relaxed);
         let earned = now.saturating_mul(1000).checked_div(settings.body_rate).map(Duration::from_millis);
-        let slow = earned.is_some_and(|earned| begun.elapsed() > BODY_GRACE + earned);
+        let slow = earned.is_some_and(|earned| begun.elapsed() > settings.header_timeout + earned);
         if !stream.whole.load(Ordering::Relaxed) && (now == before || slow) {
             return;
         }

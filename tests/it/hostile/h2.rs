@@ -186,10 +186,6 @@ impl H2 {
         self.frame(HEADERS, END_HEADERS | END_STREAM, stream, &get(path))
     }
 
-    pub fn patience(&mut self, patience: Duration) {
-        let _ = self.io.sock.set_read_timeout(Some(patience));
-    }
-
     /// The next frame; `None` when the connection has ended.
     ///
     /// # Errors

@@ -67,6 +67,33 @@ fn a_body_that_stalls_gives_its_upstream_back() {
 }
 
 #[test]
+fn a_body_must_keep_its_rate() {
+    let origin = Origin::new(|_| Reaction::Echo);
+    let keys = "limits = { body_rate = \"1M\" }";
+    let pointsman = before(&origin, keys);
+    let mut client = Connection::open(pointsman.http());
+    client.write(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\n").expect("written");
+    let mut writer = client.reader.get_ref().try_clone().expect("a socket");
+    let drip = std::thread::spawn(move || {
+        // Never silent for long, and never fast.
+        while writer.write_all(b"y").is_ok() {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    });
+    let mut seen = Vec::new();
+    // The echo, then an end: by a reset, since the client goes on sending.
+    let _ = client.reader.read_to_end(&mut seen);
+    assert!(!seen.ends_with(b"0\r\n\r\n"), "nobody can take it for whole");
+    drop(client);
+    drip.join().expect("it was cut");
+    nothing_in_flight(&pointsman);
+    let quick = before(&origin, keys);
+    let mut client = Connection::open(quick.http());
+    let answer = client.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello");
+    assert_eq!(answer.text(), "hello");
+}
+
+#[test]
 fn an_answer_that_is_not_taken_gives_its_upstream_back() {
     let large = "y".repeat(20_000_000);
     let origin = Origin::new(move |_| Reaction::ok(&large));
