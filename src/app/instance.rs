@@ -1,8 +1,9 @@
 //! One running Pointsman: everything put together, and taken apart again in order.
 
+use super::certificates::{AdminTls, InUse};
 use super::reload::Reloader;
 use crate::admin;
-use crate::control::command::{Controller, Reload};
+use crate::control::command::{Controller, Job, Reload};
 use crate::control::journal::{Journal, Recovered};
 use crate::control::view::{Snapshot, UpstreamView};
 use crate::control::{self, Parts};
@@ -16,8 +17,10 @@ use crate::observe::metrics::Metrics;
 use crate::observe::recorder::Recorder;
 use crate::observe::wake::Wake;
 use crate::proxy::{Bound, Shared, Workers};
+use crate::tls::acme;
 use anyhow::Context;
 use arc_swap::ArcSwap;
+use rustls::ServerConfig;
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -58,7 +61,8 @@ impl Instance {
     /// opened: nothing has been served then.
     pub fn start(config: Config, file: Option<PathBuf>) -> anyhow::Result<Instance> {
         let config = Arc::new(config);
-        let Opened { bound, admin, journal, recovered, access_log, guard } = Opened::open(&config)?;
+        let Opened { bound, admin, tls, certificates, journal, recovered, access_log, guard } =
+            Opened::open(&config)?;
         let address = admin.local_addr()?;
         let runtime = runtime()?;
         let shared = Arc::new(shared(&config, bound, access_log.clone()));
@@ -77,23 +81,19 @@ impl Instance {
             admin: address,
         })?;
         let (controller, snapshots) = (running.controller.clone(), running.snapshots.clone());
-        runtime.spawn(health::watch(controller.clone(), running.watched.clone()));
-        runtime.spawn(health::signals::watch(controller.clone(), running.watched.clone()));
-        runtime.spawn(health::work(controller.clone(), wanted));
+        watch_upstreams(&runtime, &running, wanted);
         runtime.spawn(notify::deliver(journal.clone(), running.configs.clone(), metrics.clone()));
         runtime.block_on(upstreams_known(snapshots.clone()));
+        certificates.watch(&runtime);
+        certificates.renew(&runtime, running.configs.clone(), shared.challenges.clone());
         let workers = Workers::start(&shared, config.server.threads, config.server.grace)?;
 
         let (stopping, stops) = watch::channel(false);
-        let (reloads, requests) = mpsc::channel(RELOADS);
-        let configs = running.configs.clone();
-        let reloader =
-            Reloader { file, started: config, controller: controller.clone(), configs: configs.clone() };
-        runtime.spawn(reloader.run(requests));
+        let reloads = reloads(&runtime, file, config, &running, certificates);
         let state = admin::State {
             controller: controller.clone(),
             snapshots: snapshots.clone(),
-            configs,
+            configs: running.configs.clone(),
             journal: journal.clone(),
             metrics,
             access_log: access_log.clone(),
@@ -102,7 +102,7 @@ impl Instance {
             stopping: stops,
         };
         let admin = runtime.block_on(async { tokio::net::TcpListener::from_std(admin) })?;
-        runtime.spawn(admin::serve(admin, state));
+        runtime.spawn(admin::serve(admin, tls, state));
         let listeners = shared.listeners.iter().map(|bound| (bound.scheme(), bound.address)).collect();
         Ok(Instance {
             admin: address,
@@ -146,6 +146,28 @@ fn runtime() -> std::io::Result<Runtime> {
         .build()
 }
 
+/// Health checks, signals, and what the controller wants done.
+fn watch_upstreams(runtime: &Runtime, running: &control::Running, wanted: mpsc::UnboundedReceiver<Job>) {
+    let controller = &running.controller;
+    runtime.spawn(health::watch(controller.clone(), running.watched.clone()));
+    runtime.spawn(health::signals::watch(controller.clone(), running.watched.clone()));
+    runtime.spawn(health::work(controller.clone(), wanted));
+}
+
+/// Where reloads are asked for; they are served from now on.
+fn reloads(
+    runtime: &Runtime,
+    file: Option<PathBuf>,
+    started: Arc<Config>,
+    running: &control::Running,
+    certificates: InUse,
+) -> mpsc::Sender<Reload> {
+    let (reloads, requests) = mpsc::channel(RELOADS);
+    let (controller, configs) = (running.controller.clone(), running.configs.clone());
+    runtime.spawn(Reloader { file, started, controller, configs, certificates }.run(requests));
+    reloads
+}
+
 /// Where the workers and the controller meet.
 fn shared(config: &Config, listeners: Vec<Arc<Bound>>, access_log: Option<AccessLog>) -> Shared {
     Shared {
@@ -155,6 +177,7 @@ fn shared(config: &Config, listeners: Vec<Arc<Bound>>, access_log: Option<Access
         access_log,
         clock: Clock::start(),
         listeners,
+        challenges: Arc::default(),
         seed: rand::random(),
     }
 }
@@ -163,6 +186,9 @@ fn shared(config: &Config, listeners: Vec<Arc<Bound>>, access_log: Option<Access
 struct Opened {
     bound: Vec<Arc<Bound>>,
     admin: TcpListener,
+    /// The admin API's.
+    tls: Option<Arc<ServerConfig>>,
+    certificates: InUse,
     journal: Journal,
     recovered: Recovered,
     access_log: Option<AccessLog>,
@@ -171,15 +197,19 @@ struct Opened {
 
 impl Opened {
     fn open(config: &Config) -> anyhow::Result<Opened> {
-        let bound = config.listeners.iter().cloned().map(Bound::bind).collect::<Result<_, _>>()?;
+        config.acme.as_ref().map(acme::prepare).transpose().context("acme")?;
+        let bound = config.listeners.iter().cloned().map(Bound::bind).collect::<Result<Vec<_>, _>>()?;
         let address = config.admin.listen;
         let admin = TcpListener::bind(address).with_context(|| {
             format!("the admin API cannot listen on {address}; change admin.listen or stop what does")
         })?;
         admin.set_nonblocking(true)?;
+        let tls = config.admin.tls.as_ref().map(AdminTls::load).transpose().context("admin.tls")?;
+        let certificates = InUse::new(&bound, tls.as_ref());
+        let tls = tls.map(|tls| tls.config);
         let (journal, recovered) = Journal::open(&config.server.state_dir)?;
         let (access_log, guard) = config.access_log.as_ref().map(open_log).transpose()?.unzip();
-        Ok(Opened { bound, admin, journal, recovered, access_log, guard })
+        Ok(Opened { bound, admin, tls, certificates, journal, recovered, access_log, guard })
     }
 }
 

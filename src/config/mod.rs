@@ -4,6 +4,7 @@
 //! [`crate::core::settings`]. Reading never stops at the first fault: every fault is reported at once,
 //! each with its path, line and column and what to do about it.
 
+mod acme;
 mod diff;
 mod fault;
 mod front;
@@ -15,6 +16,7 @@ mod rollout;
 mod route;
 mod service;
 mod signals;
+mod tls;
 mod units;
 
 pub use diff::diff;
@@ -69,7 +71,13 @@ fn read(root: &Section<'_>) -> Option<Config> {
     let server = front::server(&root.section("server"));
     let admin = front::admin(&root.section("admin"));
     let access_log = root.item("access_log").and_then(|item| front::access_log(&item.section()?));
-    let listeners = front::listeners(root);
+    let automatic = root.item("acme").and_then(|item| item.section());
+    let acme = automatic.as_ref().map(|section| acme::acme(section, &server.state_dir));
+    let listeners = front::listeners(root, acme.as_ref().map(Option::as_ref));
+    let acme = acme.flatten();
+    if let (Some(section), Some(acme)) = (&automatic, &acme) {
+        acme::fits(section, acme, &listeners);
+    }
     let policies = policy::policies(root);
     let services = service::services(root, &policies);
     let names: Vec<String> = root.section("services").entries().into_iter().map(|(name, _)| name).collect();
@@ -84,7 +92,18 @@ fn read(root: &Section<'_>) -> Option<Config> {
         ));
     }
     let (admin, maintenance) = (admin?, Arc::new(maintenance));
-    Some(Config { server, admin, access_log, listeners, maintenance, routes, services, policies, notify })
+    Some(Config {
+        server,
+        admin,
+        access_log,
+        listeners,
+        acme,
+        maintenance,
+        routes,
+        services,
+        policies,
+        notify,
+    })
 }
 
 #[cfg(test)]

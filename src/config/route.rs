@@ -56,6 +56,12 @@ fn to_admin(
              role deploy or admin; `pointsman token new` makes one",
         );
     }
+    if admin.is_some_and(|admin| admin.tls.is_some()) {
+        item.fault(
+            "leads to the admin API in plain HTTP, which admin.tls has switched off; switch maintenance by \
+             `pointsman maintenance` or at the admin API itself, or leave out admin.tls",
+        );
+    }
     Some(ADMIN_SERVICE.to_owned())
 }
 

@@ -307,6 +307,7 @@ impl Task {
         }
         self.watch_upstreams();
         for live in self.lives.values_mut() {
+            live.next_job_done(&self.links);
             live.want_work(&self.links);
             live.catch_up(&self.links);
             for answer in std::mem::take(&mut live.todo.answers) {

@@ -2,14 +2,17 @@
 //! that still needs parsing; defaults are filled in. `config` makes it from what was typed.
 
 mod notify;
+mod tls;
 
 pub use notify::{Github, Notify, Receiver};
+pub use tls::{Acme, Certificate, Tls, TlsVersion};
 
 use crate::core::balance::Balance;
 use crate::core::policy::Policy;
 use crate::core::rollout::{HookPoint, Plan};
 use crate::core::route::RouteSpec;
 use bytes::Bytes;
+use http::HeaderValue;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -24,6 +27,7 @@ pub struct Config {
     pub admin: Admin,
     pub access_log: Option<AccessLog>,
     pub listeners: Vec<Listener>,
+    pub acme: Option<Acme>,
     pub maintenance: Arc<Maintenance>,
     /// In file order; each names a service that exists, or [`ADMIN_SERVICE`].
     pub routes: Vec<RouteSpec>,
@@ -46,6 +50,15 @@ pub struct Server {
 pub struct Admin {
     pub listen: SocketAddr,
     pub tokens: Vec<Token>,
+    /// HTTPS in place of HTTP.
+    pub tls: Option<Tls>,
+}
+
+impl Admin {
+    /// Whether the handshake keeps out whoever has no certificate.
+    pub fn knows_clients(&self) -> bool {
+        self.tls.as_ref().is_some_and(|tls| tls.client_ca.is_some())
+    }
 }
 
 /// Where a route with `admin = "maintenance"` leads: the admin API's own listener. No service of a
@@ -100,6 +113,8 @@ pub enum LogFormat {
 pub struct Listener {
     pub address: SocketAddr,
     pub tls: Option<Tls>,
+    /// `Strict-Transport-Security` of every answer; only with TLS.
+    pub hsts: Option<HeaderValue>,
     /// HTTP/2 without TLS, by prior knowledge.
     pub h2c: bool,
     /// Silence tolerated between two reads of a request body.
@@ -121,19 +136,6 @@ pub struct Listener {
     pub requests_per_connection: u32,
     /// Proxies whose `X-Forwarded-*` and `X-Request-Id` are believed.
     pub trusted_proxies: Vec<ipnet::IpNet>,
-}
-
-#[derive(Clone, Debug, PartialEq)]
-pub struct Tls {
-    /// Certificate chain and key files (PEM), at least one pair; the first is the default for unknown names.
-    pub certificates: Vec<Certificate>,
-    pub http2: bool,
-}
-
-#[derive(Clone, Debug, PartialEq)]
-pub struct Certificate {
-    pub cert: PathBuf,
-    pub key: PathBuf,
 }
 
 #[derive(Clone, Debug, PartialEq)]

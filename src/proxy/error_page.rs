@@ -1,5 +1,7 @@
 //! The replies that the proxy makes itself: plain text, JSON or HTML, as the client accepts.
 
+use super::hsts;
+use super::listen::Bound;
 use bytes::Bytes;
 use http::HeaderMap;
 use http::header::{ACCEPT, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
@@ -16,10 +18,10 @@ const MAINTENANCE: &str = "The site is under maintenance. Please try again later
 ///
 /// # Errors
 /// When the client cannot be written to.
-pub(super) async fn send(session: &mut Session, status: u16) -> Result<()> {
+pub(super) async fn send(session: &mut Session, listener: Option<&Bound>, status: u16) -> Result<()> {
     let page = page(status, explanation(status), preferred(&session.req_header().headers));
     let retry_after_s = (status == 503).then_some(RETRY_AFTER_SECONDS);
-    send_page(session, status, retry_after_s, page).await
+    send_page(session, listener, status, retry_after_s, page).await
 }
 
 /// Answers that the service is under maintenance; browsers get `own_page`, where there is one.
@@ -28,6 +30,7 @@ pub(super) async fn send(session: &mut Session, status: u16) -> Result<()> {
 /// When the client cannot be written to.
 pub(super) async fn send_maintenance(
     session: &mut Session,
+    listener: Option<&Bound>,
     retry_after_s: u64,
     own_page: Option<&Bytes>,
 ) -> Result<()> {
@@ -36,11 +39,12 @@ pub(super) async fn send_maintenance(
         Some(own) => (HTML, own.clone()),
         None => page(503, MAINTENANCE, format),
     };
-    send_page(session, 503, Some(retry_after_s), page).await
+    send_page(session, listener, 503, Some(retry_after_s), page).await
 }
 
 async fn send_page(
     session: &mut Session,
+    listener: Option<&Bound>,
     status: u16,
     retry_after_s: Option<u64>,
     (content_type, body): (&'static str, Bytes),
@@ -52,6 +56,7 @@ async fn send_page(
     if let Some(seconds) = retry_after_s {
         response.insert_header(RETRY_AFTER, seconds)?;
     }
+    hsts::set(listener, &mut response)?;
     if session.req_header().method == http::Method::HEAD {
         return session.write_response_header(Box::new(response), true).await;
     }

@@ -6,7 +6,7 @@ use super::plan::{self, Refusal};
 use super::request::{Attempt, Phase, Request};
 use super::retry::{self, Situation};
 use super::worker::Shared;
-use super::{error_page, forward, log_entry, refuse, reply, sound, tidy};
+use super::{challenge, error_page, forward, hsts, log_entry, refuse, reply, sound, tidy};
 use crate::core::balance::mix;
 use crate::core::client::ClientKey;
 use crate::core::outcome::{Outcome, Reason};
@@ -173,7 +173,12 @@ impl ProxyHttp for Gate {
         });
         if let Some(status) = refused {
             session.set_keepalive(None);
-            error_page::send(session, status).await?;
+            error_page::send(session, request.listener.as_deref(), status).await?;
+            return Ok(true);
+        }
+        let (listener, path) = (request.listener.as_deref(), session.req_header().uri.path());
+        if let Some(answer) = challenge::answer(&self.shared.challenges, listener, path) {
+            challenge::send(session, answer).await?;
             return Ok(true);
         }
         let (now, draw) = (Duration::from_micros(request.started_us), self.draw() as u32);
@@ -184,12 +189,13 @@ impl ProxyHttp for Gate {
             }
             Err(refusal) => refusal,
         };
+        let listener = request.listener.as_deref();
         match refusal {
-            Refusal::NoRoute => error_page::send(session, 404).await?,
-            Refusal::NoUpstream => error_page::send(session, 503).await?,
+            Refusal::NoRoute => error_page::send(session, listener, 404).await?,
+            Refusal::NoUpstream => error_page::send(session, listener, 503).await?,
             Refusal::Maintenance { retry_after_s } => {
                 let page = request.table.maintenance.page.as_ref();
-                error_page::send_maintenance(session, retry_after_s, page).await?;
+                error_page::send_maintenance(session, listener, retry_after_s, page).await?;
             }
         }
         Ok(true)
@@ -292,6 +298,7 @@ impl ProxyHttp for Gate {
         } else {
             reply::drop_hop_by_hop(response);
         }
+        hsts::set(request.listener.as_deref(), response)?;
         // Interim answers (100, 103) say nothing yet; 101 is final.
         if let Some(connection) = &request.connection {
             match status {
@@ -355,7 +362,12 @@ impl ProxyHttp for Gate {
         error
     }
 
-    async fn fail_to_proxy(&self, session: &mut Session, error: &Error, _: &mut Request) -> FailToProxy {
+    async fn fail_to_proxy(
+        &self,
+        session: &mut Session,
+        error: &Error,
+        request: &mut Request,
+    ) -> FailToProxy {
         let begun = answer_begun(session);
         let status = reply::status_of_error(error).filter(|_| !begun);
         if begun {
@@ -364,7 +376,7 @@ impl ProxyHttp for Gate {
         }
         if let Some(status) = status {
             session.set_keepalive(None);
-            if let Err(e) = error_page::send(session, status).await {
+            if let Err(e) = error_page::send(session, request.listener.as_deref(), status).await {
                 tracing::debug!("the error reply could not be sent: {e}");
             }
         }

@@ -1,7 +1,7 @@
 //! Listeners: addresses bound before anything is served, so that a failed bind is an error at start.
 
-use super::tls::{self, TlsError};
-use crate::core::settings::Listener;
+use crate::core::settings::{Listener, Tls};
+use crate::tls::{Certificates, TlsError, server_config};
 use pingora_core::listeners::tls::Acceptor;
 use socket2::{Domain, Protocol, Socket, Type};
 use std::net::{SocketAddr, TcpListener};
@@ -24,6 +24,8 @@ pub struct Bound {
     /// Where it really listens: port 0 has become a number.
     pub address: SocketAddr,
     pub settings: Listener,
+    /// To be exchanged while it serves; none without TLS.
+    pub certificates: Option<Arc<Certificates>>,
     pub(super) socket: TcpListener,
     pub(super) acceptor: Option<Acceptor>,
 }
@@ -35,11 +37,10 @@ impl Bound {
     /// [`ListenError`] when the address is taken or not ours, or a certificate cannot be used.
     pub fn bind(settings: Listener) -> Result<Arc<Self>, ListenError> {
         let address = settings.address;
-        let acceptor = settings.tls.as_ref().map(tls::acceptor).transpose();
-        let acceptor = acceptor.map_err(|error| ListenError::Tls { address, source: Box::new(error) })?;
+        let (certificates, acceptor) = tls(&settings)?.unzip();
         let socket = listen(address).map_err(|source| ListenError::Bind { address, source })?;
         let address = socket.local_addr().map_err(|source| ListenError::Bind { address, source })?;
-        Ok(Arc::new(Bound { address, settings, socket, acceptor }))
+        Ok(Arc::new(Bound { address, settings, certificates, socket, acceptor }))
     }
 
     /// Loads the certificates only.
@@ -47,10 +48,7 @@ impl Bound {
     /// # Errors
     /// [`ListenError::Tls`] when one cannot be used.
     pub fn check(settings: &Listener) -> Result<(), ListenError> {
-        let acceptor = settings.tls.as_ref().map(tls::acceptor).transpose();
-        acceptor
-            .map(drop)
-            .map_err(|error| ListenError::Tls { address: settings.address, source: Box::new(error) })
+        tls(settings).map(drop)
     }
 
     /// `https` with TLS, `http` without.
@@ -63,6 +61,16 @@ impl std::fmt::Debug for Bound {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Bound").field("address", &self.address).field("scheme", &self.scheme()).finish()
     }
+}
+
+fn tls(settings: &Listener) -> Result<Option<(Arc<Certificates>, Acceptor)>, ListenError> {
+    let made = |tls: &Tls| {
+        let certificates = Certificates::load(&tls.certificates)?;
+        let config = server_config(tls, certificates.clone())?;
+        Ok((certificates, Acceptor::from_server_config(config)))
+    };
+    let fault = |error| ListenError::Tls { address: settings.address, source: Box::new(error) };
+    settings.tls.as_ref().map(made).transpose().map_err(fault)
 }
 
 fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {

@@ -9,6 +9,7 @@
 //! connections to the upstreams: nothing is shared on the way of a request but the table (read only)
 //! and the upstreams' in-flight counts.
 
+mod challenge;
 mod chunks;
 mod client_stream;
 mod connection;
@@ -17,6 +18,7 @@ mod forward;
 mod gate;
 mod gather;
 mod head;
+mod hsts;
 mod http2;
 mod listen;
 mod log_entry;
@@ -27,7 +29,6 @@ mod request;
 mod retry;
 mod sound;
 mod tidy;
-mod tls;
 mod worker;
 
 pub use listen::{Bound, ListenError};

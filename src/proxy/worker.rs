@@ -8,6 +8,7 @@ use crate::observe::access_log::AccessLog;
 use crate::observe::clock::Clock;
 use crate::observe::recorder::Recorder;
 use crate::observe::wake::Wake;
+use crate::tls::Challenges;
 use arc_swap::ArcSwap;
 use pingora_core::apps::HttpServerApp;
 use pingora_core::server::configuration::ServerConf;
@@ -34,6 +35,8 @@ pub struct Shared {
     pub access_log: Option<AccessLog>,
     pub clock: Clock,
     pub listeners: Vec<Arc<Bound>>,
+    /// What authorities ask for while a certificate is ordered.
+    pub challenges: Arc<Challenges>,
     /// Seed of the workers' random numbers.
     pub seed: u64,
 }

@@ -13,11 +13,14 @@
 
 mod harness;
 
+mod acme;
 mod admin;
 mod alerts;
 mod balance;
 mod ci;
 mod cli;
+mod clock;
+mod disk;
 mod events;
 mod hostile;
 mod house;
@@ -27,8 +30,10 @@ mod notify;
 mod policy;
 mod proxy;
 mod reload;
+mod restarts;
 mod rollout;
 mod runbook;
 mod split;
 mod state;
+mod tls;
 mod upstreams;

@@ -228,6 +228,9 @@ fn a_step_waits_for_its_attempts_unless_time_alone_may_move_it() {
     let pointsman = Pointsman::start(&config(nginx.addresses[0], nginx.addresses[1], &rollout("advance")));
     let id = pointsman.start_rollout(r#"{"to": "green"}"#);
     assert_eq!(pointsman.ended(&id)["outcome"], "promoted", "without a single request");
+    let told =
+        |row: &serde_json::Value| row["text"].as_str().is_some_and(|text| text.contains("by time alone"));
+    assert!(pointsman.history().iter().any(told), "and the history says so");
 }
 
 #[test]

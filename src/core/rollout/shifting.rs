@@ -1,7 +1,8 @@
 //! Under watch: the steps towards 100 % and the bake.
 
+use super::crossing::Approval;
 use super::input::{Effect, Observation, note};
-use super::machine::{Approval, Phase, Rollout};
+use super::machine::{Phase, Rollout};
 use super::plan::Idle;
 use crate::core::duration;
 use crate::core::verdict::{Level, Reason, State};
@@ -99,8 +100,8 @@ impl Rollout {
         }
     }
 
-    /// For the request for approval.
-    fn what_follows(&self) -> String {
+    /// What a step's gate stands before.
+    pub(super) fn what_follows(&self) -> String {
         match self.plan.steps.get(self.step + 1) {
             Some(step) => format!("step {} ({})", self.step + 2, step.weight),
             None => "baking".to_owned(),
@@ -126,22 +127,27 @@ impl Rollout {
         self.verdict.reasons.push(Reason { limit, observed, attempts, ..reason });
     }
 
-    /// One note for each hold when it begins, and one when it ends.
+    /// A note when a hold begins, when it comes to have another reason, and when it ends.
     fn note_hold(&mut self, effects: &mut Vec<Effect>) {
         if self.has_ended() {
             return;
         }
-        let held = self.verdict.state == State::Hold;
-        if held {
-            let reasons: Vec<&str> = self.verdict.reasons.iter().map(|reason| &*reason.text).collect();
-            self.reason = Some(reasons.join("; "));
-        } else if self.seen.hold_noted {
-            self.reason = self.awaits_approval().then(|| "waits for approval".to_owned());
-            effects.push(note("passing", "the verdict passes again".to_owned()));
+        if self.verdict.state != State::Hold {
+            if !self.seen.held_for.is_empty() {
+                self.seen.held_for.clear();
+                self.reason = self.awaits_approval().then(|| "waits for approval".to_owned());
+                effects.push(note("passing", "the verdict passes again".to_owned()));
+            }
+            return;
         }
-        if held && !self.seen.hold_noted {
-            effects.push(note("held", self.reason.clone().unwrap_or_default()));
+        let reasons: Vec<&str> = self.verdict.reasons.iter().map(|reason| &*reason.text).collect();
+        let text = reasons.join("; ");
+        let metrics = self.verdict.reasons.iter().map(|reason| &reason.metric);
+        let known = &mut self.seen.held_for;
+        let is_new = metrics.fold(known.is_empty(), |any, metric| known.insert(metric.clone()) || any);
+        if is_new {
+            effects.push(note("held", text.clone()));
         }
-        self.seen.hold_noted = held;
+        self.reason = Some(text);
     }
 }

@@ -135,6 +135,18 @@ fn a_hold_stops_the_clock_and_is_noted_once() {
 }
 
 #[test]
+fn a_hold_that_comes_to_have_another_reason_is_noted_again() {
+    let state = observe(&started(canary()), &seen(State::Pass, 0), 0).state;
+    let mut shared = seen(State::Hold, 100);
+    let held = observe(&state, &shared, 1);
+    shared.verdict.reasons[0].metric = "shared_outage".into();
+    let again = observe(&held.state, &shared, 2);
+    assert_eq!((held.notes[0].action, again.notes[0].action), ("held", "held"));
+    assert_eq!(observe(&again.state, &shared, 3).notes, [], "once for each reason");
+    assert_eq!(observe(&again.state, &seen(State::Pass, 200), 3).notes[0].action, "passing");
+}
+
+#[test]
 fn without_attempts_a_step_holds_and_says_how_many_are_missing() {
     let mut state = observe(&started(canary()), &seen(State::Pass, 0), 0).state;
     for second in 1..60 {
@@ -414,11 +426,11 @@ fn a_rolling_update_stops_at_the_first_failure_and_leaves_the_rest_serving() {
     assert!(reason.contains("out of service: u1:1; not updated, serving: u2:1, u3:1"), "{reason}");
 
     let mut bad = say_updated(&state, "u1:1");
-    for second in 4..8 {
+    for second in 4..9 {
         bad = roll(&bad, State::Pass, second);
     }
     assert_eq!((stages(&bad)[0], bad.draining.len()), (Stage::Serving, 0));
-    bad = roll(&bad, State::Fail, 9);
+    bad = roll(&bad, State::Fail, 10);
     assert_eq!((phase(&bad), stages(&bad)[0]), (Phase::Aborted, Stage::Failed));
     assert!(bad.draining.contains(&("green".into(), "u1:1".into())), "the bad one goes out");
 
@@ -465,6 +477,19 @@ fn after_a_promotion_the_policy_keeps_watch_and_goes_back_where_asked_to() {
         let both = Observation { stable_ready: false, ..seen(State::Fail, 9) };
         assert_eq!(observe(&good, &both, 5).state.stable, "green", "previous is not healthy");
     }
+}
+
+#[test]
+fn a_dry_run_after_a_promotion_does_not_confuse_the_watch() {
+    let after = After { watch: Duration::from_secs(1000), rollback: true };
+    let state = observe(&started(Plan { after, ..canary() }), &seen(State::Pass, 0), 0).state;
+    let state = ask(&state, Action::Promote).expect("promoted");
+    let dry = state.apply(start("r2", "red", Plan { dry_run: true, ..canary() }), at(4)).expect("a dry run");
+    let ended = dry.state.apply(Change::Asked { id: "r2", action: Action::Abort, who: "op" }, at(5));
+    let ended = observe(&ended.expect("aborted").state, &seen(State::Pass, 0), 6).state;
+    let back = observe(&ended, &seen(State::Fail, 9), 7);
+    assert_eq!((back.notes[0].action, back.state.stable.as_str()), ("returned", "blue"));
+    assert_eq!((back.state.previous.as_deref(), back.state.weights["blue"]), (Some("green"), bp(10_000)));
 }
 
 #[test]

@@ -1,16 +1,20 @@
 //! What every test uses: origins, the product as a process, clients and loads.
 
+mod acme;
 mod http;
 mod load;
 mod nginx;
 mod origin;
 mod process;
+mod tls;
 
+pub use acme::Acme;
 pub use http::{Answer, Connection, get, send};
 pub use load::{Load, wrk};
 pub use nginx::Nginx;
 pub use origin::{Origin, Reaction, Received};
-pub use process::{Pointsman, Printed};
+pub use process::{Pointsman, Printed, whole};
+pub use tls::{Authority, TlsClient};
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};

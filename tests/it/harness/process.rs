@@ -44,10 +44,17 @@ impl Pointsman {
     /// Starts with what lies in the directory.
     #[track_caller]
     pub fn start_in(dir: TempDir) -> Self {
+        Pointsman::start_with(dir, &[])
+    }
+
+    /// The same with environment variables.
+    #[track_caller]
+    pub fn start_with(dir: TempDir, env: &[(&str, &str)]) -> Self {
         let mut child = Command::new(BINARY)
             .args(["run", "--config"])
             .arg(dir.path().join("pointsman.toml"))
             .env("NO_PROXY", "127.0.0.1")
+            .envs(env.iter().copied())
             .stdout(std::fs::File::create(dir.path().join("stdout")).expect("a file"))
             .stderr(Stdio::piped())
             .spawn()
@@ -223,7 +230,8 @@ impl Printed {
     }
 }
 
-fn whole(config: &str) -> String {
+/// A configuration with what is missing added.
+pub fn whole(config: &str) -> String {
     let mut text = String::new();
     if !config.contains("[server]") {
         text.push_str("[server]\nstate_dir = \"state\"\nthreads = 2\ngrace = \"5s\"\n");

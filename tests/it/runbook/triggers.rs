@@ -11,20 +11,20 @@ use std::time::{Duration, Instant};
 const POLICY: &str = "[policies.default]\n\
      error_rate = { warning = \"0.5%\", critical = \"1%\" }\n\
      latency_p95 = { warning = \"150ms\", critical = \"300ms\" }\n\
-     health = { critical = true }\n\
-     signals = [\n\
+     health = { critical = true }\n";
+const SIGNALS: &str = "signals = [\n\
        { name = \"database_connections\", from = \"/api/metrics\", at = \"/database_connections\", \
          warning = 10, critical = 15, interval = \"50ms\", timeout = \"500ms\", count = 2 },\n\
        { name = \"cpu_usage_percent\", from = \"/api/metrics\", at = \"/cpu_usage_percent\", \
          warning = 40, critical = 70, interval = \"50ms\", timeout = \"500ms\", count = 2 },\n]\n";
 
-fn config(blue: SocketAddr, green: SocketAddr) -> String {
+fn config(blue: SocketAddr, green: SocketAddr, policy: &str) -> String {
     let check = "health = { path = \"/api/health\", interval = \"50ms\", rise = 1, fall = 2 }";
     format!(
         "[services.web]\nstable = \"blue\"\npolicy = \"default\"\n\
          [services.web.pools.blue]\nupstreams = [\"{blue}\"]\n{check}\n\
          [services.web.pools.green]\nupstreams = [\"{green}\"]\n{check}\n\
-         [services.web.rollout]\nsteps = [{{ weight = 5, hold = \"1h\" }}, {{ weight = 100 }}]\n{POLICY}"
+         [services.web.rollout]\nsteps = [{{ weight = 5, hold = \"1h\" }}, {{ weight = 100 }}]\n{policy}"
     )
 }
 
@@ -50,7 +50,7 @@ fn aborted_by(
 ) -> Value {
     let nginx = Nginx::start(&["blue"]);
     let green = Origin::new(|request| well(request.path()));
-    let pointsman = Pointsman::start(&config(nginx.addresses[0], green.address));
+    let pointsman = Pointsman::start(&config(nginx.addresses[0], green.address, &[POLICY, SIGNALS].concat()));
     let load = Load::start(pointsman.http(), 32);
     let id = pointsman.start_rollout(r#"{"to": "green"}"#);
     eventually("users reach the candidate", || green.requests() > 50 && pointsman.weight("green") == 5.0);
@@ -130,7 +130,7 @@ fn levels_normal_goes_on_warning_holds_critical_aborts() {
         "/api/metrics" => metrics(4, cpu.load(Ordering::SeqCst)),
         _ => Reaction::ok("green"),
     });
-    let pointsman = Pointsman::start(&config(nginx.addresses[0], green.address));
+    let pointsman = Pointsman::start(&config(nginx.addresses[0], green.address, &[POLICY, SIGNALS].concat()));
     let load = Load::start(pointsman.http(), 4);
     let id = pointsman.start_rollout(r#"{"to": "green"}"#);
     let path = format!("/v1/services/web/rollouts/{id}");
@@ -152,5 +152,36 @@ fn levels_normal_goes_on_warning_holds_critical_aborts() {
     level.store(90, Ordering::SeqCst);
     let view = pointsman.ended(&id);
     assert_eq!(view["verdict"]["reasons"][0]["metric"], "cpu_usage_percent", "{view}");
+    load.stop();
+}
+
+#[test]
+fn a_shared_outage_is_a_hold_and_an_incident_and_no_blame() {
+    let (blue, green) = (Origin::named("blue"), Origin::named("green"));
+    let receiver = Origin::named("noted");
+    // At 5 %, stable is heard long before the candidate has failed often enough.
+    let text = config(blue.address, green.address, POLICY)
+        + &format!("[[notify]]\nkind = \"webhook\"\nurl = \"http://{}/\"\n", receiver.address);
+    let pointsman = Pointsman::start(&text);
+    let load = Load::start(pointsman.http(), 8);
+    let id = pointsman.start_rollout(r#"{"to": "green"}"#);
+    eventually("users reach both", || pointsman.weight("green") == 5.0 && green.requests() > 50);
+    for origin in [&blue, &green] {
+        origin.react(|request| match request.path() {
+            "/api/health" => Reaction::ok("well"),
+            _ => Reaction::Answer(500, "the database is gone".into()),
+        });
+    }
+    let kinds = || {
+        let bodies = receiver.all().into_iter();
+        bodies.filter_map(|request| serde_json::from_slice::<Value>(&request.body).ok()).collect::<Vec<_>>()
+    };
+    eventually("an incident is told", || kinds().iter().any(|notice| notice["kind"] == "incident"));
+    let view = pointsman.get(&format!("/v1/services/web/rollouts/{id}")).json();
+    assert_eq!((view["verdict"]["state"].as_str(), view["outcome"].as_str()), (Some("hold"), None), "{view}");
+    assert_eq!(pointsman.weight("green"), 5.0);
+    blue.react(|_| Reaction::ok("blue"));
+    let view = pointsman.ended(&id);
+    assert_eq!(view["outcome"], "aborted", "the candidate alone is left failing: {view}");
     load.stop();
 }
