@@ -12,6 +12,7 @@
 mod answer;
 mod challenge;
 mod charge;
+mod chunks;
 mod client_stream;
 mod connection;
 mod error_page;
@@ -19,7 +20,9 @@ mod files;
 mod forward;
 mod gate;
 mod gather;
+mod head;
 mod hsts;
+mod http2;
 mod listen;
 mod log_entry;
 mod plan;
@@ -28,6 +31,8 @@ mod reply;
 mod request;
 mod retry;
 mod rewrite;
+mod sound;
+mod tidy;
 mod worker;
 
 pub use listen::{Bound, ListenError};

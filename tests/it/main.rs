@@ -22,6 +22,7 @@ mod cli;
 mod clock;
 mod disk;
 mod events;
+mod hostile;
 mod house;
 mod listeners;
 mod maintenance;
