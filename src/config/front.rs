@@ -110,9 +110,10 @@ fn listener(section: &Section<'_>, acme: Option<Option<&Acme>>) -> Option<Listen
     let hsts = section.item("hsts").and_then(|item| hsts(&item, tls.is_some()));
     let h2c = section.read("h2c", false, Item::bool);
     let timeouts = section.section("timeouts");
-    let (header, body, keepalive) = (
+    let (header, body, write, keepalive) = (
         timeouts.duration("header", Duration::from_secs(10)),
         timeouts.duration("body", Duration::from_secs(60)),
+        timeouts.duration("write", Duration::from_secs(60)),
         timeouts.duration("keepalive", Duration::from_secs(75)),
     );
     timeouts.finish();
@@ -125,8 +126,10 @@ fn listener(section: &Section<'_>, acme: Option<Option<&Acme>>) -> Option<Listen
         h2c,
         header_timeout: header,
         body_timeout: body,
+        write_timeout: write,
         keepalive,
         max_body: limits.read("body", 100 << 20, Item::size),
+        body_rate: limits.read("body_rate", 1 << 10, Item::size),
         max_header_size: limits.read("header_size", 32 << 10, Item::size) as usize,
         max_headers: limits.read("headers", 100, |item| item.integer(1..=250)) as usize,
         requests_per_connection: limits.read("requests_per_connection", 1000, |i| i.integer(1..=1 << 31))

@@ -126,10 +126,15 @@ pub struct Listener {
     pub body_timeout: Duration,
     /// The whole head of a request must arrive within this, from its first byte.
     pub header_timeout: Duration,
+    /// How long a client may take no byte of an answer.
+    pub write_timeout: Duration,
     /// Idle time of a kept-alive connection.
     pub keepalive: Duration,
     /// Largest request body in bytes.
     pub max_body: u64,
+    /// Bytes a second that a request body must bring on average, beyond a grace as long as a head may
+    /// take; 0 is any.
+    pub body_rate: u64,
     /// Largest request head in bytes, and most header fields.
     pub max_header_size: usize,
     pub max_headers: usize,

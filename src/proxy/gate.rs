@@ -1,19 +1,22 @@
 //! Pingora's callbacks. They carry out what [`plan`], [`reply`] and [`retry`] decide, and record.
 
-use super::connection::{self, Connection};
+use super::connection::Connection;
+use super::http2::Stream;
 use super::plan::{self, Asked, Refusal, Way};
 use super::request::Request;
 use super::retry::{self, Situation};
 use super::uses::Uses;
 use super::worker::Shared;
-use super::{answer, challenge, compress, error_page, forward, limits, log_entry, refuse, reply, rewrite};
+use super::{
+    answer, challenge, compress, error_page, forward, limits, log_entry, refuse, reply, rewrite, sound, tidy,
+};
 use crate::core::balance::mix;
 use crate::core::outcome::{Outcome, Reason};
 use crate::observe::shard::Shard;
 use async_trait::async_trait;
 use bytes::Bytes;
-use http::HeaderValue;
 use http::header::CONNECTION;
+use http::{HeaderValue, Version};
 use pingora_core::prelude::HttpPeer;
 use pingora_core::protocols::{ALPN, Digest};
 use pingora_error::{Error, ErrorType, OrErr, Result};
@@ -74,7 +77,7 @@ impl Gate {
         Situation {
             method: &header.method,
             unsent,
-            answer_begun: session.response_written().is_some(),
+            answer_begun: answer_begun(session),
             replayable: !session.as_ref().retry_buffer_truncated(),
             attempts: request.attempts,
             tries: request.pool().map_or(0, |pool| pool.tries),
@@ -83,12 +86,22 @@ impl Gate {
     }
 }
 
+/// Whether the client has been sent any of the final answer.
+fn answer_begun(session: &Session) -> bool {
+    session.response_written().is_some_and(|head| !head.status.is_informational() || head.status == 101)
+}
+
 #[async_trait]
 impl ProxyHttp for Gate {
     type CTX = Request;
 
     fn new_ctx(&self) -> Request {
-        Request::new(self.shared.table.load_full(), self.shared.clock.now_us())
+        let mut request = Request::new(self.shared.table.load_full(), self.shard.clone(), self.shared.clock);
+        if let Some(stream) = Stream::current() {
+            request.listener = Some(stream.listener.clone());
+            request.stream = Some(stream);
+        }
+        request
     }
 
     fn init_downstream_modules(&self, _: &mut pingora_core::modules::http::HttpModules) {}
@@ -100,21 +113,14 @@ impl ProxyHttp for Gate {
         info: Box<dyn Any + Send + Sync>,
     ) {
         if let Ok(connection) = info.downcast::<Arc<Connection>>() {
-            connection.head_arrived();
-            let settings = &connection.listener.settings;
-            session.set_read_timeout(Some(settings.body_timeout));
-            // Reading the head has set it to "for ever".
-            if session.get_keepalive().is_some() {
-                session.set_keepalive(Some(connection::keepalive_s(settings)));
-            }
+            session.set_read_timeout(Some(connection.listener.settings.body_timeout));
             request.listener = Some(connection.listener.clone());
+            request.connection = Some(*connection);
         }
     }
 
     async fn request_filter(&self, session: &mut Session, request: &mut Request) -> Result<bool> {
-        if request.listener.is_none() {
-            request.listener = session.server_addr().and_then(|a| self.shared.listener_at(a.as_inet()?));
-        }
+        tidy::tidy(session.req_header_mut());
         let peer = session.client_addr().and_then(|a| a.as_inet()).map(|a| a.ip());
         if let Some(peer) = peer {
             let trusted = request.listener.as_ref().map_or(&[][..], |l| &l.settings.trusted_proxies);
@@ -122,10 +128,11 @@ impl ProxyHttp for Gate {
             request.client = forward::client(peer, &session.req_header().headers, trusted);
         }
         request.own_id = forward::id_of(self.draw(), self.draw());
-        let ends = !session.is_http2() && session.get_keepalive().is_none();
-        let refused = request.listener.as_ref().and_then(|listener| {
+        let unread = request.connection.as_ref().and_then(|connection| connection.signals.refused());
+        let refused = unread.or_else(|| {
             let header = session.req_header();
-            refuse::status(header, header.raw_path().len(), ends, &listener.settings)
+            let listener = request.listener.as_ref()?;
+            refuse::status(header, header.raw_path(), &listener.settings)
         });
         if let Some(status) = refused {
             session.set_keepalive(None);
@@ -162,6 +169,9 @@ impl ProxyHttp for Gate {
             return Error::e_explain(ErrorType::HTTPStatus(503), "no upstream is ready");
         };
         self.begin(pool, index, request);
+        if let Some(connection) = &request.connection {
+            connection.signals.await_answer(request.timeouts(pool).read);
+        }
         let mut peer = HttpPeer::new(upstream.address, false, String::new());
         peer.group_key = u64::from(pool.arm.0);
         let timeouts = request.timeouts(pool);
@@ -213,10 +223,14 @@ impl ProxyHttp for Gate {
         &self,
         _: &mut Session,
         body: &mut Option<Bytes>,
-        _: bool,
+        whole: bool,
         request: &mut Request,
     ) -> Result<()> {
-        request.body_read += body.as_ref().map_or(0, |b| b.len() as u64);
+        let came = body.as_ref().map_or(0, |b| b.len() as u64);
+        request.body_read += came;
+        if let Some(stream) = &request.stream {
+            stream.body_came(came, whole);
+        }
         if request.body_read > request.max_body {
             return Error::e_explain(ErrorType::HTTPStatus(413), "the request body is too large")
                 .map_err(|e| e.into_down());
@@ -231,16 +245,29 @@ impl ProxyHttp for Gate {
         request: &mut Request,
     ) -> Result<()> {
         let status = response.status.as_u16();
+        request.interim += u8::from(status < 200 && status != 101);
+        sound::check(response, request.interim)
+            .map_err(|fault| Error::explain(ErrorType::InvalidHTTPHeader, fault).into_up())?;
+        sound::merge_lengths(response)?;
         if status == 101 {
             if !session.is_upgrade_req() {
                 return Err(Error::explain(ErrorType::InvalidHTTPHeader, "a 101 nobody asked for").into_up());
             }
             // An upgraded connection may be silent for as long as it likes.
             session.set_read_timeout(None);
+            if let Some(connection) = &request.connection {
+                connection.signals.opened();
+            }
         } else {
             reply::drop_hop_by_hop(response);
         }
         // Interim answers (100, 103) say nothing yet; 101 is final.
+        if let Some(connection) = &request.connection {
+            match status {
+                100 | 102..=199 => connection.signals.await_answer(request.read_timeout()),
+                _ => connection.signals.answered(),
+            }
+        }
         if status >= 200 || status == 101 {
             self.charge(request, reply::outcome_of_status(status), status);
             rewrite::answer(session, request, response)?;
@@ -265,6 +292,18 @@ impl ProxyHttp for Gate {
             *body = Some(encoded).filter(|bytes| end || !bytes.is_empty());
         }
         Ok(None)
+    }
+
+    async fn response_filter(
+        &self,
+        session: &mut Session,
+        response: &mut ResponseHeader,
+        _: &mut Request,
+    ) -> Result<()> {
+        if session.req_header().version == Version::HTTP_10 && reply::unchunk(response) {
+            session.set_keepalive(None);
+        }
+        Ok(())
     }
 
     fn upstream_response_body_filter(
@@ -315,6 +354,10 @@ impl ProxyHttp for Gate {
         request: &mut Request,
         reused: bool,
     ) -> Box<Error> {
+        if request.connection.as_ref().is_some_and(|connection| connection.signals.is_late()) {
+            // It looks like the client's end of the line, where the time was kept.
+            error = Error::explain(ErrorType::ReadTimedout, "the answer's head took too long").into_up();
+        }
         let outcome = reply::outcome_of_error(&error);
         let situation = self.situation(session, request, false);
         let reset = outcome == Outcome::Failure(Reason::Reset) && request.head_us.is_none();
@@ -335,7 +378,12 @@ impl ProxyHttp for Gate {
         error: &Error,
         request: &mut Request,
     ) -> FailToProxy {
-        let status = reply::status_of_error(error).filter(|_| session.response_written().is_none());
+        let begun = answer_begun(session);
+        let status = reply::status_of_error(error).filter(|_| !begun);
+        if begun {
+            // What the client is sent of it may still wait for the rest of its packet.
+            session.as_downstream_mut().shutdown().await;
+        }
         if let Some(status) = status {
             session.set_keepalive(None);
             if let Err(e) = error_page::send(session, request, status).await {

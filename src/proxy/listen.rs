@@ -58,12 +58,6 @@ impl Bound {
     pub fn scheme(&self) -> &'static str {
         if self.acceptor.is_some() { "https" } else { "http" }
     }
-
-    /// Whether a connection to this local address came in here.
-    pub(super) fn serves(&self, local: &SocketAddr) -> bool {
-        let any = self.address.ip().is_unspecified();
-        self.address.port() == local.port() && (any || self.address.ip() == local.ip().to_canonical())
-    }
 }
 
 impl std::fmt::Debug for Bound {

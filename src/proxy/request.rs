@@ -1,24 +1,34 @@
 //! What is remembered of one request while it is on its way.
 
 use super::compress::Encoder;
+use super::connection::Connection;
+use super::http2::Stream;
 use super::listen::Bound;
 use super::plan::Target;
 use crate::core::balance::Tried;
 use crate::core::compression::Compression;
 use crate::core::limit::counts::Held;
-use crate::core::outcome::ArmId;
+use crate::core::outcome::{ArmId, Outcome};
 use crate::core::route::RouteSpec;
 use crate::core::settings::Timeouts;
 use crate::core::table::{InFlight, Pool, Table, Upstream};
-use crate::observe::shard::Started;
+use crate::observe::clock::Clock;
+use crate::observe::shard::{Shard, Started};
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// One request. It keeps the table it was planned on: a change of weights never splits it.
 pub(super) struct Request {
     pub table: Arc<Table>,
+    shard: Arc<Shard>,
+    clock: Clock,
     /// The listener it came in by.
     pub listener: Option<Arc<Bound>>,
+    /// Its connection, where it has one of its own (HTTP/1).
+    pub connection: Option<Arc<Connection>>,
+    /// Its stream, where it is one of several (HTTP/2).
+    pub stream: Option<Arc<Stream>>,
     /// When its head had arrived, µs on the process clock.
     pub started_us: u64,
     /// The real client: the peer, or whom a trusted proxy names.
@@ -38,6 +48,8 @@ pub(super) struct Request {
     /// Attempts made so far.
     pub attempts: u8,
     pub attempt: Option<Attempt>,
+    /// Interim answers (1xx) so far.
+    pub interim: u8,
     /// Bytes of the body read from the client.
     pub body_read: u64,
     /// Time to the head of the last attempt's answer, µs.
@@ -65,6 +77,19 @@ pub(super) struct Attempt {
     pub _in_flight: InFlight,
 }
 
+/// Whoever gives a request up halfway leaves its attempt behind: it counts as nothing.
+impl Drop for Request {
+    fn drop(&mut self) {
+        let Some(attempt) = self.attempt.take().filter(|attempt| attempt.phase == Phase::Waiting) else {
+            return;
+        };
+        if let Some(pool) = self.pool() {
+            let now = self.clock.now_us();
+            self.shard.answered(attempt.arm, attempt.started, now, Outcome::Ignored, 0, &pool.slow);
+        }
+    }
+}
+
 /// How far an attempt has come, as far as its outcome goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Phase {
@@ -75,10 +100,15 @@ pub(super) enum Phase {
 }
 
 impl Request {
-    pub(super) fn new(table: Arc<Table>, started_us: u64) -> Self {
+    pub(super) fn new(table: Arc<Table>, shard: Arc<Shard>, clock: Clock) -> Self {
+        let started_us = clock.now_us();
         Request {
             table,
+            shard,
+            clock,
             listener: None,
+            connection: None,
+            stream: None,
             started_us,
             client: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
             believed: false,
@@ -90,6 +120,7 @@ impl Request {
             tried: Tried::default(),
             attempts: 0,
             attempt: None,
+            interim: 0,
             body_read: 0,
             head_us: None,
             response_us: None,
@@ -118,6 +149,11 @@ impl Request {
 
     pub(super) fn pool(&self) -> Option<&Pool> {
         self.target?.pool(&self.table)
+    }
+
+    /// How long the head of an answer may take.
+    pub(super) fn read_timeout(&self) -> Duration {
+        self.pool().map_or(Duration::MAX, |pool| self.timeouts(pool).read)
     }
 
     /// The last attempt met a stale connection: it does not count, and its upstream may be tried again.

@@ -12,10 +12,9 @@ use crate::observe::recorder::Recorder;
 use crate::observe::wake::Wake;
 use crate::tls::Challenges;
 use arc_swap::ArcSwap;
-use pingora_core::apps::{HttpServerApp, HttpServerOptions};
+use pingora_core::apps::HttpServerApp;
 use pingora_core::server::configuration::ServerConf;
 use pingora_proxy::{HttpProxy, http_proxy};
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::thread::JoinHandle;
@@ -44,13 +43,6 @@ pub struct Shared {
     pub challenges: Arc<Challenges>,
     /// Seed of the workers' random numbers.
     pub seed: u64,
-}
-
-impl Shared {
-    /// The listener that a connection to this local address came in by.
-    pub(super) fn listener_at(&self, local: &SocketAddr) -> Option<Arc<Bound>> {
-        self.listeners.iter().find(|listener| listener.serves(local)).cloned()
-    }
 }
 
 impl std::fmt::Debug for Shared {
@@ -134,15 +126,7 @@ fn proxy(index: usize, shared: &Arc<Shared>) -> HttpProxy<Gate> {
         uses: Uses::default(),
         random: AtomicU64::new(shared.seed.wrapping_add((index as u64) << 32)),
     };
-    let mut proxy = http_proxy(&Arc::new(conf), gate);
-    let mut options = HttpServerOptions::default();
-    // Only connections that have shown the preface are handed over as HTTP/2 without TLS.
-    options.h2c = true;
-    options.h2_idle_timeout = shared.listeners.iter().map(|listener| listener.settings.keepalive).max();
-    // Refused here rather than by pingora, whose answer would say so.
-    options.allow_connect_method_proxying = true;
-    proxy.server_options = Some(options);
-    proxy
+    http_proxy(&Arc::new(conf), gate)
 }
 
 async fn accept(

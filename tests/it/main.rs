@@ -24,6 +24,7 @@ mod compression;
 mod disk;
 mod events;
 mod grpc;
+mod hostile;
 mod house;
 mod limits;
 mod listeners;
