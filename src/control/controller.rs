@@ -293,7 +293,7 @@ impl Task {
 
     /// Publishes, marks, shows, journals and answers, in this order.
     fn carry_out(&mut self) {
-        self.reload_if_quiet();
+        let reloaded = self.reload_if_quiet();
         if self.lives.values().any(|live| live.todo.publish) {
             self.fit_maintenance();
             let revision = self.table.load().revision + 1;
@@ -307,6 +307,10 @@ impl Task {
             self.show();
         } else if self.links.clock.now() >= self.shown_at + SNAPSHOT {
             self.show();
+        }
+        for (answer, reloaded) in reloaded {
+            // Whoever asked may have gone.
+            let _ = answer.to.send(reloaded);
         }
         self.watch_upstreams();
         for live in self.lives.values_mut() {
@@ -342,13 +346,16 @@ impl Task {
         }
     }
 
-    fn reload_if_quiet(&mut self) {
+    /// The answers are given once the table is out.
+    fn reload_if_quiet(&mut self) -> Vec<(Answer, Result<Reply, Refusal>)> {
+        let mut done = Vec::new();
         while self.lives.values().all(|live| !live.saving.is_pending())
             && let Some((config, answer)) = self.reloads.pop_front()
         {
-            let done = self.reload(config).map(|()| Reply::Reloaded { differs: self.differs() });
-            let _ = answer.to.send(done);
+            let reloaded = self.reload(config).map(|()| Reply::Reloaded { differs: self.differs() });
+            done.push((answer, reloaded));
         }
+        done
     }
 
     fn show(&mut self) {

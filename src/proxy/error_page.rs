@@ -22,7 +22,11 @@ const MAINTENANCE: &str = "The site is under maintenance. Please try again later
 /// When the client cannot be written to.
 pub(super) async fn refuse(session: &mut Session, request: &Request, refusal: Refusal) -> Result<()> {
     match refusal {
-        Refusal::BadPath => send(session, request, 400).await,
+        Refusal::BadPath => {
+            // Whoever writes so may mean anything with what follows.
+            session.set_keepalive(None);
+            send(session, request, 400).await
+        }
         Refusal::NoRoute => send(session, request, 404).await,
         Refusal::Denied => send(session, request, 403).await,
         Refusal::TooLarge => {

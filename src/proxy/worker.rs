@@ -13,6 +13,7 @@ use crate::observe::wake::Wake;
 use crate::tls::Challenges;
 use arc_swap::ArcSwap;
 use pingora_core::apps::HttpServerApp;
+use pingora_core::apps::HttpServerOptions;
 use pingora_core::server::configuration::ServerConf;
 use pingora_proxy::{HttpProxy, http_proxy};
 use std::sync::Arc;
@@ -126,7 +127,12 @@ fn proxy(index: usize, shared: &Arc<Shared>) -> HttpProxy<Gate> {
         uses: Uses::default(),
         random: AtomicU64::new(shared.seed.wrapping_add((index as u64) << 32)),
     };
-    http_proxy(&Arc::new(conf), gate)
+    let mut proxy = http_proxy(&Arc::new(conf), gate);
+    let mut options = HttpServerOptions::default();
+    // Refused here rather than by pingora, whose answer would name it.
+    options.allow_connect_method_proxying = true;
+    proxy.server_options = Some(options);
+    proxy
 }
 
 async fn accept(
