@@ -4,11 +4,16 @@
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use pointsman::core::balance::mix;
+use pointsman::core::limit::buckets::Buckets;
+use pointsman::core::limit::counts::Counts;
+use pointsman::core::limit::rate::Rate;
 use pointsman::core::outcome::{ArmId, Outcome, SlowLimits};
 use pointsman::core::weight::{BasisPoints, Picker};
 use pointsman::observe::recorder::Recorder;
 use std::hint::black_box;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 fn pick(c: &mut Criterion) {
     let weights = vec![BasisPoints::new(100).expect("1 %"); 100];
@@ -70,5 +75,25 @@ fn record_alone(c: &mut Criterion) {
     });
 }
 
-criterion_group!(benches, pick, record, record_alone);
+/// A request of one of many clients, by one limit.
+fn limit(c: &mut Criterion) {
+    let rate = Rate { requests: 60, period: Duration::from_secs(1), burst: 20 };
+    let buckets = Buckets::new(65_536);
+    let mut n = 0_u64;
+    c.bench_function("count a request by a rate limit, 20,000 clients", |b| {
+        b.iter(|| {
+            n += 1;
+            black_box(buckets.take(&rate, mix(n % 20_000), Duration::from_micros(n * 20)))
+        });
+    });
+    let counts = Arc::new(Counts::new(65_536));
+    c.bench_function("count a request under way, and its end", |b| {
+        b.iter(|| {
+            n += 1;
+            black_box(counts.enter(mix(n % 20_000), 20).is_some())
+        });
+    });
+}
+
+criterion_group!(benches, pick, record, limit, record_alone);
 criterion_main!(benches);
