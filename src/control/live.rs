@@ -121,7 +121,7 @@ impl Live {
         for (name, pool) in &mut self.pools {
             for slot in &mut pool.upstreams.slots {
                 let place = (name.to_string(), slot.settings.address.to_string());
-                slot.draining = self.state.draining.contains(&place);
+                slot.drain(self.state.draining.contains(&place));
             }
         }
     }

@@ -88,6 +88,10 @@ impl Upstreams {
         let Some(endpoint) = endpoint else { return false };
         let changed = endpoint.health.as_mut().and_then(|health| health.observe(result.is_ok())).is_some();
         endpoint.good_checks += u64::from(result.is_ok());
+        if changed && !endpoint.is_up() {
+            // It may be up again before anybody looks.
+            endpoint.ramp = Ramp::out();
+        }
         endpoint.failing = result.err();
         changed
     }
@@ -261,6 +265,14 @@ impl Upstreams {
 }
 
 impl Slot {
+    /// Takes it out, or back. Who comes back starts slowly, however short it was out.
+    pub(super) fn drain(&mut self, draining: bool) {
+        self.draining = draining;
+        if draining {
+            self.endpoints.iter_mut().for_each(|endpoint| endpoint.ramp = Ramp::out());
+        }
+    }
+
     pub(super) fn is_up(&self) -> bool {
         self.endpoints.iter().any(Endpoint::is_up)
     }
