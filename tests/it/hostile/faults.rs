@@ -29,7 +29,7 @@ enum Ends {
 }
 
 /// The upstream's read timeout.
-const READ: Duration = Duration::from_millis(400);
+const READ: Duration = Duration::from_millis(2000);
 const GET: &str = "GET /x HTTP/1.1\r\nHost: a\r\n\r\n";
 
 fn fault(name: &str, steps: Vec<Step>, ends: Ends, charged: Option<&'static str>) -> Fault {
