@@ -1,12 +1,14 @@
 //! One running Pointsman: everything put together, and taken apart again in order.
 
+use super::handover::{Own, Predecessor};
+use super::opened::Opened;
 use super::reload::Reloader;
-use crate::admin;
-use crate::control::command::{Controller, Reload};
+use crate::admin::{self, Doors};
+use crate::control::command::{Controller, Reload, Upgrade};
 use crate::control::journal::{Journal, Recovered};
 use crate::control::view::{Snapshot, UpstreamView};
 use crate::control::{self, Parts};
-use crate::core::settings::{self, Config};
+use crate::core::settings::Config;
 use crate::core::table::{Table, UpstreamState};
 use crate::health;
 use crate::notify;
@@ -16,7 +18,6 @@ use crate::observe::metrics::Metrics;
 use crate::observe::recorder::Recorder;
 use crate::observe::wake::Wake;
 use crate::proxy::{Bound, Shared, Workers};
-use anyhow::Context;
 use arc_swap::ArcSwap;
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
@@ -24,13 +25,19 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::runtime::Runtime;
 use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::task::JoinHandle;
 
 /// How long a start waits for names and first checks of upstreams; later ones join when they can.
 const KNOWN: Duration = Duration::from_secs(2);
 /// Threads for the admin API and the health checks.
 const ADMIN_THREADS: usize = 2;
-/// Reloads that may wait.
-const RELOADS: usize = 8;
+/// Reloads and upgrades that may wait.
+const REQUESTS: usize = 8;
+/// How long idle connections are kept once another process serves: their next request is still answered
+/// here, so that none is lost to a close that crosses it.
+const LINGER: Duration = Duration::from_secs(2);
+/// How long answers of the admin API may take once another process serves.
+const LAST_ANSWERS: Duration = Duration::from_secs(3);
 
 /// A running instance.
 #[derive(Debug)]
@@ -41,8 +48,14 @@ pub struct Instance {
     pub controller: Controller,
     pub snapshots: watch::Receiver<Arc<Snapshot>>,
     pub reloads: mpsc::Sender<Reload>,
+    pub upgrades: mpsc::Sender<Upgrade>,
     pub runtime: Runtime,
     pub journal: Journal,
+    /// Upgrades that are asked for, until somebody takes them.
+    asked: Option<mpsc::Receiver<Upgrade>>,
+    own: Own,
+    drain_delay: Duration,
+    serving_admin: JoinHandle<()>,
     access_log: Option<AccessLog>,
     running: control::Running,
     workers: Workers,
@@ -57,61 +70,69 @@ impl Instance {
     /// When an address is taken, the state directory cannot be used, a certificate or a log cannot be
     /// opened: nothing has been served then.
     pub fn start(config: Config, file: Option<PathBuf>) -> anyhow::Result<Instance> {
+        Instance::start_after(config, file, None)
+    }
+
+    /// The same, in place of a process that hands over its sockets and its state.
+    pub(super) fn start_after(
+        config: Config,
+        file: Option<PathBuf>,
+        predecessor: Option<&mut Predecessor>,
+    ) -> anyhow::Result<Instance> {
         let config = Arc::new(config);
-        let Opened { bound, admin, journal, recovered, access_log, guard } = Opened::open(&config)?;
+        let Opened { bound, admin, journal, recovered, access_log, guard } =
+            Opened::open(&config, predecessor)?;
         let address = admin.local_addr()?;
         let runtime = runtime()?;
         let shared = Arc::new(shared(&config, bound, access_log.clone()));
-        let metrics = Arc::new(Metrics::new(shared.recorder.clone(), shared.clock)?);
-        let (jobs, wanted) = mpsc::unbounded_channel();
-        let running = control::start(Parts {
-            config: config.clone(),
-            table: shared.table.clone(),
-            recorder: shared.recorder.clone(),
-            wake: shared.wake.clone(),
+        let desk = Arc::new(Semaphore::new(notify::PLACES as usize));
+        let core = Core { config: &config, shared: &shared, journal: &journal, desk: &desk, admin: address };
+        let (running, metrics) = core.start(&runtime, recovered)?;
+        runtime.block_on(upstreams_known(running.snapshots.clone()));
+        let (doors, doors_seen) = watch::channel(Doors::Open);
+        let own = Own {
+            sockets: sockets(&shared.listeners, &config, &admin)?,
+            handover: running.handover.clone(),
+            doors,
+            desk,
+            runtime: runtime.handle().clone(),
             clock: shared.clock,
-            metrics: metrics.clone(),
-            journal: journal.clone(),
-            recovered,
-            jobs,
-            admin: address,
-        })?;
-        let (controller, snapshots) = (running.controller.clone(), running.snapshots.clone());
-        runtime.spawn(health::watch(controller.clone(), running.watched.clone()));
-        runtime.spawn(health::signals::watch(controller.clone(), running.watched.clone()));
-        runtime.spawn(health::work(controller.clone(), wanted));
-        runtime.spawn(notify::deliver(journal.clone(), running.configs.clone(), metrics.clone()));
-        runtime.block_on(upstreams_known(snapshots.clone()));
+        };
+        let admin = runtime.block_on(async { tokio::net::TcpListener::from_std(admin) })?;
+        // Nothing fails from here on: whoever is let in is served.
         let workers = Workers::start(&shared, config.server.threads, config.server.grace)?;
-
         let (stopping, stops) = watch::channel(false);
-        let (reloads, requests) = mpsc::channel(RELOADS);
-        let configs = running.configs.clone();
-        let reloader =
-            Reloader { file, started: config, controller: controller.clone(), configs: configs.clone() };
-        runtime.spawn(reloader.run(requests));
+        let (reloads, requests) = mpsc::channel(REQUESTS);
+        let (upgrades, asked) = mpsc::channel(REQUESTS);
         let state = admin::State {
-            controller: controller.clone(),
-            snapshots: snapshots.clone(),
-            configs,
+            controller: running.controller.clone(),
+            snapshots: running.snapshots.clone(),
+            configs: running.configs.clone(),
             journal: journal.clone(),
             metrics,
             access_log: access_log.clone(),
             reloads: reloads.clone(),
+            upgrades: upgrades.clone(),
             streams: Arc::new(Semaphore::new(admin::STREAMS)),
             stopping: stops,
         };
-        let admin = runtime.block_on(async { tokio::net::TcpListener::from_std(admin) })?;
-        runtime.spawn(admin::serve(admin, state));
-        let listeners = shared.listeners.iter().map(|bound| (bound.scheme(), bound.address)).collect();
+        let serving_admin = runtime.spawn(admin::serve(admin, state, doors_seen));
+        let (controller, configs) = (running.controller.clone(), running.configs.clone());
+        let drain_delay = config.server.drain_delay;
+        runtime.spawn(Reloader { file, started: config, controller, configs }.run(requests));
         Ok(Instance {
             admin: address,
-            listeners,
-            controller,
-            snapshots,
+            listeners: shared.listeners.iter().map(|bound| (bound.scheme(), bound.address)).collect(),
+            controller: running.controller.clone(),
+            snapshots: running.snapshots.clone(),
             reloads,
+            upgrades,
             runtime,
             journal,
+            asked: Some(asked),
+            own,
+            drain_delay,
+            serving_admin,
             access_log,
             running,
             workers,
@@ -127,13 +148,82 @@ impl Instance {
         }
     }
 
-    /// Lets requests in flight finish, then the admin API and the controller, then writes what is left.
+    /// The upgrades that are asked for; there is one taker.
+    pub(super) fn asked(&mut self) -> Option<mpsc::Receiver<Upgrade>> {
+        self.asked.take()
+    }
+
+    /// What another process may take over.
+    pub(super) fn own(&self) -> Own {
+        self.own.clone()
+    }
+
+    /// Says that it is not ready any more, lets requests in flight finish, then the admin API and the
+    /// controller, then writes what is left.
     pub fn stop(self) {
         self.stopping.send_replace(true);
-        self.workers.stop();
+        std::thread::sleep(self.drain_delay);
+        self.end(Duration::ZERO);
+    }
+
+    /// The same, once another process serves in place of this one.
+    pub(super) fn leave(mut self) {
+        self.stopping.send_replace(true);
+        self.own.doors.send_replace(Doors::Shut);
+        let serving = &mut self.serving_admin;
+        let answered = async { tokio::time::timeout(LAST_ANSWERS, serving).await };
+        if self.runtime.handle().block_on(answered).is_err() {
+            tracing::warn!("the admin API was still answering");
+        }
+        self.end(LINGER);
+    }
+
+    fn end(self, linger: Duration) {
+        // Nothing else listens on these in this process any more.
+        drop(self.own);
+        self.workers.stop(linger);
         self.running.stop();
         self.runtime.shutdown_timeout(Duration::from_secs(1));
         drop(self.guard);
+    }
+}
+
+/// What decides, and what it sees and tells others by.
+struct Core<'a> {
+    config: &'a Arc<Config>,
+    shared: &'a Arc<Shared>,
+    journal: &'a Journal,
+    desk: &'a Arc<Semaphore>,
+    admin: SocketAddr,
+}
+
+impl Core<'_> {
+    fn start(
+        self,
+        runtime: &Runtime,
+        recovered: Recovered,
+    ) -> anyhow::Result<(control::Running, Arc<Metrics>)> {
+        let Core { config, shared, journal, desk, admin } = self;
+        let metrics = Arc::new(Metrics::new(shared.recorder.clone(), shared.clock)?);
+        let (jobs, wanted) = mpsc::unbounded_channel();
+        let running = control::start(Parts {
+            config: config.clone(),
+            table: shared.table.clone(),
+            recorder: shared.recorder.clone(),
+            wake: shared.wake.clone(),
+            clock: shared.clock,
+            metrics: metrics.clone(),
+            journal: journal.clone(),
+            recovered,
+            jobs,
+            admin,
+        })?;
+        let (controller, configs) = (&running.controller, running.configs.clone());
+        runtime.spawn(health::watch(controller.clone(), running.watched.clone()));
+        runtime.spawn(health::signals::watch(controller.clone(), running.watched.clone()));
+        runtime.spawn(health::work(controller.clone(), wanted));
+        runtime.spawn(notify::deliver(journal.clone(), configs, metrics.clone(), desk.clone()));
+        Ok((running, metrics))
     }
 }
 
@@ -144,6 +234,19 @@ fn runtime() -> std::io::Result<Runtime> {
         .thread_name("admin")
         .enable_all()
         .build()
+}
+
+/// Every listening socket by its name.
+fn sockets(
+    listeners: &[Arc<Bound>],
+    config: &Config,
+    admin: &TcpListener,
+) -> std::io::Result<Vec<(String, Arc<TcpListener>)>> {
+    let listeners = listeners
+        .iter()
+        .map(|bound| Ok((Own::name_of_listener(bound.settings.address), Arc::new(bound.socket()?))));
+    let admin = (Own::name_of_admin(config.admin.listen), Arc::new(admin.try_clone()?));
+    listeners.chain([Ok(admin)]).collect()
 }
 
 /// Where the workers and the controller meet.
@@ -157,35 +260,6 @@ fn shared(config: &Config, listeners: Vec<Arc<Bound>>, access_log: Option<Access
         listeners,
         seed: rand::random(),
     }
-}
-
-/// All that can fail for the place it runs in, before anything is started.
-struct Opened {
-    bound: Vec<Arc<Bound>>,
-    admin: TcpListener,
-    journal: Journal,
-    recovered: Recovered,
-    access_log: Option<AccessLog>,
-    guard: Option<Guard>,
-}
-
-impl Opened {
-    fn open(config: &Config) -> anyhow::Result<Opened> {
-        let bound = config.listeners.iter().cloned().map(Bound::bind).collect::<Result<_, _>>()?;
-        let address = config.admin.listen;
-        let admin = TcpListener::bind(address).with_context(|| {
-            format!("the admin API cannot listen on {address}; change admin.listen or stop what does")
-        })?;
-        admin.set_nonblocking(true)?;
-        let (journal, recovered) = Journal::open(&config.server.state_dir)?;
-        let (access_log, guard) = config.access_log.as_ref().map(open_log).transpose()?.unzip();
-        Ok(Opened { bound, admin, journal, recovered, access_log, guard })
-    }
-}
-
-fn open_log(settings: &settings::AccessLog) -> anyhow::Result<(AccessLog, Guard)> {
-    let path = settings.path.clone().unwrap_or_else(|| "-".into());
-    AccessLog::open(settings).with_context(|| format!("the access log {} cannot be opened", path.display()))
 }
 
 /// Waits until every name has been looked up once, and what must be proven has been checked once, so that

@@ -1,6 +1,7 @@
 //! Reading the configuration anew, for SIGHUP and for the admin API.
 
 use super::check::check;
+use super::systemd;
 use crate::config;
 use crate::control::command::{Command, Controller, Fault, Refusal, Reload, ReloadReport, Reply};
 use crate::core::settings::Config;
@@ -21,7 +22,9 @@ pub(super) struct Reloader {
 impl Reloader {
     pub(super) async fn run(self, mut requests: mpsc::Receiver<Reload>) {
         while let Some((actor, answer)) = requests.recv().await {
+            systemd::reloading();
             let result = self.reload(&actor).await;
+            systemd::ready();
             match &result {
                 Ok(report) => tracing::info!(
                     actor,

@@ -8,11 +8,18 @@ use super::view::RolloutView;
 use crate::core::rollout::{Action, Note};
 use crate::core::service::{Applied, Change, Order, Running, ServiceState};
 use crate::core::settings;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 /// Revisions that the last process may have shown without writing them.
 const UNWRITTEN_REVISIONS: u64 = 1000;
+
+impl Recovered {
+    /// Whether the abort of its rollout had taken effect, durable or not.
+    fn was_aborted(&self, state: &ServiceState) -> bool {
+        state.rollout.as_ref().is_some_and(|running| self.aborted.contains(&running.id))
+    }
+}
 
 /// The rollouts that had ended, for [`Links::ended`].
 pub(super) fn ended(recovered: &Recovered) -> BTreeMap<String, Arc<RolloutView>> {
@@ -46,8 +53,7 @@ pub(super) fn live(
     };
     let mut live = Live::new(settings.clone(), slot, state);
     live.fit_pools(None, links)?;
-    let keys = recovered.keys.iter().filter(|((service, _), _)| **service == *settings.name);
-    live.keys = keys.map(|((_, key), id)| (key.clone(), id.clone())).collect();
+    live.keys = keys(settings, recovered);
     let Some(stored) = stored else {
         if let Some(problem) = problem {
             start_over(&mut live, &problem, links);
@@ -59,17 +65,48 @@ pub(super) fn live(
         live.state.rollout = given_up(&stored.state, links);
         start_over(&mut live, &problem, links);
     } else {
-        resume(&mut live, recovered, links);
+        resume(&mut live, recovered, "restarted", links);
     }
     Ok(live)
 }
 
+/// Takes over what another process may have made of a service's state meanwhile. What it left that does
+/// not fit the configuration is not taken.
+pub(super) fn take_back(live: &mut Live, recovered: &Recovered, links: &Links) {
+    live.keys = keys(&live.settings, recovered);
+    let Some(text) = recovered.services.get(&*live.settings.name) else { return };
+    let stored = serde_json::from_str::<Stored>(text).map_err(|error| error.to_string());
+    let pools = live.settings.pools.keys().map(|name| &**name);
+    let fitting = stored.and_then(|stored| stored.state.reconcile(pools).map_err(|faults| faults.join("; ")));
+    match fitting {
+        Ok(state) if is_same(&state, &live.state) && !recovered.was_aborted(&state) => (),
+        Ok(state) => {
+            let revision = state.revision + UNWRITTEN_REVISIONS;
+            live.enter(ServiceState { revision, ..state }, links);
+            resume(live, recovered, "taken back after a failed upgrade", links);
+        }
+        Err(why) => {
+            tracing::warn!(service = %live.settings.name, "what an upgrade stored does not fit: {why}");
+        }
+    }
+}
+
+fn is_same(one: &ServiceState, other: &ServiceState) -> bool {
+    ServiceState { revision: other.revision, ..one.clone() } == *other
+}
+
+/// Rollout ids of a service by idempotency key.
+fn keys(settings: &settings::Service, recovered: &Recovered) -> HashMap<String, String> {
+    let keys = recovered.keys.iter().filter(|((service, _), _)| **service == *settings.name);
+    keys.map(|((_, key), id)| (key.clone(), id.clone())).collect()
+}
+
 /// Goes on with a running rollout, unless its abort had taken effect. An abort overtakes what is being
 /// written, a promotion too: where that had become durable all the same, it is taken back.
-fn resume(live: &mut Live, recovered: &Recovered, links: &Links) {
+fn resume(live: &mut Live, recovered: &Recovered, how: &str, links: &Links) {
     let Some(last) = &live.state.rollout else { return };
     let id = last.id.clone();
-    if recovered.aborted.contains(&id) {
+    if recovered.was_aborted(&live.state) {
         let who = format!("{SELF}; it took effect just before the process ended");
         let change = match live.state.running() {
             Some(_) => Change::Asked { id: &id, action: Action::Abort, who: &who },
@@ -87,7 +124,7 @@ fn resume(live: &mut Live, recovered: &Recovered, links: &Links) {
     let Some(running) = live.state.running() else { return };
     let weight = live.state.weights.get(&running.to).copied().unwrap_or_default();
     let text = format!(
-        "restarted: the rollout {id} goes on with {weight} on {}; its evidence is gathered anew",
+        "{how}: the rollout {id} goes on with {weight} on {}; its evidence is gathered anew",
         running.to
     );
     note(live, text, links);

@@ -61,6 +61,8 @@ pub(super) struct Saving {
     retry_at: Duration,
     /// When the state was last written, or the write tried.
     saved_at: Duration,
+    /// Whether it is to be written whether or not its time has come.
+    due: bool,
     pub reports: Reports,
 }
 
@@ -80,6 +82,16 @@ impl Saving {
     /// Whether anything is not durable yet, and a write is under way.
     pub(super) fn is_busy(&self) -> bool {
         self.pending.is_some() || self.late_sent.is_some()
+    }
+
+    /// Has the progress written that is due only later.
+    pub(super) fn write_now(&mut self) {
+        self.due = true;
+    }
+
+    /// Whether everything that is in effect is durable, and nothing waits to be.
+    pub(super) fn is_all_written(&self) -> bool {
+        !self.is_busy() && !self.due && self.late.is_empty() && self.queue.is_empty()
     }
 
     fn next_serial(&mut self) -> u64 {
@@ -152,8 +164,10 @@ impl Live {
         if saving.pending.is_some() || saving.late_sent.is_some() || now < saving.retry_at {
             return;
         }
+        let due = std::mem::take(&mut self.saving.due) && self.is_watchful();
+        let saving = &self.saving;
         let progress = self.state.running().is_some() && now >= saving.saved_at + PROGRESS;
-        if saving.late.is_empty() && !progress {
+        if saving.late.is_empty() && !progress && !due {
             return;
         }
         let rows = self.saving.late.clone();

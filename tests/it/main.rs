@@ -30,4 +30,5 @@ mod rollout;
 mod runbook;
 mod split;
 mod state;
+mod upgrade;
 mod upstreams;
