@@ -28,6 +28,7 @@ mod proxy;
 mod reload;
 mod rollout;
 mod runbook;
+mod service;
 mod split;
 mod state;
 mod upgrade;

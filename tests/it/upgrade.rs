@@ -5,6 +5,8 @@ use super::harness::{
 };
 use serde_json::Value;
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// The pid that the state directory says it belongs to.
 fn owner(pointsman: &Pointsman) -> u32 {
@@ -109,6 +111,39 @@ fn a_new_binary_that_ends_at_once_or_is_none_leaves_the_old_one_at_work() {
     std::fs::remove_file(pointsman.dir.path().join("pointsman")).expect("removed");
     let printed = pointsman.upgrade();
     assert!(printed.code == 1 && printed.err.contains("cannot be started"), "{}", printed.err);
+    pointsman.replace_binary(None);
+    upgraded(&mut pointsman);
+    let (_, failed, broken) = load.stop();
+    assert_eq!((failed, broken), (0, 0));
+}
+
+#[test]
+fn new_processes_that_are_killed_right_after_their_start_change_nothing() {
+    let nginx = Nginx::start(&["blue", "green"]);
+    let mut pointsman = Pointsman::start_replaceable(&blue_green(nginx.addresses[0], nginx.addresses[1]));
+    let load = Load::start(pointsman.http(), 4);
+    let (old, file) = (pointsman.pid(), pointsman.dir.path().join("pid"));
+    let real = env!("CARGO_BIN_EXE_pointsman");
+    pointsman.replace_binary(Some(&format!(
+        "echo $$ > {0}.new; mv {0}.new {0}; kill -STOP $$; exec {real} \"$@\"",
+        file.display()
+    )));
+    for round in 0..10 {
+        let admin = pointsman.admin;
+        let upgrade = std::thread::spawn(move || Pointsman::cli_at(admin, &["upgrade"]));
+        eventually("the new one is there", || file.exists());
+        let new = std::fs::read_to_string(&file).expect("a pid").trim().to_owned();
+        std::fs::remove_file(&file).expect("removed");
+        let state = || std::fs::read_to_string(format!("/proc/{new}/stat")).unwrap_or_default();
+        eventually("it has stopped itself", || state().contains(") T "));
+        let kill = format!("kill -CONT {new}; kill -9 {new}");
+        assert!(std::process::Command::new("sh").args(["-c", &kill]).status().expect("sh").success());
+        let printed = upgrade.join().expect("an end");
+        assert!(printed.code == 1 && printed.err.contains("(signal: 9"), "round {round}: {printed:?}");
+        let to = if round % 2 == 0 { "green" } else { "blue" };
+        assert_eq!(pointsman.cli(&["flip", "web", "--to", to]).code, 0);
+        assert_eq!((owner(&pointsman), get(pointsman.http(), "/").text().as_str()), (old, to));
+    }
     pointsman.replace_binary(None);
     upgraded(&mut pointsman);
     let (_, failed, broken) = load.stop();
@@ -240,6 +275,66 @@ fn a_websocket_and_a_slow_download_outlive_an_upgrade() {
     socket.reader.get_mut().shutdown(std::net::Shutdown::Both).expect("closed");
     drop(slow);
     assert!(pointsman.first_ended().success());
+}
+
+/// curl, many requests on one connection: how many, and what came that is no 200 over HTTP/2.
+fn many(port: u16) -> (usize, Vec<String>) {
+    let url = format!("https://127.0.0.1:{port}/[1-200]");
+    let args =
+        ["-sk", "--http2", "--max-time", "60", "-o", "/dev/null", "-w", "%{http_code} %{http_version}\n"];
+    let output = std::process::Command::new("curl").args(args).arg(&url).output().expect("curl");
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let mut wrong: Vec<_> = text.lines().filter(|line| *line != "200 2").map(str::to_owned).collect();
+    if !output.status.success() {
+        wrong.push(format!("curl: {}", output.status));
+    }
+    (text.lines().count(), wrong)
+}
+
+#[test]
+fn http2_clients_move_over_without_an_error() {
+    let nginx = Nginx::start(&["blue", "green"]);
+    let dir = tempfile::tempdir().expect("a directory");
+    let made = rcgen::generate_simple_self_signed(vec!["one.example".to_owned()]).expect("a certificate");
+    let (cert, key) = (dir.path().join("cert.pem"), dir.path().join("key.pem"));
+    std::fs::write(&cert, made.cert.pem()).expect("a file");
+    std::fs::write(&key, made.signing_key.serialize_pem()).expect("a file");
+    let files = format!("{{ cert = \"{}\", key = \"{}\" }}", cert.display(), key.display());
+    let mut pointsman = Pointsman::start(&format!(
+        "[[listeners]]\naddress = \"127.0.0.1:0\"\ntls = {{ certificates = [{files}] }}\n{}",
+        blue_green(nginx.addresses[0], nginx.addresses[1])
+    ));
+    let port = pointsman.http().port();
+    let stop = Arc::new(AtomicBool::new(false));
+    let clients = [(); 3].map(|()| {
+        let stop = stop.clone();
+        std::thread::spawn(move || {
+            let (mut requests, mut wrong) = (0, Vec::new());
+            while !stop.load(Ordering::SeqCst) {
+                let (more, faults) = many(port);
+                requests += more;
+                wrong.extend(faults);
+            }
+            (requests, wrong)
+        })
+    });
+    for _ in 0..5 {
+        let served = served(&pointsman);
+        eventually("clients are at it", || self::served(&pointsman) > served + 100.0);
+        upgraded(&mut pointsman);
+        eventually("also in the new one", || self::served(&pointsman) > 100.0);
+    }
+    stop.store(true, Ordering::SeqCst);
+    let seen = clients.map(|client| client.join().expect("a client panicked"));
+    let requests: usize = seen.iter().map(|(requests, _)| requests).sum();
+    let wrong: Vec<_> = seen.iter().flat_map(|(_, wrong)| wrong).collect();
+    println!("5 upgrades, {requests} requests over HTTP/2 with TLS, {} of them wrong", wrong.len());
+    assert!(wrong.is_empty(), "{wrong:?}");
+}
+
+/// Requests that the process has sent to upstreams.
+fn served(pointsman: &Pointsman) -> f64 {
+    pointsman.get("/api/metrics").json()["http_requests_total"].as_f64().expect("a number")
 }
 
 #[test]

@@ -59,6 +59,14 @@ impl Pointsman {
         Pointsman::start_by(&mut Command::new(binary), dir)
     }
 
+    /// Starts with this configuration and variables.
+    #[track_caller]
+    pub fn start_with(config: &str, variables: &[(&str, &str)]) -> Self {
+        let dir = TempDir::new().expect("a directory");
+        std::fs::write(dir.path().join("pointsman.toml"), whole(config)).expect("a file");
+        Pointsman::start_by(Command::new(BINARY).envs(variables.iter().copied()), dir)
+    }
+
     /// Puts another program where [`Pointsman::start_replaceable`] started from; `None` is the real one.
     pub fn replace_binary(&self, script: Option<&str>) {
         let (new, at) = (self.dir.path().join("new"), self.dir.path().join("pointsman"));
