@@ -27,8 +27,8 @@ setup: ## install what the build needs: cmake, a C compiler, Rust
 	  echo "installing: Rust, by rustup, for this user"; \
 	  curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs | sh -s -- -y -q --profile minimal -c clippy -c rustfmt; }
 
-setup-test: setup ## and what the tests need: nginx, wrk, jq, promtool, shellcheck
-	$(call install,nginx:nginx wrk:wrk ps:procps jq:jq shellcheck:shellcheck promtool:prometheus)
+setup-test: setup ## and what the tests need: nginx, wrk, faketime, jq, promtool, shellcheck
+	$(call install,nginx:nginx wrk:wrk ps:procps faketime:faketime jq:jq shellcheck:shellcheck promtool:prometheus)
 
 setup-bench: setup-test ## and what the comparison needs: haproxy
 	$(call install,haproxy:haproxy)

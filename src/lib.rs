@@ -15,7 +15,7 @@
 //! | [`observe`] | shards, Prometheus collector, access log | core |
 //! | [`proxy`] | the pingora adapter: listeners, life-cycle hooks, headers, retries, error replies | core, observe |
 //! | [`control`] | the controller task, commands, journal, recovery | core, observe |
-//! | [`health`] | active checks, name resolution | core, control's commands |
+//! | [`health`] | active checks, name resolution, smoke tests, hooks, scraped signals | core, control's commands |
 //! | [`notify`] | chat, webhooks and GitHub, out of the outbox | core, control's journal, observe |
 //! | [`config`] | what was typed → what is meant; validation | core |
 //! | [`admin`] | HTTP API | core, control's commands, views and history, observe read-only |

@@ -73,7 +73,7 @@ impl Live {
         match applied.order {
             Order::Quiet => self.todo.answers.push(answer),
             Order::JournalFirst => {
-                let extra = Extra { answer: Some(answer), key };
+                let extra = Extra { answer: Some(answer), key, job: None };
                 self.save(applied.state, &applied.notes, who, extra, links);
             }
             Order::EffectFirst => {

@@ -334,6 +334,7 @@ impl Task {
         self.watch_upstreams();
         for live in self.lives.values_mut() {
             if self.custody.is_ours() {
+                live.next_job_done(&self.links);
                 live.want_work(&self.links);
             }
             if self.custody.may_write() {

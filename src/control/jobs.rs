@@ -23,13 +23,25 @@ pub(super) struct Jobs {
     last_ticket: u64,
     /// By the id of the rollout and what it wants.
     asked: BTreeMap<(String, Work), Asked>,
-    /// Answers that wait until a write has ended.
-    done: VecDeque<(String, Work, WorkResult)>,
+    /// Answers that wait until a write has ended, or can be tried again.
+    done: VecDeque<JobAnswer>,
+}
+
+/// What became of the work that a rollout, by its id, had asked for.
+pub(super) type JobAnswer = (String, Work, WorkResult);
+
+impl Jobs {
+    /// Takes back an answer whose effect could not be written: nobody is asked again for that.
+    pub(super) fn again(&mut self, answer: Option<JobAnswer>) {
+        if let Some(answer) = answer {
+            self.done.push_front(answer);
+        }
+    }
 }
 
 #[derive(Debug)]
 struct Asked {
-    /// `None` while it waits to be asked again.
+    /// `None` while it waits to be asked again. An answer keeps it until it has taken effect.
     ticket: Option<u64>,
     unanswered: u32,
     again_at: Duration,
@@ -71,12 +83,12 @@ impl Live {
     pub(super) fn job_done(&mut self, ticket: u64, result: JobResult, links: &Links) {
         let mut asked = self.jobs.asked.iter_mut();
         let Some(((id, work), asked)) = asked.find(|(_, asked)| asked.ticket == Some(ticket)) else { return };
-        asked.ticket = None;
         let result = match result {
             JobResult::Passed => WorkResult::Passed,
             JobResult::Refused(why) => WorkResult::Refused(why),
             JobResult::Unanswered(why) => {
                 let pause = FIRST_PAUSE.saturating_mul(1 << asked.unanswered.min(8)).min(LONGEST_PAUSE);
+                asked.ticket = None;
                 asked.again_at = links.clock.now() + pause;
                 asked.unanswered += 1;
                 WorkResult::Unanswered(why)
@@ -88,7 +100,7 @@ impl Live {
 
     /// The answers that waited, once nothing is being written any more.
     pub(super) fn next_job_done(&mut self, links: &Links) {
-        while !self.saving.is_pending()
+        while self.saving.takes(Order::JournalFirst, links.clock.now())
             && let Some((id, work, result)) = self.jobs.done.pop_front()
         {
             let wall = links.wall_text();
@@ -98,7 +110,8 @@ impl Live {
                 Order::Quiet => self.state = applied.state,
                 Order::EffectFirst => self.take_effect(applied, SELF, links),
                 Order::JournalFirst => {
-                    self.save(applied.state, &applied.notes, SELF, Extra::default(), links);
+                    let extra = Extra { job: Some((id, work, result)), ..Extra::default() };
+                    self.save(applied.state, &applied.notes, SELF, extra, links);
                 }
             }
         }

@@ -174,11 +174,14 @@ impl Live {
     /// What the controller decided by itself.
     pub(super) fn decided(&mut self, applied: Applied, links: &Links, rung_us: Option<u64>) {
         let aborts = applied.notes.iter().any(|note| matches!(note.action, "aborted" | "returned"));
-        if self.saving.is_pending() && !aborts {
+        // What others are asked for is durable first, so that a restart asks for the same.
+        let asks = applied.order == Order::Quiet && applied.state.work() != self.state.work();
+        let order = if asks { Order::JournalFirst } else { applied.order };
+        if !aborts && !self.saving.takes(order, links.clock.now()) {
             // Nothing but an abort overtakes what is being written; the rest comes up again.
             return;
         }
-        match applied.order {
+        match order {
             Order::Quiet => self.state = applied.state,
             Order::JournalFirst => {
                 self.save(applied.state, &applied.notes, SELF, Extra::default(), links);

@@ -5,21 +5,16 @@ use super::links::Links;
 use super::live::{Live, SELF};
 use super::saving::Stored;
 use super::view::RolloutView;
+use crate::core::duration;
 use crate::core::rollout::{Action, Note};
-use crate::core::service::{Applied, Change, Order, Running, ServiceState};
+use crate::core::service::{Applied, Change, Order, ServiceState};
 use crate::core::settings;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Revisions that the last process may have shown without writing them.
 const UNWRITTEN_REVISIONS: u64 = 1000;
-
-impl Recovered {
-    /// Whether the abort of its rollout had taken effect, durable or not.
-    fn was_aborted(&self, state: &ServiceState) -> bool {
-        state.rollout.as_ref().is_some_and(|running| self.aborted.contains(&running.id))
-    }
-}
 
 /// The rollouts that had ended, for [`Links::ended`].
 pub(super) fn ended(recovered: &Recovered) -> BTreeMap<String, Arc<RolloutView>> {
@@ -38,57 +33,49 @@ pub(super) fn live(
     links: &Links,
 ) -> Result<Live, String> {
     let stored = recovered.services.get(&*settings.name).map(|text| serde_json::from_str::<Stored>(text));
-    let fresh = || ServiceState::new(&settings.stable, settings.pools.keys().map(|name| &**name));
-    let (stored, problem) = match stored {
-        None => (None, None),
-        Some(Ok(stored)) => (Some(stored), None),
-        Some(Err(error)) => (None, Some(format!("the stored state cannot be read ({error})"))),
+    let (before, restored) = match stored {
+        Some(Ok(Stored { mut state })) => {
+            state.revision += UNWRITTEN_REVISIONS;
+            (state.rollout.clone(), Restored::of(state, settings, recovered, links))
+        }
+        other => {
+            let state = ServiceState::new(&settings.stable, settings.pools.keys().map(|name| &**name));
+            let mut fresh = Restored { state, notes: Vec::new() };
+            if let Some(Err(error)) = other {
+                let why = format!("as configured: the stored state cannot be read ({error})");
+                fresh.start_over(&settings.name, &why);
+            }
+            (None, fresh)
+        }
     };
-    let (state, problem) = match &stored {
-        None => (fresh(), problem),
-        Some(stored) => match stored.state.reconcile(settings.pools.keys().map(|name| &**name)) {
-            Ok(state) => (state, None),
-            Err(faults) => (fresh(), Some(faults.join("; "))),
-        },
-    };
-    let mut live = Live::new(settings.clone(), slot, state);
+    let Restored { state, notes } = restored;
+    let mut live = Live::new(settings.clone(), slot, state.clone());
     live.fit_pools(None, links)?;
     live.keys = keys(settings, recovered);
-    let Some(stored) = stored else {
-        if let Some(problem) = problem {
-            start_over(&mut live, &problem, links);
-        }
-        return Ok(live);
-    };
-    live.state.revision = stored.state.revision + UNWRITTEN_REVISIONS;
-    if let Some(problem) = problem {
-        live.state.rollout = given_up(&stored.state, links);
-        start_over(&mut live, &problem, links);
-    } else {
-        resume(&mut live, recovered, "restarted", links);
+    if !notes.is_empty() {
+        // As it was before, so that a rollout that is aborted here is seen to end.
+        live.state.rollout = before;
+        live.take_effect(Applied { state, notes, order: Order::EffectFirst }, SELF, links);
     }
     Ok(live)
 }
 
-/// Takes over what another process may have made of a service's state meanwhile. What it left that does
-/// not fit the configuration is not taken.
+/// Takes over what another process may have made of a service's state meanwhile.
 pub(super) fn take_back(live: &mut Live, recovered: &Recovered, links: &Links) {
-    live.keys = keys(&live.settings, recovered);
-    let Some(text) = recovered.services.get(&*live.settings.name) else { return };
-    let stored = serde_json::from_str::<Stored>(text).map_err(|error| error.to_string());
-    let pools = live.settings.pools.keys().map(|name| &**name);
-    let fitting = stored.and_then(|stored| stored.state.reconcile(pools).map_err(|faults| faults.join("; ")));
-    match fitting {
-        Ok(state) if is_same(&state, &live.state) && !recovered.was_aborted(&state) => (),
-        Ok(state) => {
-            let revision = state.revision + UNWRITTEN_REVISIONS;
-            live.enter(ServiceState { revision, ..state }, links);
-            resume(live, recovered, "taken back after a failed upgrade", links);
-        }
-        Err(why) => {
-            tracing::warn!(service = %live.settings.name, "what an upgrade stored does not fit: {why}");
-        }
+    live.keys = keys(&live.configured, recovered);
+    let stored =
+        recovered.services.get(&*live.settings.name).map(|text| serde_json::from_str::<Stored>(text));
+    let Some(Ok(Stored { mut state })) = stored else { return };
+    let aborted = state.rollout.as_ref().is_some_and(|last| recovered.aborted.contains(&last.id));
+    if is_same(&state, &live.state) && !aborted {
+        return;
     }
+    state.revision += UNWRITTEN_REVISIONS;
+    let mut restored = Restored::of(state, &live.configured, recovered, links);
+    let text = "taken back from the new process of an upgrade, which failed".into();
+    restored.notes.insert(0, Note { action: "recovered", text });
+    let Restored { state, notes } = restored;
+    live.take_effect(Applied { state, notes, order: Order::EffectFirst }, SELF, links);
 }
 
 fn is_same(one: &ServiceState, other: &ServiceState) -> bool {
@@ -101,56 +88,127 @@ fn keys(settings: &settings::Service, recovered: &Recovered) -> HashMap<String, 
     keys.map(|((_, key), id)| (key.clone(), id.clone())).collect()
 }
 
-/// Goes on with a running rollout, unless its abort had taken effect. An abort overtakes what is being
-/// written, a promotion too: where that had become durable all the same, it is taken back.
-fn resume(live: &mut Live, recovered: &Recovered, how: &str, links: &Links) {
-    let Some(last) = &live.state.rollout else { return };
-    let id = last.id.clone();
-    if recovered.was_aborted(&live.state) {
+/// What became of a stored state, and what there is to say about it.
+struct Restored {
+    state: ServiceState,
+    notes: Vec<Note>,
+}
+
+impl Restored {
+    /// Goes on with a running rollout or a watch, unless that would be unsafe.
+    fn of(state: ServiceState, settings: &settings::Service, recovered: &Recovered, links: &Links) -> Self {
+        let mut restored = Restored { state, notes: Vec::new() };
+        restored.take_back(&recovered.aborted, links);
+        restored.give_up(settings, links);
+        restored.fit(settings);
+        restored.go_on();
+        restored
+    }
+
+    /// Aborts again what had been aborted. An abort overtakes what is being written, a promotion too: where
+    /// that had become durable all the same, it is taken back.
+    fn take_back(&mut self, aborted: &[String], links: &Links) {
+        let Some(last) = self.state.rollout.as_ref().filter(|last| aborted.contains(&last.id)) else {
+            return;
+        };
+        let id = last.id.clone();
         let who = format!("{SELF}; it took effect just before the process ended");
-        let change = match live.state.running() {
-            Some(_) => Change::Asked { id: &id, action: Action::Abort, who: &who },
-            None if live.state.stable == last.to && last.rollout.moves_traffic() => {
+        let change = match self.state.running() {
+            Some(_) => Change::Asked { id: &id, action: Action::Withdraw, who: &who },
+            None if self.state.stable == last.to && last.rollout.moves_traffic() => {
                 Change::Rollback { who: &who }
             }
             None => return,
         };
-        let wall = links.wall_text();
-        if let Ok(applied) = live.state.apply(change, links.moment(&wall)) {
-            live.take_effect(applied, SELF, links);
-        }
-        return;
+        self.apply(change, links);
     }
-    let Some(running) = live.state.running() else { return };
-    let weight = live.state.weights.get(&running.to).copied().unwrap_or_default();
-    let text = format!(
-        "{how}: the rollout {id} goes on with {weight} on {}; its evidence is gathered anew",
-        running.to
-    );
-    note(live, text, links);
-    live.follow_rollout(links);
+
+    /// Aborts a rollout that what it was about has been taken away from.
+    fn give_up(&mut self, settings: &settings::Service, links: &Links) {
+        let Some(why) = unsafe_to_go_on(&self.state, settings) else { return };
+        let Some(id) = self.state.running().map(|running| running.id.clone()) else { return };
+        let who = format!("{SELF}: {why}");
+        self.apply(Change::Asked { id: &id, action: Action::Abort, who: &who }, links);
+    }
+
+    /// Brings it in line with the pools there are.
+    fn fit(&mut self, settings: &settings::Service) {
+        let pools = || settings.pools.keys().map(|name| &**name);
+        if let Ok(state) = self.state.reconcile(pools()) {
+            self.state = state;
+            return;
+        }
+        let is_gone = |pool: &str| !settings.pools.contains_key(pool);
+        let why = if is_gone(&self.state.stable) {
+            format!(
+                "as configured: the pool {}, which was stable, is no longer configured",
+                self.state.stable
+            )
+        } else {
+            let lost = self.state.weights.keys().filter(|pool| is_gone(pool)).map(String::as_str);
+            let lost: Vec<_> = lost.collect();
+            format!("which is stable: {} had traffic and is no longer configured", lost.join(", "))
+        };
+        self.state = self.state.fitted(pools(), &settings.stable);
+        self.start_over(&settings.name, &why);
+    }
+
+    fn go_on(&mut self) {
+        if let Some(running) = self.state.running() {
+            let weight = self.state.weights.get(&running.to).copied().unwrap_or_default();
+            let text = format!(
+                "restarted: the rollout {} goes on: {}; {} has {weight} of the traffic, evidence is gathered anew",
+                running.id,
+                running.rollout.standing(),
+                running.to
+            );
+            self.say(text);
+        }
+        if let Some(guard) = &self.state.guard {
+            let left = Duration::from_secs(guard.watch.saturating_sub(guard.passed).as_secs());
+            let text = format!(
+                "restarted: the watch over {} after its promotion by {} goes on for {}",
+                guard.pool,
+                guard.rollout,
+                duration::show(left)
+            );
+            self.say(text);
+        }
+    }
+
+    fn start_over(&mut self, service: &str, why: &str) {
+        let text = format!("restarted with all traffic on {}, {why}", self.state.stable);
+        tracing::warn!(service, "{text}");
+        self.say(text);
+    }
+
+    fn say(&mut self, text: String) {
+        self.notes.push(Note { action: "recovered", text });
+    }
+
+    fn apply(&mut self, change: Change<'_>, links: &Links) {
+        let wall = links.wall_text();
+        if let Ok(applied) = self.state.apply(change, links.moment(&wall)) {
+            self.state = applied.state;
+            self.notes.extend(applied.notes);
+        }
+    }
 }
 
-/// The stored rollout, aborted if it was running: the pools it was about are not there any more.
-fn given_up(stored: &ServiceState, links: &Links) -> Option<Running> {
-    let Some(running) = stored.running() else { return stored.rollout.clone() };
-    let who = format!("{SELF}: its pools are no longer configured");
-    let change = Change::Asked { id: &running.id, action: Action::Abort, who: &who };
-    let wall = links.wall_text();
-    stored.apply(change, links.moment(&wall)).ok().and_then(|applied| applied.state.rollout)
-}
-
-fn start_over(live: &mut Live, problem: &str, links: &Links) {
-    let stable = &live.state.stable;
-    let text = format!("restarted with all traffic on {stable}, as configured: {problem}");
-    tracing::warn!(service = %live.settings.name, "{text}");
-    note(live, text, links);
-}
-
-fn note(live: &mut Live, text: String, links: &Links) {
-    let notes = vec![Note { action: "recovered", text }];
-    let applied = Applied { state: live.state.clone(), notes, order: Order::EffectFirst };
-    live.take_effect(applied, SELF, links);
+/// Why a running rollout must not go on with these settings, if it must not.
+fn unsafe_to_go_on(state: &ServiceState, settings: &settings::Service) -> Option<String> {
+    let running = state.running()?;
+    let gone =
+        [&running.to, &running.from].into_iter().find(|pool| !settings.pools.contains_key(pool.as_str()));
+    if let Some(pool) = gone {
+        return Some(format!("the pool {pool} is no longer configured"));
+    }
+    let configured = settings.pools.get(running.to.as_str()).map(|pool| &pool.upstreams);
+    let upstreams = state.upstreams.get(&running.to).or(configured)?;
+    let lost = running.rollout.instances.iter().filter(|instance| instance.is_out());
+    let mut lost = lost.filter(|instance| upstreams.iter().all(|u| *u.address != *instance.upstream));
+    let lost = lost.next()?;
+    Some(format!("{}, which is being updated, is no longer an upstream of {}", lost.upstream, running.to))
 }
 
 #[cfg(test)]

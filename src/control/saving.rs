@@ -5,13 +5,14 @@
 //! ([`Live::take_effect`]); its rows follow, and are tried again until they are written.
 
 use super::command::{Command, Refusal, Reply};
-use super::journal::{Change, HistoryRow, RolloutRecord};
+use super::jobs::JobAnswer;
+use super::journal::{Change, HistoryRow, JournalError, RolloutRecord};
 use super::links::{Links, Written, unwritten};
 use super::live::{Live, SELF};
 use super::notices::{Reports, told};
 use super::shown;
 use crate::core::rollout::Note;
-use crate::core::service::{Applied, ServiceState};
+use crate::core::service::{Applied, Order, ServiceState};
 use crate::observe::clock::wall;
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
@@ -20,6 +21,8 @@ use tokio::sync::oneshot;
 
 /// Pause after a write that failed.
 const RETRY: Duration = Duration::from_secs(1);
+/// Rows that may wait for the disk before mere observations are left out.
+const MOST_NOTED: usize = 1000;
 /// How often the progress of a rollout is written, beside its changes.
 const PROGRESS: Duration = Duration::from_secs(5);
 
@@ -59,6 +62,8 @@ pub(super) struct Saving {
     /// The write that carries so many of them.
     late_sent: Option<(u64, usize)>,
     retry_at: Duration,
+    /// Not before then is another decision of our own written, after one that could not be.
+    decide_at: Duration,
     /// When the state was last written, or the write tried.
     saved_at: Duration,
     /// Whether it is to be written whether or not its time has come.
@@ -72,11 +77,17 @@ struct Pending {
     state: ServiceState,
     key: Option<String>,
     answer: Option<Answer>,
+    job: Option<JobAnswer>,
 }
 
 impl Saving {
     pub(super) fn is_pending(&self) -> bool {
         self.pending.is_some()
+    }
+
+    /// Whether a decision of our own can be carried out in this order now.
+    pub(super) fn takes(&self, order: Order, now: Duration) -> bool {
+        !self.is_pending() && (order != Order::JournalFirst || now >= self.decide_at)
     }
 
     /// Whether anything is not durable yet, and a write is under way.
@@ -114,9 +125,14 @@ impl Live {
         let rollout =
             shown::rollout_of(&self.settings.name, &state).map(|view| record(&view, extra.key.clone()));
         let change = self.change(&state, rollout, history);
+        // What happened before comes before it in the history, too.
+        if !self.saving.late.is_empty() && self.saving.late_sent.is_none() {
+            self.send_late(links);
+        }
         let serial = self.saving.next_serial();
         self.saving.saved_at = links.clock.now();
-        self.saving.pending = Some(Pending { serial, state, key: extra.key, answer: extra.answer });
+        let Extra { answer, key, job } = extra;
+        self.saving.pending = Some(Pending { serial, state, key, answer, job });
         links.write(self.settings.name.clone(), serial, change);
     }
 
@@ -139,6 +155,12 @@ impl Live {
 
     /// Adds lines of history about what is so already; they are written as soon as may be.
     pub(super) fn note(&mut self, notes: &[Note], links: &Links) {
+        if self.saving.late.len() >= MOST_NOTED {
+            // A disk that stays full must not fill the memory, too; the log has it.
+            let texts: Vec<_> = notes.iter().map(|note| &*note.text).collect();
+            tracing::warn!(service = %self.settings.name, "not kept for the history: {}", texts.join("; "));
+            return;
+        }
         let rows = self.rows(&self.state, notes, SELF, links);
         self.saving.late.extend(rows);
     }
@@ -170,9 +192,13 @@ impl Live {
         if saving.late.is_empty() && !progress && !due {
             return;
         }
+        self.send_late(links);
+    }
+
+    fn send_late(&mut self, links: &Links) {
         let rows = self.saving.late.clone();
         let serial = self.saving.next_serial();
-        (self.saving.late_sent, self.saving.saved_at) = (Some((serial, rows.len())), now);
+        (self.saving.late_sent, self.saving.saved_at) = (Some((serial, rows.len())), links.clock.now());
         let current = || shown::rollout(self).map(|view| record(&view, None));
         let rollout = self.saving.late_rollout.clone().or_else(current);
         let change = self.change(&self.state, rollout, rows);
@@ -189,8 +215,25 @@ impl Live {
         } else if let Some(pending) = self.saving.pending.take_if(|p| p.serial == written.serial) {
             match &written.result {
                 Ok(()) => self.commit(pending, links),
-                Err(error) => self.todo.refusals.extend(pending.answer.map(|a| (a, unwritten(error)))),
+                Err(error) => self.not_written(pending, error, links),
             }
+        }
+    }
+
+    /// Whoever asked for it is told; what we decided ourselves is tried again, and meanwhile the rollout says
+    /// what it waits for.
+    fn not_written(&mut self, pending: Pending, error: &JournalError, links: &Links) {
+        if let Some(answer) = pending.answer {
+            return self.todo.refusals.push((answer, unwritten(error)));
+        }
+        self.saving.decide_at = links.clock.now() + RETRY;
+        self.jobs.again(pending.job);
+        let why = format!("cannot go on, it is tried again: {error}");
+        if let Some(running) = self.state.rollout.as_mut().filter(|running| !running.rollout.has_ended())
+            && running.rollout.reason.as_ref() != Some(&why)
+        {
+            running.rollout.reason = Some(why);
+            self.upstreams_changed();
         }
     }
 
@@ -257,6 +300,8 @@ impl Live {
 pub(super) struct Extra {
     pub answer: Option<Answer>,
     pub key: Option<String>,
+    /// The answer of a job that led to it.
+    pub job: Option<JobAnswer>,
 }
 
 fn record(view: &super::view::RolloutView, idempotency_key: Option<String>) -> RolloutRecord {

@@ -162,6 +162,16 @@ impl Upstreams {
         Err(self.complaint())
     }
 
+    /// Whether an upstream could serve, for a pool that has traffic: after a restart it is believed, until
+    /// its first check says otherwise. `None` while nothing is known of it yet.
+    pub(super) fn serves(&self) -> Option<Result<(), String>> {
+        if self.any_up() {
+            return Some(Ok(()));
+        }
+        let unknown = self.slots.iter().any(|slot| !slot.draining && slot.is_unknown());
+        (!unknown).then(|| Err(self.complaint()))
+    }
+
     /// Whether every upstream that is not draining is known to be up, and there is one.
     ///
     /// # Errors
@@ -234,6 +244,13 @@ impl Upstreams {
 impl Slot {
     pub(super) fn is_up(&self) -> bool {
         self.endpoints.iter().any(Endpoint::is_up)
+    }
+
+    /// Whether its look-up, or the first check of an address, is still to come.
+    fn is_unknown(&self) -> bool {
+        let unchecked = |endpoint: &Endpoint| endpoint.health.is_some_and(|health| !health.is_proven());
+        let not_looked_up = self.endpoints.is_empty() && self.unresolved.is_none();
+        not_looked_up || self.endpoints.iter().any(unchecked)
     }
 
     fn seen(&self) -> UpstreamSeen {

@@ -75,7 +75,8 @@ impl Live {
         let rollout = self.state.running().map(|running| &running.rollout);
         let is_rolling = rollout.is_some_and(Rollout::is_rolling);
         let upstreams = if is_rolling { candidate.upstreams.seen() } else { BTreeMap::new() };
-        let is_preparing = rollout.is_some_and(|rollout| rollout.phase == Phase::Preparing);
+        let phase = rollout.map(|rollout| rollout.phase);
+        let Some(readiness) = watching.readiness(candidate, phase) else { return false };
         let now = links.clock.now();
         let totals = totals(candidate, links, &watching.slow);
         let stable = stable.map(|stable| self::totals(stable, links, &watching.slow));
@@ -92,7 +93,7 @@ impl Live {
         let observation = Observation {
             verdict: watching.watch.verdict(now, &seen),
             attempts: watching.watch.attempts(),
-            candidate: watching.readiness(candidate, is_preparing),
+            candidate: readiness,
             stable_ready,
             upstreams,
         };
@@ -135,13 +136,18 @@ impl Watching {
         since.map_or(0, |since| links.recorder.failed_clients(candidate.arm, since.as_micros() as u64))
     }
 
-    /// Whether the candidate could serve. Where one upstream that is down fails it, all of them must be
-    /// up before it begins.
-    fn readiness(&self, candidate: &LivePool, is_preparing: bool) -> Result<(), String> {
-        if is_preparing && self.watch.policy().health == Some(Level::Critical) {
-            return candidate.upstreams.all_ready();
+    /// Whether the candidate could serve. Before it gets traffic that must be proven; where one upstream
+    /// that is down fails it, of all of them before it begins. One that has traffic must not have failed: a
+    /// restart says nothing against it, and until something is known (`None`) the rollout stands still.
+    fn readiness(&self, candidate: &LivePool, phase: Option<Phase>) -> Option<Result<(), String>> {
+        let upstreams = &candidate.upstreams;
+        match phase {
+            Some(Phase::Preparing) if self.watch.policy().health == Some(Level::Critical) => {
+                Some(upstreams.all_ready())
+            }
+            Some(Phase::Preparing | Phase::Testing) => Some(upstreams.ready()),
+            _ => upstreams.serves(),
         }
-        candidate.upstreams.ready()
     }
 }
 

@@ -122,6 +122,27 @@ impl ServiceState {
             .find(|pool| Some(*pool) != candidate || all().all(|other| Some(other) == candidate))
     }
 
+    /// The state for another set of pools at a start, when nobody can be refused any more: where a pool
+    /// that had traffic is gone, stable gets all of it; where stable is, the `configured` one.
+    pub fn fitted<'a>(
+        &self,
+        pools: impl IntoIterator<Item = &'a str> + Clone,
+        configured: &str,
+    ) -> ServiceState {
+        let known: BTreeSet<&str> = pools.clone().into_iter().collect();
+        let mut next = self.clone();
+        if !known.contains(next.stable.as_str()) {
+            (next.stable, next.previous, next.guard) = (configured.to_owned(), None, None);
+        }
+        for pool in self.weights.keys().filter(|pool| !known.contains(pool.as_str())) {
+            next.weights.remove(pool);
+        }
+        next.weights.entry(next.stable.clone()).or_default();
+        let stable = next.stable.clone();
+        next.give_all(&stable);
+        next.reconcile(pools).unwrap_or(next)
+    }
+
     /// The state for another set of pools, after a reload.
     ///
     /// # Errors

@@ -33,40 +33,46 @@ impl Courier {
     /// Delivers until it is told to stop; the letter at hand is finished.
     pub(super) async fn run(self, mut stopped: oneshot::Receiver<()>) {
         let mut posted = self.journal.posted();
+        let mut waited_for = None;
         loop {
             posted.mark_unchanged();
-            let pause = self.next().await;
+            let next = self.next(waited_for.take()).await;
             tokio::select! {
                 biased;
                 _ = &mut stopped => return,
-                changed = posted.changed(), if !pause.is_zero() => {
+                changed = posted.changed(), if next == Next::Idle => {
                     if changed.is_err() {
                         return;
                     }
                 }
-                () = sleep(pause) => {}
+                () = sleep(next.pause()) => {}
+            }
+            if let Next::Later(_, letter) = next {
+                waited_for = letter;
             }
         }
     }
 
-    /// Brings the oldest letter if its time has come; how long there is nothing to do.
-    async fn next(&self) -> Duration {
+    /// Brings the oldest letter if its time has come, or has been waited for: that counts, since the wall
+    /// clock may step meanwhile.
+    async fn next(&self, waited_for: Option<i64>) -> Next {
         // It is never closed.
         let _place = self.desk.acquire().await;
         match self.journal.next_letter(&self.settings.name).await {
-            Ok(None) => IDLE,
+            Ok(None) => Next::Idle,
+            Ok(Some(letter)) if waited_for == Some(letter.id) => self.bring(letter).await,
             Ok(Some(letter)) => match until(letter.due) {
                 Duration::ZERO => self.bring(letter).await,
-                wait => wait,
+                wait => Next::Later(wait, Some(letter.id)),
             },
             Err(error) => {
                 tracing::error!(receiver = self.settings.name, "{error}");
-                STORE_PAUSE
+                Next::Later(STORE_PAUSE, None)
             }
         }
     }
 
-    async fn bring(&self, letter: Letter) -> Duration {
+    async fn bring(&self, letter: Letter) -> Next {
         let receiver = self.settings.name.as_str();
         let Some(notice) = &letter.notice else {
             tracing::error!(receiver, "a notice is dropped: another version wrote it");
@@ -117,25 +123,44 @@ impl Courier {
     }
 
     /// The letter is done with. Until that is written it must not go out again.
-    async fn settle(&self, letter: i64, result: &str) -> Duration {
+    async fn settle(&self, letter: i64, result: &str) -> Next {
         self.metrics.notified(&self.settings.name, result);
         while let Err(error) = self.journal.take_out(letter).await {
             tracing::error!(receiver = self.settings.name, "{error}");
             sleep(STORE_PAUSE).await;
         }
-        Duration::ZERO
+        Next::Now
     }
 
-    async fn put_off(&self, letter: &Letter, asked: Option<Duration>) -> Duration {
+    async fn put_off(&self, letter: &Letter, asked: Option<Duration>) -> Next {
         self.metrics.notified(&self.settings.name, "failed");
         let tries = letter.tries.saturating_add(1);
         let pause = asked.unwrap_or_default().max(pause(tries, rand::random()));
         let due = wall().checked_add(pause).unwrap_or(Timestamp::MAX);
         if let Err(error) = self.journal.put_off(letter.id, tries, due).await {
             tracing::error!(receiver = self.settings.name, "{error}");
-            return STORE_PAUSE;
         }
-        pause
+        Next::Later(pause, Some(letter.id))
+    }
+}
+
+/// What a courier does next.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Next {
+    Now,
+    /// After a pause, with the letter that it was for: it is the oldest, so the others wait, too.
+    Later(Duration, Option<i64>),
+    /// Once something is put in.
+    Idle,
+}
+
+impl Next {
+    fn pause(self) -> Duration {
+        match self {
+            Next::Now => Duration::ZERO,
+            Next::Later(pause, _) => pause,
+            Next::Idle => IDLE,
+        }
     }
 }
 

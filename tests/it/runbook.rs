@@ -486,3 +486,50 @@ fn hooks_may_refuse_and_a_gate_blocks_no_abort() {
     assert_eq!(pointsman.cli(&["rollout", "abort", "web"]).code, 0);
     assert_eq!(pointsman.weight("green"), 0.0);
 }
+
+#[test]
+fn api_metrics_has_the_runbooks_keys_with_the_apps_own_signals_and_status_holds_them() {
+    let connections = Arc::new(AtomicU64::new(7));
+    let now = connections.clone();
+    let blue = Origin::new(move |request| match request.path() {
+        "/api/metrics" => {
+            let text = format!("{{\"database_connections\": {}, \"cpu\": 35}}", now.load(Ordering::SeqCst));
+            Reaction::ok(&text)
+        }
+        "/memory" => Reaction::ok("# TYPE resident gauge\nresident{part=\"heap\"} 512\n"),
+        _ => Reaction::ok("blue"),
+    });
+    let signals = "[policies.default]\nerror_rate = { critical = \"1%\" }\nsignals = [\n\
+        { name = \"database_connections\", from = \"/api/metrics\", at = \"/database_connections\", critical = 15, interval = \"50ms\" },\n\
+        { name = \"cpu_usage_percent\", from = \"/api/metrics\", at = \"/cpu\", warning = 40, interval = \"50ms\" },\n\
+        { name = \"memory_usage_mb\", from = \"/memory\", at = \"resident\", critical = 900, interval = \"50ms\" },\n]\n";
+    let text = format!("[services.web.pools.blue]\nupstreams = [\"{}\"]\n{signals}", blue.address);
+    let pointsman = Pointsman::start(&text);
+    for _ in 0..20 {
+        assert_eq!(get(pointsman.http(), "/").status, 200);
+    }
+    let mut figures = serde_json::Value::Null;
+    eventually("the signals are merged", || {
+        figures = pointsman.get("/api/metrics").json();
+        figures["memory_usage_mb"] == 512.0 && figures["http_requests_total"] == 20
+    });
+    assert_eq!(
+        (figures["database_connections"].as_f64(), figures["cpu_usage_percent"].as_f64()),
+        (Some(7.0), Some(35.0))
+    );
+    for key in
+        ["http_requests_duration_seconds", "http_requests_failed", "error_rate_percent", "response_time_ms"]
+    {
+        assert!(figures[key].is_number(), "{key}: {figures}");
+    }
+    eventually("all holds", || pointsman.cli(&["status", "web"]).code == 0);
+    connections.store(18, Ordering::SeqCst);
+    eventually("the database is not well", || pointsman.cli(&["status", "web"]).code == 1);
+    let shown = pointsman.cli(&["status", "web"]);
+    assert!(shown.out.contains("✗ database_connections"), "{}", shown.out);
+    let scraped = pointsman.get("/metrics").text();
+    assert!(
+        scraped
+            .contains("pointsman_signal{pool=\"blue\",service=\"web\",signal=\"database_connections\"} 18")
+    );
+}

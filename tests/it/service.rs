@@ -51,7 +51,7 @@ fn the_service_manager_is_told_everything_in_order() {
     let variables = [("NOTIFY_SOCKET", manager.address()), ("WATCHDOG_USEC", "600000".to_owned())];
     let variables: Vec<_> = variables.iter().map(|(name, value)| (*name, value.as_str())).collect();
     let text = blue_green(nginx.addresses[0], nginx.addresses[1]);
-    let mut pointsman = Pointsman::start_with(&text, &variables);
+    let mut pointsman = Pointsman::start_told(&text, &variables);
     eventually("it is ready", || manager.told() == ["READY=1"]);
     eventually("it says that it lives", || manager.whole().matches("WATCHDOG=1").count() >= 3);
     pointsman.signal("HUP");
@@ -73,7 +73,7 @@ fn the_service_manager_is_told_everything_in_order() {
 fn without_a_service_manager_that_listens_it_serves_all_the_same() {
     let nginx = Nginx::start(&["blue", "green"]);
     let text = blue_green(nginx.addresses[0], nginx.addresses[1]);
-    let pointsman = Pointsman::start_with(&text, &[("NOTIFY_SOCKET", "@nobody/there")]);
+    let pointsman = Pointsman::start_told(&text, &[("NOTIFY_SOCKET", "@nobody/there")]);
     assert_eq!(get(pointsman.http(), "/").text(), "blue");
     eventually("it says so", || pointsman.log().contains("the service manager cannot be told"));
 }

@@ -24,8 +24,10 @@ impl Store {
         std::fs::create_dir_all(dir).map_err(failed)?;
         let lock = lock(dir)?;
         let path = dir.join("state.db");
-        let damaged =
-            |error: rusqlite::Error| JournalError::Damaged { path: path.clone(), detail: error.to_string() };
+        let damaged = |error: rusqlite::Error| match error.sqlite_error_code() {
+            Some(rusqlite::ErrorCode::DiskFull) => JournalError::Write(plain(&error)),
+            _ => JournalError::Damaged { path: path.clone(), detail: error.to_string() },
+        };
         let connection = Connection::open(&path).map_err(damaged)?;
         connection.pragma_update(None, "journal_mode", "WAL").map_err(damaged)?;
         connection.pragma_update(None, "synchronous", "FULL").map_err(damaged)?;
@@ -187,7 +189,8 @@ fn lock(dir: &Path) -> Result<File, JournalError> {
         let owner = owner.trim().parse::<u32>().map_or(String::new(), |pid| format!(" (pid {pid})"));
         return Err(JournalError::InUse { path: dir.to_owned(), owner });
     }
-    file.set_len(0).and_then(|()| write!(file, "{}", std::process::id())).map_err(failed)?;
+    // It is only told to others; a full disk must not keep us from coming back.
+    let _ = file.set_len(0).and_then(|()| write!(file, "{}", std::process::id()));
     Ok(file)
 }
 

@@ -42,6 +42,9 @@ pub enum Action {
     /// Skips what is left.
     Promote,
     Abort,
+    /// An abort that had taken effect in a process that ended before it was written. What it was for is not
+    /// known any more, so a batch under watch goes out, too.
+    Withdraw,
 }
 
 #[derive(Clone, Debug)]
@@ -87,6 +90,8 @@ pub enum Effect {
     Promote,
     /// All traffic goes back to stable.
     Revert,
+    /// After a promotion: the previous pool becomes stable again, with all traffic.
+    Return,
     /// An upstream of the candidate gets no new requests.
     Drain(String),
     /// It gets requests again.

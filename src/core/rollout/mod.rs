@@ -4,15 +4,18 @@
 //! tables or journals. Time counts only while the verdict passes, so a hold or a pause costs time and
 //! never weakens a step, and a restart counts nothing.
 
+mod crossing;
 mod guard;
 mod input;
 mod machine;
 mod plan;
 mod rolling;
 mod shifting;
+mod standing;
 
+pub use crossing::{Approval, Crossing};
 pub use guard::{Guard, Smoke};
 pub use input::{Action, Effect, Input, Note, Observation, UpstreamSeen, Work, WorkResult};
-pub use machine::{Approval, Crossing, Phase, Rollout};
+pub use machine::{Phase, Rollout};
 pub use plan::{After, HookPoint, Idle, Plan, Rolling, Step, Strategy};
 pub use rolling::{Instance, Stage};

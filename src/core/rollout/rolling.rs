@@ -55,11 +55,12 @@ impl Instance {
         matches!(self.stage, Stage::Draining | Stage::Updating | Stage::Proving | Stage::Testing)
     }
 
-    /// Whether a check has passed since it was to be proven; without checks it counts as proven.
+    /// Whether two checks have passed since it was to be proven: the first may have begun before the update.
+    /// Without checks it counts as proven.
     fn is_proven(&mut self, seen: &UpstreamSeen) -> bool {
         let Some(good) = seen.good_checks else { return true };
         let before = *self.checks_before.get_or_insert(good);
-        seen.up && good > before
+        seen.up && good > before + 1
     }
 }
 

@@ -1,7 +1,8 @@
 //! Under watch: the steps towards 100 % and the bake.
 
+use super::crossing::Approval;
 use super::input::{Effect, Observation, note};
-use super::machine::{Approval, Phase, Rollout};
+use super::machine::{Phase, Rollout};
 use super::plan::Idle;
 use crate::core::duration;
 use crate::core::verdict::{Level, Reason, State};
@@ -99,8 +100,8 @@ impl Rollout {
         }
     }
 
-    /// For the request for approval.
-    fn what_follows(&self) -> String {
+    /// What a step's gate stands before.
+    pub(super) fn what_follows(&self) -> String {
         match self.plan.steps.get(self.step + 1) {
             Some(step) => format!("step {} ({})", self.step + 2, step.weight),
             None => "baking".to_owned(),

@@ -144,9 +144,11 @@ impl ServiceState {
                     self.stable.clone_from(&to);
                     self.previous = Some(from.clone());
                 }
-                Effect::Revert if self.stable == to => {
-                    self.previous = Some(std::mem::replace(&mut self.stable, from.clone()));
-                    self.give_all(&from);
+                Effect::Return => {
+                    if let Some(previous) = self.previous.clone() {
+                        self.give_all(&previous);
+                        self.previous = Some(std::mem::replace(&mut self.stable, previous));
+                    }
                 }
                 Effect::Revert => self.give_all(&from),
                 Effect::Drain(upstream) => drop(self.draining.insert((to.clone(), upstream))),

@@ -293,7 +293,7 @@ impl World {
             return;
         };
         let change = match self.live.running() {
-            Some(_) => Change::Asked { id: &last.id, action: Action::Abort, who: "recovery" },
+            Some(_) => Change::Asked { id: &last.id, action: Action::Withdraw, who: "recovery" },
             None if self.live.stable == last.to && last.rollout.moves_traffic() => {
                 Change::Rollback { who: "recovery" }
             }

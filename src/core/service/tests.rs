@@ -426,11 +426,11 @@ fn a_rolling_update_stops_at_the_first_failure_and_leaves_the_rest_serving() {
     assert!(reason.contains("out of service: u1:1; not updated, serving: u2:1, u3:1"), "{reason}");
 
     let mut bad = say_updated(&state, "u1:1");
-    for second in 4..8 {
+    for second in 4..9 {
         bad = roll(&bad, State::Pass, second);
     }
     assert_eq!((stages(&bad)[0], bad.draining.len()), (Stage::Serving, 0));
-    bad = roll(&bad, State::Fail, 9);
+    bad = roll(&bad, State::Fail, 10);
     assert_eq!((phase(&bad), stages(&bad)[0]), (Phase::Aborted, Stage::Failed));
     assert!(bad.draining.contains(&("green".into(), "u1:1".into())), "the bad one goes out");
 
@@ -477,6 +477,19 @@ fn after_a_promotion_the_policy_keeps_watch_and_goes_back_where_asked_to() {
         let both = Observation { stable_ready: false, ..seen(State::Fail, 9) };
         assert_eq!(observe(&good, &both, 5).state.stable, "green", "previous is not healthy");
     }
+}
+
+#[test]
+fn a_dry_run_after_a_promotion_does_not_confuse_the_watch() {
+    let after = After { watch: Duration::from_secs(1000), rollback: true };
+    let state = observe(&started(Plan { after, ..canary() }), &seen(State::Pass, 0), 0).state;
+    let state = ask(&state, Action::Promote).expect("promoted");
+    let dry = state.apply(start("r2", "red", Plan { dry_run: true, ..canary() }), at(4)).expect("a dry run");
+    let ended = dry.state.apply(Change::Asked { id: "r2", action: Action::Abort, who: "op" }, at(5));
+    let ended = observe(&ended.expect("aborted").state, &seen(State::Pass, 0), 6).state;
+    let back = observe(&ended, &seen(State::Fail, 9), 7);
+    assert_eq!((back.notes[0].action, back.state.stable.as_str()), ("returned", "blue"));
+    assert_eq!((back.state.previous.as_deref(), back.state.weights["blue"]), (Some("green"), bp(10_000)));
 }
 
 #[test]

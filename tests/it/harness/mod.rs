@@ -10,7 +10,7 @@ pub use http::{Answer, Connection, get, send};
 pub use load::{Load, wrk};
 pub use nginx::Nginx;
 pub use origin::{Origin, Reaction, Received};
-pub use process::{Pointsman, Printed};
+pub use process::{Pointsman, Printed, whole};
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};

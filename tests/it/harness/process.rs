@@ -59,12 +59,18 @@ impl Pointsman {
         Pointsman::start_by(&mut Command::new(binary), dir)
     }
 
-    /// Starts with this configuration and variables.
+    /// The same with environment variables.
     #[track_caller]
-    pub fn start_with(config: &str, variables: &[(&str, &str)]) -> Self {
+    pub fn start_with(dir: TempDir, env: &[(&str, &str)]) -> Self {
+        Pointsman::start_by(Command::new(BINARY).envs(env.iter().copied()), dir)
+    }
+
+    /// Starts with this configuration and these variables.
+    #[track_caller]
+    pub fn start_told(config: &str, env: &[(&str, &str)]) -> Self {
         let dir = TempDir::new().expect("a directory");
         std::fs::write(dir.path().join("pointsman.toml"), whole(config)).expect("a file");
-        Pointsman::start_by(Command::new(BINARY).envs(variables.iter().copied()), dir)
+        Pointsman::start_with(dir, env)
     }
 
     /// Puts another program where [`Pointsman::start_replaceable`] started from; `None` is the real one.
@@ -299,7 +305,8 @@ impl Printed {
     }
 }
 
-fn whole(config: &str) -> String {
+/// A configuration with what is missing added.
+pub fn whole(config: &str) -> String {
     let mut text = String::new();
     if !config.contains("[server]") {
         text.push_str("[server]\nstate_dir = \"state\"\nthreads = 2\ngrace = \"5s\"\n");
