@@ -1,6 +1,6 @@
 //! As a service of the system: word to its manager, limits, and the files that are shipped for it.
 
-use super::harness::{Connection, Nginx, Pointsman, blue_green, eventually, get};
+use super::harness::{Connection, Nginx, Pointsman, Printed, blue_green, eventually, get};
 use std::os::unix::net::UnixDatagram;
 use std::sync::{Arc, Mutex};
 use tempfile::TempDir;
@@ -109,4 +109,92 @@ fn before_a_stop_it_is_not_ready_but_serves_for_the_drain_delay() {
     assert!(status.success(), "{status}");
     assert!(Connection::try_open(http).is_err());
     assert_eq!(Pointsman::cli_at(admin, &["healthcheck"]).code, 1);
+}
+
+fn shipped(file: &str) -> String {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
+    std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// `pointsman` with these words and `--help`: each command and flag must be known.
+#[track_caller]
+fn is_known(words: &[&str]) {
+    let mut known = words.to_vec();
+    known.push("--help");
+    let printed = Printed::of(&known, std::path::Path::new("/"));
+    assert_eq!(printed.code, 0, "{words:?}: {}", printed.err);
+}
+
+#[test]
+fn the_systemd_unit_uses_what_there_is() {
+    let unit = shipped("conf/pointsman.service");
+    let commands: Vec<_> = unit
+        .lines()
+        .filter_map(|line| line.strip_prefix("ExecStart").and_then(|line| line.split_once('=')))
+        .map(|(_, command)| command.split_whitespace().collect::<Vec<_>>())
+        .collect();
+    assert_eq!(commands.len(), 2);
+    for command in &commands {
+        assert_eq!(command[0], "/usr/local/bin/pointsman");
+        is_known(&command[1..]);
+    }
+    for line in [
+        "Type=notify",
+        "ExecReload=/bin/kill -HUP $MAINPID",
+        "KillMode=mixed",
+        "NoNewPrivileges=yes",
+        "ProtectSystem=strict",
+        "StateDirectory=pointsman",
+        "AmbientCapabilities=CAP_NET_BIND_SERVICE",
+    ] {
+        assert!(unit.lines().any(|known| known == line), "{line}");
+    }
+    // The default grace, with room.
+    let stop = unit.lines().find_map(|line| line.strip_prefix("TimeoutStopSec=")).expect("a time");
+    assert!(stop.parse::<u64>().is_ok_and(|seconds| seconds > 25), "{stop}");
+}
+
+#[test]
+fn the_container_uses_what_there_is() {
+    let file = shipped("conf/docker/Dockerfile");
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    for line in file.lines().filter(|line| line.starts_with("COPY ") && !line.contains("--from=")) {
+        let from = line.split_whitespace().nth(1).expect("a source");
+        assert!(root.join(from).exists(), "{line}");
+    }
+    let words = |line: &str| -> Vec<String> {
+        let list = line.get(line.find('[').expect("a list")..).expect("a list");
+        serde_json::from_str(list).expect("the exec form, which needs no shell")
+    };
+    let line = |start: &str| file.lines().find(|line| line.starts_with(start)).expect("the line");
+    let entry = words(line("ENTRYPOINT"));
+    assert_eq!(entry, ["/usr/local/bin/pointsman"]);
+    is_known(&words(line("CMD")).iter().map(String::as_str).collect::<Vec<_>>());
+    let check = words(line("HEALTHCHECK"));
+    assert_eq!(check[..1], entry[..]);
+    is_known(&[&check[1]]);
+    assert!(line("USER").split_whitespace().nth(1).is_some_and(|user| user != "0" && user != "root"));
+    let compose = shipped("conf/docker/compose.yml");
+    for part in [
+        "dockerfile: conf/docker/Dockerfile",
+        "read_only: true",
+        "cap_drop: [ALL]",
+        "cap_add: [NET_BIND_SERVICE]",
+        "test: [\"CMD\", \"/usr/local/bin/pointsman\", \"healthcheck\"]",
+        "./pointsman.toml:/etc/pointsman/pointsman.toml:ro",
+        "state:/var/lib/pointsman",
+    ] {
+        assert!(compose.contains(part), "{part}");
+    }
+    // The versions of the configuration are the containers beside it, and its state is the volume.
+    let config = shipped("conf/docker/pointsman.toml");
+    for name in ["blue", "green"] {
+        assert!(config.contains(&format!("\"{name}:3000\"")) && compose.contains(&format!("\n  {name}:\n")));
+    }
+    assert!(
+        config.contains("state_dir = \"/var/lib/pointsman\"") && file.contains("VOLUME /var/lib/pointsman")
+    );
+    let ignored = shipped(".dockerignore");
+    assert!(ignored.lines().any(|line| line == "target"));
+    assert!(!ignored.lines().any(|line| ["src", "conf", "benches", "tests"].contains(&line)));
 }
