@@ -103,14 +103,8 @@ impl Task {
                 self.custody = Custody::Leaving { until, to };
             }
             Order::Release(to) => drop(to.send(Err("the state is not this process's".into()))),
-            Order::TakeBack(to) => {
-                let result = self.take_back().await;
-                if let Err(why) = &result {
-                    tracing::error!("the state cannot be taken back, tried again every second: {why}");
-                }
-                // Whoever asked may have gone.
-                let _ = to.send(result);
-            }
+            // Whoever asked may have gone.
+            Order::TakeBack(to) => drop(to.send(self.take_back().await)),
             Order::Leave => {
                 let why = "an upgrade has replaced this process; ask again";
                 for input in self.held.drain(..) {
@@ -185,6 +179,7 @@ impl Task {
         self.custody = Custody::Ours;
         for live in self.lives.values_mut() {
             live.jobs = Default::default();
+            live.saving.write_later();
             live.upstreams_changed();
         }
         for input in std::mem::take(&mut self.held) {

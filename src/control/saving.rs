@@ -95,9 +95,14 @@ impl Saving {
         self.pending.is_some() || self.late_sent.is_some()
     }
 
-    /// Has the progress written that is due only later.
+    /// Has the state written even if nothing has changed: until it is, nobody knows that it can be.
     pub(super) fn write_now(&mut self) {
         self.due = true;
+    }
+
+    /// Takes [`Saving::write_now`] back.
+    pub(super) fn write_later(&mut self) {
+        self.due = false;
     }
 
     /// Whether everything that is in effect is durable, and nothing waits to be.
@@ -186,10 +191,8 @@ impl Live {
         if saving.pending.is_some() || saving.late_sent.is_some() || now < saving.retry_at {
             return;
         }
-        let due = std::mem::take(&mut self.saving.due) && self.is_watchful();
-        let saving = &self.saving;
         let progress = self.state.running().is_some() && now >= saving.saved_at + PROGRESS;
-        if saving.late.is_empty() && !progress && !due {
+        if saving.late.is_empty() && !progress && !saving.due {
             return;
         }
         self.send_late(links);
@@ -242,6 +245,7 @@ impl Live {
             self.saving.retry_at = links.clock.now() + RETRY;
             return;
         }
+        self.saving.due = false;
         self.saving.late.drain(..rows.min(self.saving.late.len()));
         if self.saving.late.is_empty() {
             self.saving.late_rollout = None;

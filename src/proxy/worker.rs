@@ -67,7 +67,7 @@ impl Workers {
     /// waits at its end for requests in flight.
     ///
     /// # Errors
-    /// When the system refuses a thread or an event loop.
+    /// When the system refuses a thread, an event loop or a handle of a socket.
     pub fn start(shared: &Arc<Shared>, threads: usize, grace: Duration) -> std::io::Result<Self> {
         let (shutdown, watch) = watch::channel(false);
         let (linger, lingering) = watch::channel(Duration::ZERO);
@@ -75,9 +75,11 @@ impl Workers {
             .map(|index| {
                 let (shared, watch) = (shared.clone(), watch.clone());
                 let end = End { linger: lingering.clone(), grace };
+                let socket = |bound: &Arc<Bound>| Ok((bound.clone(), bound.socket()?));
+                let sockets = shared.listeners.iter().map(socket).collect::<std::io::Result<Vec<_>>>()?;
                 let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
                 let name = format!("worker-{index}");
-                let run = move || runtime.block_on(worker(index, shared, watch, end));
+                let run = move || runtime.block_on(worker(index, shared, sockets, watch, end));
                 std::thread::Builder::new().name(name).spawn(run)
             })
             .collect::<std::io::Result<_>>()?;
@@ -107,12 +109,18 @@ struct End {
     grace: Duration,
 }
 
-async fn worker(index: usize, shared: Arc<Shared>, mut shutdown: watch::Receiver<bool>, end: End) {
+async fn worker(
+    index: usize,
+    shared: Arc<Shared>,
+    sockets: Vec<(Arc<Bound>, std::net::TcpListener)>,
+    mut shutdown: watch::Receiver<bool>,
+    end: End,
+) {
     let proxy = Arc::new(proxy(index, &shared));
     // Every connection holds a sender: when all are gone, the receiver ends.
     let (alive, mut all_closed) = mpsc::channel::<()>(1);
-    for listener in &shared.listeners {
-        match listener.socket().and_then(TcpListener::from_std) {
+    for (listener, socket) in sockets {
+        match TcpListener::from_std(socket) {
             Ok(socket) => {
                 let accepting =
                     accept(socket, listener.clone(), proxy.clone(), shutdown.clone(), alive.clone());

@@ -190,6 +190,59 @@ fn a_new_process_that_is_killed_with_the_state_in_its_hands_loses_it_to_the_old_
 }
 
 #[test]
+fn a_state_that_cannot_be_taken_back_is_tried_again_and_requests_go_on() {
+    let nginx = Nginx::start(&["blue", "red"]);
+    let silent = Origin::new(|_| Reaction::Hang);
+    let text = with_check(nginx.addresses[0], silent.address)
+        + &format!("[services.web.pools.red]\nupstreams = [\"{}\"]\n", nginx.addresses[1]);
+    let pointsman = Pointsman::start(&text);
+    slow_to_know(&pointsman, &silent);
+    let load = Load::start(pointsman.http(), 4);
+    let (old, admin) = (pointsman.pid(), pointsman.admin);
+    let upgrade = std::thread::spawn(move || Pointsman::cli_at(admin, &["upgrade"]));
+    eventually("the new one has the state", || owner(&pointsman) != old && owner(&pointsman) != 0);
+    limit_files(old, "1");
+    let killed = std::process::Command::new("kill").args(["-9", &owner(&pointsman).to_string()]).status();
+    assert!(killed.expect("kill").success());
+    let printed = upgrade.join().expect("an end");
+    assert!(printed.code == 1 && printed.err.contains("stand still"), "{printed:?}");
+    assert_eq!(get(pointsman.http(), "/").text(), "blue");
+    limit_files(old, "unlimited");
+    // What is asked for waits until the state is back.
+    let flip = pointsman.cli(&["flip", "web", "--to", "red"]);
+    assert_eq!(flip.code, 0, "{}", flip.err);
+    assert_eq!((owner(&pointsman), get(pointsman.http(), "/").text().as_str()), (old, "red"));
+    let (_, failed, broken) = load.stop();
+    assert_eq!((failed, broken), (0, 0));
+}
+
+/// With 1, every write of the process fails, as on a full disk.
+fn limit_files(pid: u32, to: &str) {
+    let arguments = ["--pid", &pid.to_string(), &format!("--fsize={to}:")];
+    let limited = std::process::Command::new("prlimit").args(arguments).status();
+    assert!(limited.expect("prlimit").success());
+}
+
+#[test]
+fn what_cannot_be_written_is_not_handed_over() {
+    let nginx = Nginx::start(&["blue", "green"]);
+    let text = blue_green(nginx.addresses[0], nginx.addresses[1])
+        + "[services.web.rollout]\nsteps = [{ weight = 50, hold = \"1h\" }, { weight = 100 }]\n";
+    let mut pointsman = Pointsman::start(&text);
+    pointsman.start_rollout(r#"{"to": "green"}"#);
+    eventually("it shifts", || pointsman.weight("green") == 50.0);
+    let old = pointsman.pid();
+    limit_files(old, "1");
+    let printed = pointsman.upgrade();
+    assert!(printed.code == 1 && printed.err.contains("the state store cannot write"), "{}", printed.err);
+    assert_eq!((owner(&pointsman), pointsman.weight("green")), (old, 50.0));
+    limit_files(old, "unlimited");
+    upgraded(&mut pointsman);
+    assert_eq!(pointsman.weight("green"), 50.0);
+    assert!(pointsman.web()["rollout"]["outcome"].is_null(), "it goes on");
+}
+
+#[test]
 fn a_stop_in_the_middle_of_an_upgrade_stops_both() {
     let nginx = Nginx::start(&["blue", "green"]);
     let pointsman = Pointsman::start_replaceable(&blue_green(nginx.addresses[0], nginx.addresses[1]));
@@ -258,8 +311,11 @@ fn a_websocket_and_a_slow_download_outlive_an_upgrade() {
     assert_eq!(idle.send(b"POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\nx").text(), "x");
     let old = pointsman.pid();
     upgraded(&mut pointsman);
-    let last = idle.send(b"POST /y HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\ny");
-    assert_eq!((last.text().as_str(), last.header("connection")), ("y", Some("close")), "and asked to move");
+    eventually("an idle client is answered and asked to move", || {
+        let answer = idle.send(b"POST /y HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\ny");
+        assert_eq!(answer.text(), "y");
+        answer.header("connection") == Some("close")
+    });
     for text in [b"one", b"two"] {
         socket.write(text).expect("written");
         let mut back = [0; 3];

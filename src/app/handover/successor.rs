@@ -24,7 +24,7 @@ use tokio::time::timeout;
 const LIMIT: Duration = Duration::from_secs(30);
 /// How long a letter that is on its way is waited for.
 const LETTER: Duration = Duration::from_secs(12);
-/// How often, and after which pause, the state is asked for again.
+/// How often, and after which pause, it is looked whether the new process has ended.
 const TRIES: usize = 20;
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -66,10 +66,10 @@ impl Upgrader {
     /// Replaces this process: when it returns, the new one serves. Blocks.
     ///
     /// # Errors
-    /// Why it came to nothing; the new process is gone then, and this one goes on as before.
+    /// Why it came to nothing, and how this process goes on; the new one is gone then.
     pub(in crate::app) fn upgrade(&self) -> Result<UpgradeReport, String> {
         let began = self.own.clock.now();
-        let (child, wire) = self.start()?;
+        let (child, wire) = self.start().map_err(|why| format!("{why}; everything goes on as before"))?;
         let new_pid = child.id();
         let mut successor = Successor { child, wire, upgrader: self, until: began + LIMIT };
         let mut taken = Taken::default();
@@ -81,8 +81,13 @@ impl Upgrader {
             }
             Err(why) => {
                 let why = successor.end(why);
-                self.go_back(&taken);
-                Err(why)
+                Err(match self.go_back(&taken) {
+                    Ok(()) => format!("{why}; everything goes on as before"),
+                    Err(lost) => format!(
+                        "{why}; requests are served as before, but weights and rollouts stand still until the state \
+                         store can be opened again, which is tried every second: {lost}"
+                    ),
+                })
             }
         }
     }
@@ -110,19 +115,11 @@ impl Upgrader {
         self.own.runtime.block_on(async { timeout(LETTER, all).await }).ok()?.ok()
     }
 
-    fn go_back(&self, taken: &Taken) {
-        if taken.released {
-            let mut tries = 0;
-            while let Err(why) = self.own.handover.take_back() {
-                tries += 1;
-                if tries == TRIES {
-                    tracing::error!("the state cannot be taken back yet, nothing can be changed: {why}");
-                    break;
-                }
-                std::thread::sleep(PAUSE);
-            }
-        }
+    /// Goes on as before; what is not as before is told.
+    fn go_back(&self, taken: &Taken) -> Result<(), String> {
+        let back = if taken.released { self.own.handover.take_back() } else { Ok(()) };
         self.own.doors.send_replace(Doors::Open);
+        back
     }
 }
 

@@ -80,12 +80,11 @@ async fn ended(under_way: &mut Option<UnderWay>) -> bool {
         Ok(UpgradeReport { old_pid, new_pid, took_ms, .. }) => {
             tracing::info!(old_pid, new_pid, took_ms, "upgraded: the new process serves, this one ends");
         }
-        Err(why) => tracing::error!("not upgraded, everything goes on as before: {why}"),
+        Err(why) => tracing::error!("not upgraded: {why}"),
     }
     let succeeded = result.is_ok();
     if let Some(answer) = answer {
-        let refusal =
-            |why| Refusal::Unavailable(format!("not upgraded, everything goes on as before: {why}"));
+        let refusal = |why| Refusal::Unavailable(format!("not upgraded: {why}"));
         // Whoever asked may have gone.
         let _ = answer.send(result.map_err(refusal));
     }
