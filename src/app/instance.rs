@@ -48,7 +48,6 @@ pub struct Instance {
     pub controller: Controller,
     pub snapshots: watch::Receiver<Arc<Snapshot>>,
     pub reloads: mpsc::Sender<Reload>,
-    pub upgrades: mpsc::Sender<Upgrade>,
     pub runtime: Runtime,
     pub journal: Journal,
     /// Upgrades that are asked for, until somebody takes them.
@@ -112,7 +111,7 @@ impl Instance {
             metrics,
             access_log: access_log.clone(),
             reloads: reloads.clone(),
-            upgrades: upgrades.clone(),
+            upgrades,
             streams: Arc::new(Semaphore::new(admin::STREAMS)),
             stopping: stops,
         };
@@ -126,7 +125,6 @@ impl Instance {
             controller: running.controller.clone(),
             snapshots: running.snapshots.clone(),
             reloads,
-            upgrades,
             runtime,
             journal,
             asked: Some(asked),

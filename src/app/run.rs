@@ -17,7 +17,7 @@ use tokio::time::{Interval, interval};
 /// # Errors
 /// What stood in the way of the start.
 pub fn run(path: &Path, take_over: bool) -> anyhow::Result<()> {
-    let binary = binary();
+    let binary = binary().context("the file of this program cannot be found")?;
     logging::start()?;
     let mut predecessor = take_over.then(Predecessor::greet).transpose()?;
     let started = start(path, predecessor.as_mut());
@@ -39,12 +39,7 @@ pub fn run(path: &Path, take_over: bool) -> anyhow::Result<()> {
     }
     tracing::info!("listening admin={}", instance.admin);
     systemd::ready();
-    let upgrader = Upgrader {
-        binary: binary.context("the file of this program cannot be found")?,
-        file: path.to_owned(),
-        own: instance.own(),
-        cancelled: Arc::default(),
-    };
+    let upgrader = Upgrader { binary, file: path.to_owned(), own: instance.own(), cancelled: Arc::default() };
     let runtime = instance.runtime.handle().clone();
     let upgrades = Upgrades::new(upgrader, instance.asked().context("upgrades are taken once")?);
     let end = runtime.block_on(serve(&mut instance, upgrades, &mut signals));

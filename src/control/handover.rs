@@ -32,6 +32,8 @@ pub(super) enum Custody {
     },
     /// Another process has it.
     Left,
+    /// And has it for good.
+    Gone,
     /// It should be ours again, but the store cannot be opened; tried again at this time.
     Missed(Duration),
 }
@@ -106,12 +108,8 @@ impl Task {
             // Whoever asked may have gone.
             Order::TakeBack(to) => drop(to.send(self.take_back().await)),
             Order::Leave => {
-                let why = "an upgrade has replaced this process; ask again";
-                for input in self.held.drain(..) {
-                    if let Input::Command { reply, .. } = input {
-                        let _ = reply.send(Err(Refusal::Unavailable(why.into())));
-                    }
-                }
+                self.custody = Custody::Gone;
+                self.held.drain(..).for_each(refer);
             }
         }
     }
@@ -122,7 +120,10 @@ impl Task {
             input if self.custody.is_ours() => Some(input),
             Input::Health { .. } | Input::Resolved { .. } => Some(input),
             Input::Command { .. } => {
-                self.held.push(input);
+                match self.custody {
+                    Custody::Gone => refer(input),
+                    _ => self.held.push(input),
+                }
                 None
             }
             // Asked for again afterwards.
@@ -186,5 +187,14 @@ impl Task {
             self.input(input);
         }
         self.carry_out();
+    }
+}
+
+/// Tells whoever asks where to ask.
+fn refer(input: Input) {
+    if let Input::Command { reply, .. } = input {
+        let why = "an upgrade has replaced this process; ask again";
+        // Whoever asked may have gone.
+        let _ = reply.send(Err(Refusal::Unavailable(why.into())));
     }
 }
