@@ -95,6 +95,7 @@ fn pool(name: Arc<str>, section: &Section<'_>) -> Pool {
         item.fault("has no effect without balance = \"hash\"");
     }
     let upstreams = upstreams(section);
+    let http2 = section.read("http2", false, Item::bool);
     let pool = Pool {
         name,
         timeouts: timeouts(&section.section("timeouts")),
@@ -104,11 +105,11 @@ fn pool(name: Arc<str>, section: &Section<'_>) -> Pool {
         requests_per_connection: section
             .read("requests_per_connection", 0, |item| item.integer(0..=u64::from(u16::MAX)))
             as u16,
-        http2: section.read("http2", false, Item::bool),
+        http2,
         tries: section.read("tries", 2, |item| item.integer(1..=10)) as u8,
         balance,
         upstreams,
-        health: section.item("health").and_then(|item| health(&item.section()?)),
+        health: section.item("health").and_then(|item| health(&item.section()?, http2)),
     };
     section.finish();
     pool
@@ -183,7 +184,7 @@ fn upstream(item: &Item<'_>) -> Option<Upstream> {
     Some(Upstream { address, host, weight, backup, max_conns })
 }
 
-fn health(section: &Section<'_>) -> Option<Health> {
+fn health(section: &Section<'_>, http2: bool) -> Option<Health> {
     let path = section.need("path", "for example \"/health\"", |item| item.parsed(rollout::request_path));
     let count = 1..=1000;
     let health = Health {
@@ -194,6 +195,7 @@ fn health(section: &Section<'_>) -> Option<Health> {
         fall: section.read("fall", 3, |item| item.integer(count.clone())) as u32,
         expect: section.read("expect", (200, 399), expect),
         host: section.item("host").and_then(|item| item.string()),
+        http2,
     };
     section.finish();
     Some(health)

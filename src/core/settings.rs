@@ -293,6 +293,8 @@ pub struct Health {
     pub expect: (u16, u16),
     /// The Host header sent; the upstream's address when absent.
     pub host: Option<String>,
+    /// As the pool's requests: over HTTP/2, without TLS.
+    pub http2: bool,
 }
 
 /// One request of the smoke tests.
@@ -308,6 +310,8 @@ pub struct SmokeTest {
     pub timeout: Duration,
     /// The Host header sent; the upstream's address when absent.
     pub host: Option<String>,
+    /// Over HTTP/2, without TLS; the pool says so, once it is known which.
+    pub http2: bool,
 }
 
 /// A webhook that is asked before something happens, and may refuse it.
@@ -337,6 +341,7 @@ impl Health {
             fall: 3,
             expect: (200, 399),
             host: None,
+            http2: false,
         }
     }
 }

@@ -1,15 +1,15 @@
 //! One request and its answer, over a connection of its own: what checks, smoke tests and scrapes share.
 //!
-//! It asks an upstream directly, in plain HTTP/1.1, and judges nothing: an answer is an answer, whatever
+//! It asks an upstream directly, in plain HTTP/1.1 or HTTP/2, and judges nothing: an answer is an answer, whatever
 //! its status. How long it may take is up to the caller, since what must be in time differs; how much of
 //! the body is read is bounded here, since an upstream that is out of order may send without end.
 
 use bytes::{Bytes, BytesMut};
-use http::{Method, Request, header};
+use http::{Method, Request, Response, Version, header};
 use http_body_util::{BodyExt, Empty};
 use hyper::body::Incoming;
-use hyper::client::conn::http1;
-use hyper_util::rt::TokioIo;
+use hyper::client::conn::{http1, http2};
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use std::net::SocketAddr;
 use tokio::net::TcpStream;
 
@@ -23,6 +23,8 @@ pub(super) struct Ask<'a> {
     pub agent: &'static str,
     /// The most of the body that is read, in bytes.
     pub limit: usize,
+    /// Over HTTP/2, by prior knowledge.
+    pub http2: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,15 +42,26 @@ impl Ask<'_> {
     /// # Errors
     /// A few words about what went wrong: no connection, no HTTP, a body that breaks off.
     pub(super) async fn of(&self, address: SocketAddr) -> Result<Answer, String> {
-        let stream = connect(address).await?;
-        let (mut sender, connection) =
-            http1::handshake(TokioIo::new(stream)).await.map_err(|error| format!("connect: {error}"))?;
+        let io = TokioIo::new(connect(address).await?);
+        let refused = |error| format!("connect: {error}");
         let request = self.request().map_err(|error| format!("the request cannot be made: {error}"))?;
+        if self.http2 {
+            let shaken = http2::handshake(TokioExecutor::new(), io).await;
+            let (mut sender, connection) = shaken.map_err(refused)?;
+            self.exchange(sender.send_request(request), connection).await
+        } else {
+            let (mut sender, connection) = http1::handshake(io).await.map_err(refused)?;
+            self.exchange(sender.send_request(request), connection).await
+        }
+    }
+
+    async fn exchange(
+        &self,
+        answer: impl Future<Output = hyper::Result<Response<Incoming>>>,
+        connection: impl Future,
+    ) -> Result<Answer, String> {
         let exchange = async {
-            let answer = sender
-                .send_request(request)
-                .await
-                .map_err(|error| format!("no proper answer: {}", innermost(&error)))?;
+            let answer = answer.await.map_err(|error| format!("no proper answer: {}", innermost(&error)))?;
             let status = answer.status().as_u16();
             let (body, whole) = self
                 .body(answer.into_body())
@@ -68,11 +81,13 @@ impl Ask<'_> {
     fn request(&self) -> http::Result<Request<Empty<Bytes>>> {
         let mut request = Request::builder()
             .method(self.method.clone())
-            .uri(self.path)
-            .header(header::HOST, self.host)
             .header(header::USER_AGENT, self.agent)
-            .header(header::ACCEPT, "*/*")
-            .header(header::CONNECTION, "close");
+            .header(header::ACCEPT, "*/*");
+        request = if self.http2 {
+            request.version(Version::HTTP_2).uri(format!("http://{}{}", self.host, self.path))
+        } else {
+            request.uri(self.path).header(header::HOST, self.host).header(header::CONNECTION, "close")
+        };
         // Where a body has a meaning, its absence must be said: some servers answer 411 otherwise.
         if [Method::POST, Method::PUT, Method::PATCH].contains(&self.method) {
             request = request.header(header::CONTENT_LENGTH, 0);
@@ -170,7 +185,7 @@ pub(super) mod tests {
     }
 
     fn ask(path: &str) -> Ask<'_> {
-        Ask { method: Method::GET, path, host: "app:80", agent: "pointsman-test", limit: 8 }
+        Ask { method: Method::GET, path, host: "app:80", agent: "pointsman-test", limit: 8, http2: false }
     }
 
     #[tokio::test]

@@ -1,4 +1,4 @@
-//! The active checks: a plain HTTP/1.1 request to every address, now and then.
+//! The active checks: a plain request to every address, now and then.
 
 use super::exchange::{Ask, connect};
 use super::resolve::Found;
@@ -63,6 +63,7 @@ async fn check(health: &Health, label: &str, address: SocketAddr) -> Result<(), 
         host: health.host.as_deref().unwrap_or(label),
         agent: "pointsman-health",
         limit: MAX_BODY,
+        http2: health.http2,
     };
     let answer = ask.of(address).await?;
     let (low, high) = health.expect;
@@ -89,6 +90,7 @@ mod tests {
             fall: 3,
             expect: (200, 399),
             host: None,
+            http2: false,
         }
     }
 

@@ -31,7 +31,15 @@ pub async fn watch(controller: Controller, configs: Receiver<Arc<Config>>) {
 struct Scrapes {
     /// The Host header of the pool's health check, where it has one; the upstream's address otherwise.
     host: Option<String>,
+    http2: bool,
     scrapes: Vec<Scrape>,
+}
+
+/// How the upstreams of a pool are spoken to.
+#[derive(Clone, Debug)]
+struct Server {
+    host: String,
+    http2: bool,
 }
 
 /// One request, and the signals that stand in its answer.
@@ -47,14 +55,19 @@ impl Work for Scrapes {
     fn wanted(service: &Service, pool: &Pool, _: &Upstream) -> Option<Self> {
         let signals = &service.policy.as_ref()?.signals;
         let host = pool.health.as_ref().and_then(|health| health.host.clone());
-        (!signals.is_empty()).then(|| Scrapes { host, scrapes: Scrape::all(signals) })
+        (!signals.is_empty()).then(|| Scrapes { host, http2: pool.http2, scrapes: Scrape::all(signals) })
     }
 
     async fn run(self, controller: Controller, place: Place, address: SocketAddr) {
         let mut scrapes = JoinSet::new();
         for scrape in self.scrapes {
             let host = self.host.clone().unwrap_or_else(|| place.upstream.to_string());
-            scrapes.spawn(scrape.run(controller.clone(), place.clone(), address, host));
+            scrapes.spawn(scrape.run(
+                controller.clone(),
+                place.clone(),
+                address,
+                Server { host, http2: self.http2 },
+            ));
         }
         // Each ends when the controller stops.
         while scrapes.join_next().await.is_some() {}
@@ -81,10 +94,10 @@ impl Scrape {
         scrapes
     }
 
-    async fn run(self, controller: Controller, place: Place, address: SocketAddr, host: String) {
+    async fn run(self, controller: Controller, place: Place, address: SocketAddr, server: Server) {
         let mut rounds = rounds(&place, address, self.interval);
         loop {
-            let values = self.round(address, &host).await;
+            let values = self.round(address, &server).await;
             let Place { service, pool, upstream } = place.clone();
             if !controller.tell(Input::Signals { service, pool, upstream, address, values }).await {
                 return;
@@ -94,8 +107,8 @@ impl Scrape {
     }
 
     /// Every signal's value, or the reason, which names the request.
-    async fn round(&self, address: SocketAddr, host: &str) -> Vec<(Arc<str>, Result<f64, String>)> {
-        let body = match timeout(self.timeout, self.body(address, host)).await {
+    async fn round(&self, address: SocketAddr, server: &Server) -> Vec<(Arc<str>, Result<f64, String>)> {
+        let body = match timeout(self.timeout, self.body(address, server)).await {
             Ok(body) => body,
             Err(_) => Err(format!("no answer within {:?}", self.timeout)),
         };
@@ -106,9 +119,10 @@ impl Scrape {
         self.wanted.iter().map(|(name, at)| (name.clone(), value(at))).collect()
     }
 
-    async fn body(&self, address: SocketAddr, host: &str) -> Result<String, String> {
+    async fn body(&self, address: SocketAddr, server: &Server) -> Result<String, String> {
         let (method, path) = (Method::GET, self.from.as_str());
-        let ask = Ask { method, path, host, agent: "pointsman-signals", limit: MAX_BODY };
+        let Server { host, http2 } = server;
+        let ask = Ask { method, path, host, agent: "pointsman-signals", limit: MAX_BODY, http2: *http2 };
         let answer = ask.of(address).await?;
         match answer.status {
             200..=299 if answer.whole => Ok(String::from_utf8_lossy(&answer.body).into_owned()),
@@ -165,6 +179,10 @@ mod tests {
         (upstream.to_string(), address, values.into_iter().map(|(n, value)| (n.to_string(), value)).collect())
     }
 
+    fn app() -> Server {
+        Server { host: "app".into(), http2: false }
+    }
+
     #[tokio::test]
     async fn one_request_serves_all_that_stand_in_one_answer() {
         let asked = Arc::new(AtomicUsize::new(0));
@@ -214,10 +232,10 @@ mod tests {
         ] {
             let time = Duration::from_millis(if path == "/silent" { 40 } else { 20_000 });
             let mut scrapes = Scrape::all(&[Signal { timeout: time, ..signal("a", path) }]);
-            let values = scrapes.remove(0).round(origin, "app").await;
+            let values = scrapes.remove(0).round(origin, &app()).await;
             assert_eq!(values, [("a".into(), Err(why.to_owned()))]);
         }
-        let values = Scrape::all(&[signal("a", "/a")]).remove(0).round(nobody(), "app").await;
+        let values = Scrape::all(&[signal("a", "/a")]).remove(0).round(nobody(), &app()).await;
         let why = values[0].1.clone().expect_err("nobody listens");
         assert!(why.starts_with("GET /a: connect: "), "{why}");
     }

@@ -94,6 +94,7 @@ impl Test {
             host: host.as_deref().unwrap_or(label),
             agent: "pointsman-smoke",
             limit: MAX_BODY,
+            http2: self.settings.http2,
         };
         let answer =
             timeout(*time, ask.of(address)).await.map_err(|_| format!("no answer within {time:?}"))??;
@@ -124,6 +125,7 @@ mod tests {
             expect: (200, 200),
             matches: None,
             timeout: Duration::from_secs(20),
+            http2: false,
             host: None,
         }
     }

@@ -12,6 +12,7 @@ use tokio::net::TcpListener;
 /// An origin that speaks nothing but HTTP/2: it sends back the body, and trailers after it.
 struct Origin {
     address: SocketAddr,
+    /// Those that carried more than checks.
     connections: Arc<AtomicU64>,
     _runtime: tokio::runtime::Runtime,
 }
@@ -25,10 +26,14 @@ impl Origin {
         let count = connections.clone();
         runtime.spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                count.fetch_add(1, Ordering::SeqCst);
+                let count = count.clone();
                 tokio::spawn(async move {
+                    let mut counted = false;
                     let Ok(mut connection) = h2::server::handshake(stream).await else { return };
                     while let Some(Ok((request, respond))) = connection.accept().await {
+                        if request.uri().path() != "/health" && !std::mem::replace(&mut counted, true) {
+                            count.fetch_add(1, Ordering::SeqCst);
+                        }
                         tokio::spawn(answer(request, respond));
                     }
                 });
@@ -39,6 +44,11 @@ impl Origin {
 }
 
 async fn answer(request: http::Request<h2::RecvStream>, mut respond: h2::server::SendResponse<Bytes>) {
+    if request.uri().path() == "/health" {
+        let well = Response::builder().status(204).body(()).expect("a head");
+        let _ = respond.send_response(well, true);
+        return;
+    }
     let te = request.headers().get("te").and_then(|te| te.to_str().ok()).unwrap_or("none").to_owned();
     let head = Response::builder().header("content-type", "application/grpc").header("x-te", te);
     let mut out = respond.send_response(head.body(()).expect("a head"), false).expect("sent");
@@ -57,7 +67,8 @@ fn config(origin: &Origin, more: &str) -> String {
     format!(
         "[server]\nstate_dir = \"state\"\nthreads = 1\n{more}\n\
          [[listeners]]\naddress = \"127.0.0.1:0\"\nh2c = true\n\
-         [services.web]\n[services.web.pools.blue]\nhttp2 = true\nupstreams = [\"{}\"]\n",
+         [services.web]\n[services.web.pools.blue]\nhttp2 = true\nupstreams = [\"{}\"]\n\
+         health = {{ path = \"/health\", interval = \"50ms\", fall = 1, expect = 204 }}\n",
         origin.address
     )
 }
@@ -94,6 +105,10 @@ fn trailers_arrive_and_one_connection_carries_many_requests() {
     assert_eq!(codes.lines().filter(|line| *line == "200").count(), 30, "{codes}");
     let connections = origin.connections.load(Ordering::SeqCst);
     assert!(connections <= 4, "{connections} connections for 31 requests");
+    eventually("checks speak HTTP/2, too", || {
+        let status = pointsman.cli(&["status", "web"]);
+        status.code == 0
+    });
     let web = pointsman.web();
     assert_eq!(web["pools"]["blue"]["window"]["failures"], 0, "{web}");
 }
