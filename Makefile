@@ -4,7 +4,7 @@ SHELL := /bin/sh
 # rustup puts cargo here; a cargo that is found already comes first.
 export PATH := $(PATH):$(HOME)/.cargo/bin
 
-.PHONY: help setup setup-test setup-bench demo test check examples alerts simulate bench compare
+.PHONY: help setup setup-test setup-bench demo test check examples alerts simulate bench compare soak slow
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -27,8 +27,8 @@ setup: ## install what the build needs: cmake, a C compiler, Rust
 	  echo "installing: Rust, by rustup, for this user"; \
 	  curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs | sh -s -- -y -q --profile minimal -c clippy -c rustfmt; }
 
-setup-test: setup ## and what the tests need: nginx, wrk, faketime, jq, promtool, shellcheck
-	$(call install,nginx:nginx wrk:wrk ps:procps faketime:faketime jq:jq shellcheck:shellcheck promtool:prometheus)
+setup-test: setup ## and what the tests need: nginx, wrk, h2load, faketime, jq, promtool, shellcheck
+	$(call install,nginx:nginx wrk:wrk h2load:nghttp2-client ps:procps faketime:faketime jq:jq shellcheck:shellcheck promtool:prometheus)
 
 setup-bench: setup-test ## and what the comparison needs: haproxy
 	$(call install,haproxy:haproxy)
@@ -49,7 +49,7 @@ check: setup-test ## format, lints, shell scripts and documentation, with warnin
 
 examples: ## check every example configuration with the binary
 	cargo build --locked
-	@for file in conf/*.toml; do echo "check $$file"; target/debug/pointsman check --config $$file || exit 1; done
+	@for file in conf/*.toml conf/docker/*.toml; do echo "check $$file"; target/debug/pointsman check --config $$file || exit 1; done
 
 alerts: setup-test ## check and test the alert rules, and check the scrape example
 	promtool check rules conf/prometheus/alerts.yml
@@ -65,3 +65,10 @@ bench: setup-test ## the benchmarks of the core, and how fast a revert is
 
 compare: setup-bench ## side by side with nginx, haproxy and bare pingora (about 10 minutes)
 	cargo bench --locked --bench compare
+
+MINUTES ?= 10
+soak: setup-test ## every kind of client for MINUTES=10: whether memory and file descriptors stay flat
+	MINUTES=$(MINUTES) cargo bench --locked --bench soak -- mixed
+
+slow: setup-test ## no file descriptors left and back again; 10,000 slow clients beside others (3 minutes)
+	cargo bench --locked --bench soak -- exhausted slow

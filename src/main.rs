@@ -12,7 +12,7 @@ static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 fn main() -> ExitCode {
     let Args { connection, command } = Args::parse();
     let result = match command {
-        Command::Run(file) => app::run(&file.config),
+        Command::Run(run) => app::run(&run.file.config, run.take_over),
         Command::Check(file) => {
             app::check(&file.config).map_err(anyhow::Error::from).map(|config| summary(&config))
         }

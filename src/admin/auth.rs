@@ -51,11 +51,11 @@ pub(super) async fn guard(Extract(state): Extract<State>, request: Request, next
     }
 }
 
-/// Reading needs `read`, a reload `admin`, everything else `deploy`.
+/// Reading needs `read`, a reload or an upgrade `admin`, everything else `deploy`.
 fn needed(method: &Method, path: &str) -> Role {
     match *method {
         Method::GET | Method::HEAD | Method::OPTIONS => Role::Read,
-        _ if path == "/v1/reload" => Role::Admin,
+        _ if path == "/v1/reload" || path == "/v1/upgrade" => Role::Admin,
         _ => Role::Deploy,
     }
 }
@@ -152,6 +152,7 @@ mod tests {
         assert_eq!(needed(&Method::GET, "/v1/services"), Role::Read);
         assert_eq!(needed(&Method::PUT, "/v1/services/web/weights"), Role::Deploy);
         assert_eq!(needed(&Method::POST, "/v1/reload"), Role::Admin);
+        assert_eq!(needed(&Method::POST, "/v1/upgrade"), Role::Admin);
     }
 
     #[test]

@@ -19,9 +19,9 @@ pub mod shapes;
 mod waiting;
 
 pub use events::STREAMS;
-pub use server::serve;
+pub use server::{Doors, serve};
 
-use crate::control::command::{Controller, Reload};
+use crate::control::command::{Controller, Reload, Upgrade};
 use crate::control::journal::Journal;
 use crate::control::view::{ServiceView, Snapshot};
 use crate::core::settings::{ADMIN_MAINTENANCE, Config};
@@ -44,6 +44,7 @@ pub struct State {
     pub metrics: Arc<Metrics>,
     pub access_log: Option<AccessLog>,
     pub reloads: mpsc::Sender<Reload>,
+    pub upgrades: mpsc::Sender<Upgrade>,
     /// Places for streams of events.
     pub streams: Arc<Semaphore>,
     /// True once the process is stopping.
@@ -78,6 +79,7 @@ pub fn router(state: State) -> Router {
         .route("/v1/maintenance", get(maintenance::show).put(maintenance::put))
         .route(ADMIN_MAINTENANCE, post(maintenance::post))
         .route("/v1/reload", post(operations::reload))
+        .route("/v1/upgrade", post(operations::upgrade))
         .route("/api/metrics", get(figures::show))
         .route("/metrics", get(operations::metrics))
         .method_not_allowed_fallback(pages::method_not_allowed)

@@ -5,7 +5,7 @@ use super::auth::Identity;
 use super::body::NoBody;
 use super::problem::Problem;
 use super::shapes::HealthView;
-use crate::control::command::{Refusal, ReloadReport};
+use crate::control::command::{Refusal, ReloadReport, UpgradeReport};
 use crate::control::view::ServiceView;
 use axum::extract::State as Extract;
 use axum::http::{StatusCode, header};
@@ -55,5 +55,16 @@ pub(super) async fn reload(
     let stopped = || Refusal::Unavailable("the process is stopping".into());
     let (answer, report) = oneshot::channel();
     state.reloads.send((who.name, answer)).await.map_err(|_| stopped())?;
+    Ok(Json(report.await.map_err(|_| stopped())??))
+}
+
+pub(super) async fn upgrade(
+    Extract(state): Extract<State>,
+    Extension(who): Extension<Identity>,
+    _: NoBody,
+) -> Result<Json<UpgradeReport>, Problem> {
+    let stopped = || Refusal::Unavailable("the process is stopping".into());
+    let (answer, report) = oneshot::channel();
+    state.upgrades.send((who.name, answer)).await.map_err(|_| stopped())?;
     Ok(Json(report.await.map_err(|_| stopped())??))
 }

@@ -1,13 +1,14 @@
 //! One running Pointsman: everything put together, and taken apart again in order.
 
-use super::certificates::{AdminTls, InUse};
+use super::handover::{Own, Predecessor};
+use super::opened::Opened;
 use super::reload::Reloader;
-use crate::admin;
-use crate::control::command::{Controller, Job, Reload};
+use crate::admin::{self, Doors};
+use crate::control::command::{Controller, Reload, Upgrade};
 use crate::control::journal::{Journal, Recovered};
 use crate::control::view::{Snapshot, UpstreamView};
 use crate::control::{self, Parts};
-use crate::core::settings::{self, Config};
+use crate::core::settings::Config;
 use crate::core::table::{Table, UpstreamState};
 use crate::health;
 use crate::notify;
@@ -17,23 +18,26 @@ use crate::observe::metrics::Metrics;
 use crate::observe::recorder::Recorder;
 use crate::observe::wake::Wake;
 use crate::proxy::{Bound, Shared, Workers};
-use crate::tls::acme;
-use anyhow::Context;
 use arc_swap::ArcSwap;
-use rustls::ServerConfig;
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::runtime::Runtime;
 use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::task::JoinHandle;
 
 /// How long a start waits for names and first checks of upstreams; later ones join when they can.
 const KNOWN: Duration = Duration::from_secs(2);
 /// Threads for the admin API and the health checks.
 const ADMIN_THREADS: usize = 2;
-/// Reloads that may wait.
-const RELOADS: usize = 8;
+/// Reloads and upgrades that may wait.
+const REQUESTS: usize = 8;
+/// How long idle connections are kept once another process serves: their next request is still answered
+/// here, so that none is lost to a close that crosses it.
+const LINGER: Duration = Duration::from_secs(2);
+/// How long answers of the admin API may take once another process serves.
+const LAST_ANSWERS: Duration = Duration::from_secs(3);
 
 /// A running instance.
 #[derive(Debug)]
@@ -46,6 +50,11 @@ pub struct Instance {
     pub reloads: mpsc::Sender<Reload>,
     pub runtime: Runtime,
     pub journal: Journal,
+    /// Upgrades that are asked for, until somebody takes them.
+    asked: Option<mpsc::Receiver<Upgrade>>,
+    own: Own,
+    drain_delay: Duration,
+    serving_admin: JoinHandle<()>,
     access_log: Option<AccessLog>,
     running: control::Running,
     workers: Workers,
@@ -60,58 +69,70 @@ impl Instance {
     /// When an address is taken, the state directory cannot be used, a certificate or a log cannot be
     /// opened: nothing has been served then.
     pub fn start(config: Config, file: Option<PathBuf>) -> anyhow::Result<Instance> {
+        Instance::start_after(config, file, None)
+    }
+
+    /// The same, in place of a process that hands over its sockets and its state.
+    pub(super) fn start_after(
+        config: Config,
+        file: Option<PathBuf>,
+        predecessor: Option<&mut Predecessor>,
+    ) -> anyhow::Result<Instance> {
         let config = Arc::new(config);
         let Opened { bound, admin, tls, certificates, journal, recovered, access_log, guard } =
-            Opened::open(&config)?;
+            Opened::open(&config, predecessor)?;
         let address = admin.local_addr()?;
         let runtime = runtime()?;
         let shared = Arc::new(shared(&config, bound, access_log.clone()));
-        let metrics = Arc::new(Metrics::new(shared.recorder.clone(), shared.clock)?);
-        let (jobs, wanted) = mpsc::unbounded_channel();
-        let running = control::start(Parts {
-            config: config.clone(),
-            table: shared.table.clone(),
-            recorder: shared.recorder.clone(),
-            wake: shared.wake.clone(),
+        let desk = Arc::new(Semaphore::new(notify::PLACES as usize));
+        let core = Core { config: &config, shared: &shared, journal: &journal, desk: &desk, admin: address };
+        let (running, metrics) = core.start(&runtime, recovered)?;
+        runtime.block_on(upstreams_known(running.snapshots.clone()));
+        let (doors, doors_seen) = watch::channel(Doors::Open);
+        let own = Own {
+            sockets: sockets(&shared.listeners, &config, &admin)?,
+            handover: running.handover.clone(),
+            doors,
+            desk,
+            runtime: runtime.handle().clone(),
             clock: shared.clock,
-            metrics: metrics.clone(),
-            journal: journal.clone(),
-            recovered,
-            jobs,
-            admin: address,
-        })?;
-        let (controller, snapshots) = (running.controller.clone(), running.snapshots.clone());
-        watch_upstreams(&runtime, &running, wanted);
-        runtime.spawn(notify::deliver(journal.clone(), running.configs.clone(), metrics.clone()));
-        runtime.block_on(upstreams_known(snapshots.clone()));
+        };
+        let admin = runtime.block_on(async { tokio::net::TcpListener::from_std(admin) })?;
+        // Nothing fails from here on: whoever is let in is served.
         certificates.watch(&runtime);
         certificates.renew(&runtime, running.configs.clone(), shared.challenges.clone());
         let workers = Workers::start(&shared, config.server.threads, config.server.grace)?;
-
         let (stopping, stops) = watch::channel(false);
-        let reloads = reloads(&runtime, file, config, &running, certificates);
+        let (reloads, requests) = mpsc::channel(REQUESTS);
+        let (upgrades, asked) = mpsc::channel(REQUESTS);
         let state = admin::State {
-            controller: controller.clone(),
-            snapshots: snapshots.clone(),
+            controller: running.controller.clone(),
+            snapshots: running.snapshots.clone(),
             configs: running.configs.clone(),
             journal: journal.clone(),
             metrics,
             access_log: access_log.clone(),
             reloads: reloads.clone(),
+            upgrades,
             streams: Arc::new(Semaphore::new(admin::STREAMS)),
             stopping: stops,
         };
-        let admin = runtime.block_on(async { tokio::net::TcpListener::from_std(admin) })?;
-        runtime.spawn(admin::serve(admin, tls, state));
-        let listeners = shared.listeners.iter().map(|bound| (bound.scheme(), bound.address)).collect();
+        let serving_admin = runtime.spawn(admin::serve(admin, tls, state, doors_seen));
+        let (controller, configs) = (running.controller.clone(), running.configs.clone());
+        let drain_delay = config.server.drain_delay;
+        runtime.spawn(Reloader { file, started: config, controller, configs, certificates }.run(requests));
         Ok(Instance {
             admin: address,
-            listeners,
-            controller,
-            snapshots,
+            listeners: shared.listeners.iter().map(|bound| (bound.scheme(), bound.address)).collect(),
+            controller: running.controller.clone(),
+            snapshots: running.snapshots.clone(),
             reloads,
             runtime,
             journal,
+            asked: Some(asked),
+            own,
+            drain_delay,
+            serving_admin,
             access_log,
             running,
             workers,
@@ -127,13 +148,82 @@ impl Instance {
         }
     }
 
-    /// Lets requests in flight finish, then the admin API and the controller, then writes what is left.
+    /// The upgrades that are asked for; there is one taker.
+    pub(super) fn asked(&mut self) -> Option<mpsc::Receiver<Upgrade>> {
+        self.asked.take()
+    }
+
+    /// What another process may take over.
+    pub(super) fn own(&self) -> Own {
+        self.own.clone()
+    }
+
+    /// Says that it is not ready any more, lets requests in flight finish, then the admin API and the
+    /// controller, then writes what is left.
     pub fn stop(self) {
         self.stopping.send_replace(true);
-        self.workers.stop();
+        std::thread::sleep(self.drain_delay);
+        self.end(Duration::ZERO);
+    }
+
+    /// The same, once another process serves in place of this one.
+    pub(super) fn leave(mut self) {
+        self.stopping.send_replace(true);
+        self.own.doors.send_replace(Doors::Shut);
+        let serving = &mut self.serving_admin;
+        let answered = async { tokio::time::timeout(LAST_ANSWERS, serving).await };
+        if self.runtime.handle().block_on(answered).is_err() {
+            tracing::warn!("the admin API was still answering");
+        }
+        self.end(LINGER);
+    }
+
+    fn end(self, linger: Duration) {
+        // Nothing else listens on these in this process any more.
+        drop(self.own);
+        self.workers.stop(linger);
         self.running.stop();
         self.runtime.shutdown_timeout(Duration::from_secs(1));
         drop(self.guard);
+    }
+}
+
+/// What decides, and what it sees and tells others by.
+struct Core<'a> {
+    config: &'a Arc<Config>,
+    shared: &'a Arc<Shared>,
+    journal: &'a Journal,
+    desk: &'a Arc<Semaphore>,
+    admin: SocketAddr,
+}
+
+impl Core<'_> {
+    fn start(
+        self,
+        runtime: &Runtime,
+        recovered: Recovered,
+    ) -> anyhow::Result<(control::Running, Arc<Metrics>)> {
+        let Core { config, shared, journal, desk, admin } = self;
+        let metrics = Arc::new(Metrics::new(shared.recorder.clone(), shared.clock)?);
+        let (jobs, wanted) = mpsc::unbounded_channel();
+        let running = control::start(Parts {
+            config: config.clone(),
+            table: shared.table.clone(),
+            recorder: shared.recorder.clone(),
+            wake: shared.wake.clone(),
+            clock: shared.clock,
+            metrics: metrics.clone(),
+            journal: journal.clone(),
+            recovered,
+            jobs,
+            admin,
+        })?;
+        let (controller, configs) = (&running.controller, running.configs.clone());
+        runtime.spawn(health::watch(controller.clone(), running.watched.clone()));
+        runtime.spawn(health::signals::watch(controller.clone(), running.watched.clone()));
+        runtime.spawn(health::work(controller.clone(), wanted));
+        runtime.spawn(notify::deliver(journal.clone(), configs, metrics.clone(), desk.clone()));
+        Ok((running, metrics))
     }
 }
 
@@ -146,26 +236,17 @@ fn runtime() -> std::io::Result<Runtime> {
         .build()
 }
 
-/// Health checks, signals, and what the controller wants done.
-fn watch_upstreams(runtime: &Runtime, running: &control::Running, wanted: mpsc::UnboundedReceiver<Job>) {
-    let controller = &running.controller;
-    runtime.spawn(health::watch(controller.clone(), running.watched.clone()));
-    runtime.spawn(health::signals::watch(controller.clone(), running.watched.clone()));
-    runtime.spawn(health::work(controller.clone(), wanted));
-}
-
-/// Where reloads are asked for; they are served from now on.
-fn reloads(
-    runtime: &Runtime,
-    file: Option<PathBuf>,
-    started: Arc<Config>,
-    running: &control::Running,
-    certificates: InUse,
-) -> mpsc::Sender<Reload> {
-    let (reloads, requests) = mpsc::channel(RELOADS);
-    let (controller, configs) = (running.controller.clone(), running.configs.clone());
-    runtime.spawn(Reloader { file, started, controller, configs, certificates }.run(requests));
-    reloads
+/// Every listening socket by its name.
+fn sockets(
+    listeners: &[Arc<Bound>],
+    config: &Config,
+    admin: &TcpListener,
+) -> std::io::Result<Vec<(String, Arc<TcpListener>)>> {
+    let listeners = listeners
+        .iter()
+        .map(|bound| Ok((Own::name_of_listener(bound.settings.address), Arc::new(bound.socket()?))));
+    let admin = (Own::name_of_admin(config.admin.listen), Arc::new(admin.try_clone()?));
+    listeners.chain([Ok(admin)]).collect()
 }
 
 /// Where the workers and the controller meet.
@@ -180,42 +261,6 @@ fn shared(config: &Config, listeners: Vec<Arc<Bound>>, access_log: Option<Access
         challenges: Arc::default(),
         seed: rand::random(),
     }
-}
-
-/// All that can fail for the place it runs in, before anything is started.
-struct Opened {
-    bound: Vec<Arc<Bound>>,
-    admin: TcpListener,
-    /// The admin API's.
-    tls: Option<Arc<ServerConfig>>,
-    certificates: InUse,
-    journal: Journal,
-    recovered: Recovered,
-    access_log: Option<AccessLog>,
-    guard: Option<Guard>,
-}
-
-impl Opened {
-    fn open(config: &Config) -> anyhow::Result<Opened> {
-        config.acme.as_ref().map(acme::prepare).transpose().context("acme")?;
-        let bound = config.listeners.iter().cloned().map(Bound::bind).collect::<Result<Vec<_>, _>>()?;
-        let address = config.admin.listen;
-        let admin = TcpListener::bind(address).with_context(|| {
-            format!("the admin API cannot listen on {address}; change admin.listen or stop what does")
-        })?;
-        admin.set_nonblocking(true)?;
-        let tls = config.admin.tls.as_ref().map(AdminTls::load).transpose().context("admin.tls")?;
-        let certificates = InUse::new(&bound, tls.as_ref());
-        let tls = tls.map(|tls| tls.config);
-        let (journal, recovered) = Journal::open(&config.server.state_dir)?;
-        let (access_log, guard) = config.access_log.as_ref().map(open_log).transpose()?.unzip();
-        Ok(Opened { bound, admin, tls, certificates, journal, recovered, access_log, guard })
-    }
-}
-
-fn open_log(settings: &settings::AccessLog) -> anyhow::Result<(AccessLog, Guard)> {
-    let path = settings.path.clone().unwrap_or_else(|| "-".into());
-    AccessLog::open(settings).with_context(|| format!("the access log {} cannot be opened", path.display()))
 }
 
 /// Waits until every name has been looked up once, and what must be proven has been checked once, so that

@@ -3,10 +3,15 @@
 mod certificates;
 mod check;
 pub mod demo;
+mod descriptors;
+mod handover;
 mod instance;
 mod logging;
+mod opened;
 mod reload;
 mod run;
+mod signals;
+mod systemd;
 
 pub use check::check;
 pub use instance::Instance;

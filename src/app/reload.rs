@@ -2,6 +2,7 @@
 
 use super::certificates::{self, InUse};
 use super::check::check;
+use super::systemd;
 use crate::config;
 use crate::control::command::{Command, Controller, Fault, Refusal, Reload, ReloadReport, Reply};
 use crate::core::route::Target;
@@ -24,7 +25,9 @@ pub(super) struct Reloader {
 impl Reloader {
     pub(super) async fn run(self, mut requests: mpsc::Receiver<Reload>) {
         while let Some((actor, answer)) = requests.recv().await {
+            systemd::reloading();
             let result = self.reload(&actor).await;
+            systemd::ready();
             match &result {
                 Ok(report) => tracing::info!(
                     actor,

@@ -1,62 +1,112 @@
-//! `pointsman run`: serves until it is told to stop.
+//! `pointsman run`: serves until it is told to stop, or until another process has taken over.
 
-use super::{Instance, check, logging};
+use super::handover::{Predecessor, Upgrader, Upgrades, binary};
+use super::signals::{Signals, Told};
+use super::{Instance, check, descriptors, logging, systemd};
 use anyhow::Context;
 use std::path::Path;
-use tokio::signal::unix::{SignalKind, signal};
+use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::oneshot;
-
-/// Its number on Linux.
-const SIGXFSZ: i32 = 25;
+use tokio::time::{Interval, interval};
 
 /// Serves. SIGTERM and SIGINT end it after the requests in flight, a second one at once; SIGHUP reloads
-/// the configuration and opens the access log anew, SIGUSR1 only the log.
+/// the configuration and opens the access log anew, SIGUSR1 only the log; SIGUSR2 upgrades. With
+/// `take_over` it is the new process of such an upgrade.
 ///
 /// # Errors
 /// What stood in the way of the start.
-pub fn run(path: &Path) -> anyhow::Result<()> {
+pub fn run(path: &Path, take_over: bool) -> anyhow::Result<()> {
+    let binary = binary().context("the file of this program cannot be found")?;
     logging::start()?;
-    let config = check(path)?;
-    let instance = Instance::start(config, Some(path.to_owned()))?;
+    let mut predecessor = take_over.then(Predecessor::greet).transpose()?;
+    let started = start(path, predecessor.as_mut());
+    let (mut instance, mut signals) = match started {
+        Ok(started) => started,
+        Err(error) => {
+            if let Some(predecessor) = predecessor {
+                predecessor.failed(&error);
+            }
+            return Err(error);
+        }
+    };
+    if let Some(predecessor) = predecessor {
+        predecessor.ready();
+    }
     tracing::info!(version = env!("CARGO_PKG_VERSION"), pid = std::process::id(), "pointsman");
     for (scheme, address) in &instance.listeners {
         tracing::info!("listening {scheme}={address}");
     }
     tracing::info!("listening admin={}", instance.admin);
-    instance.runtime.block_on(until_told_to_stop(&instance)).context("signals")?;
-    instance.stop();
-    tracing::info!("stopped");
+    systemd::ready();
+    let upgrader = Upgrader { binary, file: path.to_owned(), own: instance.own(), cancelled: Arc::default() };
+    let runtime = instance.runtime.handle().clone();
+    let upgrades = Upgrades::new(upgrader, instance.asked().context("upgrades are taken once")?);
+    let end = runtime.block_on(serve(&mut instance, upgrades, &mut signals));
+    runtime.spawn(signals.end_at_the_second(matches!(end, End::Told)));
+    match end {
+        End::Told => {
+            systemd::stopping();
+            tracing::info!("stopping: requests in flight finish; a second signal ends at once");
+            instance.stop();
+        }
+        End::Replaced => instance.leave(),
+    }
+    tracing::info!(pid = std::process::id(), "stopped");
     Ok(())
 }
 
-async fn until_told_to_stop(instance: &Instance) -> std::io::Result<()> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut hangup = signal(SignalKind::hangup())?;
-    let mut reopen = signal(SignalKind::user_defined1())?;
-    // Heard, so that a limit on file sizes fails a write and not the process.
-    let _file_size = signal(SignalKind::from_raw(SIGXFSZ))?;
+fn start(path: &Path, predecessor: Option<&mut Predecessor>) -> anyhow::Result<(Instance, Signals)> {
+    descriptors::raise_limit();
+    let config = check(path)?;
+    let instance = Instance::start_after(config, Some(path.to_owned()), predecessor)?;
+    let _entered = instance.runtime.enter();
+    let signals = Signals::heard().context("signals")?;
+    drop(_entered);
+    Ok((instance, signals))
+}
+
+enum End {
+    /// Told to stop.
+    Told,
+    /// Another process serves now.
+    Replaced,
+}
+
+async fn serve(instance: &mut Instance, mut upgrades: Upgrades, signals: &mut Signals) -> End {
+    let mut watchdog = systemd::watchdog().map(|every| interval((every / 2).max(Duration::from_millis(1))));
     loop {
         tokio::select! {
-            _ = terminate.recv() => break,
-            _ = interrupt.recv() => break,
-            _ = hangup.recv() => {
-                instance.reopen_log();
-                let (answer, _) = oneshot::channel();
-                // The result is in the log; a full queue means that a reload is about to happen anyway.
-                let _ = instance.reloads.try_send(("SIGHUP".to_owned(), answer));
+            told = signals.next() => match told {
+                Told::Stop if upgrades.cancel().await => return End::Replaced,
+                Told::Stop => return End::Told,
+                Told::Reload => {
+                    instance.reopen_log();
+                    let (answer, _) = oneshot::channel();
+                    // The result is in the log; a full queue means that a reload is about to happen anyway.
+                    let _ = instance.reloads.try_send(("SIGHUP".to_owned(), answer));
+                }
+                Told::Reopen => instance.reopen_log(),
+                Told::Upgrade => {
+                    let (answer, _) = oneshot::channel();
+                    upgrades.begin(("SIGUSR2".to_owned(), answer));
+                }
+            },
+            () = upgrades.succeed() => return End::Replaced,
+            () = tick(&mut watchdog) => {
+                // The controller shows itself several times a second.
+                if instance.snapshots.has_changed().unwrap_or(false) {
+                    instance.snapshots.mark_unchanged();
+                    systemd::alive();
+                }
             }
-            _ = reopen.recv() => instance.reopen_log(),
         }
     }
-    tracing::info!("stopping: requests in flight finish; a second signal ends at once");
-    tokio::spawn(async move {
-        tokio::select! {
-            _ = terminate.recv() => (),
-            _ = interrupt.recv() => (),
-        }
-        tracing::warn!("stopped at once");
-        std::process::exit(1);
-    });
-    Ok(())
+}
+
+async fn tick(watchdog: &mut Option<Interval>) {
+    match watchdog {
+        Some(watchdog) => drop(watchdog.tick().await),
+        None => std::future::pending().await,
+    }
 }

@@ -69,10 +69,19 @@ pub struct ConfigFile {
     pub config: PathBuf,
 }
 
+#[derive(Debug, clap::Args)]
+pub struct Run {
+    #[command(flatten)]
+    pub file: ConfigFile,
+    /// The new process of an upgrade: sockets and state come from the old one, over standard input.
+    #[arg(long, hide = true)]
+    pub take_over: bool,
+}
+
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Serve, until SIGTERM or SIGINT; SIGHUP reloads, SIGUSR1 opens the access log anew.
-    Run(ConfigFile),
+    /// Serve, until SIGTERM or SIGINT; SIGHUP reloads, SIGUSR1 opens the access log anew, SIGUSR2 upgrades.
+    Run(Run),
     /// Check a configuration: every fault with its path, line and column.
     Check(ConfigFile),
     /// Show the product at work: origins, load, a good rollout and a bad one, all embedded.
@@ -83,6 +92,15 @@ pub enum Command {
     },
     /// Have the configuration read anew, as SIGHUP does; prints what changed and what needs a restart.
     Reload,
+    /// Replace the running process by a new one, of the binary and configuration that are there now: it takes
+    /// over the listening sockets and the state, and no request fails. Prints both process ids.
+    Upgrade,
+    /// Ask whether the process lives; exit 1 if not. For health checks of containers.
+    Healthcheck {
+        /// Whether it could serve: not stopping, and every service has an upstream that is ready.
+        #[arg(long)]
+        ready: bool,
+    },
     /// Show services: weights, figures, upstreams, the rollout and the checks; exit 1 if one does not hold.
     Status {
         service: Option<String>,

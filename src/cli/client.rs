@@ -89,6 +89,18 @@ impl Client {
         self.send(self.request(Method::GET, self.url(path))).await
     }
 
+    /// Whether it answers well, and what it says; an answer of 503 has the same shape.
+    pub(super) async fn health<T: DeserializeOwned>(&self, path: &str) -> Result<(bool, T), Failure> {
+        let url = || self.base.to_string();
+        let unreachable = |error: reqwest::Error| Failure::Unreachable { url: url(), detail: cause(&error) };
+        let request = self.request(Method::GET, self.url(&[path])).timeout(CONNECT);
+        let answer = request.send().await.map_err(unreachable)?;
+        let well = answer.status().is_success();
+        let body = answer.bytes().await.map_err(unreachable)?;
+        let strange = |error: serde_json::Error| Failure::Strange { url: url(), detail: error.to_string() };
+        Ok((well, serde_json::from_slice(&body).map_err(strange)?))
+    }
+
     pub(super) async fn get_query<T: DeserializeOwned>(
         &self,
         path: &[&str],

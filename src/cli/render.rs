@@ -1,7 +1,7 @@
 //! Answers as text.
 
 use super::maintenance;
-use crate::control::command::ReloadReport;
+use crate::control::command::{ReloadReport, UpgradeReport};
 use crate::control::view::{HistoryView, PoolView, RolloutView, ServiceView};
 use crate::core::rollout::Stage;
 use std::collections::BTreeMap;
@@ -141,6 +141,13 @@ pub(super) fn history(rows: &[HistoryView]) -> String {
 /// One line.
 pub(super) fn event(row: &HistoryView) -> String {
     format!("{}  {:<10} {}", row.at, row.action, row.text)
+}
+
+pub(super) fn upgrade(report: &UpgradeReport) -> String {
+    let UpgradeReport { old_pid, new_pid, version, took_ms } = report;
+    format!(
+        "upgraded: process {new_pid}, version {version}, serves in place of {old_pid}; it took {took_ms} ms\n"
+    )
 }
 
 pub(super) fn reload(report: &ReloadReport) -> String {

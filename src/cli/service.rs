@@ -4,8 +4,8 @@ use super::args::{Command, Upstream, Upstreams};
 use super::client::{Client, Failure};
 use super::out::Out;
 use super::{Done, follow, render};
-use crate::admin::shapes::{FlipBody, HistoryPage, UpstreamsBody};
-use crate::control::command::ReloadReport;
+use crate::admin::shapes::{FlipBody, HealthView, HistoryPage, UpstreamsBody};
+use crate::control::command::{ReloadReport, UpgradeReport};
 use crate::control::view::{HistoryView, ServiceView};
 use reqwest::Method;
 use std::collections::BTreeMap;
@@ -15,6 +15,16 @@ pub(super) async fn run(client: &Client, command: Command, out: &Out) -> Result<
         Command::Reload => {
             let report: ReloadReport = client.post(&["v1", "reload"]).await?;
             out.show(&report, render::reload);
+        }
+        Command::Upgrade => {
+            let report: UpgradeReport = client.post(&["v1", "upgrade"]).await?;
+            out.show(&report, render::upgrade);
+        }
+        Command::Healthcheck { ready } => {
+            let path = if ready { "readyz" } else { "healthz" };
+            let (up, view): (bool, HealthView) = client.health(path).await?;
+            out.show(&view, |view| format!("{} {}", view.status, view.reasons.join("; ")).trim().to_owned());
+            return Ok(if up { Done::Well } else { Done::Unwell });
         }
         Command::Status { service, watch: true } => follow::status(client, service.as_deref(), out).await?,
         Command::Status { service, watch: false } => return status(client, service.as_deref(), out).await,

@@ -17,6 +17,9 @@ pub(super) fn server(section: &Section<'_>) -> Server {
         threads: if threads == 0 { cores() } else { threads },
         state_dir: section.read("state_dir", "/var/lib/pointsman".into(), Item::file),
         grace: section.duration("grace", Duration::from_secs(25)),
+        drain_delay: section.read("drain_delay", Duration::ZERO, |item| {
+            item.duration(Duration::ZERO..=Duration::from_secs(3600))
+        }),
     };
     section.finish();
     server

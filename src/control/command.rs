@@ -218,6 +218,19 @@ pub struct Fault {
 /// serves these, since it alone knows files.
 pub type Reload = (String, oneshot::Sender<Result<ReloadReport, Refusal>>);
 
+/// What an upgrade did: the process that answers has been replaced by another.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, serde::Deserialize)]
+pub struct UpgradeReport {
+    pub old_pid: u32,
+    pub new_pid: u32,
+    /// Of the new process.
+    pub version: String,
+    pub took_ms: u64,
+}
+
+/// A request to replace this process by a new one, by whom, and where the answer goes.
+pub type Upgrade = (String, oneshot::Sender<Result<UpgradeReport, Refusal>>);
+
 /// The way to the controller task; cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Controller {

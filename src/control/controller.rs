@@ -3,6 +3,7 @@
 //! It runs on a thread of its own, so that a busy worker never delays a decision.
 
 use super::command::{Command, Controller, Input, Job, Refusal, Reply};
+use super::handover::{Custody, Handover, Order};
 use super::journal::{Journal, Recovered, SITE};
 use super::limits::Limits;
 use super::links::{Links, Written};
@@ -65,6 +66,7 @@ pub struct Running {
     /// The same with the upstreams that are registered and the policies that rollouts run under: what is
     /// to be checked and scraped.
     pub watched: watch::Receiver<Arc<Config>>,
+    pub handover: Handover,
     stop: oneshot::Sender<()>,
     thread: std::thread::JoinHandle<()>,
 }
@@ -91,6 +93,7 @@ pub fn start(parts: Parts) -> std::io::Result<Running> {
     let (configs, configured) = watch::channel(parts.config.clone());
     let (watched, under_watch) = watch::channel(parts.config.clone());
     let (written, writes) = mpsc::unbounded_channel();
+    let (handover, orders) = Handover::channel();
     let links = Links {
         config: parts.config,
         recorder: parts.recorder,
@@ -117,6 +120,8 @@ pub fn start(parts: Parts) -> std::io::Result<Running> {
         shown_at: Duration::ZERO,
         sampled_at: Duration::ZERO,
         deaf_until: Duration::ZERO,
+        custody: Custody::Ours,
+        held: Vec::new(),
     };
     {
         let _entered = runtime.enter();
@@ -124,10 +129,11 @@ pub fn start(parts: Parts) -> std::io::Result<Running> {
         task.carry_out();
     }
     let (stop, stopped) = oneshot::channel();
-    let run = move || runtime.block_on(task.run(inbox, writes, stopped));
+    let run = move || runtime.block_on(task.run(Inbox { inputs: inbox, writes, orders, stopped }));
     let thread = std::thread::Builder::new().name("controller".into()).spawn(run)?;
     let controller = Controller { inputs };
-    Ok(Running { controller, snapshots: shown, configs: configured, watched: under_watch, stop, thread })
+    let (configs, watched) = (configured, under_watch);
+    Ok(Running { controller, snapshots: shown, configs, watched, handover, stop, thread })
 }
 
 pub(super) struct Task {
@@ -142,11 +148,23 @@ pub(super) struct Task {
     wake: Arc<Wake>,
     snapshots: watch::Sender<Arc<Snapshot>>,
     /// Reloads that wait until nothing is being written.
-    reloads: VecDeque<(Arc<Config>, Answer)>,
+    pub reloads: VecDeque<(Arc<Config>, Answer)>,
     next_tick: Duration,
     shown_at: Duration,
     sampled_at: Duration,
     deaf_until: Duration,
+    /// Whether the state is ours to change.
+    pub custody: Custody,
+    /// Commands that came while it was not.
+    pub held: Vec<Input>,
+}
+
+/// Everything that wakes the task.
+struct Inbox {
+    inputs: mpsc::Receiver<Input>,
+    writes: mpsc::UnboundedReceiver<Written>,
+    orders: mpsc::UnboundedReceiver<Order>,
+    stopped: oneshot::Receiver<()>,
 }
 
 impl Task {
@@ -159,26 +177,23 @@ impl Task {
         Ok(())
     }
 
-    async fn run(
-        mut self,
-        mut inbox: mpsc::Receiver<Input>,
-        mut writes: mpsc::UnboundedReceiver<Written>,
-        mut stopped: oneshot::Receiver<()>,
-    ) {
+    async fn run(mut self, mut inbox: Inbox) {
         loop {
             let now = self.links.clock.now();
             let deaf = now < self.deaf_until;
             let wait = if deaf { self.next_tick.min(self.deaf_until) } else { self.next_tick };
             tokio::select! {
-                rung_us = self.wake.wait(), if !deaf => self.rung(rung_us),
-                Some(input) = inbox.recv() => self.input(input),
-                Some(written) = writes.recv() => self.written(written),
+                rung_us = self.wake.wait(), if !deaf && self.custody.is_ours() => self.rung(rung_us),
+                Some(input) = inbox.inputs.recv() => self.input(input),
+                Some(written) = inbox.writes.recv() => self.written(written),
+                Some(order) = inbox.orders.recv() => self.order(order).await,
                 () = sleep(wait.saturating_sub(now)) => self.tick(),
-                _ = &mut stopped => break,
+                _ = &mut inbox.stopped => break,
             }
             self.carry_out();
+            self.settle_custody().await;
         }
-        self.finish(&mut writes).await;
+        self.finish(&mut inbox.writes).await;
     }
 
     /// Takes in what is still being written, for a little while.
@@ -216,15 +231,20 @@ impl Task {
         }
         for live in self.lives.values_mut() {
             live.observe_pools(now, &self.links, sample);
-            live.judge(&self.links, None);
-            live.report_progress(&self.links);
+            if self.custody.is_ours() {
+                live.judge(&self.links, None);
+                live.report_progress(&self.links);
+            }
         }
-        self.end_maintenance();
-        let watchful = self.lives.values().any(Live::is_watchful);
+        if self.custody.is_ours() {
+            self.end_maintenance();
+        }
+        let watchful = !self.custody.is_ours() || self.lives.values().any(Live::is_watchful);
         self.next_tick = now + if watchful { WATCHFUL } else { CALM };
     }
 
-    fn input(&mut self, input: Input) {
+    pub(super) fn input(&mut self, input: Input) {
+        let Some(input) = self.unless_held(input) else { return };
         match input {
             Input::Command { actor: _, command: Command::Reload { config }, reply } => {
                 self.reloads.push_back((config, Answer { to: reply, rollout: None }));
@@ -253,10 +273,14 @@ impl Task {
                 let said = result.as_ref().err().cloned();
                 if upstreams.checked(&upstream, address, result) {
                     live.upstreams_changed();
-                    let note = shown::health_note(&pool, &upstream, address, said.as_deref());
-                    live.note(&[note], &self.links);
+                    if self.custody.is_ours() {
+                        let note = shown::health_note(&pool, &upstream, address, said.as_deref());
+                        live.note(&[note], &self.links);
+                    }
                 }
-                live.judge(&self.links, None);
+                if self.custody.is_ours() {
+                    live.judge(&self.links, None);
+                }
             }
             Input::JobDone { service, ticket, result } => {
                 if let Some(live) = self.lives.get_mut(&service) {
@@ -275,7 +299,9 @@ impl Task {
                 if pool.upstreams.resolved(settings, &upstream, result) {
                     live.upstreams_changed();
                 }
-                live.judge(&self.links, None);
+                if self.custody.is_ours() {
+                    live.judge(&self.links, None);
+                }
             }
         }
     }
@@ -292,7 +318,7 @@ impl Task {
     }
 
     /// Publishes, marks, shows, journals and answers, in this order.
-    fn carry_out(&mut self) {
+    pub(super) fn carry_out(&mut self) {
         let reloaded = self.reload_if_quiet();
         if self.lives.values().any(|live| live.todo.publish) {
             self.fit_maintenance();
@@ -314,9 +340,13 @@ impl Task {
         }
         self.watch_upstreams();
         for live in self.lives.values_mut() {
-            live.next_job_done(&self.links);
-            live.want_work(&self.links);
-            live.catch_up(&self.links);
+            if self.custody.is_ours() {
+                live.next_job_done(&self.links);
+                live.want_work(&self.links);
+            }
+            if self.custody.may_write() {
+                live.catch_up(&self.links);
+            }
             for answer in std::mem::take(&mut live.todo.answers) {
                 let reply = match (answer.rollout, shown::rollout(live)) {
                     (Some(created), Some(view)) => Reply::Rollout { view: Arc::new(view), created },

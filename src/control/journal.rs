@@ -6,6 +6,7 @@
 //! the microseconds after it took effect, long before its row is durable. What is to be told to others
 //! waits in the [`outbox`].
 
+mod custody;
 mod events;
 pub mod marks;
 pub mod outbox;
@@ -16,6 +17,7 @@ mod store;
 mod tests;
 
 use super::view::HistoryView;
+use custody::Keeper;
 use jiff::Timestamp;
 use marks::Marks;
 use outbox::{Errand, Outgoing, Posted};
@@ -114,6 +116,10 @@ pub(super) enum Message {
         answer: oneshot::Sender<Result<Vec<HistoryView>, JournalError>>,
     },
     Errand(Errand),
+    /// Closes the store and gives its directory up.
+    Close(oneshot::Sender<()>),
+    /// Opens it again, with what another process may have left in it.
+    Reopen(oneshot::Sender<Result<Recovered, JournalError>>),
 }
 
 /// The way to the store's thread; cheap to clone. The thread ends when the last handle is gone.
@@ -133,16 +139,17 @@ impl Journal {
     /// [`JournalError`] when the directory is not writable or in use, or the store newer or damaged. A
     /// damaged store is never replaced silently.
     pub fn open(dir: &Path) -> Result<(Journal, Recovered), JournalError> {
-        let mut store = Store::open(dir)?;
+        let mut store = Store::open(dir, watch::Sender::new(0))?;
         let mut recovered = store.recover()?;
         let (marks, aborted) = Marks::open(dir)?;
         recovered.aborted = aborted;
         let newest = store.newest.subscribe();
+        let keeper = Keeper::of(store, dir);
         let (messages, inbox) = mpsc::channel();
         let failed = |source| JournalError::Directory { path: dir.to_owned(), source };
         let posted = watch::Sender::new(0);
         let journal = Journal { messages, newest, marks: Arc::new(marks), posted: posted.clone() };
-        let run = move || store.run(inbox, &posted);
+        let run = move || keeper.run(inbox, &posted);
         std::thread::Builder::new().name("journal".into()).spawn(run).map_err(failed)?;
         Ok((journal, recovered))
     }

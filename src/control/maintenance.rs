@@ -37,7 +37,7 @@ pub(super) struct Maintenance {
     /// For routes to the admin API, once there is one.
     pub gateway: Option<Gateway>,
     /// Where it listens.
-    admin: SocketAddr,
+    pub admin: SocketAddr,
     stretches: Stretches,
     pending: Option<Pending>,
     /// Switches that came meanwhile.

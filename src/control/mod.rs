@@ -9,6 +9,7 @@ pub mod command;
 mod commands;
 mod controller;
 mod gateway;
+mod handover;
 mod jobs;
 pub mod journal;
 mod limits;
@@ -27,3 +28,4 @@ pub mod view;
 mod watching;
 
 pub use controller::{Parts, Running, start};
+pub use handover::Handover;

@@ -9,7 +9,7 @@ use crate::core::duration;
 use crate::core::rollout::{Action, Note};
 use crate::core::service::{Applied, Change, Order, ServiceState};
 use crate::core::settings;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -51,14 +51,41 @@ pub(super) fn live(
     let Restored { state, notes } = restored;
     let mut live = Live::new(settings.clone(), slot, state.clone());
     live.fit_pools(None, links)?;
-    let keys = recovered.keys.iter().filter(|((service, _), _)| **service == *settings.name);
-    live.keys = keys.map(|((_, key), id)| (key.clone(), id.clone())).collect();
+    live.keys = keys(settings, recovered);
     if !notes.is_empty() {
         // As it was before, so that a rollout that is aborted here is seen to end.
         live.state.rollout = before;
         live.take_effect(Applied { state, notes, order: Order::EffectFirst }, SELF, links);
     }
     Ok(live)
+}
+
+/// Takes over what another process may have made of a service's state meanwhile.
+pub(super) fn take_back(live: &mut Live, recovered: &Recovered, links: &Links) {
+    live.keys = keys(&live.configured, recovered);
+    let stored =
+        recovered.services.get(&*live.settings.name).map(|text| serde_json::from_str::<Stored>(text));
+    let Some(Ok(Stored { mut state })) = stored else { return };
+    let aborted = state.rollout.as_ref().is_some_and(|last| recovered.aborted.contains(&last.id));
+    if is_same(&state, &live.state) && !aborted {
+        return;
+    }
+    state.revision += UNWRITTEN_REVISIONS;
+    let mut restored = Restored::of(state, &live.configured, recovered, links);
+    let text = "taken back from the new process of an upgrade, which failed".into();
+    restored.notes.insert(0, Note { action: "recovered", text });
+    let Restored { state, notes } = restored;
+    live.take_effect(Applied { state, notes, order: Order::EffectFirst }, SELF, links);
+}
+
+fn is_same(one: &ServiceState, other: &ServiceState) -> bool {
+    ServiceState { revision: other.revision, ..one.clone() } == *other
+}
+
+/// Rollout ids of a service by idempotency key.
+fn keys(settings: &settings::Service, recovered: &Recovered) -> HashMap<String, String> {
+    let keys = recovered.keys.iter().filter(|((service, _), _)| **service == *settings.name);
+    keys.map(|((_, key), id)| (key.clone(), id.clone())).collect()
 }
 
 /// What became of a stored state, and what there is to say about it.

@@ -66,6 +66,8 @@ pub(super) struct Saving {
     decide_at: Duration,
     /// When the state was last written, or the write tried.
     saved_at: Duration,
+    /// Whether it is to be written whether or not its time has come.
+    due: bool,
     pub reports: Reports,
 }
 
@@ -91,6 +93,21 @@ impl Saving {
     /// Whether anything is not durable yet, and a write is under way.
     pub(super) fn is_busy(&self) -> bool {
         self.pending.is_some() || self.late_sent.is_some()
+    }
+
+    /// Has the state written even if nothing has changed: until it is, nobody knows that it can be.
+    pub(super) fn write_now(&mut self) {
+        self.due = true;
+    }
+
+    /// Takes [`Saving::write_now`] back.
+    pub(super) fn write_later(&mut self) {
+        self.due = false;
+    }
+
+    /// Whether everything that is in effect is durable, and nothing waits to be.
+    pub(super) fn is_all_written(&self) -> bool {
+        !self.is_busy() && !self.due && self.late.is_empty() && self.queue.is_empty()
     }
 
     fn next_serial(&mut self) -> u64 {
@@ -175,7 +192,7 @@ impl Live {
             return;
         }
         let progress = self.state.running().is_some() && now >= saving.saved_at + PROGRESS;
-        if saving.late.is_empty() && !progress {
+        if saving.late.is_empty() && !progress && !saving.due {
             return;
         }
         self.send_late(links);
@@ -228,6 +245,7 @@ impl Live {
             self.saving.retry_at = links.clock.now() + RETRY;
             return;
         }
+        self.saving.due = false;
         self.saving.late.drain(..rows.min(self.saving.late.len()));
         if self.saving.late.is_empty() {
             self.saving.late_rollout = None;

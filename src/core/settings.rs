@@ -49,6 +49,8 @@ pub struct Server {
     pub state_dir: PathBuf,
     /// How long a shutdown waits for requests in flight.
     pub grace: Duration,
+    /// How long a shutdown goes on accepting after it has said that it is not ready any more.
+    pub drain_delay: Duration,
 }
 
 #[derive(Clone, Debug, PartialEq)]

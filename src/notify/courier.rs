@@ -11,7 +11,7 @@ use crate::observe::metrics::Metrics;
 use jiff::Timestamp;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::oneshot;
+use tokio::sync::{Semaphore, oneshot};
 use tokio::time::sleep;
 
 /// A letter older than this is given up.
@@ -26,6 +26,7 @@ pub(super) struct Courier {
     pub journal: Journal,
     pub metrics: Arc<Metrics>,
     pub client: reqwest::Client,
+    pub desk: Arc<Semaphore>,
 }
 
 impl Courier {
@@ -55,6 +56,8 @@ impl Courier {
     /// Brings the oldest letter if its time has come, or has been waited for: that counts, since the wall
     /// clock may step meanwhile.
     async fn next(&self, waited_for: Option<i64>) -> Next {
+        // It is never closed.
+        let _place = self.desk.acquire().await;
         match self.journal.next_letter(&self.settings.name).await {
             Ok(None) => Next::Idle,
             Ok(Some(letter)) if waited_for == Some(letter.id) => self.bring(letter).await,

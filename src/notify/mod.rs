@@ -17,19 +17,28 @@ use courier::Courier;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{Semaphore, oneshot, watch};
 use tokio::task::JoinHandle;
 
 const TIMEOUT: Duration = Duration::from_secs(10);
 const CONNECT: Duration = Duration::from_secs(5);
 
-/// Delivers until the controller has stopped.
-pub async fn deliver(journal: Journal, mut configs: watch::Receiver<Arc<Config>>, metrics: Arc<Metrics>) {
+/// Places at the desk: a courier has one for as long as it is busy with a letter. Whoever holds them all
+/// knows that no letter is on its way.
+pub const PLACES: u32 = 1 << 16;
+
+/// Delivers until the controller has stopped. `desk` has [`PLACES`] permits.
+pub async fn deliver(
+    journal: Journal,
+    mut configs: watch::Receiver<Arc<Config>>,
+    metrics: Arc<Metrics>,
+    desk: Arc<Semaphore>,
+) {
     let client = match client() {
         Ok(client) => client,
         Err(error) => return tracing::error!("nobody can be notified, there is no HTTP client: {error}"),
     };
-    let mut office = Office { journal, metrics, client, couriers: BTreeMap::new() };
+    let mut office = Office { journal, metrics, client, desk, couriers: BTreeMap::new() };
     loop {
         let config = configs.borrow_and_update().clone();
         office.appoint(&config.notify);
@@ -54,6 +63,7 @@ struct Office {
     journal: Journal,
     metrics: Arc<Metrics>,
     client: reqwest::Client,
+    desk: Arc<Semaphore>,
     couriers: BTreeMap<String, Appointed>,
 }
 
@@ -89,6 +99,7 @@ impl Office {
             journal: self.journal.clone(),
             metrics: self.metrics.clone(),
             client: self.client.clone(),
+            desk: self.desk.clone(),
         };
         let task = tokio::spawn(async move {
             if let Some(before) = before {

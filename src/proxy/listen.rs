@@ -6,7 +6,7 @@ use crate::tls::{Certificates, TlsError, server_config};
 use pingora_core::listeners::tls::Acceptor;
 use socket2::{Domain, Protocol, Socket, Type};
 use std::net::{SocketAddr, TcpListener};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// Connections the kernel may hold until they are accepted.
 const BACKLOG: i32 = 4096;
@@ -27,7 +27,8 @@ pub struct Bound {
     pub settings: Listener,
     /// To be exchanged while it serves; none without TLS.
     pub certificates: Option<Arc<Certificates>>,
-    pub(super) socket: TcpListener,
+    /// `None` once it has been closed.
+    socket: Mutex<Option<TcpListener>>,
     pub(super) acceptor: Option<Acceptor>,
     pub(super) door: Door,
 }
@@ -38,11 +39,27 @@ impl Bound {
     /// # Errors
     /// [`ListenError`] when the address is taken or not ours, or a certificate cannot be used.
     pub fn bind(settings: Listener) -> Result<Arc<Self>, ListenError> {
+        Bound::on(settings, listen)
+    }
+
+    /// Loads certificates for a socket that listens already, in another process of ours.
+    ///
+    /// # Errors
+    /// [`ListenError`] when the socket or a certificate cannot be used.
+    pub fn adopt(settings: Listener, socket: TcpListener) -> Result<Arc<Self>, ListenError> {
+        Bound::on(settings, |_| socket.set_nonblocking(true).map(|()| socket))
+    }
+
+    fn on(
+        settings: Listener,
+        listen: impl FnOnce(SocketAddr) -> std::io::Result<TcpListener>,
+    ) -> Result<Arc<Self>, ListenError> {
         let address = settings.address;
         let (certificates, acceptor) = tls(&settings)?.unzip();
         let socket = listen(address).map_err(|source| ListenError::Bind { address, source })?;
         let address = socket.local_addr().map_err(|source| ListenError::Bind { address, source })?;
         let door = Door::new(&settings);
+        let socket = Mutex::new(Some(socket));
         Ok(Arc::new(Bound { address, settings, certificates, socket, acceptor, door }))
     }
 
@@ -57,6 +74,20 @@ impl Bound {
     /// `https` with TLS, `http` without.
     pub fn scheme(&self) -> &'static str {
         if self.acceptor.is_some() { "https" } else { "http" }
+    }
+
+    /// Another handle of the socket.
+    ///
+    /// # Errors
+    /// When it has been closed, or the system has no file descriptor left.
+    pub fn socket(&self) -> std::io::Result<TcpListener> {
+        let socket = self.socket.lock().unwrap_or_else(PoisonError::into_inner);
+        socket.as_ref().ok_or(std::io::ErrorKind::NotConnected)?.try_clone()
+    }
+
+    /// Lets go of the socket: where no other handle is left, nothing listens here any more.
+    pub(super) fn close(&self) {
+        self.socket.lock().unwrap_or_else(PoisonError::into_inner).take();
     }
 }
 

@@ -55,7 +55,10 @@ impl std::fmt::Debug for Shared {
 /// The running data plane.
 #[derive(Debug)]
 pub struct Workers {
+    listeners: Vec<Arc<Bound>>,
     shutdown: watch::Sender<bool>,
+    /// How long idle connections are kept after that.
+    linger: watch::Sender<Duration>,
     threads: Vec<JoinHandle<()>>,
 }
 
@@ -64,25 +67,35 @@ impl Workers {
     /// waits at its end for requests in flight.
     ///
     /// # Errors
-    /// When the system refuses a thread or an event loop.
+    /// When the system refuses a thread, an event loop or a handle of a socket.
     pub fn start(shared: &Arc<Shared>, threads: usize, grace: Duration) -> std::io::Result<Self> {
         let (shutdown, watch) = watch::channel(false);
+        let (linger, lingering) = watch::channel(Duration::ZERO);
         let threads = (0..threads)
             .map(|index| {
                 let (shared, watch) = (shared.clone(), watch.clone());
+                let end = End { linger: lingering.clone(), grace };
+                let socket = |bound: &Arc<Bound>| Ok((bound.clone(), bound.socket()?));
+                let sockets = shared.listeners.iter().map(socket).collect::<std::io::Result<Vec<_>>>()?;
                 let mut runtime = tokio::runtime::Builder::new_current_thread();
                 let runtime = runtime.enable_all().max_blocking_threads(READERS).build()?;
                 let name = format!("worker-{index}");
-                let run = move || runtime.block_on(worker(index, shared, watch, grace));
+                let run = move || runtime.block_on(worker(index, shared, sockets, watch, end));
                 std::thread::Builder::new().name(name).spawn(run)
             })
             .collect::<std::io::Result<_>>()?;
-        Ok(Workers { shutdown, threads })
+        Ok(Workers { listeners: shared.listeners.clone(), shutdown, linger, threads })
     }
 
-    /// Stops accepting, closes idle connections, waits for the busy ones up to `grace`. Blocks.
-    pub fn stop(self) {
+    /// Stops accepting and waits for the busy connections, up to `grace`; each is told to close with its
+    /// next answer. Idle ones may send one more request within `linger`, which loses no request to a
+    /// close that crosses it; then they are closed. Blocks.
+    pub fn stop(self, linger: Duration) {
+        self.linger.send_replace(linger);
         self.shutdown.send_replace(true);
+        for listener in &self.listeners {
+            listener.close();
+        }
         for thread in self.threads {
             if thread.join().is_err() {
                 tracing::error!("a worker panicked");
@@ -91,12 +104,24 @@ impl Workers {
     }
 }
 
-async fn worker(index: usize, shared: Arc<Shared>, mut shutdown: watch::Receiver<bool>, grace: Duration) {
+/// How a worker comes to its end.
+struct End {
+    linger: watch::Receiver<Duration>,
+    grace: Duration,
+}
+
+async fn worker(
+    index: usize,
+    shared: Arc<Shared>,
+    sockets: Vec<(Arc<Bound>, std::net::TcpListener)>,
+    mut shutdown: watch::Receiver<bool>,
+    end: End,
+) {
     let proxy = Arc::new(proxy(index, &shared));
     // Every connection holds a sender: when all are gone, the receiver ends.
     let (alive, mut all_closed) = mpsc::channel::<()>(1);
-    for listener in &shared.listeners {
-        match listener.socket.try_clone().and_then(TcpListener::from_std) {
+    for (listener, socket) in sockets {
+        match TcpListener::from_std(socket) {
             Ok(socket) => {
                 let accepting =
                     accept(socket, listener.clone(), proxy.clone(), shutdown.clone(), alive.clone());
@@ -108,8 +133,13 @@ async fn worker(index: usize, shared: Arc<Shared>, mut shutdown: watch::Receiver
     drop(alive);
     // An error means that the sender is gone, which is a shutdown too.
     let _ = shutdown.wait_for(|stop| *stop).await;
+    let (grace, linger) = (end.grace, *end.linger.borrow());
+    let linger = linger.min(grace);
+    if timeout(linger, all_closed.recv()).await.is_ok() {
+        return;
+    }
     proxy.http_cleanup().await;
-    if timeout(grace, all_closed.recv()).await.is_err() {
+    if timeout(grace - linger, all_closed.recv()).await.is_err() {
         tracing::warn!("worker {index} closes connections that are still busy after {grace:?}");
     }
 }

@@ -1,7 +1,7 @@
 //! A new configuration while it runs, and a quiet end.
 
 use super::harness::{
-    Connection, Load, Nginx, Origin, Pointsman, Reaction, blue_green as config, eventually, get,
+    Connection, Load, Nginx, Origin, Pointsman, Reaction, blue_green as config, eventually, get, wrk,
 };
 use std::time::Duration;
 
@@ -34,6 +34,30 @@ fn a_reload_under_load_keeps_the_live_weights_and_fails_nothing() {
     eventually("the new pool serves", || get(pointsman.http(), "/").text() == "new");
     let (_, failed, broken) = load.stop();
     assert_eq!((failed, broken), (0, 0));
+}
+
+#[test]
+fn two_hundred_reloads_under_full_load_fail_nothing() {
+    let nginx = Nginx::start(&["blue", "green", "new"]);
+    let [blue, green, new] = [0, 1, 2].map(|index| nginx.addresses[index]);
+    let pointsman = Pointsman::start(&config(blue, green));
+    let load = Load::start(pointsman.http(), 8);
+    let wrk = wrk(pointsman.http(), 32, 300);
+    for reload in 0..200 {
+        let added =
+            format!("[services.web.pools.red]\nupstreams = [\"{new}\"]\n[[routes]]\nservice = \"web\"\n");
+        let text = config(if reload % 4 < 2 { blue } else { new }, green);
+        pointsman.configure(&if reload % 2 == 0 { text + &added } else { text });
+        let report = pointsman.call("POST", "/v1/reload", "");
+        assert_eq!(report.status, 200, "{}", report.text());
+        assert_ne!(report.json()["changed"].as_array().map(Vec::len), Some(0), "each changes something");
+        let good = load.good();
+        eventually("it serves", || load.good() > good + 20);
+    }
+    let seen = wrk.stop();
+    let (good, failed, broken) = load.stop();
+    println!("200 reloads; wrk: {seen:?}; own clients: {good} good, {failed} failed, {broken} broken");
+    assert_eq!((failed, broken, seen.failed, seen.socket_errors), (0, 0, 0, 0));
 }
 
 #[test]

@@ -7,7 +7,6 @@ use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::Receiver;
 use tokio::sync::watch;
 
 pub(super) struct Store {
@@ -19,7 +18,8 @@ pub(super) struct Store {
 }
 
 impl Store {
-    pub(super) fn open(dir: &Path) -> Result<Self, JournalError> {
+    /// Opens it; `newest` is where new rows are told of.
+    pub(super) fn open(dir: &Path, newest: watch::Sender<u64>) -> Result<Self, JournalError> {
         let failed = |source| JournalError::Directory { path: dir.to_owned(), source };
         std::fs::create_dir_all(dir).map_err(failed)?;
         let lock = lock(dir)?;
@@ -41,7 +41,7 @@ impl Store {
             return Err(JournalError::Newer { path, found, known: schema::VERSION });
         }
         schema::migrate(&connection, found).map_err(|error| JournalError::Write(plain(&error)))?;
-        let newest = watch::Sender::new(events::newest(&connection).map_err(damaged)?);
+        newest.send_replace(events::newest(&connection).map_err(damaged)?);
         Ok(Store { connection, path, newest, _lock: lock })
     }
 
@@ -72,33 +72,31 @@ impl Store {
         read().map_err(damaged)
     }
 
-    /// Serves messages until every handle is gone.
-    pub(super) fn run(mut self, inbox: Receiver<Message>, posted: &Posted) {
-        for message in inbox {
-            // Whoever no longer waits for an answer does without.
-            match message {
-                Message::Append(change, answer) => {
-                    let result = self.append(&change).map_err(|error| JournalError::Write(plain(&error)));
-                    self.announce(result.is_ok() && change.history.iter().any(is_posted), posted);
-                    let _ = answer.send(result);
-                }
-                Message::Site(change, answer) => {
-                    let result =
-                        self.append_site(&change).map_err(|error| JournalError::Write(plain(&error)));
-                    let mut rows = change.history.iter().map(|(_, row)| row);
-                    self.announce(result.is_ok() && rows.any(is_posted), posted);
-                    let _ = answer.send(result);
-                }
-                Message::RowsAfter { service, after, limit, answer } => {
-                    let rows = self.rows_after(service.as_deref(), after, limit);
-                    let _ = answer.send(rows.map_err(|error| JournalError::Read(error.to_string())));
-                }
-                Message::Errand(errand) => errand(&mut self.connection),
-                Message::History { service, before, limit, answer } => {
-                    let rows = self.history(&service, before, limit);
-                    let _ = answer.send(rows.map_err(|error| JournalError::Read(error.to_string())));
-                }
+    /// Does what a message asks for. Whoever no longer waits for an answer does without.
+    pub(super) fn serve(&mut self, message: Message, posted: &Posted) {
+        match message {
+            Message::Append(change, answer) => {
+                let result = self.append(&change).map_err(|error| JournalError::Write(plain(&error)));
+                self.announce(result.is_ok() && change.history.iter().any(is_posted), posted);
+                let _ = answer.send(result);
             }
+            Message::Site(change, answer) => {
+                let result = self.append_site(&change).map_err(|error| JournalError::Write(plain(&error)));
+                let mut rows = change.history.iter().map(|(_, row)| row);
+                self.announce(result.is_ok() && rows.any(is_posted), posted);
+                let _ = answer.send(result);
+            }
+            Message::RowsAfter { service, after, limit, answer } => {
+                let rows = self.rows_after(service.as_deref(), after, limit);
+                let _ = answer.send(rows.map_err(|error| JournalError::Read(error.to_string())));
+            }
+            Message::Errand(errand) => errand(&mut self.connection),
+            Message::History { service, before, limit, answer } => {
+                let rows = self.history(&service, before, limit);
+                let _ = answer.send(rows.map_err(|error| JournalError::Read(error.to_string())));
+            }
+            // Whether it is open is not the store's own business.
+            Message::Close(_) | Message::Reopen(_) => (),
         }
     }
 

@@ -78,6 +78,31 @@ fn a_directory_belongs_to_one() {
 }
 
 #[test]
+fn a_closed_store_is_another_process_s_and_what_is_asked_meanwhile_waits() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let (journal, _) = Journal::open(dir.path()).expect("opened");
+    append(&journal, change("web", 1)).expect("written");
+    runtime().block_on(journal.close());
+    let asked = journal.clone();
+    let waiting = std::thread::spawn(move || history(&asked, None, 10));
+    let (other, recovered) = Journal::open(dir.path()).expect("it is free");
+    assert_eq!(recovered.services["web"], "{\"n\":1}");
+    append(&other, change("web", 2)).expect("written");
+    other.marks.set(0, "web-r");
+    let error = runtime().block_on(journal.reopen()).expect_err("the other one has it").to_string();
+    assert!(error.contains("in use by another process"), "{error}");
+    runtime().block_on(other.close());
+    let recovered = runtime().block_on(journal.reopen()).expect("free again");
+    assert_eq!(
+        (recovered.services["web"].as_str(), recovered.aborted),
+        ("{\"n\":2}", vec!["web-r".to_owned()])
+    );
+    let rows = waiting.join().expect("an answer");
+    assert_eq!(rows.iter().map(|row| &*row.text).collect::<Vec<_>>(), ["change 2", "change 1"]);
+    append(&journal, change("web", 3)).expect("written");
+}
+
+#[test]
 fn damage_and_newer_versions_are_told_and_left_alone() {
     let dir = tempfile::tempdir().expect("a directory");
     std::fs::write(dir.path().join("state.db"), vec![7; 8192]).expect("written");
@@ -94,14 +119,15 @@ fn damage_and_newer_versions_are_told_and_left_alone() {
 #[test]
 fn a_full_disk_refuses_whole_changes_and_spoils_nothing() {
     let dir = tempfile::tempdir().expect("a directory");
-    let store = Store::open(dir.path()).expect("opened");
+    let store = Store::open(dir.path(), watch::Sender::new(0)).expect("opened");
     store.limit_pages(2).expect("limited");
     let (messages, inbox) = mpsc::channel();
     let marks = Arc::new(Marks::open(dir.path()).expect("marks").0);
     let newest = store.newest.subscribe();
     let posted = watch::Sender::new(0);
     let journal = Journal { messages, newest, marks, posted: posted.clone() };
-    let thread = std::thread::spawn(move || store.run(inbox, &posted));
+    let keeper = Keeper::of(store, dir.path());
+    let thread = std::thread::spawn(move || keeper.run(inbox, &posted));
     let mut last = 0;
     let error = (1..).find_map(|n| {
         let mut change = change("web", n);

@@ -11,7 +11,8 @@ mod tls;
 pub use acme::Acme;
 pub use http::{Answer, Connection, get, send};
 pub use load::{Load, wrk};
-pub use nginx::Nginx;
+#[allow(unused_imports, reason = "only the soak asks for it")]
+pub use nginx::{LARGE, Nginx};
 pub use origin::{Origin, Reaction, Received};
 pub use process::{Pointsman, Printed, whole};
 pub use tls::{Authority, TlsClient};

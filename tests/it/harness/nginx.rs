@@ -5,6 +5,9 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
 use tempfile::TempDir;
 
+/// Bytes of `/large`.
+pub const LARGE: usize = 256 * 1024;
+
 /// A running nginx; stopped when dropped.
 pub struct Nginx {
     pub addresses: Vec<SocketAddr>,
@@ -13,7 +16,7 @@ pub struct Nginx {
 }
 
 impl Nginx {
-    /// One server for each body; every path answers it.
+    /// One server for each body; every path answers it, but `/large`.
     pub fn start(bodies: &[&str]) -> Self {
         let dir = TempDir::new().expect("a directory");
         let path = dir.path().display().to_string();
@@ -23,7 +26,7 @@ impl Nginx {
         drop(held);
         let server = |(address, body): (&SocketAddr, &&str)| {
             format!(
-                "server {{ listen {address}; keepalive_requests 1000000; location / {{ return 200 \"{body}\"; }} }}\n"
+                "server {{ listen {address}; keepalive_requests 1000000; location / {{ return 200 \"{body}\"; }} location = /large {{ root {path}; }} }}\n"
             )
         };
         let servers: String = addresses.iter().zip(bodies).map(server).collect();
@@ -36,6 +39,10 @@ impl Nginx {
              http {{ access_log off; {temp} {servers} }}\n"
         );
         std::fs::write(dir.path().join("nginx.conf"), conf).expect("a file");
+        std::fs::write(dir.path().join("large"), vec![b'x'; LARGE]).expect("a file");
+        // The workers run as another user, who must be able to read.
+        let open = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+        std::fs::set_permissions(dir.path(), open).expect("permissions");
         let child = Command::new("nginx")
             .args(["-e", &format!("{path}/error.log"), "-p", &path, "-c", &format!("{path}/nginx.conf")])
             .stderr(Stdio::null())

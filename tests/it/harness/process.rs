@@ -20,6 +20,8 @@ pub struct Pointsman {
     /// The listeners in the order of the configuration.
     pub listeners: Vec<SocketAddr>,
     child: Child,
+    /// The process that has taken over by an upgrade.
+    successor: Option<u32>,
     log: Arc<Mutex<Vec<String>>>,
 }
 
@@ -44,17 +46,54 @@ impl Pointsman {
     /// Starts with what lies in the directory.
     #[track_caller]
     pub fn start_in(dir: TempDir) -> Self {
-        Pointsman::start_with(dir, &[])
+        Pointsman::start_by(&mut Command::new(BINARY), dir)
+    }
+
+    /// The same, from a file of the directory that can be replaced by another program.
+    #[track_caller]
+    pub fn start_replaceable(config: &str) -> Self {
+        let dir = TempDir::new().expect("a directory");
+        std::fs::write(dir.path().join("pointsman.toml"), whole(config)).expect("a file");
+        let binary = dir.path().join("pointsman");
+        std::os::unix::fs::symlink(BINARY, &binary).expect("a link");
+        Pointsman::start_by(&mut Command::new(binary), dir)
     }
 
     /// The same with environment variables.
     #[track_caller]
     pub fn start_with(dir: TempDir, env: &[(&str, &str)]) -> Self {
-        let mut child = Command::new(BINARY)
+        Pointsman::start_by(Command::new(BINARY).envs(env.iter().copied()), dir)
+    }
+
+    /// Starts with this configuration and these variables.
+    #[track_caller]
+    pub fn start_told(config: &str, env: &[(&str, &str)]) -> Self {
+        let dir = TempDir::new().expect("a directory");
+        std::fs::write(dir.path().join("pointsman.toml"), whole(config)).expect("a file");
+        Pointsman::start_with(dir, env)
+    }
+
+    /// Puts another program where [`Pointsman::start_replaceable`] started from; `None` is the real one.
+    pub fn replace_binary(&self, script: Option<&str>) {
+        let (new, at) = (self.dir.path().join("new"), self.dir.path().join("pointsman"));
+        match script {
+            None => std::os::unix::fs::symlink(BINARY, &new).expect("a link"),
+            Some(script) => {
+                std::fs::write(&new, format!("#!/bin/sh\n{script}\n")).expect("a file");
+                let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+                std::fs::set_permissions(&new, mode).expect("executable");
+            }
+        }
+        std::fs::rename(new, at).expect("renamed");
+    }
+
+    /// The same with a command of which everything but the arguments is set.
+    #[track_caller]
+    pub fn start_by(command: &mut Command, dir: TempDir) -> Self {
+        let mut child = command
             .args(["run", "--config"])
             .arg(dir.path().join("pointsman.toml"))
             .env("NO_PROXY", "127.0.0.1")
-            .envs(env.iter().copied())
             .stdout(std::fs::File::create(dir.path().join("stdout")).expect("a file"))
             .stderr(Stdio::piped())
             .spawn()
@@ -78,7 +117,7 @@ impl Pointsman {
             std::thread::sleep(std::time::Duration::from_millis(2));
         };
         let listeners = addresses(&all(), "http");
-        Pointsman { dir, admin, listeners, child, log }
+        Pointsman { dir, admin, listeners, child, successor: None, log }
     }
 
     pub fn http(&self) -> SocketAddr {
@@ -86,7 +125,41 @@ impl Pointsman {
     }
 
     pub fn pid(&self) -> u32 {
-        self.child.id()
+        self.successor.unwrap_or(self.child.id())
+    }
+
+    /// `pointsman upgrade`. Where it succeeds, this stands for the new process from then on.
+    pub fn upgrade(&mut self) -> Printed {
+        let printed = self.cli(&["--output", "json", "upgrade"]);
+        if printed.code == 0 {
+            let report: Value = serde_json::from_str(&printed.out).expect("JSON");
+            assert_eq!(report["old_pid"].as_u64(), Some(u64::from(self.pid())), "{report}");
+            self.succeeded_by(report["new_pid"].as_u64().expect("a pid") as u32);
+        }
+        printed
+    }
+
+    /// From now on this stands for another process.
+    pub fn succeeded_by(&mut self, pid: u32) {
+        self.successor = Some(pid);
+    }
+
+    /// Waits until the process that was started first has ended; how.
+    pub fn first_ended(&mut self) -> ExitStatus {
+        eventually("the old process ends", || self.child.try_wait().expect("a state").is_some());
+        self.child.wait().expect("a status")
+    }
+
+    fn kill_successor(&self) {
+        let Some(pid) = self.successor.filter(|pid| self.is_ours(*pid)) else { return };
+        let _ = Command::new("kill").args(["-9", &pid.to_string()]).status();
+        eventually("it is gone", || !self.is_ours(pid));
+    }
+
+    /// Whether a process runs our configuration: an id alone may be somebody else's by now.
+    pub fn is_ours(&self, pid: u32) -> bool {
+        let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        String::from_utf8_lossy(&line).contains(&*self.dir.path().to_string_lossy())
     }
 
     pub fn log(&self) -> String {
@@ -105,6 +178,7 @@ impl Pointsman {
     }
 
     pub fn kill(mut self) -> TempDir {
+        self.kill_successor();
         let _ = self.child.kill();
         let _ = self.child.wait();
         self.give_dir()
@@ -208,6 +282,7 @@ impl Pointsman {
 
 impl Drop for Pointsman {
     fn drop(&mut self) {
+        self.kill_successor();
         let _ = self.child.kill();
         let _ = self.child.wait();
         if std::thread::panicking() {

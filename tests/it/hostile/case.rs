@@ -42,6 +42,10 @@ impl Case {
         Case { name: name.to_owned(), bytes: bytes.into(), allowed, closes: false }
     }
 
+    pub fn may_leave_halves(&self) -> bool {
+        matches!(self.allowed, Allowed::Broken)
+    }
+
     pub fn closing(mut self) -> Self {
         self.closes = true;
         self

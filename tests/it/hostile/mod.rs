@@ -34,12 +34,16 @@ fn before(recorder: &Recorder, listener: &str) -> Pointsman {
 
 /// Runs a table, each case in one piece and byte by byte; prints the figures, and fails with what failed.
 fn judge(title: &str, cases: &[Case]) {
-    let recorder = Recorder::start();
-    let pointsman = before(&recorder, "");
+    // Half a request may arrive late, and must not be told of a case that lets nothing through.
+    let [strict, loose] = [(), ()].map(|()| {
+        let recorder = Recorder::start();
+        (before(&recorder, ""), recorder)
+    });
     let mut failed = Vec::new();
     for case in cases {
+        let (pointsman, recorder) = if case.may_leave_halves() { &loose } else { &strict };
         for way in [Way::Whole, Way::Bytes] {
-            if let Err(fault) = run(case, way, pointsman.http(), &recorder) {
+            if let Err(fault) = run(case, way, pointsman.http(), recorder) {
                 failed.push(format!("{} ({way:?}): {fault}", case.name));
                 break;
             }

@@ -78,13 +78,14 @@ fn serve(mut stream: TcpStream, log: &Mutex<Log>) {
     let (mut bytes, mut piece) = (Vec::new(), [0; 65536]);
     while let Ok(count @ 1..) = stream.read(&mut piece) {
         bytes.extend_from_slice(&piece[..count]);
+        // At once: what is left of one case must not be told of the next.
+        log.lock().expect("no panic").bytes += count;
         loop {
             let (request, length) = match request(&bytes) {
                 Ok(Some(whole)) => whole,
                 Ok(None) => break,
                 Err(fault) => {
                     let mut log = log.lock().expect("no panic");
-                    log.bytes += bytes.len();
                     log.faults.push(format!("{fault}: {}", bytes.escape_ascii()));
                     return;
                 }
@@ -93,7 +94,7 @@ fn serve(mut stream: TcpStream, log: &Mutex<Log>) {
             let fence = request.line.starts_with("GET /fence");
             let is_head = request.line.starts_with("HEAD ");
             let mut log = log.lock().expect("no panic");
-            log.bytes += if fence { 0 } else { length };
+            log.bytes -= if fence { length } else { 0 };
             log.whole.push(request);
             drop(log);
             let body = if is_head { "" } else { "ok" };
@@ -101,9 +102,6 @@ fn serve(mut stream: TcpStream, log: &Mutex<Log>) {
                 return;
             }
         }
-    }
-    if !bytes.is_empty() {
-        log.lock().expect("no panic").bytes += bytes.len();
     }
 }
 

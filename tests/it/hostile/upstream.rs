@@ -28,6 +28,7 @@ pub struct Scripted {
     pub address: SocketAddr,
     script: Script,
     connections: Arc<AtomicUsize>,
+    playing: Arc<AtomicUsize>,
     stopped: Arc<AtomicBool>,
 }
 
@@ -38,18 +39,20 @@ impl Scripted {
             address: listener.local_addr().expect("an address"),
             script: Script::default(),
             connections: Arc::default(),
+            playing: Arc::default(),
             stopped: Arc::default(),
         };
         let (script, connections, stopped) =
             (upstream.script.clone(), upstream.connections.clone(), upstream.stopped.clone());
+        let playing = upstream.playing.clone();
         std::thread::spawn(move || {
             for stream in listener.incoming().map_while(Result::ok) {
                 if stopped.load(Ordering::SeqCst) {
                     break;
                 }
                 connections.fetch_add(1, Ordering::SeqCst);
-                let script = script.clone();
-                std::thread::spawn(move || serve(stream, &script));
+                let (script, playing) = (script.clone(), playing.clone());
+                std::thread::spawn(move || serve(stream, &script, &playing));
             }
         });
         upstream
@@ -57,6 +60,11 @@ impl Scripted {
 
     pub fn play(&self, steps: &[Step]) {
         *self.script.lock().expect("no panic") = steps.to_vec();
+    }
+
+    /// Whether a script is still being played.
+    pub fn is_playing(&self) -> bool {
+        self.playing.load(Ordering::SeqCst) > 0
     }
 
     pub fn connections(&self) -> usize {
@@ -72,7 +80,7 @@ impl Drop for Scripted {
     }
 }
 
-fn serve(mut stream: TcpStream, script: &Script) {
+fn serve(mut stream: TcpStream, script: &Script, playing: &AtomicUsize) {
     let _ = stream.set_nodelay(true);
     let mut reader = BufReader::new(stream.try_clone().expect("a socket"));
     while let Some(line) = head(&mut reader) {
@@ -83,10 +91,11 @@ fn serve(mut stream: TcpStream, script: &Script) {
             continue;
         }
         let steps = script.lock().expect("no panic").clone();
-        for step in steps {
-            if !play(step, &mut stream) {
-                return;
-            }
+        playing.fetch_add(1, Ordering::SeqCst);
+        let goes_on = steps.into_iter().all(|step| play(step, &mut stream));
+        playing.fetch_sub(1, Ordering::SeqCst);
+        if !goes_on {
+            return;
         }
     }
 }

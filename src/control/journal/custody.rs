@@ -1,0 +1,84 @@
+//! Who has the store: one process at a time, also while one hands over to another.
+//!
+//! The thread of the store outlives the store. While it is closed, what is asked of it waits: it is
+//! answered once the store is open again, or never, when another process has it for good.
+
+use super::marks::Marks;
+use super::outbox::Posted;
+use super::store::Store;
+use super::{Journal, JournalError, Message, Recovered};
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::Receiver;
+use tokio::sync::{oneshot, watch};
+
+/// The store, while it is ours, and what to open it by again.
+pub(super) struct Keeper {
+    store: Option<Store>,
+    dir: PathBuf,
+    newest: watch::Sender<u64>,
+    /// What was asked while it was closed.
+    waiting: Vec<Message>,
+}
+
+impl Keeper {
+    pub(super) fn of(store: Store, dir: &Path) -> Self {
+        let newest = store.newest.clone();
+        Keeper { store: Some(store), dir: dir.to_owned(), newest, waiting: Vec::new() }
+    }
+
+    /// Serves messages until every handle is gone.
+    pub(super) fn run(mut self, inbox: Receiver<Message>, posted: &Posted) {
+        for message in inbox {
+            match (message, &mut self.store) {
+                (Message::Close(answer), _) => {
+                    self.store = None;
+                    // Whoever no longer waits for an answer does without, here and below.
+                    let _ = answer.send(());
+                }
+                (Message::Reopen(answer), _) => {
+                    let reopened = self.reopen(posted);
+                    let _ = answer.send(reopened);
+                }
+                (message, Some(store)) => store.serve(message, posted),
+                (message, None) => self.waiting.push(message),
+            }
+        }
+    }
+
+    fn reopen(&mut self, posted: &Posted) -> Result<Recovered, JournalError> {
+        let mut store = match self.store.take() {
+            Some(open) => open,
+            None => Store::open(&self.dir, self.newest.clone())?,
+        };
+        let mut recovered = store.recover()?;
+        recovered.aborted = Marks::open(&self.dir)?.1;
+        for message in self.waiting.drain(..) {
+            store.serve(message, posted);
+        }
+        self.store = Some(store);
+        Ok(recovered)
+    }
+}
+
+impl Journal {
+    /// Closes the store: another process may open it now. Nothing may be under way to it any more but
+    /// questions, which wait.
+    pub async fn close(&self) {
+        let (answer, closed) = oneshot::channel();
+        if self.messages.send(Message::Close(answer)).is_ok() {
+            // Without its thread it is closed, too.
+            let _ = closed.await;
+        }
+    }
+
+    /// Opens it again, after [`Journal::close`]; what is found may be another process's.
+    ///
+    /// # Errors
+    /// As [`Journal::open`]; it stays closed then.
+    pub async fn reopen(&self) -> Result<Recovered, JournalError> {
+        let ended = || JournalError::Read("its thread has ended".into());
+        let (answer, recovered) = oneshot::channel();
+        self.messages.send(Message::Reopen(answer)).map_err(|_| ended())?;
+        recovered.await.map_err(|_| ended())?
+    }
+}
