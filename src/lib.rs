@@ -13,12 +13,13 @@
 //! |---|---|---|
 //! | [`core`] | pools, weights, balance, routes, outcome, window, evidence, policy, rollout; pure | std, small pure crates |
 //! | [`observe`] | shards, Prometheus collector, access log | core |
-//! | [`proxy`] | the pingora adapter: listeners, life-cycle hooks, headers, retries, error replies | core, observe |
+//! | [`tls`] | certificates: reading, choice by name, exchange while they are served, ordering by ACME | core, observe |
+//! | [`proxy`] | the pingora adapter: listeners, life-cycle hooks, headers, retries, error replies | core, observe, tls |
 //! | [`control`] | the controller task, commands, journal, recovery | core, observe |
 //! | [`health`] | active checks, name resolution, smoke tests, hooks, scraped signals | core, control's commands |
 //! | [`notify`] | chat, webhooks and GitHub, out of the outbox | core, control's journal, observe |
 //! | [`config`] | what was typed → what is meant; validation | core |
-//! | [`admin`] | HTTP API | core, control's commands, views and history, observe read-only |
+//! | [`admin`] | HTTP API | core, control's commands, views and history, observe read-only, tls |
 //! | [`cli`] | client commands over the admin API | admin's types |
 //! | [`app`] | the composition root, and the demo | all |
 //!
@@ -34,3 +35,4 @@ pub mod health;
 pub mod notify;
 pub mod observe;
 pub mod proxy;
+pub mod tls;

@@ -36,7 +36,7 @@ fn summary(config: &core::settings::Config) {
     let counts = format!(
         "ok: {} listeners, {} routes, {} services, {} policies",
         config.listeners.len(),
-        config.routes.len(),
+        config.routes.specs().len(),
         config.services.len(),
         config.policies.len()
     );

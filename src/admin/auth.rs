@@ -2,7 +2,8 @@
 //!
 //! Tokens are known by their SHA-256 only and compared in constant time. Without tokens the API is open
 //! to this machine, and guarded against the browsers on it: only loopback names as `Host`, and no
-//! request that another site's page has sent.
+//! request that another site's page has sent. Where the listener asks for certificates (`tls.client_ca`),
+//! whoever comes here has one: without tokens it opens everything, with them they are needed too.
 
 use super::State;
 use super::problem::Problem;
@@ -12,20 +13,26 @@ use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use sha2::{Digest, Sha256};
+use std::sync::Arc;
 use subtle::ConstantTimeEq;
 
 /// Who sent a request; in its extensions once it has been let in.
 #[derive(Clone, Debug)]
 pub(super) struct Identity {
-    /// The token's name, `local` where none is configured.
+    /// The token's name; without tokens that of the client's certificate, or `local`.
     pub name: String,
 }
+
+/// Whom the certificate of a client was made for; in the extensions of each of its requests.
+#[derive(Clone, Debug)]
+pub(super) struct Presented(pub Arc<str>);
 
 /// Lets a request in if its token may do what it asks for.
 pub(super) async fn check(Extract(state): Extract<State>, mut request: Request, next: Next) -> Response {
     let needed = needed(request.method(), request.uri().path());
     let tokens = state.configs.borrow().admin.tokens.clone();
-    match identify(&tokens, request.headers(), needed) {
+    let presented = request.extensions().get::<Presented>();
+    match identify(&tokens, presented, request.headers(), needed) {
         Ok(identity) => {
             request.extensions_mut().insert(identity);
             next.run(request).await
@@ -36,7 +43,8 @@ pub(super) async fn check(Extract(state): Extract<State>, mut request: Request, 
 
 /// Refuses what a browser was tricked into sending.
 pub(super) async fn guard(Extract(state): Extract<State>, request: Request, next: Next) -> Response {
-    let open = state.configs.borrow().admin.tokens.is_empty();
+    let known = request.extensions().get::<Presented>().is_some();
+    let open = !known && state.configs.borrow().admin.tokens.is_empty();
     match forged(request.headers(), open) {
         Some(detail) => Problem::new(StatusCode::FORBIDDEN, "forbidden", detail).into_response(),
         None => next.run(request).await,
@@ -52,9 +60,14 @@ fn needed(method: &Method, path: &str) -> Role {
     }
 }
 
-fn identify(tokens: &[Token], headers: &HeaderMap, needed: Role) -> Result<Identity, Problem> {
+fn identify(
+    tokens: &[Token],
+    presented: Option<&Presented>,
+    headers: &HeaderMap,
+    needed: Role,
+) -> Result<Identity, Problem> {
     if tokens.is_empty() {
-        return Ok(Identity { name: "local".into() });
+        return Ok(Identity { name: presented.map_or("local", |presented| &presented.0).to_owned() });
     }
     let unauthorized = |detail: &str| Problem::new(StatusCode::UNAUTHORIZED, "unauthorized", detail);
     let given = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
@@ -118,7 +131,9 @@ mod tests {
     fn a_token_opens_what_its_role_allows() {
         let tokens = [token("eye", Role::Read), token("ci", Role::Deploy), token("root", Role::Admin)];
         let ask = |value: &str, needed| {
-            identify(&tokens, &with(value), needed).map(|i| i.name).map_err(|p| p.into_response().status())
+            identify(&tokens, None, &with(value), needed)
+                .map(|i| i.name)
+                .map_err(|p| p.into_response().status())
         };
         assert_eq!(ask("Bearer secret-eye", Role::Read), Ok("eye".into()));
         assert_eq!(ask("bearer secret-ci", Role::Deploy), Ok("ci".into()));
@@ -128,7 +143,7 @@ mod tests {
         assert_eq!(ask("Bearer other", Role::Read), Err(StatusCode::UNAUTHORIZED));
         assert_eq!(ask("Basic secret-eye", Role::Read), Err(StatusCode::UNAUTHORIZED));
         assert_eq!(ask("Bearer", Role::Read), Err(StatusCode::UNAUTHORIZED));
-        let nothing = identify(&tokens, &HeaderMap::new(), Role::Read);
+        let nothing = identify(&tokens, None, &HeaderMap::new(), Role::Read);
         assert_eq!(nothing.map_err(|p| p.into_response().status()).err(), Some(StatusCode::UNAUTHORIZED));
     }
 

@@ -1,7 +1,8 @@
 //! `pointsman check`: everything about a configuration that can be known without serving.
 
+use super::certificates::AdminTls;
 use crate::config::{self, Faults};
-use crate::core::settings::Config;
+use crate::core::settings::{Acme, Config, Listener};
 use crate::proxy::Bound;
 use std::path::Path;
 
@@ -12,15 +13,26 @@ use std::path::Path;
 pub fn check(path: &Path) -> Result<Config, Faults> {
     super::install_crypto();
     let config = config::load(path)?;
-    let unusable = config.listeners.iter().enumerate().filter_map(|(index, listener)| {
-        let error = Bound::check(listener).err()?;
-        Some(config::Fault {
-            path: format!("listeners[{index}].tls"),
-            line: 0,
-            column: 0,
-            detail: error.to_string(),
-        })
+    let listeners = config.listeners.iter().enumerate().filter_map(|(index, listener)| {
+        let listener = without_what_is_ordered(listener, config.acme.as_ref());
+        Some(unusable(format!("listeners[{index}].tls"), &Bound::check(&listener).err()?))
     });
-    let faults: Vec<_> = unusable.collect();
+    let admin = config.admin.tls.as_ref().and_then(|tls| AdminTls::load(tls).err());
+    let faults: Vec<_> =
+        admin.map(|error| unusable("admin.tls".into(), &error)).into_iter().chain(listeners).collect();
     if faults.is_empty() { Ok(config) } else { Err(Faults { file: path.display().to_string(), faults }) }
+}
+
+/// The certificate of `[acme]` may still have to come.
+fn without_what_is_ordered(listener: &Listener, acme: Option<&Acme>) -> Listener {
+    let mut listener = listener.clone();
+    let ordered = acme.map(Acme::certificate).filter(|ordered| !ordered.cert.exists());
+    if let Some(tls) = &mut listener.tls {
+        tls.certificates.retain(|certificate| Some(certificate) != ordered.as_ref());
+    }
+    listener
+}
+
+fn unusable(path: String, error: &impl std::error::Error) -> config::Fault {
+    config::Fault { path, line: 0, column: 0, detail: error.to_string() }
 }

@@ -1,5 +1,6 @@
 //! One running Pointsman: everything put together, and taken apart again in order.
 
+use super::certificates::InUse;
 use super::handover::{Own, Predecessor};
 use super::opened::Opened;
 use super::reload::Reloader;
@@ -79,7 +80,7 @@ impl Instance {
         predecessor: Option<&mut Predecessor>,
     ) -> anyhow::Result<Instance> {
         let config = Arc::new(config);
-        let Opened { bound, admin, journal, recovered, access_log, guard } =
+        let Opened { bound, admin, tls, certificates, journal, recovered, access_log, guard } =
             Opened::open(&config, predecessor)?;
         let address = admin.local_addr()?;
         let runtime = runtime()?;
@@ -98,11 +99,14 @@ impl Instance {
             clock: shared.clock,
         };
         let admin = runtime.block_on(async { tokio::net::TcpListener::from_std(admin) })?;
+        certificates.watch(&runtime);
+        certificates.renew(&runtime, running.configs.clone(), shared.challenges.clone());
         // Nothing fails from here on: whoever is let in is served.
         let workers = Workers::start(&shared, config.server.threads, config.server.grace)?;
         let (stopping, stops) = watch::channel(false);
-        let (reloads, requests) = mpsc::channel(REQUESTS);
         let (upgrades, asked) = mpsc::channel(REQUESTS);
+        let drain_delay = config.server.drain_delay;
+        let reloads = reloads(&runtime, file, config, &running, certificates);
         let state = admin::State {
             controller: running.controller.clone(),
             snapshots: running.snapshots.clone(),
@@ -115,10 +119,7 @@ impl Instance {
             streams: Arc::new(Semaphore::new(admin::STREAMS)),
             stopping: stops,
         };
-        let serving_admin = runtime.spawn(admin::serve(admin, state, doors_seen));
-        let (controller, configs) = (running.controller.clone(), running.configs.clone());
-        let drain_delay = config.server.drain_delay;
-        runtime.spawn(Reloader { file, started: config, controller, configs }.run(requests));
+        let serving_admin = runtime.spawn(admin::serve(admin, tls, state, doors_seen));
         Ok(Instance {
             admin: address,
             listeners: shared.listeners.iter().map(|bound| (bound.scheme(), bound.address)).collect(),
@@ -234,6 +235,20 @@ fn runtime() -> std::io::Result<Runtime> {
         .build()
 }
 
+/// Where reloads are asked for; they are served from now on.
+fn reloads(
+    runtime: &Runtime,
+    file: Option<PathBuf>,
+    started: Arc<Config>,
+    running: &control::Running,
+    certificates: InUse,
+) -> mpsc::Sender<Reload> {
+    let (reloads, requests) = mpsc::channel(REQUESTS);
+    let (controller, configs) = (running.controller.clone(), running.configs.clone());
+    runtime.spawn(Reloader { file, started, controller, configs, certificates }.run(requests));
+    reloads
+}
+
 /// Every listening socket by its name.
 fn sockets(
     listeners: &[Arc<Bound>],
@@ -256,6 +271,7 @@ fn shared(config: &Config, listeners: Vec<Arc<Bound>>, access_log: Option<Access
         access_log,
         clock: Clock::start(),
         listeners,
+        challenges: Arc::default(),
         seed: rand::random(),
     }
 }

@@ -1,5 +1,6 @@
 //! The composition root: the one place that names everything.
 
+mod certificates;
 mod check;
 pub mod demo;
 mod descriptors;

@@ -1,11 +1,14 @@
 //! What a start opens before anything is started.
 
+use super::certificates::{AdminTls, InUse};
 use super::handover::Predecessor;
 use crate::control::journal::{Journal, Recovered};
 use crate::core::settings::{self, Config};
 use crate::observe::access_log::{AccessLog, Guard};
 use crate::proxy::Bound;
+use crate::tls::acme;
 use anyhow::Context;
+use rustls::ServerConfig;
 use std::net::TcpListener;
 use std::sync::Arc;
 
@@ -13,6 +16,9 @@ use std::sync::Arc;
 pub(super) struct Opened {
     pub bound: Vec<Arc<Bound>>,
     pub admin: TcpListener,
+    /// The admin API's.
+    pub tls: Option<Arc<ServerConfig>>,
+    pub certificates: InUse,
     pub journal: Journal,
     pub recovered: Recovered,
     pub access_log: Option<AccessLog>,
@@ -26,6 +32,7 @@ impl Opened {
     /// When an address is taken, the state directory cannot be used, a certificate or a log cannot be
     /// opened.
     pub(super) fn open(config: &Config, mut predecessor: Option<&mut Predecessor>) -> anyhow::Result<Opened> {
+        config.acme.as_ref().map(acme::prepare).transpose().context("acme")?;
         let mut bound = Vec::new();
         for settings in config.listeners.iter().cloned() {
             let socket = predecessor.as_mut().and_then(|before| before.listener(settings.address));
@@ -42,12 +49,15 @@ impl Opened {
             })?,
         };
         admin.set_nonblocking(true)?;
+        let tls = config.admin.tls.as_ref().map(AdminTls::load).transpose().context("admin.tls")?;
+        let certificates = InUse::new(&bound, tls.as_ref());
+        let tls = tls.map(|tls| tls.config);
         let (access_log, guard) = config.access_log.as_ref().map(open_log).transpose()?.unzip();
         if let Some(predecessor) = predecessor {
             predecessor.give_me_the_state()?;
         }
         let (journal, recovered) = Journal::open(&config.server.state_dir)?;
-        Ok(Opened { bound, admin, journal, recovered, access_log, guard })
+        Ok(Opened { bound, admin, tls, certificates, journal, recovered, access_log, guard })
     }
 }
 

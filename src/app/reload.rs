@@ -1,9 +1,11 @@
 //! Reading the configuration anew, for SIGHUP and for the admin API.
 
+use super::certificates::{self, InUse};
 use super::check::check;
 use super::systemd;
 use crate::config;
 use crate::control::command::{Command, Controller, Fault, Refusal, Reload, ReloadReport, Reply};
+use crate::core::route::Target;
 use crate::core::settings::Config;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -17,6 +19,7 @@ pub(super) struct Reloader {
     pub started: Arc<Config>,
     pub controller: Controller,
     pub configs: watch::Receiver<Arc<Config>>,
+    pub certificates: InUse,
 }
 
 impl Reloader {
@@ -46,14 +49,33 @@ impl Reloader {
         let checked = tokio::task::spawn_blocking(move || check(&file)).await;
         let checked = checked.map_err(|_| Refusal::Unavailable("the check of the file panicked".into()))?;
         let config = checked.map_err(|faults| Refusal::Invalid(faults_of(&faults)))?;
-        if config.admin.tokens.is_empty() && !self.started.admin.listen.ip().is_loopback() {
-            let detail = "the admin API listens off loopback until the restart, so it needs a token".into();
-            return Err(Refusal::Invalid(vec![Fault { path: "admin.tokens".into(), detail }]));
-        }
+        self.fits_what_serves(&config)?;
         let (changed, needs_restart) = config::diff(&self.in_effect(), &config);
-        let reply = self.controller.ask(actor, Command::Reload { config: Arc::new(config) }).await?;
+        let config = Arc::new(config);
+        let reply = self.controller.ask(actor, Command::Reload { config: config.clone() }).await?;
+        let certificates = self.certificates.clone();
+        // Its errors are in the log, and the old certificates stay.
+        let _ = tokio::task::spawn_blocking(move || certificates.follow(&config)).await;
         let Reply::Reloaded { differs } = reply else { return Ok(ReloadReport::default()) };
         Ok(ReloadReport { changed, needs_restart, differs })
+    }
+
+    /// The admin API's listener stays as it is until the restart, so what depends on it must suit it.
+    fn fits_what_serves(&self, config: &Config) -> Result<(), Refusal> {
+        let fault = |path: &str, detail: &str| {
+            Err(Refusal::Invalid(vec![Fault { path: path.into(), detail: detail.into() }]))
+        };
+        let admin = &self.started.admin;
+        if config.admin.tokens.is_empty() && !admin.knows_clients() && !admin.listen.ip().is_loopback() {
+            return fault(
+                "admin.tokens",
+                "the admin API listens off loopback until the restart, so it needs a token",
+            );
+        }
+        if admin.tls.is_some() && config.routes.specs().iter().any(|route| route.target == Target::Admin) {
+            return fault("routes", "the admin API speaks TLS until the restart, so no route can lead to it");
+        }
+        Ok(())
     }
 
     /// The newest configuration, but for what only a start brings into effect.
@@ -62,11 +84,12 @@ impl Reloader {
         let started = &self.started;
         let mut admin = newest.admin.clone();
         admin.listen = started.admin.listen;
+        admin.tls.clone_from(&started.admin.tls);
         Config {
             server: started.server.clone(),
             admin,
             access_log: started.access_log.clone(),
-            listeners: started.listeners.clone(),
+            listeners: certificates::in_effect(&started.listeners, &newest.listeners),
             ..Config::clone(&newest)
         }
     }

@@ -36,6 +36,15 @@ pub struct Connection {
     /// The bearer token; better in the environment than in the shell's history.
     #[arg(long, global = true, env = "POINTSMAN_TOKEN", hide_env_values = true)]
     pub token: Option<String>,
+    /// The authority of the admin API's certificate (PEM), where the system does not know it.
+    #[arg(long, global = true, env = "POINTSMAN_CA", value_name = "FILE")]
+    pub ca: Option<PathBuf>,
+    /// A certificate to show to the admin API (PEM), with its key.
+    #[arg(long, global = true, env = "POINTSMAN_CERT", value_name = "FILE", requires = "key")]
+    pub cert: Option<PathBuf>,
+    /// The key of --cert (PEM).
+    #[arg(long, global = true, env = "POINTSMAN_KEY", value_name = "FILE", requires = "cert")]
+    pub key: Option<PathBuf>,
     /// How answers are printed.
     #[arg(long, global = true, value_enum, default_value_t = Format::Text)]
     pub output: Format,

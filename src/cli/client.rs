@@ -2,10 +2,11 @@
 
 use super::args::Connection;
 use crate::admin::shapes::ProblemView;
-use reqwest::{Method, StatusCode, Url};
+use reqwest::{Certificate, ClientBuilder, Identity, Method, StatusCode, Url};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::error::Error;
+use std::path::Path;
 use std::time::Duration;
 
 /// Longer than the longest wait for news.
@@ -18,17 +19,33 @@ pub(super) enum Failure {
     #[error("--admin {0:?} is not a URL such as http://127.0.0.1:9900")]
     Url(String),
     #[error(
-        "the admin API at {url} cannot be reached: {detail}; is pointsman running there? (--admin URL or POINTSMAN_ADMIN)"
+        "the admin API at {url} cannot be reached: {detail}; {}",
+        remedy(.detail)
     )]
     Unreachable { url: String, detail: String },
     #[error("{}", told(.0))]
     Refused(Box<ProblemView>),
     #[error("{url} is not the admin API of pointsman: {detail}")]
     Strange { url: String, detail: String },
+    #[error("{file}: {detail}")]
+    File { file: String, detail: String },
     #[error("{0}")]
     Other(String),
     #[error(transparent)]
     Io(#[from] std::io::Error),
+}
+
+/// What helps: a certificate that is not trusted is told apart from nobody there.
+fn remedy(detail: &str) -> &'static str {
+    match detail {
+        _ if detail.contains("invalid peer certificate") => {
+            "name the authority of its certificate by --ca or POINTSMAN_CA"
+        }
+        _ if detail.contains("CertificateRequired") => {
+            "it asks for a certificate: --cert and --key, or POINTSMAN_CERT and POINTSMAN_KEY"
+        }
+        _ => "is pointsman running there? (--admin URL or POINTSMAN_ADMIN)",
+    }
 }
 
 fn told(problem: &ProblemView) -> String {
@@ -58,7 +75,7 @@ impl Client {
     pub(super) fn new(connection: &Connection) -> Result<Self, Failure> {
         let base = Url::parse(&connection.admin).ok().filter(|url| url.has_host());
         let base = base.ok_or_else(|| Failure::Url(connection.admin.clone()))?;
-        let http = reqwest::Client::builder()
+        let http = with_tls(reqwest::Client::builder(), connection)?
             .timeout(PATIENCE)
             .connect_timeout(CONNECT)
             .no_proxy()
@@ -148,6 +165,32 @@ impl Client {
             Err(_) => Failure::Strange { url: url(), detail: format!("it answered {status}") },
         })
     }
+}
+
+/// Whom the client trusts, and what it shows of itself.
+fn with_tls(mut http: ClientBuilder, connection: &Connection) -> Result<ClientBuilder, Failure> {
+    let fault = |path: &Path, error: reqwest::Error| Failure::File {
+        file: path.display().to_string(),
+        detail: format!("not usable: {}", cause(&error)),
+    };
+    if let Some(path) = &connection.ca {
+        let authorities = Certificate::from_pem_bundle(&read(path)?).map_err(|error| fault(path, error))?;
+        if authorities.is_empty() {
+            let detail = "no certificate in it; the authority in PEM is needed".into();
+            return Err(Failure::File { file: path.display().to_string(), detail });
+        }
+        http = http.tls_certs_only(authorities);
+    }
+    if let (Some(cert), Some(key)) = (&connection.cert, &connection.key) {
+        let pem = [read(cert)?, read(key)?].concat();
+        http = http.identity(Identity::from_pem(&pem).map_err(|error| fault(cert, error))?);
+    }
+    Ok(http)
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, Failure> {
+    std::fs::read(path)
+        .map_err(|error| Failure::File { file: path.display().to_string(), detail: error.to_string() })
 }
 
 /// The innermost reason, which is the one that helps.

@@ -1,6 +1,6 @@
 //! What a reload changes: at once, and at the next start.
 
-use crate::core::settings::{Config, Service};
+use crate::core::settings::{Certificate, Config, Listener, Service, Tls};
 use std::collections::BTreeMap;
 
 /// The paths that differ: those that take effect at once, and those that need a restart.
@@ -12,16 +12,29 @@ pub fn diff(old: &Config, new: &Config) -> (Vec<String>, Vec<String>) {
             list.push(path.to_owned());
         }
     };
-    note(&mut at_start, "listeners", old.listeners != new.listeners);
+    let fixed = |listeners: &[Listener]| listeners.iter().map(but_certificates).collect::<Vec<_>>();
+    note(&mut at_start, "listeners", fixed(&old.listeners) != fixed(&new.listeners));
+    for (index, (before, after)) in old.listeners.iter().zip(&new.listeners).enumerate() {
+        let path = format!("listeners[{index}].tls.certificates");
+        let same = before.address == after.address;
+        let both = before.tls.is_some() && after.tls.is_some();
+        note(&mut at_once, &path, same && both && certificates(&before.tls) != certificates(&after.tls));
+    }
     note(&mut at_start, "server.threads", old.server.threads != new.server.threads);
     note(&mut at_start, "server.state_dir", old.server.state_dir != new.server.state_dir);
     note(&mut at_start, "server.grace", old.server.grace != new.server.grace);
     note(&mut at_start, "server.drain_delay", old.server.drain_delay != new.server.drain_delay);
     note(&mut at_start, "admin.listen", old.admin.listen != new.admin.listen);
+    note(&mut at_start, "admin.tls", old.admin.tls != new.admin.tls);
     note(&mut at_start, "access_log", old.access_log != new.access_log);
     note(&mut at_once, "admin.tokens", old.admin.tokens != new.admin.tokens);
+    note(&mut at_once, "acme", old.acme != new.acme);
     note(&mut at_once, "maintenance", old.maintenance != new.maintenance);
-    note(&mut at_once, "routes", old.routes != new.routes);
+    note(&mut at_once, "compression", old.compression != new.compression);
+    at_once.extend(differing("rate_limits", &old.rate_limits, &new.rate_limits));
+    note(&mut at_once, "routes", old.routes.specs() != new.routes.specs());
+    note(&mut at_once, "headers", old.routes.headers != new.routes.headers);
+    note(&mut at_once, "error_pages", old.routes.error_pages != new.routes.error_pages);
     note(&mut at_once, "notify", old.notify != new.notify);
     at_once.extend(differing("policies", &old.policies, &new.policies));
     for (name, service) in &new.services {
@@ -40,6 +53,19 @@ pub fn diff(old: &Config, new: &Config) -> (Vec<String>, Vec<String>) {
         old.services.keys().filter(|n| !new.services.contains_key(*n)).map(|n| format!("services.{n}")),
     );
     (at_once, at_start)
+}
+
+/// A listener that serves goes on as it is; only its certificates can be exchanged.
+fn but_certificates(listener: &Listener) -> Listener {
+    let mut listener = listener.clone();
+    if let Some(tls) = &mut listener.tls {
+        tls.certificates.clear();
+    }
+    listener
+}
+
+fn certificates(tls: &Option<Tls>) -> &[Certificate] {
+    tls.as_ref().map_or(&[], |tls| &tls.certificates)
 }
 
 fn differing<K: Ord + std::fmt::Display, V: PartialEq>(

@@ -1,10 +1,11 @@
 //! The process's own settings: `[server]`, `[admin]`, `[access_log]`, `[[listeners]]`.
 
 use super::reader::{Item, Section};
-use crate::core::settings::{AccessLog, Admin, Certificate, Listener, LogFormat, Role, Server, Tls, Token};
+use super::tls;
+use crate::core::settings::{AccessLog, Acme, Admin, Listener, LogFormat, Role, Server, Token};
+use http::HeaderValue;
 use sha2::{Digest, Sha256};
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::time::Duration;
 
 const DEFAULT_ADMIN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 9900);
@@ -28,14 +29,16 @@ pub(super) fn admin(section: &Section<'_>) -> Option<Admin> {
     let listen = section.item("listen");
     let address = listen.as_ref().map_or(Some(DEFAULT_ADMIN), address)?;
     let tokens: Vec<Token> = section.tables("tokens").iter().filter_map(token).collect();
+    let tls = section.item("tls").map(|item| tls::of_admin(&item.section()?));
     section.finish();
-    if tokens.is_empty() && !address.ip().is_loopback() {
-        let detail =
-            "the admin API listens off loopback, so it needs a token; `pointsman token new` makes one";
+    let admin = Admin { listen: address, tokens, tls: tls.transpose_ok()? };
+    if admin.tokens.is_empty() && !admin.knows_clients() && !address.ip().is_loopback() {
+        let detail = "the admin API listens off loopback, so it needs a token or tls.client_ca; \
+                      `pointsman token new` makes one";
         listen.as_ref().map_or_else(|| section.fault(detail), |item| item.fault(detail));
         return None;
     }
-    Some(Admin { listen: address, tokens })
+    Some(admin)
 }
 
 fn token(section: &Section<'_>) -> Option<Token> {
@@ -85,14 +88,15 @@ pub(super) fn access_log(section: &Section<'_>) -> Option<AccessLog> {
     Some(AccessLog { path: path?, format })
 }
 
-pub(super) fn listeners(root: &Section<'_>) -> Vec<Listener> {
+/// `acme` is what `[acme]` says, `Some(None)` where it is faulty.
+pub(super) fn listeners(root: &Section<'_>, acme: Option<Option<&Acme>>) -> Vec<Listener> {
     let sections = root.tables("listeners");
     if sections.is_empty() {
         root.fault("there is no listener; add [[listeners]] with address = \"0.0.0.0:80\"");
     }
     let mut listeners: Vec<Listener> = Vec::new();
     for section in &sections {
-        let Some(listener) = listener(section) else { continue };
+        let Some(listener) = listener(section, acme) else { continue };
         let taken =
             listeners.iter().any(|other| other.address == listener.address && listener.address.port() != 0);
         if taken {
@@ -103,14 +107,16 @@ pub(super) fn listeners(root: &Section<'_>) -> Vec<Listener> {
     listeners
 }
 
-fn listener(section: &Section<'_>) -> Option<Listener> {
+fn listener(section: &Section<'_>, acme: Option<Option<&Acme>>) -> Option<Listener> {
     let address = section.need("address", "for example \"0.0.0.0:80\"", address);
-    let tls = section.item("tls").map(|item| tls(&item.section()?));
+    let tls = section.item("tls").map(|item| tls::of_listener(&item.section()?, acme));
+    let hsts = section.item("hsts").and_then(|item| hsts(&item, tls.is_some()));
     let h2c = section.read("h2c", false, Item::bool);
     let timeouts = section.section("timeouts");
-    let (header, body, keepalive) = (
+    let (header, body, write, keepalive) = (
         timeouts.duration("header", Duration::from_secs(10)),
         timeouts.duration("body", Duration::from_secs(60)),
+        timeouts.duration("write", Duration::from_secs(60)),
         timeouts.duration("keepalive", Duration::from_secs(75)),
     );
     timeouts.finish();
@@ -119,22 +125,56 @@ fn listener(section: &Section<'_>) -> Option<Listener> {
     let mut listener = Listener {
         address: address.unwrap_or(anywhere),
         tls: None,
+        hsts,
         h2c,
         header_timeout: header,
         body_timeout: body,
+        write_timeout: write,
         keepalive,
         max_body: limits.read("body", 100 << 20, Item::size),
+        body_rate: limits.read("body_rate", 1 << 10, Item::size),
         max_header_size: limits.read("header_size", 32 << 10, Item::size) as usize,
         max_headers: limits.read("headers", 100, |item| item.integer(1..=250)) as usize,
         requests_per_connection: limits.read("requests_per_connection", 1000, |i| i.integer(1..=1 << 31))
             as u32,
+        max_connections: limits.read("connections", 0, connections),
+        connections_per_client: limits.read("connections_per_client", 0, connections),
+        proxy_protocol: false,
         trusted_proxies: networks(section, "trusted_proxies"),
     };
+    if let Some(item) = section.item("proxy_protocol") {
+        listener.proxy_protocol = item.bool().unwrap_or_default();
+        if listener.proxy_protocol && listener.trusted_proxies.is_empty() {
+            item.fault("nobody could connect; name the balancers in trusted_proxies = [\"10.0.0.0/8\"]");
+        }
+    }
     limits.finish();
     section.finish();
     address?;
     listener.tls = tls.transpose_ok()?;
     Some(listener)
+}
+
+pub(super) fn connections(item: &Item<'_>) -> Option<u32> {
+    item.integer(0..=1_000_000).map(|count| count as u32)
+}
+
+/// Browsers ignore it without TLS, and must (RFC 6797); so it belongs to listeners with TLS only.
+fn hsts(item: &Item<'_>, with_tls: bool) -> Option<HeaderValue> {
+    if !with_tls {
+        item.fault("is for listeners with tls: browsers ignore it in plain HTTP; take it away or add tls");
+    }
+    item.parsed(|text| {
+        let is_age = |part: &str| {
+            let (name, value) = part.split_once('=').unwrap_or((part, ""));
+            name.trim().eq_ignore_ascii_case("max-age")
+                && value.trim().trim_matches('"').parse::<u64>().is_ok()
+        };
+        let value = HeaderValue::from_str(text).ok().filter(|_| text.split(';').any(is_age));
+        value.ok_or_else(|| {
+            format!("\"{text}\" has no max-age; write \"max-age=31536000; includeSubDomains\"")
+        })
+    })
 }
 
 /// `Some(None)` in, nothing out: a faulty part makes the whole faulty.
@@ -163,38 +203,7 @@ pub(super) fn networks(section: &Section<'_>, key: &'static str) -> Vec<ipnet::I
     items.iter().filter_map(|item| item.parsed(network)).collect()
 }
 
-fn tls(section: &Section<'_>) -> Option<Tls> {
-    let certificates = section.tables("certificates");
-    if certificates.is_empty() {
-        section.fault("needs certificates = [{ cert = \"site.pem\", key = \"site.key\" }]");
-    }
-    let certificates = certificates
-        .iter()
-        .filter_map(|section| {
-            let cert =
-                section.need("cert", "a PEM file with the chain, leaf first", |i| holds(i, "CERTIFICATE"));
-            let key = section.need("key", "a PEM file with the private key", |i| holds(i, "PRIVATE KEY"));
-            section.finish();
-            Some(Certificate { cert: cert?, key: key? })
-        })
-        .collect();
-    let http2 = section.read("http2", true, Item::bool);
-    section.finish();
-    Some(Tls { certificates, http2 })
-}
-
-/// A PEM file that can be read and holds what it should.
-fn holds(item: &Item<'_>, what: &str) -> Option<PathBuf> {
-    let path = item.file()?;
-    match std::fs::read_to_string(&path) {
-        Ok(text) if text.contains(&format!("{what}-----")) => return Some(path),
-        Ok(_) => item.fault(&format!("{} holds no {}", path.display(), what.to_lowercase())),
-        Err(error) => item.fault(&format!("{}: {error}", path.display())),
-    }
-    None
-}
-
-fn address(item: &Item<'_>) -> Option<SocketAddr> {
+pub(super) fn address(item: &Item<'_>) -> Option<SocketAddr> {
     item.parsed(|text| {
         text.parse().map_err(|_| format!("\"{text}\" is no address with a port; write 0.0.0.0:80 or [::]:80"))
     })

@@ -1,13 +1,10 @@
 //! `[maintenance]`: what is answered, and who is served all the same.
 
 use super::front::networks;
+use super::pages::page;
 use super::reader::{Item, Section};
 use crate::core::settings::{Maintenance, Service};
-use bytes::Bytes;
 use std::collections::{BTreeMap, BTreeSet};
-
-/// The largest page; it is sent to everybody.
-const LARGEST_PAGE: usize = 1 << 20;
 
 /// Without `pass`, the paths that the services' health checks ask for are served all the same; but never
 /// `/`, which is the site itself.
@@ -20,16 +17,6 @@ pub(super) fn maintenance(section: &Section<'_>, services: &BTreeMap<String, Ser
     };
     section.finish();
     maintenance
-}
-
-fn page(item: &Item<'_>) -> Option<Bytes> {
-    let path = item.file()?;
-    match std::fs::read(&path) {
-        Ok(page) if page.len() <= LARGEST_PAGE => return Some(page.into()),
-        Ok(_) => item.fault(&format!("{} has more than {LARGEST_PAGE} bytes", path.display())),
-        Err(error) => item.fault(&format!("{}: {error}", path.display())),
-    }
-    None
 }
 
 fn path(text: &str) -> Result<String, String> {

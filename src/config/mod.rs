@@ -4,22 +4,29 @@
 //! [`crate::core::settings`]. Reading never stops at the first fault: every fault is reported at once,
 //! each with its path, line and column and what to do about it.
 
+mod acme;
+mod compression;
 mod diff;
 mod fault;
 mod front;
+mod headers;
+mod limits;
 mod maintenance;
 mod notify;
+mod pages;
 mod policy;
 mod reader;
 mod rollout;
 mod route;
 mod service;
 mod signals;
+mod tls;
 mod units;
 
 pub use diff::diff;
 pub use fault::{Fault, Faults};
 
+use crate::core::route::Routes;
 use crate::core::settings::Config;
 use reader::{Document, Section};
 use std::path::Path;
@@ -69,12 +76,29 @@ fn read(root: &Section<'_>) -> Option<Config> {
     let server = front::server(&root.section("server"));
     let admin = front::admin(&root.section("admin"));
     let access_log = root.item("access_log").and_then(|item| front::access_log(&item.section()?));
-    let listeners = front::listeners(root);
+    let automatic = root.item("acme").and_then(|item| item.section());
+    let acme = automatic.as_ref().map(|section| acme::acme(section, &server.state_dir));
+    let listeners = front::listeners(root, acme.as_ref().map(Option::as_ref));
+    let acme = acme.flatten();
+    if let (Some(section), Some(acme)) = (&automatic, &acme) {
+        acme::fits(section, acme, &listeners);
+    }
     let policies = policy::policies(root);
     let services = service::services(root, &policies);
     let names: Vec<String> = root.section("services").entries().into_iter().map(|(name, _)| name).collect();
-    let routes = route::routes(root, &names, admin.as_ref());
+    let rate_limits = limits::rate_limits(root);
+    let rates: Vec<String> =
+        root.section("rate_limits").entries().into_iter().map(|(name, _)| name).collect();
+    let addresses: Vec<_> = listeners.iter().map(|listener| listener.address).collect();
+    let specs = route::routes(
+        root,
+        &route::Known { services: &names, rates: &rates, listeners: &addresses, admin: admin.as_ref() },
+    );
+    let headers = headers::headers(&root.section("headers"));
+    let routes = Routes::new(specs, headers, pages::error_pages(&root.section("error_pages")));
     let maintenance = maintenance::maintenance(&root.section("maintenance"), &services);
+    let compression = root.item("compression").and_then(|item| item.section());
+    let compression = compression.map(|section| Arc::new(compression::compression(&section)));
     let notify = notify::receivers(root, &names);
     root.finish();
     let pools: usize = services.values().map(|service| service.pools.len()).sum();
@@ -83,8 +107,21 @@ fn read(root: &Section<'_>) -> Option<Config> {
             "{pools} pools are configured, {MAX_POOLS} can be measured; split the site over instances"
         ));
     }
-    let (admin, maintenance) = (admin?, Arc::new(maintenance));
-    Some(Config { server, admin, access_log, listeners, maintenance, routes, services, policies, notify })
+    let (admin, maintenance, routes) = (admin?, Arc::new(maintenance), Arc::new(routes));
+    Some(Config {
+        server,
+        admin,
+        access_log,
+        listeners,
+        acme,
+        maintenance,
+        compression,
+        rate_limits,
+        routes,
+        services,
+        policies,
+        notify,
+    })
 }
 
 #[cfg(test)]

@@ -1,62 +1,83 @@
-//! `[[routes]]`.
+//! `[[routes]]`: what a request is matched by, and what holds for it. Where it leads is read by
+//! [`target`].
 
+mod target;
+#[cfg(test)]
+mod tests;
+
+use super::front::{address, networks};
+use super::headers::headers;
+use super::limits;
 use super::reader::{Item, Section};
-use crate::core::route::{PathSpec, RouteSpec};
-use crate::core::settings::{ADMIN_MAINTENANCE, ADMIN_SERVICE, Admin, Role};
+use crate::core::route::{Clients, OwnTimeouts, PathSpec, RouteSpec, Target};
+use crate::core::settings::Admin;
+use std::net::SocketAddr;
+use std::time::Duration;
 
-/// `services` are the names of the services in the file, whether or not they are without fault; `admin`
-/// says whether a route to the admin API would be protected.
-pub(super) fn routes(root: &Section<'_>, services: &[String], admin: Option<&Admin>) -> Vec<RouteSpec> {
+/// What else the file has, as far as routes refer to it, whether or not it is without fault.
+#[derive(Clone, Copy)]
+pub(super) struct Known<'a> {
+    pub services: &'a [String],
+    pub rates: &'a [String],
+    pub listeners: &'a [SocketAddr],
+    /// Says whether a route to the admin API would be protected.
+    pub admin: Option<&'a Admin>,
+}
+
+pub(super) fn routes(root: &Section<'_>, known: &Known<'_>) -> Vec<RouteSpec> {
     let sections = root.tables("routes");
     if sections.is_empty() {
-        let name = services.first().map_or("web", String::as_str);
+        let name = known.services.first().map_or("web", String::as_str);
         root.fault(&format!("there is no route; add [[routes]] with service = \"{name}\""));
     }
-    sections.iter().filter_map(|section| route(section, services, admin)).collect()
+    sections.iter().filter_map(|section| route(section, known)).collect()
 }
 
-fn route(section: &Section<'_>, services: &[String], admin: Option<&Admin>) -> Option<RouteSpec> {
+fn route(section: &Section<'_>, known: &Known<'_>) -> Option<RouteSpec> {
     let hosts = section.item("hosts").and_then(|item| item.array()).unwrap_or_default();
-    let hosts = hosts.iter().filter_map(|item| item.parsed(host)).collect();
     let everything = PathSpec::Prefix { prefix: "/".into(), is_final: false };
     let path = section.read("path", everything, |item| item.parsed(path));
-    if let Some(item) = section.item("admin") {
-        let service = to_admin(section, &item, &path, admin);
-        section.finish();
-        return Some(RouteSpec { hosts, path, service: service? });
-    }
-    let service = section.need("service", "name the service it leads to", |item| {
-        let name = item.string()?;
-        if !services.contains(&name) {
-            item.fault(&format!("there is no service {name}; there are: {}", services.join(", ")));
-        }
-        Some(name)
-    });
+    let target = target::read(section, &path, known);
+    let mut spec = RouteSpec {
+        hosts: hosts.iter().filter_map(|item| item.parsed(host)).collect(),
+        listeners: listeners(section, known),
+        clients: Clients { allow: networks(section, "allow"), deny: networks(section, "deny_from") },
+        access_log: section.read("access_log", true, Item::bool),
+        timeouts: timeouts(section, target.as_ref()),
+        compression: section.read("compression", true, Item::bool),
+        headers: headers(&section.section("headers")),
+        ..RouteSpec::new(path, Target::Deny)
+    };
+    limits::of_route(&section.section("limits"), known.rates, &mut spec);
     section.finish();
-    Some(RouteSpec { hosts, path, service: service? })
+    Some(RouteSpec { target: target?, ..spec })
 }
 
-/// `admin = "maintenance"`: only that call of the admin API, and only where a token protects it.
-fn to_admin(
-    section: &Section<'_>,
-    item: &Item<'_>,
-    path: &PathSpec,
-    admin: Option<&Admin>,
-) -> Option<String> {
-    item.choice(&[("maintenance", ())])?;
-    if section.item("service").is_some() {
-        item.fault("a route leads to a service or to the admin API, not to both");
+/// Addresses as they stand under `[[listeners]]`.
+fn listeners(section: &Section<'_>, known: &Known<'_>) -> Vec<SocketAddr> {
+    let items = section.item("listeners").and_then(|item| item.array()).unwrap_or_default();
+    let listener = |item: &Item<'_>| {
+        let address = address(item)?;
+        if !known.listeners.contains(&address) {
+            let all: Vec<_> = known.listeners.iter().map(SocketAddr::to_string).collect();
+            item.fault(&format!("there is no listener {address}; there are: {}", all.join(", ")));
+        }
+        Some(address)
+    };
+    items.iter().filter_map(listener).collect()
+}
+
+fn timeouts(section: &Section<'_>, target: Option<&Target>) -> OwnTimeouts {
+    let item = section.item("timeouts");
+    let Some(inner) = item.as_ref().and_then(Item::section) else { return OwnTimeouts::default() };
+    if !matches!(target, None | Some(Target::Service(_))) {
+        inner.fault("has no effect on a route that leads to no service; take it out");
     }
-    if *path != PathSpec::Exact(ADMIN_MAINTENANCE.into()) {
-        item.fault(&format!("opens one call only, so it needs path = \"= {ADMIN_MAINTENANCE}\""));
-    }
-    if admin.is_some_and(|admin| admin.tokens.iter().all(|token| token.role < Role::Deploy)) {
-        item.fault(
-            "opens the admin API to clients of the site, so it needs a token in admin.tokens with the \
-             role deploy or admin; `pointsman token new` makes one",
-        );
-    }
-    Some(ADMIN_SERVICE.to_owned())
+    let range = Duration::from_millis(1)..=Duration::from_secs(86_400 * 30);
+    let read = |key| inner.item(key).and_then(|item| item.duration(range.clone()));
+    let timeouts = OwnTimeouts { connect: read("connect"), read: read("read"), write: read("write") };
+    inner.finish();
+    timeouts
 }
 
 fn host(text: &str) -> Result<String, String> {

@@ -97,16 +97,29 @@ fn pool(name: Arc<str>, section: &Section<'_>) -> Pool {
     let upstreams = upstreams(section);
     let pool = Pool {
         name,
-        balance,
         timeouts: timeouts(&section.section("timeouts")),
         passive: passive(&section.section("passive")),
         keepalive: section.duration("keepalive", Duration::from_secs(4)),
+        slow_start: slow_start(section, &balance),
+        requests_per_connection: section
+            .read("requests_per_connection", 0, |item| item.integer(0..=u64::from(u16::MAX)))
+            as u16,
+        http2: section.read("http2", false, Item::bool),
         tries: section.read("tries", 2, |item| item.integer(1..=10)) as u8,
+        balance,
         upstreams,
         health: section.item("health").and_then(|item| health(&item.section()?)),
     };
     section.finish();
     pool
+}
+
+fn slow_start(section: &Section<'_>, balance: &Balance) -> Duration {
+    let length = section.duration("slow_start", Duration::ZERO);
+    if let Some(item) = section.item("slow_start").filter(|_| matches!(balance, Balance::Hash(_))) {
+        item.fault("has no effect with balance = \"hash\": keys would move at every step; take it out");
+    }
+    length
 }
 
 fn hash_by(text: &str) -> Result<HashBy, String> {

@@ -5,6 +5,7 @@
 use super::command::{Command, Controller, Input, Job, Refusal, Reply};
 use super::handover::{Custody, Handover, Order};
 use super::journal::{Journal, Recovered, SITE};
+use super::limits::Limits;
 use super::links::{Links, Written};
 use super::live::Live;
 use super::maintenance::{Asked, Maintenance};
@@ -114,6 +115,7 @@ pub fn start(parts: Parts) -> std::io::Result<Running> {
         watched,
         reloads: VecDeque::new(),
         next_slot: 0,
+        limits: Limits::default(),
         next_tick: Duration::ZERO,
         shown_at: Duration::ZERO,
         sampled_at: Duration::ZERO,
@@ -141,6 +143,7 @@ pub(super) struct Task {
     watched: watch::Sender<Arc<Config>>,
     pub next_slot: usize,
     pub maintenance: Maintenance,
+    limits: Limits,
     table: Arc<ArcSwap<Table>>,
     wake: Arc<Wake>,
     snapshots: watch::Sender<Arc<Snapshot>>,
@@ -316,12 +319,12 @@ impl Task {
 
     /// Publishes, marks, shows, journals and answers, in this order.
     pub(super) fn carry_out(&mut self) {
-        self.reload_if_quiet();
+        let reloaded = self.reload_if_quiet();
         if self.lives.values().any(|live| live.todo.publish) {
             self.fit_maintenance();
             let revision = self.table.load().revision + 1;
             let gateway = self.maintenance.gateway.as_ref();
-            let table = publish::table(&self.links.config, &self.lives, gateway, revision);
+            let table = publish::table(&self.links.config, &self.lives, gateway, &mut self.limits, revision);
             self.table.store(Arc::new(table));
             for live in self.lives.values_mut() {
                 live.todo.publish = false;
@@ -330,6 +333,10 @@ impl Task {
             self.show();
         } else if self.links.clock.now() >= self.shown_at + SNAPSHOT {
             self.show();
+        }
+        for (answer, reloaded) in reloaded {
+            // Whoever asked may have gone.
+            let _ = answer.to.send(reloaded);
         }
         self.watch_upstreams();
         for live in self.lives.values_mut() {
@@ -369,13 +376,16 @@ impl Task {
         }
     }
 
-    fn reload_if_quiet(&mut self) {
+    /// The answers are given once the table is out.
+    fn reload_if_quiet(&mut self) -> Vec<(Answer, Result<Reply, Refusal>)> {
+        let mut done = Vec::new();
         while self.lives.values().all(|live| !live.saving.is_pending())
             && let Some((config, answer)) = self.reloads.pop_front()
         {
-            let done = self.reload(config).map(|()| Reply::Reloaded { differs: self.differs() });
-            let _ = answer.to.send(done);
+            let reloaded = self.reload(config).map(|()| Reply::Reloaded { differs: self.differs() });
+            done.push((answer, reloaded));
         }
+        done
     }
 
     fn show(&mut self) {

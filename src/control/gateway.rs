@@ -46,6 +46,8 @@ impl Gateway {
             // Below the admin API's own patience with idle connections.
             keepalive: second * 4,
             tries: 1,
+            requests_per_connection: 0,
+            http2: false,
             balancer: Balancer::new(Balance::RoundRobin, &upstreams, Arc::default()),
             upstreams,
         };

@@ -151,7 +151,7 @@ impl Live {
         let mut changed = false;
         for (name, pool) in &mut self.pools {
             if let Some(settings) = self.settings.pools.get(name) {
-                changed |= pool.upstreams.observe(&settings.passive, now);
+                changed |= pool.upstreams.observe(settings, now);
             }
         }
         if changed {

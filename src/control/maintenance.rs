@@ -19,7 +19,7 @@ use super::live::{Live, SELF};
 use super::notices;
 
 use super::view::MaintenanceView;
-use crate::core::settings::ADMIN_SERVICE;
+use crate::core::route::Target;
 use crate::observe::clock::wall;
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -113,7 +113,8 @@ impl Task {
         for (name, live) in &mut self.lives {
             live.stretch = self.maintenance.stretches.of(name).cloned();
         }
-        let leads_to_admin = self.links.config.routes.iter().any(|route| route.service == ADMIN_SERVICE);
+        let leads_to_admin =
+            self.links.config.routes.specs().iter().any(|route| route.target == Target::Admin);
         if leads_to_admin && self.maintenance.gateway.is_none() {
             self.maintenance.gateway = Gateway::to(self.maintenance.admin, &self.links);
         }

@@ -12,6 +12,7 @@ mod gateway;
 mod handover;
 mod jobs;
 pub mod journal;
+mod limits;
 mod links;
 mod live;
 mod maintenance;

@@ -1,11 +1,12 @@
 //! The table: everything live, as the data plane reads it.
 
 use super::gateway::Gateway;
+use super::limits::Limits;
 use super::live::Live;
 use super::maintenance::Stretch;
 use crate::core::policy::Policy;
-use crate::core::route::Router;
-use crate::core::settings::{ADMIN_SERVICE, Config};
+use crate::core::route::Target;
+use crate::core::settings::Config;
 use crate::core::table::{Pool, Service, Table};
 use crate::core::weight::Picker;
 use std::collections::BTreeMap;
@@ -16,15 +17,25 @@ pub(super) fn table(
     config: &Config,
     lives: &BTreeMap<Arc<str>, Live>,
     gateway: Option<&Gateway>,
+    limits: &mut Limits,
     revision: u64,
 ) -> Table {
-    let router = Router::new(&config.routes, |name| match name {
-        ADMIN_SERVICE => gateway.map(|_| lives.len()),
-        name => lives.keys().position(|service| **service == *name),
+    let leads_to = config.routes.specs().iter().map(|route| match &route.target {
+        Target::Service(name) => lives.keys().position(|service| **service == **name),
+        Target::Admin => gateway.map(|_| lives.len()),
+        _ => None,
     });
     let services = lives.values().map(|live| service(live, config));
     let services = services.chain(gateway.map(Gateway::service)).collect();
-    Table { revision, router, maintenance: config.maintenance.clone(), services }
+    Table {
+        revision,
+        routes: config.routes.clone(),
+        leads_to: leads_to.collect(),
+        limits: limits.of_routes(config),
+        maintenance: config.maintenance.clone(),
+        compression: config.compression.clone(),
+        services,
+    }
 }
 
 fn service(live: &Live, config: &Config) -> Service {
@@ -37,7 +48,7 @@ fn service(live: &Live, config: &Config) -> Service {
     let mut pools = Vec::new();
     for (name, pool) in &live.pools {
         let Some(settings) = live.settings.pools.get(name) else { continue };
-        let (upstreams, balancer) = pool.upstreams.build(&settings.balance);
+        let (upstreams, balancer) = pool.upstreams.build(settings);
         weights.push(effective.get(&**name).copied().unwrap_or_default());
         pools.push(Pool {
             name: name.clone(),
@@ -46,6 +57,8 @@ fn service(live: &Live, config: &Config) -> Service {
             timeouts: settings.timeouts,
             keepalive: settings.keepalive,
             tries: settings.tries,
+            requests_per_connection: settings.requests_per_connection,
+            http2: settings.http2,
             balancer,
             upstreams,
         });

@@ -3,6 +3,7 @@
 use crate::core::balance::Balancer;
 use crate::core::health::Health;
 use crate::core::passive::Ejection;
+use crate::core::ramp::{self, Ramp};
 use crate::core::rollout::UpstreamSeen;
 use crate::core::settings::{self, UpstreamHost};
 use crate::core::table::{Upstream, UpstreamLive, UpstreamState};
@@ -42,6 +43,7 @@ pub(super) struct Endpoint {
     /// Checks passed in this process.
     good_checks: u64,
     ejection: Ejection,
+    ramp: Ramp,
     failures_seen: u64,
     live: Arc<UpstreamLive>,
 }
@@ -114,25 +116,42 @@ impl Upstreams {
         true
     }
 
-    /// Takes in failures of real traffic and the passing of time; whether any ejection changed.
-    pub(super) fn observe(&mut self, rule: &settings::Passive, now: Duration) -> bool {
+    /// Takes in failures of real traffic and the passing of time; whether the table must show any of it.
+    pub(super) fn observe(&mut self, pool: &settings::Pool, now: Duration) -> bool {
         let mut changed = false;
         for endpoint in self.slots.iter_mut().flat_map(|slot| &mut slot.endpoints) {
             let failed = endpoint.live.failed();
             let was_out = endpoint.ejection.is_out();
-            endpoint.ejection.observe(rule, failed - endpoint.failures_seen, now);
+            endpoint.ejection.observe(&pool.passive, failed - endpoint.failures_seen, now);
             endpoint.failures_seen = failed;
             changed |= was_out != endpoint.ejection.is_out();
         }
-        changed
+        self.ramp(pool.slow_start, now) || changed
+    }
+
+    fn ramp(&mut self, length: Duration, now: Duration) -> bool {
+        let eject = self.ejects();
+        let mut changed = false;
+        for slot in &mut self.slots {
+            for at in 0..slot.endpoints.len() {
+                let serves = slot.endpoints[at].state(slot, eject) == UpstreamState::Ready;
+                changed |= slot.endpoints[at].ramp.observe(serves, length, now);
+            }
+        }
+        changed && !length.is_zero()
     }
 
     /// The upstreams for a table.
-    pub(super) fn build(&self, balance: &crate::core::balance::Balance) -> (Box<[Upstream]>, Balancer) {
+    pub(super) fn build(&self, pool: &settings::Pool) -> (Box<[Upstream]>, Balancer) {
         let eject = self.ejects();
-        let built = |(slot, endpoint): (&Slot, &Endpoint)| endpoint.built(slot, eject);
+        let scale = if pool.slow_start.is_zero() { 1 } else { ramp::STEPS };
+        let built = |(slot, endpoint): (&Slot, &Endpoint)| {
+            let mut upstream = endpoint.built(slot, eject);
+            upstream.weight *= endpoint.ramp.step().min(scale);
+            upstream
+        };
         let upstreams: Box<[Upstream]> = self.endpoints().map(built).collect();
-        let balancer = Balancer::new(balance.clone(), &upstreams, self.cursor.clone());
+        let balancer = Balancer::new(pool.balance.clone(), &upstreams, self.cursor.clone());
         (upstreams, balancer)
     }
 
@@ -282,6 +301,9 @@ impl Endpoint {
             failing: None,
             good_checks: 0,
             ejection: Ejection::default(),
+            // What serves from the start has its share; what is to be proven first, or has been added since,
+            // comes to it.
+            ramp: if presumed { Ramp::whole() } else { Ramp::out() },
             failures_seen: 0,
             live: Arc::default(),
         }

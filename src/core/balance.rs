@@ -94,14 +94,16 @@ impl Balancer {
         }
         match self.balance {
             Balance::RoundRobin => self.turns(&tier.schedule).find(open),
-            Balance::LeastConn => self.turns(&tier.ready).filter(open).min_by_key(|i| load(all, *i)),
+            Balance::LeastConn => {
+                // Whose turn it is decides among those with equal load, so that weights count there, too.
+                let turn = self.turn();
+                let next = rotated(&tier.schedule, turn).next().filter(open);
+                let others = rotated(&tier.ready, turn).filter(open);
+                next.into_iter().chain(others).min_by_key(|i| load(all, *i))
+            }
             Balance::P2c => {
-                let count = tier.ready.len();
-                let first = (draw & 0xffff) as usize % count;
-                // Another one than the first, where there is one.
-                let second = (first + 1 + (draw >> 16) as usize % (count - 1).max(1)) % count;
-                let pair = [first, second].map(|place| usize::from(tier.ready[place]));
-                let best = pair.into_iter().filter(open).min_by_key(|i| load(all, *i));
+                let [first, second] = tier.pair(draw);
+                let best = [first, second].into_iter().filter(open).min_by_key(|i| load(all, *i));
                 best.or_else(|| self.turns(&tier.ready).find(open))
             }
             Balance::Hash(_) => {
@@ -113,10 +115,18 @@ impl Balancer {
 
     /// All entries of a schedule once, from the next turn on.
     fn turns<'a>(&self, schedule: &'a [u16]) -> impl Iterator<Item = usize> + 'a {
-        let start = self.cursor.fetch_add(1, Ordering::Relaxed) as usize % schedule.len().max(1);
-        let (before, after) = schedule.split_at(start.min(schedule.len()));
-        after.iter().chain(before).map(|index| usize::from(*index))
+        rotated(schedule, self.turn())
     }
+
+    fn turn(&self) -> usize {
+        self.cursor.fetch_add(1, Ordering::Relaxed) as usize
+    }
+}
+
+/// All entries once, from one of them on.
+fn rotated(entries: &[u16], start: usize) -> impl Iterator<Item = usize> + '_ {
+    let (before, after) = entries.split_at(start % entries.len().max(1));
+    after.iter().chain(before).map(|index| usize::from(*index))
 }
 
 impl Tier {
@@ -129,6 +139,18 @@ impl Tier {
             .collect();
         let weights = ready.iter().map(|i| (*i, upstreams[usize::from(*i)].weight)).collect();
         Tier { schedule: smooth(&weights), ready }
+    }
+
+    /// One by weight, and another one, where there is one.
+    fn pair(&self, draw: u32) -> [usize; 2] {
+        let at = |places: &[u16], draw: u32, count: usize| {
+            places.get(draw as usize % count.max(1)).map_or(0, |index| usize::from(*index))
+        };
+        let first = at(&self.schedule, draw & 0xffff, self.schedule.len());
+        let second = at(&self.ready, draw >> 16, self.ready.len().saturating_sub(1));
+        // The last one stands in for the first, so that all others are as likely.
+        let last = self.ready.last().map_or(first, |index| usize::from(*index));
+        [first, if second == first { last } else { second }]
     }
 }
 
@@ -212,6 +234,18 @@ mod tests {
         let both: std::collections::BTreeSet<_> =
             (0..10).filter_map(|_| b.choose(&set, 0, 0, Tried::default())).collect();
         assert_eq!(both.len(), 2, "with equal load, turns go round");
+    }
+
+    #[test]
+    fn weights_count_where_nobody_is_busy() {
+        let set = [upstream(1, 1), upstream(2, 10), upstream(3, 10)];
+        for balance in [Balance::RoundRobin, Balance::LeastConn, Balance::P2c] {
+            let b = balancer(balance.clone(), &set);
+            let draws = (0..2100).map(|n| mix(n) as u32);
+            let picks = draws.filter_map(|draw| b.choose(&set, 0, draw, Tried::default()));
+            let light = picks.filter(|index| *index == 0).count();
+            assert!((80..=120).contains(&light), "{balance:?} gave 1 of 21 {light} of 2100");
+        }
     }
 
     #[test]

@@ -5,21 +5,26 @@
 
 pub mod balance;
 pub mod client;
+pub mod compression;
 pub mod duration;
 pub mod evidence;
+pub mod headers;
 pub mod health;
 pub mod latency;
+pub mod limit;
 pub mod maintenance;
 pub mod notice;
 pub mod outcome;
 pub mod passive;
 pub mod policy;
+pub mod ramp;
 pub mod rollout;
 pub mod route;
 pub mod service;
 pub mod settings;
 pub mod signal;
 pub mod table;
+pub mod template;
 pub mod verdict;
 pub mod weight;
 pub mod window;

@@ -1,21 +1,44 @@
-//! Which service a request leads to: by host, then by path, in nginx's order of precedence.
-//!
-//! Host: the exact name, else the longest `*.` wildcard, else the routes without hosts. Path: an exact
-//! match; else the longest prefix, if it is marked final (`^~`); else the first regex in file order;
-//! else the longest prefix. A host whose routes do not match the path falls back to the routes without
-//! hosts. Looking up allocates nothing.
+//! Routes: what a request is matched by, where it leads, and what holds on the way.
 
-use regex::{Regex, RegexBuilder};
-use std::collections::HashMap;
+mod path;
+mod router;
 
-/// One route as configured, in file order.
+pub use path::{BadPath, decoded, normalized};
+pub use router::without_port;
+
+use super::headers::{Edits, Headers};
+use super::settings::Timeouts;
+use super::template::Template;
+use bytes::Bytes;
+use http::HeaderValue;
+use ipnet::IpNet;
+use router::Router;
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// One route as configured.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RouteSpec {
     /// Lower-case host names, `*.example.org` for any name below; empty means any host.
     pub hosts: Vec<String>,
     pub path: PathSpec,
-    /// The name of the service it leads to.
-    pub service: String,
+    /// As configured; empty means all.
+    pub listeners: Vec<SocketAddr>,
+    pub target: Target,
+    pub clients: Clients,
+    pub access_log: bool,
+    pub timeouts: OwnTimeouts,
+    /// Largest request body in bytes, in place of the listener's.
+    pub max_body: Option<u64>,
+    /// The limits of rates, by name; all of them apply.
+    pub rates: Vec<String>,
+    /// Requests that a client may have under way; 0 is no limit.
+    pub connections_per_client: u32,
+    /// Whether answers may be compressed.
+    pub compression: bool,
+    pub headers: Headers,
 }
 
 /// How a path is matched.
@@ -29,202 +52,178 @@ pub enum PathSpec {
     Regex { pattern: String, ignore_case: bool },
 }
 
-/// All routes, ready to be looked up.
+/// Where a route leads.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Target {
+    /// A service, by name.
+    Service(String),
+    /// The one call of the admin API that may be opened.
+    Admin,
+    Redirect(Redirect),
+    Reply(Reply),
+    Files(Files),
+    /// 403, to everybody.
+    Deny,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Redirect {
+    pub to: Template,
+    /// 301, 302, 303, 307 or 308.
+    pub status: u16,
+}
+
+/// A fixed answer.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Reply {
+    pub status: u16,
+    pub body: Bytes,
+    pub content_type: HeaderValue,
+}
+
+/// A folder whose files are served.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Files {
+    pub root: PathBuf,
+    /// What stands for a folder.
+    pub index: String,
+    /// Bytes of the path that are not looked for below the root: the route's own prefix, or none.
+    pub strip: usize,
+}
+
+/// Whom a route serves; everybody where both are empty.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Clients {
+    /// Where there are any, nobody else.
+    pub allow: Vec<IpNet>,
+    /// Never these.
+    pub deny: Vec<IpNet>,
+}
+
+/// In place of the pool's.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct OwnTimeouts {
+    pub connect: Option<Duration>,
+    pub read: Option<Duration>,
+    pub write: Option<Duration>,
+}
+
+/// All routes, and what holds for every one of them.
 #[derive(Debug, Default)]
-pub struct Router {
-    exact: HashMap<Box<str>, Paths>,
-    /// By the part from the dot on, longest first.
-    wildcards: Vec<(Box<str>, Paths)>,
-    any: Paths,
+pub struct Routes {
+    /// In file order.
+    specs: Vec<RouteSpec>,
+    router: Router,
+    /// For routes without changes of their own.
+    pub headers: Headers,
+    /// Pages for errors that the proxy makes itself, by status.
+    pub error_pages: BTreeMap<u16, Bytes>,
 }
 
-/// The routes of one host.
-#[derive(Debug, Default)]
-struct Paths {
-    exact: HashMap<Box<str>, usize>,
-    /// Longest first; with whether it is final.
-    prefixes: Vec<(Box<str>, bool, usize)>,
-    regexes: Vec<(Regex, usize)>,
-}
-
-impl Router {
-    /// `service` gives the index of a service by name; routes to none are left out.
-    pub fn new(routes: &[RouteSpec], service: impl Fn(&str) -> Option<usize>) -> Self {
-        let mut router = Router::default();
-        for route in routes {
-            let Some(target) = service(&route.service) else { continue };
-            if route.hosts.is_empty() {
-                router.any.add(&route.path, target);
-            }
-            for host in &route.hosts {
-                router.host(host).add(&route.path, target);
-            }
+impl RouteSpec {
+    /// For any host and listener, and with nothing of its own.
+    pub fn new(path: PathSpec, target: Target) -> Self {
+        RouteSpec {
+            hosts: Vec::new(),
+            path,
+            listeners: Vec::new(),
+            target,
+            clients: Clients::default(),
+            access_log: true,
+            timeouts: OwnTimeouts::default(),
+            max_body: None,
+            rates: Vec::new(),
+            connections_per_client: 0,
+            compression: true,
+            headers: Headers::default(),
         }
-        router.wildcards.sort_by_key(|(suffix, _)| std::cmp::Reverse(suffix.len()));
-        let hosts = router.exact.values_mut().chain(router.wildcards.iter_mut().map(|(_, paths)| paths));
-        hosts.for_each(Paths::sort);
-        router.any.sort();
-        router
-    }
-
-    /// The index of the service for a request. `host` may carry a port and capitals.
-    pub fn find(&self, host: &str, path: &str) -> Option<usize> {
-        let host = without_port(host);
-        let named = if host.bytes().any(|byte| byte.is_ascii_uppercase()) {
-            // Rare: clients send host names in lower case.
-            self.paths_of(&host.to_ascii_lowercase())
-        } else {
-            self.paths_of(host)
-        };
-        named.and_then(|paths| paths.find(path)).or_else(|| self.any.find(path))
-    }
-
-    fn host(&mut self, host: &str) -> &mut Paths {
-        let Some(suffix) = host.strip_prefix('*') else {
-            return self.exact.entry(host.into()).or_default();
-        };
-        let known = self.wildcards.iter().position(|(other, _)| **other == *suffix);
-        let at = known.unwrap_or_else(|| {
-            self.wildcards.push((suffix.into(), Paths::default()));
-            self.wildcards.len() - 1
-        });
-        &mut self.wildcards[at].1
-    }
-
-    fn paths_of(&self, host: &str) -> Option<&Paths> {
-        let wildcard = || self.wildcards.iter().find(|(s, _)| host.len() > s.len() && host.ends_with(&**s));
-        self.exact.get(host).or_else(|| wildcard().map(|(_, paths)| paths))
     }
 }
 
-impl Paths {
-    /// The first route of the file wins where two say the same.
-    fn add(&mut self, path: &PathSpec, target: usize) {
-        match path {
-            PathSpec::Exact(path) => drop(self.exact.entry(path.as_str().into()).or_insert(target)),
-            PathSpec::Prefix { prefix, is_final } => {
-                if self.prefixes.iter().all(|(other, ..)| **other != **prefix) {
-                    self.prefixes.push((prefix.as_str().into(), *is_final, target));
-                }
-            }
-            PathSpec::Regex { pattern, ignore_case } => {
-                let regex = RegexBuilder::new(pattern).case_insensitive(*ignore_case).build();
-                self.regexes.extend(regex.ok().map(|regex| (regex, target)));
-            }
-        }
-    }
-
-    fn sort(&mut self) {
-        self.prefixes.sort_by_key(|(prefix, ..)| std::cmp::Reverse(prefix.len()));
-    }
-
-    fn find(&self, path: &str) -> Option<usize> {
-        if let Some(target) = self.exact.get(path) {
-            return Some(*target);
-        }
-        let longest = self.prefixes.iter().find(|(prefix, ..)| path.starts_with(&**prefix));
-        if let Some((_, true, target)) = longest {
-            return Some(*target);
-        }
-        let regex = self.regexes.iter().find(|(regex, _)| regex.is_match(path)).map(|(_, target)| *target);
-        regex.or(longest.map(|(.., target)| *target))
+impl Clients {
+    pub fn admit(&self, client: IpAddr) -> bool {
+        let holds = |nets: &[IpNet]| nets.iter().any(|net| net.contains(&client));
+        !holds(&self.deny) && (self.allow.is_empty() || holds(&self.allow))
     }
 }
 
-/// `example.org:8080` without its port, `[::1]:80` without its port, too.
-fn without_port(host: &str) -> &str {
-    match host.rsplit_once(':') {
-        Some((name, port))
-            if port.bytes().all(|b| b.is_ascii_digit()) && (!name.contains(':') || name.ends_with(']')) =>
-        {
-            name
+impl OwnTimeouts {
+    pub fn over(self, pool: Timeouts) -> Timeouts {
+        Timeouts {
+            connect: self.connect.unwrap_or(pool.connect),
+            read: self.read.unwrap_or(pool.read),
+            write: self.write.unwrap_or(pool.write),
         }
-        _ => host,
+    }
+}
+
+impl Routes {
+    pub fn new(specs: Vec<RouteSpec>, headers: Headers, error_pages: BTreeMap<u16, Bytes>) -> Self {
+        Routes { router: Router::new(&specs), specs, headers, error_pages }
+    }
+
+    /// In file order.
+    pub fn specs(&self) -> &[RouteSpec] {
+        &self.specs
+    }
+
+    pub fn spec(&self, index: usize) -> Option<&RouteSpec> {
+        self.specs.get(index)
+    }
+
+    /// The index of the route for a request. `host` may carry a port and capitals; `path` is in its
+    /// plain form ([`normalized`]).
+    pub fn find(&self, listener: Option<SocketAddr>, host: &str, path: &str) -> Option<usize> {
+        self.router.find(listener, host, path)
+    }
+
+    /// What is changed on answers of a route, or of none.
+    pub fn response_edits<'a>(&'a self, route: Option<&'a RouteSpec>) -> Option<&'a Edits> {
+        route.and_then(|route| route.headers.response.as_ref()).or(self.headers.response.as_ref())
+    }
+
+    /// What is changed on requests of a route to its upstream.
+    pub fn request_edits<'a>(&'a self, route: Option<&'a RouteSpec>) -> Option<&'a Edits> {
+        route.and_then(|route| route.headers.request.as_ref()).or(self.headers.request.as_ref())
+    }
+}
+
+/// The router follows from the routes.
+impl PartialEq for Routes {
+    fn eq(&self, other: &Self) -> bool {
+        self.specs == other.specs && self.headers == other.headers && self.error_pages == other.error_pages
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use proptest::prelude::*;
 
-    fn prefix(path: &str, is_final: bool) -> PathSpec {
-        PathSpec::Prefix { prefix: path.into(), is_final }
-    }
-
-    fn regex(pattern: &str, ignore_case: bool) -> PathSpec {
-        PathSpec::Regex { pattern: pattern.into(), ignore_case }
-    }
-
-    /// The service of each route is its index.
-    fn router(routes: &[(&[&str], PathSpec)]) -> Router {
-        let spec = |(n, (hosts, path)): (usize, &(&[&str], PathSpec))| RouteSpec {
-            hosts: hosts.iter().map(|host| (*host).to_owned()).collect(),
-            path: path.clone(),
-            service: n.to_string(),
+    #[test]
+    fn clients_are_admitted_by_network() {
+        let nets = |texts: &[&str]| texts.iter().map(|t| t.parse().expect("a network")).collect::<Vec<_>>();
+        let admits = |allow: &[&str], deny: &[&str], client: &str| {
+            Clients { allow: nets(allow), deny: nets(deny) }.admit(client.parse().expect("an address"))
         };
-        Router::new(&routes.iter().enumerate().map(spec).collect::<Vec<_>>(), |name| name.parse().ok())
+        assert!(admits(&[], &[], "192.0.2.1"));
+        assert!(admits(&["10.0.0.0/8"], &[], "10.1.1.1") && !admits(&["10.0.0.0/8"], &[], "192.0.2.1"));
+        assert!(!admits(&["10.0.0.0/8"], &["10.6.0.0/16"], "10.6.1.1"));
+        assert!(!admits(&[], &["192.0.2.0/24"], "192.0.2.1") && admits(&[], &["192.0.2.0/24"], "::1"));
     }
 
     #[test]
-    fn paths_in_the_order_of_nginx() {
-        let router = router(&[
-            (&[], PathSpec::Exact("/".into())),
-            (&[], prefix("/", false)),
-            (&[], prefix("/documents/", false)),
-            (&[], prefix("/images/", true)),
-            (&[], regex(r"\.(gif|jpg|jpeg)$", true)),
-            (&[], regex("^/documents/secret", false)),
-        ]);
-        for (path, expected) in [
-            ("/", 0),
-            ("/index.html", 1),
-            ("/documents/document.html", 2),
-            ("/images/1.gif", 3),
-            ("/documents/1.JPG", 4),
-            ("/documents/secret.txt", 5),
-            ("/documents/secret.gif", 4),
-        ] {
-            assert_eq!(router.find("any.example", path), Some(expected), "{path}");
-        }
-    }
-
-    #[test]
-    fn hosts_exact_then_wildcard_then_any() {
-        let router = router(&[
-            (&["a.example.org"], prefix("/", false)),
-            (&["*.example.org"], prefix("/", false)),
-            (&["*.b.example.org"], prefix("/only", false)),
-            (&[], prefix("/", false)),
-        ]);
-        for (host, path, expected) in [
-            ("a.example.org", "/", 0),
-            ("A.Example.ORG:8443", "/", 0),
-            ("x.example.org", "/", 1),
-            ("x.b.example.org", "/only", 2),
-            ("x.b.example.org", "/else", 3),
-            ("example.org", "/", 3),
-            ("[::1]:80", "/", 3),
-            ("", "/", 3),
-        ] {
-            assert_eq!(router.find(host, path), Some(expected), "{host}{path}");
-        }
-    }
-
-    #[test]
-    fn nothing_matches_nothing() {
-        let router = router(&[(&["a.example"], prefix("/api/", false))]);
-        assert_eq!(router.find("a.example", "/"), None);
-        assert_eq!(router.find("b.example", "/api/"), None);
-    }
-
-    proptest! {
-        #[test]
-        fn the_longest_prefix_wins(prefixes in prop::collection::vec("/[ab/]{0,4}", 1..10), path in "/[ab/]{0,8}") {
-            let routes: Vec<_> = prefixes.iter().map(|p| (&[][..], prefix(p, false))).collect();
-            let fits = prefixes.iter().enumerate().filter(|(_, p)| path.starts_with(p.as_str()));
-            let longest = fits.map(|(n, p)| (p.len(), std::cmp::Reverse(n))).max().map(|(_, n)| n.0);
-            prop_assert_eq!(router(&routes).find("x", &path), longest);
-        }
+    fn a_routes_own_changes_replace_the_common_ones_by_direction() {
+        let edits = |name: &'static str| Edits {
+            remove: vec![http::HeaderName::from_static(name)],
+            ..Edits::default()
+        };
+        let common = Headers { response: Some(edits("a")), request: Some(edits("b")) };
+        let mut own = RouteSpec::new(PathSpec::Exact("/".into()), Target::Deny);
+        own.headers.response = Some(Edits::default());
+        let routes = Routes::new(vec![own], common, BTreeMap::new());
+        let route = routes.spec(0);
+        assert_eq!(routes.response_edits(route), Some(&Edits::default()));
+        assert_eq!(routes.request_edits(route), Some(&edits("b")));
+        assert_eq!(routes.response_edits(None), Some(&edits("a")));
     }
 }

@@ -2,14 +2,19 @@
 //! that still needs parsing; defaults are filled in. `config` makes it from what was typed.
 
 mod notify;
+mod tls;
 
 pub use notify::{Github, Notify, Receiver};
+pub use tls::{Acme, Certificate, Tls, TlsVersion};
 
 use crate::core::balance::Balance;
+use crate::core::compression::Compression;
+use crate::core::limit::RateLimit;
 use crate::core::policy::Policy;
 use crate::core::rollout::{HookPoint, Plan};
-use crate::core::route::RouteSpec;
+use crate::core::route::Routes;
 use bytes::Bytes;
+use http::HeaderValue;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -24,9 +29,13 @@ pub struct Config {
     pub admin: Admin,
     pub access_log: Option<AccessLog>,
     pub listeners: Vec<Listener>,
+    pub acme: Option<Acme>,
     pub maintenance: Arc<Maintenance>,
-    /// In file order; each names a service that exists, or [`ADMIN_SERVICE`].
-    pub routes: Vec<RouteSpec>,
+    /// For all routes that do not refuse it.
+    pub compression: Option<Arc<Compression>>,
+    pub rate_limits: BTreeMap<String, RateLimit>,
+    /// Each leads to something that exists.
+    pub routes: Arc<Routes>,
     pub services: BTreeMap<String, Service>,
     pub policies: BTreeMap<String, Arc<Policy>>,
     /// In file order; names are unique.
@@ -48,10 +57,19 @@ pub struct Server {
 pub struct Admin {
     pub listen: SocketAddr,
     pub tokens: Vec<Token>,
+    /// HTTPS in place of HTTP.
+    pub tls: Option<Tls>,
 }
 
-/// Where a route with `admin = "maintenance"` leads: the admin API's own listener. No service of a
-/// configuration can have this name.
+impl Admin {
+    /// Whether the handshake keeps out whoever has no certificate.
+    pub fn knows_clients(&self) -> bool {
+        self.tls.as_ref().is_some_and(|tls| tls.client_ca.is_some())
+    }
+}
+
+/// What a route with `admin = "maintenance"` leads to is called: the admin API's own listener. No service
+/// of a configuration can have this name.
 pub const ADMIN_SERVICE: &str = "@admin";
 /// The only path of the admin API that such a route may open.
 pub const ADMIN_MAINTENANCE: &str = "/api/maintenance";
@@ -102,35 +120,34 @@ pub enum LogFormat {
 pub struct Listener {
     pub address: SocketAddr,
     pub tls: Option<Tls>,
+    /// `Strict-Transport-Security` of every answer; only with TLS.
+    pub hsts: Option<HeaderValue>,
     /// HTTP/2 without TLS, by prior knowledge.
     pub h2c: bool,
     /// Silence tolerated between two reads of a request body.
     pub body_timeout: Duration,
     /// The whole head of a request must arrive within this, from its first byte.
     pub header_timeout: Duration,
+    /// How long a client may take no byte of an answer.
+    pub write_timeout: Duration,
     /// Idle time of a kept-alive connection.
     pub keepalive: Duration,
     /// Largest request body in bytes.
     pub max_body: u64,
+    /// Bytes a second that a request body must bring on average, beyond a grace as long as a head may
+    /// take; 0 is any.
+    pub body_rate: u64,
     /// Largest request head in bytes, and most header fields.
     pub max_header_size: usize,
     pub max_headers: usize,
     pub requests_per_connection: u32,
+    /// Most connections at a time, in all and by client; 0 is no limit.
+    pub max_connections: u32,
+    pub connections_per_client: u32,
+    /// Whether connections begin with a PROXY protocol header; trusted proxies only may connect then.
+    pub proxy_protocol: bool,
     /// Proxies whose `X-Forwarded-*` and `X-Request-Id` are believed.
     pub trusted_proxies: Vec<ipnet::IpNet>,
-}
-
-#[derive(Clone, Debug, PartialEq)]
-pub struct Tls {
-    /// Certificate chain and key files (PEM), at least one pair; the first is the default for unknown names.
-    pub certificates: Vec<Certificate>,
-    pub http2: bool,
-}
-
-#[derive(Clone, Debug, PartialEq)]
-pub struct Certificate {
-    pub cert: PathBuf,
-    pub key: PathBuf,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -156,8 +173,14 @@ pub struct Pool {
     pub passive: Passive,
     /// Idle time after which a kept connection to an upstream is closed.
     pub keepalive: Duration,
+    /// Time in which a new or recovered upstream comes to its whole share; zero is at once.
+    pub slow_start: Duration,
     /// Attempts one request may make in all, the first included.
     pub tries: u8,
+    /// Requests sent over one connection to an upstream; 0 is no limit.
+    pub requests_per_connection: u16,
+    /// Whether its upstreams speak HTTP/2, without TLS.
+    pub http2: bool,
     pub upstreams: Vec<Upstream>,
     pub health: Option<Health>,
 }

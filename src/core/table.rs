@@ -5,9 +5,11 @@
 //! What does change under a table are counters: [`UpstreamLive`] outlives the tables it appears in.
 
 use super::balance::Balancer;
+use super::compression::Compression;
+use super::limit::route::RouteLimits;
 use super::maintenance::Maintenance;
 use super::outcome::{ArmId, SlowLimits};
-use super::route::Router;
+use super::route::{RouteSpec, Routes};
 use super::settings::{self, Timeouts};
 use super::weight::Picker;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -21,11 +23,28 @@ use std::time::Duration;
 pub struct Table {
     /// Grows with every table published.
     pub revision: u64,
-    pub router: Router,
+    pub routes: Arc<Routes>,
+    /// The service that each route leads to, by the route's index; `None` for those that lead elsewhere.
+    pub leads_to: Box<[Option<usize>]>,
+    /// What requests are limited by, by the route's index.
+    pub limits: Box<[RouteLimits]>,
     /// Whom maintenance lets pass, and what it answers.
     pub maintenance: Arc<settings::Maintenance>,
-    /// In the order the router's indexes mean.
+    /// How answers are compressed, if they are.
+    pub compression: Option<Arc<Compression>>,
+    /// In the order that the indexes in `leads_to` mean.
     pub services: Box<[Service]>,
+}
+
+impl Table {
+    pub fn route(&self, index: Option<usize>) -> Option<&RouteSpec> {
+        self.routes.spec(index?)
+    }
+
+    /// The index of the service that a route leads to.
+    pub fn service_of(&self, route: usize) -> Option<usize> {
+        *self.leads_to.get(route)?
+    }
 }
 
 /// One deployable thing with its versions.
@@ -52,6 +71,10 @@ pub struct Pool {
     pub keepalive: Duration,
     /// Attempts one request may make in all.
     pub tries: u8,
+    /// Requests over one connection to an upstream; 0 is no limit.
+    pub requests_per_connection: u16,
+    /// Whether its upstreams speak HTTP/2, without TLS.
+    pub http2: bool,
     pub balancer: Balancer,
     pub upstreams: Box<[Upstream]>,
 }

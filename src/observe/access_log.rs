@@ -35,9 +35,10 @@ pub struct Entry {
     pub bytes_sent: u64,
     /// From the end of the head to the end of the answer, µs.
     pub request_us: u64,
-    /// Time to a connection and to the head of the answer, of the last attempt, µs.
+    /// Time to a connection, to the head of the answer and to its end, of the last attempt, µs.
     pub connect_us: Option<u64>,
     pub head_us: Option<u64>,
+    pub response_us: Option<u64>,
     pub service: Option<Arc<str>>,
     pub pool: Option<Arc<str>>,
     pub upstream: Option<Arc<str>>,

@@ -1,86 +1,309 @@
-//! The stream of one HTTP/1 connection: the whole head of a request must arrive in time, and small
-//! writes leave together ([`Gather`]).
+//! The stream of one HTTP/1 connection: pingora reads one message from it at a time, and only such that
+//! has one reading.
 //!
-//! Pingora's read timeout starts anew with every byte, so that a client dripping one byte now and then
-//! holds its connection for ever. This wrapper gives the head as a whole a deadline: from the accept
-//! for a connection's first request, from the first byte for the ones after. While a body or an answer
-//! is under way it does nothing but pass on.
+//! The bytes of a head are withheld until it is whole and has been looked at ([`head`](super::head)); a
+//! head that is refused is replaced by a bare one, so that the refusal is answered and logged like any
+//! other reply. Of a body, exactly its own bytes are passed on ([`chunks`](super::chunks)): what comes
+//! after it waits here for the next turn, so that pingora never sees two messages at once.
+//!
+//! Deadlines are kept here too, since pingora's begin anew with every byte: the whole head of a request,
+//! the idle time between two, the least rate of a body, and, while nothing is to be read, the whole head
+//! of the answer. Small writes leave together ([`Gather`]).
+
+mod framer;
+mod signals;
+mod traits;
+
+pub(super) use signals::Signals;
 
 use super::gather::Gather;
-use async_trait::async_trait;
-use pingora_core::protocols::tls::SslDigest;
-use pingora_core::protocols::{
-    ALPN, GetProxyDigest, GetSocketDigest, GetTimingDigest, Peek, Shutdown, SocketDigest, Ssl, TimingDigest,
-    UniqueID, UniqueIDType, raw_connect::ProxyDigest,
-};
+use super::head::{Head, HeadLimits};
+use crate::core::settings::Listener;
+use framer::{Framer, Look};
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::time::{Instant, Sleep, sleep};
+use tokio::time::{Instant, Sleep, sleep_until};
 
-/// Where a connection is; shared between its stream and the loop that serves it.
-#[derive(Debug)]
-pub(super) struct HeadState(AtomicU8);
-
-/// A head is under way, or the first is awaited: the deadline runs.
-const HEAD: u8 = 0;
-/// A body or an answer is under way.
-const FLOWING: u8 = 1;
-/// Kept alive, no byte of the next head has come.
-const IDLE: u8 = 2;
-
-impl HeadState {
-    pub(super) fn new() -> Self {
-        HeadState(AtomicU8::new(HEAD))
-    }
-
-    /// The head is complete: the deadline is off.
-    pub(super) fn arrived(&self) {
-        self.0.store(FLOWING, Ordering::Relaxed);
-    }
-
-    /// The next head may come.
-    pub(super) fn await_next(&self) {
-        self.0.store(IDLE, Ordering::Relaxed);
-    }
-
-    fn begun(&self) {
-        self.0.store(HEAD, Ordering::Relaxed);
-    }
-
-    fn is(&self, state: u8) -> bool {
-        self.0.load(Ordering::Relaxed) == state
-    }
-}
+/// Longer than any connection lives.
+const NEVER: Duration = Duration::from_secs(365 * 24 * 3600);
+/// Bytes that are read and dropped before a connection closes: unread ones would make the system reset
+/// it, and the client might lose the answer.
+const LINGER: usize = 256 << 10;
 
 /// The stream of one HTTP/1 connection.
 #[derive(Debug)]
 pub(super) struct ClientStream<S> {
     inner: S,
     out: Gather,
-    state: Arc<HeadState>,
-    limit: Duration,
-    /// Runs from the first read that had to wait for more of a head.
+    signals: Arc<Signals>,
+    limits: Limits,
+    framer: Framer,
+    /// Bytes that have come and were not passed on yet; the first `ready` of them may be.
+    kept: Vec<u8>,
+    ready: usize,
+    /// What the connection waits for, if it does, and since when.
+    waiting: Option<(Wait, Instant)>,
     timer: Option<Pin<Box<Sleep>>>,
+    /// Of the body under way: bytes so far, and the time spent waiting for them.
+    body: u64,
+    waited: Duration,
+    /// The head under way was refused: nothing more is read.
+    refused: bool,
+    /// The protocol was switched: bytes pass as they are.
+    open: bool,
+}
+
+/// What a connection can wait for; each has its own deadline.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wait {
+    /// The first byte of another head.
+    Idle,
+    /// The rest of a head, or the first one of a connection.
+    Head,
+    Body,
+    /// The head of an answer; which one.
+    Answer(u64),
+}
+
+/// What a client may take its time for, and how much it may send.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Limits {
+    head: HeadLimits,
+    header: Duration,
+    keepalive: Duration,
+    /// Bytes a second; 0: any.
+    body_rate: u64,
+}
+
+impl From<&Listener> for Limits {
+    fn from(settings: &Listener) -> Self {
+        Limits {
+            head: HeadLimits { size: settings.max_header_size, fields: settings.max_headers },
+            header: settings.header_timeout,
+            keepalive: settings.keepalive,
+            body_rate: settings.body_rate,
+        }
+    }
 }
 
 impl<S> ClientStream<S> {
-    pub(super) fn new(inner: S, limit: Duration, state: Arc<HeadState>) -> Self {
-        ClientStream { inner, out: Gather::default(), state, limit, timer: None }
+    pub(super) fn new(inner: S, limits: Limits, signals: Arc<Signals>) -> Self {
+        ClientStream {
+            inner,
+            out: Gather::default(),
+            signals,
+            limits,
+            framer: Framer::Head(Head::default()),
+            kept: Vec::new(),
+            ready: 0,
+            // Not idle: a client that connects is expected to speak.
+            waiting: Some((Wait::Head, Instant::now())),
+            timer: None,
+            body: 0,
+            waited: Duration::ZERO,
+            refused: false,
+            open: false,
+        }
     }
 
-    /// Ready with an error once the deadline of the head under way has passed.
-    fn poll_deadline(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
-        let limit = self.limit;
-        let timer = self.timer.get_or_insert_with(|| Box::pin(sleep(limit)));
-        timer
-            .as_mut()
-            .poll(cx)
-            .map(|()| io::Error::new(io::ErrorKind::TimedOut, "the request head took too long"))
+    /// Passes on what may be passed on.
+    fn give(&mut self, buf: &mut ReadBuf<'_>) -> bool {
+        let count = self.ready.min(buf.remaining());
+        if count == 0 {
+            return false;
+        }
+        buf.put_slice(self.kept.get(..count).unwrap_or_default());
+        self.kept.drain(..count);
+        self.ready -= count;
+        true
+    }
+
+    /// Puts a bare head in the place of the one that is refused.
+    fn refuse(&mut self, status: u16) {
+        self.signals.refuse(status);
+        self.refused = true;
+        self.kept.clear();
+        self.kept.extend_from_slice(b"GET / HTTP/1.1\r\nHost: refused\r\nConnection: close\r\n\r\n");
+        self.ready = self.kept.len();
+    }
+
+    /// The last exchange is over.
+    fn turn(&mut self) {
+        self.framer = Framer::Head(Head::default());
+        self.waiting = None;
+        (self.body, self.waited) = (0, Duration::ZERO);
+    }
+
+    /// When the wait that began at `since` has lasted too long.
+    fn deadline(&self, wait: Wait, since: Instant) -> Instant {
+        let limit = match wait {
+            Wait::Idle => self.limits.keepalive,
+            Wait::Head => self.limits.header,
+            Wait::Body => match self.body.saturating_mul(1000).checked_div(self.limits.body_rate) {
+                Some(earned) => {
+                    (self.limits.header + Duration::from_millis(earned)).saturating_sub(self.waited)
+                }
+                None => NEVER,
+            },
+            Wait::Answer(_) => self.signals.answer().1.unwrap_or_default(),
+        };
+        since.checked_add(limit).unwrap_or(since)
+    }
+
+    fn is_overdue(&self, wait: Wait) -> bool {
+        let same = self.waiting.filter(|(before, _)| *before == wait && wait == Wait::Head);
+        same.is_some_and(|(_, since)| self.deadline(wait, since) <= Instant::now())
+    }
+
+    /// Ready once the wait has lasted too long.
+    fn poll_wait(&mut self, wait: Wait, cx: &mut Context<'_>) -> Poll<()> {
+        let since = match self.waiting {
+            Some((before, since)) if before == wait => since,
+            _ => {
+                let now = Instant::now();
+                self.waiting = Some((wait, now));
+                now
+            }
+        };
+        let deadline = self.deadline(wait, since);
+        let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(deadline)));
+        if timer.deadline() != deadline {
+            timer.as_mut().reset(deadline);
+        }
+        timer.as_mut().poll(cx)
+    }
+}
+
+impl<S: AsyncRead + Unpin> ClientStream<S> {
+    /// New bytes, at the end of `buf`: how many; 0 at the end of the stream.
+    fn poll_inner(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<usize>> {
+        let before = buf.filled().len();
+        ready!(Pin::new(&mut self.inner).poll_read(cx, buf))?;
+        Poll::Ready(Ok(buf.filled().len() - before))
+    }
+
+    fn poll_head(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let start = buf.filled().len();
+        loop {
+            // Bytes that came with the message before.
+            if !self.kept.is_empty() && self.look_at_kept() {
+                self.give(buf);
+                return Poll::Ready(Ok(()));
+            }
+            let begun = !self.kept.is_empty() || matches!(self.waiting, Some((Wait::Head, _)));
+            let wait = if begun { Wait::Head } else { Wait::Idle };
+            // A dripping client may always have a byte ready: the deadline is asked first.
+            let polled = if self.is_overdue(wait) { Poll::Pending } else { self.poll_inner(cx, buf) };
+            let count = match polled {
+                Poll::Ready(count) => count?,
+                Poll::Pending => {
+                    ready!(self.poll_wait(wait, cx));
+                    if self.kept.is_empty() {
+                        // Nothing was sent: the connection just ends.
+                        return Poll::Ready(Ok(()));
+                    }
+                    self.refuse(408);
+                    self.give(buf);
+                    return Poll::Ready(Ok(()));
+                }
+            };
+            if count == 0 {
+                return Poll::Ready(Ok(()));
+            }
+            if self.kept.is_empty() && self.look_at_fresh(start, buf) {
+                return Poll::Ready(Ok(()));
+            }
+            self.kept.extend_from_slice(buf.filled().get(start..).unwrap_or_default());
+            buf.set_filled(start);
+        }
+    }
+
+    /// Whether a head that lies in `buf` from `start` can stay there.
+    fn look_at_fresh(&mut self, start: usize, buf: &mut ReadBuf<'_>) -> bool {
+        let bytes = buf.filled().get(start..).unwrap_or_default();
+        match self.framer.head(bytes, self.limits.head) {
+            Look::More => false,
+            Look::Of(count) => {
+                self.kept.extend_from_slice(bytes.get(count..).unwrap_or_default());
+                buf.set_filled(start + count);
+                self.body_begins();
+                true
+            }
+            Look::Refused(status) => {
+                buf.set_filled(start);
+                self.refuse(status);
+                self.give(buf);
+                true
+            }
+        }
+    }
+
+    fn look_at_kept(&mut self) -> bool {
+        match self.framer.head(&self.kept, self.limits.head) {
+            Look::More => return false,
+            Look::Of(count) => {
+                self.ready = count;
+                self.body_begins();
+            }
+            Look::Refused(status) => self.refuse(status),
+        }
+        true
+    }
+
+    fn body_begins(&mut self) {
+        self.waiting = None;
+    }
+
+    fn poll_body(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let start = buf.filled().len();
+        let count = match self.poll_inner(cx, buf) {
+            Poll::Ready(count) => count?,
+            Poll::Pending => {
+                ready!(self.poll_wait(Wait::Body, cx));
+                return Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the body is too slow")));
+            }
+        };
+        if let Some((_, since)) = self.waiting.take() {
+            self.waited += since.elapsed();
+        }
+        self.body += count as u64;
+        let bytes = buf.filled().get(start..).unwrap_or_default();
+        match self.framer.body(bytes) {
+            Look::Of(own) => {
+                self.kept.extend_from_slice(bytes.get(own..).unwrap_or_default());
+                buf.set_filled(start + own);
+                Poll::Ready(Ok(()))
+            }
+            Look::More | Look::Refused(_) => {
+                buf.set_filled(start);
+                Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, "the chunked body is malformed")))
+            }
+        }
+    }
+
+    /// Nothing is to be read but the end of the stream; what else comes waits for its turn.
+    fn poll_done(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let start = buf.filled().len();
+        if self.kept.is_empty()
+            && let Poll::Ready(count) = self.poll_inner(cx, buf)
+        {
+            if count? == 0 {
+                return Poll::Ready(Ok(()));
+            }
+            self.kept.extend_from_slice(buf.filled().get(start..).unwrap_or_default());
+            buf.set_filled(start);
+        }
+        let (which, Some(_)) = self.signals.answer() else {
+            self.waiting = None;
+            return Poll::Pending;
+        };
+        ready!(self.poll_wait(Wait::Answer(which), cx));
+        self.signals.gave_up();
+        Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the answer's head is late")))
     }
 }
 
@@ -91,28 +314,33 @@ impl<S: AsyncRead + Unpin> AsyncRead for ClientStream<S> {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = &mut *self;
-        if !this.state.is(HEAD) {
-            this.timer = None;
-            let before = buf.filled().len();
-            let polled = Pin::new(&mut this.inner).poll_read(cx, buf);
-            if buf.filled().len() > before && this.state.is(IDLE) {
-                this.state.begun();
+        if buf.remaining() == 0 || this.give(buf) {
+            return Poll::Ready(Ok(()));
+        }
+        if this.refused {
+            // The refusal is on its way; it ends the connection.
+            return Poll::Pending;
+        }
+        if this.open || this.signals.is_open() {
+            this.open = true;
+            this.ready = this.kept.len();
+            if this.give(buf) {
+                return Poll::Ready(Ok(()));
             }
-            return polled;
+            return Pin::new(&mut this.inner).poll_read(cx, buf);
         }
-        if this.timer.as_ref().is_some_and(|timer| timer.deadline() <= Instant::now())
-            && let Poll::Ready(error) = this.poll_deadline(cx)
-        {
-            return Poll::Ready(Err(error));
+        if this.signals.take_next() {
+            this.turn();
         }
-        match Pin::new(&mut this.inner).poll_read(cx, buf) {
-            Poll::Pending => this.poll_deadline(cx).map(Err),
-            ready => ready,
+        match this.framer {
+            Framer::Head(_) => this.poll_head(cx, buf),
+            Framer::Length(_) | Framer::Chunked(_) => this.poll_body(cx, buf),
+            Framer::Done => this.poll_done(cx, buf),
         }
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for ClientStream<S> {
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for ClientStream<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let this = &mut *self;
         this.out.poll_write(&mut this.inner, cx, buf)
@@ -127,6 +355,15 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for ClientStream<S> {
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = &mut *self;
         ready!(this.out.poll_empty(&mut this.inner, cx))?;
+        let mut dropped = 0;
+        let mut scratch = [0; 4096];
+        while dropped < LINGER && !this.open {
+            let mut scratch = ReadBuf::new(&mut scratch);
+            match this.poll_inner(cx, &mut scratch) {
+                Poll::Ready(Ok(count @ 1..)) => dropped += count,
+                _ => break,
+            }
+        }
         Pin::new(&mut this.inner).poll_shutdown(cx)
     }
 
@@ -144,85 +381,5 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for ClientStream<S> {
     }
 }
 
-#[async_trait]
-impl<S: Shutdown + Send> Shutdown for ClientStream<S> {
-    async fn shutdown(&mut self) {
-        self.inner.shutdown().await;
-    }
-}
-
-impl<S: UniqueID> UniqueID for ClientStream<S> {
-    fn id(&self) -> UniqueIDType {
-        self.inner.id()
-    }
-}
-
-impl<S: Ssl> Ssl for ClientStream<S> {
-    fn get_ssl_digest(&self) -> Option<Arc<SslDigest>> {
-        self.inner.get_ssl_digest()
-    }
-
-    fn selected_alpn_proto(&self) -> Option<ALPN> {
-        self.inner.selected_alpn_proto()
-    }
-}
-
-impl<S: GetTimingDigest> GetTimingDigest for ClientStream<S> {
-    fn get_timing_digest(&self) -> Vec<Option<TimingDigest>> {
-        self.inner.get_timing_digest()
-    }
-}
-
-impl<S: GetProxyDigest> GetProxyDigest for ClientStream<S> {
-    fn get_proxy_digest(&self) -> Option<Arc<ProxyDigest>> {
-        self.inner.get_proxy_digest()
-    }
-}
-
-impl<S: GetSocketDigest> GetSocketDigest for ClientStream<S> {
-    fn get_socket_digest(&self) -> Option<Arc<SocketDigest>> {
-        self.inner.get_socket_digest()
-    }
-}
-
-impl<S> Peek for ClientStream<S> {}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
-
-    #[tokio::test(start_paused = true)]
-    async fn a_dripped_head_is_cut_and_a_body_is_not() {
-        let (mut client, server) = duplex(1024);
-        let state = Arc::new(HeadState::new());
-        let mut stream = ClientStream::new(server, Duration::from_secs(10), state.clone());
-        client.write_all(b"GET").await.expect("written");
-        let mut buf = [0; 64];
-        assert_eq!(stream.read(&mut buf).await.expect("the first bytes"), 3);
-        state.arrived();
-        let late = tokio::spawn(async move {
-            tokio::time::sleep(Duration::from_secs(60)).await;
-            client.write_all(b"body").await.expect("written");
-            client
-        });
-        assert_eq!(stream.read(&mut buf).await.expect("a slow body is fine"), 4);
-        let mut client = late.await.expect("joined");
-        state.await_next();
-        let drip = tokio::spawn(async move {
-            while client.write_all(b"x").await.is_ok() {
-                tokio::time::sleep(Duration::from_secs(4)).await;
-            }
-        });
-        let begun = Instant::now();
-        let error = loop {
-            if let Err(error) = stream.read(&mut buf).await {
-                break error;
-            }
-        };
-        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
-        assert!(begun.elapsed() <= Duration::from_secs(14), "{:?}", begun.elapsed());
-        drop(stream);
-        drip.await.expect("the client saw the connection close");
-    }
-}
+mod tests;

@@ -1,10 +1,11 @@
 //! One client connection: TLS, then HTTP/1 or HTTP/2 until it closes.
 
-use super::client_stream::{ClientStream, HeadState};
+use super::admission::Admitted;
+use super::client_stream::{ClientStream, Signals};
 use super::gate::Gate;
+use super::http2;
 use super::listen::Bound;
-use crate::core::settings::Listener;
-use pingora_core::apps::{HttpServerApp, ServerApp};
+use pingora_core::apps::HttpServerApp;
 use pingora_core::protocols::http::ServerSession;
 use pingora_core::protocols::l4::socket::SocketAddr as PeerAddr;
 use pingora_core::protocols::l4::stream::Stream as Tcp;
@@ -13,52 +14,44 @@ use pingora_proxy::HttpProxy;
 use std::net::SocketAddr;
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
-use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
-/// A TLS handshake must end within this.
-const HANDSHAKE: Duration = Duration::from_secs(10);
-/// A client that takes no bytes for this long is gone.
-const WRITE_TIMEOUT: Duration = Duration::from_secs(60);
-
 /// What a request has to know of its connection.
 pub(super) struct Connection {
     pub listener: Arc<Bound>,
-    head: Arc<HeadState>,
-}
-
-impl Connection {
-    pub(super) fn head_arrived(&self) {
-        self.head.arrived();
-    }
+    pub signals: Arc<Signals>,
 }
 
 /// Serves a fresh connection to its end.
 pub(super) async fn serve(
-    socket: TcpStream,
+    mut socket: TcpStream,
     peer: SocketAddr,
+    mut admitted: Admitted,
     listener: Arc<Bound>,
     proxy: Arc<HttpProxy<Gate>>,
     shutdown: watch::Receiver<bool>,
 ) {
-    let h2c = listener.settings.h2c && listener.acceptor.is_none() && has_h2_preface(&socket).await;
+    let Some(peer) = admitted.client(&mut socket, peer).await else { return };
+    let h2c =
+        listener.settings.h2c && listener.acceptor.is_none() && has_h2_preface(&socket, &listener).await;
     let stream = prepare(socket, peer);
     if h2c {
-        proxy.process_new(Box::new(stream), &shutdown).await;
-        return;
+        return http2::serve(Box::new(stream), listener, proxy, shutdown).await;
     }
     let Some(acceptor) = &listener.acceptor else {
         return http1(stream, listener, proxy, shutdown).await;
     };
-    match timeout(HANDSHAKE, acceptor.tls_handshake(stream)).await {
+    // As long as a head, which it comes before.
+    let limit = listener.settings.header_timeout;
+    match timeout(limit, acceptor.tls_handshake(stream)).await {
         Ok(Ok(stream)) if matches!(stream.selected_alpn_proto(), Some(ALPN::H2)) => {
-            proxy.process_new(Box::new(stream), &shutdown).await;
+            http2::serve(Box::new(stream), listener, proxy, shutdown).await;
         }
         Ok(Ok(stream)) => http1(stream, listener, proxy, shutdown).await,
         Ok(Err(error)) => tracing::debug!(%peer, "TLS handshake failed: {error}"),
-        Err(_) => tracing::debug!(%peer, "TLS handshake took longer than {HANDSHAKE:?}"),
+        Err(_) => tracing::debug!(%peer, "TLS handshake took longer than {limit:?}"),
     }
 }
 
@@ -84,18 +77,18 @@ async fn http1<S: IO + 'static>(
     ClientStream<S>: IO,
 {
     let settings = &listener.settings;
-    let head = Arc::new(HeadState::new());
-    let stream = ClientStream::new(stream, settings.header_timeout, head.clone());
-    let connection = Arc::new(Connection { listener: listener.clone(), head });
+    let signals = Arc::new(Signals::default());
+    let stream = ClientStream::new(stream, settings.into(), signals.clone());
+    let connection = Arc::new(Connection { listener: listener.clone(), signals });
     let mut session = ServerSession::new_http1(Box::new(stream));
-    session.set_keepalive((!*shutdown.borrow()).then(|| keepalive_s(settings)));
-    session.set_pipelining_enabled(true);
+    // For ever, as far as pingora goes: the stream keeps the time, and holds back pipelined requests.
+    session.set_keepalive((!*shutdown.borrow()).then_some(0));
     session.set_keepalive_reuses_remaining(Some(settings.requests_per_connection.saturating_sub(1)));
     loop {
-        session.set_write_timeout(Some(WRITE_TIMEOUT));
+        session.set_write_timeout(Some(settings.write_timeout));
         session.set_connection_user_context(Some(Box::new(connection.clone())));
         let Some(reused) = proxy.process_new_http(session, &shutdown).await else { return };
-        connection.head.await_next();
+        connection.signals.await_next();
         let (stream, settings) = reused.consume();
         session = ServerSession::new_http1(stream);
         if let Some(settings) = settings {
@@ -104,15 +97,10 @@ async fn http1<S: IO + 'static>(
     }
 }
 
-/// Pingora counts it in whole seconds, and takes 0 for ever.
-pub(super) fn keepalive_s(settings: &Listener) -> u64 {
-    settings.keepalive.as_millis().div_ceil(1000).max(1) as u64
-}
-
 /// Whether the client speaks HTTP/2 at once: no method of HTTP/1 begins with `PRI`.
-async fn has_h2_preface(socket: &TcpStream) -> bool {
+async fn has_h2_preface(socket: &TcpStream, listener: &Bound) -> bool {
     let mut start = [0; 3];
-    match timeout(HANDSHAKE, socket.peek(&mut start)).await {
+    match timeout(listener.settings.header_timeout, socket.peek(&mut start)).await {
         Ok(Ok(n)) => n == start.len() && &start == b"PRI",
         _ => false,
     }

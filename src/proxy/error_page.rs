@@ -1,8 +1,12 @@
-//! The replies that the proxy makes itself: plain text, JSON or HTML, as the client accepts.
+//! The errors that the proxy answers itself: plain text, JSON or HTML, as the client accepts, or a page of
+//! the site's own for everybody but those who ask for JSON.
 
+use super::answer;
+use super::plan::Refusal;
+use super::request::Request;
 use bytes::Bytes;
-use http::HeaderMap;
-use http::header::{ACCEPT, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
+use http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
+use http::{HeaderMap, HeaderName, HeaderValue};
 use pingora_error::Result;
 use pingora_http::ResponseHeader;
 use pingora_proxy::Session;
@@ -12,51 +16,86 @@ const HTML: &str = "text/html; charset=utf-8";
 const RETRY_AFTER_SECONDS: u64 = 5;
 const MAINTENANCE: &str = "The site is under maintenance. Please try again later.";
 
-/// Answers with an error and a short body that says what it means.
+/// Answers a request that goes nowhere.
 ///
 /// # Errors
 /// When the client cannot be written to.
-pub(super) async fn send(session: &mut Session, status: u16) -> Result<()> {
-    let page = page(status, explanation(status), preferred(&session.req_header().headers));
-    let retry_after_s = (status == 503).then_some(RETRY_AFTER_SECONDS);
-    send_page(session, status, retry_after_s, page).await
+pub(super) async fn refuse(session: &mut Session, request: &Request, refusal: Refusal) -> Result<()> {
+    match refusal {
+        Refusal::BadPath => {
+            // Whoever writes so may mean anything with what follows.
+            session.set_keepalive(None);
+            send(session, request, 400).await
+        }
+        Refusal::NoRoute => send(session, request, 404).await,
+        Refusal::Denied => send(session, request, 403).await,
+        Refusal::TooLarge => {
+            // The body will not be read.
+            session.set_keepalive(None);
+            send(session, request, 413).await
+        }
+        Refusal::TooMany { status, retry_after_s } => {
+            let field = (RETRY_AFTER, HeaderValue::from(retry_after_s));
+            send_with(session, request, status, Some(field)).await
+        }
+        Refusal::NoUpstream => send(session, request, 503).await,
+        Refusal::Maintenance { retry_after_s } => maintenance(session, request, retry_after_s).await,
+    }
 }
 
-/// Answers that the service is under maintenance; browsers get `own_page`, where there is one.
+/// Answers with an error and a short body that says what it means, or the site's own page for it.
 ///
 /// # Errors
 /// When the client cannot be written to.
-pub(super) async fn send_maintenance(
+pub(super) async fn send(session: &mut Session, request: &Request, status: u16) -> Result<()> {
+    let retry = (status == 503).then(|| (RETRY_AFTER, HeaderValue::from(RETRY_AFTER_SECONDS)));
+    send_with(session, request, status, retry).await
+}
+
+/// The same with one more header field.
+///
+/// # Errors
+/// When the client cannot be written to.
+pub(super) async fn send_with(
     session: &mut Session,
-    retry_after_s: u64,
-    own_page: Option<&Bytes>,
+    request: &Request,
+    status: u16,
+    field: Option<(HeaderName, HeaderValue)>,
 ) -> Result<()> {
     let format = preferred(&session.req_header().headers);
-    let page = match own_page.filter(|_| format == Format::Html) {
+    let own = request.table.routes.error_pages.get(&status).filter(|_| format != Format::Json);
+    let page = match own {
+        Some(own) => (HTML, own.clone()),
+        None => page(status, explanation(status), format),
+    };
+    send_page(session, request, status, field, page).await
+}
+
+/// The service is under maintenance; browsers get the site's own page, where there is one.
+async fn maintenance(session: &mut Session, request: &Request, retry_after_s: u64) -> Result<()> {
+    let format = preferred(&session.req_header().headers);
+    let page = match request.table.maintenance.page.as_ref().filter(|_| format == Format::Html) {
         Some(own) => (HTML, own.clone()),
         None => page(503, MAINTENANCE, format),
     };
-    send_page(session, 503, Some(retry_after_s), page).await
+    let field = (RETRY_AFTER, HeaderValue::from(retry_after_s));
+    send_page(session, request, 503, Some(field), page).await
 }
 
 async fn send_page(
     session: &mut Session,
+    request: &Request,
     status: u16,
-    retry_after_s: Option<u64>,
+    field: Option<(HeaderName, HeaderValue)>,
     (content_type, body): (&'static str, Bytes),
 ) -> Result<()> {
-    let mut response = ResponseHeader::build(status, Some(4))?;
-    response.insert_header(CONTENT_TYPE, content_type)?;
-    response.insert_header(CONTENT_LENGTH, body.len())?;
-    response.insert_header(CACHE_CONTROL, "no-store")?;
-    if let Some(seconds) = retry_after_s {
-        response.insert_header(RETRY_AFTER, seconds)?;
+    let mut head = ResponseHeader::build(status, Some(4))?;
+    head.insert_header(CONTENT_TYPE, HeaderValue::from_static(content_type))?;
+    head.insert_header(CACHE_CONTROL, HeaderValue::from_static("no-store"))?;
+    if let Some((name, value)) = field {
+        head.insert_header(name, value)?;
     }
-    if session.req_header().method == http::Method::HEAD {
-        return session.write_response_header(Box::new(response), true).await;
-    }
-    session.write_response_header(Box::new(response), false).await?;
-    session.write_response_body(Some(body), true).await
+    answer::send(session, request, head, body).await
 }
 
 fn page(status: u16, text: &str, format: Format) -> (&'static str, Bytes) {
@@ -82,9 +121,13 @@ fn page(status: u16, text: &str, format: Format) -> (&'static str, Bytes) {
 fn explanation(status: u16) -> &'static str {
     match status {
         400 => "The request could not be understood.",
+        403 => "Access to this address is not allowed.",
         404 => "Nothing is served under this address.",
+        405 => "This address does not take that method.",
         408 => "The request did not arrive in time.",
         413 => "The request body is too large.",
+        416 => "The file has no such range.",
+        429 => "There have been too many requests. Please try again shortly.",
         431 => "The request header is too large.",
         502 => "The server behind this site did not answer properly.",
         503 => "The service is not available at the moment. Please try again shortly.",

@@ -1,15 +1,15 @@
-//! What the upstream is told of the client: `X-Forwarded-For`, `-Proto`, `-Host`, `X-Real-IP`,
+//! What the upstream is told of the client: `X-Forwarded-For`, `-Proto`, `-Host`, `-Port`, `X-Real-IP`,
 //! `X-Request-Id`.
 //!
 //! What a client says of itself is replaced. What a trusted proxy says is believed: its
-//! `X-Forwarded-For` is continued, its proto, host and request id are kept.
+//! `X-Forwarded-For` is continued, its proto, host, port and request id are kept.
 
 use super::plan;
 use super::request::Request;
 use http::header::HeaderName;
 use http::{HeaderMap, HeaderValue};
 use ipnet::IpNet;
-use pingora_error::Result;
+use pingora_error::{ErrorType::InternalError, OrErr, Result};
 use pingora_http::RequestHeader;
 use pingora_proxy::Session;
 use std::io::Write;
@@ -18,8 +18,9 @@ use std::net::IpAddr;
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+const FORWARDED_PORT: HeaderName = HeaderName::from_static("x-forwarded-port");
 const REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
-pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// The client's address: the peer's, or, where the peer is a trusted proxy, the last address in
 /// `X-Forwarded-For` that is not one.
@@ -41,24 +42,29 @@ pub(super) fn client(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> Ip
     client
 }
 
-fn is_trusted(address: IpAddr, trusted: &[IpNet]) -> bool {
+pub(super) fn is_trusted(address: IpAddr, trusted: &[IpNet]) -> bool {
     trusted.iter().any(|net| net.contains(&address))
 }
 
-/// Sets the headers on the request to the upstream. `id` draws a new request id.
+/// What the request is called: by a trusted proxy, or else by this one.
+pub(super) fn request_id<'a>(headers: &'a HeaderMap, request: &'a Request) -> &'a [u8] {
+    let given = headers.get(REQUEST_ID).filter(|_| request.believed);
+    given.map_or(&request.own_id[..], HeaderValue::as_bytes)
+}
+
+/// Whether what the peer says of a client counts.
+pub(super) fn is_believed(peer: IpAddr, trusted: &[IpNet]) -> bool {
+    is_trusted(peer.to_canonical(), trusted)
+}
+
+/// Sets the headers on the request to the upstream.
 ///
 /// # Errors
 /// None in practice: every value is made of legal bytes.
-pub(super) fn set(
-    session: &Session,
-    upstream: &mut RequestHeader,
-    request: &Request,
-    id: impl FnOnce() -> (u64, u64),
-) -> Result<()> {
-    let trusted = request.listener.as_ref().map_or(&[][..], |l| &l.settings.trusted_proxies);
+pub(super) fn set(session: &Session, upstream: &mut RequestHeader, request: &Request) -> Result<()> {
+    let believed = request.believed;
     let peer =
         session.client_addr().and_then(|a| a.as_inet()).map_or(request.client, |a| a.ip().to_canonical());
-    let believed = is_trusted(peer, trusted);
     let peer_value = address_value(peer);
     let before = upstream.headers.get_all(FORWARDED_FOR).iter().any(|v| !v.is_empty());
     if believed && before {
@@ -80,8 +86,17 @@ pub(super) fn set(
             Err(_) => drop(upstream.remove_header(&FORWARDED_HOST)),
         }
     }
+    if !(believed && upstream.headers.contains_key(FORWARDED_PORT)) {
+        match request.listener.as_ref().map(|listener| listener.address.port()) {
+            Some(port) => upstream.insert_header(FORWARDED_PORT, HeaderValue::from(port))?,
+            None => drop(upstream.remove_header(&FORWARDED_PORT)),
+        }
+    }
     if !(believed && upstream.headers.contains_key(REQUEST_ID)) {
-        upstream.insert_header(REQUEST_ID, id_value(id()))?;
+        upstream.insert_header(
+            REQUEST_ID,
+            HeaderValue::from_bytes(&request.own_id).or_err(InternalError, "id")?,
+        )?;
     }
     Ok(())
 }
@@ -105,11 +120,10 @@ fn join<'a>(values: impl Iterator<Item = &'a HeaderValue>, last: &HeaderValue) -
 }
 
 /// 128 random bits as 32 hexadecimal digits.
-fn id_value((high, low): (u64, u64)) -> HeaderValue {
+pub(super) fn id_of(high: u64, low: u64) -> [u8; 32] {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     let bits = (u128::from(high) << 64) | u128::from(low);
-    let text: Vec<u8> = (0..32).rev().map(|n| DIGITS[(bits >> (n * 4)) as usize & 15]).collect();
-    HeaderValue::from_maybe_shared(bytes::Bytes::from(text)).unwrap_or(HeaderValue::from_static("-"))
+    std::array::from_fn(|n| DIGITS[(bits >> ((31 - n) * 4)) as usize & 15])
 }
 
 #[cfg(test)]
@@ -142,6 +156,6 @@ mod tests {
     #[test]
     fn values_are_as_expected() {
         assert_eq!(address_value(IpAddr::from([127, 0, 0, 1])), "127.0.0.1");
-        assert_eq!(id_value((0xab, 1)), "00000000000000ab0000000000000001");
+        assert_eq!(&id_of(0xab, 1), b"00000000000000ab0000000000000001");
     }
 }

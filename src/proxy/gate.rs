@@ -1,21 +1,25 @@
 //! Pingora's callbacks. They carry out what [`plan`], [`reply`] and [`retry`] decide, and record.
 
-use super::connection::{self, Connection};
-use super::plan::{self, Refusal};
-use super::request::{Attempt, Phase, Request};
+use super::connection::Connection;
+use super::http2::Stream;
+use super::plan::{self, Asked, Refusal, Way};
+use super::request::Request;
 use super::retry::{self, Situation};
+use super::uses::Uses;
 use super::worker::Shared;
-use super::{error_page, forward, log_entry, refuse, reply};
+use super::{
+    answer, challenge, compress, error_page, forward, limits, log_entry, refuse, reply, rewrite, sound, tidy,
+};
 use crate::core::balance::mix;
-use crate::core::client::ClientKey;
 use crate::core::outcome::{Outcome, Reason};
-use crate::core::table::Pool;
 use crate::observe::shard::Shard;
 use async_trait::async_trait;
 use bytes::Bytes;
+use http::header::CONNECTION;
+use http::{HeaderValue, Version};
 use pingora_core::prelude::HttpPeer;
-use pingora_core::protocols::Digest;
-use pingora_error::{Error, ErrorType, Result};
+use pingora_core::protocols::{ALPN, Digest};
+use pingora_error::{Error, ErrorType, OrErr, Result};
 use pingora_http::{RequestHeader, ResponseHeader};
 use pingora_proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
 use std::any::Any;
@@ -24,12 +28,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+/// Requests at a time over one HTTP/2 connection to an upstream.
+const H2_STREAMS: usize = 100;
+
 /// One worker's side of the data plane.
 pub(super) struct Gate {
     pub shared: Arc<Shared>,
     pub shard: Arc<Shard>,
     /// State of the worker's random numbers (SplitMix64); only its own thread draws.
     pub random: AtomicU64,
+    pub uses: Uses,
 }
 
 impl Gate {
@@ -39,70 +47,25 @@ impl Gate {
         mix(next)
     }
 
-    /// Counts the start of an attempt on an upstream, and in the request's own books.
-    fn begin(&self, pool: &Pool, index: usize, request: &mut Request) {
-        let Some(upstream) = pool.upstreams.get(index) else { return };
-        // The first attempt starts with the request, which saves a look at the clock.
-        let now = if request.attempts == 0 { request.started_us } else { self.shared.clock.now_us() };
-        request.attempt = Some(Attempt {
-            arm: pool.arm,
-            started: self.shard.start(pool.arm, now),
-            started_us: now,
-            phase: Phase::Waiting,
-            _in_flight: upstream.live.clone().enter(),
-        });
-        request.attempts += 1;
-        request.tried.add(index);
-        request.upstream = Some(index);
-        request.head_us = None;
-        request.connect_us = None;
-    }
-
-    /// Charges what the attempt under way came to; the first word counts, but a body that breaks
-    /// turns a success into a failure.
-    fn charge(&self, request: &mut Request, outcome: Outcome, code: u16) {
-        let Some(pool) = request.target.and_then(|t| t.pool(&request.table)) else { return };
-        let client = request.client;
-        let Some(attempt) = request.attempt.as_mut() else { return };
-        match (attempt.phase, outcome) {
-            (Phase::Waiting, _) => {
-                let now = self.shared.clock.now_us();
-                if let Outcome::Failure(_) = outcome {
-                    self.shard.failed_for(attempt.arm, ClientKey::of(client), now);
-                }
-                let took = now.saturating_sub(attempt.started_us);
-                self.shard.answered(attempt.arm, attempt.started, now, outcome, code, &pool.slow);
-                request.head_us = (code > 0).then_some(took);
-                let slow = pool.slow.0.iter().any(|limit| took > u64::from(*limit));
-                if slow || matches!(outcome, Outcome::Failure(_)) {
-                    self.shared.wake.adverse(now);
-                }
-            }
-            (Phase::Succeeding, Outcome::Failure(reason)) => {
-                let now = self.shared.clock.now_us();
-                self.shard.failed_for(attempt.arm, ClientKey::of(client), now);
-                self.shard.broken(attempt.arm, reason);
-                self.shared.wake.adverse(now);
-            }
-            _ => return,
-        }
-        attempt.phase = if outcome == Outcome::Success { Phase::Succeeding } else { Phase::Counted };
-        if let (Outcome::Failure(reason), Some(upstream)) = (outcome, request.upstream)
-            && reason.is_transport()
-            && let Some(upstream) = pool.upstreams.get(upstream)
-        {
-            upstream.live.count_failure();
-        }
-    }
-
-    /// No upstream could take the request: a failure of the pool all the same.
-    fn charge_unavailable(&self, pool: &Pool, request: &Request) {
-        let started = self.shard.start(pool.arm, request.started_us);
-        let outcome = Outcome::Failure(Reason::Unavailable);
-        let now = self.shared.clock.now_us();
-        self.shard.failed_for(pool.arm, ClientKey::of(request.client), now);
-        self.shard.answered(pool.arm, started, now, outcome, 0, &pool.slow);
-        self.shared.wake.adverse(now);
+    /// Chooses the request's route, and where it leads on it.
+    fn way(&self, header: &RequestHeader, request: &mut Request) -> std::result::Result<Way, Refusal> {
+        let path = plan::path(header)?;
+        let listener = request.listener.as_ref().map(|listener| &listener.settings);
+        let asked = Asked {
+            request: header,
+            path: &path,
+            client: request.client,
+            listener,
+            now: Duration::from_micros(request.started_us),
+            draw: self.draw() as u32,
+        };
+        let route = plan::route(&request.table, asked)?;
+        request.route = Some(route);
+        request.max_body = plan::max_body(request.route(), listener);
+        let way = plan::way(&request.table, asked, route)?;
+        request.held =
+            limits::admit(&request.table, route, header, request.client, asked.now, self.shared.seed)?;
+        Ok(way)
     }
 
     /// What is known for the decision whether the request goes to another upstream.
@@ -114,7 +77,7 @@ impl Gate {
         Situation {
             method: &header.method,
             unsent,
-            answer_begun: session.response_written().is_some(),
+            answer_begun: answer_begun(session),
             replayable: !session.as_ref().retry_buffer_truncated(),
             attempts: request.attempts,
             tries: request.pool().map_or(0, |pool| pool.tries),
@@ -123,12 +86,22 @@ impl Gate {
     }
 }
 
+/// Whether the client has been sent any of the final answer.
+fn answer_begun(session: &Session) -> bool {
+    session.response_written().is_some_and(|head| !head.status.is_informational() || head.status == 101)
+}
+
 #[async_trait]
 impl ProxyHttp for Gate {
     type CTX = Request;
 
     fn new_ctx(&self) -> Request {
-        Request::new(self.shared.table.load_full(), self.shared.clock.now_us())
+        let mut request = Request::new(self.shared.table.load_full(), self.shard.clone(), self.shared.clock);
+        if let Some(stream) = Stream::current() {
+            request.listener = Some(stream.listener.clone());
+            request.stream = Some(stream);
+        }
+        request
     }
 
     fn init_downstream_modules(&self, _: &mut pingora_core::modules::http::HttpModules) {}
@@ -140,51 +113,44 @@ impl ProxyHttp for Gate {
         info: Box<dyn Any + Send + Sync>,
     ) {
         if let Ok(connection) = info.downcast::<Arc<Connection>>() {
-            connection.head_arrived();
-            let settings = &connection.listener.settings;
-            session.set_read_timeout(Some(settings.body_timeout));
-            // Reading the head has set it to "for ever".
-            if session.get_keepalive().is_some() {
-                session.set_keepalive(Some(connection::keepalive_s(settings)));
-            }
+            session.set_read_timeout(Some(connection.listener.settings.body_timeout));
             request.listener = Some(connection.listener.clone());
+            request.connection = Some(*connection);
         }
     }
 
     async fn request_filter(&self, session: &mut Session, request: &mut Request) -> Result<bool> {
-        if request.listener.is_none() {
-            request.listener = session.server_addr().and_then(|a| self.shared.listener_at(a.as_inet()?));
-        }
+        tidy::tidy(session.req_header_mut());
         let peer = session.client_addr().and_then(|a| a.as_inet()).map(|a| a.ip());
-        request.client = peer.map_or(request.client, |peer| {
+        if let Some(peer) = peer {
             let trusted = request.listener.as_ref().map_or(&[][..], |l| &l.settings.trusted_proxies);
-            forward::client(peer, &session.req_header().headers, trusted)
-        });
-        let ends = !session.is_http2() && session.get_keepalive().is_none();
-        let refused = request.listener.as_ref().and_then(|listener| {
+            request.believed = forward::is_believed(peer, trusted);
+            request.client = forward::client(peer, &session.req_header().headers, trusted);
+        }
+        request.own_id = forward::id_of(self.draw(), self.draw());
+        let unread = request.connection.as_ref().and_then(|connection| connection.signals.refused());
+        let refused = unread.or_else(|| {
             let header = session.req_header();
-            refuse::status(header, header.raw_path().len(), ends, &listener.settings)
+            let listener = request.listener.as_ref()?;
+            refuse::status(header, header.raw_path(), &listener.settings)
         });
         if let Some(status) = refused {
             session.set_keepalive(None);
-            error_page::send(session, status).await?;
+            error_page::send(session, request, status).await?;
             return Ok(true);
         }
-        let (now, draw) = (Duration::from_micros(request.started_us), self.draw() as u32);
-        let refusal = match plan::target(&request.table, session.req_header(), request.client, now, draw) {
-            Ok(target) => {
+        let (listener, path) = (request.listener.as_deref(), session.req_header().uri.path());
+        if let Some(answer) = challenge::answer(&self.shared.challenges, listener, path) {
+            challenge::send(session, answer).await?;
+            return Ok(true);
+        }
+        match self.way(session.req_header(), request) {
+            Ok(Way::Upstream(target)) => {
                 request.target = Some(target);
                 return Ok(false);
             }
-            Err(refusal) => refusal,
-        };
-        match refusal {
-            Refusal::NoRoute => error_page::send(session, 404).await?,
-            Refusal::NoUpstream => error_page::send(session, 503).await?,
-            Refusal::Maintenance { retry_after_s } => {
-                let page = request.table.maintenance.page.as_ref();
-                error_page::send_maintenance(session, retry_after_s, page).await?;
-            }
+            Ok(Way::Own) => answer::own(session, request).await?,
+            Err(refusal) => error_page::refuse(session, request, refusal).await?,
         }
         Ok(true)
     }
@@ -203,24 +169,34 @@ impl ProxyHttp for Gate {
             return Error::e_explain(ErrorType::HTTPStatus(503), "no upstream is ready");
         };
         self.begin(pool, index, request);
+        if let Some(connection) = &request.connection {
+            connection.signals.await_answer(request.timeouts(pool).read);
+        }
         let mut peer = HttpPeer::new(upstream.address, false, String::new());
         peer.group_key = u64::from(pool.arm.0);
-        peer.options.connection_timeout = Some(pool.timeouts.connect);
-        peer.options.read_timeout = Some(pool.timeouts.read);
-        peer.options.write_timeout = Some(pool.timeouts.write);
+        let timeouts = request.timeouts(pool);
+        peer.options.connection_timeout = Some(timeouts.connect);
+        peer.options.read_timeout = Some(timeouts.read);
+        peer.options.write_timeout = Some(timeouts.write);
         peer.options.idle_timeout = Some(pool.keepalive);
+        if pool.http2 {
+            peer.options.alpn = ALPN::H2;
+            peer.options.max_h2_streams = H2_STREAMS;
+        }
         Ok(Box::new(peer))
     }
 
     async fn connected_to_upstream(
         &self,
         _: &mut Session,
-        _: bool,
+        reused: bool,
         _: &HttpPeer,
-        _: RawFd,
+        socket: RawFd,
         _: Option<&Digest>,
         request: &mut Request,
     ) -> Result<()> {
+        let most = request.pool().filter(|pool| !pool.http2).map_or(0, |pool| pool.requests_per_connection);
+        request.closes = most > 0 && self.uses.count(socket, reused) >= most;
         // Only the access log asks for it.
         if self.shared.access_log.is_some()
             && let Some(attempt) = &request.attempt
@@ -236,20 +212,26 @@ impl ProxyHttp for Gate {
         upstream_request: &mut RequestHeader,
         request: &mut Request,
     ) -> Result<()> {
-        let id = || (self.draw(), self.draw());
-        forward::set(session, upstream_request, request, id)
+        if request.closes && !session.is_upgrade_req() {
+            upstream_request.insert_header(CONNECTION, HeaderValue::from_static("close"))?;
+        }
+        forward::set(session, upstream_request, request)?;
+        rewrite::to_upstream(session, request, upstream_request)
     }
 
     async fn request_body_filter(
         &self,
         _: &mut Session,
         body: &mut Option<Bytes>,
-        _: bool,
+        whole: bool,
         request: &mut Request,
     ) -> Result<()> {
-        request.body_read += body.as_ref().map_or(0, |b| b.len() as u64);
-        let limit = request.listener.as_ref().map_or(u64::MAX, |l| l.settings.max_body);
-        if request.body_read > limit {
+        let came = body.as_ref().map_or(0, |b| b.len() as u64);
+        request.body_read += came;
+        if let Some(stream) = &request.stream {
+            stream.body_came(came, whole);
+        }
+        if request.body_read > request.max_body {
             return Error::e_explain(ErrorType::HTTPStatus(413), "the request body is too large")
                 .map_err(|e| e.into_down());
         }
@@ -263,20 +245,93 @@ impl ProxyHttp for Gate {
         request: &mut Request,
     ) -> Result<()> {
         let status = response.status.as_u16();
+        request.interim += u8::from(status < 200 && status != 101);
+        sound::check(response, request.interim)
+            .map_err(|fault| Error::explain(ErrorType::InvalidHTTPHeader, fault).into_up())?;
+        sound::merge_lengths(response)?;
         if status == 101 {
             if !session.is_upgrade_req() {
                 return Err(Error::explain(ErrorType::InvalidHTTPHeader, "a 101 nobody asked for").into_up());
             }
             // An upgraded connection may be silent for as long as it likes.
             session.set_read_timeout(None);
+            if let Some(connection) = &request.connection {
+                connection.signals.opened();
+            }
         } else {
             reply::drop_hop_by_hop(response);
         }
         // Interim answers (100, 103) say nothing yet; 101 is final.
+        if let Some(connection) = &request.connection {
+            match status {
+                100 | 102..=199 => connection.signals.await_answer(request.read_timeout()),
+                _ => connection.signals.answered(),
+            }
+        }
         if status >= 200 || status == 101 {
             self.charge(request, reply::outcome_of_status(status), status);
+            rewrite::answer(session, request, response)?;
+        }
+        if let Some(compression) = request.compression() {
+            request.encoder = compress::begin(session.req_header(), response, compression)?;
         }
         Ok(())
+    }
+
+    fn response_body_filter(
+        &self,
+        _: &mut Session,
+        body: &mut Option<Bytes>,
+        end: bool,
+        request: &mut Request,
+    ) -> Result<Option<Duration>> {
+        if let Some(encoder) = &mut request.encoder {
+            let encoded = encoder.encode(body.as_deref().unwrap_or_default(), end);
+            let encoded = encoded.or_err(ErrorType::InternalError, "compressing")?;
+            // An empty piece would be read as the last one.
+            *body = Some(encoded).filter(|bytes| end || !bytes.is_empty());
+        }
+        Ok(None)
+    }
+
+    async fn response_filter(
+        &self,
+        session: &mut Session,
+        response: &mut ResponseHeader,
+        _: &mut Request,
+    ) -> Result<()> {
+        if session.req_header().version == Version::HTTP_10 && reply::unchunk(response) {
+            session.set_keepalive(None);
+        }
+        Ok(())
+    }
+
+    fn upstream_response_body_filter(
+        &self,
+        _: &mut Session,
+        _: &mut Option<Bytes>,
+        is_end: bool,
+        request: &mut Request,
+    ) -> Result<Option<Duration>> {
+        // Only the access log asks for it.
+        if is_end
+            && self.shared.access_log.is_some()
+            && let Some(attempt) = &request.attempt
+        {
+            request.response_us = Some(self.shared.clock.now_us().saturating_sub(attempt.started_us));
+        }
+        Ok(None)
+    }
+
+    async fn response_trailer_filter(
+        &self,
+        _: &mut Session,
+        _: &mut http::HeaderMap,
+        request: &mut Request,
+    ) -> Result<Option<Bytes>> {
+        // The body ends here, without its last piece having said so; its trailers are given up for it.
+        let Some(mut encoder) = request.encoder.take() else { return Ok(None) };
+        encoder.encode(b"", true).map(Some).or_err(ErrorType::InternalError, "compressing")
     }
 
     fn fail_to_connect(
@@ -299,6 +354,10 @@ impl ProxyHttp for Gate {
         request: &mut Request,
         reused: bool,
     ) -> Box<Error> {
+        if request.connection.as_ref().is_some_and(|connection| connection.signals.is_late()) {
+            // It looks like the client's end of the line, where the time was kept.
+            error = Error::explain(ErrorType::ReadTimedout, "the answer's head took too long").into_up();
+        }
         let outcome = reply::outcome_of_error(&error);
         let situation = self.situation(session, request, false);
         let reset = outcome == Outcome::Failure(Reason::Reset) && request.head_us.is_none();
@@ -313,11 +372,21 @@ impl ProxyHttp for Gate {
         error
     }
 
-    async fn fail_to_proxy(&self, session: &mut Session, error: &Error, _: &mut Request) -> FailToProxy {
-        let status = reply::status_of_error(error).filter(|_| session.response_written().is_none());
+    async fn fail_to_proxy(
+        &self,
+        session: &mut Session,
+        error: &Error,
+        request: &mut Request,
+    ) -> FailToProxy {
+        let begun = answer_begun(session);
+        let status = reply::status_of_error(error).filter(|_| !begun);
+        if begun {
+            // What the client is sent of it may still wait for the rest of its packet.
+            session.as_downstream_mut().shutdown().await;
+        }
         if let Some(status) = status {
             session.set_keepalive(None);
-            if let Err(e) = error_page::send(session, status).await {
+            if let Err(e) = error_page::send(session, request, status).await {
                 tracing::debug!("the error reply could not be sent: {e}");
             }
         }
@@ -336,7 +405,9 @@ impl ProxyHttp for Gate {
     async fn logging(&self, session: &mut Session, _: Option<&Error>, request: &mut Request) {
         self.charge(request, Outcome::Ignored, 0);
         request.attempt = None;
-        if let Some(log) = &self.shared.access_log {
+        request.held = None;
+        let is_logged = request.route().is_none_or(|route| route.access_log);
+        if let Some(log) = self.shared.access_log.as_ref().filter(|_| is_logged) {
             log.log(log_entry::of(session, request, self.shared.clock.now_us()));
         }
     }

@@ -1,7 +1,8 @@
 //! Listeners: addresses bound before anything is served, so that a failed bind is an error at start.
 
-use super::tls::{self, TlsError};
-use crate::core::settings::Listener;
+use super::admission::Door;
+use crate::core::settings::{Listener, Tls};
+use crate::tls::{Certificates, TlsError, server_config};
 use pingora_core::listeners::tls::Acceptor;
 use socket2::{Domain, Protocol, Socket, Type};
 use std::net::{SocketAddr, TcpListener};
@@ -24,9 +25,12 @@ pub struct Bound {
     /// Where it really listens: port 0 has become a number.
     pub address: SocketAddr,
     pub settings: Listener,
+    /// To be exchanged while it serves; none without TLS.
+    pub certificates: Option<Arc<Certificates>>,
     /// `None` once it has been closed.
     socket: Mutex<Option<TcpListener>>,
     pub(super) acceptor: Option<Acceptor>,
+    pub(super) door: Door,
 }
 
 impl Bound {
@@ -51,11 +55,11 @@ impl Bound {
         listen: impl FnOnce(SocketAddr) -> std::io::Result<TcpListener>,
     ) -> Result<Arc<Self>, ListenError> {
         let address = settings.address;
-        let acceptor = settings.tls.as_ref().map(tls::acceptor).transpose();
-        let acceptor = acceptor.map_err(|error| ListenError::Tls { address, source: Box::new(error) })?;
+        let (certificates, acceptor) = tls(&settings)?.unzip();
         let socket = listen(address).map_err(|source| ListenError::Bind { address, source })?;
         let address = socket.local_addr().map_err(|source| ListenError::Bind { address, source })?;
-        Ok(Arc::new(Bound { address, settings, socket: Mutex::new(Some(socket)), acceptor }))
+        let (door, socket) = (Door::new(&settings), Mutex::new(Some(socket)));
+        Ok(Arc::new(Bound { address, settings, certificates, socket, acceptor, door }))
     }
 
     /// Loads the certificates only.
@@ -63,10 +67,7 @@ impl Bound {
     /// # Errors
     /// [`ListenError::Tls`] when one cannot be used.
     pub fn check(settings: &Listener) -> Result<(), ListenError> {
-        let acceptor = settings.tls.as_ref().map(tls::acceptor).transpose();
-        acceptor
-            .map(drop)
-            .map_err(|error| ListenError::Tls { address: settings.address, source: Box::new(error) })
+        tls(settings).map(drop)
     }
 
     /// `https` with TLS, `http` without.
@@ -87,18 +88,22 @@ impl Bound {
     pub(super) fn close(&self) {
         self.socket.lock().unwrap_or_else(PoisonError::into_inner).take();
     }
-
-    /// Whether a connection to this local address came in here.
-    pub(super) fn serves(&self, local: &SocketAddr) -> bool {
-        let any = self.address.ip().is_unspecified();
-        self.address.port() == local.port() && (any || self.address.ip() == local.ip().to_canonical())
-    }
 }
 
 impl std::fmt::Debug for Bound {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Bound").field("address", &self.address).field("scheme", &self.scheme()).finish()
     }
+}
+
+fn tls(settings: &Listener) -> Result<Option<(Arc<Certificates>, Acceptor)>, ListenError> {
+    let made = |tls: &Tls| {
+        let certificates = Certificates::load(&tls.certificates)?;
+        let config = server_config(tls, certificates.clone())?;
+        Ok((certificates, Acceptor::from_server_config(config)))
+    };
+    let fault = |error| ListenError::Tls { address: settings.address, source: Box::new(error) };
+    settings.tls.as_ref().map(made).transpose().map_err(fault)
 }
 
 fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {

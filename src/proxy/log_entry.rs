@@ -1,8 +1,7 @@
 //! What the access log is told of a request.
 
-use super::forward::REQUEST_ID;
-use super::plan;
 use super::request::Request;
+use super::{forward, plan};
 use crate::observe::access_log::Entry;
 use http::header::{HeaderMap, REFERER, USER_AGENT};
 use pingora_proxy::Session;
@@ -21,13 +20,14 @@ pub(super) fn of(session: &Session, request: &Request, now_us: u64) -> Entry {
         request_us: now_us.saturating_sub(request.started_us),
         connect_us: request.connect_us,
         head_us: request.head_us,
+        response_us: request.response_us.or(request.head_us),
         service: service.map(|service| service.name.clone()),
         pool: request.pool().map(|pool| pool.name.clone()),
         upstream: request.upstream().map(|upstream| upstream.label.clone()),
         attempts: request.attempts,
         user_agent: header(&head.headers, &USER_AGENT),
         referer: header(&head.headers, &REFERER),
-        request_id: header(&head.headers, &REQUEST_ID),
+        request_id: forward::request_id(&head.headers, request).to_vec(),
         forwarded_for: header(&head.headers, &http::header::HeaderName::from_static("x-forwarded-for")),
     }
 }

@@ -9,20 +9,35 @@
 //! connections to the upstreams: nothing is shared on the way of a request but the table (read only)
 //! and the upstreams' in-flight counts.
 
+mod admission;
+mod answer;
+mod challenge;
+mod charge;
+mod chunks;
 mod client_stream;
+mod compress;
 mod connection;
 mod error_page;
+mod files;
 mod forward;
 mod gate;
 mod gather;
+mod head;
+mod hsts;
+mod http2;
+mod limits;
 mod listen;
 mod log_entry;
 mod plan;
+mod proxy_protocol;
 mod refuse;
 mod reply;
 mod request;
 mod retry;
-mod tls;
+mod rewrite;
+mod sound;
+mod tidy;
+mod uses;
 mod worker;
 
 pub use listen::{Bound, ListenError};

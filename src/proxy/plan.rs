@@ -1,8 +1,12 @@
-//! What to do with a request: which service, pool and upstream it goes to.
+//! What to do with a request: which route it takes, and which service, pool and upstream it goes to.
 
 use crate::core::balance::{Balance, HashBy, Tried, mix};
+use crate::core::route::{self, RouteSpec, normalized};
+use crate::core::settings::Listener;
 use crate::core::table::{Pool, Service, Table};
+use http::header::CONTENT_LENGTH;
 use http::request::Parts;
+use std::borrow::Cow;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::IpAddr;
 use std::time::Duration;
@@ -17,30 +21,90 @@ pub(super) struct Target {
 /// Why a request goes nowhere.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Refusal {
+    /// The path means nothing: 400.
+    BadPath,
     /// No route leads anywhere: 404.
     NoRoute,
+    /// The route is not for this client, or for nobody: 403.
+    Denied,
+    /// The body will be larger than it may: 413.
+    TooLarge,
+    /// A limit has no room for it: its status, and when to come back.
+    TooMany { status: u16, retry_after_s: u64 },
     /// The service is under maintenance: 503, and when to come back.
     Maintenance { retry_after_s: u64 },
     /// No pool of the service has weight, or no upstream of the pool can serve: 503.
     NoUpstream,
 }
 
-/// The pool for a request, picked once: a retry stays in it.
-pub(super) fn target(
-    table: &Table,
-    request: &Parts,
-    client: IpAddr,
-    now: Duration,
-    draw: u32,
-) -> Result<Target, Refusal> {
-    let path = request.uri.path();
-    let service = table.router.find(host(request), path).ok_or(Refusal::NoRoute)?;
+/// Where a request leads that is not refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Way {
+    /// To a pool, picked once: a retry stays in it.
+    Upstream(Target),
+    /// To an answer that the proxy makes itself, as the route says.
+    Own,
+}
+
+/// What is known of a request when its way is chosen.
+#[derive(Clone, Copy)]
+pub(super) struct Asked<'a> {
+    pub request: &'a Parts,
+    /// In its plain form.
+    pub path: &'a str,
+    pub client: IpAddr,
+    pub listener: Option<&'a Listener>,
+    pub now: Duration,
+    pub draw: u32,
+}
+
+/// The path that routes go by.
+pub(super) fn path(request: &Parts) -> Result<Cow<'_, str>, Refusal> {
+    normalized(request.uri.path()).map_err(|_| Refusal::BadPath)
+}
+
+/// The index of the route.
+pub(super) fn route(table: &Table, asked: Asked<'_>) -> Result<usize, Refusal> {
+    let listener = asked.listener.map(|listener| listener.address);
+    table.routes.find(listener, host(asked.request), asked.path).ok_or(Refusal::NoRoute)
+}
+
+/// Largest body of a request on a route.
+pub(super) fn max_body(route: Option<&RouteSpec>, listener: Option<&Listener>) -> u64 {
+    let own = route.and_then(|route| route.max_body);
+    own.or(listener.map(|listener| listener.max_body)).unwrap_or(u64::MAX)
+}
+
+/// Where the request leads on its route.
+pub(super) fn way(table: &Table, asked: Asked<'_>, index: usize) -> Result<Way, Refusal> {
+    let route = table.routes.spec(index).ok_or(Refusal::NoRoute)?;
+    if route.target == route::Target::Deny || !route.clients.admit(asked.client) {
+        return Err(Refusal::Denied);
+    }
+    if body_length(asked.request) > Some(max_body(Some(route), asked.listener)) {
+        return Err(Refusal::TooLarge);
+    }
+    match route.target {
+        // Opened to one path, and to no other way of writing it: the admin API might read it otherwise.
+        route::Target::Admin if asked.request.uri.path() != asked.path => Err(Refusal::NoRoute),
+        route::Target::Service(_) | route::Target::Admin => target(table, asked, index).map(Way::Upstream),
+        _ => Ok(Way::Own),
+    }
+}
+
+/// The length that the request says its body has.
+pub(super) fn body_length(request: &Parts) -> Option<u64> {
+    request.headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+fn target(table: &Table, asked: Asked<'_>, route: usize) -> Result<Target, Refusal> {
+    let service = table.service_of(route).ok_or(Refusal::NoRoute)?;
     let entry = table.services.get(service).ok_or(Refusal::NoRoute)?;
-    let stretch = entry.maintenance.filter(|_| !table.maintenance.lets_pass(path, client));
-    if let Some(retry_after_s) = stretch.and_then(|stretch| stretch.retry_after_s(now)) {
+    let stretch = entry.maintenance.filter(|_| !table.maintenance.lets_pass(asked.path, asked.client));
+    if let Some(retry_after_s) = stretch.and_then(|stretch| stretch.retry_after_s(asked.now)) {
         return Err(Refusal::Maintenance { retry_after_s });
     }
-    let pool = entry.picker.pick(draw).ok_or(Refusal::NoUpstream)?;
+    let pool = entry.picker.pick(asked.draw).ok_or(Refusal::NoUpstream)?;
     Ok(Target { service, pool })
 }
 

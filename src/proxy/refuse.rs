@@ -1,38 +1,54 @@
-//! What a request may not be, whatever its route: too large, or open to two readings.
+//! What a request may not be, whatever its route and its protocol: too large, or unclear in whom it asks.
 //!
-//! Pingora itself refuses a malformed `Content-Length` and a `Transfer-Encoding` that does not end in
-//! `chunked`; what it normalises where a refusal is safer, or lets pass, is refused here.
+//! How the bytes of an HTTP/1 request may look is settled before, by [`head`](super::head).
 
 use crate::core::settings::Listener;
-use http::header::{CONNECTION, CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
+use http::header::{CONTENT_LENGTH, EXPECT, HOST};
 use http::request::Parts;
-use http::{HeaderMap, Version};
+use http::{HeaderMap, Method, Version};
 
 /// Longest name of a host, with its port.
 const LONGEST_HOST: usize = 255 + 6;
 
-/// The status to refuse a request with. `path_bytes` is the length of its target as sent;
-/// `connection_ends` is whether pingora gives up the connection after it.
-pub(super) fn status(
-    request: &Parts,
-    path_bytes: usize,
-    connection_ends: bool,
-    limits: &Listener,
-) -> Option<u16> {
+/// The status to refuse a request with. `target` is the target as sent.
+pub(super) fn status(request: &Parts, target: &[u8], limits: &Listener) -> Option<u16> {
+    if request.method == Method::CONNECT {
+        return Some(405);
+    }
     let headers = &request.headers;
     let size: usize = headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
-    if headers.len() > limits.max_headers || size + path_bytes > limits.max_header_size {
+    if headers.len() > limits.max_headers || size + target.len() > limits.max_header_size {
         return Some(431);
     }
-    if !names_one_host(request) || has_two_lengths(request, connection_ends) {
+    if !names_one_host(request) || !has_one_length(headers) || !is_target(request, target) {
         return Some(400);
     }
-    let length = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
-    (length > Some(limits.max_body)).then_some(413)
+    (!expects_only_continue(&request.headers)).then_some(417)
+}
+
+/// Who sends two lengths, however equal, means something else than one; in HTTP/1 they got no further than
+/// [`head`](super::head).
+fn has_one_length(headers: &HeaderMap) -> bool {
+    let mut lengths = headers.get_all(CONTENT_LENGTH).iter();
+    match (lengths.next(), lengths.next()) {
+        (None, _) => true,
+        (Some(one), None) => one.as_bytes().iter().all(u8::is_ascii_digit),
+        _ => false,
+    }
+}
+
+/// A path, or `*` for OPTIONS. HTTP/1 has other forms too, which were looked at with its head.
+fn is_target(request: &Parts, target: &[u8]) -> bool {
+    request.version != Version::HTTP_2
+        || target.starts_with(b"/")
+        || (target == b"*" && request.method == Method::OPTIONS)
 }
 
 /// HTTP/1.1 must name its host, nobody may name two, and a name is made of the letters of names.
 fn names_one_host(request: &Parts) -> bool {
+    if request.uri.authority().is_some_and(|authority| !is_host(authority.as_str().as_bytes())) {
+        return false;
+    }
     let mut hosts = request.headers.get_all(HOST).iter();
     match (hosts.next(), hosts.next()) {
         (None, _) => request.version != Version::HTTP_11,
@@ -41,25 +57,14 @@ fn names_one_host(request: &Parts) -> bool {
     }
 }
 
-fn is_host(bytes: &[u8]) -> bool {
+pub(super) fn is_host(bytes: &[u8]) -> bool {
     let legal = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._:[]".contains(byte);
     !bytes.is_empty() && bytes.len() <= LONGEST_HOST && bytes.iter().all(legal)
 }
 
-/// `Content-Length` beside `Transfer-Encoding`: pingora has taken the first away by now, and ends the
-/// connection though nobody asked it to. An encoding other than `chunked` alone is as bad.
-fn has_two_lengths(request: &Parts, connection_ends: bool) -> bool {
-    let mut encodings = request.headers.get_all(TRANSFER_ENCODING).iter();
-    let Some(encoding) = encodings.next() else { return false };
-    let plain = encoding.as_bytes().eq_ignore_ascii_case(b"chunked") && encodings.next().is_none();
-    !plain || (connection_ends && request.version == Version::HTTP_11 && !asks_for_close(&request.headers))
-}
-
-fn asks_for_close(headers: &HeaderMap) -> bool {
-    let values = headers.get_all(CONNECTION).iter();
-    values
-        .flat_map(|value| value.as_bytes().split(|byte| *byte == b','))
-        .any(|option| option.trim_ascii().eq_ignore_ascii_case(b"close"))
+/// `100-continue` is the only expectation there is (RFC 9110, 10.1.1).
+fn expects_only_continue(headers: &HeaderMap) -> bool {
+    headers.get_all(EXPECT).iter().all(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"))
 }
 
 #[cfg(test)]

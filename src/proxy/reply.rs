@@ -2,9 +2,10 @@
 //! client gets for an error.
 
 use crate::core::outcome::{Outcome, Reason};
-use http::header::{CONNECTION, HeaderName};
+use http::header::{CONNECTION, HeaderName, TRANSFER_ENCODING};
 use pingora_error::{Error, ErrorSource, ErrorType};
 use pingora_http::ResponseHeader;
+use std::io;
 
 /// The outcome of an attempt whose answer's head has arrived.
 pub(super) fn outcome_of_status(status: u16) -> Outcome {
@@ -22,6 +23,8 @@ pub(super) fn outcome_of_error(error: &Error) -> Outcome {
         ErrorType::InvalidHTTPHeader | ErrorType::H1Error | ErrorType::H2Error | ErrorType::InvalidH2 => {
             Reason::Malformed
         }
+        // Pingora's names for broken chunks.
+        ErrorType::Custom(_) => Reason::Malformed,
         other if is_connect(other) => Reason::Connect,
         _ => Reason::Reset,
     })
@@ -37,16 +40,27 @@ pub(super) fn status_of_error(error: &Error) -> Option<u16> {
         ) => Some(504),
         (_, ErrorSource::Upstream) => Some(502),
         (ErrorType::ReadTimedout, ErrorSource::Downstream) => Some(408),
+        (ErrorType::ReadError, ErrorSource::Downstream) => match cause(error) {
+            Some(io::ErrorKind::InvalidData) => Some(400),
+            Some(io::ErrorKind::TimedOut) => Some(408),
+            _ => None,
+        },
         (
-            ErrorType::WriteError
-            | ErrorType::WriteTimedout
-            | ErrorType::ReadError
-            | ErrorType::ConnectionClosed,
+            ErrorType::WriteError | ErrorType::WriteTimedout | ErrorType::ConnectionClosed,
             ErrorSource::Downstream,
         ) => None,
         (_, ErrorSource::Downstream) => Some(400),
         (_, ErrorSource::Internal | ErrorSource::Unset) => Some(500),
     }
+}
+
+/// HTTP/1.0 knows no chunks: its answers end with their connection.
+pub(super) fn unchunk(response: &mut ResponseHeader) -> bool {
+    response.remove_header(&TRANSFER_ENCODING).is_some()
+}
+
+fn cause(error: &Error) -> Option<io::ErrorKind> {
+    error.root_cause().downcast_ref::<io::Error>().map(io::Error::kind)
 }
 
 /// Takes off what the upstream meant for this connection only. What frames the body stays, whatever
@@ -62,8 +76,9 @@ pub(super) fn drop_hop_by_hop(response: &mut ResponseHeader) {
             }
         }
     }
-    response.remove_header("keep-alive");
-    response.remove_header("proxy-connection");
+    for name in ["keep-alive", "proxy-connection", "te", "trailer", "upgrade"] {
+        response.remove_header(name);
+    }
 }
 
 fn is_connect(kind: &ErrorType) -> bool {

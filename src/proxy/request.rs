@@ -1,38 +1,71 @@
 //! What is remembered of one request while it is on its way.
 
+use super::compress::Encoder;
+use super::connection::Connection;
+use super::http2::Stream;
 use super::listen::Bound;
 use super::plan::Target;
 use crate::core::balance::Tried;
-use crate::core::outcome::ArmId;
+use crate::core::compression::Compression;
+use crate::core::limit::counts::Held;
+use crate::core::outcome::{ArmId, Outcome};
+use crate::core::route::RouteSpec;
+use crate::core::settings::Timeouts;
 use crate::core::table::{InFlight, Pool, Table, Upstream};
-use crate::observe::shard::Started;
+use crate::observe::clock::Clock;
+use crate::observe::shard::{Shard, Started};
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// One request. It keeps the table it was planned on: a change of weights never splits it.
 pub(super) struct Request {
     pub table: Arc<Table>,
+    shard: Arc<Shard>,
+    clock: Clock,
     /// The listener it came in by.
     pub listener: Option<Arc<Bound>>,
+    /// Its connection, where it has one of its own (HTTP/1).
+    pub connection: Option<Arc<Connection>>,
+    /// Its stream, where it is one of several (HTTP/2).
+    pub stream: Option<Arc<Stream>>,
     /// When its head had arrived, µs on the process clock.
     pub started_us: u64,
     /// The real client: the peer, or whom a trusted proxy names.
     pub client: IpAddr,
+    /// Whether the peer is a trusted proxy, whose word on the client counts.
+    pub believed: bool,
+    /// What the request is called where no trusted proxy has named it: 32 hexadecimal digits.
+    pub own_id: [u8; 32],
+    /// The route it takes, by index.
+    pub route: Option<usize>,
+    /// Largest body it may have, in bytes.
+    pub max_body: u64,
+    /// Its place in the client's limit of requests under way.
+    pub held: Option<Held>,
     pub target: Option<Target>,
     pub tried: Tried,
     /// Attempts made so far.
     pub attempts: u8,
     pub attempt: Option<Attempt>,
+    /// Interim answers (1xx) so far.
+    pub interim: u8,
     /// Bytes of the body read from the client.
     pub body_read: u64,
     /// Time to the head of the last attempt's answer, µs.
     pub head_us: Option<u64>,
+    /// Time to the end of the last attempt's answer, µs.
+    pub response_us: Option<u64>,
     /// Time the last attempt took to get a connection, µs.
     pub connect_us: Option<u64>,
     /// The last upstream tried, by index.
     pub upstream: Option<usize>,
     /// Whether a kept connection has proved stale already.
     pub stale_seen: bool,
+    /// Whether the connection to the upstream has had its last request.
+    pub closes: bool,
+    /// What the answer's body goes through.
+    pub encoder: Option<Box<Encoder>>,
 }
 
 /// The attempt under way.
@@ -42,6 +75,19 @@ pub(super) struct Attempt {
     pub started_us: u64,
     pub phase: Phase,
     pub _in_flight: InFlight,
+}
+
+/// Whoever gives a request up halfway leaves its attempt behind: it counts as nothing.
+impl Drop for Request {
+    fn drop(&mut self) {
+        let Some(attempt) = self.attempt.take().filter(|attempt| attempt.phase == Phase::Waiting) else {
+            return;
+        };
+        if let Some(pool) = self.pool() {
+            let now = self.clock.now_us();
+            self.shard.answered(attempt.arm, attempt.started, now, Outcome::Ignored, 0, &pool.slow);
+        }
+    }
 }
 
 /// How far an attempt has come, as far as its outcome goes.
@@ -54,26 +100,60 @@ pub(super) enum Phase {
 }
 
 impl Request {
-    pub(super) fn new(table: Arc<Table>, started_us: u64) -> Self {
+    pub(super) fn new(table: Arc<Table>, shard: Arc<Shard>, clock: Clock) -> Self {
+        let started_us = clock.now_us();
         Request {
             table,
+            shard,
+            clock,
             listener: None,
+            connection: None,
+            stream: None,
             started_us,
             client: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+            believed: false,
+            own_id: [b'0'; 32],
+            route: None,
+            max_body: u64::MAX,
+            held: None,
             target: None,
             tried: Tried::default(),
             attempts: 0,
             attempt: None,
+            interim: 0,
             body_read: 0,
             head_us: None,
+            response_us: None,
             connect_us: None,
             upstream: None,
             stale_seen: false,
+            closes: false,
+            encoder: None,
         }
+    }
+
+    pub(super) fn route(&self) -> Option<&RouteSpec> {
+        self.table.route(self.route)
+    }
+
+    /// How its answer may be compressed, if it may.
+    pub(super) fn compression(&self) -> Option<&Compression> {
+        let compression = self.table.compression.as_deref()?;
+        self.route().is_none_or(|route| route.compression).then_some(compression)
+    }
+
+    /// The pool's, but for what the route says otherwise.
+    pub(super) fn timeouts(&self, pool: &Pool) -> Timeouts {
+        self.route().map_or(pool.timeouts, |route| route.timeouts.over(pool.timeouts))
     }
 
     pub(super) fn pool(&self) -> Option<&Pool> {
         self.target?.pool(&self.table)
+    }
+
+    /// How long the head of an answer may take.
+    pub(super) fn read_timeout(&self) -> Duration {
+        self.pool().map_or(Duration::MAX, |pool| self.timeouts(pool).read)
     }
 
     /// The last attempt met a stale connection: it does not count, and its upstream may be tried again.

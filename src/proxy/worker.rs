@@ -1,18 +1,21 @@
 //! Workers: one thread each, with its own event loop, counters and upstream connections.
 
+use super::admission::Admitted;
 use super::connection;
 use super::gate::Gate;
 use super::listen::Bound;
+use super::uses::Uses;
 use crate::core::table::Table;
 use crate::observe::access_log::AccessLog;
 use crate::observe::clock::Clock;
 use crate::observe::recorder::Recorder;
 use crate::observe::wake::Wake;
+use crate::tls::Challenges;
 use arc_swap::ArcSwap;
-use pingora_core::apps::{HttpServerApp, HttpServerOptions};
+use pingora_core::apps::HttpServerApp;
+use pingora_core::apps::HttpServerOptions;
 use pingora_core::server::configuration::ServerConf;
 use pingora_proxy::{HttpProxy, http_proxy};
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::thread::JoinHandle;
@@ -23,6 +26,8 @@ use tokio::time::{sleep, timeout};
 
 /// Idle connections to upstreams that one worker keeps, over all pools.
 const KEPT_UPSTREAM_CONNECTIONS: usize = 1024;
+/// Threads of one worker that read files; more requests for files wait.
+const READERS: usize = 16;
 /// Pause after an accept that failed for want of file descriptors or memory.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
@@ -35,15 +40,10 @@ pub struct Shared {
     pub access_log: Option<AccessLog>,
     pub clock: Clock,
     pub listeners: Vec<Arc<Bound>>,
+    /// What authorities ask for while a certificate is ordered.
+    pub challenges: Arc<Challenges>,
     /// Seed of the workers' random numbers.
     pub seed: u64,
-}
-
-impl Shared {
-    /// The listener that a connection to this local address came in by.
-    pub(super) fn listener_at(&self, local: &SocketAddr) -> Option<Arc<Bound>> {
-        self.listeners.iter().find(|listener| listener.serves(local)).cloned()
-    }
 }
 
 impl std::fmt::Debug for Shared {
@@ -77,7 +77,8 @@ impl Workers {
                 let end = End { linger: lingering.clone(), grace };
                 let socket = |bound: &Arc<Bound>| Ok((bound.clone(), bound.socket()?));
                 let sockets = shared.listeners.iter().map(socket).collect::<std::io::Result<Vec<_>>>()?;
-                let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+                let mut runtime = tokio::runtime::Builder::new_current_thread();
+                let runtime = runtime.enable_all().max_blocking_threads(READERS).build()?;
                 let name = format!("worker-{index}");
                 let run = move || runtime.block_on(worker(index, shared, sockets, watch, end));
                 std::thread::Builder::new().name(name).spawn(run)
@@ -153,13 +154,13 @@ fn proxy(index: usize, shared: &Arc<Shared>) -> HttpProxy<Gate> {
     let gate = Gate {
         shared: shared.clone(),
         shard: shared.recorder.shard(index),
+        uses: Uses::default(),
         random: AtomicU64::new(shared.seed.wrapping_add((index as u64) << 32)),
     };
     let mut proxy = http_proxy(&Arc::new(conf), gate);
     let mut options = HttpServerOptions::default();
-    // Only connections that have shown the preface are handed over as HTTP/2 without TLS.
-    options.h2c = true;
-    options.h2_idle_timeout = shared.listeners.iter().map(|listener| listener.settings.keepalive).max();
+    // Refused here rather than by pingora, whose answer would name it.
+    options.allow_connect_method_proxying = true;
     proxy.server_options = Some(options);
     proxy
 }
@@ -178,10 +179,11 @@ async fn accept(
         };
         match accepted {
             Ok((stream, peer)) => {
+                let Some(admitted) = Admitted::new(&listener, peer.ip()) else { continue };
                 let (listener, proxy, shutdown) = (listener.clone(), proxy.clone(), shutdown.clone());
                 let alive = alive.clone();
                 tokio::spawn(async move {
-                    connection::serve(stream, peer, listener, proxy, shutdown).await;
+                    connection::serve(stream, peer, admitted, listener, proxy, shutdown).await;
                     drop(alive);
                 });
             }

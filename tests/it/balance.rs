@@ -279,3 +279,52 @@ fn a_drained_upstream_gets_no_new_request_and_finishes_the_old() {
     assert_eq!(pointsman.cli(&["ready", "web", "blue", &drained]).code, 0);
     eventually("it serves again", || get(http, "/").text() == "o0");
 }
+
+/// The share of the second of two origins in so many requests.
+fn share(pointsman: &Pointsman, origins: &[Origin], requests: u64) -> f64 {
+    let before = origins[1].requests();
+    let mut connection = Connection::open(pointsman.http());
+    for _ in 0..requests {
+        let answer = connection.send(b"GET /work HTTP/1.1\r\nHost: a\r\n\r\n");
+        assert_eq!(answer.status, 200);
+    }
+    (origins[1].requests() - before) as f64 / requests as f64
+}
+
+#[test]
+fn a_recovered_upstream_gets_its_share_little_by_little() {
+    for balance in ["round_robin", "least_conn", "p2c"] {
+        let origins = origins(2);
+        let down = |request: &super::harness::Received| match request.path() {
+            "/health" => Reaction::Answer(500, String::new()),
+            _ => Reaction::ok("1"),
+        };
+        origins[1].react(down);
+        let keys = format!(
+            "balance = \"{balance}\"\nslow_start = \"4s\"\npassive = {{ max_fails = 0 }}\n\
+             health = {{ path = \"/health\", interval = \"20s\", rise = 1, fall = 1 }}"
+        );
+        let text = config(&origins, &keys);
+        let state = |pointsman: &Pointsman| pointsman.web()["pools"]["blue"]["upstreams"][1]["state"].clone();
+        let pointsman = one_worker(&text);
+        eventually("it is found down", || state(&pointsman) == "down");
+        assert_eq!(share(&pointsman, &origins, 100), 0.0);
+        origins[1].react(|_| Reaction::ok("1"));
+        // Another check is made at once.
+        pointsman.configure(&format!(
+            "[server]\nstate_dir = \"state\"\nthreads = 1\n{}",
+            text.replace("20s", "100ms")
+        ));
+        assert_eq!(pointsman.call("POST", "/v1/reload", "").status, 200);
+        eventually("it is back", || state(&pointsman) == "ready");
+        let back = std::time::Instant::now();
+        let mut shares = Vec::new();
+        while back.elapsed() < Duration::from_secs(1) {
+            shares.push(share(&pointsman, &origins, 50));
+        }
+        let first = shares.iter().sum::<f64>() / shares.len() as f64;
+        assert!((0.02..0.3).contains(&first), "{balance}: {first} of the first second");
+        eventually("it has its whole share", || share(&pointsman, &origins, 200) > 0.42);
+        assert!(back.elapsed() > Duration::from_secs(2), "{balance}: it took {:?}", back.elapsed());
+    }
+}

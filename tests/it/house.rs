@@ -4,15 +4,16 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// What each module may use, beside itself; `app` may use all.
-const MAY_USE: [(&str, &[&str]); 9] = [
+const MAY_USE: [(&str, &[&str]); 10] = [
     ("core", &[]),
     ("observe", &["core"]),
-    ("proxy", &["core", "observe"]),
+    ("tls", &["core", "observe"]),
+    ("proxy", &["core", "observe", "tls"]),
     ("control", &["core", "observe"]),
     ("health", &["core", "control::command"]),
-    ("notify", &["core", "control::journal", "observe"]),
+    ("notify", &["core", "control::journal", "observe", "tls"]),
     ("config", &["core"]),
-    ("admin", &["core", "control::command", "control::view", "control::journal", "observe"]),
+    ("admin", &["core", "control::command", "control::view", "control::journal", "observe", "tls"]),
     (
         "cli",
         &[

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::Command;
 
 /// A listener with these keys before an origin.
-fn config(origin: &Origin, listener: &str) -> String {
+pub fn config(origin: &Origin, listener: &str) -> String {
     format!(
         "[[listeners]]\naddress = \"127.0.0.1:0\"\n{listener}\n\
          [services.web]\n[services.web.pools.blue]\nupstreams = [\"{}\"]\n",
@@ -14,7 +14,7 @@ fn config(origin: &Origin, listener: &str) -> String {
     )
 }
 
-fn certificate(dir: &Path, name: &str) -> String {
+pub fn certificate(dir: &Path, name: &str) -> String {
     let made = rcgen::generate_simple_self_signed(vec![name.to_owned()]).expect("a certificate");
     let (cert, key) = (dir.join(format!("{name}.pem")), dir.join(format!("{name}.key")));
     std::fs::write(&cert, made.cert.pem()).expect("a file");
@@ -23,7 +23,7 @@ fn certificate(dir: &Path, name: &str) -> String {
 }
 
 /// What curl prints.
-fn curl(args: &[&str]) -> String {
+pub fn curl(args: &[&str]) -> String {
     let output = Command::new("curl").args(["-sk", "--max-time", "20"]).args(args).output().expect("curl");
     String::from_utf8_lossy(&output.stdout).into_owned()
 }

@@ -13,26 +13,34 @@
 
 mod harness;
 
+mod acme;
 mod admin;
 mod alerts;
 mod balance;
 mod ci;
 mod cli;
 mod clock;
+mod compression;
 mod disk;
 mod events;
+mod grpc;
+mod hostile;
 mod house;
+mod limits;
 mod listeners;
 mod maintenance;
 mod notify;
 mod policy;
 mod proxy;
+mod proxy_protocol;
 mod reload;
 mod restarts;
 mod rollout;
+mod routes;
 mod runbook;
 mod service;
 mod split;
 mod state;
+mod tls;
 mod upgrade;
 mod upstreams;

@@ -5,7 +5,7 @@ use serde_json::Value;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Shifts to 25 % and stays there.
+/// Shifts to 10 % and stays there: stable is heard ten times before the candidate once.
 fn config(blue: SocketAddr, green: &[SocketAddr], policy: &str) -> String {
     let green: Vec<_> = green.iter().map(|address| format!("\"{address}\"")).collect();
     format!(
@@ -13,7 +13,7 @@ fn config(blue: SocketAddr, green: &[SocketAddr], policy: &str) -> String {
          [services.web.pools.blue]\nupstreams = [\"{blue}\"]\n\
          [services.web.pools.green]\nupstreams = [{}]\n\
          health = {{ path = \"/health\", interval = \"50ms\", rise = 1, fall = 2 }}\n\
-         [services.web.rollout]\nsteps = [{{ weight = 25, hold = \"1h\" }}, {{ weight = 100 }}]\n{policy}",
+         [services.web.rollout]\nsteps = [{{ weight = 10, hold = \"1h\" }}, {{ weight = 100 }}]\n{policy}",
         green.join(", ")
     )
 }
@@ -35,7 +35,7 @@ impl Course {
     fn start(config: &str) -> Self {
         let pointsman = Pointsman::start(config);
         let id = pointsman.start_rollout(r#"{"to": "green"}"#);
-        eventually("it shifts", || pointsman.weight("green") == 25.0);
+        eventually("it shifts", || pointsman.weight("green") == 10.0);
         Course { pointsman, id }
     }
 
@@ -85,7 +85,7 @@ fn a_shared_outage_holds_until_only_the_candidate_is_left_failing() {
     let so_far = green.requests();
     eventually("the outage goes on", || green.requests() > so_far + 500);
     course.held_for("shared_outage");
-    assert_eq!(course.pointsman.weight("green"), 25.0);
+    assert_eq!(course.pointsman.weight("green"), 10.0);
     blue.react(|_| Reaction::ok("blue"));
     let before = green.requests();
     println!("{}; {} more requests to the candidate", course.aborted(), green.requests() - before);
@@ -188,7 +188,7 @@ fn an_upstream_of_the_candidate_that_goes_down_aborts_by_default() {
         view["phase"] == "preparing" && view["reason"].as_str().is_some_and(|why| why.contains("503"))
     });
     green[1].react(|_| Reaction::ok("two"));
-    eventually("it shifts", || course.pointsman.weight("green") == 25.0);
+    eventually("it shifts", || course.pointsman.weight("green") == 10.0);
     green[1].react(|_| Reaction::Answer(503, "gone".into()));
     let why = course.aborted();
     assert!(why.contains(&green[1].address.to_string()) && why.contains("503"), "{why}");

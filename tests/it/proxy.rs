@@ -239,6 +239,22 @@ fn connections_to_upstreams_are_kept_for_their_time() {
 }
 
 #[test]
+fn a_connection_to_an_upstream_carries_so_many_requests() {
+    let origin = Origin::named("blue");
+    let one = "[server]\nstate_dir = \"state\"\nthreads = 1\n";
+    let keys = "requests_per_connection = 5";
+    let pointsman = Pointsman::start(&(one.to_owned() + &config(&[origin.address], keys)));
+    let mut connection = Connection::open(pointsman.http());
+    for n in 1..=20 {
+        assert_eq!(connection.get("/").status, 200);
+        let last = origin.last().header("connection").is_some_and(|value| value == "close");
+        assert_eq!(last, n % 5 == 0, "request {n}");
+    }
+    assert_eq!(origin.connections(), 4);
+    assert_eq!(failures(&pointsman), 0);
+}
+
+#[test]
 fn a_kept_connection_that_the_upstream_has_closed_is_nobodys_failure() {
     let origin =
         Origin::new(|_| Reaction::RawThenClose(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok".to_vec()));

@@ -39,9 +39,11 @@ fn json(out: &mut Vec<u8>, entry: &Entry, at: Timestamp) {
         text(out, name, value.as_deref().unwrap_or_default().as_bytes());
     }
     put!(out, ",\"attempts\":{}", entry.attempts);
-    for (name, value) in
-        [("upstream_connect_time", entry.connect_us), ("upstream_header_time", entry.head_us)]
-    {
+    for (name, value) in [
+        ("upstream_connect_time", entry.connect_us),
+        ("upstream_header_time", entry.head_us),
+        ("upstream_response_time", entry.response_us),
+    ] {
         if let Some(us) = value {
             put!(out, ",\"{name}\":{:.6}", seconds(us));
         }
@@ -61,7 +63,7 @@ fn text(out: &mut Vec<u8>, name: &str, value: &[u8]) {
     }
 }
 
-/// nginx's combined format, with the times appended as `rt`, `uct` and `uht`.
+/// nginx's combined format, with `X-Forwarded-For` and the times appended: `rt`, `uct`, `uht` and `urt`.
 fn combined(out: &mut Vec<u8>, entry: &Entry, at: Timestamp) {
     match entry.client {
         Some(client) => put!(out, "{client}"),
@@ -78,7 +80,7 @@ fn combined(out: &mut Vec<u8>, entry: &Entry, at: Timestamp) {
     out.extend_from_slice(b"\" \"");
     escaped(out, or_dash(&entry.forwarded_for));
     put!(out, "\" rt={:.3}", seconds(entry.request_us));
-    for (name, value) in [("uct", entry.connect_us), ("uht", entry.head_us)] {
+    for (name, value) in [("uct", entry.connect_us), ("uht", entry.head_us), ("urt", entry.response_us)] {
         match value {
             Some(us) => put!(out, " {name}={:.3}", seconds(us)),
             None => put!(out, " {name}=-"),
@@ -119,6 +121,7 @@ mod tests {
             status: 200,
             request_us: 1_234_567,
             head_us: Some(1000),
+            response_us: Some(2000),
             ..Entry::default()
         }
     }
@@ -146,12 +149,13 @@ mod tests {
         let json: serde_json::Value =
             serde_json::from_slice(&lines(LogFormat::Json, &entry(b"/a"))).expect("JSON");
         assert_eq!((&json["request_time"], &json["upstream_header_time"]), (&1.234567.into(), &0.001.into()));
+        assert_eq!(json["upstream_response_time"], 0.002);
         assert_eq!(json["time"], "1970-01-01T00:00:00.000Z");
         let combined = String::from_utf8(lines(LogFormat::Combined, &entry(b"/a"))).expect("text");
         assert!(
             combined.starts_with("192.0.2.1 - - [01/Jan/1970:00:00:00 +0000] \"GET /a HTTP/1.1\" 200 0"),
             "{combined}"
         );
-        assert!(combined.ends_with("rt=1.235 uct=- uht=0.001\n"), "{combined}");
+        assert!(combined.ends_with("rt=1.235 uct=- uht=0.001 urt=0.002\n"), "{combined}");
     }
 }

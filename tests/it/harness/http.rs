@@ -39,8 +39,8 @@ pub fn send(address: SocketAddr, request: &str) -> Answer {
     Connection::open(address).send(request.as_bytes())
 }
 
-pub struct Connection {
-    pub reader: BufReader<TcpStream>,
+pub struct Connection<S = TcpStream> {
+    pub reader: BufReader<S>,
 }
 
 impl Connection {
@@ -54,6 +54,13 @@ impl Connection {
         stream.set_read_timeout(Some(Duration::from_secs(20)))?;
         stream.set_nodelay(true)?;
         Ok(Connection { reader: BufReader::new(stream) })
+    }
+}
+
+impl<S: Read + Write> Connection<S> {
+    /// Over a stream of another kind: TLS.
+    pub fn over(stream: S) -> Self {
+        Connection { reader: BufReader::new(stream) }
     }
 
     pub fn write(&mut self, bytes: &[u8]) -> std::io::Result<()> {

@@ -1,17 +1,21 @@
 //! What every test uses: origins, the product as a process, clients and loads.
 
+mod acme;
 mod http;
 mod load;
 mod nginx;
 mod origin;
 mod process;
+mod tls;
 
+pub use acme::Acme;
 pub use http::{Answer, Connection, get, send};
 pub use load::{Load, wrk};
 #[allow(unused_imports, reason = "only the soak asks for it")]
 pub use nginx::{LARGE, Nginx};
 pub use origin::{Origin, Reaction, Received};
 pub use process::{Pointsman, Printed, whole};
+pub use tls::{Authority, TlsClient};
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};

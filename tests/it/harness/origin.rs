@@ -25,6 +25,8 @@ pub enum Reaction {
     Upgrade,
     /// The body comes back, piece by piece as it arrives.
     Echo,
+    /// The same with a `Content-Type`.
+    EchoAs(String),
 }
 
 impl Reaction {
@@ -140,9 +142,10 @@ impl State {
             self.requests.fetch_add(1, Ordering::SeqCst);
             let react = self.react.lock().expect("no panic").clone();
             let reaction = react(&request);
-            if matches!(reaction, Reaction::Echo) {
+            if let Reaction::Echo | Reaction::EchoAs(_) = &reaction {
                 self.note(request.clone());
-                if echo(&request, &mut reader, &mut writer).is_err() {
+                let kind = if let Reaction::EchoAs(kind) = &reaction { kind } else { "text/plain" };
+                if echo(kind, &request, &mut reader, &mut writer).is_err() {
                     return;
                 }
                 continue;
@@ -195,7 +198,7 @@ impl State {
                 }
                 false
             }
-            Reaction::Close | Reaction::Echo => false,
+            Reaction::Close | Reaction::Echo | Reaction::EchoAs(_) => false,
         }
     }
 }
@@ -243,11 +246,13 @@ fn chunk(reader: &mut BufReader<TcpStream>) -> std::io::Result<Option<Vec<u8>>> 
 }
 
 fn echo(
+    kind: &str,
     request: &Received,
     reader: &mut BufReader<TcpStream>,
     writer: &mut TcpStream,
 ) -> std::io::Result<()> {
-    writer.write_all(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")?;
+    let head = format!("HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\nTransfer-Encoding: chunked\r\n\r\n");
+    writer.write_all(head.as_bytes())?;
     let mut send = |piece: &[u8]| -> std::io::Result<()> {
         writer.write_all(format!("{:x}\r\n", piece.len()).as_bytes())?;
         writer.write_all(piece)?;

@@ -159,12 +159,13 @@ fn levels_normal_goes_on_warning_holds_critical_aborts() {
 fn a_shared_outage_is_a_hold_and_an_incident_and_no_blame() {
     let (blue, green) = (Origin::named("blue"), Origin::named("green"));
     let receiver = Origin::named("noted");
-    let text = config(blue.address, green.address, POLICY).replace("weight = 5,", "weight = 25,")
+    // At 5 %, stable is heard long before the candidate has failed often enough.
+    let text = config(blue.address, green.address, POLICY)
         + &format!("[[notify]]\nkind = \"webhook\"\nurl = \"http://{}/\"\n", receiver.address);
     let pointsman = Pointsman::start(&text);
     let load = Load::start(pointsman.http(), 8);
     let id = pointsman.start_rollout(r#"{"to": "green"}"#);
-    eventually("users reach both", || pointsman.weight("green") == 25.0 && green.requests() > 50);
+    eventually("users reach both", || pointsman.weight("green") == 5.0 && green.requests() > 50);
     for origin in [&blue, &green] {
         origin.react(|request| match request.path() {
             "/api/health" => Reaction::ok("well"),
@@ -178,7 +179,7 @@ fn a_shared_outage_is_a_hold_and_an_incident_and_no_blame() {
     eventually("an incident is told", || kinds().iter().any(|notice| notice["kind"] == "incident"));
     let view = pointsman.get(&format!("/v1/services/web/rollouts/{id}")).json();
     assert_eq!((view["verdict"]["state"].as_str(), view["outcome"].as_str()), (Some("hold"), None), "{view}");
-    assert_eq!(pointsman.weight("green"), 25.0);
+    assert_eq!(pointsman.weight("green"), 5.0);
     blue.react(|_| Reaction::ok("blue"));
     let view = pointsman.ended(&id);
     assert_eq!(view["outcome"], "aborted", "the candidate alone is left failing: {view}");

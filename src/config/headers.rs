@@ -1,0 +1,88 @@
+//! `[headers]`, at the top and on routes.
+
+use super::reader::{Item, Section};
+use crate::core::headers::{Edits, Headers, Value};
+use crate::core::template::{Template, Variable};
+use http::header::{CONNECTION, CONTENT_LENGTH, HOST, TE, TRAILER, TRANSFER_ENCODING, UPGRADE};
+use http::{HeaderName, HeaderValue};
+
+/// What frames a message or belongs to one connection is the proxy's own business.
+const FRAMING: [HeaderName; 10] = [
+    CONNECTION,
+    CONTENT_LENGTH,
+    TE,
+    TRAILER,
+    TRANSFER_ENCODING,
+    UPGRADE,
+    HeaderName::from_static("keep-alive"),
+    HeaderName::from_static("proxy-connection"),
+    HeaderName::from_static("http2-settings"),
+    HeaderName::from_static("expect"),
+];
+
+/// What a value may use.
+const VARIABLES: [Variable; 5] =
+    [Variable::Host, Variable::RemoteAddr, Variable::Scheme, Variable::RequestUri, Variable::RequestId];
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Direction {
+    Request,
+    Response,
+}
+
+pub(super) fn headers(section: &Section<'_>) -> Headers {
+    let read = |item: Option<Item<'_>>, direction| Some(edits(&item?.section()?, direction));
+    let headers = Headers {
+        response: read(section.item("response"), Direction::Response),
+        request: read(section.item("request"), Direction::Request),
+    };
+    section.finish();
+    headers
+}
+
+fn edits(section: &Section<'_>, direction: Direction) -> Edits {
+    let fields = |key| -> Vec<_> {
+        let entries = section.section(key).entries();
+        entries.iter().filter_map(|(name, item)| field(name, item, direction)).collect()
+    };
+    let (set, add) = (fields("set"), fields("add"));
+    let removed = section.item("remove").and_then(|item| item.array()).unwrap_or_default();
+    let remove = removed.iter().filter_map(|item| {
+        let name = item.string()?;
+        self::name(&name, item, direction).filter(|name| {
+            let is_host = *name == HOST;
+            if is_host {
+                item.fault("a request keeps its Host; set it to another value instead");
+            }
+            !is_host
+        })
+    });
+    let edits = Edits { remove: remove.collect(), set, add };
+    section.finish();
+    edits
+}
+
+fn field(name: &str, item: &Item<'_>, direction: Direction) -> Option<(HeaderName, Value)> {
+    let (name, value) = (self::name(name, item, direction), item.parsed(value));
+    Some((name?, value?))
+}
+
+fn value(text: &str) -> Result<Value, String> {
+    let legal = HeaderValue::from_str(text);
+    legal.map_err(|_| "has a control character; a header value is one line of text".to_owned())?;
+    let template = Template::parse(text, &VARIABLES)?;
+    let fixed = template.fixed().and_then(|text| HeaderValue::from_str(text).ok());
+    Ok(fixed.map_or(Value::Template(template), Value::Fixed))
+}
+
+fn name(text: &str, item: &Item<'_>, direction: Direction) -> Option<HeaderName> {
+    let Ok(name) = HeaderName::try_from(text) else {
+        item.fault(&format!("\"{text}\" is no name of a header field; write for example X-Frame-Options"));
+        return None;
+    };
+    if FRAMING.contains(&name) || (name == HOST && direction == Direction::Response) {
+        item.fault(&format!("{text} frames the message or belongs to the connection; it cannot be changed"));
+        return None;
+    }
+    Some(name)
+}

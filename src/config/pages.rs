@@ -1,0 +1,33 @@
+//! `[error_pages]`, and pages in general: files that are read once and sent to many.
+
+use super::reader::{Item, Section};
+use bytes::Bytes;
+use std::collections::BTreeMap;
+
+/// The largest page; it is held in memory and sent to everybody.
+const LARGEST_PAGE: usize = 1 << 20;
+
+/// A page by status, for errors that the proxy makes itself.
+pub(super) fn error_pages(section: &Section<'_>) -> BTreeMap<u16, Bytes> {
+    let read = |(status, item): &(String, Item<'_>)| {
+        let number = status.parse().ok().filter(|number| (400..=599).contains(number));
+        if number.is_none() {
+            item.fault(&format!("\"{status}\" is no status of an error; write 502 = \"50x.html\""));
+        }
+        let page = page(item);
+        Some((number?, page?))
+    };
+    section.entries().iter().filter_map(read).collect()
+}
+
+pub(super) fn page(item: &Item<'_>) -> Option<Bytes> {
+    let path = item.file()?;
+    match std::fs::read(&path) {
+        Ok(page) if page.len() <= LARGEST_PAGE => return Some(page.into()),
+        Ok(_) => {
+            item.fault(&format!("{} has more than {LARGEST_PAGE} bytes; make it smaller", path.display()))
+        }
+        Err(error) => item.fault(&format!("{}: {error}", path.display())),
+    }
+    None
+}

@@ -1,0 +1,154 @@
+//! Where a route leads: to exactly one of a service, a redirect, a fixed reply, files, a refusal and the
+//! admin API.
+
+use super::Known;
+use crate::config::reader::{Item, Section};
+use crate::core::route::{Files, PathSpec, Redirect, Reply, Target};
+use crate::core::settings::{ADMIN_MAINTENANCE, Role};
+use crate::core::template::{Template, Variable};
+use http::HeaderValue;
+
+const KEYS: [&str; 6] = ["service", "redirect", "reply", "files", "deny", "admin"];
+
+/// What a redirect may use.
+const VARIABLES: [Variable; 5] =
+    [Variable::Host, Variable::Scheme, Variable::RequestUri, Variable::Path, Variable::Args];
+
+pub(super) fn read(section: &Section<'_>, path: &PathSpec, known: &Known<'_>) -> Option<Target> {
+    let given = KEYS.iter().filter_map(|key| Some((*key, section.item(key)?)));
+    let given: Vec<(&str, Item<'_>)> = given.collect();
+    let Some((key, item)) = given.first() else {
+        let name = known.services.first().map_or("web", String::as_str);
+        section.fault(&format!(
+            "leads nowhere; add service = \"{name}\", or one of redirect, reply, files, deny and admin"
+        ));
+        return None;
+    };
+    for (other, item) in &given[1..] {
+        item.fault(&format!("a route leads to one place: {key} or {other}, not to both"));
+    }
+    match *key {
+        "redirect" => redirect(&item.section()?).map(Target::Redirect),
+        "reply" => reply(&item.section()?).map(Target::Reply),
+        "files" => files(&item.section()?, path).map(Target::Files),
+        "deny" => deny(item),
+        "admin" => admin(item, path, known),
+        _ => service(item, known),
+    }
+}
+
+fn service(item: &Item<'_>, known: &Known<'_>) -> Option<Target> {
+    let name = item.string()?;
+    if !known.services.contains(&name) {
+        item.fault(&format!("there is no service {name}; there are: {}", known.services.join(", ")));
+    }
+    Some(Target::Service(name))
+}
+
+fn deny(item: &Item<'_>) -> Option<Target> {
+    if !item.bool()? {
+        item.fault("a route that denies nothing leads nowhere; write deny = true, or name a service");
+    }
+    Some(Target::Deny)
+}
+
+fn redirect(section: &Section<'_>) -> Option<Redirect> {
+    let to = section.need("to", "for example \"https://$host$request_uri\"", |item| item.parsed(location));
+    let status = section.read("status", 301, |item| {
+        let status = item.integer(300..=399)?;
+        if ![301, 302, 303, 307, 308].contains(&status) {
+            item.fault("is none of 301, 302, 303, 307, 308");
+        }
+        Some(status)
+    });
+    section.finish();
+    Some(Redirect { to: to?, status: status as u16 })
+}
+
+/// A place that no client can choose: what it says of the path must not become the host.
+fn location(text: &str) -> Result<Template, String> {
+    let template = Template::parse(text, &VARIABLES)?;
+    let absolute = ["https://", "http://", "$scheme://"].iter().find_map(|start| text.strip_prefix(start));
+    let names_host = absolute.is_some_and(|rest| {
+        rest.starts_with("$host") || rest.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '[')
+    });
+    let names_path = text.strip_prefix('/').is_some_and(|rest| !rest.starts_with(['/', '\\', '$']));
+    if !names_host && !names_path {
+        return Err(format!(
+            "\"{text}\" does not say where to; begin with https://, http:// or $scheme:// and a host, or with \
+             / and the name of a path"
+        ));
+    }
+    HeaderValue::from_str(text).map_err(|_| "has a control character; a place is one line".to_owned())?;
+    Ok(template)
+}
+
+fn reply(section: &Section<'_>) -> Option<Reply> {
+    let status = section.read("status", 200, |item| item.integer(200..=599)) as u16;
+    let body = section.item("body");
+    let text = body.as_ref().map_or(Some(String::new()), Item::string);
+    if let Some(item) = body.filter(|_| matches!(status, 204 | 205 | 304)) {
+        item.fault(&format!("an answer with status {status} has no body; take it out"));
+    }
+    let kind = |text: &str| {
+        HeaderValue::from_str(text)
+            .ok()
+            .filter(|_| text.contains('/'))
+            .ok_or_else(|| format!("\"{text}\" is no media type; write for example \"text/plain\""))
+    };
+    let plain = HeaderValue::from_static("text/plain");
+    let content_type = section.read("type", plain, |item| item.parsed(kind));
+    section.finish();
+    Some(Reply { status, body: text?.into(), content_type })
+}
+
+fn files(section: &Section<'_>, path: &PathSpec) -> Option<Files> {
+    let root = section.need("root", "the folder, for example \"/var/www\"", |item| {
+        let root = item.file()?;
+        if !root.is_dir() {
+            item.fault(&format!("{} is no folder that can be read; create it", root.display()));
+        }
+        Some(root)
+    });
+    let index = section.read("index", "index.html".to_owned(), |item| item.parsed(file_name));
+    let alias = section.item("alias");
+    let strip = match alias.as_ref().filter(|item| item.bool() == Some(true)).zip(Some(path)) {
+        None => 0,
+        Some((_, PathSpec::Exact(path))) => path.len(),
+        Some((_, PathSpec::Prefix { prefix, .. })) if prefix.ends_with('/') => prefix.len(),
+        Some((item, _)) => {
+            item.fault("takes the route's path off the request's, so it needs a path that ends in /, or an exact one");
+            0
+        }
+    };
+    section.finish();
+    Some(Files { root: root?, index, strip })
+}
+
+fn file_name(text: &str) -> Result<String, String> {
+    if text.is_empty() || text.contains(['/', '\0']) || text.starts_with('.') {
+        return Err(format!("\"{text}\" is no name of a file; write for example \"index.html\""));
+    }
+    Ok(text.to_owned())
+}
+
+/// `admin = "maintenance"`: only that call of the admin API, and only where a token protects it.
+fn admin(item: &Item<'_>, path: &PathSpec, known: &Known<'_>) -> Option<Target> {
+    item.choice(&[("maintenance", ())])?;
+    if *path != PathSpec::Exact(ADMIN_MAINTENANCE.into()) {
+        item.fault(&format!("opens one call only, so it needs path = \"= {ADMIN_MAINTENANCE}\""));
+    }
+    if known.admin.is_some_and(|admin| admin.tokens.iter().all(|token| token.role < Role::Deploy)) {
+        item.fault(
+            "opens the admin API to clients of the site, so it needs a token in admin.tokens with the \
+             role deploy or admin; `pointsman token new` makes one",
+        );
+    }
+    if known.admin.is_some_and(|admin| admin.tls.is_some()) {
+        item.fault(
+            "leads to the admin API in plain HTTP, which admin.tls has switched off; switch maintenance by \
+             `pointsman maintenance` or at the admin API itself, or leave out admin.tls",
+        );
+    }
+    Some(Target::Admin)
+}

@@ -1,0 +1,158 @@
+use crate::config::{Faults, parse};
+use crate::core::headers::Value;
+use crate::core::route::{PathSpec, Redirect, RouteSpec, Routes, Target};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A site with these routes besides what every site has, in the folder of the crate; keys of the top level
+/// stand before a line of dashes.
+fn read(text: &str) -> Result<Arc<Routes>, Faults> {
+    let (first, text) = text.split_once("---\n").unwrap_or(("", text));
+    let whole = format!(
+        "{first}[[listeners]]\naddress = \"0.0.0.0:80\"\n[services.web.pools.blue]\nupstreams = [\"10.0.0.1:3000\"]\n{text}"
+    );
+    let base = Path::new(env!("CARGO_MANIFEST_DIR"));
+    parse(&whole, "test.toml", &|_| None, base).map(|config| config.routes)
+}
+
+fn route(keys: &str) -> RouteSpec {
+    let routes = read(&format!("[[routes]]\n{keys}\n")).unwrap_or_else(|faults| panic!("{faults}"));
+    routes.spec(0).expect("a route").clone()
+}
+
+#[test]
+fn a_route_leads_where_it_says() {
+    let Target::Redirect(Redirect { status, .. }) =
+        route("redirect = { to = \"https://$host$request_uri\" }").target
+    else {
+        panic!("a redirect")
+    };
+    assert_eq!(status, 301);
+    let Target::Reply(reply) = route("reply = { status = 200, body = \"healthy\\n\" }").target else {
+        panic!("a reply")
+    };
+    assert_eq!(
+        (reply.status, &*reply.body, reply.content_type.as_bytes()),
+        (200, &b"healthy\n"[..], &b"text/plain"[..])
+    );
+    let alias = route("path = \"/static/\"\nfiles = { root = \"conf\", alias = true }");
+    let Target::Files(files) = alias.target else { panic!("files") };
+    assert_eq!((files.strip, files.index.as_str(), files.root.is_dir()), (8, "index.html", true));
+    assert_eq!(route("path = \"~ /\\\\.\"\ndeny = true").target, Target::Deny);
+    assert_eq!(route("service = \"web\"").path, PathSpec::Prefix { prefix: "/".into(), is_final: false });
+}
+
+#[test]
+fn what_a_route_has_of_its_own_is_read() {
+    let route = route(
+        r#"service = "web"
+listeners = ["0.0.0.0:80"]
+allow = ["10.0.0.0/8"]
+deny_from = ["10.6.6.6"]
+access_log = false
+timeouts = { read = "7d" }
+limits = { body = "1M" }
+headers = { response = { set = { "Cache-Control" = "no-store", "X-Id" = "$request_id" }, remove = ["Server"] } }"#,
+    );
+    assert_eq!(route.listeners, ["0.0.0.0:80".parse().expect("an address")]);
+    assert!(route.clients.admit([10, 1, 1, 1].into()) && !route.clients.admit([10, 6, 6, 6].into()));
+    assert_eq!((route.access_log, route.max_body), (false, Some(1 << 20)));
+    assert_eq!((route.timeouts.connect, route.timeouts.read), (None, Some(Duration::from_secs(7 * 86_400))));
+    let edits = route.headers.response.expect("its own");
+    assert!(route.headers.request.is_none());
+    assert_eq!((edits.remove.len(), edits.set.len(), edits.add.len()), (1, 2, 0));
+    assert!(matches!(&edits.set[0].1, Value::Fixed(value) if value == "no-store"));
+    assert!(matches!(&edits.set[1].1, Value::Template(_)));
+}
+
+#[test]
+fn what_holds_for_all_routes_is_read() {
+    let routes = read(
+        "[headers]\nresponse = { add = { \"Link\" = \"</a>\" } }\nrequest = { set = { Host = \"app\" } }\n\
+         [error_pages]\n502 = \"conf/minimal.toml\"\n\"503\" = \"conf/minimal.toml\"\n[[routes]]\nservice = \"web\"\n",
+    )
+    .unwrap_or_else(|faults| panic!("{faults}"));
+    assert_eq!(routes.headers.response.as_ref().map(|edits| edits.add.len()), Some(1));
+    assert_eq!(routes.headers.request.as_ref().map(|edits| edits.set.len()), Some(1));
+    assert_eq!(routes.error_pages.keys().copied().collect::<Vec<_>>(), [502, 503]);
+}
+
+const FAULTY: &str = r#"error_pages = { "200" = "conf/minimal.toml", "502" = "no such page" }
+---
+[headers]
+response = { set = { "Content-Length" = "5", "X A" = "b", "Host" = "c" }, remove = ["upgrade"] }
+request = { add = { "X-B" = "$request_body" }, remove = ["Host"], ad = {} }
+[[routes]]
+path = "/a"
+[[routes]]
+service = "web"
+redirect = { to = "/b" }
+[[routes]]
+redirect = { to = "$request_uri", status = 305 }
+[[routes]]
+redirect = { to = "//evil.example/", status = 200 }
+[[routes]]
+redirect = { to = "https://$hots/" }
+[[routes]]
+reply = { status = 99, type = "plain" }
+[[routes]]
+reply = { status = 204, body = "x" }
+[[routes]]
+path = "/static"
+files = { root = "no/such/folder", index = "../x", alias = true }
+[[routes]]
+deny = false
+timeouts = { read = "1s" }
+[[routes]]
+service = "wbe"
+listeners = ["0.0.0.0:81"]
+allow = ["ten"]
+access_log = "off"
+limits = { body = "1Q", bdy = 1 }
+headers = { response = { set = { "X" = "a\nb" } } }
+color = 1
+"#;
+
+const TOLD: [&str; 32] = [
+    "error_pages.200: \"200\" is no status of an error",
+    "error_pages.502: ",
+    "headers.response.set.Content-Length: Content-Length frames the message",
+    "headers.response.set.X A: \"X A\" is no name of a header field",
+    "headers.response.set.Host: Host frames the message",
+    "headers.response.remove[0]: upgrade frames the message",
+    "headers.request.add.X-B: $request_body is none of $host, $remote_addr, $scheme, $request_uri, $request_id",
+    "headers.request.remove[0]: a request keeps its Host",
+    "headers.request.ad: unknown key; did you mean add?",
+    "routes[0]: leads nowhere; add service = \"web\", or one of redirect, reply, files, deny and admin",
+    "routes[1].redirect: a route leads to one place: service or redirect, not to both",
+    "routes[2].redirect.to: \"$request_uri\" does not say where to",
+    "routes[2].redirect.status: is none of 301, 302, 303, 307, 308",
+    "routes[3].redirect.to: \"//evil.example/\" does not say where to",
+    "routes[3].redirect.status: must be from 300 to 399",
+    "routes[4].redirect.to: $hots is none of $host",
+    "routes[5].reply.status: must be from 200 to 599",
+    "routes[5].reply.type: \"plain\" is no media type",
+    "routes[6].reply.body: an answer with status 204 has no body",
+    "routes[7].files.root: ",
+    "routes[7].files.index: \"../x\" is no name of a file",
+    "routes[7].files.alias: takes the route's path off",
+    "routes[8].deny: a route that denies nothing leads nowhere",
+    "routes[8].timeouts: has no effect on a route that leads to no service",
+    "routes[9].service: there is no service wbe; there are: web",
+    "routes[9].listeners[0]: there is no listener 0.0.0.0:81; there are: 0.0.0.0:80",
+    "routes[9].allow[0]: \"ten\" is no network",
+    "routes[9].access_log: is a string where true or false is expected",
+    "routes[9].limits.body: \"1Q\" is no size",
+    "routes[9].limits.bdy: unknown key; did you mean body?",
+    "routes[9].headers.response.set.X: has a control character",
+    "routes[9].color: unknown key",
+];
+
+#[test]
+fn every_fault_of_every_route_is_told_at_once() {
+    let text = read(FAULTY).expect_err("refused").to_string();
+    for line in TOLD {
+        assert!(text.contains(line), "missing: {line}\nin:\n{text}");
+    }
+}

@@ -1,0 +1,272 @@
+//! Which route a request takes: by host, then by path, in nginx's order of precedence.
+//!
+//! Host: the exact name, else the longest `*.` wildcard, else the routes without hosts. Path: an exact
+//! match; else the longest prefix, if it is marked final (`^~`); else the first regex in file order;
+//! else the longest prefix. A host whose routes do not match the path falls back to the routes without
+//! hosts. Where two routes say the same, the one that names the listener wins, then the first of the
+//! file. Looking up allocates nothing.
+
+use super::{PathSpec, RouteSpec};
+use regex::{Regex, RegexBuilder};
+use std::collections::HashMap;
+use std::net::SocketAddr;
+
+/// All routes, ready to be looked up.
+#[derive(Debug, Default)]
+pub(super) struct Router {
+    /// For listeners that no route names.
+    all: Hosts,
+    /// For the others, with the routes that are for all of them; few.
+    listeners: Vec<(SocketAddr, Hosts)>,
+}
+
+/// The routes that count at one listener.
+#[derive(Debug, Default)]
+struct Hosts {
+    exact: HashMap<Box<str>, Paths>,
+    /// By the part from the dot on, longest first.
+    wildcards: Vec<(Box<str>, Paths)>,
+    any: Paths,
+}
+
+/// The routes of one host.
+#[derive(Debug, Default)]
+struct Paths {
+    exact: HashMap<Box<str>, usize>,
+    /// Longest first; with whether it is final.
+    prefixes: Vec<(Box<str>, bool, usize)>,
+    /// In the order of the file.
+    regexes: Vec<(Regex, usize)>,
+}
+
+impl Router {
+    pub(super) fn new(routes: &[RouteSpec]) -> Self {
+        let mut named: Vec<SocketAddr> =
+            routes.iter().flat_map(|route| route.listeners.iter().copied()).collect();
+        named.sort_unstable();
+        named.dedup();
+        let at = |listener: SocketAddr| (listener, Hosts::new(routes, Some(listener)));
+        Router { all: Hosts::new(routes, None), listeners: named.into_iter().map(at).collect() }
+    }
+
+    /// The index of the route for a request. `host` may carry a port and capitals; `path` is in its
+    /// plain form.
+    pub(super) fn find(&self, listener: Option<SocketAddr>, host: &str, path: &str) -> Option<usize> {
+        let own = self.listeners.iter().find(|(named, _)| Some(*named) == listener);
+        own.map_or(&self.all, |(_, hosts)| hosts).find(host, path)
+    }
+}
+
+impl Hosts {
+    fn new(routes: &[RouteSpec], listener: Option<SocketAddr>) -> Self {
+        let mut hosts = Hosts::default();
+        let all = routes.iter().enumerate();
+        let mine = all.clone().filter(|(_, route)| listener.is_some_and(|l| route.listeners.contains(&l)));
+        let anywhere = all.filter(|(_, route)| route.listeners.is_empty());
+        for (index, route) in mine.chain(anywhere) {
+            if route.hosts.is_empty() {
+                hosts.any.add(&route.path, index);
+            }
+            for host in &route.hosts {
+                hosts.host(host).add(&route.path, index);
+            }
+        }
+        hosts.wildcards.sort_by_key(|(suffix, _)| std::cmp::Reverse(suffix.len()));
+        let named = hosts.exact.values_mut().chain(hosts.wildcards.iter_mut().map(|(_, paths)| paths));
+        named.for_each(Paths::sort);
+        hosts.any.sort();
+        hosts
+    }
+
+    fn find(&self, host: &str, path: &str) -> Option<usize> {
+        let host = without_port(host);
+        let named = if host.bytes().any(|byte| byte.is_ascii_uppercase()) {
+            // Rare: clients send host names in lower case.
+            self.paths_of(&host.to_ascii_lowercase())
+        } else {
+            self.paths_of(host)
+        };
+        named.and_then(|paths| paths.find(path)).or_else(|| self.any.find(path))
+    }
+
+    fn host(&mut self, host: &str) -> &mut Paths {
+        let Some(suffix) = host.strip_prefix('*') else {
+            return self.exact.entry(host.into()).or_default();
+        };
+        let known = self.wildcards.iter().position(|(other, _)| **other == *suffix);
+        let at = known.unwrap_or_else(|| {
+            self.wildcards.push((suffix.into(), Paths::default()));
+            self.wildcards.len() - 1
+        });
+        &mut self.wildcards[at].1
+    }
+
+    fn paths_of(&self, host: &str) -> Option<&Paths> {
+        let wildcard = || self.wildcards.iter().find(|(s, _)| host.len() > s.len() && host.ends_with(&**s));
+        self.exact.get(host).or_else(|| wildcard().map(|(_, paths)| paths))
+    }
+}
+
+impl Paths {
+    /// The first route of the file wins where two say the same.
+    fn add(&mut self, path: &PathSpec, target: usize) {
+        match path {
+            PathSpec::Exact(path) => drop(self.exact.entry(path.as_str().into()).or_insert(target)),
+            PathSpec::Prefix { prefix, is_final } => {
+                if self.prefixes.iter().all(|(other, ..)| **other != **prefix) {
+                    self.prefixes.push((prefix.as_str().into(), *is_final, target));
+                }
+            }
+            PathSpec::Regex { pattern, ignore_case } => {
+                let regex = RegexBuilder::new(pattern).case_insensitive(*ignore_case).build();
+                self.regexes.extend(regex.ok().map(|regex| (regex, target)));
+            }
+        }
+    }
+
+    fn sort(&mut self) {
+        self.prefixes.sort_by_key(|(prefix, ..)| std::cmp::Reverse(prefix.len()));
+        self.regexes.sort_by_key(|(_, index)| *index);
+    }
+
+    fn find(&self, path: &str) -> Option<usize> {
+        if let Some(target) = self.exact.get(path) {
+            return Some(*target);
+        }
+        let longest = self.prefixes.iter().find(|(prefix, ..)| path.starts_with(&**prefix));
+        if let Some((_, true, target)) = longest {
+            return Some(*target);
+        }
+        let regex = self.regexes.iter().find(|(regex, _)| regex.is_match(path)).map(|(_, target)| *target);
+        regex.or(longest.map(|(.., target)| *target))
+    }
+}
+
+/// `example.org:8080` without its port, `[::1]:80` without its port, too, and `example.org.` without the dot
+/// that ends a full name.
+pub fn without_port(host: &str) -> &str {
+    let name = match host.rsplit_once(':') {
+        Some((name, port))
+            if port.bytes().all(|b| b.is_ascii_digit()) && (!name.contains(':') || name.ends_with(']')) =>
+        {
+            name
+        }
+        _ => host,
+    };
+    name.strip_suffix('.').unwrap_or(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Target;
+    use super::*;
+    use proptest::prelude::*;
+
+    fn prefix(path: &str, is_final: bool) -> PathSpec {
+        PathSpec::Prefix { prefix: path.into(), is_final }
+    }
+
+    fn regex(pattern: &str, ignore_case: bool) -> PathSpec {
+        PathSpec::Regex { pattern: pattern.into(), ignore_case }
+    }
+
+    fn spec(hosts: &[&str], path: &PathSpec, listeners: &[&str]) -> RouteSpec {
+        RouteSpec {
+            hosts: hosts.iter().map(|host| (*host).to_owned()).collect(),
+            listeners: listeners.iter().map(|l| l.parse().expect("an address")).collect(),
+            ..RouteSpec::new(path.clone(), Target::Deny)
+        }
+    }
+
+    fn router(routes: &[(&[&str], PathSpec)]) -> Router {
+        let specs: Vec<_> = routes.iter().map(|(hosts, path)| spec(hosts, path, &[])).collect();
+        Router::new(&specs)
+    }
+
+    #[test]
+    fn paths_in_the_order_of_nginx() {
+        let router = router(&[
+            (&[], PathSpec::Exact("/".into())),
+            (&[], prefix("/", false)),
+            (&[], prefix("/documents/", false)),
+            (&[], prefix("/images/", true)),
+            (&[], regex(r"\.(gif|jpg|jpeg)$", true)),
+            (&[], regex("^/documents/secret", false)),
+        ]);
+        for (path, expected) in [
+            ("/", 0),
+            ("/index.html", 1),
+            ("/documents/document.html", 2),
+            ("/images/1.gif", 3),
+            ("/documents/1.JPG", 4),
+            ("/documents/secret.txt", 5),
+            ("/documents/secret.gif", 4),
+        ] {
+            assert_eq!(router.find(None, "any.example", path), Some(expected), "{path}");
+        }
+    }
+
+    #[test]
+    fn hosts_exact_then_wildcard_then_any() {
+        let router = router(&[
+            (&["a.example.org"], prefix("/", false)),
+            (&["*.example.org"], prefix("/", false)),
+            (&["*.b.example.org"], prefix("/only", false)),
+            (&[], prefix("/", false)),
+        ]);
+        for (host, path, expected) in [
+            ("a.example.org", "/", 0),
+            ("A.Example.ORG:8443", "/", 0),
+            ("a.example.org.:80", "/", 0),
+            ("x.example.org", "/", 1),
+            ("x.b.example.org", "/only", 2),
+            ("x.b.example.org", "/else", 3),
+            ("example.org", "/", 3),
+            ("[::1]:80", "/", 3),
+            ("", "/", 3),
+        ] {
+            assert_eq!(router.find(None, host, path), Some(expected), "{host}{path}");
+        }
+    }
+
+    #[test]
+    fn nothing_matches_nothing() {
+        let router = router(&[(&["a.example"], prefix("/api/", false))]);
+        assert_eq!(router.find(None, "a.example", "/"), None);
+        assert_eq!(router.find(None, "b.example", "/api/"), None);
+    }
+
+    #[test]
+    fn a_listener_has_its_own_routes_and_those_for_all() {
+        let slash = prefix("/", false);
+        let (http, https) = ("0.0.0.0:80", "0.0.0.0:443");
+        let routes = [
+            spec(&[], &slash, &[]),
+            spec(&[], &slash, &[http]),
+            spec(&[], &PathSpec::Exact("/health".into()), &[http, https]),
+            spec(&["a.example"], &slash, &[https]),
+        ];
+        let router = Router::new(&routes);
+        for (listener, host, path, expected) in [
+            (http, "a.example", "/", 1),
+            (http, "a.example", "/health", 2),
+            (https, "a.example", "/", 3),
+            (https, "b.example", "/", 0),
+            (https, "b.example", "/health", 2),
+            ("0.0.0.0:8080", "a.example", "/health", 0),
+        ] {
+            let found = router.find(listener.parse().ok(), host, path);
+            assert_eq!(found, Some(expected), "{listener} {host}{path}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn the_longest_prefix_wins(prefixes in prop::collection::vec("/[ab/]{0,4}", 1..10), path in "/[ab/]{0,8}") {
+            let routes: Vec<_> = prefixes.iter().map(|p| (&[][..], prefix(p, false))).collect();
+            let fits = prefixes.iter().enumerate().filter(|(_, p)| path.starts_with(p.as_str()));
+            let longest = fits.map(|(n, p)| (p.len(), std::cmp::Reverse(n))).max().map(|(_, n)| n.0);
+            prop_assert_eq!(router(&routes).find(None, "x", &path), longest);
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! Who may connect: as many connections as a listener may have, in all and by client; and where it speaks
+//! the PROXY protocol, only the balancers that it trusts.
+//!
+//! What is too much is closed at once, before TLS: an answer would cost more than the connection. Trusted
+//! proxies speak for many clients, so that their connections count towards the total only.
+
+use super::forward::is_trusted;
+use super::listen::Bound;
+use super::proxy_protocol;
+use crate::core::client::ClientKey;
+use crate::core::limit::client_key;
+use crate::core::limit::counts::{Counts, Held};
+use crate::core::settings::Listener;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+/// Clients that can have connections at a time and be told apart.
+const CLIENTS: usize = 65536;
+
+/// The connections of one listener, over all workers.
+#[derive(Debug)]
+pub(super) struct Door {
+    open: AtomicU32,
+    /// `None` where clients are not limited.
+    clients: Option<Arc<Counts>>,
+}
+
+impl Door {
+    pub(super) fn new(settings: &Listener) -> Self {
+        let clients = (settings.connections_per_client > 0).then(|| Arc::new(Counts::new(CLIENTS)));
+        Door { open: AtomicU32::new(0), clients }
+    }
+}
+
+/// A connection that was let in, counted until it is dropped.
+#[derive(Debug)]
+pub(super) struct Admitted {
+    listener: Arc<Bound>,
+    client: Option<Held>,
+}
+
+impl Admitted {
+    /// Lets a connection in, or not.
+    pub(super) fn new(listener: &Arc<Bound>, peer: IpAddr) -> Option<Self> {
+        let settings = &listener.settings;
+        let before = listener.door.open.fetch_add(1, Relaxed);
+        let mut admitted = Admitted { listener: listener.clone(), client: None };
+        let room = settings.max_connections == 0 || before < settings.max_connections;
+        // Behind the PROXY protocol, the client is not known yet.
+        (room && (settings.proxy_protocol || admitted.count(peer.to_canonical()))).then_some(admitted)
+    }
+
+    /// Whose connection it is: the peer's, or whom its PROXY header names; `None` where it has to end.
+    pub(super) async fn client(&mut self, socket: &mut TcpStream, peer: SocketAddr) -> Option<SocketAddr> {
+        let settings = &self.listener.settings;
+        if !settings.proxy_protocol {
+            return Some(peer);
+        }
+        if !is_trusted(peer.ip().to_canonical(), &settings.trusted_proxies) {
+            tracing::debug!(%peer, "closed: only trusted_proxies may speak the PROXY protocol");
+            return None;
+        }
+        let named = match timeout(settings.header_timeout, proxy_protocol::read(socket)).await {
+            Ok(Ok(named)) => named,
+            Ok(Err(error)) => {
+                tracing::debug!(%peer, "closed: {error}");
+                return None;
+            }
+            Err(_) => {
+                tracing::debug!(%peer, "closed: the PROXY header did not come in time");
+                return None;
+            }
+        };
+        let client = named.unwrap_or(peer);
+        self.count(client.ip().to_canonical()).then_some(client)
+    }
+
+    /// Counts towards the client's limit; whether that has room.
+    fn count(&mut self, client: IpAddr) -> bool {
+        let settings = &self.listener.settings;
+        let Some(clients) = &self.listener.door.clients else { return true };
+        if is_trusted(client, &settings.trusted_proxies) {
+            return true;
+        }
+        self.client = clients.enter(client_key(ClientKey::of(client), 0), settings.connections_per_client);
+        self.client.is_some()
+    }
+}
+
+impl Drop for Admitted {
+    fn drop(&mut self) {
+        self.listener.door.open.fetch_sub(1, Relaxed);
+    }
+}

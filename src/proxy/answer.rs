@@ -1,0 +1,164 @@
+//! Answers that the proxy makes itself: redirects and fixed replies, and how all of them leave.
+
+use super::compress::{self, Encoder};
+use super::request::Request;
+use super::{error_page, files, plan, refuse, rewrite};
+use crate::core::route::{Redirect, Reply, Target};
+use crate::core::template::Facts;
+use bytes::Bytes;
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, EXPECT, LOCATION, TRANSFER_ENCODING};
+use http::{HeaderValue, Method};
+use pingora_error::{ErrorType, OrErr, Result};
+use pingora_http::ResponseHeader;
+use pingora_proxy::Session;
+
+/// A request body up to this is read and thrown away to keep the connection.
+const DRAINED: u64 = 64 << 10;
+
+/// Answers as the request's route says.
+///
+/// # Errors
+/// When the client cannot be written to, or a file breaks while it is sent.
+pub(super) async fn own(session: &mut Session, request: &Request) -> Result<()> {
+    drain(session).await?;
+    match request.route().map(|route| &route.target) {
+        Some(Target::Redirect(to)) => redirect(session, request, to).await,
+        Some(Target::Reply(fixed)) => reply(session, request, fixed).await,
+        Some(Target::Files(folder)) => files::serve(session, request, folder).await,
+        _ => error_page::send(session, request, 404).await,
+    }
+}
+
+async fn redirect(session: &mut Session, request: &Request, redirect: &Redirect) -> Result<()> {
+    let Some(location) = location(redirect, &rewrite::facts(session.req_header(), request)) else {
+        return error_page::send(session, request, 400).await;
+    };
+    let mut head = ResponseHeader::build(redirect.status, Some(4))?;
+    head.insert_header(LOCATION, location)?;
+    send(session, request, head, Bytes::new()).await
+}
+
+/// `None` where the request names no host that could be redirected to.
+fn location(redirect: &Redirect, facts: &Facts<'_>) -> Option<HeaderValue> {
+    let host = crate::core::template::Variable::Host;
+    if redirect.to.uses(host) && !refuse::is_host(facts.host.as_bytes()) {
+        return None;
+    }
+    let mut text = Vec::with_capacity(128);
+    redirect.to.fill(facts, &mut text);
+    HeaderValue::from_maybe_shared(Bytes::from(text)).ok()
+}
+
+async fn reply(session: &mut Session, request: &Request, reply: &Reply) -> Result<()> {
+    let mut head = ResponseHeader::build(reply.status, Some(4))?;
+    if !reply.body.is_empty() {
+        head.insert_header(CONTENT_TYPE, reply.content_type.clone())?;
+    }
+    send(session, request, head, reply.body.clone()).await
+}
+
+/// Sends an answer whole, with its length and the route's own header fields.
+///
+/// # Errors
+/// When the client cannot be written to.
+pub(super) async fn send(
+    session: &mut Session,
+    request: &Request,
+    mut head: ResponseHeader,
+    body: Bytes,
+) -> Result<()> {
+    if !matches!(head.status.as_u16(), 204 | 304) {
+        head.insert_header(CONTENT_LENGTH, body.len())?;
+    }
+    let is_bare = body.is_empty() || session.req_header().method == Method::HEAD;
+    let mut encoder = begin(session, request, head, is_bare).await?;
+    if is_bare {
+        return Ok(());
+    }
+    write(session, encoder.as_deref_mut(), body, true).await
+}
+
+/// Sends a piece of the body of an answer, through the encoder that [`begin`] gave.
+///
+/// # Errors
+/// When the client cannot be written to.
+pub(super) async fn write(
+    session: &mut Session,
+    encoder: Option<&mut Encoder>,
+    piece: Bytes,
+    is_last: bool,
+) -> Result<()> {
+    let piece = match encoder {
+        Some(encoder) => encoder.encode(&piece, is_last).or_err(ErrorType::InternalError, "compressing")?,
+        None => piece,
+    };
+    if piece.is_empty() && !is_last {
+        return Ok(());
+    }
+    session.write_response_body(Some(piece), is_last).await
+}
+
+/// Sends the head of an answer; `is_all` where no body follows. The pieces of a body go to [`write`], with
+/// the encoder.
+///
+/// # Errors
+/// When the client cannot be written to.
+pub(super) async fn begin(
+    session: &mut Session,
+    request: &Request,
+    mut head: ResponseHeader,
+    is_all: bool,
+) -> Result<Option<Box<Encoder>>> {
+    rewrite::answer(session, request, &mut head)?;
+    let compression = request.compression();
+    let encoder =
+        compression.map(|how| compress::begin(session.req_header(), &mut head, how)).transpose()?.flatten();
+    if encoder.is_some() && !session.is_http2() {
+        head.insert_header(TRANSFER_ENCODING, HeaderValue::from_static("chunked"))?;
+    }
+    session.write_response_header(Box::new(head), is_all).await?;
+    Ok(encoder)
+}
+
+/// Reads a small body for nothing: pingora gives up a connection with one that is unread, and the client
+/// might lose the answer with it.
+async fn drain(session: &mut Session) -> Result<()> {
+    let header = session.req_header();
+    let is_small = plan::body_length(header).is_some_and(|length| length <= DRAINED);
+    // Who waits for 100 has sent none yet.
+    if is_small && !header.headers.contains_key(EXPECT) {
+        while session.read_request_body().await?.is_some() {}
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::template::{Template, Variable};
+
+    #[test]
+    fn a_redirect_goes_to_a_host_only() {
+        let to = Template::parse("https://$host$request_uri", &[Variable::Host, Variable::RequestUri]);
+        let redirect = Redirect { to: to.expect("accepted"), status: 301 };
+        let facts = |host, uri| Facts {
+            host,
+            client: [192, 0, 2, 1].into(),
+            scheme: "http",
+            uri,
+            path: "/",
+            args: "",
+            request_id: b"",
+        };
+        let location = |host, uri| location(&redirect, &facts(host, uri));
+        assert_eq!(
+            location("Shop.example", b"/a?b"),
+            Some(HeaderValue::from_static("https://shop.example/a?b"))
+        );
+        assert_eq!(location("[::1]", b"/"), Some(HeaderValue::from_static("https://[::1]/")));
+        for host in ["", "a b", "evil.example/", "a@b", "a?b"] {
+            assert_eq!(location(host, b"/"), None, "{host}");
+        }
+        assert_eq!(location("a", b"/\r\nSet-Cookie: x=y"), None);
+    }
+}

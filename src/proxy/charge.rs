@@ -1,0 +1,76 @@
+//! Counting: what each attempt on an upstream came to, charged once to the pool that served it.
+
+use super::gate::Gate;
+use super::request::{Attempt, Phase, Request};
+use crate::core::client::ClientKey;
+use crate::core::outcome::{Outcome, Reason};
+use crate::core::table::Pool;
+
+impl Gate {
+    /// Counts the start of an attempt on an upstream, and in the request's own books.
+    pub(super) fn begin(&self, pool: &Pool, index: usize, request: &mut Request) {
+        let Some(upstream) = pool.upstreams.get(index) else { return };
+        // The first attempt starts with the request, which saves a look at the clock.
+        let now = if request.attempts == 0 { request.started_us } else { self.shared.clock.now_us() };
+        request.attempt = Some(Attempt {
+            arm: pool.arm,
+            started: self.shard.start(pool.arm, now),
+            started_us: now,
+            phase: Phase::Waiting,
+            _in_flight: upstream.live.clone().enter(),
+        });
+        request.attempts += 1;
+        request.tried.add(index);
+        request.upstream = Some(index);
+        request.head_us = None;
+        request.response_us = None;
+        request.connect_us = None;
+    }
+
+    /// Charges what the attempt under way came to; the first word counts, but a body that breaks
+    /// turns a success into a failure.
+    pub(super) fn charge(&self, request: &mut Request, outcome: Outcome, code: u16) {
+        let Some(pool) = request.target.and_then(|t| t.pool(&request.table)) else { return };
+        let client = request.client;
+        let Some(attempt) = request.attempt.as_mut() else { return };
+        match (attempt.phase, outcome) {
+            (Phase::Waiting, _) => {
+                let now = self.shared.clock.now_us();
+                if let Outcome::Failure(_) = outcome {
+                    self.shard.failed_for(attempt.arm, ClientKey::of(client), now);
+                }
+                let took = now.saturating_sub(attempt.started_us);
+                self.shard.answered(attempt.arm, attempt.started, now, outcome, code, &pool.slow);
+                request.head_us = (code > 0).then_some(took);
+                let slow = pool.slow.0.iter().any(|limit| took > u64::from(*limit));
+                if slow || matches!(outcome, Outcome::Failure(_)) {
+                    self.shared.wake.adverse(now);
+                }
+            }
+            (Phase::Succeeding, Outcome::Failure(reason)) => {
+                let now = self.shared.clock.now_us();
+                self.shard.failed_for(attempt.arm, ClientKey::of(client), now);
+                self.shard.broken(attempt.arm, reason);
+                self.shared.wake.adverse(now);
+            }
+            _ => return,
+        }
+        attempt.phase = if outcome == Outcome::Success { Phase::Succeeding } else { Phase::Counted };
+        if let (Outcome::Failure(reason), Some(upstream)) = (outcome, request.upstream)
+            && reason.is_transport()
+            && let Some(upstream) = pool.upstreams.get(upstream)
+        {
+            upstream.live.count_failure();
+        }
+    }
+
+    /// No upstream could take the request: a failure of the pool all the same.
+    pub(super) fn charge_unavailable(&self, pool: &Pool, request: &Request) {
+        let started = self.shard.start(pool.arm, request.started_us);
+        let outcome = Outcome::Failure(Reason::Unavailable);
+        let now = self.shared.clock.now_us();
+        self.shard.failed_for(pool.arm, ClientKey::of(request.client), now);
+        self.shard.answered(pool.arm, started, now, outcome, 0, &pool.slow);
+        self.shared.wake.adverse(now);
+    }
+}

@@ -1,0 +1,262 @@
+//! One pass over the bytes of an HTTP/1 request head, strict where parsers differ from each other.
+//!
+//! It runs before pingora sees the head, while the bytes are still as they were sent. What has two
+//! readings somewhere (a bare line feed, a folded line, a space before a colon, two lengths, a sign in a
+//! length) is refused here, so that no server behind can take it otherwise than this one. What a host may
+//! look like, and what else is decided on the meaning of fields, is left to `refuse`, which HTTP/2 shares.
+
+/// How large a head may be.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct HeadLimits {
+    /// Bytes in all, and of the request line alone.
+    pub size: usize,
+    pub fields: usize,
+}
+
+/// What follows a head.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Body {
+    Length(u64),
+    Chunked,
+}
+
+/// What is known of a head so far.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Scan {
+    More,
+    /// The head ends before `end`.
+    Whole {
+        end: usize,
+        body: Body,
+    },
+    /// The status to refuse it with.
+    Refused(u16),
+}
+
+/// The head under way.
+#[derive(Debug, Default)]
+pub(super) struct Head {
+    /// All before has been looked at.
+    seen: usize,
+    /// Where the line under way begins.
+    line: usize,
+    /// The minor version, once the request line is known.
+    minor: Option<u8>,
+    fields: usize,
+    hosts: usize,
+    length: Option<u64>,
+    chunked: bool,
+}
+
+/// Longest name of a method.
+const LONGEST_METHOD: usize = 32;
+/// Digits of a length: more would not fit into what pingora counts with.
+const LENGTH_DIGITS: usize = 18;
+
+impl Head {
+    /// Looks at a head: `bytes` is all of it so far.
+    pub(super) fn scan(&mut self, bytes: &[u8], limits: HeadLimits) -> Scan {
+        if let Some(first) = bytes.first()
+            && !is_token(*first)
+            && *first != b'\r'
+        {
+            return Scan::Refused(400);
+        }
+        while let Some(feed) = bytes.get(self.seen..).and_then(|new| new.iter().position(|b| *b == b'\n')) {
+            let feed = self.seen + feed;
+            self.seen = feed + 1;
+            if self.seen > limits.size {
+                return Scan::Refused(431);
+            }
+            let Some(line) = bytes.get(self.line..feed).and_then(|line| line.strip_suffix(b"\r")) else {
+                return Scan::Refused(400);
+            };
+            self.line = self.seen;
+            match self.take(line, limits) {
+                Ok(false) => {}
+                Ok(true) => return self.whole(),
+                Err(status) => return Scan::Refused(status),
+            }
+        }
+        self.seen = bytes.len();
+        if bytes.len() <= limits.size {
+            return Scan::More;
+        }
+        Scan::Refused(if self.minor.is_none() { 414 } else { 431 })
+    }
+
+    /// Whether a line ends the head.
+    fn take(&mut self, line: &[u8], limits: HeadLimits) -> Result<bool, u16> {
+        match self.minor {
+            // Empty lines before a request are skipped (RFC 9112, 2.2).
+            None if line.is_empty() => Ok(false),
+            None => {
+                self.minor = Some(request_line(line)?);
+                Ok(false)
+            }
+            Some(_) if line.is_empty() => Ok(true),
+            Some(_) => {
+                self.fields += 1;
+                if self.fields > limits.fields {
+                    return Err(431);
+                }
+                self.field(line).ok_or(400).map(|()| false)
+            }
+        }
+    }
+
+    fn field(&mut self, line: &[u8]) -> Option<()> {
+        let colon = line.iter().position(|byte| *byte == b':')?;
+        let (name, value) = (line.get(..colon)?, trim(line.get(colon + 1..)?));
+        let legal = !name.is_empty() && name.iter().all(|byte| is_token(*byte));
+        if !legal || !value.iter().all(|byte| is_text(*byte)) {
+            return None;
+        }
+        match name.len() {
+            4 if name.eq_ignore_ascii_case(b"host") => {
+                self.hosts += 1;
+                (self.hosts == 1).then_some(())
+            }
+            14 if name.eq_ignore_ascii_case(b"content-length") => {
+                let first = self.length.is_none();
+                self.length = Some(length(value)?);
+                first.then_some(())
+            }
+            17 if name.eq_ignore_ascii_case(b"transfer-encoding") => {
+                let first = !self.chunked;
+                self.chunked = true;
+                (first && value.eq_ignore_ascii_case(b"chunked")).then_some(())
+            }
+            _ => Some(()),
+        }
+    }
+
+    fn whole(&self) -> Scan {
+        let body = match (self.chunked, self.length) {
+            (false, length) => Body::Length(length.unwrap_or(0)),
+            (true, None) if self.minor == Some(1) => Body::Chunked,
+            _ => return Scan::Refused(400),
+        };
+        Scan::Whole { end: self.seen, body }
+    }
+}
+
+/// The minor version of a request line.
+fn request_line(line: &[u8]) -> Result<u8, u16> {
+    let mut parts = line.split(|byte| *byte == b' ');
+    let (Some(method), Some(target), Some(version), None) =
+        (parts.next(), parts.next(), parts.next(), parts.next())
+    else {
+        return Err(400);
+    };
+    // Methods are in upper case (nginx takes no others), so that `get` is not another method behind.
+    let legal = |byte: &u8| byte.is_ascii_uppercase() || matches!(byte, b'-' | b'_');
+    if method.is_empty() || method.len() > LONGEST_METHOD || !method.iter().all(legal) {
+        return Err(400);
+    }
+    if !is_target(target, method) {
+        return Err(400);
+    }
+    match version {
+        b"HTTP/1.1" => Ok(1),
+        b"HTTP/1.0" => Ok(0),
+        [b'H', b'T', b'T', b'P', b'/', major, b'.', minor]
+            if major.is_ascii_digit() && minor.is_ascii_digit() =>
+        {
+            Err(505)
+        }
+        _ => Err(400),
+    }
+}
+
+/// A path, a whole address, or `*` for OPTIONS. A fragment never belongs there: who cuts it and who does
+/// not would see two targets. CONNECT is refused later, with its own status.
+fn is_target(target: &[u8], method: &[u8]) -> bool {
+    let starts = |scheme: &[u8]| target.get(..scheme.len()).is_some_and(|t| t.eq_ignore_ascii_case(scheme));
+    let form = target.starts_with(b"/")
+        || starts(b"http://")
+        || starts(b"https://")
+        || (target == b"*" && method == b"OPTIONS")
+        || method == b"CONNECT";
+    form && target.iter().all(|byte| *byte > b' ' && !matches!(*byte, 0x7f | b'#'))
+}
+
+/// Digits alone: no sign, no list, and no zero in front, which some read as octal.
+fn length(value: &[u8]) -> Option<u64> {
+    let plain = value == b"0" || value.first().is_some_and(|first| *first != b'0');
+    if !plain || value.len() > LENGTH_DIGITS || !value.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    std::str::from_utf8(value).ok()?.parse().ok()
+}
+
+fn trim(value: &[u8]) -> &[u8] {
+    let is_space = |byte: &u8| matches!(byte, b' ' | b'\t');
+    let start = value.iter().position(|byte| !is_space(byte)).unwrap_or(value.len());
+    let end = value.iter().rposition(|byte| !is_space(byte)).map_or(start, |last| last + 1);
+    value.get(start..end).unwrap_or_default()
+}
+
+/// A byte of a name (RFC 9110, 5.6.2).
+pub(super) fn is_token(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+}
+
+/// A byte of a value: anything visible, spaces and tabs; no other control byte.
+pub(super) fn is_text(byte: u8) -> bool {
+    (byte >= b' ' && byte != 0x7f) || byte == b'\t'
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const LIMITS: HeadLimits = HeadLimits { size: 1000, fields: 10 };
+
+    fn scan(text: &[u8]) -> Scan {
+        Head::default().scan(text, LIMITS)
+    }
+
+    #[test]
+    fn a_head_ends_where_it_ends_and_says_what_follows() {
+        let head = b"GET /x HTTP/1.1\r\nHost: a\r\n\r\nGET /y";
+        assert_eq!(scan(head), Scan::Whole { end: 28, body: Body::Length(0) });
+        let head = b"\r\nPOST * HTTP/1.0\r\n\r\n";
+        assert_eq!(scan(head), Scan::Refused(400));
+        let head = b"POST / HTTP/1.1\r\nContent-Length:\t 17 \r\n\r\n";
+        assert_eq!(scan(head), Scan::Whole { end: head.len(), body: Body::Length(17) });
+        let head = b"POST / HTTP/1.1\r\ntransfer-ENCODING: Chunked\r\n\r\n";
+        assert_eq!(scan(head), Scan::Whole { end: head.len(), body: Body::Chunked });
+    }
+
+    #[test]
+    fn limits_hold_before_the_end_is_there() {
+        assert_eq!(scan(&[b'A'; 1001]), Scan::Refused(414));
+        let fields = |count: usize, value: usize| {
+            let field = format!("X: {}\r\n", "y".repeat(value));
+            format!("GET / HTTP/1.1\r\n{}", field.repeat(count)).into_bytes()
+        };
+        assert_eq!(scan(&fields(11, 1)), Scan::Refused(431));
+        assert_eq!(scan(&fields(9, 200)), Scan::Refused(431));
+        assert_eq!(scan(&fields(10, 1)), Scan::More);
+    }
+
+    proptest! {
+        #[test]
+        fn pieces_are_read_as_the_whole_is(bytes in prop::collection::vec(any::<u8>(), 0..300), cuts in prop::collection::vec(0usize..300, 0..5)) {
+            let mut head = b"GET / HTTP/1.1\r\n".to_vec();
+            head.extend(&bytes);
+            head.extend(b"\r\n\r\n");
+            let whole = scan(&head);
+            let mut pieces = Head::default();
+            let mut cuts = cuts;
+            cuts.sort_unstable();
+            let early = cuts.iter().map(|cut| pieces.scan(&head[..(*cut).min(head.len())], LIMITS));
+            let early: Vec<_> = early.take_while(|scan| *scan == Scan::More).collect();
+            if early.len() == cuts.len() {
+                prop_assert_eq!(pieces.scan(&head, LIMITS), whole);
+            }
+        }
+    }
+}

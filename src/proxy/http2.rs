@@ -1,0 +1,195 @@
+//! One HTTP/2 connection: its limits, and its streams until it closes.
+//!
+//! Pingora would serve it with options that are the same for all listeners, and without any deadline for a
+//! body. Here the limits are the listener's; what a client can make the connection remember (resets, errors,
+//! unread answers) is bounded tightly, since that is where floods aim; and a stream whose body stalls is
+//! given up. A [`Stream`] is known to its request as a task-local: pingora passes nothing along.
+
+use super::gate::Gate;
+use super::listen::Bound;
+use super::tidy;
+use crate::core::settings::Listener;
+use pingora_core::apps::HttpServerApp;
+use pingora_core::protocols::Digest;
+use pingora_core::protocols::Stream as Io;
+use pingora_core::protocols::http::ServerSession;
+use pingora_core::protocols::http::v2::server::{self, H2Accept, H2Options, HttpSession};
+use pingora_proxy::HttpProxy;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
+use tokio::sync::{Notify, watch};
+use tokio::time::{Instant, sleep, timeout};
+
+/// Streams a client may have open at once.
+const CONCURRENT: u32 = 100;
+/// Bytes a client may send ahead, on a stream and on all of a connection.
+const STREAM_WINDOW: u32 = 128 << 10;
+const CONNECTION_WINDOW: u32 = 512 << 10;
+/// Bytes of an answer that wait for the client, for each stream.
+const SEND_BUFFER: usize = 64 << 10;
+/// Resets that are remembered: by this side, by the client before a stream was looked at, and in all for
+/// the client's errors; beyond, the connection ends (ENHANCE_YOUR_CALM).
+const OWN_RESETS: usize = 16;
+const EARLY_RESETS: usize = 20;
+const ERROR_RESETS: usize = 64;
+/// Malformed requests on one connection.
+const MOST_REJECTED: usize = 32;
+
+tokio::task_local! {
+    static STREAM: Arc<Stream>;
+}
+
+/// What a request has to know of its stream, and tells it.
+pub(super) struct Stream {
+    pub listener: Arc<Bound>,
+    /// Bytes of the request's body so far, and whether that was all.
+    body: AtomicU64,
+    whole: AtomicBool,
+}
+
+impl Stream {
+    /// The stream of the request under way, where it has one.
+    pub(super) fn current() -> Option<Arc<Stream>> {
+        STREAM.try_with(Arc::clone).ok()
+    }
+
+    pub(super) fn body_came(&self, bytes: u64, whole: bool) {
+        self.body.fetch_add(bytes, Ordering::Relaxed);
+        self.whole.fetch_or(whole, Ordering::Relaxed);
+    }
+}
+
+/// Serves a connection to its end.
+pub(super) async fn serve(
+    io: Io,
+    listener: Arc<Bound>,
+    proxy: Arc<HttpProxy<Gate>>,
+    mut shutdown: watch::Receiver<bool>,
+) {
+    let digest = Arc::new(Digest {
+        ssl_digest: io.get_ssl_digest(),
+        timing_digest: io.get_timing_digest(),
+        proxy_digest: io.get_proxy_digest(),
+        socket_digest: io.get_socket_digest(),
+    });
+    let settings = &listener.settings;
+    let handshake = server::handshake(io, Some(options(settings)));
+    let Ok(Ok(mut connection)) = timeout(settings.header_timeout, handshake).await else { return };
+    let active = Arc::new(Active::default());
+    let (mut ending, mut accepted, mut rejected) = (false, 0, 0);
+    loop {
+        let next = tokio::select! {
+            biased;
+            _ = shutdown.wait_for(|stop| *stop), if !ending => {
+                connection.graceful_shutdown();
+                ending = true;
+                continue;
+            }
+            next = HttpSession::from_h2_conn(&mut connection, digest.clone()) => next,
+            () = active.idle_for(settings.keepalive) => return,
+        };
+        match next {
+            Ok(Some(H2Accept::Session(session))) => {
+                accepted += 1;
+                if accepted >= settings.requests_per_connection && !ending {
+                    connection.graceful_shutdown();
+                    ending = true;
+                }
+                let (listener, proxy, shutdown) = (listener.clone(), proxy.clone(), shutdown.clone());
+                let busy = active.clone().enter();
+                tokio::spawn(async move {
+                    stream(session, listener, proxy, shutdown).await;
+                    drop(busy);
+                });
+            }
+            Ok(Some(H2Accept::Rejected)) if rejected < MOST_REJECTED => rejected += 1,
+            // Broken, closed, or told too often.
+            _ => return,
+        }
+    }
+}
+
+fn options(settings: &Listener) -> H2Options {
+    let mut options = server::default_h2_options();
+    options
+        .max_header_list_size(u32::try_from(settings.max_header_size).unwrap_or(u32::MAX))
+        .max_concurrent_streams(CONCURRENT)
+        .initial_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .max_send_buffer_size(SEND_BUFFER)
+        .max_concurrent_reset_streams(OWN_RESETS)
+        .max_pending_accept_reset_streams(EARLY_RESETS)
+        .max_local_error_reset_streams(Some(ERROR_RESETS));
+    options
+}
+
+async fn stream(
+    session: HttpSession,
+    listener: Arc<Bound>,
+    proxy: Arc<HttpProxy<Gate>>,
+    shutdown: watch::Receiver<bool>,
+) {
+    let mut session = ServerSession::new_http2(session);
+    tidy::settle_length(&mut session);
+    let whole = AtomicBool::new(session.is_body_done());
+    let stream = Arc::new(Stream { listener, body: AtomicU64::new(0), whole });
+    session.set_write_timeout(Some(stream.listener.settings.write_timeout));
+    let serving = STREAM.scope(stream.clone(), proxy.process_new_http(session, &shutdown));
+    tokio::select! {
+        _ = serving => {}
+        () = stalled(&stream) => tracing::debug!("a stream was given up: its body stalled"),
+    }
+}
+
+/// Ends when the body has come too slowly.
+async fn stalled(stream: &Stream) {
+    let settings = &stream.listener.settings;
+    let (begun, mut before) = (Instant::now(), 0);
+    loop {
+        if stream.whole.load(Ordering::Relaxed) {
+            return std::future::pending().await;
+        }
+        sleep(settings.body_timeout).await;
+        let now = stream.body.load(Ordering::Relaxed);
+        let earned = now.saturating_mul(1000).checked_div(settings.body_rate).map(Duration::from_millis);
+        let slow = earned.is_some_and(|earned| begun.elapsed() > settings.header_timeout + earned);
+        if !stream.whole.load(Ordering::Relaxed) && (now == before || slow) {
+            return;
+        }
+        before = now;
+    }
+}
+
+/// How many streams of a connection are being served.
+#[derive(Default)]
+struct Active {
+    count: AtomicUsize,
+    none: Notify,
+}
+
+impl Active {
+    fn enter(self: Arc<Self>) -> Busy {
+        self.count.fetch_add(1, Ordering::Relaxed);
+        Busy(self)
+    }
+
+    /// Ends when there has been no stream for so long.
+    async fn idle_for(&self, idle: Duration) {
+        while self.count.load(Ordering::Relaxed) > 0 {
+            self.none.notified().await;
+        }
+        sleep(idle).await;
+    }
+}
+
+/// One stream that is being served.
+struct Busy(Arc<Active>);
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        if self.0.count.fetch_sub(1, Ordering::Relaxed) == 1 {
+            self.0.none.notify_one();
+        }
+    }
+}

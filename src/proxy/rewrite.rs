@@ -1,0 +1,97 @@
+//! Changes to header fields, carried out: on answers of every kind, and on requests to upstreams.
+
+use super::request::Request;
+use super::{forward, hsts, plan};
+use crate::core::headers::Edits;
+use crate::core::route::without_port;
+use crate::core::template::Facts;
+use http::{HeaderName, HeaderValue};
+use pingora_error::Result;
+use pingora_http::{RequestHeader, ResponseHeader};
+use pingora_proxy::Session;
+
+/// On the head of an answer, whoever made it.
+///
+/// # Errors
+/// None in practice: names and values are legal.
+pub(super) fn answer(session: &Session, request: &Request, head: &mut ResponseHeader) -> Result<()> {
+    hsts::set(request.listener.as_deref(), head)?;
+    let edits = request.table.routes.response_edits(request.route());
+    edits.map_or(Ok(()), |edits| carry_out(edits, facts_for(edits, session.req_header(), request), head))
+}
+
+/// On a request that goes to an upstream.
+///
+/// # Errors
+/// None in practice: names and values are legal.
+pub(super) fn to_upstream(session: &Session, request: &Request, head: &mut RequestHeader) -> Result<()> {
+    let edits = request.table.routes.request_edits(request.route());
+    edits.map_or(Ok(()), |edits| carry_out(edits, facts_for(edits, session.req_header(), request), head))
+}
+
+/// A head whose fields can be changed.
+trait Fields {
+    fn remove(&mut self, name: &HeaderName);
+    fn set(&mut self, name: HeaderName, value: HeaderValue) -> Result<()>;
+    fn add(&mut self, name: HeaderName, value: HeaderValue) -> Result<()>;
+}
+
+/// A value that the request makes illegal is left out.
+fn carry_out(edits: &Edits, facts: Option<Facts<'_>>, head: &mut impl Fields) -> Result<()> {
+    edits.remove.iter().for_each(|name| head.remove(name));
+    for (name, value) in &edits.set {
+        match value.of(facts.as_ref()) {
+            Some(value) => head.set(name.clone(), value)?,
+            None => head.remove(name),
+        }
+    }
+    for (name, value) in &edits.add {
+        if let Some(value) = value.of(facts.as_ref()) {
+            head.add(name.clone(), value)?;
+        }
+    }
+    Ok(())
+}
+
+macro_rules! fields {
+    ($head:ty) => {
+        impl Fields for $head {
+            fn remove(&mut self, name: &HeaderName) {
+                self.remove_header(name);
+            }
+
+            fn set(&mut self, name: HeaderName, value: HeaderValue) -> Result<()> {
+                self.insert_header(name, value)
+            }
+
+            fn add(&mut self, name: HeaderName, value: HeaderValue) -> Result<()> {
+                self.append_header(name, value).map(drop)
+            }
+        }
+    };
+}
+
+fields!(RequestHeader);
+fields!(ResponseHeader);
+
+fn facts_for<'a>(edits: &Edits, head: &'a RequestHeader, request: &'a Request) -> Option<Facts<'a>> {
+    (!edits.is_fixed()).then(|| facts(head, request))
+}
+
+/// The values of the variables.
+pub(super) fn facts<'a>(head: &'a RequestHeader, request: &'a Request) -> Facts<'a> {
+    let host = plan::host(head);
+    let named = host.rsplit_once('@').map_or(host, |(_, host)| host);
+    let path_and_query = || head.uri.path_and_query().map_or(&b"/"[..], |target| target.as_str().as_bytes());
+    let sent = head.raw_path();
+    Facts {
+        host: without_port(named),
+        client: request.client,
+        scheme: request.listener.as_ref().map_or("http", |listener| listener.scheme()),
+        // A target that names the host as well is not what nginx calls the URI.
+        uri: if sent.starts_with(b"/") { sent } else { path_and_query() },
+        path: head.uri.path(),
+        args: head.uri.query().unwrap_or_default(),
+        request_id: forward::request_id(&head.headers, request),
+    }
+}

@@ -1,0 +1,111 @@
+//! HTTP/2 to the upstreams (`http2 = true`), as gRPC needs it: both ways at once, and trailers.
+
+use super::harness::{Pointsman, eventually};
+use super::listeners::curl;
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Response};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use tokio::net::TcpListener;
+
+/// An origin that speaks nothing but HTTP/2: it sends back the body, and trailers after it.
+struct Origin {
+    address: SocketAddr,
+    connections: Arc<AtomicU64>,
+    _runtime: tokio::runtime::Runtime,
+}
+
+impl Origin {
+    fn start() -> Self {
+        let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+        let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).expect("a port");
+        let address = listener.local_addr().expect("an address");
+        let connections = Arc::new(AtomicU64::new(0));
+        let count = connections.clone();
+        runtime.spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                count.fetch_add(1, Ordering::SeqCst);
+                tokio::spawn(async move {
+                    let Ok(mut connection) = h2::server::handshake(stream).await else { return };
+                    while let Some(Ok((request, respond))) = connection.accept().await {
+                        tokio::spawn(answer(request, respond));
+                    }
+                });
+            }
+        });
+        Origin { address, connections, _runtime: runtime }
+    }
+}
+
+async fn answer(request: http::Request<h2::RecvStream>, mut respond: h2::server::SendResponse<Bytes>) {
+    let te = request.headers().get("te").and_then(|te| te.to_str().ok()).unwrap_or("none").to_owned();
+    let head = Response::builder().header("content-type", "application/grpc").header("x-te", te);
+    let mut out = respond.send_response(head.body(()).expect("a head"), false).expect("sent");
+    let mut body = request.into_body();
+    while let Some(Ok(piece)) = body.data().await {
+        // The window opens again for what was read.
+        let _ = body.flow_control().release_capacity(piece.len());
+        out.send_data(piece, false).expect("sent");
+    }
+    let mut trailers = HeaderMap::new();
+    trailers.insert("grpc-status", HeaderValue::from_static("0"));
+    out.send_trailers(trailers).expect("sent");
+}
+
+fn config(origin: &Origin, more: &str) -> String {
+    format!(
+        "[server]\nstate_dir = \"state\"\nthreads = 1\n{more}\n\
+         [[listeners]]\naddress = \"127.0.0.1:0\"\nh2c = true\n\
+         [services.web]\n[services.web.pools.blue]\nhttp2 = true\nupstreams = [\"{}\"]\n",
+        origin.address
+    )
+}
+
+#[test]
+fn trailers_arrive_and_one_connection_carries_many_requests() {
+    let origin = Origin::start();
+    // Even where all types are compressed, gRPC is not.
+    let pointsman = Pointsman::start(&config(&origin, "[compression]\ntypes = [\"*\"]\nmin_size = \"1\""));
+    let url = format!("http://{}/pkg.Service/Call", pointsman.http());
+    let body = "x".repeat(100_000);
+    let mut args = vec![
+        "--http2-prior-knowledge",
+        "-D",
+        "-",
+        "-H",
+        "te: trailers",
+        "-H",
+        "content-type: application/grpc",
+    ];
+    args.extend(["-H", "accept-encoding: gzip", "--data-binary", &body, &url]);
+    let out = curl(&args);
+    assert!(
+        out.starts_with("HTTP/2 200") && out.contains("x-te: trailers"),
+        "{}",
+        &out[..out.len().min(400)]
+    );
+    assert!(out.contains("grpc-status: 0"), "the trailers");
+    assert!(out.contains(&body) && !out.contains("content-encoding"), "the body comes back as it is");
+    let mut parallel =
+        vec!["--http2-prior-knowledge", "--parallel", "--parallel-immediate", "-w", "%{http_code}\n"];
+    (0..30).for_each(|_| parallel.extend(["-d", "y", "-o", "/dev/null", url.as_str()]));
+    let codes = curl(&parallel);
+    assert_eq!(codes.lines().filter(|line| *line == "200").count(), 30, "{codes}");
+    let connections = origin.connections.load(Ordering::SeqCst);
+    assert!(connections <= 4, "{connections} connections for 31 requests");
+    let web = pointsman.web();
+    assert_eq!(web["pools"]["blue"]["window"]["failures"], 0, "{web}");
+}
+
+#[test]
+fn http1_clients_are_served_by_http2_upstreams() {
+    let origin = Origin::start();
+    let pointsman = Pointsman::start(&config(&origin, ""));
+    let url = format!("http://{}/", pointsman.http());
+    assert_eq!(
+        curl(&["--http1.1", "-d", "body", "-w", " %{http_version} %{http_code}", &url]),
+        "body 1.1 200"
+    );
+    eventually("nothing is in flight", || pointsman.web()["pools"]["blue"]["upstreams"][0]["in_flight"] == 0);
+}

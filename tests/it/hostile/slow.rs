@@ -1,0 +1,118 @@
+//! Clients that take their time, so that others have none.
+
+use super::super::harness::{Connection, Origin, Pointsman, Reaction, eventually};
+use super::h2::{DATA, END_HEADERS, H2, HEADERS, RST_STREAM, SETTINGS, certificate, frame, get, request};
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::time::Duration;
+
+const TIMEOUTS: &str =
+    "timeouts = { header = \"400ms\", body = \"300ms\", write = \"400ms\", keepalive = \"500ms\" }";
+
+fn before(origin: &Origin, listener: &str) -> Pointsman {
+    Pointsman::start(&format!(
+        "[[listeners]]\naddress = \"127.0.0.1:0\"\n{TIMEOUTS}\n{listener}\n\
+         [services.web]\n[services.web.pools.blue]\npassive = {{ max_fails = 0 }}\nupstreams = [\"{}\"]\n",
+        origin.address
+    ))
+}
+
+fn nothing_in_flight(pointsman: &Pointsman) {
+    let in_flight = || pointsman.web()["pools"]["blue"]["upstreams"][0]["in_flight"] == 0;
+    eventually("the upstream is free again", in_flight);
+}
+
+#[test]
+fn a_handshake_a_preface_and_a_first_request_are_waited_for_only_so_long() {
+    let origin = Origin::named("blue");
+    let dir = tempfile::tempdir().expect("a directory");
+    let (tls, root) = certificate(dir.path());
+    let pointsman = before(&origin, &tls);
+    let mut silent = Connection::open(pointsman.http());
+    assert!(silent.is_closed(), "before the handshake");
+    let mut half = TcpStream::connect(pointsman.http()).expect("a connection");
+    half.set_read_timeout(Some(Duration::from_secs(10))).expect("a socket");
+    half.write_all(b"\x16\x03\x01\x02\x00\x01").expect("written");
+    assert!(half.read(&mut [0; 1]).is_ok_and(|count| count == 0), "within the handshake");
+    // The preface, then the first request, then the rest of its fields.
+    let mut mute = H2::connect(pointsman.http(), &root).expect("a connection");
+    mute.raw(b"PRI * ").expect("written");
+    assert!(mute.find(|_| false).is_none() && mute.next().is_ok_and(|frame| frame.is_none()), "no preface");
+    let mut idle = H2::open(pointsman.http(), &root).expect("a connection");
+    while idle.next().expect("it ends in time").is_some() {}
+    let mut open = H2::open(pointsman.http(), &root).expect("a connection");
+    open.frame(HEADERS, 0, 1, &get("/x")).expect("written");
+    while open.next().expect("it ends in time").is_some() {}
+    assert_eq!(origin.requests(), 0);
+}
+
+#[test]
+fn a_body_that_stalls_gives_its_upstream_back() {
+    let origin = Origin::new(|_| Reaction::Echo);
+    let dir = tempfile::tempdir().expect("a directory");
+    let (tls, root) = certificate(dir.path());
+    let pointsman = before(&origin, &tls);
+    for length in [&[][..], &[("content-length", "100")], &[("content-length", "0")]] {
+        let mut h2 = H2::open(pointsman.http(), &root).expect("a connection");
+        h2.frame(HEADERS, END_HEADERS, 1, &request("POST", "/x", length)).expect("written");
+        if length.first().is_none_or(|(_, length)| *length != "0") {
+            h2.frame(DATA, 0, 1, b"begun").expect("written");
+        }
+        assert!(h2.find(|frame| frame.kind == RST_STREAM && frame.stream == 1).is_some(), "{length:?}");
+        h2.get(3, "/x").expect("written");
+        assert_eq!(h2.status(3), 200, "the connection goes on");
+    }
+    nothing_in_flight(&pointsman);
+    assert_eq!(pointsman.web()["pools"]["blue"]["window"]["failures"], 0, "it is the client's fault");
+}
+
+#[test]
+fn a_body_must_keep_its_rate() {
+    let origin = Origin::new(|_| Reaction::Echo);
+    let keys = "limits = { body_rate = \"1M\" }";
+    let pointsman = before(&origin, keys);
+    let mut client = Connection::open(pointsman.http());
+    client.write(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\n").expect("written");
+    let mut writer = client.reader.get_ref().try_clone().expect("a socket");
+    let drip = std::thread::spawn(move || {
+        // Never silent for long, and never fast.
+        while writer.write_all(b"y").is_ok() {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    });
+    let mut seen = Vec::new();
+    // The echo, then an end: by a reset, since the client goes on sending.
+    let _ = client.reader.read_to_end(&mut seen);
+    assert!(!seen.ends_with(b"0\r\n\r\n"), "nobody can take it for whole");
+    drop(client);
+    drip.join().expect("it was cut");
+    nothing_in_flight(&pointsman);
+    let quick = before(&origin, keys);
+    let mut client = Connection::open(quick.http());
+    let answer = client.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello");
+    assert_eq!(answer.text(), "hello");
+}
+
+#[test]
+fn an_answer_that_is_not_taken_gives_its_upstream_back() {
+    let large = "y".repeat(20_000_000);
+    let origin = Origin::new(move |_| Reaction::ok(&large));
+    let dir = tempfile::tempdir().expect("a directory");
+    let (tls, root) = certificate(dir.path());
+    let plain = before(&origin, "");
+    let mut lazy = Connection::open(plain.http());
+    lazy.write(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").expect("written");
+    eventually("it was asked", || origin.requests() == 1);
+    nothing_in_flight(&plain);
+    let secure = before(&origin, &tls);
+    let mut h2 = H2::open(secure.http(), &root).expect("a connection");
+    let no_window = frame(SETTINGS, 0, 0, &[0, 4, 0, 0, 0, 0]);
+    h2.raw(&no_window).expect("written");
+    h2.get(1, "/").expect("written");
+    eventually("it was asked", || origin.requests() == 2);
+    nothing_in_flight(&secure);
+    for pointsman in [&plain, &secure] {
+        assert_eq!(pointsman.web()["pools"]["blue"]["window"]["failures"], 0, "it is the client's fault");
+    }
+    drop(lazy);
+}
