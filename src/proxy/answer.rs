@@ -98,7 +98,7 @@ pub(super) async fn write(
     session.write_response_body(Some(piece), is_last).await
 }
 
-/// Sends the head of an answer; `is_all` where no body follows. The pieces of a body go to [`write`], with
+/// Sends the head of an answer; `is_all` where no body follows. The pieces of a body go to [`write()`], with
 /// the encoder.
 ///
 /// # Errors
