@@ -259,3 +259,17 @@ fn the_access_log_is_json_or_combined_and_follows_a_rotation() {
     assert_eq!(get(pointsman.http(), "/x").status, 200);
     eventually("standard output has it", || lines(&pointsman.dir.path().join("stdout")).len() == 1);
 }
+
+#[test]
+fn one_port_of_both_families_is_two_listeners() {
+    let held = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = held.local_addr().expect("an address").port();
+    drop(held);
+    let pointsman = Pointsman::start(&format!(
+        "[[listeners]]\naddress = \"0.0.0.0:{port}\"\n[[listeners]]\naddress = \"[::]:{port}\"\n\
+         [[routes]]\nlisteners = [\"[::]:{port}\"]\nreply = {{ body = \"six\" }}\n[[routes]]\nreply = {{ body = \"four\" }}\n"
+    ));
+    let over = |host: &str| get(format!("{host}:{port}").parse().expect("an address"), "/").text();
+    assert_eq!((over("127.0.0.1"), over("[::1]")), ("four".into(), "six".into()));
+    assert_eq!(pointsman.listeners.len(), 2);
+}
