@@ -14,7 +14,8 @@ pub(super) fn services(
     policies: &BTreeMap<String, Arc<Policy>>,
 ) -> BTreeMap<String, Service> {
     let entries = root.section("services").entries();
-    if entries.is_empty() {
+    // A site may consist of redirects, replies and files.
+    if entries.is_empty() && root.tables("routes").is_empty() {
         root.fault("there is no service; add [services.web.pools.blue] with upstreams = [\"10.0.0.1:3000\"]");
     }
     let service = |(name, item): &(String, Item<'_>)| {

@@ -320,7 +320,9 @@ impl Task {
     /// Publishes, marks, shows, journals and answers, in this order.
     pub(super) fn carry_out(&mut self) {
         let reloaded = self.reload_if_quiet();
-        if self.lives.values().any(|live| live.todo.publish) {
+        // A site without services has routes all the same.
+        let is_new = !Arc::ptr_eq(&self.table.load().routes, &self.links.config.routes);
+        if is_new || self.lives.values().any(|live| live.todo.publish) {
             self.fit_maintenance();
             let revision = self.table.load().revision + 1;
             let gateway = self.maintenance.gateway.as_ref();

@@ -627,3 +627,13 @@ fn nothing_outside_the_folder_is_served_and_nothing_hidden() {
     assert_eq!(ask(&pointsman, "GET /out.txt", "").status, 403);
     assert_eq!(ask(&pointsman, "GET /docs/none", "").status, 404);
 }
+
+#[test]
+fn a_site_may_have_no_service_at_all() {
+    let route = |body: &str| format!("[[routes]]\nreply = {{ body = \"{body}\" }}\n");
+    let pointsman = Pointsman::start(&route("one"));
+    assert_eq!(get(pointsman.http(), "/").text(), "one");
+    pointsman.configure(&route("two"));
+    assert_eq!(pointsman.cli(&["reload"]).code, 0);
+    eventually("the new route counts", || get(pointsman.http(), "/").text() == "two");
+}
