@@ -19,17 +19,20 @@ pub enum Variable {
     Path,
     /// The query, with its question mark's place left to the text.
     Args,
+    /// A question mark where there is a query, else nothing.
+    IsArgs,
     RequestId,
 }
 
 impl Variable {
-    pub const ALL: [(&str, Variable); 7] = [
+    pub const ALL: [(&str, Variable); 8] = [
         ("host", Variable::Host),
         ("remote_addr", Variable::RemoteAddr),
         ("scheme", Variable::Scheme),
         ("request_uri", Variable::RequestUri),
         ("path", Variable::Path),
         ("args", Variable::Args),
+        ("is_args", Variable::IsArgs),
         ("request_id", Variable::RequestId),
     ];
 }
@@ -118,6 +121,7 @@ impl Template {
                 Part::Variable(Variable::RequestUri) => out.extend_from_slice(facts.uri),
                 Part::Variable(Variable::Path) => out.extend_from_slice(facts.path.as_bytes()),
                 Part::Variable(Variable::Args) => out.extend_from_slice(facts.args.as_bytes()),
+                Part::Variable(Variable::IsArgs) => out.extend((!facts.args.is_empty()).then_some(b'?')),
                 Part::Variable(Variable::RequestId) => out.extend_from_slice(facts.request_id),
             }
         }
@@ -134,13 +138,14 @@ fn unknown(name: &str, allowed: &[Variable]) -> String {
 mod tests {
     use super::*;
 
-    const EVERY: [Variable; 7] = [
+    const EVERY: [Variable; 8] = [
         Variable::Host,
         Variable::RemoteAddr,
         Variable::Scheme,
         Variable::RequestUri,
         Variable::Path,
         Variable::Args,
+        Variable::IsArgs,
         Variable::RequestId,
     ];
 
@@ -167,6 +172,7 @@ mod tests {
             ("plain", "plain"),
             ("https://$host$request_uri", "https://shop.example/a%20b?c=d"),
             ("$scheme://$host:8443$path?$args#", "http://shop.example:8443/a%20b?c=d#"),
+            ("/x$is_args$args", "/x?c=d"),
             ("$remote_addr/$request_id", "192.0.2.1/1f"),
             ("5 $ or $$host, $$", "5 $ or $host, $"),
         ] {

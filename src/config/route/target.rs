@@ -11,8 +11,14 @@ use http::HeaderValue;
 const KEYS: [&str; 6] = ["service", "redirect", "reply", "files", "deny", "admin"];
 
 /// What a redirect may use.
-const VARIABLES: [Variable; 5] =
-    [Variable::Host, Variable::Scheme, Variable::RequestUri, Variable::Path, Variable::Args];
+const VARIABLES: [Variable; 6] = [
+    Variable::Host,
+    Variable::Scheme,
+    Variable::RequestUri,
+    Variable::Path,
+    Variable::Args,
+    Variable::IsArgs,
+];
 
 pub(super) fn read(section: &Section<'_>, path: &PathSpec, known: &Known<'_>) -> Option<Target> {
     let given = KEYS.iter().filter_map(|key| Some((*key, section.item(key)?)));
