@@ -18,9 +18,9 @@
 //! | [`control`] | the controller task, commands, journal, recovery | core, observe |
 //! | [`health`] | active checks, name resolution, smoke tests, hooks, scraped signals | core, control's commands |
 //! | [`notify`] | chat, webhooks and GitHub, out of the outbox | core, control's journal, observe |
-//! | [`config`] | what was typed → what is meant; validation | core |
+//! | [`config`] | what was typed → what is meant; validation; the import of nginx's | core |
 //! | [`admin`] | HTTP API | core, control's commands, views and history, observe read-only, tls |
-//! | [`cli`] | client commands over the admin API | admin's types |
+//! | [`cli`] | client commands over the admin API; `import` | admin's types, config's import |
 //! | [`app`] | the composition root, and the demo | all |
 //!
 //! `tests/it/house.rs` holds this table against the `use` lines of `src/`.

@@ -151,6 +151,11 @@ pub enum Command {
         #[arg(long, short = 'n', default_value_t = 20)]
         limit: usize,
     },
+    /// Turn the configuration of another product into one of Pointsman.
+    Import {
+        #[command(subcommand)]
+        action: Import,
+    },
     /// Make tokens for the admin API.
     Token {
         #[command(subcommand)]
@@ -260,6 +265,18 @@ pub struct Upstream {
     pub pool: String,
     /// As in the configuration: `10.0.0.1:3000`.
     pub upstream: String,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Import {
+    /// Read nginx.conf, or a part of one, with all that it includes: TOML on standard output; on standard
+    /// error every directive that was not carried over or works slightly differently, with file and line.
+    Nginx {
+        file: PathBuf,
+        /// Exit with 1 if anything was not carried over.
+        #[arg(long)]
+        strict: bool,
+    },
 }
 
 #[derive(Debug, Subcommand)]

@@ -1,4 +1,5 @@
-//! The command line: what was typed, and the client commands over the admin API.
+//! The command line: what was typed, the client commands over the admin API, and the import of other
+//! products' configurations.
 //!
 //! Nothing here knows the server's inside; only the shapes of its API. Exit codes: 0 done, healthy
 //! or promoted, 1 error or unhealthy, 2 usage, 3 aborted (traffic is back on stable), 4 timed out (the
@@ -7,6 +8,7 @@
 mod args;
 mod client;
 mod follow;
+mod import;
 mod maintenance;
 mod out;
 mod render;
@@ -36,6 +38,7 @@ enum Done {
 pub fn run(connection: &Connection, command: Command) -> ExitCode {
     let out = Out::new(connection.output);
     let result = match command {
+        Command::Import { action } => import::run(&action, connection.output, &out),
         Command::Token { action } => token::run(&action, &out),
         Command::Completions { shell } => args::completions(shell, &out),
         Command::Man => args::man(&out),

@@ -19,6 +19,7 @@ const MAY_USE: [(&str, &[&str]); 10] = [
         &[
             "core::duration",
             "core::rollout",
+            "config::nginx",
             "admin::shapes",
             "control::command",
             "control::view",

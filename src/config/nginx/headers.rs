@@ -1,0 +1,214 @@
+//! Header fields: `add_header`, `expires`, `proxy_hide_header`, `proxy_set_header`.
+//!
+//! Inheritance is resolved here as nginx has it, a level with any of its own takes none from outside,
+//! so that what a route gets is complete.
+
+use super::Import;
+use super::scope::Scope;
+use super::servers::Server;
+use super::site::{Edits, Headers, Lead, Route};
+use super::tree::Directive;
+use super::values::{time, translate};
+
+/// Set by Pointsman towards the upstream, each with the values of nginx that mean the same.
+const FORWARDED: [(&str, &[&str]); 7] = [
+    ("host", &["$host", "$http_host", "$host:$server_port"]),
+    ("x-real-ip", &["$remote_addr", "$realip_remote_addr"]),
+    ("x-forwarded-proto", &["$scheme", "$http_x_forwarded_proto"]),
+    ("x-forwarded-host", &["$host", "$http_host", "$host:$server_port", "$server_name"]),
+    ("x-forwarded-port", &["$server_port"]),
+    ("x-request-id", &["$request_id"]),
+    ("accept-encoding", &["$http_accept_encoding"]),
+];
+
+/// About one connection: Pointsman's own business, WebSockets included.
+const CONNECTION: [&str; 9] = [
+    "connection",
+    "upgrade",
+    "keep-alive",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "content-length",
+    "expect",
+    "proxy-connection",
+];
+
+impl<'a> Import<'a> {
+    pub(super) fn headers(&self, server: &Server<'a>, scope: &Scope<'a>, lead: &Lead) -> Headers {
+        let proxied = matches!(lead, Lead::Service(_));
+        let request = if proxied { self.request_headers(server, scope) } else { Edits::default() };
+        Headers { response: self.response_headers(server, scope), request }
+    }
+
+    fn response_headers(&self, server: &Server<'a>, scope: &Scope<'a>) -> Edits {
+        let mut edits = Edits::default();
+        let passed = scope.all("proxy_pass_header");
+        passed.iter().for_each(|line| self.ledger.carried(line));
+        // nginx puts its own in place of the upstream's.
+        if !passed.iter().any(|line| line.arg(0).eq_ignore_ascii_case("server")) {
+            edits.remove.push("Server".to_owned());
+        }
+        for line in scope.all("proxy_hide_header") {
+            self.ledger.carried(line);
+            if legal_name(line.arg(0))
+                && !edits.remove.iter().any(|name| name.eq_ignore_ascii_case(line.arg(0)))
+            {
+                edits.remove.push(line.arg(0).to_owned());
+            }
+        }
+        if let Some(expires) = scope.last("expires") {
+            self.expires(expires, &mut edits);
+        }
+        for line in scope.all("add_header") {
+            self.add_header(line, server, &mut edits);
+        }
+        edits
+    }
+
+    fn expires(&self, line: &'a Directive, edits: &mut Edits) {
+        let seconds = match line.arg(0) {
+            "off" => return self.ledger.carried(line),
+            "max" => Some(315_360_000),
+            "epoch" => Some(0),
+            past if past.starts_with('-') => Some(0),
+            text => time(text).map(|time| time.as_secs()),
+        };
+        match seconds.filter(|_| line.args.len() == 1) {
+            Some(0) => edits.set.push(("Cache-Control".into(), "no-cache".into())),
+            Some(seconds) => edits.set.push(("Cache-Control".into(), format!("max-age={seconds}"))),
+            None => {
+                return self.ledger.missing(line, "write Cache-Control with headers.response of the route");
+            }
+        }
+        self.ledger
+            .noted(line, "as Cache-Control; the older Expires is not sent, and it goes on errors, too");
+    }
+
+    fn add_header(&self, line: &'a Directive, server: &Server<'a>, edits: &mut Edits) {
+        let (name, value) = (line.arg(0), line.arg(1));
+        if name.eq_ignore_ascii_case("content-type") {
+            // [`Import::content_type`] sees to it.
+            return;
+        }
+        if value.is_empty() {
+            // nginx adds no empty field.
+            return self.ledger.carried(line);
+        }
+        let value = match self.value(server, value) {
+            Ok(value) if legal_name(name) && !is_framing(name) => value,
+            Ok(_) => return self.ledger.missing(line, "it frames the answer; Pointsman sets it"),
+            Err(variable) => return self.ledger.missing(
+                line,
+                &format!(
+                    "values know $host, $remote_addr, $scheme, $request_uri and $request_id, not {variable}"
+                ),
+            ),
+        };
+        match line.arg(2) {
+            "always" => self.ledger.carried(line),
+            _ => self.ledger.noted(line, "added to all answers, errors too, as with always"),
+        }
+        match edits.add.iter_mut().find(|(known, _)| known.eq_ignore_ascii_case(name)) {
+            Some((_, known)) => {
+                known.push_str(&format!(", {value}"));
+                self.ledger.noted(line, "joined with the one before into one field");
+            }
+            None => edits.add.push((name.to_owned(), value)),
+        }
+    }
+
+    fn request_headers(&self, server: &Server<'a>, scope: &Scope<'a>) -> Edits {
+        let mut edits = Edits::default();
+        let mut names_host = false;
+        let prefix = if scope.own("grpc_pass").is_some() { "grpc" } else { "proxy" };
+        for line in scope.all(&format!("{prefix}_set_header")) {
+            let (name, value) = (line.arg(0).to_ascii_lowercase(), line.arg(1));
+            names_host |= name == "host";
+            if CONNECTION.contains(&name.as_str()) {
+                self.ledger.carried(line);
+                continue;
+            }
+            if name == "x-forwarded-for" {
+                self.ledger.noted(line, "set by Pointsman: what a client says is replaced, what one of trusted_proxies says is continued");
+                continue;
+            }
+            let known = FORWARDED.iter().find(|(known, _)| *known == name);
+            if known.is_some_and(|(_, values)| values.contains(&value)) {
+                self.ledger.carried(line);
+                continue;
+            }
+            if value.is_empty() && name != "host" {
+                edits.remove.push(line.arg(0).to_owned());
+                self.ledger.carried(line);
+                continue;
+            }
+            match self.value(server, value) {
+                Ok(value) if legal_name(&name) && !value.is_empty() => {
+                    self.ledger.carried(line);
+                    edits.set.retain(|(known, _)| !known.eq_ignore_ascii_case(&name));
+                    edits.set.push((line.arg(0).to_owned(), value));
+                }
+                Ok(_) => self.ledger.missing(line, "no such header can be set"),
+                Err(variable) => self.ledger.missing(line, &format!("values know $host, $remote_addr, $scheme, $request_uri and $request_id, not {variable}")),
+            }
+        }
+        let authority = scope.own("proxy_pass").and_then(|pass| pass.arg(0).strip_prefix("http://"));
+        let authority = authority.and_then(|rest| rest.split('/').next()).filter(|name| !name.contains('$'));
+        if let Some(authority) = authority.filter(|_| !names_host) {
+            // What nginx sends unless told otherwise: the name in proxy_pass.
+            edits.set.push(("Host".to_owned(), authority.to_owned()));
+        }
+        edits
+    }
+
+    /// The value of a header field with Pointsman's variables.
+    fn value(&self, server: &Server<'a>, text: &str) -> Result<String, String> {
+        let mut ports = server.listens.iter().filter_map(|listen| listen.address.rsplit(':').next());
+        let port = ports.next().filter(|first| ports.all(|other| other == *first));
+        let value = translate(text, |name| match name {
+            "host" | "http_host" => Some("$host".to_owned()),
+            "remote_addr" | "realip_remote_addr" => Some("$remote_addr".to_owned()),
+            "scheme" => Some("$scheme".to_owned()),
+            "request_uri" => Some("$request_uri".to_owned()),
+            "request_id" => Some("$request_id".to_owned()),
+            "server_name" => server.names.first().cloned(),
+            "server_port" => port.map(str::to_owned),
+            _ => None,
+        })?;
+        // A value is one line, however it was written.
+        Ok(value.split_whitespace().collect::<Vec<_>>().join(" "))
+    }
+
+    /// The media type of a fixed reply: an `add_header` that people write for it, or `default_type`.
+    pub(super) fn content_type(&self, scope: &Scope<'a>, route: &mut Route) {
+        let is_type = |line: &&&'a Directive| line.arg(0).eq_ignore_ascii_case("content-type");
+        let lines = scope.all("add_header");
+        let added = lines.iter().find(is_type);
+        let fallback = scope.last("default_type");
+        let Lead::Reply { kind, body, .. } = &mut route.lead else {
+            if let Some(line) = added {
+                self.ledger.missing(line, "the type is what the upstream or the file says");
+            }
+            return;
+        };
+        if let Some(line) = added {
+            self.ledger.noted(line, "as the type of the reply, once");
+        }
+        if let Some(line) = fallback.filter(|_| added.is_none()) {
+            self.ledger.carried(line);
+        }
+        let text = added.map(|line| line.arg(1)).or(fallback.map(|line| line.arg(0)));
+        let legal = text.filter(|text| text.contains('/') && !text.contains(['$', '\n', '\r']));
+        *kind = kind.take().or(legal.filter(|_| !body.is_empty()).map(str::to_owned));
+    }
+}
+
+fn legal_name(name: &str) -> bool {
+    http::HeaderName::try_from(name).is_ok()
+}
+
+fn is_framing(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    CONNECTION.contains(&name.as_str()) || name == "host" || name == "http2-settings"
+}

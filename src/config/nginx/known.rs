@@ -1,0 +1,135 @@
+//! What is said of directives that no part of the import takes up.
+//!
+//! A table, so that a sentence is easy to add. A name that is not in it was not carried over: unknown
+//! is never taken for harmless.
+
+use super::ledger::Level::{self, Missing, Noted};
+use super::tree::Directive;
+
+const DEFAULTS: &str = "not needed: it is about nginx's own processes, sockets or buffers";
+const TLS: &str = "not needed: the TLS versions, suites and session resumption of rustls are modern; see tls of the listener";
+const STREAMS: &str = "not needed: bodies are streamed both ways with bounded buffers";
+const UNUSED: &str = "nothing uses it: it is overridden, or stands where it has no effect";
+const FILES: &str = "files are served as they are; leave it out, or serve them by a service";
+const CACHE: &str = "Pointsman does not cache answers; keep the cache in a service behind it";
+const TLS_UPSTREAM: &str = "upstreams are spoken to in plain HTTP/1.1; put TLS towards them into a sidecar";
+const GATEWAY: &str =
+    "only HTTP upstreams are spoken to; put the application's own HTTP server in front of it";
+const BODY: &str = "answers are not rewritten; change it in the application";
+const AUTH: &str = "Pointsman checks no credentials; protect it in the application";
+const OTHER_PROTOCOL: &str = "only HTTP is proxied; keep nginx or another proxy for it";
+const SCRIPT: &str = "no scripts are run; express it as routes, or do it in the application";
+
+/// Names that begin so; the first that fits counts, so the longer ones come first.
+const PREFIXES: &[(&str, Level, &str)] = &[
+    ("proxy_ssl_", Missing, TLS_UPSTREAM),
+    ("proxy_cache", Missing, CACHE),
+    ("proxy_cookie_", Missing, BODY),
+    ("proxy_temp_", Noted, STREAMS),
+    ("proxy_headers_hash_", Noted, DEFAULTS),
+    ("fastcgi_", Missing, GATEWAY),
+    ("uwsgi_", Missing, GATEWAY),
+    ("scgi_", Missing, GATEWAY),
+    ("memcached_", Missing, GATEWAY),
+    ("grpc_", Missing, "of gRPC, the timeouts and the headers set are carried over"),
+    ("auth_", Missing, AUTH),
+    ("ssl_", Noted, TLS),
+    ("worker_", Noted, DEFAULTS),
+    ("open_file_cache", Noted, DEFAULTS),
+    ("sub_filter", Missing, BODY),
+    ("lua_", Missing, SCRIPT),
+    ("js_", Missing, SCRIPT),
+    ("perl", Missing, SCRIPT),
+    ("more_", Missing, "the headers-more module; use [headers] set and remove"),
+    ("zstd", Missing, "only gzip and brotli are compressed with; see [compression]"),
+    ("http2_", Noted, "the limits of HTTP/2 are built in"),
+    ("geoip", Missing, "addresses are not located; do it in the application"),
+    ("dav_", Missing, FILES),
+    ("health_check", Missing, "add health = { path = \"/health\" } to the pool"),
+];
+
+#[rustfmt::skip]
+const NAMES: &[(&[&str], Level, &str)] = &[
+    (&["user"], Noted, "start pointsman as that user, by systemd or the container"),
+    (&["pid", "daemon", "master_process", "lock_file", "pcre_jit", "thread_pool", "timer_resolution", "events",
+       "use", "multi_accept", "accept_mutex", "accept_mutex_delay", "sendfile", "sendfile_max_chunk", "tcp_nopush",
+       "tcp_nodelay", "aio", "directio", "output_buffers", "postpone_output", "reset_timedout_connection",
+       "types_hash_max_size", "types_hash_bucket_size", "server_names_hash_bucket_size", "env",
+       "server_names_hash_max_size", "variables_hash_max_size", "variables_hash_bucket_size",
+       "map_hash_max_size", "map_hash_bucket_size", "limit_req_log_level", "limit_conn_log_level",
+       "client_body_buffer_size", "client_body_temp_path", "client_header_buffer_size", "request_pool_size",
+       "connection_pool_size", "lingering_close", "lingering_time", "lingering_timeout", "zone",
+       "client_body_in_file_only", "client_body_in_single_buffer", "ignore_invalid_headers",
+       "keepalive_disable", "read_ahead", "subrequest_output_buffer_size", "debug_connection"], Noted, DEFAULTS),
+    (&["load_module"], Missing, "there are no modules; what it was for is told where its directives stand"),
+    (&["resolver", "resolver_timeout"], Noted, "names of upstreams are resolved by the system, again and again"),
+    (&["proxy_buffers", "proxy_buffer_size", "proxy_busy_buffers_size", "proxy_max_temp_file_size",
+       "proxy_limit_rate"], Noted, STREAMS),
+    (&["proxy_socket_keepalive", "proxy_ignore_client_abort", "proxy_force_ranges"], Noted, DEFAULTS),
+    (&["proxy_store", "proxy_store_access", "slice"], Missing, CACHE),
+    (&["mirror", "mirror_request_body"], Missing, "requests are not mirrored; use a rollout with a canary"),
+    (&["proxy_bind", "proxy_method", "proxy_set_body", "proxy_pass_request_headers",
+       "proxy_pass_request_body"], Missing, "requests are passed on as they are"),
+    (&["proxy_intercept_errors", "recursive_error_pages"], Missing,
+     "an upstream's own error answers are passed on; error_pages are for the proxy's own errors"),
+    (&["types", "default_type"], Noted, "files are served with the usual types of their names"),
+    (&["charset", "source_charset", "override_charset", "charset_types", "charset_map"], Noted,
+     "the charset is the application's to say"),
+    (&["etag", "if_modified_since", "log_not_found", "log_subrequest", "open_log_file_cache",
+       "msie_padding", "msie_refresh", "disable_symlinks", "max_ranges"], Noted, "files are served plainly"),
+    (&["autoindex", "autoindex_exact_size", "autoindex_localtime", "autoindex_format", "random_index",
+       "gzip_static", "brotli_static", "gunzip", "flv", "mp4", "image_filter", "ssi", "xslt_stylesheet",
+       "limit_rate", "limit_rate_after", "add_trailer", "addition_types", "add_before_body", "add_after_body"],
+       Missing, FILES),
+    (&["gzip_disable", "gzip_buffers", "gzip_http_version", "gzip_window", "gzip_hash", "brotli_buffers",
+       "brotli_window"], Noted, "not needed: the client's Accept-Encoding decides"),
+    (&["merge_slashes", "underscores_in_headers", "chunked_transfer_encoding"], Noted,
+     "paths and header names are passed on as the client sent them"),
+    (&["absolute_redirect", "port_in_redirect", "server_name_in_redirect"], Noted,
+     "redirects go where `to` says"),
+    (&["set", "if", "break", "rewrite_log", "uninitialized_variable_warn"], Missing,
+     "there are no conditions and variables; express it as routes with hosts and paths"),
+    (&["map", "geo", "split_clients"], Missing, "no route asks for its variable"),
+    (&["limit_except"], Missing, "methods are not told apart; do it in the application"),
+    (&["satisfy"], Missing, AUTH),
+    (&["secure_link", "secure_link_md5", "secure_link_secret", "userid", "valid_referers"], Missing, AUTH),
+    (&["post_action", "empty_gif", "degradation", "max_errors", "userid_service"], Missing, SCRIPT),
+    (&["stream", "mail", "rtmp"], Missing, OTHER_PROTOCOL),
+    (&["http3", "quic_retry", "quic_gso", "ssl_early_data"], Missing, "there is no HTTP/3"),
+    (&["server_tokens"], Noted, "no version is ever shown"),
+    (&["error_log"], Noted, "errors go to standard error; POINTSMAN_LOG sets the level"),
+    (&["log_format"], Noted, "the formats are json and combined; both have the times"),
+    (&["proxy_pass"], Noted, "another directive of its location answers first"),
+    (&["include"], Noted, "what it names is in its place"),
+    (&["status_zone", "api", "status", "stub_status"], Noted,
+     "figures are at /metrics and /v1/services of the admin API"),
+    (&["upstream"], Noted, "no proxy_pass names it"),
+    (&["state", "ntlm", "sticky", "sticky_cookie_insert", "queue", "least_time"], Missing,
+     "use balance = \"hash\" with hash_by for clients that must stay on an upstream"),
+    (&["brotli", "brotli_comp_level", "brotli_types", "brotli_min_length", "gzip", "gzip_types",
+       "gzip_min_length", "gzip_comp_level", "gzip_vary", "gzip_proxied", "add_header", "expires",
+       "proxy_set_header", "proxy_hide_header", "proxy_pass_header", "proxy_connect_timeout",
+       "proxy_read_timeout", "proxy_send_timeout", "proxy_http_version", "proxy_buffering",
+       "proxy_request_buffering", "proxy_redirect", "proxy_next_upstream", "proxy_next_upstream_tries",
+       "proxy_next_upstream_timeout", "client_max_body_size", "client_body_timeout", "client_header_timeout",
+       "keepalive_timeout", "keepalive_requests", "keepalive_time", "send_timeout", "large_client_header_buffers",
+       "root", "alias", "index", "error_page", "limit_req", "limit_conn", "limit_req_zone", "limit_conn_zone",
+       "limit_req_status", "limit_conn_status", "access_log", "allow", "deny", "try_files", "internal", "real_ip_header",
+       "real_ip_recursive", "set_real_ip_from", "server_name", "location", "server", "return", "rewrite"],
+       Noted, UNUSED),
+];
+
+/// The level of a directive that nobody has marked, and what to say.
+pub(super) fn fate(directive: &Directive) -> (Level, String) {
+    let name = directive.name.as_str();
+    let row = NAMES.iter().find(|(names, ..)| names.contains(&name)).map(|(_, level, why)| (*level, *why));
+    let prefix = || PREFIXES.iter().find(|(prefix, ..)| name.starts_with(prefix));
+    let found = row.or_else(|| prefix().map(|(_, level, why)| (*level, *why)));
+    match found {
+        Some((level, why)) => (level, why.to_owned()),
+        None if name.contains("_by_lua") => (Missing, SCRIPT.to_owned()),
+        None => {
+            (Missing, "the import does not know it; see conf/pointsman.toml for what there is".to_owned())
+        }
+    }
+}

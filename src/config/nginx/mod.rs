@@ -1,0 +1,177 @@
+//! `import nginx`: a configuration of nginx → one of Pointsman, and what was not carried over.
+//!
+//! Three steps: the files are read into a tree ([`include`], [`parse`]); the tree is walked server by
+//! server and location by location into the configuration that is meant ([`site`]), every directive
+//! taken being marked ([`ledger`]); what most routes share is lifted out ([`settle`]) and all of it is
+//! written as TOML with the place each part comes from ([`write`]).
+//!
+//! Where something cannot be expressed, the result is rather closed than open: what nginx protected is
+//! denied, and a location that would do something else answers 501 with the line it comes from.
+
+mod access;
+mod answers;
+mod compression;
+mod headers;
+mod include;
+mod known;
+mod lead;
+mod ledger;
+mod lex;
+mod limits;
+mod listeners;
+mod locations;
+mod log;
+mod pages;
+mod parse;
+mod proxy;
+mod reach;
+mod scope;
+mod servers;
+mod settle;
+mod site;
+mod tls;
+mod toml;
+mod tree;
+mod upstreams;
+mod values;
+mod write;
+
+pub use ledger::{Counts, Level, Note};
+
+use include::Tree;
+use ledger::Ledger;
+use scope::Scope;
+use serde::Serialize;
+use site::Site;
+use std::path::Path;
+use tree::Directive;
+
+/// Why nothing could be imported: nginx would refuse the file, too.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{}{}: {detail}", file, at(*line, *column))]
+pub struct SyntaxError {
+    pub file: String,
+    /// From 1; 0 where the file could not be read at all.
+    pub line: usize,
+    pub column: usize,
+    pub detail: String,
+}
+
+fn at(line: usize, column: usize) -> String {
+    if line == 0 { String::new() } else { format!(":{line}:{column}") }
+}
+
+/// What an import came to.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Imported {
+    pub toml: String,
+    /// In the order of the files.
+    pub notes: Vec<Note>,
+    pub counts: Counts,
+}
+
+/// Reads a configuration of nginx, whole or a part of one, with all that it includes.
+///
+/// # Errors
+/// [`SyntaxError`]: a file that cannot be read, bad syntax, or a file that includes itself.
+pub fn import(path: &Path) -> Result<Imported, SyntaxError> {
+    Ok(convert(&include::read(path)?))
+}
+
+/// The same for a text that includes nothing. `name` is how notes call it.
+///
+/// # Errors
+/// [`SyntaxError`]: bad syntax.
+pub fn import_text(text: &str, name: &str) -> Result<Imported, SyntaxError> {
+    Ok(convert(&include::read_text(text, name)?))
+}
+
+/// An import on its way.
+struct Import<'a> {
+    ledger: Ledger,
+    /// The `http` block, or the file itself where it is a part of one.
+    http: Scope<'a>,
+    upstreams: Vec<&'a Directive>,
+    /// `split_clients` and `map` blocks.
+    choices: Vec<&'a Directive>,
+    /// What `proxy_pass` names → the service.
+    service_names: Vec<(String, String)>,
+    /// Zone, burst and status → the rate limit.
+    limit_names: Vec<((String, u64, u64), String)>,
+    site: Site,
+}
+
+fn convert(tree: &Tree) -> Imported {
+    let mut import = Import::new(tree);
+    import.unread(tree);
+    import.main(&tree.directives);
+    let servers = import.servers();
+    import.listeners(&servers);
+    servers.iter().for_each(|server| import.server(server));
+    let Import { mut site, ledger, .. } = import;
+    settle::settle(&mut site);
+    let toml = write::write(&site);
+    let (notes, counts) = ledger.close(tree);
+    Imported { toml, notes, counts }
+}
+
+impl<'a> Import<'a> {
+    fn new(tree: &'a Tree) -> Self {
+        let ledger = Ledger::new(tree.count);
+        let mut blocks = tree.directives.iter().filter(|directive| directive.name == "http");
+        let block = match blocks.next() {
+            Some(http) => {
+                ledger.carried(http);
+                http.block()
+            }
+            None => &tree.directives,
+        };
+        blocks.for_each(|more| ledger.whole(more, Level::Missing, "only the first http block is read"));
+        let named = |names: &[&str]| block.iter().filter(|d| names.contains(&d.name.as_str())).collect();
+        Import {
+            ledger,
+            http: Scope::default().within(block),
+            upstreams: named(&["upstream"]),
+            choices: named(&["split_clients", "map"]),
+            service_names: Vec::new(),
+            limit_names: Vec::new(),
+            site: Site::default(),
+        }
+    }
+
+    /// What stands outside of servers.
+    fn main(&mut self, directives: &'a [Directive]) {
+        for directive in directives.iter().filter(|directive| directive.name == "worker_processes") {
+            self.site.threads = directive.arg(0).parse::<u64>().unwrap_or(0).min(256);
+            self.ledger.carried(directive);
+        }
+        for map in self.choices.clone() {
+            let is_upgrade = map.name == "map" && map.arg(0) == "$http_upgrade";
+            if is_upgrade {
+                self.ledger.whole(map, Level::Carried, "");
+            }
+        }
+    }
+
+    fn unread(&self, tree: &'a Tree) {
+        for directive in &tree.directives {
+            directive.visit(&mut |inner| {
+                let whys = tree.unread.iter().filter(|(place, _)| *place == inner.place);
+                for (_, why) in whys {
+                    let harmless = inner.arg(0).ends_with("mime.types");
+                    if harmless {
+                        self.ledger.noted(inner, "files are served with the usual types of their names");
+                    } else {
+                        self.ledger.missing(inner, &format!("{why}; import it where it can be read"));
+                    }
+                }
+                if inner.name == "include" {
+                    self.ledger.carried(inner);
+                }
+            });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

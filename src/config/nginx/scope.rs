@@ -1,0 +1,47 @@
+//! A place in the tree, and what holds there: nginx looks for a directive in the innermost block that
+//! has it, and takes nothing from the blocks around that one.
+
+use super::tree::Directive;
+
+/// The blocks around a place, outermost first.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Scope<'a> {
+    levels: Vec<&'a [Directive]>,
+}
+
+impl<'a> Scope<'a> {
+    pub(super) fn within(&self, block: &'a [Directive]) -> Self {
+        let mut levels = self.levels.clone();
+        levels.push(block);
+        Scope { levels }
+    }
+
+    /// All of that name in the innermost block that has any.
+    pub(super) fn all(&self, name: &str) -> Vec<&'a Directive> {
+        self.any(&[name])
+    }
+
+    /// All that have one of the names, in the innermost block that has any: nginx inherits some
+    /// directives together.
+    pub(super) fn any(&self, names: &[&str]) -> Vec<&'a Directive> {
+        let named = |level: &&'a [Directive]| {
+            let level: &'a [Directive] = level;
+            level.iter().filter(|d| names.contains(&d.name.as_str())).collect::<Vec<_>>()
+        };
+        self.levels.iter().rev().map(named).find(|found| !found.is_empty()).unwrap_or_default()
+    }
+
+    /// The last of that name that holds here.
+    pub(super) fn last(&self, name: &str) -> Option<&'a Directive> {
+        self.all(name).pop()
+    }
+
+    /// Only in the innermost block: for what is not inherited.
+    pub(super) fn own(&self, name: &str) -> Option<&'a Directive> {
+        self.block().iter().find(|directive| directive.name == name)
+    }
+
+    pub(super) fn block(&self) -> &'a [Directive] {
+        self.levels.last().copied().unwrap_or_default()
+    }
+}

@@ -1,0 +1,174 @@
+//! The configuration that is being made: what nginx's says, in the words of Pointsman.
+
+use super::tree::Place;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+#[derive(Debug, Default)]
+pub(super) struct Site {
+    /// 0: one per core.
+    pub threads: u64,
+    pub access_log: Option<AccessLog>,
+    pub listeners: Vec<Listener>,
+    /// What most routes have; set by [`super::settle`].
+    pub headers: Headers,
+    pub error_pages: BTreeMap<String, String>,
+    pub compression: Option<Compression>,
+    pub rate_limits: Vec<RateLimit>,
+    pub routes: Vec<Route>,
+    pub services: Vec<Service>,
+}
+
+#[derive(Debug)]
+pub(super) struct AccessLog {
+    pub from: Option<Place>,
+    pub path: String,
+    pub format: &'static str,
+}
+
+#[derive(Debug)]
+pub(super) struct Listener {
+    pub from: Place,
+    pub address: String,
+    pub h2c: bool,
+    pub proxy_protocol: bool,
+    pub trusted_proxies: Vec<String>,
+    pub header_timeout: Option<Duration>,
+    pub body_timeout: Option<Duration>,
+    pub write_timeout: Option<Duration>,
+    pub keepalive: Option<Duration>,
+    pub body: u64,
+    pub header_size: Option<u64>,
+    pub requests: Option<u64>,
+    pub tls: Option<Tls>,
+}
+
+#[derive(Debug, Default, PartialEq)]
+pub(super) struct Tls {
+    pub from: Option<Place>,
+    /// Certificate, key and OCSP answer.
+    pub certificates: Vec<(String, String, Option<String>)>,
+    pub http2: bool,
+    pub min_version: Option<&'static str>,
+    pub session_tickets: bool,
+    pub client_ca: Option<String>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Edits {
+    pub remove: Vec<String>,
+    pub set: Vec<(String, String)>,
+    pub add: Vec<(String, String)>,
+}
+
+/// Towards the client and towards the upstream.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Headers {
+    pub response: Edits,
+    pub request: Edits,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Compression {
+    pub from: Place,
+    pub algorithms: Vec<&'static str>,
+    pub types: Vec<String>,
+    pub min_size: u64,
+    pub gzip_level: Option<u64>,
+    pub br_level: Option<u64>,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct RateLimit {
+    pub from: Place,
+    pub name: String,
+    pub rate: String,
+    pub burst: u64,
+    pub by: String,
+    pub status: u64,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Timeouts {
+    pub connect: Duration,
+    pub read: Duration,
+    pub write: Duration,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Route {
+    pub from: Place,
+    pub comments: Vec<String>,
+    pub hosts: Vec<String>,
+    /// Empty: all.
+    pub listeners: Vec<String>,
+    /// As `path` is written.
+    pub path: String,
+    pub lead: Lead,
+    pub access_log: bool,
+    pub timeouts: Timeouts,
+    pub headers: Headers,
+    pub body: u64,
+    pub rates: Vec<String>,
+    pub connections_per_client: Option<u64>,
+    pub compression: bool,
+    pub allow: Vec<String>,
+    pub deny_from: Vec<String>,
+}
+
+/// Where a route leads.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Lead {
+    Service(String),
+    Redirect { to: String, status: u16 },
+    Reply { status: u16, body: String, kind: Option<String> },
+    Files { root: String, alias: bool, index: Option<String> },
+    Deny,
+}
+
+impl Lead {
+    pub(super) fn status(status: u16) -> Self {
+        Lead::Reply { status, body: String::new(), kind: None }
+    }
+
+    /// In place of what cannot be expressed: an error that is seen, not something else that works.
+    pub(super) fn not_imported(place: &Place) -> Self {
+        let body = format!("not imported: {place}\n");
+        Lead::Reply { status: 501, body, kind: Some("text/plain".to_owned()) }
+    }
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Service {
+    pub from: Place,
+    pub comments: Vec<String>,
+    pub name: String,
+    pub stable: String,
+    pub pools: Vec<Pool>,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Pool {
+    pub name: String,
+    pub from: Place,
+    pub balance: &'static str,
+    pub hash_by: Option<String>,
+    /// Set by [`super::settle`]: what most routes have.
+    pub timeouts: Option<Timeouts>,
+    pub passive: Option<(u64, Duration)>,
+    pub keepalive: Option<Duration>,
+    pub tries: Option<u64>,
+    pub slow_start: Option<Duration>,
+    /// On one connection.
+    pub requests: Option<u64>,
+    pub http2: bool,
+    pub upstreams: Vec<Upstream>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Upstream {
+    pub address: String,
+    pub weight: u64,
+    pub backup: bool,
+    pub max_conns: u64,
+}

@@ -1,0 +1,248 @@
+//! What is carried over and what is told.
+
+mod generated;
+
+use super::*;
+
+fn imported(text: &str) -> Imported {
+    import_text(text, "n").expect("it parses")
+}
+
+/// A server on :80 with these lines.
+fn server(lines: &str) -> Imported {
+    imported(&format!("http {{ server {{ listen 80; {lines} }} }}"))
+}
+
+#[track_caller]
+fn says(imported: &Imported, toml: &[&str]) {
+    for line in toml {
+        assert!(imported.toml.contains(line), "{line} is not in\n{}\n{:#?}", imported.toml, imported.notes);
+    }
+}
+
+#[track_caller]
+fn tells(imported: &Imported, directive: &str, level: Level) {
+    let found =
+        imported.notes.iter().any(|note| note.directive.starts_with(directive) && note.level == level);
+    assert!(found, "{directive} is not told as {level:?} in\n{:#?}", imported.notes);
+}
+
+#[test]
+fn upstreams_become_services() {
+    let imported = imported(
+        "upstream App.v1 { least_conn; server 10.0.0.1:3000 weight=2 max_fails=2 fail_timeout=5s;
+           server 10.0.0.2 backup max_conns=7; server 10.0.0.3:1 down; keepalive_timeout 9s; server unix:/x; }
+         server { location / { proxy_pass http://App.v1; } location /b { proxy_pass http://10.1.1.1:81; } }",
+    );
+    says(
+        &imported,
+        &[
+            "[services.app-v1.pools.blue]",
+            "balance = \"least_conn\"",
+            "passive = { max_fails = 2, fail_timeout = \"5s\" }",
+            "keepalive = \"9s\"",
+            "{ address = \"10.0.0.1:3000\", weight = 2 }, { address = \"10.0.0.2:80\", backup = true, max_conns = 7 }]",
+            "upstreams = [\"10.1.1.1:81\"]",
+            "set = { \"Host\" = \"App.v1\" }",
+        ],
+    );
+    tells(&imported, "server 10.0.0.3:1", Level::Noted);
+    tells(&imported, "server unix:/x", Level::Missing);
+}
+
+#[test]
+fn balances() {
+    for (line, expected) in [
+        ("ip_hash;", "balance = \"hash\""),
+        ("hash $request_uri consistent;", "hash_by = \"uri\""),
+        ("hash $http_x_user;", "hash_by = \"header:x-user\""),
+        ("random two least_conn;", "balance = \"p2c\""),
+    ] {
+        let text =
+            format!("upstream u {{ {line} server a:1; }} server {{ location / {{ proxy_pass http://u; }} }}");
+        says(&imported(&text), &[expected]);
+    }
+}
+
+#[test]
+fn split_clients_become_pools_and_say_their_weights() {
+    let imported = imported(
+        "split_clients $remote_addr $variant { 5% green; * blue; }
+         upstream blue { server a:1; } upstream green { server b:1; }
+         server { location / { proxy_pass http://$variant; } }",
+    );
+    says(
+        &imported,
+        &["[services.variant.pools.green]", "stable = \"blue\"", "weights variant green=5 blue=95"],
+    );
+    tells(&imported, "split_clients", Level::Noted);
+}
+
+#[test]
+fn headers_are_inherited_as_nginx_does() {
+    let imported = server(
+        "add_header A 1 always; add_header B 2; location / { return 200 x; } location /own { add_header C 3 always; return 200 y; }
+         location /c { expires 7d; return 204; }",
+    );
+    says(
+        &imported,
+        &[
+            "response = { add = { \"A\" = \"1\", \"B\" = \"2\" }, remove = [\"Server\"] }",
+            "response = { add = { \"C\" = \"3\" }, remove",
+            "set = { \"Cache-Control\" = \"max-age=604800\" }, add = { \"A\"",
+        ],
+    );
+    tells(&imported, "add_header B", Level::Noted);
+}
+
+#[test]
+fn locations_keep_their_precedence_and_close_what_cannot_be_told() {
+    let imported = server(
+        "location /a { proxy_pass http://h:1; location ~ \\.php$ { fastcgi_pass x; } } location ~* \\.(gif|jpg)$ { root /srv; }
+         location ^~ /b/ { proxy_pass http://h:1; } location = /c { deny all; } location ~ (?=x) { return 200; }
+         location /d { auth_basic on; proxy_pass http://h:1; } location /e { allow 10.0.0.0/8; deny all; proxy_pass http://h:1; }
+         location /f/ { proxy_pass http://h:1/g/; } location @n { proxy_pass http://h:2; } location /t { try_files $uri @n; }",
+    );
+    says(
+        &imported,
+        &[
+            "path = '~ ^/a.*(?:\\.php$)'",
+            "path = '~* \\.(gif|jpg)$'\nfiles = { root = \"/srv\" }",
+            "path = \"^~ /b/\"\nservice",
+            "path = \"= /c\"\ndeny = true",
+            "path = \"/d\"\ndeny = true",
+            "allow = [\"10.0.0.0/8\"]",
+            "path = \"/f/\"\nreply = { status = 501",
+            "path = \"= /b\"\nredirect = { to = \"$scheme://$host/b/$is_args$args\", status = 301 }",
+            "path = \"/t\"\nservice = \"h-2-2\"",
+        ]
+        .map(|line| if line.ends_with("h-2-2\"") { "path = \"/t\"\nservice = \"h-2\"" } else { line }),
+    );
+    let nested = imported.toml.find(".php").zip(imported.toml.find("gif")).expect("both");
+    assert!(nested.0 < nested.1, "the nested regex goes first");
+    for (directive, level) in [
+        ("location ~ (?=x)", Level::Missing),
+        ("auth_basic", Level::Missing),
+        ("fastcgi_pass", Level::Missing),
+        ("proxy_pass http://h:1/g/", Level::Missing),
+        ("try_files", Level::Missing),
+    ] {
+        tells(&imported, directive, level);
+    }
+}
+
+#[test]
+fn servers_are_told_apart_by_address_and_host() {
+    let imported = imported(
+        "http { server { listen 80 default_server; listen [::]:80; server_name _; return 301 https://$host$request_uri; }
+         server { listen 443 ssl; http2 on; server_name a.example *.b.example; ssl_certificate a.pem; ssl_certificate_key a.key;
+           ssl_protocols TLSv1.3; location / { return 200 a; } }
+         server { listen 443 ssl; server_name .c.example ~^d; ssl_certificate c.pem; ssl_certificate_key c.key; location /x { return 200 c; } }
+         server { listen 443 ssl; server_name ~^e; ssl_certificate c.pem; ssl_certificate_key c.key; } }",
+    );
+    says(
+        &imported,
+        &[
+            "listeners = [\"0.0.0.0:80\", \"[::]:80\"]\nredirect = { to = \"https://$host$request_uri\", status = 301 }",
+            "certificates = [{ cert = \"a.pem\", key = \"a.key\" }, { cert = \"c.pem\", key = \"c.key\" }], http2 = true",
+            "path = \"/\"\nlisteners = [\"0.0.0.0:443\"]\nreply = { status = 200, body = \"a\"",
+            "hosts = [\"c.example\", \"*.c.example\"]\npath = \"/x\"",
+            "hosts = [\"c.example\", \"*.c.example\"]\npath = \"/\"\nlisteners = [\"0.0.0.0:443\"]\nreply = { status = 404 }",
+        ],
+    );
+    tells(&imported, "server_name .c.example", Level::Missing);
+    tells(&imported, "server", Level::Missing);
+}
+
+#[test]
+fn redirects_that_certbot_writes() {
+    let imported = imported(
+        "server { if ($host = www.a.example) { return 301 https://$host$request_uri; } listen 80; server_name www.a.example; return 404; }
+         server { listen 80; server_name b.example; if ($scheme = http) { return 301 https://$host$request_uri; } }",
+    );
+    says(
+        &imported,
+        &["hosts = [\"www.a.example\"]\npath = \"/\"\nredirect", "path = \"/\"\nreply = { status = 404 }"],
+    );
+    assert!(imported.notes.iter().all(|note| note.level != Level::Missing), "{:#?}", imported.notes);
+}
+
+#[test]
+fn a_redirect_to_https_holds_for_the_hosts_of_its_server() {
+    let tls = "ssl_certificate a.pem; ssl_certificate_key a.key;";
+    let imported = imported(&format!(
+        "server {{ listen 80 default_server; listen 443 ssl default_server; {tls} return 404; }}
+         server {{ listen 80; listen 443 ssl; {tls} server_name b.example; if ($scheme = http) {{ return 301 https://$host$request_uri; }}
+           location / {{ return 200 b; }} }}"
+    ));
+    says(
+        &imported,
+        &[
+            "hosts = [\"b.example\"]\npath = \"/\"\nlisteners = [\"0.0.0.0:80\"]\nredirect",
+            "hosts = [\"b.example\"]\npath = \"/\"\nlisteners = [\"0.0.0.0:443\"]\nreply",
+        ],
+    );
+}
+
+#[test]
+fn what_was_behind_a_listener_that_went_opens_nowhere_else() {
+    let imported = imported(
+        "server { listen 80; return 404; } server { listen 443 ssl; location /secret { return 200 secret; } }",
+    );
+    assert!(!imported.toml.contains("secret"), "{}", imported.toml);
+    tells(&imported, "listen 443 ssl", Level::Missing);
+    tells(&imported, "location /secret", Level::Missing);
+}
+
+#[test]
+fn grpc_has_services_of_its_own() {
+    let imported = imported(
+        "upstream u { server a:1; keepalive_requests 9; } server { location / { proxy_pass http://u; }
+         location /pkg.Service/ { grpc_pass grpc://u; grpc_read_timeout 9s; grpc_set_header X-A b; } location /t { grpc_pass grpcs://u; } }",
+    );
+    says(
+        &imported,
+        &[
+            "service = \"u-2\"",
+            "http2 = true",
+            "requests_per_connection = 9",
+            "read = \"9s\"",
+            "\"X-A\" = \"b\"",
+        ],
+    );
+    tells(&imported, "grpc_pass grpcs://u", Level::Missing);
+}
+
+#[test]
+fn limits_compression_and_pages() {
+    let imported = imported(
+        "http { limit_req_zone $binary_remote_addr zone=a:1m rate=5r/m; limit_conn_zone $binary_remote_addr zone=c:1m; gzip on; gzip_types text/css;
+         server { limit_conn c 3; client_max_body_size 2m; location / { limit_req zone=a burst=4; proxy_pass http://h:1; }
+         location /up { client_max_body_size 0; gzip off; proxy_pass http://h:1; } error_page 502 /50x.html; root /srv; } }",
+    );
+    says(
+        &imported,
+        &[
+            "[rate_limits.a]\nrate = \"5/m\"\nburst = 4\nby = \"client_ip\"\nstatus = 503",
+            "limits = { rates = [\"a\"], connections_per_client = 3 }",
+            "limits = { body = \"1024G\", connections_per_client = 3 }\ncompression = false",
+            "types = [\"text/html\", \"text/css\"]",
+            "\"502\" = \"/srv/50x.html\"",
+            "limits = { body = \"2M\" }",
+        ],
+    );
+    tells(&imported, "limit_req zone=a", Level::Noted);
+}
+
+#[test]
+fn nothing_is_dropped_silently() {
+    let imported = imported(
+        "http { frobnicate on; server { location / { shiny { inner 1; } return 200; } } } stream { server { listen 1; } }",
+    );
+    for directive in ["frobnicate on", "shiny", "inner 1", "stream", "server", "listen 1"] {
+        tells(&imported, directive, Level::Missing);
+    }
+    let note = &imported.notes[0];
+    assert_eq!((note.file.as_str(), note.line), ("n", 1));
+    assert!(note.to_string().starts_with("n:1: frobnicate on: not carried over: "), "{note}");
+}

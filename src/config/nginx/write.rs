@@ -1,0 +1,273 @@
+//! The configuration as TOML, each block under the line of nginx's it comes from.
+
+use super::site::{Edits, Lead, Listener, Pool, Route, Service, Site, Timeouts, Upstream};
+use super::toml::{fixed, list, quoted, table, template};
+use super::tree::Place;
+use super::values::show_size;
+use crate::core::duration::show;
+
+/// Text in the making.
+struct Page(String);
+
+pub(super) fn write(site: &Site) -> String {
+    let mut page = Page(String::new());
+    page.line("# Imported from nginx. Read it, and the report of the import, before it serves;");
+    page.line("# `pointsman check` says whether it holds together.");
+    page.head(None, "server");
+    page.line(&format!("threads = {}", site.threads));
+    page.line("state_dir = \"/var/lib/pointsman\"");
+    page.head(None, "admin");
+    page.line("listen = \"127.0.0.1:9900\"");
+    if let Some(log) = &site.access_log {
+        page.head(log.from.as_ref(), "access_log");
+        page.pair("path", &fixed(&log.path));
+        page.pair("format", &quoted(log.format));
+    }
+    site.listeners.iter().for_each(|listener| page.listener(listener));
+    page.shared(site);
+    site.routes.iter().for_each(|route| page.route(route, site));
+    site.services.iter().for_each(|service| page.service(service));
+    page.0
+}
+
+impl Page {
+    fn line(&mut self, text: &str) {
+        self.0.push_str(text);
+        self.0.push('\n');
+    }
+
+    fn pair(&mut self, key: &str, value: &str) {
+        self.line(&format!("{key} = {value}"));
+    }
+
+    fn comment(&mut self, text: &str) {
+        self.line(&format!("# {}", text.replace(char::is_control, " ")));
+    }
+
+    fn head(&mut self, from: Option<&Place>, table: &str) {
+        self.0.push('\n');
+        if let Some(from) = from {
+            self.comment(&format!("from {from}"));
+        }
+        self.line(&format!("[{table}]"));
+    }
+
+    fn listener(&mut self, listener: &Listener) {
+        self.head(Some(&listener.from), "[listeners]");
+        self.pair("address", &quoted(&listener.address));
+        if listener.h2c {
+            self.pair("h2c", "true");
+        }
+        if listener.proxy_protocol {
+            self.pair("proxy_protocol", "true");
+        }
+        if let Some(tls) = &listener.tls {
+            let pair = |(cert, key, ocsp): &(String, String, Option<String>)| {
+                let ocsp = ocsp.as_ref().map_or(String::new(), |ocsp| format!(", ocsp = {}", fixed(ocsp)));
+                format!("{{ cert = {}, key = {}{ocsp} }}", fixed(cert), fixed(key))
+            };
+            let mut keys = vec![format!(
+                "certificates = [{}]",
+                tls.certificates.iter().map(pair).collect::<Vec<_>>().join(", ")
+            )];
+            keys.push(format!("http2 = {}", tls.http2));
+            keys.extend(tls.min_version.map(|version| format!("min_version = {}", quoted(version))));
+            keys.extend(tls.session_tickets.then(|| "session_tickets = true".to_owned()));
+            keys.extend(tls.client_ca.as_ref().map(|ca| format!("client_ca = {}", fixed(ca))));
+            self.pair("tls", &table(&keys));
+        }
+        let times = [
+            ("header", listener.header_timeout),
+            ("body", listener.body_timeout),
+            ("write", listener.write_timeout),
+            ("keepalive", listener.keepalive),
+        ];
+        let times: Vec<_> =
+            times.iter().filter_map(|(key, time)| Some(format!("{key} = \"{}\"", show((*time)?)))).collect();
+        if !times.is_empty() {
+            self.pair("timeouts", &table(&times));
+        }
+        let mut limits = vec![format!("body = \"{}\"", show_size(listener.body))];
+        limits.extend(listener.header_size.map(|size| format!("header_size = \"{}\"", show_size(size))));
+        limits.extend(listener.requests.map(|count| format!("requests_per_connection = {count}")));
+        self.pair("limits", &table(&limits));
+        if !listener.trusted_proxies.is_empty() {
+            self.pair("trusted_proxies", &list(&listener.trusted_proxies));
+        }
+    }
+
+    /// What holds for all routes.
+    fn shared(&mut self, site: &Site) {
+        let edits = [("response", &site.headers.response), ("request", &site.headers.request)];
+        let edits: Vec<_> = edits.iter().filter(|(_, edits)| **edits != Edits::default()).collect();
+        if !edits.is_empty() {
+            self.head(None, "headers");
+            edits.into_iter().for_each(|(key, edits)| self.pair(key, &edits_of(edits)));
+        }
+        if !site.error_pages.is_empty() {
+            self.head(None, "error_pages");
+            site.error_pages.iter().for_each(|(code, path)| self.pair(&quoted(code), &fixed(path)));
+        }
+        if let Some(compression) = &site.compression {
+            self.head(Some(&compression.from), "compression");
+            let algorithms: Vec<String> =
+                compression.algorithms.iter().map(|name| (*name).to_owned()).collect();
+            self.pair("algorithms", &list(&algorithms));
+            self.pair("types", &list(&compression.types));
+            self.pair("min_size", &quoted(&show_size(compression.min_size)));
+            compression.gzip_level.iter().for_each(|level| self.pair("gzip_level", &level.to_string()));
+            compression.br_level.iter().for_each(|level| self.pair("br_level", &level.to_string()));
+        }
+        for limit in &site.rate_limits {
+            self.head(Some(&limit.from), &format!("rate_limits.{}", limit.name));
+            self.pair("rate", &quoted(&limit.rate));
+            self.pair("burst", &limit.burst.to_string());
+            self.pair("by", &quoted(&limit.by));
+            self.pair("status", &limit.status.to_string());
+        }
+    }
+
+    fn route(&mut self, route: &Route, site: &Site) {
+        self.head(Some(&route.from), "[routes]");
+        route.comments.iter().for_each(|comment| self.comment(comment));
+        if !route.hosts.is_empty() {
+            self.pair("hosts", &list(&route.hosts));
+        }
+        self.pair("path", &fixed(&route.path));
+        if !route.listeners.is_empty() {
+            self.pair("listeners", &list(&route.listeners));
+        }
+        match &route.lead {
+            Lead::Service(name) => self.pair("service", &quoted(name)),
+            Lead::Redirect { to, status } => {
+                self.pair("redirect", &format!("{{ to = {}, status = {status} }}", template(to)))
+            }
+            Lead::Reply { status, body, kind } => {
+                let body = if body.is_empty() { String::new() } else { format!(", body = {}", fixed(body)) };
+                let kind = kind.as_ref().map_or(String::new(), |kind| format!(", type = {}", fixed(kind)));
+                self.pair("reply", &format!("{{ status = {status}{body}{kind} }}"));
+            }
+            Lead::Files { root, alias, index } => {
+                let mut keys = vec![format!("root = {}", fixed(root))];
+                keys.extend(alias.then(|| "alias = true".to_owned()));
+                keys.extend(index.as_ref().map(|index| format!("index = {}", fixed(index))));
+                self.pair("files", &table(&keys));
+            }
+            Lead::Deny => self.pair("deny", "true"),
+        }
+        self.settings(route, site);
+    }
+
+    /// What differs from what holds for all.
+    fn settings(&mut self, route: &Route, site: &Site) {
+        if !route.access_log {
+            self.pair("access_log", "false");
+        }
+        let is_denied = route.lead == Lead::Deny;
+        for (key, networks) in [("allow", &route.allow), ("deny_from", &route.deny_from)] {
+            if !networks.is_empty() && !is_denied {
+                self.pair(key, &list(networks));
+            }
+        }
+        let mut headers = Vec::new();
+        if route.headers.response != site.headers.response {
+            headers.push(format!("response = {}", edits_of(&route.headers.response)));
+        }
+        if let Lead::Service(name) = &route.lead {
+            let pool = site
+                .services
+                .iter()
+                .find(|service| service.name == *name)
+                .and_then(|service| service.pools.first());
+            if let Some(common) =
+                pool.and_then(|pool| pool.timeouts.as_ref()).filter(|common| **common != route.timeouts)
+            {
+                self.pair("timeouts", &timeouts_of(&route.timeouts, Some(common)));
+            }
+            if route.headers.request != site.headers.request {
+                headers.push(format!("request = {}", edits_of(&route.headers.request)));
+            }
+        }
+        if !headers.is_empty() {
+            self.pair("headers", &table(&headers));
+        }
+        let here =
+            |listener: &&Listener| route.listeners.is_empty() || route.listeners.contains(&listener.address);
+        let differs = site.listeners.iter().filter(here).any(|listener| listener.body != route.body);
+        let mut limits = Vec::new();
+        limits.extend((differs && !is_denied).then(|| format!("body = \"{}\"", show_size(route.body))));
+        if !route.rates.is_empty() {
+            limits.push(format!("rates = {}", list(&route.rates)));
+        }
+        limits.extend(route.connections_per_client.map(|most| format!("connections_per_client = {most}")));
+        if !limits.is_empty() {
+            self.pair("limits", &table(&limits));
+        }
+        if site.compression.is_some() && !route.compression {
+            self.pair("compression", "false");
+        }
+    }
+
+    fn service(&mut self, service: &Service) {
+        self.head(Some(&service.from), &format!("services.{}", service.name));
+        service.comments.iter().for_each(|comment| self.comment(comment));
+        self.pair("stable", &quoted(&service.stable));
+        service.pools.iter().for_each(|pool| self.pool(&service.name, pool));
+    }
+
+    fn pool(&mut self, service: &str, pool: &Pool) {
+        self.head(Some(&pool.from), &format!("services.{service}.pools.{}", pool.name));
+        if pool.balance != "round_robin" {
+            self.pair("balance", &quoted(pool.balance));
+        }
+        pool.hash_by.iter().for_each(|by| self.pair("hash_by", &quoted(by)));
+        pool.timeouts.iter().for_each(|timeouts| self.pair("timeouts", &timeouts_of(timeouts, None)));
+        if let Some((fails, stretch)) = pool.passive {
+            self.pair("passive", &format!("{{ max_fails = {fails}, fail_timeout = \"{}\" }}", show(stretch)));
+        }
+        pool.keepalive.iter().for_each(|idle| self.pair("keepalive", &format!("\"{}\"", show(*idle))));
+        pool.tries.iter().for_each(|tries| self.pair("tries", &tries.to_string()));
+        pool.slow_start.iter().for_each(|time| self.pair("slow_start", &format!("\"{}\"", show(*time))));
+        pool.requests.iter().for_each(|most| self.pair("requests_per_connection", &most.to_string()));
+        if pool.http2 {
+            self.pair("http2", "true");
+        }
+        let upstreams: Vec<_> = pool.upstreams.iter().map(upstream_of).collect();
+        self.pair("upstreams", &format!("[{}]", upstreams.join(", ")));
+        self.line("# health = { path = \"/health\" }   # checked by Pointsman itself; nginx had none");
+    }
+}
+
+fn upstream_of(upstream: &Upstream) -> String {
+    let mut keys = vec![format!("address = {}", quoted(&upstream.address))];
+    keys.extend((upstream.weight != 1).then(|| format!("weight = {}", upstream.weight)));
+    keys.extend(upstream.backup.then(|| "backup = true".to_owned()));
+    keys.extend((upstream.max_conns > 0).then(|| format!("max_conns = {}", upstream.max_conns)));
+    if keys.len() == 1 { quoted(&upstream.address) } else { table(&keys) }
+}
+
+fn timeouts_of(timeouts: &Timeouts, common: Option<&Timeouts>) -> String {
+    let each = [
+        ("connect", timeouts.connect, common.map(|common| common.connect)),
+        ("read", timeouts.read, common.map(|common| common.read)),
+        ("write", timeouts.write, common.map(|common| common.write)),
+    ];
+    let differing = each.iter().filter(|(_, time, common)| *common != Some(*time));
+    table(&differing.map(|(key, time, _)| format!("{key} = \"{}\"", show(*time))).collect::<Vec<_>>())
+}
+
+fn edits_of(edits: &Edits) -> String {
+    let fields = |fields: &[(String, String)]| {
+        table(
+            &fields
+                .iter()
+                .map(|(name, value)| format!("{} = {}", quoted(name), template(value)))
+                .collect::<Vec<_>>(),
+        )
+    };
+    let mut keys = Vec::new();
+    keys.extend((!edits.set.is_empty()).then(|| format!("set = {}", fields(&edits.set))));
+    keys.extend((!edits.add.is_empty()).then(|| format!("add = {}", fields(&edits.add))));
+    keys.extend((!edits.remove.is_empty()).then(|| format!("remove = {}", list(&edits.remove))));
+    table(&keys)
+}
