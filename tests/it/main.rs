@@ -21,6 +21,7 @@ mod ci;
 mod cli;
 mod clock;
 mod compression;
+mod conformance;
 mod disk;
 mod events;
 mod grpc;

@@ -1,4 +1,4 @@
-//! nginx from Debian, as an origin.
+//! nginx from Debian, as an origin, or as what Pointsman takes the place of.
 
 use super::eventually;
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -30,21 +30,31 @@ impl Nginx {
             )
         };
         let servers: String = addresses.iter().zip(bodies).map(server).collect();
-        let temp: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
-            .map(|kind| format!("{kind}_temp_path {path}/{kind};\n"))
-            .concat();
         let conf = format!(
-            "worker_processes 1; daemon off; pid {path}/pid; error_log {path}/error.log;\n\
-             events {{ worker_connections 4096; }}\n\
-             http {{ access_log off; {temp} {servers} }}\n"
+            "worker_processes 1; events {{ worker_connections 4096; }}\n\
+             http {{ access_log off; {servers} }}\n"
         );
         std::fs::write(dir.path().join("nginx.conf"), conf).expect("a file");
         std::fs::write(dir.path().join("large"), vec![b'x'; LARGE]).expect("a file");
         // The workers run as another user, who must be able to read.
         let open = std::os::unix::fs::PermissionsExt::from_mode(0o755);
         std::fs::set_permissions(dir.path(), open).expect("permissions");
+        Nginx::serve(dir, addresses)
+    }
+
+    /// Serves the `nginx.conf` of a directory, which listens on these addresses.
+    pub fn serve(dir: TempDir, addresses: Vec<SocketAddr>) -> Self {
+        let path = dir.path().display().to_string();
+        let file = dir.path().join("nginx.conf");
+        let temp: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
+            .map(|kind| format!("{kind}_temp_path {path}/{kind};"))
+            .concat();
+        let conf = std::fs::read_to_string(&file).expect("a file");
+        std::fs::write(&file, conf.replacen("http {", &format!("http {{ {temp}"), 1)).expect("a file");
+        let main = format!("daemon off; pid {path}/pid; error_log {path}/error.log;");
         let child = Command::new("nginx")
-            .args(["-e", &format!("{path}/error.log"), "-p", &path, "-c", &format!("{path}/nginx.conf")])
+            .args(["-e", &format!("{path}/error.log"), "-p", &path, "-c", &file.display().to_string()])
+            .args(["-g", &main])
             .stderr(Stdio::null())
             .spawn()
             .expect("nginx is installed: make setup-test");

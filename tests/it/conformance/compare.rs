@@ -1,0 +1,137 @@
+//! What counts as alike.
+
+use super::site::Exchange;
+use crate::harness::{Answer, Received};
+use std::collections::BTreeMap;
+
+/// Where Pointsman differs on purpose, and why.
+pub(super) const KNOWN: &[(&str, &str)] = &[
+    ("Date, Server, Connection, Keep-Alive", "nginx names itself and its connection on every answer"),
+    (
+        "Content-Length, Transfer-Encoding",
+        "how a body is framed is a matter between the two ends of a connection",
+    ),
+    ("Expires", "Cache-Control says the same, and better"),
+    ("ETag, Last-Modified, Accept-Ranges of files", "each server has validators of its own"),
+    ("pages of errors and redirects", "nginx has a built-in HTML page for them, Pointsman a text by Accept"),
+    (
+        "Retry-After, Cache-Control on own errors",
+        "Pointsman says when to come back, and that errors are not to be kept",
+    ),
+    ("Location", "nginx makes a path absolute with its own port; it is compared as the client resolves it"),
+    ("X-Forwarded-*, X-Real-IP, X-Request-Id", "Pointsman always sets them towards the upstream"),
+    ("HTTP/1.1 towards upstreams", "nginx speaks HTTP/1.0 and closes, unless told otherwise"),
+    ("charset of text, Allow on 405", "Pointsman says both with files"),
+    ("hop-by-hop fields", "what Connection names ends with the connection (RFC 9110); nginx passes it on"),
+    ("dot segments of files", "a path that climbs is refused where files are served; nginx resolves it"),
+    ("type of a file", "by the name of the file; nginx goes by the path of the request"),
+    (
+        "Vary on short bodies",
+        "Pointsman sends it with every body of a type that is compressed; nginx only beyond the least size",
+    ),
+    ("compressed bytes", "two encoders; that a body is compressed is compared"),
+];
+
+const ANSWER_FIELDS: &[&str] = &[
+    "date",
+    "server",
+    "connection",
+    "keep-alive",
+    "content-length",
+    "transfer-encoding",
+    "expires",
+    "etag",
+    "last-modified",
+    "accept-ranges",
+    "retry-after",
+    "allow",
+];
+
+const UPSTREAM_FIELDS: &[&str] = &["connection", "x-request-id"];
+
+/// Set by Pointsman even where nginx was not told to.
+const ADDED: &[&str] =
+    &["x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "x-forwarded-port", "x-real-ip"];
+
+type Fields = BTreeMap<String, Vec<String>>;
+
+/// In words; none where the exchanges are alike.
+pub(super) fn differences(nginx: &Exchange, pointsman: &Exchange) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut differs = |what: &str, nginx: &dyn std::fmt::Debug, pointsman: &dyn std::fmt::Debug| {
+        let (nginx, pointsman) = (format!("{nginx:?}"), format!("{pointsman:?}"));
+        if nginx != pointsman {
+            found.push(format!("{what}: nginx {nginx}, pointsman {pointsman}"));
+        }
+    };
+    differs("status", &nginx.answer.status, &pointsman.answer.status);
+    let has_page = String::from_utf8_lossy(&nginx.answer.body).contains("<hr><center>nginx");
+    let is_own =
+        nginx.answer.status >= 300 && (nginx.upstream.is_none() || matches!(nginx.answer.status, 502..=504));
+    let drop: &[&str] = if has_page || is_own { &["content-type", "cache-control"] } else { &[] };
+    differs("answer", &answer_fields(nginx, drop), &answer_fields(pointsman, drop));
+    let encoded = nginx.answer.header("content-encoding").is_some();
+    if !has_page && !encoded {
+        differs("body", &nginx.answer.text(), &pointsman.answer.text());
+    }
+    let name = |exchange: &Exchange| exchange.upstream.as_ref().map(|(name, _)| *name);
+    differs("upstream", &name(nginx), &name(pointsman));
+    if let (Some((_, nginx)), Some((_, pointsman))) = (&nginx.upstream, &pointsman.upstream) {
+        let target = |received: &Received| received.line.rsplit_once(' ').map(|(line, _)| line.to_owned());
+        differs("request line", &target(nginx), &target(pointsman));
+        differs("request body", &nginx.body, &pointsman.body);
+        let sent = upstream_fields(nginx, &[]);
+        let added: Vec<&str> = ADDED.iter().copied().filter(|name| !sent.contains_key(*name)).collect();
+        let mut got = upstream_fields(pointsman, &added);
+        let chain =
+            |fields: &Fields| fields.get("x-forwarded-for").map_or(String::new(), |chain| chain.join(", "));
+        if chain(&got).starts_with(&chain(&sent)) {
+            // Continued by Pointsman.
+            got.insert(
+                "x-forwarded-for".to_owned(),
+                sent.get("x-forwarded-for").cloned().unwrap_or_default(),
+            );
+            got.retain(|_, values| !values.is_empty());
+        }
+        differs("request", &sent, &got);
+    }
+    found
+}
+
+fn collect(fields: &[(String, String)], without: &[&str]) -> Fields {
+    let mut collected = Fields::new();
+    for (name, value) in fields.iter().filter(|(name, _)| !without.contains(&name.as_str())) {
+        collected.entry(name.clone()).or_default().push(value.clone());
+    }
+    collected.values_mut().for_each(|values| values.sort());
+    collected
+}
+
+fn answer_fields(exchange: &Exchange, drop: &[&str]) -> Fields {
+    let Answer { headers, .. } = &exchange.answer;
+    let mut fields = collect(headers, &[ANSWER_FIELDS, drop].concat());
+    for kind in fields.get_mut("content-type").into_iter().flatten() {
+        *kind = kind.trim_end_matches("; charset=utf-8").to_owned();
+    }
+    if let Some(places) = fields.get_mut("location") {
+        places.iter_mut().for_each(|place| *place = resolved(place, &exchange.host));
+    }
+    fields
+}
+
+fn upstream_fields(received: &Received, without: &[&str]) -> Fields {
+    let mut fields = collect(&received.headers, &[UPSTREAM_FIELDS, without].concat());
+    // The ports of the tests.
+    fields.entry("x-forwarded-port".to_owned()).and_modify(|ports| *ports = vec!["its own".to_owned()]);
+    // nginx sends a length with an empty body where the client did.
+    fields.retain(|name, values| name != "content-length" || values != &["0"]);
+    fields
+}
+
+/// As the client resolves it; without the ports of the tests.
+fn resolved(place: &str, host: &str) -> String {
+    let whole = if place.starts_with('/') { format!("http://{host}{place}") } else { place.to_owned() };
+    let Some((scheme, rest)) = whole.split_once("://") else { return whole };
+    let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+    format!("{scheme}://{}{path}", authority.split(':').next().unwrap_or_default())
+}
