@@ -47,9 +47,10 @@ check: setup-test ## format, lints, shell scripts and documentation, with warnin
 	shellcheck conf/github-action/*.sh conf/ci/*.sh
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --lib --document-private-items --quiet
 
+# conf/tallow.toml names certificates and folders of its server: tests/it/tallow checks it with others.
 examples: ## check every example configuration with the binary
 	cargo build --locked
-	@for file in conf/*.toml conf/docker/*.toml; do echo "check $$file"; target/debug/pointsman check --config $$file || exit 1; done
+	@for file in conf/*.toml conf/docker/*.toml; do [ $$file != conf/tallow.toml ] || continue; echo "check $$file"; target/debug/pointsman check --config $$file || exit 1; done
 
 alerts: setup-test ## check and test the alert rules, and check the scrape example
 	promtool check rules conf/prometheus/alerts.yml

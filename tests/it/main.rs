@@ -42,6 +42,7 @@ mod runbook;
 mod service;
 mod split;
 mod state;
+mod tallow;
 mod tls;
 mod upgrade;
 mod upstreams;

@@ -206,7 +206,7 @@ fn an_ocsp_response_is_stapled_and_follows_its_file() {
 }
 
 /// What the authority says of a certificate: good, if its index has it.
-fn ocsp_response(authority: &Authority, file: &str) -> Vec<u8> {
+pub(super) fn ocsp_response(authority: &Authority, file: &str) -> Vec<u8> {
     let openssl = |args: &[&str]| {
         let output = Command::new("openssl").args(args).current_dir(authority.dir.path()).output();
         let output = output.expect("openssl");
