@@ -159,6 +159,9 @@ fn aborts(disk: &Disk) {
     assert_eq!(view["outcome"], "aborted");
     assert_eq!(pointsman.weight("red"), 0.0);
     println!("full disk: aborted {:.0?} after the candidate turned bad", since.elapsed());
+    eventually("what was on its way has been answered", || {
+        pointsman.web()["pools"]["red"]["upstreams"][0]["in_flight"] == 0
+    });
     let asked = red.requests();
     refused(&pointsman, "/v1/services/web/flip", r#"{"to": "green"}"#);
     refused(&pointsman, "/v1/services/web/rollouts", r#"{"to": "green"}"#);
