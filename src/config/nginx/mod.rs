@@ -1,9 +1,9 @@
 //! `import nginx`: a configuration of nginx → one of Pointsman, and what was not carried over.
 //!
-//! Three steps: the files are read into a tree ([`include`], [`parse`]); the tree is walked server by
+//! Three steps: the files are read into a tree ([`mod@include`], [`parse`]); the tree is walked server by
 //! server and location by location into the configuration that is meant ([`site`]), every directive
 //! taken being marked ([`ledger`]); what most routes share is lifted out ([`settle`]) and all of it is
-//! written as TOML with the place each part comes from ([`write`]).
+//! written as TOML with the place each part comes from ([`mod@write`]).
 //!
 //! Where something cannot be expressed, the result is rather closed than open: what nginx protected is
 //! denied, and a location that would do something else answers 501 with the line it comes from.
