@@ -29,7 +29,11 @@ pub(super) fn below(path: &str, files: &Files) -> Result<PathBuf, u16> {
         place.extend_from_slice(files.index.as_bytes());
     }
     // The slash that begins it makes it absolute.
-    let relative = place.get(files.strip.max(1)..).unwrap_or_default();
+    let (stripped, relative) = place.split_at(files.strip.clamp(1, place.len()));
+    if !stripped.ends_with(b"/") && !relative.starts_with(b"/") {
+        // What is stripped ends within a name: the route was for another path.
+        return Err(400);
+    }
     let relative = relative.strip_prefix(b"/").unwrap_or(relative);
     Ok(PathBuf::from(OsString::from_vec(relative.to_vec())))
 }
