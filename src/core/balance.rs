@@ -76,11 +76,6 @@ impl Balancer {
         &self.balance
     }
 
-    /// Whether any upstream could serve.
-    pub fn any_ready(&self) -> bool {
-        self.tiers.iter().any(|tier| !tier.ready.is_empty())
-    }
-
     /// The index of the upstream for one attempt. `key` is what [`Balance::Hash`] hashes, `draw` a
     /// uniform random number. `None` when no ready upstream is left untried and below `max_conns`.
     pub fn choose(&self, upstreams: &[Upstream], key: u64, draw: u32, tried: Tried) -> Option<usize> {

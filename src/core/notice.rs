@@ -207,18 +207,7 @@ mod tests {
         for action in ["weights", "flip", "drain", "ready", "recovered", "progress", "of the future"] {
             assert_eq!(Kind::of(action, None), None, "{action}");
         }
-        let reason = Reason {
-            metric: SHARED_OUTAGE.into(),
-            level: Level::Warning,
-            limit: 0.0,
-            observed: 0.0,
-            attempts: 0,
-            events: 0,
-            evidence: 0.0,
-            needed: 0.0,
-            for_seconds: 0.0,
-            text: "blue fails too".into(),
-        };
+        let reason = Reason::condition(SHARED_OUTAGE, Level::Warning, "blue fails too".into());
         let verdict = Verdict { state: State::Hold, reasons: vec![reason] };
         assert_eq!(Kind::of("held", Some(&verdict)), Some(Kind::Incident));
         assert_eq!(Kind::of("aborted", Some(&verdict)), Some(Kind::Aborted));

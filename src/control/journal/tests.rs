@@ -175,24 +175,10 @@ fn a_copy_taken_at_any_moment_holds_whole_changes() {
 
 fn notice(kind: Kind) -> Notice {
     Notice {
-        kind,
-        service: "web".into(),
         at: "2026-01-02T03:04:05Z".into(),
         actor: "ci".into(),
         detail: "a sentence".into(),
-        rollout: None,
-        strategy: None,
-        version: None,
-        from: None,
-        to: None,
-        weight: None,
-        step: None,
-        eta_seconds: None,
-        error_rate: None,
-        response_time_ms: None,
-        reason: None,
-        action: None,
-        status: None,
+        ..Notice::new(kind, "web")
     }
 }
 

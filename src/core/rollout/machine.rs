@@ -128,11 +128,6 @@ impl Rollout {
         !self.has_ended() && self.approval == Approval::Waiting
     }
 
-    /// Whether the candidate may have been given traffic by this rollout.
-    pub fn has_begun(&self) -> bool {
-        self.phase >= Phase::Shifting
-    }
-
     /// Why it cannot be promoted by hand now, if it cannot.
     pub fn promotion_denied(&self) -> Option<&'static str> {
         let at_the_gate = self.crossing.as_ref().is_some_and(|crossing| crossing.to == Phase::Shifting);
