@@ -1,0 +1,96 @@
+//! What an input led to, carried out: the table, marks, views, writes and answers.
+
+use super::super::command::{Refusal, Reply};
+use super::super::saving::Answer;
+use super::super::view::Snapshot;
+use super::super::{publish, shown};
+use super::{SNAPSHOT, Task};
+use crate::core::settings::Config;
+use std::sync::Arc;
+
+impl Task {
+    /// Publishes, marks, shows, journals and answers, in this order.
+    pub(in crate::control) fn carry_out(&mut self) {
+        let reloaded = self.reload_if_quiet();
+        // A site without services has routes all the same.
+        let is_new = !Arc::ptr_eq(&self.table.load().routes, &self.links.config.routes);
+        if is_new || self.lives.values().any(|live| live.todo.publish) {
+            self.fit_maintenance();
+            let revision = self.table.load().revision + 1;
+            let gateway = self.maintenance.gateway.as_ref();
+            let table = publish::table(&self.links.config, &self.lives, gateway, &mut self.limits, revision);
+            self.table.store(Arc::new(table));
+            for live in self.lives.values_mut() {
+                live.todo.publish = false;
+                live.published(&self.links);
+            }
+            self.show();
+        } else if self.links.clock.now() >= self.shown_at + SNAPSHOT {
+            self.show();
+        }
+        for (answer, reloaded) in reloaded {
+            // Whoever asked may have gone.
+            let _ = answer.to.send(reloaded);
+        }
+        self.watch_upstreams();
+        for live in self.lives.values_mut() {
+            if self.custody.is_ours() {
+                live.next_job_done(&self.links);
+                live.want_work(&self.links);
+            }
+            if self.custody.may_write() {
+                live.catch_up(&self.links);
+            }
+            for answer in std::mem::take(&mut live.todo.answers) {
+                let reply = match (answer.rollout, shown::rollout(live)) {
+                    (Some(created), Some(view)) => Reply::Rollout { view: Arc::new(view), created },
+                    _ => Reply::Service(Arc::new(shown::service(live, &self.links))),
+                };
+                // Whoever asked may have gone.
+                let _ = answer.to.send(Ok(reply));
+            }
+            for (answer, refusal) in std::mem::take(&mut live.todo.refusals) {
+                let _ = answer.to.send(Err(refusal));
+            }
+        }
+        self.maintenance.answer(&self.links);
+    }
+
+    /// Tells the checks which upstreams there are, once that has changed.
+    fn watch_upstreams(&mut self) {
+        let mut changed = false;
+        for live in self.lives.values_mut() {
+            changed |= std::mem::take(&mut live.todo.watch);
+        }
+        if changed {
+            let mut config = Config::clone(&self.links.config);
+            config.services =
+                self.lives.values().map(|l| (l.settings.name.to_string(), l.watched(&self.links))).collect();
+            self.watched.send_replace(Arc::new(config));
+        }
+    }
+
+    /// The answers are given once the table is out.
+    fn reload_if_quiet(&mut self) -> Vec<(Answer, Result<Reply, Refusal>)> {
+        let mut done = Vec::new();
+        while self.lives.values().all(|live| !live.saving.is_pending())
+            && let Some((config, answer)) = self.reloads.pop_front()
+        {
+            let reloaded = self.reload(config).map(|()| Reply::Reloaded { differs: self.differs() });
+            done.push((answer, reloaded));
+        }
+        done
+    }
+
+    fn show(&mut self) {
+        self.shown_at = self.links.clock.now();
+        let services = self.lives.iter();
+        let views =
+            services.map(|(name, live)| (name.to_string(), Arc::new(shown::service(live, &self.links))));
+        let ended = self.links.ended.borrow().clone();
+        let maintenance = self.maintenance.view(&self.links);
+        self.snapshots.send_replace(Arc::new(Snapshot { services: views.collect(), ended, maintenance }));
+        let gauges: Vec<_> = self.lives.values().map(|live| shown::gauges(live, &self.links)).collect();
+        self.links.metrics.show(&gauges);
+    }
+}
