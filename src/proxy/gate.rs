@@ -1,20 +1,23 @@
 //! Pingora's callbacks. They carry out what [`plan`], [`reply`] and [`retry`] decide, and record.
 
+mod facts;
+
 use super::connection::Connection;
 use super::http2::Stream;
-use super::plan::{self, Asked, Refusal, Way};
+use super::plan::{self, Way};
 use super::request::Request;
-use super::retry::{self, Situation};
+use super::retry;
 use super::uses::Uses;
 use super::worker::Shared;
 use super::{
-    answer, challenge, compress, error_page, forward, limits, log_entry, refuse, reply, rewrite, sound, tidy,
+    answer, challenge, compress, error_page, forward, log_entry, refuse, reply, rewrite, sound, tidy,
 };
 use crate::core::balance::mix;
 use crate::core::outcome::{Outcome, Reason};
 use crate::observe::shard::Shard;
 use async_trait::async_trait;
 use bytes::Bytes;
+use facts::answer_begun;
 use http::header::CONNECTION;
 use http::{HeaderValue, Version};
 use pingora_core::prelude::HttpPeer;
@@ -46,49 +49,6 @@ impl Gate {
         self.random.store(next, Ordering::Relaxed);
         mix(next)
     }
-
-    /// Chooses the request's route, and where it leads on it.
-    fn way(&self, header: &RequestHeader, request: &mut Request) -> std::result::Result<Way, Refusal> {
-        let path = plan::path(header)?;
-        let listener = request.listener.as_ref().map(|listener| &listener.settings);
-        let asked = Asked {
-            request: header,
-            path: &path,
-            client: request.client,
-            listener,
-            now: Duration::from_micros(request.started_us),
-            draw: self.draw() as u32,
-        };
-        let route = plan::route(&request.table, asked)?;
-        request.route = Some(route);
-        request.max_body = plan::max_body(request.route(), listener);
-        let way = plan::way(&request.table, asked, route)?;
-        request.held =
-            limits::admit(&request.table, route, header, request.client, asked.now, self.shared.seed)?;
-        Ok(way)
-    }
-
-    /// What is known for the decision whether the request goes to another upstream.
-    fn situation<'a>(&self, session: &'a Session, request: &Request, unsent: bool) -> Situation<'a> {
-        let header = session.req_header();
-        let another = request
-            .pool()
-            .and_then(|pool| plan::upstream(pool, header, request.client, self.draw() as u32, request.tried));
-        Situation {
-            method: &header.method,
-            unsent,
-            answer_begun: answer_begun(session),
-            replayable: !session.as_ref().retry_buffer_truncated(),
-            attempts: request.attempts,
-            tries: request.pool().map_or(0, |pool| pool.tries),
-            another: another.is_some(),
-        }
-    }
-}
-
-/// Whether the client has been sent any of the final answer.
-fn answer_begun(session: &Session) -> bool {
-    session.response_written().is_some_and(|head| !head.status.is_informational() || head.status == 101)
 }
 
 #[async_trait]
