@@ -56,7 +56,11 @@ fn service(view: &ServiceView) -> String {
 fn row(name: &str, pool: &PoolView) -> [String; 8] {
     let window = &pool.window;
     let time = |ms: f64| if window.requests > 0 { format!("{ms:.1} ms") } else { "-".into() };
-    let errors = if window.requests > 0 { format!("{:.2} %", window.error_rate * 100.0) } else { "-".into() };
+    let mut errors =
+        if window.requests > 0 { format!("{:.2} %", window.error_rate * 100.0) } else { "-".into() };
+    if window.shielded > 0 {
+        errors.push_str(&format!(" ({} shielded)", window.shielded));
+    }
     let mut states: BTreeMap<&str, usize> = BTreeMap::new();
     for upstream in &pool.upstreams {
         *states.entry(&upstream.state).or_default() += 1;

@@ -20,6 +20,7 @@ mod reader;
 mod rollout;
 mod route;
 mod service;
+mod shield;
 mod signals;
 mod tls;
 mod units;

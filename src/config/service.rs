@@ -2,7 +2,9 @@
 
 use super::reader::{Item, Section};
 use super::rollout;
+use super::shield;
 use crate::core::balance::{Balance, HashBy};
+use crate::core::duration;
 use crate::core::policy::Policy;
 use crate::core::settings::{Health, Passive, Pool, Service, Timeouts, Upstream};
 use std::collections::BTreeMap;
@@ -55,11 +57,25 @@ fn service(name: &str, section: &Section<'_>, policies: &BTreeMap<String, Arc<Po
         }
         Some(policy)
     });
+    let close_streams = section.item("close_streams").and_then(|item| item.parsed(duration::parse));
     let stable = stable(section, &pools);
+    let shield = section.read("shield", Some(Arc::default()), shield::shield);
     let rollout = rollout::read(&section.section("rollout"));
     section.finish();
     let rollout::Read { plan, smoke, hooks, update } = rollout;
-    Some(Service { name: name.into(), stable: stable?, policy, pools, rollout: plan, smoke, hooks, update })
+    let (name, rollout) = (name.into(), plan);
+    Some(Service {
+        name,
+        stable: stable?,
+        policy,
+        shield,
+        close_streams,
+        pools,
+        rollout,
+        smoke,
+        hooks,
+        update,
+    })
 }
 
 fn stable(section: &Section<'_>, pools: &BTreeMap<Arc<str>, Pool>) -> Option<Arc<str>> {

@@ -56,6 +56,35 @@ fn the_large_example_means_what_it_says() {
     assert_eq!((policy.min_clients, policy.health), (1, Some(Level::Critical)));
 }
 
+#[test]
+fn a_service_is_shielded_unless_it_says_otherwise() {
+    let shield = |key: &str| {
+        let text = MINIMAL.replacen("[services.web]\n", &format!("[services.web]\n{key}\n"), 1);
+        assert!(key.is_empty() || text.contains(key), "{text}");
+        read_text(&text).map(|config| config.services["web"].shield.clone())
+    };
+    assert_eq!(shield("").expect("accepted"), Some(Arc::default()));
+    assert_eq!(shield("shield = true").expect("accepted"), Some(Arc::default()));
+    assert_eq!(shield("shield = false").expect("accepted"), None);
+    let own =
+        shield("shield = { budget = \"7.5%\", burst = 9, statuses = [500, \"502-504\"] }").expect("accepted");
+    let own = own.expect("shielded");
+    assert_eq!((own.budget.share.get(), own.budget.burst), (750, 9));
+    assert_eq!(own.statuses, [(500, 500), (502, 504)]);
+    for (wrong, place) in [
+        ("shield = 5", "services.web.shield"),
+        ("shield = { budget = \"120%\" }", "services.web.shield.budget"),
+        ("shield = { burst = 0 }", "services.web.shield.burst"),
+        ("shield = { statuses = [] }", "services.web.shield.statuses"),
+        ("shield = { statuses = [404] }", "services.web.shield.statuses"),
+        ("shield = { colour = 1 }", "services.web.shield"),
+        ("close_streams = \"soon\"", "services.web.close_streams"),
+    ] {
+        let faults = shield(wrong).expect_err(wrong);
+        assert!(faults.to_string().contains(place), "{wrong}: {faults}");
+    }
+}
+
 fn policy_of(keys: &str) -> Result<Arc<Policy>, Faults> {
     let config = read_text(&format!("{MINIMAL}\n[policies.own]\n{keys}\n"))?;
     Ok(config.policies["own"].clone())

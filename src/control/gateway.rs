@@ -41,6 +41,8 @@ impl Gateway {
         let pool = Pool {
             name: ADMIN_SERVICE.into(),
             arm: self.arm,
+            weight: BasisPoints::FULL,
+            close_streams: None,
             slow: SlowLimits::default(),
             timeouts: Timeouts { connect: second, read: second * 30, write: second * 30 },
             // Below the admin API's own patience with idle connections.
@@ -55,6 +57,7 @@ impl Gateway {
             name: ADMIN_SERVICE.into(),
             maintenance: None,
             picker: Picker::new(&[BasisPoints::FULL]),
+            shielding: None,
             pools: [pool].into(),
         }
     }

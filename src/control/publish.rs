@@ -7,6 +7,7 @@ use super::maintenance::Stretch;
 use crate::core::policy::Policy;
 use crate::core::route::Target;
 use crate::core::settings::Config;
+use crate::core::shield::Shielding;
 use crate::core::table::{Pool, Service, Table};
 use crate::core::weight::Picker;
 use std::collections::BTreeMap;
@@ -53,6 +54,8 @@ fn service(live: &Live, config: &Config) -> Service {
         pools.push(Pool {
             name: name.clone(),
             arm: pool.arm,
+            weight: live.state.weights.get(&**name).copied().unwrap_or_default(),
+            close_streams: live.settings.close_streams,
             slow,
             timeouts: settings.timeouts,
             keepalive: settings.keepalive,
@@ -67,6 +70,20 @@ fn service(live: &Live, config: &Config) -> Service {
         name: live.settings.name.clone(),
         maintenance: live.stretch.as_ref().map(Stretch::shown),
         picker: Picker::new(&weights),
+        shielding: shielding(live),
         pools: pools.into(),
     }
+}
+
+/// Between which pools the service is shielded: those of a rollout that moves traffic, until it ends.
+fn shielding(live: &Live) -> Option<Shielding> {
+    let shield = live.settings.shield.clone()?;
+    let running = live.state.running().filter(|running| running.rollout.moves_traffic())?;
+    // In the order of the table's pools.
+    let index = |pool: &str| {
+        let known = live.pools.keys().filter(|name| live.settings.pools.contains_key(*name));
+        known.clone().position(|name| **name == *pool)
+    };
+    let (candidate, stable) = (index(&running.to)?, index(&live.state.stable)?);
+    (candidate != stable).then_some(Shielding { candidate, stable, shield })
 }

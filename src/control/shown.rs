@@ -125,6 +125,7 @@ pub(super) fn history_figures(live: &Live, next: &ServiceState, links: &Links) -
         let value = json!({
             "requests": figures.requests,
             "failures": figures.failures,
+            "shielded": figures.shielded,
             "error_rate": figures.error_rate,
             "p95_ms": figures.latency_ms.p95,
         });
@@ -202,6 +203,7 @@ fn window(figures: &Figures) -> WindowView {
         requests: figures.requests,
         failures: figures.failures,
         timeouts: figures.timeouts,
+        shielded: figures.shielded,
         error_rate: figures.error_rate,
         latency_ms: LatencyView {
             mean: latency.mean,

@@ -115,6 +115,9 @@ pub struct WindowView {
     /// Failures because the upstream stayed silent.
     #[serde(default)]
     pub timeouts: u64,
+    /// Failures that no user saw: stable answered instead.
+    #[serde(default)]
+    pub shielded: u64,
     /// Share of failed attempts, 0–1.
     pub error_rate: f64,
     pub latency_ms: LatencyView,

@@ -104,6 +104,8 @@ pub struct Totals {
     pub latency_sum_us: u64,
     /// Latency by bucket, see [`super::latency`].
     pub latency: [u64; BUCKETS],
+    /// Failed attempts that were answered from stable instead.
+    pub shielded: u64,
     /// Attempts started and not yet answered, now.
     pub in_flight: u64,
 }
@@ -120,6 +122,7 @@ impl Default for Totals {
             answered: 0,
             latency_sum_us: 0,
             latency: [0; BUCKETS],
+            shielded: 0,
             in_flight: 0,
         }
     }

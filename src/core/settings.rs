@@ -13,6 +13,7 @@ use crate::core::limit::RateLimit;
 use crate::core::policy::Policy;
 use crate::core::rollout::{HookPoint, Plan};
 use crate::core::route::Routes;
+use crate::core::shield::Shield;
 use bytes::Bytes;
 use http::HeaderValue;
 use serde::{Deserialize, Serialize};
@@ -156,6 +157,10 @@ pub struct Service {
     /// The pool that is stable when the state store knows nothing yet.
     pub stable: Arc<str>,
     pub policy: Option<Arc<Policy>>,
+    /// Whether its users are spared a candidate's failures, and how.
+    pub shield: Option<Arc<Shield>>,
+    /// By when long streams have left a pool that has lost its weight; `None`: they stay until they end.
+    pub close_streams: Option<Duration>,
     pub pools: BTreeMap<Arc<str>, Pool>,
     /// The defaults of its rollouts.
     pub rollout: Plan,

@@ -11,7 +11,8 @@ use super::maintenance::Maintenance;
 use super::outcome::{ArmId, SlowLimits};
 use super::route::{RouteSpec, Routes};
 use super::settings::{self, Timeouts};
-use super::weight::Picker;
+use super::shield::Shielding;
+use super::weight::{BasisPoints, Picker};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -55,6 +56,8 @@ pub struct Service {
     pub maintenance: Option<Maintenance>,
     /// Splits over `pools` by their effective weights.
     pub picker: Picker,
+    /// Between which pools, while a rollout runs.
+    pub shielding: Option<Shielding>,
     pub pools: Box<[Pool]>,
 }
 
@@ -64,6 +67,8 @@ pub struct Pool {
     pub name: Arc<str>,
     /// Where its outcomes are counted.
     pub arm: ArmId,
+    /// Its share of the traffic, whether or not it is up.
+    pub weight: BasisPoints,
     /// The latencies its policy watches.
     pub slow: SlowLimits,
     pub timeouts: Timeouts,
@@ -75,8 +80,32 @@ pub struct Pool {
     pub requests_per_connection: u16,
     /// Whether its upstreams speak HTTP/2, without TLS.
     pub http2: bool,
+    /// By when long streams have left it once it has no weight, if they must.
+    pub close_streams: Option<Duration>,
     pub balancer: Balancer,
     pub upstreams: Box<[Upstream]>,
+}
+
+#[cfg(test)]
+impl Pool {
+    /// One that does nothing special.
+    pub(super) fn for_tests(name: &str, upstreams: Box<[Upstream]>) -> Self {
+        let second = Duration::from_secs(1);
+        Pool {
+            name: name.into(),
+            arm: ArmId(0),
+            weight: BasisPoints::FULL,
+            slow: SlowLimits::default(),
+            timeouts: Timeouts { connect: second, read: second, write: second },
+            keepalive: second,
+            tries: 1,
+            requests_per_connection: 0,
+            http2: false,
+            close_streams: None,
+            balancer: Balancer::new(super::balance::Balance::RoundRobin, &upstreams, Arc::default()),
+            upstreams,
+        }
+    }
 }
 
 /// What an upstream is fit for.

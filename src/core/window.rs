@@ -36,6 +36,8 @@ pub struct Figures {
     pub failures: u64,
     /// Failures because the upstream stayed silent.
     pub timeouts: u64,
+    /// Failures that no user saw: stable answered instead.
+    pub shielded: u64,
     /// Share of failed attempts, 0–1.
     pub error_rate: f64,
     pub latency_ms: Latency,
@@ -69,6 +71,7 @@ impl Window {
             requests,
             failures,
             timeouts: timeouts(totals).saturating_sub(timeouts(base)),
+            shielded: totals.shielded.saturating_sub(base.shielded),
             error_rate: if requests == 0 { 0.0 } else { failures as f64 / requests as f64 },
             latency_ms: latency(base, totals),
         }

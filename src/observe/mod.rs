@@ -8,4 +8,5 @@ pub mod clock;
 pub mod metrics;
 pub mod recorder;
 pub mod shard;
+pub mod streams;
 pub mod wake;

@@ -1,6 +1,7 @@
 //! All shards together: who has which arm, and the sums over all workers.
 
 use super::shard::{MAX_ARMS, Shard};
+use super::streams::Streams;
 use crate::core::outcome::{ArmId, SlowLimits, Totals};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -13,13 +14,15 @@ pub struct Recorder {
     shards: Box<[Arc<Shard>]>,
     /// By [`ArmId`]. Locked by the controller and by readers of metrics, never on the request path.
     names: Mutex<Vec<Name>>,
+    /// Where long streams hear that they have to leave.
+    pub streams: Streams,
 }
 
 impl Recorder {
     /// For so many workers.
     pub fn new(workers: usize) -> Self {
         let shards = (0..workers.max(1)).map(|_| Arc::new(Shard::new())).collect();
-        Recorder { shards, names: Mutex::default() }
+        Recorder { shards, names: Mutex::default(), streams: Streams::default() }
     }
 
     /// The shard of a worker, whose thread alone may write to it.

@@ -12,6 +12,7 @@ use super::clients::Clients;
 use crate::core::client::ClientKey;
 use crate::core::latency::{BUCKETS, bucket_of};
 use crate::core::outcome::{ArmId, MAX_LIMITS, Outcome, Reason, SlowLimits, Totals};
+use crate::core::shield::Budget;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
@@ -51,6 +52,10 @@ struct Cell {
     /// Attempts under way whose slot was taken by a later time.
     old_open: Counter,
     clients: Clients,
+    shielded: Counter,
+    /// What the shield owes its budget, and how many attempts the service had served then.
+    debt: Counter,
+    served: Counter,
 }
 
 /// Attempts under way that started within one bucket of time: the number of the bucket + 1 in the upper
@@ -146,6 +151,19 @@ impl Shard {
         }
     }
 
+    /// Takes a shielded attempt from the budget, if it allows one, and counts it on the candidate.
+    pub fn shield(&self, candidate: ArmId, stable: ArmId, budget: Budget) -> bool {
+        let (Some(cell), Some(stable)) = (self.cell(candidate), self.cell(stable)) else { return false };
+        // What stable did in the candidate's place earns nothing.
+        let served = (cell.attempts() + stable.attempts()).saturating_sub(cell.shielded.read());
+        let since = served.saturating_sub(cell.served.read());
+        let Some(debt) = budget.spend(cell.debt.read(), since) else { return false };
+        cell.debt.set(debt);
+        cell.served.set(served);
+        cell.shielded.add(1);
+        true
+    }
+
     /// Adds the clients to whom failures of an arm came since a time, on this worker.
     pub(super) fn add_clients(&self, clients: &mut Vec<ClientKey>, arm: ArmId, since_us: u64) {
         if let Some(cell) = self.cell(arm) {
@@ -161,6 +179,7 @@ impl Shard {
         let (in_flight, overdue) = cell.under_way(now_us, limits);
         totals.in_flight += in_flight;
         totals.failures += cell.failures.read();
+        totals.shielded += cell.shielded.read();
         add(&mut totals.reasons, &cell.reasons);
         totals.attempts += add(&mut totals.codes, &cell.codes);
         totals.latency_sum_us += cell.latency_sum_us.read();
@@ -201,7 +220,14 @@ impl Cell {
             starts: (0..SLOTS).map(|_| Slot::default()).collect(),
             old_open: Counter::default(),
             clients: Clients::default(),
+            shielded: Counter::default(),
+            debt: Counter::default(),
+            served: Counter::default(),
         }
+    }
+
+    fn attempts(&self) -> u64 {
+        self.codes.iter().map(Counter::read).sum()
     }
 
     fn fail(&self, reason: Reason) {

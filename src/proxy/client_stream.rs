@@ -288,6 +288,9 @@ impl<S: AsyncRead + Unpin> ClientStream<S> {
     /// Nothing is to be read but the end of the stream; what else comes waits for its turn.
     fn poll_done(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let start = buf.filled().len();
+        if self.signals.has_left(cx) {
+            return Poll::Ready(Ok(()));
+        }
         if self.kept.is_empty()
             && let Poll::Ready(count) = self.poll_inner(cx, buf)
         {
@@ -323,6 +326,9 @@ impl<S: AsyncRead + Unpin> AsyncRead for ClientStream<S> {
         }
         if this.open || this.signals.is_open() {
             this.open = true;
+            if this.signals.has_left(cx) {
+                return Poll::Ready(Ok(()));
+            }
             this.ready = this.kept.len();
             if this.give(buf) {
                 return Poll::Ready(Ok(()));

@@ -1,10 +1,13 @@
 //! Pingora's callbacks. They carry out what [`plan`], [`reply`] and [`retry`] decide, and record.
 
 mod facts;
+mod peer;
+
+pub(super) use facts::answer_begun;
 
 use super::connection::Connection;
 use super::http2::Stream;
-use super::plan::{self, Way};
+use super::plan::Way;
 use super::request::Request;
 use super::retry;
 use super::uses::Uses;
@@ -17,11 +20,10 @@ use crate::core::outcome::{Outcome, Reason};
 use crate::observe::shard::Shard;
 use async_trait::async_trait;
 use bytes::Bytes;
-use facts::answer_begun;
 use http::header::CONNECTION;
 use http::{HeaderValue, Version};
 use pingora_core::prelude::HttpPeer;
-use pingora_core::protocols::{ALPN, Digest};
+use pingora_core::protocols::Digest;
 use pingora_error::{Error, ErrorType, OrErr, Result};
 use pingora_http::{RequestHeader, ResponseHeader};
 use pingora_proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
@@ -31,8 +33,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-/// Requests at a time over one HTTP/2 connection to an upstream.
-const H2_STREAMS: usize = 100;
+/// The error that sends a shielded request on its way again; nobody else sees it.
+const SHIELDED: ErrorType = ErrorType::Custom("shielded");
 
 /// One worker's side of the data plane.
 pub(super) struct Gate {
@@ -116,34 +118,7 @@ impl ProxyHttp for Gate {
     }
 
     async fn upstream_peer(&self, session: &mut Session, request: &mut Request) -> Result<Box<HttpPeer>> {
-        let table = request.table.clone();
-        let pool = request.target.and_then(|target| target.pool(&table));
-        let Some(pool) = pool else { return Error::e_explain(ErrorType::HTTPStatus(503), "no pool") };
-        let header = session.req_header();
-        let chosen = plan::upstream(pool, header, request.client, self.draw() as u32, request.tried);
-        let Some((index, upstream)) = chosen.and_then(|index| Some((index, pool.upstreams.get(index)?)))
-        else {
-            if request.attempts == 0 {
-                self.charge_unavailable(pool, request);
-            }
-            return Error::e_explain(ErrorType::HTTPStatus(503), "no upstream is ready");
-        };
-        self.begin(pool, index, request);
-        if let Some(connection) = &request.connection {
-            connection.signals.await_answer(request.timeouts(pool).read);
-        }
-        let mut peer = HttpPeer::new(upstream.address, false, String::new());
-        peer.group_key = u64::from(pool.arm.0);
-        let timeouts = request.timeouts(pool);
-        peer.options.connection_timeout = Some(timeouts.connect);
-        peer.options.read_timeout = Some(timeouts.read);
-        peer.options.write_timeout = Some(timeouts.write);
-        peer.options.idle_timeout = Some(pool.keepalive);
-        if pool.http2 {
-            peer.options.alpn = ALPN::H2;
-            peer.options.max_h2_streams = H2_STREAMS;
-        }
-        Ok(Box::new(peer))
+        self.next_peer(session, request)
     }
 
     async fn connected_to_upstream(
@@ -230,6 +205,10 @@ impl ProxyHttp for Gate {
         }
         if status >= 200 || status == 101 {
             self.charge(request, reply::outcome_of_status(status), status);
+            if self.hides(session, request, status) {
+                return Error::e_explain(SHIELDED, "the candidate's answer is not shown");
+            }
+            request.lasting = self.lasting(request, response);
             rewrite::answer(session, request, response)?;
         }
         if let Some(compression) = request.compression() {
@@ -302,7 +281,9 @@ impl ProxyHttp for Gate {
         mut error: Box<Error>,
     ) -> Box<Error> {
         self.charge(request, Outcome::Failure(Reason::Connect), 0);
-        error.set_retry(retry::again(self.situation(session, request, true)));
+        let again =
+            self.shield(session, request, true) || retry::again(self.situation(session, request, true));
+        error.set_retry(again);
         error
     }
 
@@ -314,6 +295,10 @@ impl ProxyHttp for Gate {
         request: &mut Request,
         reused: bool,
     ) -> Box<Error> {
+        if *error.etype() == SHIELDED {
+            error.set_retry(true);
+            return error;
+        }
         if request.connection.as_ref().is_some_and(|connection| connection.signals.is_late()) {
             // It looks like the client's end of the line, where the time was kept.
             error = Error::explain(ErrorType::ReadTimedout, "the answer's head took too long").into_up();
@@ -328,7 +313,9 @@ impl ProxyHttp for Gate {
             return error;
         }
         self.charge(request, outcome, 0);
-        error.set_retry(matches!(outcome, Outcome::Failure(_)) && retry::again(situation));
+        let again = matches!(outcome, Outcome::Failure(_))
+            && (self.shield(session, request, false) || retry::again(situation));
+        error.set_retry(again);
         error
     }
 
@@ -366,6 +353,7 @@ impl ProxyHttp for Gate {
         self.charge(request, Outcome::Ignored, 0);
         request.attempt = None;
         request.held = None;
+        request.lasting = None;
         let is_logged = request.route().is_none_or(|route| route.access_log);
         if let Some(log) = self.shared.access_log.as_ref().filter(|_| is_logged) {
             log.log(log_entry::of(session, request, self.shared.clock.now_us()));

@@ -46,6 +46,8 @@ pub(super) struct Stream {
     /// Bytes of the request's body so far, and whether that was all.
     body: AtomicU64,
     whole: AtomicBool,
+    /// Rung when a long stream has to leave.
+    pub leave: Notify,
 }
 
 impl Stream {
@@ -133,11 +135,12 @@ async fn stream(
     let mut session = ServerSession::new_http2(session);
     tidy::settle_length(&mut session);
     let whole = AtomicBool::new(session.is_body_done());
-    let stream = Arc::new(Stream { listener, body: AtomicU64::new(0), whole });
+    let stream = Arc::new(Stream { listener, body: AtomicU64::new(0), whole, leave: Notify::new() });
     session.set_write_timeout(Some(stream.listener.settings.write_timeout));
     let serving = STREAM.scope(stream.clone(), proxy.process_new_http(session, &shutdown));
     tokio::select! {
         _ = serving => {}
+        () = stream.leave.notified() => tracing::debug!("a stream was ended: its pool has lost its weight"),
         () = stalled(&stream) => tracing::debug!("a stream was given up: its body stalled"),
     }
 }

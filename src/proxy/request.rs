@@ -3,6 +3,7 @@
 use super::compress::Encoder;
 use super::connection::Connection;
 use super::http2::Stream;
+use super::lasting::Lasting;
 use super::listen::Bound;
 use super::plan::Target;
 use crate::core::balance::Tried;
@@ -48,6 +49,8 @@ pub(super) struct Request {
     /// Attempts made so far.
     pub attempts: u8,
     pub attempt: Option<Attempt>,
+    /// How many attempts it made on the candidate, where stable answers it instead.
+    pub shielded_after: Option<u8>,
     /// Interim answers (1xx) so far.
     pub interim: u8,
     /// Bytes of the body read from the client.
@@ -64,6 +67,8 @@ pub(super) struct Request {
     pub stale_seen: bool,
     /// Whether the connection to the upstream has had its last request.
     pub closes: bool,
+    /// What ends it, where it is a long stream that may have to leave.
+    pub lasting: Option<Lasting>,
     /// What the answer's body goes through.
     pub encoder: Option<Box<Encoder>>,
 }
@@ -120,6 +125,7 @@ impl Request {
             tried: Tried::default(),
             attempts: 0,
             attempt: None,
+            shielded_after: None,
             interim: 0,
             body_read: 0,
             head_us: None,
@@ -128,6 +134,7 @@ impl Request {
             upstream: None,
             stale_seen: false,
             closes: false,
+            lasting: None,
             encoder: None,
         }
     }
@@ -163,6 +170,11 @@ impl Request {
         if let Some(index) = self.upstream {
             self.tried.remove(index);
         }
+    }
+
+    /// Attempts made on the pool that the request is on now.
+    pub(super) fn attempts_here(&self) -> u8 {
+        self.attempts.saturating_sub(self.shielded_after.unwrap_or(0))
     }
 
     pub(super) fn upstream(&self) -> Option<&Upstream> {

@@ -23,7 +23,12 @@ pub(super) struct Situation<'a> {
 /// only if its method is idempotent (RFC 9110, 9.2.2) and its body still at hand.
 pub(super) fn again(s: Situation<'_>) -> bool {
     let allowed = s.attempts < s.tries && s.another && !s.answer_begun;
-    allowed && (s.unsent || (s.method.is_idempotent() && s.replayable))
+    allowed && is_safe(s.method, s.unsent, s.replayable)
+}
+
+/// Whether a request may be sent once more.
+pub(super) fn is_safe(method: &Method, unsent: bool, replayable: bool) -> bool {
+    unsent || (method.is_idempotent() && replayable)
 }
 
 /// Whether a failure only says that a kept connection had been closed by the upstream meanwhile: not

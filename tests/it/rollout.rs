@@ -9,7 +9,7 @@ const POLICY: &str = "[policies.default]\nerror_rate = { warning = \"0.5%\", cri
 
 fn config(blue: SocketAddr, green: SocketAddr, rollout: &str) -> String {
     format!(
-        "[services.web]\nstable = \"blue\"\npolicy = \"default\"\n\
+        "[services.web]\nstable = \"blue\"\npolicy = \"default\"\nshield = false\n\
          [services.web.pools.blue]\nupstreams = [\"{blue}\"]\n\
          [services.web.pools.green]\nupstreams = [\"{green}\"]\n\
          [services.web.rollout]\n{rollout}\n{POLICY}"

@@ -19,7 +19,8 @@ impl Task {
             let revision = self.table.load().revision + 1;
             let gateway = self.maintenance.gateway.as_ref();
             let table = publish::table(&self.links.config, &self.lives, gateway, &mut self.limits, revision);
-            self.table.store(Arc::new(table));
+            let before = self.table.swap(Arc::new(table));
+            self.links.recorder.streams.follow(&before, &self.table.load(), self.links.clock.now_us());
             for live in self.lives.values_mut() {
                 live.todo.publish = false;
                 live.published(&self.links);

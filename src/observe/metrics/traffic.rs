@@ -6,7 +6,7 @@ use crate::observe::clock::Clock;
 use crate::observe::recorder::Recorder;
 use prometheus::core::{Collector, Desc};
 use prometheus::proto::{Bucket, Counter, Gauge, Histogram, LabelPair, Metric, MetricFamily, MetricType};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 /// Upper bounds of the histogram's buckets, seconds.
@@ -17,6 +17,7 @@ const REQUESTS: &str = "pointsman_requests_total";
 const DURATION: &str = "pointsman_request_duration_seconds";
 const FAILURES: &str = "pointsman_attempt_failures_total";
 const IN_FLIGHT: &str = "pointsman_in_flight";
+const SHIELDED: &str = "pointsman_shielded_total";
 
 /// What the shards counted.
 pub(super) struct Traffic {
@@ -40,6 +41,12 @@ impl Traffic {
             describe(DURATION, "Time from an attempt's start to the head of its answer.", &[])?,
             describe(FAILURES, "Failed attempts on upstreams.", &["reason"])?,
             describe(IN_FLIGHT, "Attempts that wait for the head of their answer.", &[])?,
+            Desc::new(
+                SHIELDED.to_owned(),
+                "Failed attempts on a candidate that stable answered instead.".to_owned(),
+                vec!["service".to_owned()],
+                HashMap::new(),
+            )?,
         ];
         Ok(Traffic { recorder, clock, descriptions })
     }
@@ -60,6 +67,7 @@ impl Collector for Traffic {
     }
 
     fn collect(&self) -> Vec<MetricFamily> {
+        let mut shielded: BTreeMap<Arc<str>, u64> = BTreeMap::new();
         let (mut requests, mut durations, mut failures, mut in_flight) = (vec![], vec![], vec![], vec![]);
         for (arm, service, pool) in self.recorder.arms() {
             let totals = self.recorder.totals(arm, self.clock.now_us(), &SlowLimits::default());
@@ -72,17 +80,20 @@ impl Collector for Traffic {
                 failures.push(counter(&[labels[0], ("reason", reason.label()), labels[1]], *count));
             }
             durations.push(histogram(&labels, &totals));
+            *shielded.entry(service.clone()).or_default() += totals.shielded;
             let mut gauge = Gauge::default();
             gauge.set_value(totals.in_flight as f64);
             let mut metric = labelled(&labels);
             metric.set_gauge(gauge);
             in_flight.push(metric);
         }
+        let shielded = shielded.iter().map(|(service, count)| counter(&[("service", service)], *count));
         vec![
             self.family(0, MetricType::COUNTER, requests),
             self.family(1, MetricType::HISTOGRAM, durations),
             self.family(2, MetricType::COUNTER, failures),
             self.family(3, MetricType::GAUGE, in_flight),
+            self.family(4, MetricType::COUNTER, shielded.collect()),
         ]
     }
 }

@@ -1,6 +1,8 @@
 //! What the stream of a connection and those who serve it tell each other.
 
+use atomic_waker::AtomicWaker;
 use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, Ordering};
+use std::task::Context;
 use std::time::Duration;
 
 /// Shared between a stream and its connection; only one thread ever uses it.
@@ -10,6 +12,10 @@ pub(in crate::proxy) struct Signals {
     open: AtomicBool,
     late: AtomicBool,
     refused: AtomicU16,
+    /// Whether the exchange may be told to end, and whether it has been.
+    may_leave: AtomicBool,
+    leaves: AtomicBool,
+    leaver: AtomicWaker,
     /// Which wait for an answer it is (upper half), and for how many milliseconds (lower half; 0: none).
     answer: AtomicU64,
 }
@@ -47,6 +53,26 @@ impl Signals {
     /// Whether the stream has given up waiting for the head of an answer.
     pub(in crate::proxy) fn is_late(&self) -> bool {
         self.late.load(Ordering::Relaxed)
+    }
+
+    /// The exchange is a long one, which may be told to end.
+    pub(in crate::proxy) fn may_leave(&self) {
+        self.may_leave.store(true, Ordering::Relaxed);
+    }
+
+    /// Ends the exchange: for the reading side, the client has gone.
+    pub(in crate::proxy) fn leave(&self) {
+        self.leaves.store(true, Ordering::Release);
+        self.leaver.wake();
+    }
+
+    /// Whether it has been told to end; else the reader is woken once it is.
+    pub(super) fn has_left(&self, cx: &mut Context<'_>) -> bool {
+        if !self.may_leave.load(Ordering::Relaxed) {
+            return false;
+        }
+        self.leaver.register(cx.waker());
+        self.leaves.load(Ordering::Acquire)
     }
 
     pub(super) fn gave_up(&self) {

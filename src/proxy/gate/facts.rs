@@ -52,7 +52,7 @@ impl Gate {
             unsent,
             answer_begun: answer_begun(session),
             replayable: !session.as_ref().retry_buffer_truncated(),
-            attempts: request.attempts,
+            attempts: request.attempts_here(),
             tries: request.pool().map_or(0, |pool| pool.tries),
             another: another.is_some(),
         }
@@ -60,6 +60,6 @@ impl Gate {
 }
 
 /// Whether the client has been sent any of the final answer.
-pub(super) fn answer_begun(session: &Session) -> bool {
+pub(in crate::proxy) fn answer_begun(session: &Session) -> bool {
     session.response_written().is_some_and(|head| !head.status.is_informational() || head.status == 101)
 }

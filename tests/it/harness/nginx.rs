@@ -66,8 +66,22 @@ impl Nginx {
     }
 }
 
+impl Nginx {
+    /// `kill -9`, its workers first.
+    pub fn kill(mut self) {
+        let workers = format!("/proc/{0}/task/{0}/children", self.child.id());
+        let workers = std::fs::read_to_string(workers).unwrap_or_default();
+        let _ = Command::new("kill").arg("-9").args(workers.split_whitespace()).status();
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
 impl Drop for Nginx {
     fn drop(&mut self) {
+        if self.child.try_wait().is_ok_and(|ended| ended.is_some()) {
+            return;
+        }
         // SIGTERM: the master takes its workers along.
         let _ = Command::new("kill").arg(self.child.id().to_string()).status();
         let _ = self.child.wait();

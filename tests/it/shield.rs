@@ -1,0 +1,267 @@
+//! The shield: a candidate's failures are answered from stable, and charged to the candidate all the same.
+
+use super::harness::{Connection, Load, Nginx, Origin, Pointsman, Reaction, eventually, get, median, send};
+use serde_json::Value;
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::process::Command;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// One worker, so that the budget is one.
+const SERVER: &str = "[server]\nstate_dir = \"state\"\nthreads = 1\ngrace = \"5s\"\n";
+const POLICY: &str = "[policies.default]\nerror_rate = { warning = \"0.5%\", critical = \"1%\" }\n";
+/// A policy that no failure breaks.
+const LENIENT: &str = "[policies.default]\nlatency_p95 = { critical = \"30s\" }\n";
+
+fn config(blue: SocketAddr, green: SocketAddr, weight: u8, more: &str) -> String {
+    let timeouts = "timeouts = { connect = \"500ms\", read = \"300ms\" }";
+    let last = if weight < 100 { ", { weight = 100 }" } else { "" };
+    format!(
+        "[services.web]\nstable = \"blue\"\npolicy = \"default\"\n{more}\n\
+         [services.web.pools.blue]\nupstreams = [\"{blue}\"]\n\
+         [services.web.pools.green]\nupstreams = [\"{green}\"]\n{timeouts}\n\
+         [services.web.rollout]\nsteps = [{{ weight = {weight}, hold = \"1h\" }}{last}]\n"
+    )
+}
+
+/// Starts a rollout to green and waits until it shifts.
+fn shifting(pointsman: &Pointsman) -> String {
+    let id = pointsman.start_rollout(r#"{"to": "green"}"#);
+    eventually("green has weight", || pointsman.weight("green") > 0.0);
+    id
+}
+
+fn shielded(pointsman: &Pointsman) -> u64 {
+    let text = pointsman.get("/metrics").text();
+    let line = text.lines().find_map(|line| line.strip_prefix("pointsman_shielded_total{service=\"web\"} "));
+    line.and_then(|count| count.parse::<f64>().ok()).map_or(0, |count| count as u64)
+}
+
+/// 32 clients while a canary at 5 % turns bad, until it is aborted and for a while after; the view of its end.
+fn no_user_sees(
+    fault: &str,
+    pointsman: &Pointsman,
+    requests: impl Fn() -> u64,
+    turn_bad: impl FnOnce(),
+) -> Value {
+    let load = Load::start(pointsman.http(), 32);
+    let id = shifting(pointsman);
+    eventually("users reach the candidate", || requests() > 20);
+    turn_bad();
+    let view = pointsman.ended(&id);
+    assert_eq!(view["outcome"], "aborted", "{fault}: {view}");
+    let after = load.good();
+    eventually("the load goes on", || load.good() > after + 500);
+    let (served, failed, broken) = load.stop();
+    let spared = shielded(pointsman);
+    println!(
+        "{fault}: {failed} of {served} requests failed, {broken} broke, {spared} were shielded; {}",
+        view["reason"]
+    );
+    assert_eq!((failed, broken), (0, 0), "{fault}: no user sees it");
+    assert!(spared > 0, "{fault}: and that is the shield's doing");
+    view
+}
+
+fn with_origin(fault: &str, bad: impl Fn() -> Reaction + Send + Sync + 'static) -> Value {
+    let blue = Nginx::start(&["blue"]);
+    let green = Origin::named("green");
+    let pointsman = Pointsman::start(&(config(blue.addresses[0], green.address, 5, "") + POLICY));
+    no_user_sees(fault, &pointsman, || green.requests(), || green.react(move |_| bad()))
+}
+
+#[test]
+fn no_user_sees_a_candidate_that_fails_every_request() {
+    let view = with_origin("failing 100 %", || Reaction::Answer(500, "broken".into()));
+    assert!(view["reason"].as_str().is_some_and(|why| why.contains("error rate")), "{view}");
+}
+
+#[test]
+fn no_user_sees_a_candidate_that_fails_a_fifth() {
+    let count = AtomicU64::new(0);
+    with_origin("failing 20 %", move || match count.fetch_add(1, Ordering::SeqCst) % 5 {
+        0 => Reaction::Answer(503, "broken".into()),
+        _ => Reaction::ok("green"),
+    });
+}
+
+#[test]
+fn no_user_sees_a_candidate_that_hangs() {
+    with_origin("hanging", || Reaction::Hang);
+}
+
+#[test]
+fn no_user_sees_a_candidate_that_resets_connections() {
+    with_origin("closing", || Reaction::Close);
+}
+
+#[test]
+fn no_user_sees_a_candidate_that_sends_garbage() {
+    with_origin("garbage", || Reaction::RawThenClose(b"HTTQ nonsense\r\n\r\n".to_vec()));
+}
+
+#[test]
+fn no_user_sees_a_candidate_that_is_killed() {
+    let (blue, green) = (Nginx::start(&["blue"]), Nginx::start(&["green"]));
+    let pointsman = Pointsman::start(&(config(blue.addresses[0], green.addresses[0], 5, "") + POLICY));
+    let served = || pointsman.web()["pools"]["green"]["window"]["requests"].as_u64().unwrap_or(0);
+    no_user_sees("killed", &pointsman, served, || green.kill());
+}
+
+#[test]
+fn the_abort_comes_as_soon_as_without_the_shield() {
+    let blue = Nginx::start(&["blue"]);
+    let attempts = |more: &str| {
+        let rounds = (0..5).map(|_| {
+            let green = Origin::new(|_| Reaction::Answer(500, "broken".into()));
+            let pointsman = Pointsman::start(&(config(blue.addresses[0], green.address, 5, more) + POLICY));
+            let load = Load::start(pointsman.http(), 8);
+            let id = pointsman.start_rollout(r#"{"to": "green"}"#);
+            assert_eq!(pointsman.ended(&id)["outcome"], "aborted");
+            let (_, failed, _) = load.stop();
+            assert_eq!(failed > 0, more.contains("false"), "{more}: {failed} failed");
+            green.requests()
+        });
+        rounds.collect::<Vec<_>>()
+    };
+    let (with, without) = (attempts(""), attempts("shield = false"));
+    println!("attempts on the candidate until the abort: {with:?} with the shield, {without:?} without");
+    assert!(median(&with) <= 10 && median(&without) <= 10, "{with:?} {without:?}");
+}
+
+#[test]
+fn what_is_not_safe_to_repeat_is_never_carried_out_twice() {
+    let executed: &'static Mutex<HashMap<String, u64>> = Box::leak(Box::default());
+    let note = |request: &super::harness::Received| {
+        let id = request.header("x-id").unwrap_or_default().to_owned();
+        *executed.lock().expect("no panic").entry(id).or_default() += 1;
+    };
+    let blue = Origin::new(move |request| {
+        note(request);
+        Reaction::ok("blue")
+    });
+    let count = AtomicU64::new(0);
+    let green = Origin::new(move |request| {
+        note(request);
+        match count.fetch_add(1, Ordering::SeqCst) % 3 {
+            0 => Reaction::Answer(500, "broken".into()),
+            1 => Reaction::Close,
+            _ => Reaction::Hang,
+        }
+    });
+    let pointsman = Pointsman::start(&(config(blue.address, green.address, 50, "") + LENIENT));
+    shifting(&pointsman);
+    let mut statuses = HashMap::new();
+    for id in 0..60 {
+        let post =
+            format!("POST / HTTP/1.1\r\nHost: localhost\r\nX-Id: {id}\r\nContent-Length: 4\r\n\r\nbody");
+        *statuses.entry(send(pointsman.http(), &post).status).or_insert(0_u64) += 1;
+    }
+    let executed = executed.lock().expect("no panic");
+    println!("60 POSTs at 50 %: {statuses:?}, {} reached the candidate", green.requests());
+    assert_eq!(executed.len(), 60, "each was carried out");
+    assert!(executed.values().all(|times| *times == 1), "and none twice: {executed:?}");
+    assert_eq!(60 - statuses[&200], green.requests(), "only what the candidate had taken fails");
+    assert_eq!(shielded(&pointsman), 0);
+}
+
+#[test]
+fn what_was_never_sent_is_shielded_whatever_it_is() {
+    let blue = Origin::named("blue");
+    // Nobody listens there.
+    let gone = std::net::TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address");
+    let passive = "passive = { max_fails = 0 }\n";
+    let config = config(blue.address, gone, 50, "").replace("timeouts", &format!("{passive}timeouts"));
+    let pointsman = Pointsman::start(&(config + LENIENT));
+    shifting(&pointsman);
+    for _ in 0..40 {
+        let post = "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 4\r\n\r\nbody";
+        assert_eq!(send(pointsman.http(), post).status, 200);
+    }
+    assert!(shielded(&pointsman) > 0);
+    assert_eq!(blue.requests(), 40);
+}
+
+#[test]
+fn a_body_goes_along_as_far_as_it_can_be_sent_again() {
+    let blue = Origin::named("blue");
+    let green = Origin::new(|_| Reaction::Answer(500, "broken".into()));
+    let pointsman = Pointsman::start(&(config(blue.address, green.address, 100, "") + LENIENT));
+    shifting(&pointsman);
+    let put = |length: usize| {
+        let head = format!("PUT / HTTP/1.1\r\nHost: localhost\r\nContent-Length: {length}\r\n\r\n");
+        send(pointsman.http(), &(head + &"x".repeat(length)))
+    };
+    assert_eq!(put(50_000).text(), "blue");
+    assert_eq!(blue.last().body.len(), 50_000);
+    assert_eq!((put(200_000).status, blue.requests()), (500, 1), "the candidate's own answer");
+}
+
+#[test]
+fn the_budget_is_kept_and_the_candidate_charged_in_full() {
+    let blue = Origin::named("blue");
+    let green = Origin::new(|_| Reaction::Answer(500, "broken".into()));
+    let more = "shield = { budget = \"0%\", burst = 5 }";
+    let config = config(blue.address, green.address, 100, more);
+    let pointsman = Pointsman::start(&[SERVER, &config, LENIENT].concat());
+    shifting(&pointsman);
+    let statuses: Vec<u16> = (0..12).map(|_| get(pointsman.http(), "/").status).collect();
+    assert_eq!(statuses, [200, 200, 200, 200, 200, 500, 500, 500, 500, 500, 500, 500]);
+    assert_eq!(shielded(&pointsman), 5);
+    let window = pointsman.web()["pools"]["green"]["window"].clone();
+    eventually("the figures", || pointsman.web()["pools"]["green"]["window"]["failures"] == 12);
+    assert!(window["shielded"].as_u64().is_some_and(|count| count <= 5), "{window}");
+}
+
+#[test]
+fn half_of_what_is_served_may_be_shielded() {
+    let blue = Origin::named("blue");
+    let green = Origin::new(|_| Reaction::Answer(500, "broken".into()));
+    let more = "shield = { budget = \"50%\", burst = 1 }";
+    let config = config(blue.address, green.address, 100, more);
+    let pointsman = Pointsman::start(&[SERVER, &config, LENIENT].concat());
+    shifting(&pointsman);
+    let mut connection = Connection::open(pointsman.http());
+    let shown = (0..40).filter(|_| connection.get("/").status == 500).count();
+    assert!((19..=21).contains(&shown), "{shown} of 40 were shown");
+}
+
+#[test]
+fn only_the_statuses_named_are_hidden() {
+    let blue = Origin::named("blue");
+    let green = Origin::new(|request| match request.path() {
+        "/501" => Reaction::Answer(501, "never heard of".into()),
+        _ => Reaction::Answer(503, "broken".into()),
+    });
+    let more = "shield = { statuses = [500, \"502-504\"] }";
+    let config = config(blue.address, green.address, 100, more);
+    let pointsman = Pointsman::start(&(config + LENIENT));
+    shifting(&pointsman);
+    assert_eq!(get(pointsman.http(), "/501").status, 501);
+    assert_eq!(get(pointsman.http(), "/").text(), "blue");
+}
+
+#[test]
+fn http_2_clients_are_shielded_too() {
+    let blue = Origin::named("blue");
+    let green = Origin::new(|_| Reaction::Answer(500, "broken".into()));
+    let listener = "[[listeners]]\naddress = \"127.0.0.1:0\"\nh2c = true\n";
+    let config = config(blue.address, green.address, 100, "");
+    let pointsman = Pointsman::start(&[listener, &config, LENIENT].concat());
+    shifting(&pointsman);
+    let url = format!("http://{}/", pointsman.http());
+    let curl = Command::new("curl").args(["-s", "--http2-prior-knowledge", &url]).output().expect("curl");
+    assert_eq!(String::from_utf8_lossy(&curl.stdout), "blue");
+}
+
+#[test]
+fn without_a_rollout_nothing_is_hidden() {
+    let blue = Origin::named("blue");
+    let green = Origin::new(|_| Reaction::Answer(500, "broken".into()));
+    let pointsman = Pointsman::start(&(config(blue.address, green.address, 5, "") + LENIENT));
+    let put = pointsman.call("PUT", "/v1/services/web/weights", r#"{"blue": 0, "green": 100}"#);
+    assert_eq!(put.status, 200);
+    assert_eq!(get(pointsman.http(), "/").status, 500);
+    assert_eq!((shielded(&pointsman), blue.requests()), (0, 0));
+}
