@@ -17,7 +17,9 @@ mod tests {
     use std::collections::BTreeSet;
     use std::path::{Path, PathBuf};
 
-    const TARGETS: [(&str, fn(&[u8])); 7] = [
+    type Property = fn(&[u8]);
+
+    const TARGETS: [(&str, Property); 7] = [
         ("admin_json", super::admin_json),
         ("config", super::config),
         ("forwarded", super::forwarded),

@@ -35,7 +35,7 @@ pub(super) fn nothing_is_dropped(imported: &Imported, directives: usize) {
 /// What is wrong with the result, beside what nginx's configuration lacked, too, and files of this machine.
 pub(super) fn unsound(imported: &Imported) -> Vec<Fault> {
     const EXCUSED: [&str; 5] = [
-        "No such file",
+        "(os error ",
         "no folder that can be read",
         "there is no listener",
         "there is no route",
