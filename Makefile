@@ -4,7 +4,7 @@ SHELL := /bin/sh
 # rustup puts cargo here; a cargo that is found already comes first.
 export PATH := $(PATH):$(HOME)/.cargo/bin
 
-.PHONY: help setup setup-test setup-bench demo test check examples alerts simulate bench compare soak slow
+.PHONY: help setup setup-test setup-bench demo test check examples alerts fuzz smoke-fuzz lock-fuzz simulate bench compare soak slow
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -39,12 +39,13 @@ demo: setup ## build, then show a good and a bad rollout
 
 test: setup-test check ## everything that CI checks
 	cargo test --locked --all-targets
-	$(MAKE) --no-print-directory examples alerts
+	$(MAKE) --no-print-directory examples alerts smoke-fuzz
 
 check: setup-test ## format, lints, shell scripts and documentation, with warnings as errors
 	cargo fmt --check
 	cargo clippy --locked --all-targets -- -D warnings
-	shellcheck conf/github-action/*.sh conf/ci/*.sh
+	shellcheck conf/github-action/*.sh conf/ci/*.sh fuzz/*.sh
+	cargo fmt --check --manifest-path fuzz/Cargo.toml
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --lib --document-private-items --quiet
 
 # conf/tallow.toml names certificates and folders of its server: tests/it/tallow checks it with others.
@@ -56,6 +57,18 @@ alerts: setup-test ## check and test the alert rules, and check the scrape examp
 	promtool check rules conf/prometheus/alerts.yml
 	promtool test rules conf/prometheus/alerts_test.yml
 	promtool check config --syntax-only conf/prometheus/prometheus.yml
+
+SECONDS ?= 60
+TARGET ?=
+fuzz: setup ## fuzz the parsers of ours for SECONDS=60 each, or TARGET=config alone
+	fuzz/run.sh $(SECONDS) $(TARGET)
+
+smoke-fuzz: setup ## build the fuzz targets and run them for a moment, the same each time
+	fuzz/run.sh smoke
+
+lock-fuzz: setup ## lock the fuzz targets to the versions of Cargo.lock, after that has changed
+	cp Cargo.lock fuzz/Cargo.lock
+	cargo update --quiet --workspace --manifest-path fuzz/Cargo.toml
 
 SEEDS ?= 1000000
 simulate: setup ## run the simulation of rollouts longer: make simulate SEEDS=1000000

@@ -31,6 +31,9 @@ pub mod cli;
 pub mod config;
 pub mod control;
 pub mod core;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod health;
 pub mod notify;
 pub mod observe;

@@ -70,7 +70,11 @@ async fn collect(request: Request) -> Result<Bytes, Problem> {
     }
 }
 
-fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<Body<T>, Problem> {
+pub(super) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<Body<T>, Problem> {
+    // Else a list of the values of fields, without their names, would be taken for them.
+    if bytes.trim_ascii_start().starts_with(b"[") {
+        return Err(Problem::invalid_field("", "send a JSON object, such as {\"field\": \"value\"}"));
+    }
     let mut json = serde_json::Deserializer::from_slice(bytes);
     let parsed = serde_path_to_error::deserialize(&mut json);
     let value = parsed.map_err(|error| {
@@ -85,4 +89,19 @@ fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<Body<T>, Problem> {
 
 fn not_json(error: &serde_json::Error) -> Problem {
     Problem::new(StatusCode::BAD_REQUEST, "malformed JSON", format!("the body is not JSON: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::admin::shapes::FlipBody;
+
+    #[test]
+    fn a_body_has_names_for_its_values() {
+        let to =
+            |json: &[u8]| parse::<FlipBody>(json).map(|Body(body)| body.to).map_err(|p| p.status.as_u16());
+        assert_eq!(to(b" {\"to\": \"green\"} "), Ok("green".to_owned()));
+        assert_eq!(to(b" [\"green\"]"), Err(422));
+        assert_eq!(to(b"{\"to\": \"green\"} x"), Err(400));
+    }
 }

@@ -52,7 +52,7 @@ async fn switch(
     }))
 }
 
-fn meant(body: &MaintenanceBody) -> Result<MaintenanceSwitch, Problem> {
+pub(super) fn meant(body: &MaintenanceBody) -> Result<MaintenanceSwitch, Problem> {
     let length = length(body)?;
     match body.status.as_str() {
         "maintenance" => Ok(MaintenanceSwitch::On { length }),

@@ -8,6 +8,8 @@ mod auth;
 mod body;
 mod events;
 mod figures;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 mod maintenance;
 mod operations;
 mod pages;

@@ -8,8 +8,8 @@ use axum::response::{IntoResponse, Response};
 /// An error on its way to the client.
 #[derive(Debug)]
 pub(super) struct Problem {
-    status: StatusCode,
-    view: Box<ProblemView>,
+    pub(super) status: StatusCode,
+    pub(super) view: Box<ProblemView>,
 }
 
 impl Problem {

@@ -110,7 +110,7 @@ fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
 }
 
 /// From what was sent to what is meant; every fault at once.
-fn meant(body: StartBody) -> Result<StartRollout, Problem> {
+pub(super) fn meant(body: StartBody) -> Result<StartRollout, Problem> {
     let mut faults = Vec::new();
     let mut fault = |path: String, detail: String| faults.push(Fault { path, detail });
     let strategy = body.strategy.and_then(|label| {

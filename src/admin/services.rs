@@ -48,6 +48,12 @@ pub(super) async fn weights(
     headers: HeaderMap,
     Body(body): Body<BTreeMap<String, f64>>,
 ) -> Result<Response, Problem> {
+    let weights = weights_meant(body)?;
+    let if_match = if_match(&headers)?;
+    ask(&state, &who, &service.clone(), Command::Weights { service, weights, if_match }).await
+}
+
+pub(super) fn weights_meant(body: BTreeMap<String, f64>) -> Result<BTreeMap<String, BasisPoints>, Problem> {
     let mut weights = BTreeMap::new();
     let mut faults = Vec::new();
     for (pool, percent) in body {
@@ -62,8 +68,7 @@ pub(super) async fn weights(
     if !faults.is_empty() {
         return Err(Problem::invalid(faults));
     }
-    let if_match = if_match(&headers)?;
-    ask(&state, &who, &service.clone(), Command::Weights { service, weights, if_match }).await
+    Ok(weights)
 }
 
 pub(super) async fn flip(
@@ -105,6 +110,12 @@ pub(super) async fn register(
     Extension(who): Extension<Identity>,
     Body(body): Body<UpstreamsBody>,
 ) -> Result<Response, Problem> {
+    let set = upstreams_meant(body)?;
+    ask(&state, &who, &service.clone(), Command::Upstreams { service, pool, set: Some(set) }).await
+}
+
+/// Every fault at once, as with the other bodies.
+pub(super) fn upstreams_meant(body: UpstreamsBody) -> Result<Vec<Upstream>, Problem> {
     let mut set = Vec::new();
     let mut faults = Vec::new();
     for (index, value) in body.upstreams.into_iter().enumerate() {
@@ -122,7 +133,7 @@ pub(super) async fn register(
     if !faults.is_empty() {
         return Err(Problem::invalid(faults));
     }
-    ask(&state, &who, &service.clone(), Command::Upstreams { service, pool, set: Some(set) }).await
+    Ok(set)
 }
 
 pub(super) async fn unregister(

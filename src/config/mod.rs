@@ -9,6 +9,8 @@ mod compression;
 mod diff;
 mod fault;
 mod front;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 mod headers;
 mod limits;
 mod maintenance;

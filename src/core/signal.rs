@@ -4,6 +4,8 @@
 //! Where a value stands in an answer is said by a [`Locator`].
 
 mod find;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 mod parse;
 
 use std::sync::Arc;

@@ -15,7 +15,7 @@ use pingora_proxy::Session;
 use std::io::Write;
 use std::net::IpAddr;
 
-const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+pub(super) const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const FORWARDED_PORT: HeaderName = HeaderName::from_static("x-forwarded-port");
@@ -31,8 +31,10 @@ pub(super) fn client(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> Ip
     }
     let mut client = peer;
     for value in headers.get_all(FORWARDED_FOR).iter().rev() {
-        for part in value.to_str().unwrap_or_default().rsplit(',') {
-            let Ok(address) = part.trim().parse::<IpAddr>() else { return client };
+        // By bytes: what a client put before them never hides the addresses that proxies appended.
+        for part in value.as_bytes().rsplit(|byte| *byte == b',') {
+            let text = std::str::from_utf8(part.trim_ascii()).unwrap_or_default();
+            let Ok(address) = text.parse::<IpAddr>() else { return client };
             client = address.to_canonical();
             if !is_trusted(client, trusted) {
                 return client;
@@ -109,7 +111,7 @@ fn address_value(address: IpAddr) -> HeaderValue {
     HeaderValue::from_maybe_shared(bytes::Bytes::from(text)).unwrap_or(HeaderValue::from_static("unknown"))
 }
 
-fn join<'a>(values: impl Iterator<Item = &'a HeaderValue>, last: &HeaderValue) -> HeaderValue {
+pub(super) fn join<'a>(values: impl Iterator<Item = &'a HeaderValue>, last: &HeaderValue) -> HeaderValue {
     let mut all = Vec::with_capacity(128);
     for value in values {
         all.extend_from_slice(value.as_bytes());
@@ -130,8 +132,8 @@ pub(super) fn id_of(high: u64, low: u64) -> [u8; 32] {
 mod tests {
     use super::*;
 
-    fn chain(text: &'static str) -> HeaderMap {
-        HeaderMap::from_iter([(FORWARDED_FOR, HeaderValue::from_static(text))])
+    fn chain(text: &str) -> HeaderMap {
+        HeaderMap::from_iter([(FORWARDED_FOR, HeaderValue::from_bytes(text.as_bytes()).expect("a value"))])
     }
 
     #[test]
@@ -144,6 +146,7 @@ mod tests {
             ("10.0.0.1", "6.6.6.6, 203.0.113.7, 10.0.0.2", "203.0.113.7"),
             ("10.0.0.1", "garbage, 203.0.113.7", "203.0.113.7"),
             ("10.0.0.1", "203.0.113.7, garbage", "10.0.0.1"),
+            ("10.0.0.1", "\u{e4}, 203.0.113.7", "203.0.113.7"),
             ("::ffff:10.0.0.1", "2001:db8::1", "2001:db8::1"),
             ("10.0.0.1", "10.0.0.3", "10.0.0.3"),
         ];

@@ -177,7 +177,7 @@ fn is_target(target: &[u8], method: &[u8]) -> bool {
         || starts(b"http://")
         || starts(b"https://")
         || (target == b"*" && method == b"OPTIONS")
-        || method == b"CONNECT";
+        || (method == b"CONNECT" && !target.is_empty());
     form && target.iter().all(|byte| *byte > b' ' && !matches!(*byte, 0x7f | b'#'))
 }
 
@@ -224,6 +224,7 @@ mod tests {
         assert_eq!(scan(head), Scan::Whole { end: 28, body: Body::Length(0) });
         let head = b"\r\nPOST * HTTP/1.0\r\n\r\n";
         assert_eq!(scan(head), Scan::Refused(400));
+        assert_eq!(scan(b"CONNECT  HTTP/1.1\r\n\r\n"), Scan::Refused(400));
         let head = b"POST / HTTP/1.1\r\nContent-Length:\t 17 \r\n\r\n";
         assert_eq!(scan(head), Scan::Whole { end: head.len(), body: Body::Length(17) });
         let head = b"POST / HTTP/1.1\r\ntransfer-ENCODING: Chunked\r\n\r\n";

@@ -20,6 +20,8 @@ mod connection;
 mod error_page;
 mod files;
 mod forward;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 mod gate;
 mod gather;
 mod head;

@@ -16,7 +16,7 @@ const LONGEST_LINE: usize = 107;
 /// What version 2 begins with; it says how long the rest is.
 const SHORTEST: usize = 16;
 /// Longest header of version 2: addresses and what is appended to them (TLVs, which are skipped).
-const LONGEST: usize = 4096;
+pub(super) const LONGEST: usize = 4096;
 
 /// A header, or how far it has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

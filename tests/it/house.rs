@@ -125,6 +125,27 @@ fn every_licence_is_allowed() {
     }
 }
 
+/// Else they would be built of other dependencies than what is shipped, and all of those once more.
+#[test]
+fn the_fuzz_targets_are_built_of_the_same_versions() {
+    let locked = |file: &str| -> BTreeMap<String, Vec<String>> {
+        let lock = std::fs::read_to_string(root().join(file)).expect("a lock");
+        let lock: toml::Table = lock.parse().expect("TOML");
+        let mut versions: BTreeMap<_, Vec<_>> = BTreeMap::new();
+        for package in lock["package"].as_array().expect("packages") {
+            let text = |key: &str| package[key].as_str().expect("a text").to_owned();
+            versions.entry(text("name")).or_default().push(text("version"));
+        }
+        versions
+    };
+    let (ours, fuzz) = (locked("Cargo.lock"), locked("fuzz/Cargo.lock"));
+    let differs = |(name, versions): &(&String, &Vec<String>)| {
+        ours.get(*name).is_some_and(|ours| versions.iter().any(|version| !ours.contains(version)))
+    };
+    let others: Vec<_> = fuzz.iter().filter(differs).collect();
+    assert!(others.is_empty(), "{others:?}; run make lock-fuzz");
+}
+
 /// SPDX, as far as crates use it: `AND` binds closer than `OR`, and `/` is an old `OR`.
 fn is_allowed(licence: &str, allowed: &[String]) -> bool {
     let plain = licence.replace(['(', ')'], "").replace('/', " OR ");

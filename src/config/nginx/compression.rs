@@ -47,9 +47,9 @@ impl<'a> Import<'a> {
         let mut types = vec!["text/html".to_owned()];
         for line in ["gzip_types", "brotli_types"].iter().flat_map(|name| scope.all(name)) {
             self.ledger.carried(line);
-            types.extend(line.args.iter().filter(|kind| kind.contains('/')).cloned());
-            if line.args.iter().any(|kind| kind == "*") {
-                self.ledger.missing(line, "list the types");
+            types.extend(line.args.iter().filter(|kind| is_media_type(kind)).cloned());
+            if !line.args.iter().all(|kind| is_media_type(kind)) {
+                self.ledger.missing(line, "list the types, such as text/css");
             }
         }
         let mut unique: Vec<String> = Vec::new();
@@ -87,4 +87,10 @@ impl<'a> Import<'a> {
                 .filter(|level| (1..=11).contains(level)),
         }
     }
+}
+
+/// As [`crate::config`] takes it.
+fn is_media_type(text: &str) -> bool {
+    let halves = text.split_once('/').is_some_and(|(kind, name)| !kind.is_empty() && !name.is_empty());
+    halves && !text.contains([';', ' ', '*'])
 }

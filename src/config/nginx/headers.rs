@@ -22,7 +22,7 @@ const FORWARDED: [(&str, &[&str]); 7] = [
 ];
 
 /// About one connection: Pointsman's own business, WebSockets included.
-const CONNECTION: [&str; 9] = [
+const CONNECTION: [&str; 10] = [
     "connection",
     "upgrade",
     "keep-alive",
@@ -32,6 +32,7 @@ const CONNECTION: [&str; 9] = [
     "content-length",
     "expect",
     "proxy-connection",
+    "http2-settings",
 ];
 
 impl<'a> Import<'a> {
@@ -52,6 +53,7 @@ impl<'a> Import<'a> {
         for line in scope.all("proxy_hide_header") {
             self.ledger.carried(line);
             if legal_name(line.arg(0))
+                && !is_framing(line.arg(0))
                 && !edits.remove.iter().any(|name| name.eq_ignore_ascii_case(line.arg(0)))
             {
                 edits.remove.push(line.arg(0).to_owned());
@@ -138,7 +140,7 @@ impl<'a> Import<'a> {
                 self.ledger.carried(line);
                 continue;
             }
-            if value.is_empty() && name != "host" {
+            if value.is_empty() && name != "host" && legal_name(&name) {
                 edits.remove.push(line.arg(0).to_owned());
                 self.ledger.carried(line);
                 continue;
@@ -177,7 +179,9 @@ impl<'a> Import<'a> {
             _ => None,
         })?;
         // A value is one line, however it was written.
-        Ok(value.split_whitespace().collect::<Vec<_>>().join(" "))
+        let line = value.split_whitespace().collect::<Vec<_>>().join(" ");
+        http::HeaderValue::from_str(&line).map_err(|_| "a control character".to_owned())?;
+        Ok(line)
     }
 
     /// The media type of a fixed reply: an `add_header` that people write for it, or `default_type`.
@@ -210,5 +214,5 @@ fn legal_name(name: &str) -> bool {
 
 fn is_framing(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
-    CONNECTION.contains(&name.as_str()) || name == "host" || name == "http2-settings"
+    CONNECTION.contains(&name.as_str()) || name == "host"
 }

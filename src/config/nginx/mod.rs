@@ -11,6 +11,8 @@
 mod access;
 mod answers;
 mod compression;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 mod headers;
 mod include;
 mod known;

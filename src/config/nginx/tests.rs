@@ -246,3 +246,19 @@ fn nothing_is_dropped_silently() {
     assert_eq!((note.file.as_str(), note.line), ("n", 1));
     assert!(note.to_string().starts_with("n:1: frobnicate on: not carried over: "), "{note}");
 }
+
+#[test]
+fn what_check_would_refuse_is_told_of_and_not_written() {
+    let imported = imported(
+        "server { gzip on; gzip_types text/css text/ plain; add_header X-A a\u{1}b; add_header X-B ok; proxy_hide_header Connection;
+         location / { proxy_set_header 'X Y' ''; proxy_set_header HTTP2-Settings x; proxy_pass http://h:1; } '' x; }",
+    );
+    says(
+        &imported,
+        &["types = [\"text/html\", \"text/css\"]", "add = { \"X-B\" = \"ok\" }, remove = [\"Server\"]"],
+    );
+    for directive in ["gzip_types", "add_header X-A", "proxy_set_header \"X Y\"", "\"\" x"] {
+        tells(&imported, directive, Level::Missing);
+    }
+    assert_eq!(fuzzing::unsound(&imported), []);
+}

@@ -53,11 +53,15 @@ impl Directive {
 
     /// Name and arguments on one line, a block as `{…}`.
     pub(super) fn summary(&self) -> String {
-        let mut text = self.name.clone();
+        let shown = |word: &String| {
+            let plain =
+                !word.is_empty() && !word.contains(|c: char| c.is_whitespace() || "\"';{}".contains(c));
+            if plain { word.clone() } else { format!("{word:?}") }
+        };
+        let mut text = shown(&self.name);
         for arg in &self.args {
-            let plain = !arg.is_empty() && !arg.contains(|c: char| c.is_whitespace() || "\"';{}".contains(c));
             text.push(' ');
-            text.push_str(&if plain { arg.clone() } else { format!("{arg:?}") });
+            text.push_str(&shown(arg));
         }
         match text.char_indices().nth(100) {
             Some((at, _)) => format!("{}…", &text[..at]),

@@ -1,0 +1,77 @@
+//! The client that trusted proxies speak for.
+
+use crate::proxy::forward::{FORWARDED_FOR, client, join};
+use http::{HeaderMap, HeaderValue};
+use ipnet::IpNet;
+use std::net::IpAddr;
+
+const PEERS: [&str; 4] = ["10.0.0.1", "192.0.2.9", "::ffff:10.0.0.1", "2001:db8::1"];
+const TRUSTED: [&[&str]; 4] =
+    [&[], &["10.0.0.0/8"], &["10.0.0.0/8", "2001:db8::/32"], &["0.0.0.0/0", "::/0"]];
+
+/// A byte for the peer, one for whom to trust, then lines of `X-Forwarded-For`.
+pub fn forwarded(data: &[u8]) {
+    let [peer, trusted, lines @ ..] = data else { return };
+    let (Some(peer), Some(nets)) =
+        (PEERS.get(usize::from(*peer) % 4), TRUSTED.get(usize::from(*trusted) % 4))
+    else {
+        return;
+    };
+    let Ok(peer) = peer.parse::<IpAddr>() else { return };
+    let trusted: Vec<IpNet> = nets.iter().filter_map(|net| net.parse().ok()).collect();
+    let values: Vec<_> =
+        lines.split(|byte| *byte == b'\n').filter_map(|line| HeaderValue::from_bytes(line).ok()).collect();
+    let found = client(peer, &map(&values), &trusted);
+    assert_eq!(found, walked(peer, &values, &trusted), "the last that is not trusted");
+    a_client_cannot_choose(peer, &values, &trusted, found);
+    the_next_proxy_agrees(peer, values, &trusted, found);
+}
+
+fn map(values: &[HeaderValue]) -> HeaderMap {
+    values.iter().map(|value| (FORWARDED_FOR, value.clone())).collect()
+}
+
+fn trusts(trusted: &[IpNet], address: IpAddr) -> bool {
+    trusted.iter().any(|net| net.contains(&address))
+}
+
+/// The same by another way: all lines as one list, from its end.
+fn walked(peer: IpAddr, values: &[HeaderValue], trusted: &[IpNet]) -> IpAddr {
+    let list = values.iter().map(HeaderValue::as_bytes).collect::<Vec<_>>().join(&b',');
+    let mut client = peer.to_canonical();
+    for part in list.rsplit(|byte| *byte == b',') {
+        let named = std::str::from_utf8(part).ok().and_then(|text| text.trim_ascii().parse::<IpAddr>().ok());
+        match named.filter(|_| trusts(trusted, client)) {
+            Some(address) => client = address.to_canonical(),
+            None => return client,
+        }
+    }
+    client
+}
+
+/// Whatever a client says of itself stands before what the first trusted proxy appends.
+fn a_client_cannot_choose(peer: IpAddr, values: &[HeaderValue], trusted: &[IpNet], found: IpAddr) {
+    if trusts(trusted, found) {
+        return;
+    }
+    for said in [&b"10.6.6.6"[..], b"6.6.6.6, 10.0.0.1", b"\xff", b"\"", b",", b""] {
+        let mut lines: Vec<Vec<u8>> = values.iter().map(|value| value.as_bytes().to_vec()).collect();
+        if let Some(first) = lines.first_mut() {
+            *first = [said, b", ", first].concat();
+        }
+        let forged: Vec<_> = lines.iter().filter_map(|line| HeaderValue::from_bytes(line).ok()).collect();
+        assert_eq!(client(peer, &map(&forged), trusted), found, "after {}", said.escape_ascii());
+    }
+}
+
+/// The chain is continued so that whoever trusts this proxy as well sees the same client.
+fn the_next_proxy_agrees(peer: IpAddr, values: Vec<HeaderValue>, trusted: &[IpNet], found: IpAddr) {
+    if !trusts(trusted, peer.to_canonical()) || values.iter().all(HeaderValue::is_empty) {
+        return;
+    }
+    let Ok(last) = HeaderValue::from_str(&peer.to_canonical().to_string()) else { return };
+    let chain = join(values.iter(), &last);
+    let me = IpAddr::from([127, 0, 0, 9]);
+    let all = [trusted, &[IpNet::from(me)]].concat();
+    assert_eq!(client(me, &map(&[chain]), &all), found, "the next proxy");
+}
