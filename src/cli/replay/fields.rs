@@ -37,10 +37,10 @@ impl<'a> Fields<'a> {
         let duration_us = seconds(self.request_time).map_or(0, micros) as i64;
         let (started_us, ended_us) = if self.start.is_empty() {
             let ended = self.ended(local)?;
-            (ended - duration_us, ended)
+            (ended.saturating_sub(duration_us), ended)
         } else {
             let started = times::rfc3339(self.start)?;
-            (started, started + duration_us)
+            (started, started.saturating_add(duration_us))
         };
         let tried = if self.start.is_empty() { self.nginx(status) } else { self.own(status)? };
         Ok(Said {

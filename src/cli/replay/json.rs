@@ -53,10 +53,10 @@ pub(super) fn read(text: &[u8]) -> Result<Said<'_>, Unread> {
     let duration_us = micros(line.request_time);
     let (started_us, ended_us) = if line.start.is_empty() {
         let ended = times::rfc3339(&line.time)?;
-        (ended - duration_us as i64, ended)
+        (ended.saturating_sub(duration_us as i64), ended)
     } else {
         let started = times::rfc3339(&line.start)?;
-        (started, started + duration_us as i64)
+        (started, started.saturating_add(duration_us as i64))
     };
     let mut tried = Vec::new();
     for attempt in line.earlier {

@@ -56,3 +56,6 @@ fn shows_blocks() -> bool {
     let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     !plain && (locale.contains("utf-8") || locale.contains("utf8"))
 }
+
+#[cfg(test)]
+mod tests;

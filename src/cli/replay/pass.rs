@@ -78,7 +78,7 @@ impl Calendar {
     }
 
     fn of(&mut self, us: i64) -> u64 {
-        let base = *self.base_us.get_or_insert(us - LEAD_US);
+        let base = *self.base_us.get_or_insert(us.saturating_sub(LEAD_US));
         us.saturating_sub(base).max(0) as u64
     }
 }

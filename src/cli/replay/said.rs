@@ -33,9 +33,9 @@ pub(super) struct Tried<'a> {
 /// Why a line cannot be read.
 pub(super) type Unread = String;
 
-/// Seconds as they are logged.
+/// Seconds as they are logged, up to a few years: what is longer is no time of a request.
 pub(super) fn micros(seconds: f64) -> u64 {
-    (seconds * 1e6).round() as u64
+    (seconds * 1e6).round().clamp(0.0, 1e14) as u64
 }
 
 /// The word of our own log.
