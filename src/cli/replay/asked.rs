@@ -31,7 +31,7 @@ pub struct Replay {
     /// Of several in the log.
     #[arg(long)]
     pub service: Option<String>,
-    /// The pool that is judged; without, of two pools the one with less traffic.
+    /// The pool that is judged; without, the one that appears later, or else has the least traffic.
     #[arg(long, value_name = "POOL")]
     pub candidate: Option<String>,
     /// The pool that it is compared with; without, the other one with the most traffic.

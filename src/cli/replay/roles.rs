@@ -7,6 +7,8 @@ use serde::Serialize;
 
 /// What requests belong to where a log tells neither pool nor upstream.
 pub(super) const ALL: &str = "all";
+/// A pool that was not there for so many attempts on others came later: in a split it would have had one.
+const LATER: u64 = 500;
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(super) struct Roles {
@@ -24,7 +26,8 @@ struct Seen {
     service: String,
     pool: String,
     attempts: u64,
-    first: u64,
+    /// Attempts on the service's other pools before its first.
+    before: u64,
 }
 
 impl Roles {
@@ -52,14 +55,16 @@ impl Roles {
 
 fn look(logs: &Logs) -> Result<Vec<Seen>, Failure> {
     let mut seen: Vec<Seen> = Vec::new();
-    logs.each(|line, said| {
+    logs.each(|_, said| {
         for tried in &said.tried {
             let pool = Roles::named(&tried.pool);
             match seen.iter_mut().find(|seen| seen.pool == pool && seen.service == said.service) {
                 Some(seen) => seen.attempts += 1,
                 None => {
                     let (service, pool) = (said.service.to_string(), pool.to_owned());
-                    seen.push(Seen { service, pool, attempts: 1, first: line });
+                    let others = seen.iter().filter(|seen| seen.service == service);
+                    let before = others.map(|seen| seen.attempts).sum();
+                    seen.push(Seen { service, pool, attempts: 1, before });
                 }
             }
         }
@@ -68,32 +73,8 @@ fn look(logs: &Logs) -> Result<Vec<Seen>, Failure> {
 }
 
 fn choose(asked: &Replay, mut seen: Vec<Seen>) -> Result<Roles, Failure> {
-    let mut services: Vec<_> = seen.iter().map(|seen| seen.service.clone()).collect();
-    services.sort_unstable();
-    services.dedup();
-    let service = match (&asked.service, services.as_slice()) {
-        (Some(service), all) if all.contains(service) => service.clone(),
-        (Some(service), all) => {
-            return Err(Failure::Other(format!(
-                "the log has no service {service}; it has {}",
-                all.join(", ")
-            )));
-        }
-        (None, [one]) => one.clone(),
-        (None, []) => {
-            let why = "no line tells of a request to an upstream; is it an access log? \
-                       nginx needs $upstream_response_time or $upstream_addr in its log_format";
-            return Err(Failure::Other(why.into()));
-        }
-        (None, all) => {
-            return Err(Failure::Other(format!(
-                "the log has the services {}; say --service",
-                all.join(", ")
-            )));
-        }
-    };
+    let service = service(asked, &seen)?;
     seen.retain(|seen| seen.service == service);
-    let service = Some(service).filter(|service| !service.is_empty());
     let known = |pool: &String| match seen.iter().any(|seen| seen.pool == *pool) {
         true => Ok(pool.clone()),
         false => {
@@ -103,21 +84,53 @@ fn choose(asked: &Replay, mut seen: Vec<Seen>) -> Result<Roles, Failure> {
     };
     let named = asked.candidate.as_ref().map(known).transpose()?;
     let stable = asked.stable.as_ref().map(known).transpose()?;
-    // The pool with less traffic; of two with the same, the one that appears later.
-    let rest = seen.iter().filter(|seen| Some(&seen.pool) != stable.as_ref());
-    let fewest = rest.min_by_key(|seen| (seen.attempts, std::cmp::Reverse(seen.first)));
-    let because = match (&named, fewest) {
-        (Some(_), _) => None,
-        (None, Some(only)) if seen.len() == 1 => Some(format!("{} is the only pool of the log", only.pool)),
-        (None, Some(fewest)) => {
-            Some(format!("{} has the least traffic of the log; --candidate says otherwise", fewest.pool))
+    let rest: Vec<&Seen> = seen.iter().filter(|seen| Some(&seen.pool) != stable.as_ref()).collect();
+    let (found, because) = match (&named, likely(&rest)) {
+        (Some(_), _) => (None, None),
+        (None, Some(only)) if seen.len() == 1 => (Some(only), Some("is the only pool of the log")),
+        (None, Some(found)) if found.before >= LATER => (Some(found), Some("appears later than the others")),
+        (None, Some(found)) => (Some(found), Some("has the least traffic")),
+        (None, None) => {
+            return Err(Failure::Other("the log has no pool but stable; say --candidate".into()));
         }
-        (None, None) => return Err(Failure::Other("the log has no pool but stable; say --candidate".into())),
     };
-    let candidate = named.or(fewest.map(|seen| seen.pool.clone())).unwrap_or_default();
+    let because = found.zip(because);
+    let because = because.map(|(found, why)| format!("{} {why}; --candidate says otherwise", found.pool));
+    let candidate = named.or(found.map(|seen| seen.pool.clone())).unwrap_or_default();
     let others = seen.iter().filter(|seen| seen.pool != candidate);
     let stable = stable.or(others.max_by_key(|seen| seen.attempts).map(|seen| seen.pool.clone()));
+    if stable.as_ref() == Some(&candidate) {
+        return Err(Failure::Other(format!(
+            "{candidate} cannot be compared with itself; say another --stable"
+        )));
+    }
+    let service = Some(service).filter(|service| !service.is_empty());
     Ok(Roles { service, candidate, stable, because })
+}
+
+/// Which of the log's services it is about; an empty one where the log tells of none.
+fn service(asked: &Replay, seen: &[Seen]) -> Result<String, Failure> {
+    let mut services: Vec<_> = seen.iter().map(|seen| seen.service.clone()).collect();
+    services.sort_unstable();
+    services.dedup();
+    let all = services.join(", ");
+    let why = match (&asked.service, services.as_slice()) {
+        (Some(service), known) if known.contains(service) => return Ok(service.clone()),
+        (None, [one]) => return Ok(one.clone()),
+        (_, []) => "no line tells of a request to an upstream; is it an access log? nginx needs \
+                    $upstream_response_time or $upstream_addr in its log_format"
+            .to_owned(),
+        (Some(service), _) => format!("the log has no service {service}; it has {all}"),
+        (None, _) => format!("the log has the services {all}; say --service"),
+    };
+    Err(Failure::Other(why))
+}
+
+/// The pool that came later; where all were there from the start, the one with the least traffic.
+fn likely<'a>(seen: &[&'a Seen]) -> Option<&'a Seen> {
+    let later = seen.iter().filter(|seen| seen.before >= LATER).max_by_key(|seen| seen.before);
+    let least = || seen.iter().min_by_key(|seen| (seen.attempts, std::cmp::Reverse(seen.before)));
+    later.or_else(least).copied()
 }
 
 #[cfg(test)]
@@ -133,24 +146,27 @@ mod tests {
 
     fn chosen(args: &[&str], seen: &[(&str, &str, u64, u64)]) -> Result<Roles, String> {
         let typed = Typed::parse_from([&["x", "--policy", "p.toml"], args].concat());
-        let seen = seen.iter().map(|(service, pool, attempts, first)| Seen {
+        let seen = seen.iter().map(|(service, pool, attempts, before)| Seen {
             service: (*service).to_owned(),
             pool: (*pool).to_owned(),
             attempts: *attempts,
-            first: *first,
+            before: *before,
         });
         choose(&typed.replay, seen.collect()).map_err(|failure| failure.to_string())
     }
 
     #[test]
     fn the_candidate_is_the_smaller_pool_unless_said() {
-        let web = [("web", "blue", 100, 1), ("web", "green", 5, 50)];
+        let web = [("web", "blue", 100, 0), ("web", "green", 5, 50)];
         let roles = chosen(&[], &web).expect("roles");
         assert_eq!((roles.candidate.as_str(), roles.stable.as_deref()), ("green", Some("blue")));
         assert!(roles.because.is_some_and(|why| why.contains("least traffic")));
         let roles = chosen(&["--candidate", "blue"], &web).expect("roles");
         assert_eq!((roles.candidate.as_str(), roles.stable.as_deref()), ("blue", Some("green")));
-        let even = [("", "blue", 9, 1), ("", "green", 9, 2)];
+        let promoted = [("web", "blue", 1000, 0), ("web", "green", 9000, 900)];
+        let roles = chosen(&[], &promoted).expect("roles");
+        assert!(roles.candidate == "green" && roles.because.is_some_and(|why| why.contains("later")));
+        let even = [("", "blue", 9, 0), ("", "green", 9, 2)];
         assert_eq!(chosen(&[], &even).expect("roles").candidate, "green", "the later one");
         let one = chosen(&[], &[("", "all", 9, 1)]).expect("roles");
         assert_eq!((one.candidate.as_str(), one.stable, one.service), ("all", None, None));
@@ -165,6 +181,8 @@ mod tests {
             chosen(&["--candidate", "x", "--service", "web"], &two)
                 .is_err_and(|why| why.contains("no pool x"))
         );
+        let same = ["--candidate", "blue", "--stable", "blue", "--service", "web"];
+        assert!(chosen(&same, &two).is_err_and(|why| why.contains("with itself")));
         assert!(chosen(&[], &[]).is_err_and(|why| why.contains("upstream")));
     }
 }
