@@ -20,7 +20,7 @@
 //! | [`notify`] | chat, webhooks and GitHub, out of the outbox | core, control's journal, observe |
 //! | [`config`] | what was typed → what is meant; validation; the import of nginx's | core |
 //! | [`admin`] | HTTP API | core, control's commands, views and history, observe read-only, tls |
-//! | [`cli`] | client commands over the admin API; `import` | admin's types, config's import |
+//! | [`cli`] | client commands over the admin API; `import`; `replay` | core, config, admin's types |
 //! | [`app`] | the composition root, and the demo | all |
 //!
 //! `tests/it/house.rs` holds this table against the `use` lines of `src/`.

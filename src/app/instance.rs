@@ -79,11 +79,11 @@ impl Instance {
         predecessor: Option<&mut Predecessor>,
     ) -> anyhow::Result<Instance> {
         let config = Arc::new(config);
-        let Opened { bound, admin, tls, certificates, journal, recovered, access_log, guard } =
+        let Opened { bound, admin, tls, certificates, journal, recovered, access_log, guard, clock } =
             Opened::open(&config, predecessor)?;
         let address = admin.local_addr()?;
         let runtime = runtime()?;
-        let shared = Arc::new(shared(&config, bound, access_log.clone()));
+        let shared = Arc::new(shared(&config, bound, access_log.clone(), clock));
         let desk = Arc::new(Semaphore::new(notify::PLACES as usize));
         let core = Core { config: &config, shared: &shared, journal: &journal, desk: &desk, admin: address };
         let (running, metrics) = core.start(&runtime, recovered)?;
@@ -250,13 +250,18 @@ fn sockets(
 }
 
 /// Where the workers and the controller meet.
-fn shared(config: &Config, listeners: Vec<Arc<Bound>>, access_log: Option<AccessLog>) -> Shared {
+fn shared(
+    config: &Config,
+    listeners: Vec<Arc<Bound>>,
+    access_log: Option<AccessLog>,
+    clock: Clock,
+) -> Shared {
     Shared {
         table: Arc::new(ArcSwap::from_pointee(Table::default())),
         recorder: Arc::new(Recorder::new(config.server.threads)),
         wake: Arc::new(Wake::default()),
         access_log,
-        clock: Clock::start(),
+        clock,
         listeners,
         challenges: Arc::default(),
         seed: rand::random(),

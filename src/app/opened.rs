@@ -5,6 +5,7 @@ use super::handover::Predecessor;
 use crate::control::journal::{Journal, Recovered};
 use crate::core::settings::{self, Config};
 use crate::observe::access_log::{AccessLog, Guard};
+use crate::observe::clock::Clock;
 use crate::proxy::Bound;
 use crate::tls::acme;
 use anyhow::Context;
@@ -23,6 +24,8 @@ pub(super) struct Opened {
     pub recovered: Recovered,
     pub access_log: Option<AccessLog>,
     pub guard: Option<Guard>,
+    /// The process clock, by which the log's entries are stamped, too.
+    pub clock: Clock,
 }
 
 impl Opened {
@@ -32,6 +35,7 @@ impl Opened {
     /// When an address is taken, the state directory cannot be used, a certificate or a log cannot be
     /// opened.
     pub(super) fn open(config: &Config, mut predecessor: Option<&mut Predecessor>) -> anyhow::Result<Opened> {
+        let clock = Clock::start();
         config.acme.as_ref().map(acme::prepare).transpose().context("acme")?;
         let mut bound = Vec::new();
         for settings in config.listeners.iter().cloned() {
@@ -52,16 +56,18 @@ impl Opened {
         let tls = config.admin.tls.as_ref().map(AdminTls::load).transpose().context("admin.tls")?;
         let certificates = InUse::new(&bound, tls.as_ref());
         let tls = tls.map(|tls| tls.config);
-        let (access_log, guard) = config.access_log.as_ref().map(open_log).transpose()?.unzip();
+        let (access_log, guard) =
+            config.access_log.as_ref().map(|log| open_log(log, clock)).transpose()?.unzip();
         if let Some(predecessor) = predecessor {
             predecessor.give_me_the_state()?;
         }
         let (journal, recovered) = Journal::open(&config.server.state_dir)?;
-        Ok(Opened { bound, admin, tls, certificates, journal, recovered, access_log, guard })
+        Ok(Opened { bound, admin, tls, certificates, journal, recovered, access_log, guard, clock })
     }
 }
 
-fn open_log(settings: &settings::AccessLog) -> anyhow::Result<(AccessLog, Guard)> {
+fn open_log(settings: &settings::AccessLog, clock: Clock) -> anyhow::Result<(AccessLog, Guard)> {
     let path = settings.path.clone().unwrap_or_else(|| "-".into());
-    AccessLog::open(settings).with_context(|| format!("the access log {} cannot be opened", path.display()))
+    let log = AccessLog::open(settings, clock);
+    log.with_context(|| format!("the access log {} cannot be opened", path.display()))
 }

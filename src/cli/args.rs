@@ -3,6 +3,7 @@
 use super::Done;
 use super::client::Failure;
 use super::out::Out;
+use super::replay::Replay;
 use crate::core::duration;
 use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
@@ -151,6 +152,9 @@ pub enum Command {
         #[arg(long, short = 'n', default_value_t = 20)]
         limit: usize,
     },
+    /// Say what a policy would have decided on recorded traffic: when it would have held or aborted, at which
+    /// request, and how many failures users would have been spared.
+    Replay(Box<Replay>),
     /// Turn the configuration of another product into one of Pointsman.
     Import {
         #[command(subcommand)]

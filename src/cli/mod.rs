@@ -1,5 +1,5 @@
-//! The command line: what was typed, the client commands over the admin API, and the import of other
-//! products' configurations.
+//! The command line: what was typed, the client commands over the admin API, the import of other
+//! products' configurations, and the replay of access logs.
 //!
 //! Nothing here knows the server's inside; only the shapes of its API. Exit codes: 0 done, healthy
 //! or promoted, 1 error or unhealthy, 2 usage, 3 aborted (traffic is back on stable), 4 timed out (the
@@ -12,6 +12,7 @@ mod import;
 mod maintenance;
 mod out;
 mod render;
+mod replay;
 mod rollout;
 mod service;
 mod token;
@@ -39,6 +40,7 @@ pub fn run(connection: &Connection, command: Command) -> ExitCode {
     let out = Out::new(connection.output);
     let result = match command {
         Command::Import { action } => import::run(&action, connection.output, &out),
+        Command::Replay(asked) => replay::run(*asked, &out),
         Command::Token { action } => token::run(&action, &out),
         Command::Completions { shell } => args::completions(shell, &out),
         Command::Man => args::man(&out),

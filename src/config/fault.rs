@@ -22,8 +22,8 @@ pub struct Faults {
 }
 
 impl Faults {
-    pub(super) fn unreadable(file: &str, error: &std::io::Error) -> Self {
-        let detail = format!("cannot be read: {error}; name another file with --config");
+    pub(super) fn unreadable(file: &str, error: &std::io::Error, remedy: &str) -> Self {
+        let detail = format!("cannot be read: {error}; {remedy}");
         Faults {
             file: file.to_owned(),
             faults: vec![Fault { path: String::new(), line: 0, column: 0, detail }],

@@ -30,9 +30,11 @@ mod units;
 pub use diff::diff;
 pub use fault::{Fault, Faults};
 
+use crate::core::policy::Policy;
 use crate::core::route::Routes;
 use crate::core::settings::Config;
 use reader::{Document, Section};
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use toml::de::DeTable;
@@ -46,9 +48,38 @@ const MAX_POOLS: usize = 4096;
 /// [`Faults`]: everything that is wrong with it.
 pub fn load(path: &Path) -> Result<Config, Faults> {
     let name = path.display().to_string();
-    let text = std::fs::read_to_string(path).map_err(|error| Faults::unreadable(&name, &error))?;
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| Faults::unreadable(&name, &error, "name another file with --config"))?;
     let base = path.parent().unwrap_or(Path::new("."));
     parse(&text, &name, &|variable| std::env::var(variable).ok(), base)
+}
+
+/// Reads the policies of a file by name: a whole configuration, of which nothing else is looked at; a file
+/// with `[policies.NAME]` alone; or the keys of one policy without a table, which is called `default`.
+///
+/// # Errors
+/// [`Faults`]: everything that is wrong with them.
+pub fn policies(path: &Path) -> Result<BTreeMap<String, Arc<Policy>>, Faults> {
+    let name = path.display().to_string();
+    let unreadable = |error| Faults::unreadable(&name, &error, "name another file with --policy");
+    let text = std::fs::read_to_string(path).map_err(unreadable)?;
+    parse_policies(&text, &name)
+}
+
+fn parse_policies(text: &str, name: &str) -> Result<BTreeMap<String, Arc<Policy>>, Faults> {
+    let env = |variable: &str| std::env::var(variable).ok();
+    let document = Document::new(text, &env, Path::new("."));
+    let (table, errors) = DeTable::parse_recoverable(text);
+    for error in errors {
+        document.fault_at(error.span().map_or(0, |span| span.start), "", error.message());
+    }
+    if document.is_clean() {
+        let policies = policy::alone(&Section::root(&document, table.get_ref()));
+        if document.is_clean() {
+            return Ok(policies);
+        }
+    }
+    Err(document.into_faults(name))
 }
 
 /// Resolves the text of a configuration. `name` is how faults call it, `env` looks up `${VARIABLES}`,

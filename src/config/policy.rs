@@ -26,6 +26,24 @@ pub(super) fn policies(root: &Section<'_>) -> BTreeMap<String, Arc<Policy>> {
     policies
 }
 
+/// The policies of a file that need not be a whole configuration.
+pub(super) fn alone(root: &Section<'_>) -> BTreeMap<String, Arc<Policy>> {
+    let is_whole =
+        ["listeners", "services", "routes", "server", "admin"].iter().any(|key| root.item(key).is_some());
+    let named: Vec<String> = root.section("policies").entries().into_iter().map(|(name, _)| name).collect();
+    if !named.is_empty() || is_whole {
+        let mut policies = policies(root);
+        policies.retain(|name, _| named.is_empty() || named.contains(name));
+        if !is_whole {
+            root.finish();
+        }
+        return policies;
+    }
+    let policy = policy("default", root);
+    root.finish();
+    BTreeMap::from([("default".to_owned(), Arc::new(policy))])
+}
+
 fn built_in() -> Policy {
     let seconds = |n| Some(Duration::from_secs(n));
     Policy {

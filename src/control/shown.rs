@@ -146,7 +146,7 @@ pub(super) fn gauges(live: &Live, links: &Links) -> ServiceGauges {
     let effective = live.state.effective_weights(|pool| live.is_up(pool));
     let ratio = |(pool, weight): (&str, BasisPoints)| (pool.to_owned(), weight.percent() / 100.0);
     let candidate = live.state.running().map(|running| running.to.as_str());
-    let evidence = live.watch.iter().flat_map(|watching| watching.watch.evidence());
+    let evidence = live.watch.iter().flat_map(|watching| watching.looks.watch.evidence());
     let signals = |(name, pool): (&Arc<str>, &LivePool)| {
         let name = name.to_string();
         live.worst_signals(pool, links).into_iter().map(move |(signal, value)| (name.clone(), signal, value))

@@ -4,27 +4,19 @@
 use super::links::Links;
 use super::live::{Live, LivePool, SHOWN};
 use crate::core::outcome::{SlowLimits, Totals};
-use crate::core::policy::{Circumstances, Policy, Watch};
+use crate::core::policy::{Circumstances, Looks, Policy};
 use crate::core::rollout::{Observation, Phase, Rollout};
 use crate::core::service::{Change, Running};
 use crate::core::verdict::Level;
-use crate::core::window::Window;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
-
-/// A failure is stamped a moment before it is counted.
-const SLACK: Duration = Duration::from_millis(10);
 
 /// The evidence against the pool that is watched.
 #[derive(Debug)]
 pub(super) struct Watching {
     subject: Subject,
-    pub watch: Watch,
-    /// The times that count as slow, kept at hand since every bell asks for them.
-    slow: SlowLimits,
-    /// Since the watch began, for the plain rule.
-    window: Window,
+    pub looks: Looks,
 }
 
 /// Who is watched, and why.
@@ -78,26 +70,23 @@ impl Live {
         let phase = rollout.map(|rollout| rollout.phase);
         let Some(readiness) = watching.readiness(candidate, phase) else { return false };
         let now = links.clock.now();
-        let totals = totals(candidate, links, &watching.slow);
-        let stable = stable.map(|stable| self::totals(stable, links, &watching.slow));
-        let events = watching.watch.events();
-        watching.watch.observe(now, &totals, stable.as_ref());
-        watching.window.push(now, &totals);
+        let totals = totals(candidate, links, watching.looks.slow());
+        let stable = stable.map(|stable| self::totals(stable, links, watching.looks.slow()));
+        let worse = watching.looks.observe(now, &totals, stable.as_ref());
         let seen = Circumstances {
-            figures: watching.window.figures(now, &totals),
             clients: watching.clients(candidate, links, now),
             down: candidate.upstreams.found_down(),
             stable_up,
             readings: Some(&candidate.readings),
+            ..Circumstances::default()
         };
         let observation = Observation {
-            verdict: watching.watch.verdict(now, &seen),
-            attempts: watching.watch.attempts(),
+            verdict: watching.looks.verdict(now, &totals, seen),
+            attempts: watching.looks.watch.attempts(),
             candidate: readiness,
             stable_ready,
             upstreams,
         };
-        let worse = watching.watch.events() > events;
         let wall = links.wall_text();
         if let Ok(applied) = self.state.apply(Change::Observed(&observation), links.moment(&wall)) {
             self.decided(applied, links, rung_us);
@@ -113,7 +102,7 @@ impl Live {
         };
         let no_limits = || Arc::new(Policy { window: SHOWN, ..Policy::default() });
         let policy = self.policy(links).unwrap_or_else(no_limits);
-        let same = |w: &Watching| w.subject == subject && *w.watch.policy() == policy;
+        let same = |w: &Watching| w.subject == subject && *w.looks.watch.policy() == policy;
         if self.watch.as_ref().is_some_and(same) {
             return;
         }
@@ -122,17 +111,15 @@ impl Live {
         let totals = totals(candidate, links, &slow);
         let stable = subject.compared.as_deref().and_then(|name| self.pools.get(name));
         let stable = stable.map(|stable| self::totals(stable, links, &slow));
-        let mut window = Window::new(policy.window);
-        window.push(now, &totals);
-        let watch = Watch::new(policy, &totals, stable.as_ref(), now);
-        self.watch = Some(Watching { subject, watch, slow, window });
+        let looks = Looks::new(policy, &totals, stable.as_ref(), now);
+        self.watch = Some(Watching { subject, looks });
     }
 }
 
 impl Watching {
     /// Clients of the candidate that met failures, where the policy asks for them.
     fn clients(&self, candidate: &LivePool, links: &Links, now: Duration) -> usize {
-        let since = self.watch.clients_since(now).map(|since| since.saturating_sub(SLACK));
+        let since = self.looks.clients_since(now);
         since.map_or(0, |since| links.recorder.failed_clients(candidate.arm, since.as_micros() as u64))
     }
 
@@ -142,7 +129,7 @@ impl Watching {
     fn readiness(&self, candidate: &LivePool, phase: Option<Phase>) -> Option<Result<(), String>> {
         let upstreams = &candidate.upstreams;
         match phase {
-            Some(Phase::Preparing) if self.watch.policy().health == Some(Level::Critical) => {
+            Some(Phase::Preparing) if self.looks.watch.policy().health == Some(Level::Critical) => {
                 Some(upstreams.all_ready())
             }
             Some(Phase::Preparing | Phase::Testing) => Some(upstreams.ready()),

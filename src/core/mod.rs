@@ -19,6 +19,7 @@ pub mod outcome;
 pub mod passive;
 pub mod policy;
 pub mod ramp;
+pub mod replay;
 pub mod rollout;
 pub mod route;
 pub mod service;

@@ -7,6 +7,7 @@
 
 pub mod conditions;
 mod judge;
+mod looks;
 pub mod readings;
 mod reasons;
 #[cfg(test)]
@@ -16,6 +17,7 @@ mod stable;
 mod tests;
 mod watch;
 
+pub use looks::Looks;
 pub use watch::{Circumstances, Watch};
 
 use super::outcome::{MAX_LIMITS, SlowLimits, Totals};

@@ -5,8 +5,9 @@
 
 mod format;
 
+use crate::core::outcome::Outcome;
 use crate::core::settings::{self, LogFormat};
-use crate::observe::clock::wall;
+use crate::observe::clock::{Calendar, Clock};
 use std::fs::OpenOptions;
 use std::io::{self, BufWriter, Write};
 use std::net::IpAddr;
@@ -33,6 +34,8 @@ pub struct Entry {
     /// 0 where the client was gone before an answer began.
     pub status: u16,
     pub bytes_sent: u64,
+    /// When its head had arrived, µs on the process clock.
+    pub started_us: u64,
     /// From the end of the head to the end of the answer, µs.
     pub request_us: u64,
     /// Time to a connection, to the head of the answer and to its end, of the last attempt, µs.
@@ -43,10 +46,29 @@ pub struct Entry {
     pub pool: Option<Arc<str>>,
     pub upstream: Option<Arc<str>>,
     pub attempts: u8,
+    /// What the last attempt came to, and those before it.
+    pub last: Option<Attempted>,
+    pub earlier: Vec<Attempted>,
     pub user_agent: Vec<u8>,
     pub referer: Vec<u8>,
     pub request_id: Vec<u8>,
     pub forwarded_for: Vec<u8>,
+}
+
+/// What one attempt came to: what a policy decides on, and so all that a replay needs.
+#[derive(Clone, Debug)]
+pub struct Attempted {
+    pub pool: Option<Arc<str>>,
+    /// Absent where none could take the request.
+    pub upstream: Option<Arc<str>>,
+    /// Of its answer, 0 without one.
+    pub status: u16,
+    pub outcome: Outcome,
+    /// When it began, from the request's start, and how long it took from there until its outcome was
+    /// known, and until its answer broke, µs.
+    pub began_us: u64,
+    pub took_us: u64,
+    pub broke_us: Option<u64>,
 }
 
 /// The workers' end of the log; cheap to clone.
@@ -71,11 +93,11 @@ pub struct Guard {
 }
 
 impl AccessLog {
-    /// Opens the log and starts its writer.
+    /// Opens the log and starts its writer; `clock` is the one of the entries.
     ///
     /// # Errors
     /// When the file cannot be opened for appending.
-    pub fn open(settings: &settings::AccessLog) -> io::Result<(AccessLog, Guard)> {
+    pub fn open(settings: &settings::AccessLog, clock: Clock) -> io::Result<(AccessLog, Guard)> {
         let output = open(settings.path.as_deref())?;
         let (queue, entries) = sync_channel(QUEUE);
         let state = Arc::new(State::default());
@@ -85,6 +107,7 @@ impl AccessLog {
             format: settings.format,
             entries,
             state: state.clone(),
+            calendar: Calendar::new(clock),
             line: Vec::new(),
             failing: false,
         };
@@ -127,6 +150,7 @@ struct Writer {
     format: LogFormat,
     entries: Receiver<Entry>,
     state: Arc<State>,
+    calendar: Calendar,
     line: Vec<u8>,
     failing: bool,
 }
@@ -141,7 +165,9 @@ impl Writer {
             match next {
                 Ok(entry) => {
                     self.line.clear();
-                    format::line(&mut self.line, self.format, &entry, wall());
+                    let now = self.calendar.now();
+                    let when = format::When { started: self.calendar.at(entry.started_us), written: now };
+                    format::line(&mut self.line, self.format, &entry, when);
                     let result = self.output.write_all(&self.line);
                     self.wrote(result, 1);
                 }
@@ -202,7 +228,7 @@ mod tests {
 
     fn log_to(path: &Path) -> (AccessLog, Guard) {
         let settings = settings::AccessLog { path: Some(path.to_owned()), format: LogFormat::Json };
-        AccessLog::open(&settings).expect("opened")
+        AccessLog::open(&settings, Clock::start()).expect("opened")
     }
 
     #[test]

@@ -1,10 +1,13 @@
 //! Counting: what each attempt on an upstream came to, charged once to the pool that served it.
 
 use super::gate::Gate;
-use super::request::{Attempt, Phase, Request};
+use super::request::{Attempt, Ended, Phase, Request};
 use crate::core::client::ClientKey;
 use crate::core::outcome::{Outcome, Reason};
 use crate::core::table::Pool;
+
+/// Attempts of one request that are remembered beside the last: more than a pool may be told to make.
+const REMEMBERED: usize = 16;
 
 impl Gate {
     /// Counts the start of an attempt on an upstream, and in the request's own books.
@@ -12,6 +15,9 @@ impl Gate {
         let Some(upstream) = pool.upstreams.get(index) else { return };
         // The first attempt starts with the request, which saves a look at the clock.
         let now = if request.attempts == 0 { request.started_us } else { self.shared.clock.now_us() };
+        if let Some(ended) = request.last.take().filter(|_| request.earlier.len() < REMEMBERED) {
+            request.earlier.push(ended);
+        }
         request.attempt = Some(Attempt {
             arm: pool.arm,
             started: self.shard.start(pool.arm, now),
@@ -42,6 +48,9 @@ impl Gate {
                 let took = now.saturating_sub(attempt.started_us);
                 self.shard.answered(attempt.arm, attempt.started, now, outcome, code, &pool.slow);
                 request.head_us = (code > 0).then_some(took);
+                let (target, upstream, began_us) = (request.target, request.upstream, attempt.started_us);
+                request.last =
+                    Some(Ended { target, upstream, code, outcome, began_us, known_us: now, broke_us: None });
                 let slow = pool.slow.0.iter().any(|limit| took > u64::from(*limit));
                 if slow || matches!(outcome, Outcome::Failure(_)) {
                     self.shared.wake.adverse(now);
@@ -51,6 +60,9 @@ impl Gate {
                 let now = self.shared.clock.now_us();
                 self.shard.failed_for(attempt.arm, ClientKey::of(client), now);
                 self.shard.broken(attempt.arm, reason);
+                if let Some(last) = &mut request.last {
+                    (last.outcome, last.broke_us) = (outcome, Some(now));
+                }
                 self.shared.wake.adverse(now);
             }
             _ => return,
@@ -65,12 +77,15 @@ impl Gate {
     }
 
     /// No upstream could take the request: a failure of the pool all the same.
-    pub(super) fn charge_unavailable(&self, pool: &Pool, request: &Request) {
+    pub(super) fn charge_unavailable(&self, pool: &Pool, request: &mut Request) {
         let started = self.shard.start(pool.arm, request.started_us);
         let outcome = Outcome::Failure(Reason::Unavailable);
         let now = self.shared.clock.now_us();
         self.shard.failed_for(pool.arm, ClientKey::of(request.client), now);
         self.shard.answered(pool.arm, started, now, outcome, 0, &pool.slow);
         self.shared.wake.adverse(now);
+        let (target, began_us) = (request.target, request.started_us);
+        request.last =
+            Some(Ended { target, upstream: None, code: 0, outcome, began_us, known_us: now, broke_us: None });
     }
 }

@@ -1,8 +1,8 @@
 //! What the access log is told of a request.
 
-use super::request::Request;
+use super::request::{Ended, Request};
 use super::{forward, plan};
-use crate::observe::access_log::Entry;
+use crate::observe::access_log::{Attempted, Entry};
 use http::header::{HeaderMap, REFERER, USER_AGENT};
 use pingora_proxy::Session;
 
@@ -17,6 +17,7 @@ pub(super) fn of(session: &Session, request: &Request, now_us: u64) -> Entry {
         version: head.version,
         status: session.response_written().map_or(0, |response| response.status.as_u16()),
         bytes_sent: session.body_bytes_sent() as u64,
+        started_us: request.started_us,
         request_us: now_us.saturating_sub(request.started_us),
         connect_us: request.connect_us,
         head_us: request.head_us,
@@ -25,10 +26,26 @@ pub(super) fn of(session: &Session, request: &Request, now_us: u64) -> Entry {
         pool: request.pool().map(|pool| pool.name.clone()),
         upstream: request.upstream().map(|upstream| upstream.label.clone()),
         attempts: request.attempts,
+        last: request.last.map(|ended| attempted(request, ended)),
+        earlier: request.earlier.iter().map(|ended| attempted(request, *ended)).collect(),
         user_agent: header(&head.headers, &USER_AGENT),
         referer: header(&head.headers, &REFERER),
         request_id: forward::request_id(&head.headers, request).to_vec(),
         forwarded_for: header(&head.headers, &http::header::HeaderName::from_static("x-forwarded-for")),
+    }
+}
+
+fn attempted(request: &Request, ended: Ended) -> Attempted {
+    let pool = ended.target.and_then(|target| target.pool(&request.table));
+    let upstream = pool.and_then(|pool| pool.upstreams.get(ended.upstream?));
+    Attempted {
+        pool: pool.map(|pool| pool.name.clone()),
+        upstream: upstream.map(|upstream| upstream.label.clone()),
+        status: ended.code,
+        outcome: ended.outcome,
+        began_us: ended.began_us.saturating_sub(request.started_us),
+        took_us: ended.known_us.saturating_sub(ended.began_us),
+        broke_us: ended.broke_us.map(|broke| broke.saturating_sub(ended.began_us)),
     }
 }
 

@@ -51,6 +51,10 @@ pub(super) struct Request {
     pub attempt: Option<Attempt>,
     /// How many attempts it made on the candidate, where stable answers it instead.
     pub shielded_after: Option<u8>,
+    /// What came of the last attempt charged, and of those before it: for the access log. Without a retry
+    /// nothing is allocated for them.
+    pub last: Option<Ended>,
+    pub earlier: Vec<Ended>,
     /// Interim answers (1xx) so far.
     pub interim: u8,
     /// Bytes of the body read from the client.
@@ -80,6 +84,20 @@ pub(super) struct Attempt {
     pub started_us: u64,
     pub phase: Phase,
     pub _in_flight: InFlight,
+}
+
+/// An attempt whose outcome has been charged.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Ended {
+    pub target: Option<Target>,
+    /// By index; none where no upstream could take the request.
+    pub upstream: Option<usize>,
+    pub code: u16,
+    pub outcome: Outcome,
+    /// µs on the process clock: its start, its outcome, and the break of an answer that had begun.
+    pub began_us: u64,
+    pub known_us: u64,
+    pub broke_us: Option<u64>,
 }
 
 /// Whoever gives a request up halfway leaves its attempt behind: it counts as nothing.
@@ -126,6 +144,8 @@ impl Request {
             attempts: 0,
             attempt: None,
             shielded_after: None,
+            last: None,
+            earlier: Vec::new(),
             interim: 0,
             body_read: 0,
             head_us: None,

@@ -14,18 +14,7 @@ const MAY_USE: [(&str, &[&str]); 10] = [
     ("notify", &["core", "control::journal", "observe", "tls"]),
     ("config", &["core"]),
     ("admin", &["core", "control::command", "control::view", "control::journal", "observe", "tls"]),
-    (
-        "cli",
-        &[
-            "core::duration",
-            "core::rollout",
-            "config::nginx",
-            "admin::shapes",
-            "control::command",
-            "control::view",
-            "observe::clock",
-        ],
-    ),
+    ("cli", &["core", "config", "admin::shapes", "control::command", "control::view", "observe::clock"]),
 ];
 
 fn files(dir: &Path) -> Vec<PathBuf> {

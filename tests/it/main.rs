@@ -35,6 +35,7 @@ mod policy;
 mod proxy;
 mod proxy_protocol;
 mod reload;
+mod replay;
 mod restarts;
 mod rollout;
 mod routes;

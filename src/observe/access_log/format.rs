@@ -1,15 +1,26 @@
 //! The two formats of a line. Whatever bytes a client sends, a line stays one line.
+//!
+//! Both say what each attempt came to and when that was known, so that a policy can be held against the
+//! log afterwards (`pointsman replay`).
 
-use super::Entry;
+use super::{Attempted, Entry};
+use crate::core::outcome::Outcome;
 use crate::core::settings::LogFormat;
 use jiff::Timestamp;
 use std::io::Write;
 
+/// When a request started, and when its line is written.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct When {
+    pub started: Timestamp,
+    pub written: Timestamp,
+}
+
 /// Appends one line.
-pub(super) fn line(out: &mut Vec<u8>, format: LogFormat, entry: &Entry, at: Timestamp) {
+pub(super) fn line(out: &mut Vec<u8>, format: LogFormat, entry: &Entry, when: When) {
     match format {
-        LogFormat::Json => json(out, entry, at),
-        LogFormat::Combined => combined(out, entry, at),
+        LogFormat::Json => json(out, entry, when),
+        LogFormat::Combined => combined(out, entry, when),
     }
     out.push(b'\n');
 }
@@ -19,8 +30,8 @@ macro_rules! put {
     ($out:expr, $($text:tt)*) => { drop(write!($out, $($text)*)) };
 }
 
-fn json(out: &mut Vec<u8>, entry: &Entry, at: Timestamp) {
-    put!(out, "{{\"time\":\"{at:.3}\"");
+fn json(out: &mut Vec<u8>, entry: &Entry, when: When) {
+    put!(out, "{{\"time\":\"{:.3}\",\"start\":\"{:.6}\"", when.written, when.started);
     if let Some(client) = entry.client {
         put!(out, ",\"client\":\"{client}\"");
     }
@@ -48,11 +59,53 @@ fn json(out: &mut Vec<u8>, entry: &Entry, at: Timestamp) {
             put!(out, ",\"{name}\":{:.6}", seconds(us));
         }
     }
+    if let Some(last) = &entry.last {
+        put!(out, ",\"outcome\":\"{}\"", word(last.outcome));
+        for (name, us) in times(last, entry.head_us) {
+            put!(out, ",\"{name}\":{:.6}", seconds(us));
+        }
+    }
+    for (index, attempt) in entry.earlier.iter().enumerate() {
+        out.extend_from_slice(if index == 0 { b",\"earlier\":[" } else { b"," });
+        earlier(out, attempt);
+    }
+    if !entry.earlier.is_empty() {
+        out.push(b']');
+    }
     text(out, "user_agent", &entry.user_agent);
     text(out, "referer", &entry.referer);
     text(out, "request_id", &entry.request_id);
     text(out, "forwarded_for", &entry.forwarded_for);
     out.push(b'}');
+}
+
+/// An attempt that another one followed.
+fn earlier(out: &mut Vec<u8>, attempt: &Attempted) {
+    put!(out, "{{\"outcome\":\"{}\",\"status\":{}", word(attempt.outcome), attempt.status);
+    for (name, value) in [("pool", &attempt.pool), ("upstream", &attempt.upstream)] {
+        text(out, name, value.as_deref().unwrap_or_default().as_bytes());
+    }
+    for (name, us) in times(attempt, None) {
+        put!(out, ",\"{name}\":{:.6}", seconds(us));
+    }
+    out.push(b'}');
+}
+
+/// `success`, `ignored`, or why it failed.
+fn word(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::Success => "success",
+        Outcome::Ignored => "ignored",
+        Outcome::Failure(reason) => reason.label(),
+    }
+}
+
+/// The times of an attempt that are not said otherwise: when it began, if not with the request; how long it
+/// took to its outcome, if not to the `head` of the answer; and until its answer broke.
+fn times(attempt: &Attempted, head: Option<u64>) -> impl Iterator<Item = (&'static str, u64)> {
+    let began = (attempt.began_us > 0).then_some(("began", attempt.began_us));
+    let took = (head != Some(attempt.took_us)).then_some(("outcome_time", attempt.took_us));
+    [began, took, attempt.broke_us.map(|us| ("broke_time", us))].into_iter().flatten()
 }
 
 fn text(out: &mut Vec<u8>, name: &str, value: &[u8]) {
@@ -63,13 +116,14 @@ fn text(out: &mut Vec<u8>, name: &str, value: &[u8]) {
     }
 }
 
-/// nginx's combined format, with `X-Forwarded-For` and the times appended: `rt`, `uct`, `uht` and `urt`.
-fn combined(out: &mut Vec<u8>, entry: &Entry, at: Timestamp) {
+/// nginx's combined format, with `X-Forwarded-For` and the times appended: `rt`, `uct`, `uht` and `urt`; after
+/// them what JSON says under the same names.
+fn combined(out: &mut Vec<u8>, entry: &Entry, when: When) {
     match entry.client {
         Some(client) => put!(out, "{client}"),
         None => out.push(b'-'),
     }
-    put!(out, " - - [{}] \"", at.strftime("%d/%b/%Y:%H:%M:%S +0000"));
+    put!(out, " - - [{}] \"", when.written.strftime("%d/%b/%Y:%H:%M:%S +0000"));
     escaped(out, entry.method.as_str().as_bytes());
     out.push(b' ');
     escaped(out, &entry.uri);
@@ -85,6 +139,27 @@ fn combined(out: &mut Vec<u8>, entry: &Entry, at: Timestamp) {
             Some(us) => put!(out, " {name}={:.3}", seconds(us)),
             None => put!(out, " {name}=-"),
         }
+    }
+    put!(out, " start={:.6} request_id=", when.started);
+    escaped(out, or_dash(&entry.request_id));
+    for (name, value) in [("service", &entry.service), ("pool", &entry.pool), ("upstream", &entry.upstream)] {
+        if let Some(value) = value {
+            put!(out, " {name}={value}");
+        }
+    }
+    if let Some(last) = &entry.last {
+        put!(out, " outcome={}", word(last.outcome));
+        // The head's time has milliseconds only.
+        for (name, us) in times(last, None) {
+            put!(out, " {name}={:.6}", seconds(us));
+        }
+    }
+    for (index, attempt) in entry.earlier.iter().enumerate() {
+        out.extend_from_slice(if index == 0 { b" earlier=" } else { b"," });
+        let name = |name: &Option<std::sync::Arc<str>>| name.clone().unwrap_or_else(|| "-".into());
+        put!(out, "{};{};{}", name(&attempt.pool), name(&attempt.upstream), attempt.status);
+        put!(out, ";{:.6};{:.6}", seconds(attempt.began_us), seconds(attempt.took_us));
+        put!(out, ";{}", word(attempt.outcome));
     }
 }
 
@@ -109,6 +184,7 @@ fn seconds(us: u64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::core::outcome::Reason;
     use proptest::prelude::*;
 
     fn entry(hostile: &[u8]) -> Entry {
@@ -128,7 +204,8 @@ mod tests {
 
     fn lines(format: LogFormat, entry: &Entry) -> Vec<u8> {
         let mut out = Vec::new();
-        line(&mut out, format, entry, Timestamp::UNIX_EPOCH);
+        let at = Timestamp::UNIX_EPOCH;
+        line(&mut out, format, entry, When { started: at, written: at });
         out
     }
 
@@ -156,6 +233,38 @@ mod tests {
             combined.starts_with("192.0.2.1 - - [01/Jan/1970:00:00:00 +0000] \"GET /a HTTP/1.1\" 200 0"),
             "{combined}"
         );
-        assert!(combined.ends_with("rt=1.235 uct=- uht=0.001 urt=0.002\n"), "{combined}");
+        assert!(combined.contains("rt=1.235 uct=- uht=0.001 urt=0.002 start="), "{combined}");
+    }
+
+    #[test]
+    fn every_attempt_is_told_with_its_times() {
+        let attempt = |pool: &str, outcome, began_us, took_us| Attempted {
+            pool: Some(pool.into()),
+            upstream: Some("10.0.0.3:80".into()),
+            status: 200,
+            outcome,
+            began_us,
+            took_us,
+            broke_us: None,
+        };
+        let failed = Attempted { status: 0, ..attempt("green", Outcome::Failure(Reason::Connect), 0, 40) };
+        let last = attempt("blue", Outcome::Success, 50, 1000);
+        let entry =
+            Entry { last: Some(last), earlier: vec![failed], pool: Some("blue".into()), ..entry(b"/") };
+        let json: serde_json::Value = serde_json::from_slice(&lines(LogFormat::Json, &entry)).expect("JSON");
+        assert_eq!(
+            (&json["start"], &json["outcome"]),
+            (&"1970-01-01T00:00:00.000000Z".into(), &"success".into())
+        );
+        assert_eq!((&json["began"], &json["outcome_time"]), (&0.00005.into(), &serde_json::Value::Null));
+        assert_eq!(json["earlier"][0]["outcome"], "connect");
+        assert_eq!(
+            (&json["earlier"][0]["pool"], &json["earlier"][0]["outcome_time"]),
+            (&"green".into(), &0.00004.into())
+        );
+        let combined = String::from_utf8(lines(LogFormat::Combined, &entry)).expect("text");
+        let tail = "start=1970-01-01T00:00:00.000000Z request_id=- pool=blue outcome=success began=0.000050 \
+                    outcome_time=0.001000 earlier=green;10.0.0.3:80;0;0.000000;0.000040;connect\n";
+        assert!(combined.ends_with(tail), "{combined}");
     }
 }

@@ -1,0 +1,220 @@
+//! What a policy would have decided on traffic that was recorded.
+//!
+//! The same looks, verdicts and rollout machine as live, with the log's times as the clock. A look follows
+//! every failure and every slow answer, as the bell makes the controller look, and ticks come in between.
+//! The weights are the log's: a replay says when it would have gone back, it cannot undo what was served.
+//! What a stretch of the candidate's traffic comes to is decided once; after an abort only users are counted.
+
+pub mod attempt;
+pub mod order;
+pub mod stretch;
+pub mod tally;
+pub mod trade;
+
+use super::policy::{Circumstances, Looks, Mode, Policy};
+use super::rollout::{Effect, Idle, Input, Note, Observation, Plan, Rollout, Step};
+use super::verdict::{State, Verdict};
+use super::weight::BasisPoints;
+use attempt::{Mark, Role};
+use order::{Fact, What};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+use stretch::{Change, Stretch};
+use tally::Tally;
+
+/// Time between two looks, as live while a rollout runs.
+const TICK: Duration = Duration::from_millis(25);
+/// Longer than any log: only the policy ends the one step there is.
+const ENDLESS: Duration = Duration::from_secs(u32::MAX as u64);
+
+/// Who is judged, and how the log falls into stretches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Setting {
+    /// Whose attempts are held against the policy.
+    pub subject: Role,
+    /// Whether the other pool's are compared with them.
+    pub compared: bool,
+    /// After so long without an attempt of the subject a new stretch begins.
+    pub gap: Duration,
+    /// Whether the watch begins anew after an abort, to count how often it would have aborted.
+    pub again: bool,
+}
+
+/// One policy, held against what comes.
+#[derive(Clone, Debug)]
+pub struct Replay {
+    policy: Arc<Policy>,
+    setting: Setting,
+    subject: Tally,
+    other: Tally,
+    stretches: Vec<Stretch>,
+    trial: Option<Trial>,
+    /// The last attempt of the subject that spoke against it.
+    suspect: Option<Mark>,
+    now: Duration,
+    next_tick: Duration,
+    /// Whether anything came since the last look, and when the last thing did.
+    news: bool,
+    last: Duration,
+    aborts: u64,
+}
+
+/// The watch of a stretch that has not been decided.
+#[derive(Clone, Debug)]
+struct Trial {
+    looks: Looks,
+    rollout: Rollout,
+}
+
+impl Replay {
+    pub fn new(policy: Arc<Policy>, setting: Setting) -> Self {
+        let slow = policy.slow_limits();
+        Replay {
+            policy,
+            setting,
+            subject: Tally::new(slow),
+            other: Tally::new(slow),
+            stretches: Vec::new(),
+            trial: None,
+            suspect: None,
+            now: Duration::ZERO,
+            next_tick: TICK,
+            news: false,
+            last: Duration::ZERO,
+            aborts: 0,
+        }
+    }
+
+    /// Takes in what became known next; times never fall.
+    pub fn feed(&mut self, fact: &Fact) {
+        let at = Duration::from_micros(fact.at_us);
+        self.tick_until(at);
+        self.now = at;
+        let is_subjects = fact.attempt.role == self.setting.subject;
+        if is_subjects {
+            self.keep_open(at);
+            self.subject.take(fact);
+            self.note(fact);
+        } else if self.setting.compared {
+            self.other.take(fact);
+        } else {
+            return;
+        }
+        (self.news, self.last) = (true, at);
+        let is_bad = fact.is_bad(self.subject.slow());
+        // What hangs rings no bell: the next tick finds it.
+        let is_adverse = is_bad && !matches!(fact.what, What::Overdue(_));
+        if is_subjects && is_bad {
+            self.suspect = Some(fact.attempt.mark.clone());
+        }
+        if is_adverse {
+            self.look();
+        }
+    }
+
+    /// The log has ended: what it came to.
+    pub fn finish(mut self) -> Vec<Stretch> {
+        self.tick_until(self.now + TICK);
+        self.stretches
+    }
+
+    /// Aborts so far, over all stretches.
+    pub fn aborts(&self) -> u64 {
+        self.aborts
+    }
+
+    pub fn policy(&self) -> &Arc<Policy> {
+        &self.policy
+    }
+
+    fn tick_until(&mut self, at: Duration) {
+        while self.next_tick <= at {
+            // Without news a tick changes nothing, but for the window that goes on.
+            let ages = self.policy.mode == Mode::Window;
+            let is_idle = !self.news && (!ages || self.next_tick > self.last + self.policy.window);
+            if is_idle {
+                let ticks = (at - self.next_tick).as_micros() / TICK.as_micros() + 1;
+                self.next_tick += TICK * u32::try_from(ticks).unwrap_or(u32::MAX);
+                continue;
+            }
+            self.now = self.next_tick;
+            self.next_tick += TICK;
+            self.look();
+        }
+    }
+
+    /// Begins a stretch where the last one is over.
+    fn keep_open(&mut self, at: Duration) {
+        if let Some(open) = self.stretches.last_mut().filter(|open| at <= open.ended + self.setting.gap) {
+            open.ended = at;
+            return;
+        }
+        self.stretches.push(Stretch::new(at));
+        self.begin();
+    }
+
+    fn begin(&mut self) {
+        let other = self.setting.compared.then(|| self.other.totals());
+        let looks = Looks::new(self.policy.clone(), self.subject.totals(), other, self.now);
+        let (mut rollout, calm) = (Rollout::new(plan(), Vec::new()), observation(State::Pass, 0));
+        // From its preparation to its step.
+        (rollout, _) = rollout.advance(&Input::Observed(&calm), self.now);
+        (self.trial, self.suspect) = (Some(Trial { looks, rollout }), None);
+    }
+
+    fn note(&mut self, fact: &Fact) {
+        if let Some(open) = self.stretches.last_mut() {
+            open.note(fact);
+        }
+    }
+
+    fn look(&mut self) {
+        self.news = false;
+        let (now, totals) = (self.now, self.subject.totals());
+        let Some(trial) = &mut self.trial else { return };
+        let other = self.setting.compared.then(|| self.other.totals());
+        trial.looks.observe(now, totals, other);
+        let since = trial.looks.clients_since(now);
+        let clients = since.map_or(0, |since| self.subject.failed_clients(since.as_micros() as u64));
+        let seen = Circumstances { clients, stable_up: true, ..Circumstances::default() };
+        let verdict = trial.looks.verdict(now, totals, seen);
+        let attempts = trial.looks.watch.attempts();
+        let observation = Observation { verdict, ..observation(State::Pass, attempts) };
+        let (rollout, effects) = trial.rollout.advance(&Input::Observed(&observation), now);
+        let shares = trial.looks.watch.evidence().map(|(_, ln, needed)| ln / needed);
+        let evidence = shares.fold(0.0, f64::max);
+        let has_ended = rollout.has_ended();
+        trial.rollout = rollout;
+        let Some(open) = self.stretches.last_mut() else { return };
+        open.course.weigh(now, evidence, observation.verdict.state);
+        let suspect = self.suspect.as_ref();
+        // Whom nobody reads to: only aborts are counted.
+        for effect in effects.into_iter().filter(|_| !self.setting.again) {
+            let Effect::Note(Note { action, text }) = effect else { continue };
+            let reasons = observation.verdict.reasons.clone();
+            open.changed(Change::new(now, action, text, reasons, suspect));
+        }
+        if has_ended {
+            self.aborts += 1;
+            self.trial = None;
+            if self.setting.again {
+                self.begin();
+            }
+        }
+    }
+}
+
+/// One step that nothing but the policy ends.
+fn plan() -> Plan {
+    let step = Step { weight: BasisPoints::FULL, hold: ENDLESS, gate: false };
+    Plan { steps: vec![step], min_attempts: 0, idle: Idle::Advance, ..Plan::default() }
+}
+
+fn observation(state: State, attempts: u64) -> Observation {
+    let verdict = Verdict { state, reasons: Vec::new() };
+    Observation { verdict, attempts, candidate: Ok(()), stable_ready: true, upstreams: BTreeMap::new() }
+}
+
+#[cfg(test)]
+mod tests;

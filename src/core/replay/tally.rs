@@ -1,0 +1,106 @@
+//! One pool's counters, added up from facts to the same totals that the shards of the live ones give.
+
+use super::order::{Fact, What};
+use crate::core::client::ClientKey;
+use crate::core::latency::bucket_of;
+use crate::core::outcome::{MAX_LIMITS, Outcome, Reason, SlowLimits, Totals};
+use crate::core::policy::MAX_CLIENTS;
+
+/// Width of the live start-time buckets, µs: what hangs is found slow when its bucket is over, and the limit.
+const BUCKET_US: u64 = 100_000;
+
+#[derive(Clone, Debug)]
+pub struct Tally {
+    slow: SlowLimits,
+    totals: Totals,
+    /// Answered late, and without an answer past the limit.
+    late: [u64; MAX_LIMITS],
+    overdue: [u64; MAX_LIMITS],
+    /// The clients that met failures last, and when.
+    clients: Vec<(ClientKey, u64)>,
+}
+
+/// When an attempt that has no answer yet counts as slower than a limit.
+pub fn overdue_at(started_us: u64, limit_us: u32) -> u64 {
+    (started_us / BUCKET_US + 1) * BUCKET_US + u64::from(limit_us)
+}
+
+impl Tally {
+    pub fn new(slow: SlowLimits) -> Self {
+        let (totals, none) = (Totals::default(), [0; MAX_LIMITS]);
+        Tally { slow, totals, late: none, overdue: none, clients: Vec::new() }
+    }
+
+    pub fn totals(&self) -> &Totals {
+        &self.totals
+    }
+
+    pub fn slow(&self) -> &SlowLimits {
+        &self.slow
+    }
+
+    pub fn take(&mut self, fact: &Fact) {
+        let attempt = &fact.attempt;
+        match fact.what {
+            What::Overdue(slot) => self.overdue[slot.min(MAX_LIMITS - 1)] += 1,
+            What::Broke => {
+                if let Outcome::Failure(reason) = attempt.outcome {
+                    self.fail(reason, fact);
+                }
+            }
+            What::Known => self.know(fact),
+        }
+        for slot in 0..self.slow.used().len() {
+            self.totals.slow[slot] = self.late[slot] + self.overdue[slot];
+            self.totals.fast[slot] = self.totals.answered.saturating_sub(self.late[slot]);
+        }
+    }
+
+    /// Clients that met a failure at that time or later; exact up to [`MAX_CLIENTS`].
+    pub fn failed_clients(&self, since_us: u64) -> usize {
+        self.clients.iter().filter(|(_, at)| *at >= since_us).count()
+    }
+
+    fn know(&mut self, fact: &Fact) {
+        let (attempt, outcome) = (&fact.attempt, fact.attempt.first_outcome());
+        let took = attempt.took_us();
+        let counts = outcome != Outcome::Ignored;
+        for (slot, limit) in self.slow.used().iter().enumerate() {
+            if overdue_at(attempt.started_us, *limit) < attempt.known_us {
+                self.overdue[slot] = self.overdue[slot].saturating_sub(1);
+            }
+            // A switch of protocols says nothing of how fast the upstream answers.
+            if attempt.code != 101 && took > u64::from(*limit) {
+                self.late[slot] += 1;
+            }
+        }
+        if counts && attempt.code != 101 {
+            self.totals.answered += 1;
+            self.totals.latency_sum_us += took;
+            self.totals.latency[bucket_of(took)] += 1;
+        }
+        if counts {
+            self.totals.attempts += 1;
+            self.totals.codes[usize::from(attempt.code / 100).min(5)] += 1;
+        }
+        if let Outcome::Failure(reason) = outcome {
+            self.fail(reason, fact);
+        }
+    }
+
+    fn fail(&mut self, reason: Reason, fact: &Fact) {
+        self.totals.failures += 1;
+        self.totals.reasons[reason as usize] += 1;
+        let Some(client) = fact.attempt.client else { return };
+        if let Some(known) = self.clients.iter_mut().find(|(known, _)| *known == client) {
+            known.1 = fact.at_us;
+            return;
+        }
+        if self.clients.len() >= MAX_CLIENTS
+            && let Some(oldest) = (0..self.clients.len()).min_by_key(|index| self.clients[*index].1)
+        {
+            self.clients.swap_remove(oldest);
+        }
+        self.clients.push((client, fact.at_us));
+    }
+}
