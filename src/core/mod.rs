@@ -5,9 +5,11 @@
 
 pub mod balance;
 pub mod client;
+pub mod cohort;
 pub mod compression;
 pub mod duration;
 pub mod evidence;
+pub mod fields;
 pub mod headers;
 pub mod health;
 pub mod latency;
@@ -20,11 +22,14 @@ pub mod policy;
 pub mod ramp;
 pub mod rollout;
 pub mod route;
+pub mod rule;
+pub mod secret;
 pub mod service;
 pub mod settings;
 pub mod signal;
 pub mod table;
 pub mod template;
+pub mod tester;
 pub mod verdict;
 pub mod weight;
 pub mod window;
