@@ -1,10 +1,11 @@
 //! `[services.*]`: pools, upstreams, health checks and rollout defaults.
 
 use super::reader::{Item, Section};
-use super::rollout;
+use super::{cohort, rollout, rule};
 use crate::core::balance::{Balance, HashBy};
 use crate::core::policy::Policy;
 use crate::core::settings::{Health, Passive, Pool, Service, Timeouts, Upstream};
+use http::HeaderName;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,6 +13,7 @@ use std::time::Duration;
 pub(super) fn services(
     root: &Section<'_>,
     policies: &BTreeMap<String, Arc<Policy>>,
+    expose_pool: Option<&HeaderName>,
 ) -> BTreeMap<String, Service> {
     let entries = root.section("services").entries();
     // A site may consist of redirects, replies and files.
@@ -20,7 +22,9 @@ pub(super) fn services(
     }
     let service = |(name, item): &(String, Item<'_>)| {
         named(name, item)?;
-        Some((name.clone(), service(name, &item.section()?, policies)?))
+        let service = service(name, &item.section()?, policies)?;
+        let expose_pool = service.expose_pool.or_else(|| expose_pool.cloned());
+        Some((name.clone(), Service { expose_pool, ..service }))
     };
     entries.iter().filter_map(service).collect()
 }
@@ -56,10 +60,25 @@ fn service(name: &str, section: &Section<'_>, policies: &BTreeMap<String, Arc<Po
         Some(policy)
     });
     let stable = stable(section, &pools);
-    let rollout = rollout::read(&section.section("rollout"));
+    let rollout::Read { plan, smoke, hooks, update } = rollout::read(&section.section("rollout"));
+    let (cohort, testers) = cohort::of_service(section);
+    let rules = rule::rules(section, &pools);
+    let expose_pool = cohort::expose_pool(section);
     section.finish();
-    let rollout::Read { plan, smoke, hooks, update } = rollout;
-    Some(Service { name: name.into(), stable: stable?, policy, pools, rollout: plan, smoke, hooks, update })
+    Some(Service {
+        name: name.into(),
+        stable: stable?,
+        policy,
+        pools,
+        cohort,
+        testers,
+        rules,
+        expose_pool,
+        rollout: plan,
+        smoke,
+        hooks,
+        update,
+    })
 }
 
 fn stable(section: &Section<'_>, pools: &BTreeMap<Arc<str>, Pool>) -> Option<Arc<str>> {

@@ -6,6 +6,7 @@
 
 use super::links::Links;
 use crate::core::balance::{Balance, Balancer};
+use crate::core::choice::Choice;
 use crate::core::outcome::{ArmId, SlowLimits};
 use crate::core::settings::{ADMIN_SERVICE, Timeouts};
 use crate::core::table::{Pool, Service, Upstream, UpstreamLive};
@@ -55,6 +56,7 @@ impl Gateway {
             name: ADMIN_SERVICE.into(),
             maintenance: None,
             picker: Picker::new(&[BasisPoints::FULL]),
+            choice: Choice::default(),
             pools: [pool].into(),
         }
     }

@@ -4,6 +4,7 @@
 //! [`Duration`](std::time::Duration)s since the process started, on a clock that never steps.
 
 pub mod balance;
+pub mod choice;
 pub mod client;
 pub mod cohort;
 pub mod compression;

@@ -5,6 +5,7 @@
 //! What does change under a table are counters: [`UpstreamLive`] outlives the tables it appears in.
 
 use super::balance::Balancer;
+use super::choice::Choice;
 use super::compression::Compression;
 use super::limit::route::RouteLimits;
 use super::maintenance::Maintenance;
@@ -55,6 +56,8 @@ pub struct Service {
     pub maintenance: Option<Maintenance>,
     /// Splits over `pools` by their effective weights.
     pub picker: Picker,
+    /// What goes ahead of chance.
+    pub choice: Choice,
     pub pools: Box<[Pool]>,
 }
 
@@ -77,6 +80,13 @@ pub struct Pool {
     pub http2: bool,
     pub balancer: Balancer,
     pub upstreams: Box<[Upstream]>,
+}
+
+impl Pool {
+    /// Whether an upstream of it is ready.
+    pub fn is_ready(&self) -> bool {
+        self.upstreams.iter().any(Upstream::is_ready)
+    }
 }
 
 /// What an upstream is fit for.
