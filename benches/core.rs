@@ -4,10 +4,12 @@
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use pointsman::core::balance::mix;
+use pointsman::core::cohort::{CookieKeys, Identity, Split};
 use pointsman::core::limit::buckets::Buckets;
 use pointsman::core::limit::counts::Counts;
 use pointsman::core::limit::rate::Rate;
 use pointsman::core::outcome::{ArmId, Outcome, SlowLimits};
+use pointsman::core::secret::Secret;
 use pointsman::core::weight::{BasisPoints, Picker};
 use pointsman::observe::recorder::Recorder;
 use std::hint::black_box;
@@ -23,6 +25,28 @@ fn pick(c: &mut Criterion) {
         b.iter(|| {
             draw += 1;
             black_box(picker.pick(mix(draw) as u32))
+        });
+    });
+}
+
+/// A user who keeps their pool: by the address, and by a cookie that is verified first.
+fn pick_for_a_user(c: &mut Criterion) {
+    let weights = [BasisPoints::new(9500).expect("95 %"), BasisPoints::new(500).expect("5 %")];
+    let (split, picker) = (Split::new(&weights, &weights, 0), Picker::new(&weights));
+    let secret = Secret::new([7; 32]);
+    let (key, cookies) = (secret.short_key("draw", "web"), CookieKeys::of(&secret));
+    let mut n = 0_u32;
+    c.bench_function("pick for a user, by the address", |b| {
+        b.iter(|| {
+            n = n.wrapping_add(1);
+            black_box(split.pick(Identity::Address(n.to_be_bytes().into()).point(&key), &picker))
+        });
+    });
+    let value = cookies.write(cookies.welcome(1, 1));
+    c.bench_function("pick for a user, by the cookie", |b| {
+        b.iter(|| {
+            let user = cookies.read(black_box(&value)).expect("ours");
+            black_box(split.pick(Identity::User(user.id).point(&key), &picker))
         });
     });
 }
@@ -95,5 +119,5 @@ fn limit(c: &mut Criterion) {
     });
 }
 
-criterion_group!(benches, pick, record, limit, record_alone);
+criterion_group!(benches, pick, pick_for_a_user, record, limit, record_alone);
 criterion_main!(benches);

@@ -11,7 +11,7 @@
 //!
 //! | module | holds | may use |
 //! |---|---|---|
-//! | [`core`] | pools, weights, balance, routes, outcome, window, evidence, policy, rollout; pure | std, small pure crates |
+//! | [`core`] | pools, weights, cohorts, balance, routes, outcome, window, evidence, policy, rollout; pure | std, small pure crates |
 //! | [`observe`] | shards, Prometheus collector, access log | core |
 //! | [`tls`] | certificates: reading, choice by name, exchange while they are served, ordering by ACME | core, observe |
 //! | [`proxy`] | the pingora adapter: listeners, life-cycle hooks, headers, retries, error replies | core, observe, tls |

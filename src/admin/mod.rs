@@ -18,6 +18,7 @@ mod rollouts;
 mod server;
 mod services;
 pub mod shapes;
+mod testers;
 mod waiting;
 
 pub use events::STREAMS;
@@ -26,6 +27,7 @@ pub use server::{Doors, serve};
 use crate::control::command::{Controller, Reload, Upgrade};
 use crate::control::journal::Journal;
 use crate::control::view::{ServiceView, Snapshot};
+use crate::core::secret::Secret;
 use crate::core::settings::{ADMIN_MAINTENANCE, Config};
 use crate::observe::access_log::AccessLog;
 use crate::observe::metrics::Metrics;
@@ -43,6 +45,8 @@ pub struct State {
     /// For the tokens in effect.
     pub configs: watch::Receiver<Arc<Config>>,
     pub journal: Journal,
+    /// Signs what testers send.
+    pub secret: Secret,
     pub metrics: Arc<Metrics>,
     pub access_log: Option<AccessLog>,
     pub reloads: mpsc::Sender<Reload>,
@@ -68,6 +72,7 @@ pub fn router(state: State) -> Router {
         .route("/v1/services/{service}/weights", put(services::weights))
         .route("/v1/services/{service}/flip", post(services::flip))
         .route("/v1/services/{service}/rollback", post(services::rollback))
+        .route("/v1/services/{service}/testers", post(testers::issue))
         .route("/v1/services/{service}/history", get(services::history))
         .route("/v1/services/{service}/rollouts", get(rollouts::list).post(rollouts::start))
         .route("/v1/services/{service}/rollouts/{id}", get(rollouts::show))

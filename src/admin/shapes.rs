@@ -30,6 +30,28 @@ pub struct FlipBody {
     pub to: String,
 }
 
+/// The body that asks for a tester's value.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TesterBody {
+    /// A pool, or `stable` or `candidate`.
+    pub to: String,
+    /// A duration, `8h` by default.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub ttl: Option<String>,
+}
+
+/// A tester's value, and where it may be sent: any one of them is enough.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TesterView {
+    pub value: String,
+    pub header: String,
+    pub cookie: String,
+    pub query: String,
+    /// RFC 3339, UTC.
+    pub expires_at: String,
+}
+
 /// The body that starts a rollout; what is left out comes from the configuration.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -8,6 +8,7 @@ use crate::control::command::{Controller, Reload, Upgrade};
 use crate::control::journal::{Journal, Recovered};
 use crate::control::view::{Snapshot, UpstreamView};
 use crate::control::{self, Parts};
+use crate::core::secret::Secret;
 use crate::core::settings::Config;
 use crate::core::table::{Table, UpstreamState};
 use crate::health;
@@ -79,14 +80,13 @@ impl Instance {
         predecessor: Option<&mut Predecessor>,
     ) -> anyhow::Result<Instance> {
         let config = Arc::new(config);
-        let Opened { bound, admin, tls, certificates, journal, recovered, access_log, guard, clock } =
+        let Opened { bound, admin, tls, certificates, journal, recovered, secret, access_log, guard, clock } =
             Opened::open(&config, predecessor)?;
-        let address = admin.local_addr()?;
-        let runtime = runtime()?;
+        let (address, runtime) = (admin.local_addr()?, runtime()?);
         let shared = Arc::new(shared(&config, bound, access_log.clone(), clock));
         let desk = Arc::new(Semaphore::new(notify::PLACES as usize));
         let core = Core { config: &config, shared: &shared, journal: &journal, desk: &desk, admin: address };
-        let (running, metrics) = core.start(&runtime, recovered)?;
+        let (running, metrics) = core.start(&runtime, recovered, secret.clone())?;
         runtime.block_on(upstreams_known(running.snapshots.clone()));
         let (doors, doors_seen) = watch::channel(Doors::Open);
         let own = Own {
@@ -110,6 +110,7 @@ impl Instance {
             snapshots: running.snapshots.clone(),
             configs: running.configs.clone(),
             journal: journal.clone(),
+            secret,
             metrics,
             access_log: access_log.clone(),
             reloads: reloads.clone(),
@@ -119,8 +120,8 @@ impl Instance {
         };
         let serving_admin = runtime.spawn(admin::serve(admin, tls, state, doors_seen));
         let (controller, configs) = (running.controller.clone(), running.configs.clone());
-        let drain_delay = config.server.drain_delay;
-        runtime.spawn(Reloader { file, started: config, controller, configs, certificates }.run(requests));
+        let started = config.clone();
+        runtime.spawn(Reloader { file, started, controller, configs, certificates }.run(requests));
         Ok(Instance {
             admin: address,
             listeners: shared.listeners.iter().map(|bound| (bound.scheme(), bound.address)).collect(),
@@ -131,7 +132,7 @@ impl Instance {
             journal,
             asked: Some(asked),
             own,
-            drain_delay,
+            drain_delay: config.server.drain_delay,
             serving_admin,
             access_log,
             running,
@@ -202,6 +203,7 @@ impl Core<'_> {
         self,
         runtime: &Runtime,
         recovered: Recovered,
+        secret: Secret,
     ) -> anyhow::Result<(control::Running, Arc<Metrics>)> {
         let Core { config, shared, journal, desk, admin } = self;
         let metrics = Arc::new(Metrics::new(shared.recorder.clone(), shared.clock)?);
@@ -217,6 +219,7 @@ impl Core<'_> {
             recovered,
             jobs,
             admin,
+            secret,
         })?;
         let (controller, configs) = (&running.controller, running.configs.clone());
         runtime.spawn(health::watch(controller.clone(), running.watched.clone()));

@@ -10,6 +10,7 @@ mod logging;
 mod opened;
 mod reload;
 mod run;
+mod secret;
 mod signals;
 mod systemd;
 

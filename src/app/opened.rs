@@ -2,7 +2,9 @@
 
 use super::certificates::{AdminTls, InUse};
 use super::handover::Predecessor;
+use super::secret;
 use crate::control::journal::{Journal, Recovered};
+use crate::core::secret::Secret;
 use crate::core::settings::{self, Config};
 use crate::observe::access_log::{AccessLog, Guard};
 use crate::observe::clock::Clock;
@@ -22,6 +24,7 @@ pub(super) struct Opened {
     pub certificates: InUse,
     pub journal: Journal,
     pub recovered: Recovered,
+    pub secret: Secret,
     pub access_log: Option<AccessLog>,
     pub guard: Option<Guard>,
     /// The process clock, by which the log's entries are stamped, too.
@@ -62,7 +65,8 @@ impl Opened {
             predecessor.give_me_the_state()?;
         }
         let (journal, recovered) = Journal::open(&config.server.state_dir)?;
-        Ok(Opened { bound, admin, tls, certificates, journal, recovered, access_log, guard, clock })
+        let secret = secret::open(&config.server.state_dir)?;
+        Ok(Opened { bound, admin, tls, certificates, journal, recovered, secret, access_log, guard, clock })
     }
 }
 

@@ -131,6 +131,11 @@ pub enum Command {
         #[command(subcommand)]
         action: Rollout,
     },
+    /// Let testers see a version before others do.
+    Cohort {
+        #[command(subcommand)]
+        action: Cohort,
+    },
     /// Take an upstream out: no new requests, the ones in flight finish.
     Drain(Upstream),
     /// Take a drained upstream back; in a rolling update, the word that it runs the new version.
@@ -187,6 +192,20 @@ pub enum Rollout {
     Promote { service: String },
     /// Stop, and put all traffic back on stable at once.
     Abort { service: String },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Cohort {
+    /// Print a signed value that takes whoever sends it to a pool, whatever the weights are.
+    Link {
+        service: String,
+        /// A pool, or the role that one plays at the time: stable, candidate.
+        #[arg(long, value_name = "POOL")]
+        to: String,
+        /// How long it holds.
+        #[arg(long, value_parser = duration::parse, default_value = "8h")]
+        ttl: Duration,
+    },
 }
 
 #[derive(Debug, Subcommand)]

@@ -7,6 +7,7 @@
 
 mod args;
 mod client;
+mod cohort;
 mod follow;
 mod import;
 mod maintenance;
@@ -65,6 +66,7 @@ fn over_the_api(connection: &Connection, command: Command, out: &Out) -> Result<
     runtime.block_on(async {
         match command {
             Command::Rollout { action } => rollout::run(&client, action, out).await,
+            Command::Cohort { action } => cohort::run(&client, action, out).await,
             Command::Maintenance { action } => maintenance::run(&client, action, out).await,
             other => service::run(&client, other, out).await,
         }

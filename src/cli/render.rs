@@ -16,7 +16,8 @@ fn service(view: &ServiceView) -> String {
     let mut text = format!("{}  stable {}", view.name, view.stable);
     let previous = view.previous.iter().map(|pool| format!(", previous {pool}"));
     let candidate = view.candidate.iter().map(|pool| format!(", candidate {pool}"));
-    text.extend(previous.chain(candidate));
+    let cohort = (!matches!(&*view.cohort, "" | "request")).then(|| format!(", cohort by {}", view.cohort));
+    text.extend(previous.chain(candidate).chain(cohort));
     text.push('\n');
     if let Some(stretch) = &view.maintenance {
         // Writing to a text cannot fail.

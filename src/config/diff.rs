@@ -47,6 +47,10 @@ pub fn diff(old: &Config, new: &Config) -> (Vec<String>, Vec<String>) {
         note(&mut at_once, &format!("{path}.policy"), before.policy != service.policy);
         let rollout = |s: &Service| (s.rollout.clone(), s.smoke.clone(), s.hooks.clone(), s.update.clone());
         note(&mut at_once, &format!("{path}.rollout"), rollout(before) != rollout(service));
+        note(&mut at_once, &format!("{path}.cohort"), before.cohort != service.cohort);
+        note(&mut at_once, &format!("{path}.testers"), before.testers != service.testers);
+        note(&mut at_once, &format!("{path}.rules"), before.rules != service.rules);
+        note(&mut at_once, &format!("{path}.expose_pool"), before.expose_pool != service.expose_pool);
         at_once.extend(differing(&format!("{path}.pools"), &before.pools, &service.pools));
     }
     at_once.extend(

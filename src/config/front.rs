@@ -1,7 +1,7 @@
 //! The process's own settings: `[server]`, `[admin]`, `[access_log]`, `[[listeners]]`.
 
 use super::reader::{Item, Section};
-use super::tls;
+use super::{cohort, tls};
 use crate::core::settings::{AccessLog, Acme, Admin, Listener, LogFormat, Role, Server, Token};
 use http::HeaderValue;
 use sha2::{Digest, Sha256};
@@ -20,6 +20,7 @@ pub(super) fn server(section: &Section<'_>) -> Server {
         drain_delay: section.read("drain_delay", Duration::ZERO, |item| {
             item.duration(Duration::ZERO..=Duration::from_secs(3600))
         }),
+        expose_pool: cohort::expose_pool(section),
     };
     section.finish();
     server

@@ -75,6 +75,11 @@ fn value(text: &str) -> Result<Value, String> {
     Ok(fixed.map_or(Value::Template(template), Value::Fixed))
 }
 
+/// The name of a field that answers may carry.
+pub(super) fn of_answers(item: &Item<'_>) -> Option<HeaderName> {
+    name(&item.string()?, item, Direction::Response)
+}
+
 fn name(text: &str, item: &Item<'_>, direction: Direction) -> Option<HeaderName> {
     let Ok(name) = HeaderName::try_from(text) else {
         item.fault(&format!("\"{text}\" is no name of a header field; write for example X-Frame-Options"));

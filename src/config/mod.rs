@@ -5,6 +5,7 @@
 //! each with its path, line and column and what to do about it.
 
 mod acme;
+mod cohort;
 mod compression;
 mod diff;
 mod fault;
@@ -21,6 +22,7 @@ mod policy;
 mod reader;
 mod rollout;
 mod route;
+mod rule;
 mod service;
 mod shield;
 mod signals;
@@ -119,7 +121,7 @@ fn read(root: &Section<'_>) -> Option<Config> {
         acme::fits(section, acme, &listeners);
     }
     let policies = policy::policies(root);
-    let services = service::services(root, &policies);
+    let services = service::services(root, &policies, server.expose_pool.as_ref());
     let names: Vec<String> = root.section("services").entries().into_iter().map(|(name, _)| name).collect();
     let rate_limits = limits::rate_limits(root);
     let rates: Vec<String> =

@@ -66,7 +66,10 @@ impl<'a> Section<'a> {
     }
 
     pub(super) fn item(&self, key: &'static str) -> Option<Item<'a>> {
-        self.known.borrow_mut().push(key);
+        let mut known = self.known.borrow_mut();
+        if !known.contains(&key) {
+            known.push(key);
+        }
         let (_, value) = self.table?.iter().find(|(name, _)| name.get_ref().as_ref() == key)?;
         Some(Item { document: self.document, path: self.path_to(key), value })
     }

@@ -1,12 +1,12 @@
 //! `[services.*]`: pools, upstreams, health checks and rollout defaults.
 
 use super::reader::{Item, Section};
-use super::rollout;
-use super::shield;
+use super::{cohort, rollout, rule, shield};
 use crate::core::balance::{Balance, HashBy};
 use crate::core::duration;
 use crate::core::policy::Policy;
 use crate::core::settings::{Health, Passive, Pool, Service, Timeouts, Upstream};
+use http::HeaderName;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,6 +14,7 @@ use std::time::Duration;
 pub(super) fn services(
     root: &Section<'_>,
     policies: &BTreeMap<String, Arc<Policy>>,
+    expose_pool: Option<&HeaderName>,
 ) -> BTreeMap<String, Service> {
     let entries = root.section("services").entries();
     // A site may consist of redirects, replies and files.
@@ -22,7 +23,9 @@ pub(super) fn services(
     }
     let service = |(name, item): &(String, Item<'_>)| {
         named(name, item)?;
-        Some((name.clone(), service(name, &item.section()?, policies)?))
+        let service = service(name, &item.section()?, policies)?;
+        let expose_pool = service.expose_pool.or_else(|| expose_pool.cloned());
+        Some((name.clone(), Service { expose_pool, ..service }))
     };
     entries.iter().filter_map(service).collect()
 }
@@ -60,18 +63,23 @@ fn service(name: &str, section: &Section<'_>, policies: &BTreeMap<String, Arc<Po
     let close_streams = section.item("close_streams").and_then(|item| item.parsed(duration::parse));
     let stable = stable(section, &pools);
     let shield = section.read("shield", Some(Arc::default()), shield::shield);
-    let rollout = rollout::read(&section.section("rollout"));
+    let rollout::Read { plan, smoke, hooks, update } = rollout::read(&section.section("rollout"));
+    let (cohort, testers) = cohort::of_service(section);
+    let rules = rule::rules(section, &pools);
+    let expose_pool = cohort::expose_pool(section);
     section.finish();
-    let rollout::Read { plan, smoke, hooks, update } = rollout;
-    let (name, rollout) = (name.into(), plan);
     Some(Service {
-        name,
+        name: name.into(),
         stable: stable?,
         policy,
         shield,
         close_streams,
         pools,
-        rollout,
+        cohort,
+        testers,
+        rules,
+        expose_pool,
+        rollout: plan,
         smoke,
         hooks,
         update,

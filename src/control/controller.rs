@@ -14,6 +14,7 @@ use super::maintenance::{Asked, Maintenance};
 use super::saving::{Answer, Waiting};
 use super::view::Snapshot;
 use super::{recovery, shown};
+use crate::core::secret::Secret;
 use crate::core::settings::Config;
 use crate::core::table::Table;
 use crate::observe::clock::Clock;
@@ -56,6 +57,8 @@ pub struct Parts {
     pub jobs: mpsc::UnboundedSender<Job>,
     /// Where the admin API listens, for routes that lead to it.
     pub admin: SocketAddr,
+    /// Assigns users, and signs what testers send.
+    pub secret: Secret,
 }
 
 /// The running controller.
@@ -118,6 +121,7 @@ pub fn start(parts: Parts) -> std::io::Result<Running> {
         reloads: VecDeque::new(),
         next_slot: 0,
         limits: Limits::default(),
+        secret: parts.secret,
         next_tick: Duration::ZERO,
         shown_at: Duration::ZERO,
         sampled_at: Duration::ZERO,
@@ -146,6 +150,7 @@ pub(super) struct Task {
     pub next_slot: usize,
     pub maintenance: Maintenance,
     limits: Limits,
+    secret: Secret,
     table: Arc<ArcSwap<Table>>,
     wake: Arc<Wake>,
     snapshots: watch::Sender<Arc<Snapshot>>,

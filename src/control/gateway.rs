@@ -6,6 +6,7 @@
 
 use super::links::Links;
 use crate::core::balance::{Balance, Balancer};
+use crate::core::choice::Choice;
 use crate::core::outcome::{ArmId, SlowLimits};
 use crate::core::settings::{ADMIN_SERVICE, Timeouts};
 use crate::core::table::{Pool, Service, Upstream, UpstreamLive};
@@ -58,6 +59,7 @@ impl Gateway {
             maintenance: None,
             picker: Picker::new(&[BasisPoints::FULL]),
             shielding: None,
+            choice: Choice::default(),
             pools: [pool].into(),
         }
     }

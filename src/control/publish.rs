@@ -4,8 +4,10 @@ use super::gateway::Gateway;
 use super::limits::Limits;
 use super::live::Live;
 use super::maintenance::Stretch;
+use crate::core::choice::{Choice, Standing};
 use crate::core::policy::Policy;
 use crate::core::route::Target;
+use crate::core::secret::Secret;
 use crate::core::settings::Config;
 use crate::core::shield::Shielding;
 use crate::core::table::{Pool, Service, Table};
@@ -19,6 +21,7 @@ pub(super) fn table(
     lives: &BTreeMap<Arc<str>, Live>,
     gateway: Option<&Gateway>,
     limits: &mut Limits,
+    secret: &Secret,
     revision: u64,
 ) -> Table {
     let leads_to = config.routes.specs().iter().map(|route| match &route.target {
@@ -26,7 +29,7 @@ pub(super) fn table(
         Target::Admin => gateway.map(|_| lives.len()),
         _ => None,
     });
-    let services = lives.values().map(|live| service(live, config));
+    let services = lives.values().map(|live| service(live, config, secret));
     let services = services.chain(gateway.map(Gateway::service)).collect();
     Table {
         revision,
@@ -39,17 +42,18 @@ pub(super) fn table(
     }
 }
 
-fn service(live: &Live, config: &Config) -> Service {
+fn service(live: &Live, config: &Config, secret: &Secret) -> Service {
     let named = live.state.running().and_then(|running| running.policy.as_deref());
     let policy: Option<&Policy> =
         named.and_then(|name| config.policies.get(name)).or(live.settings.policy.as_ref()).map(|p| &**p);
     let slow = policy.map(Policy::slow_limits).unwrap_or_default();
     let effective = live.state.effective_weights(|pool| live.is_up(pool));
-    let mut weights = Vec::new();
+    let (mut set, mut weights) = (Vec::new(), Vec::new());
     let mut pools = Vec::new();
     for (name, pool) in &live.pools {
         let Some(settings) = live.settings.pools.get(name) else { continue };
         let (upstreams, balancer) = pool.upstreams.build(settings);
+        set.push(live.state.weights.get(&**name).copied().unwrap_or_default());
         weights.push(effective.get(&**name).copied().unwrap_or_default());
         pools.push(Pool {
             name: name.clone(),
@@ -66,7 +70,14 @@ fn service(live: &Live, config: &Config) -> Service {
             upstreams,
         });
     }
+    let standing = Standing {
+        stable: &live.state.stable,
+        candidate: live.state.running().map(|running| running.to.as_str()),
+        set: &set,
+        effective: &weights,
+    };
     Service {
+        choice: Choice::new(&live.settings, &pools, &standing, secret),
         name: live.settings.name.clone(),
         maintenance: live.stretch.as_ref().map(Stretch::shown),
         picker: Picker::new(&weights),

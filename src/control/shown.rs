@@ -40,6 +40,7 @@ pub(super) fn service(live: &Live, links: &Links) -> ServiceView {
         candidate: state.running().map(|running| running.to.clone()),
         previous: state.previous.clone(),
         revision: state.revision,
+        cohort: live.settings.cohort.label().to_owned(),
         pools: pools.collect(),
         rollout: rollout(live),
         watch: state.guard.as_ref().map(watch),

@@ -56,6 +56,9 @@ pub struct ServiceView {
     pub previous: Option<String>,
     /// Grows with every change of weights, roles, upstream states or rollout; the ETag.
     pub revision: u64,
+    /// What users keep their pool by: `request` (they do not), `cookie`, `client_ip` or `header`.
+    #[serde(default)]
+    pub cohort: String,
     pub pools: BTreeMap<String, PoolView>,
     pub rollout: Option<RolloutView>,
     /// While the policy keeps watch over what was promoted last.

@@ -4,10 +4,13 @@
 //! [`Duration`](std::time::Duration)s since the process started, on a clock that never steps.
 
 pub mod balance;
+pub mod choice;
 pub mod client;
+pub mod cohort;
 pub mod compression;
 pub mod duration;
 pub mod evidence;
+pub mod fields;
 pub mod headers;
 pub mod health;
 pub mod latency;
@@ -22,12 +25,15 @@ pub mod ramp;
 pub mod replay;
 pub mod rollout;
 pub mod route;
+pub mod rule;
+pub mod secret;
 pub mod service;
 pub mod settings;
 pub mod shield;
 pub mod signal;
 pub mod table;
 pub mod template;
+pub mod tester;
 pub mod verdict;
 pub mod weight;
 pub mod window;

@@ -8,14 +8,17 @@ pub use notify::{Github, Notify, Receiver};
 pub use tls::{Acme, Certificate, Tls, TlsVersion};
 
 use crate::core::balance::Balance;
+use crate::core::cohort::Cohort;
 use crate::core::compression::Compression;
 use crate::core::limit::RateLimit;
 use crate::core::policy::Policy;
 use crate::core::rollout::{HookPoint, Plan};
 use crate::core::route::Routes;
+use crate::core::rule::Rule;
 use crate::core::shield::Shield;
+use crate::core::tester::Testers;
 use bytes::Bytes;
-use http::HeaderValue;
+use http::{HeaderName, HeaderValue};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -52,6 +55,8 @@ pub struct Server {
     pub grace: Duration,
     /// How long a shutdown goes on accepting after it has said that it is not ready any more.
     pub drain_delay: Duration,
+    /// For services that say nothing else.
+    pub expose_pool: Option<HeaderName>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -162,6 +167,12 @@ pub struct Service {
     /// By when long streams have left a pool that has lost its weight; `None`: they stay until they end.
     pub close_streams: Option<Duration>,
     pub pools: BTreeMap<Arc<str>, Pool>,
+    pub cohort: Cohort,
+    pub testers: Option<Testers>,
+    /// In file order: the first that holds counts.
+    pub rules: Arc<[Rule]>,
+    /// Where clients are told which pool answered.
+    pub expose_pool: Option<HeaderName>,
     /// The defaults of its rollouts.
     pub rollout: Plan,
     pub smoke: Vec<SmokeTest>,

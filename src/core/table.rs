@@ -5,6 +5,7 @@
 //! What does change under a table are counters: [`UpstreamLive`] outlives the tables it appears in.
 
 use super::balance::Balancer;
+use super::choice::Choice;
 use super::compression::Compression;
 use super::limit::route::RouteLimits;
 use super::maintenance::Maintenance;
@@ -58,6 +59,8 @@ pub struct Service {
     pub picker: Picker,
     /// Between which pools, while a rollout runs.
     pub shielding: Option<Shielding>,
+    /// What goes ahead of chance.
+    pub choice: Choice,
     pub pools: Box<[Pool]>,
 }
 
@@ -84,6 +87,13 @@ pub struct Pool {
     pub close_streams: Option<Duration>,
     pub balancer: Balancer,
     pub upstreams: Box<[Upstream]>,
+}
+
+impl Pool {
+    /// Whether an upstream of it is ready.
+    pub fn is_ready(&self) -> bool {
+        self.upstreams.iter().any(Upstream::is_ready)
+    }
 }
 
 #[cfg(test)]

@@ -71,17 +71,21 @@ pub struct Picker {
 impl Picker {
     /// From the weights of the pools by index. They need not sum to 100 %: shares are relative.
     pub fn new(weights: &[BasisPoints]) -> Self {
+        let order: Vec<usize> = (0..weights.len()).collect();
+        Picker::in_order(weights, &order)
+    }
+
+    /// The same with the shares in another order; each index comes once.
+    pub fn in_order(weights: &[BasisPoints], order: &[usize]) -> Self {
         let total: u64 = weights.iter().map(|w| u64::from(w.0)).sum();
         let mut bounds = Vec::new();
         let mut pools = Vec::new();
         let mut sum = 0u64;
-        for (index, weight) in weights.iter().enumerate() {
-            if weight.0 == 0 {
-                continue;
-            }
+        for index in order {
+            let Some(weight) = weights.get(*index).filter(|weight| weight.0 > 0) else { continue };
             sum += u64::from(weight.0);
             bounds.push((sum << 32) / total);
-            pools.push(index as u16);
+            pools.push(*index as u16);
         }
         Picker { bounds: bounds.into(), pools: pools.into() }
     }

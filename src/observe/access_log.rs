@@ -44,6 +44,8 @@ pub struct Entry {
     pub response_us: Option<u64>,
     pub service: Option<Arc<str>>,
     pub pool: Option<Arc<str>>,
+    /// What the pool was chosen by.
+    pub by: Option<&'static str>,
     pub upstream: Option<Arc<str>>,
     pub attempts: u8,
     /// What the last attempt came to, and those before it.

@@ -67,3 +67,8 @@ impl Calendar {
 pub fn wall() -> jiff::Timestamp {
     jiff::Timestamp::now()
 }
+
+/// The same in seconds since 1970: for what is dated on its way to clients and comes back from them.
+pub fn unix_seconds() -> u64 {
+    u64::try_from(wall().as_second()).unwrap_or_default()
+}

@@ -13,7 +13,7 @@ use super::retry;
 use super::uses::Uses;
 use super::worker::Shared;
 use super::{
-    answer, challenge, compress, error_page, forward, log_entry, refuse, reply, rewrite, sound, tidy,
+    answer, challenge, choice, compress, error_page, forward, log_entry, refuse, reply, rewrite, sound, tidy,
 };
 use crate::core::balance::mix;
 use crate::core::outcome::{Outcome, Reason};
@@ -107,8 +107,11 @@ impl ProxyHttp for Gate {
             return Ok(true);
         }
         match self.way(session.req_header(), request) {
-            Ok(Way::Upstream(target)) => {
-                request.target = Some(target);
+            Ok(Way::Upstream(chosen)) => {
+                request.take(chosen);
+                if let Some(service) = request.service() {
+                    choice::strip(session.req_header_mut(), service);
+                }
                 return Ok(false);
             }
             Ok(Way::Own) => answer::own(session, request).await?,

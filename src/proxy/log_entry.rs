@@ -1,5 +1,6 @@
 //! What the access log is told of a request.
 
+use super::choice::By;
 use super::request::{Ended, Request};
 use super::{forward, plan};
 use crate::observe::access_log::{Attempted, Entry};
@@ -8,7 +9,6 @@ use pingora_proxy::Session;
 
 pub(super) fn of(session: &Session, request: &Request, now_us: u64) -> Entry {
     let head = session.req_header();
-    let service = request.target.and_then(|target| target.service(&request.table));
     Entry {
         client: Some(request.client),
         method: head.method.clone(),
@@ -22,8 +22,9 @@ pub(super) fn of(session: &Session, request: &Request, now_us: u64) -> Entry {
         connect_us: request.connect_us,
         head_us: request.head_us,
         response_us: request.response_us.or(request.head_us),
-        service: service.map(|service| service.name.clone()),
+        service: request.service().map(|service| service.name.clone()),
         pool: request.pool().map(|pool| pool.name.clone()),
+        by: request.by.map(By::label),
         upstream: request.upstream().map(|upstream| upstream.label.clone()),
         attempts: request.attempts,
         last: request.last.map(|ended| attempted(request, ended)),

@@ -13,6 +13,7 @@ mod admission;
 mod answer;
 mod challenge;
 mod charge;
+mod choice;
 mod chunks;
 mod client_stream;
 mod compress;

@@ -1,5 +1,6 @@
 //! What to do with a request: which route it takes, and which service, pool and upstream it goes to.
 
+use super::choice::{self, Chosen};
 use crate::core::balance::{Balance, HashBy, Tried, mix};
 use crate::core::route::{self, RouteSpec, normalized};
 use crate::core::settings::Listener;
@@ -38,10 +39,10 @@ pub(super) enum Refusal {
 }
 
 /// Where a request leads that is not refused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Way {
-    /// To a pool, picked once: a retry stays in it.
-    Upstream(Target),
+    /// To a pool, chosen once: a retry stays in it.
+    Upstream(Chosen),
     /// To an answer that the proxy makes itself, as the route says.
     Own,
 }
@@ -53,9 +54,12 @@ pub(super) struct Asked<'a> {
     /// In its plain form.
     pub path: &'a str,
     pub client: IpAddr,
+    /// Whether what the peer says of the client counts.
+    pub believed: bool,
     pub listener: Option<&'a Listener>,
     pub now: Duration,
-    pub draw: u32,
+    /// Random, and no other request's.
+    pub draw: u64,
 }
 
 /// The path that routes go by.
@@ -87,7 +91,7 @@ pub(super) fn way(table: &Table, asked: Asked<'_>, index: usize) -> Result<Way, 
     match route.target {
         // Opened to one path, and to no other way of writing it: the admin API might read it otherwise.
         route::Target::Admin if asked.request.uri.path() != asked.path => Err(Refusal::NoRoute),
-        route::Target::Service(_) | route::Target::Admin => target(table, asked, index).map(Way::Upstream),
+        route::Target::Service(_) | route::Target::Admin => chosen(table, asked, index).map(Way::Upstream),
         _ => Ok(Way::Own),
     }
 }
@@ -97,15 +101,14 @@ pub(super) fn body_length(request: &Parts) -> Option<u64> {
     request.headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
-fn target(table: &Table, asked: Asked<'_>, route: usize) -> Result<Target, Refusal> {
+fn chosen(table: &Table, asked: Asked<'_>, route: usize) -> Result<Chosen, Refusal> {
     let service = table.service_of(route).ok_or(Refusal::NoRoute)?;
     let entry = table.services.get(service).ok_or(Refusal::NoRoute)?;
     let stretch = entry.maintenance.filter(|_| !table.maintenance.lets_pass(asked.path, asked.client));
     if let Some(retry_after_s) = stretch.and_then(|stretch| stretch.retry_after_s(asked.now)) {
         return Err(Refusal::Maintenance { retry_after_s });
     }
-    let pool = entry.picker.pick(asked.draw).ok_or(Refusal::NoUpstream)?;
-    Ok(Target { service, pool })
+    choice::choose(service, entry, asked).ok_or(Refusal::NoUpstream)
 }
 
 /// The upstream for the next attempt in a pool.

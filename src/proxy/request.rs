@@ -1,5 +1,6 @@
 //! What is remembered of one request while it is on its way.
 
+use super::choice::{By, Chosen, Cookies};
 use super::compress::Encoder;
 use super::connection::Connection;
 use super::http2::Stream;
@@ -12,7 +13,7 @@ use crate::core::limit::counts::Held;
 use crate::core::outcome::{ArmId, Outcome};
 use crate::core::route::RouteSpec;
 use crate::core::settings::Timeouts;
-use crate::core::table::{InFlight, Pool, Table, Upstream};
+use crate::core::table::{InFlight, Pool, Service, Table, Upstream};
 use crate::observe::clock::Clock;
 use crate::observe::shard::{Shard, Started};
 use std::net::{IpAddr, Ipv4Addr};
@@ -45,6 +46,10 @@ pub(super) struct Request {
     /// Its place in the client's limit of requests under way.
     pub held: Option<Held>,
     pub target: Option<Target>,
+    /// What its pool was chosen by.
+    pub by: Option<By>,
+    /// What its answer sets, whoever makes it.
+    pub cookies: Cookies,
     pub tried: Tried,
     /// Attempts made so far.
     pub attempts: u8,
@@ -140,6 +145,8 @@ impl Request {
             max_body: u64::MAX,
             held: None,
             target: None,
+            by: None,
+            cookies: Cookies::default(),
             tried: Tried::default(),
             attempts: 0,
             attempt: None,
@@ -159,6 +166,13 @@ impl Request {
         }
     }
 
+    /// It goes to a pool.
+    pub(super) fn take(&mut self, chosen: Chosen) {
+        self.target = Some(chosen.target);
+        self.by = Some(chosen.by);
+        self.cookies = chosen.cookies;
+    }
+
     pub(super) fn route(&self) -> Option<&RouteSpec> {
         self.table.route(self.route)
     }
@@ -172,6 +186,10 @@ impl Request {
     /// The pool's, but for what the route says otherwise.
     pub(super) fn timeouts(&self, pool: &Pool) -> Timeouts {
         self.route().map_or(pool.timeouts, |route| route.timeouts.over(pool.timeouts))
+    }
+
+    pub(super) fn service(&self) -> Option<&Service> {
+        self.target?.service(&self.table)
     }
 
     pub(super) fn pool(&self) -> Option<&Pool> {

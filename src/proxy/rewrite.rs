@@ -1,7 +1,7 @@
 //! Changes to header fields, carried out: on answers of every kind, and on requests to upstreams.
 
 use super::request::Request;
-use super::{forward, hsts, plan};
+use super::{choice, forward, hsts, plan};
 use crate::core::headers::Edits;
 use crate::core::route::without_port;
 use crate::core::template::Facts;
@@ -16,8 +16,10 @@ use pingora_proxy::Session;
 /// None in practice: names and values are legal.
 pub(super) fn answer(session: &Session, request: &Request, head: &mut ResponseHeader) -> Result<()> {
     hsts::set(request.listener.as_deref(), head)?;
-    let edits = request.table.routes.response_edits(request.route());
-    edits.map_or(Ok(()), |edits| carry_out(edits, facts_for(edits, session.req_header(), request), head))
+    if let Some(edits) = request.table.routes.response_edits(request.route()) {
+        carry_out(edits, facts_for(edits, session.req_header(), request), head)?;
+    }
+    choice::show(request, head)
 }
 
 /// On a request that goes to an upstream.

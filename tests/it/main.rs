@@ -20,6 +20,7 @@ mod balance;
 mod ci;
 mod cli;
 mod clock;
+mod cohorts;
 mod compression;
 mod conformance;
 mod disk;

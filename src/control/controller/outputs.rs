@@ -18,7 +18,8 @@ impl Task {
             self.fit_maintenance();
             let revision = self.table.load().revision + 1;
             let gateway = self.maintenance.gateway.as_ref();
-            let table = publish::table(&self.links.config, &self.lives, gateway, &mut self.limits, revision);
+            let (config, limits) = (&self.links.config, &mut self.limits);
+            let table = publish::table(config, &self.lives, gateway, limits, &self.secret, revision);
             let before = self.table.swap(Arc::new(table));
             self.links.recorder.streams.follow(&before, &self.table.load(), self.links.clock.now_us());
             for live in self.lives.values_mut() {

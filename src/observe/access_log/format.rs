@@ -49,6 +49,7 @@ fn json(out: &mut Vec<u8>, entry: &Entry, when: When) {
     for (name, value) in [("service", &entry.service), ("pool", &entry.pool), ("upstream", &entry.upstream)] {
         text(out, name, value.as_deref().unwrap_or_default().as_bytes());
     }
+    text(out, "by", entry.by.unwrap_or_default().as_bytes());
     put!(out, ",\"attempts\":{}", entry.attempts);
     for (name, value) in [
         ("upstream_connect_time", entry.connect_us),

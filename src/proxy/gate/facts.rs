@@ -23,9 +23,10 @@ impl Gate {
             request: header,
             path: &path,
             client: request.client,
+            believed: request.believed,
             listener,
             now: Duration::from_micros(request.started_us),
-            draw: self.draw() as u32,
+            draw: self.draw(),
         };
         let route = plan::route(&request.table, asked)?;
         request.route = Some(route);
