@@ -23,6 +23,7 @@ mod service;
 mod signals;
 mod tls;
 mod units;
+mod upstream_tls;
 
 pub use diff::diff;
 pub use fault::{Fault, Faults};

@@ -194,6 +194,10 @@ impl<'a> Item<'a> {
         self.value.get_ref().is_str()
     }
 
+    pub(super) fn is_bool(&self) -> bool {
+        self.value.get_ref().is_bool()
+    }
+
     pub(super) fn bool(&self) -> Option<bool> {
         self.value.get_ref().as_bool().or_else(|| self.mismatch("true or false"))
     }

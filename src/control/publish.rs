@@ -59,6 +59,7 @@ fn service(live: &Live, config: &Config) -> Service {
             tries: settings.tries,
             requests_per_connection: settings.requests_per_connection,
             http2: settings.http2,
+            tls: settings.tls.clone(),
             balancer,
             upstreams,
         });

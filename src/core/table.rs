@@ -10,7 +10,7 @@ use super::limit::route::RouteLimits;
 use super::maintenance::Maintenance;
 use super::outcome::{ArmId, SlowLimits};
 use super::route::{RouteSpec, Routes};
-use super::settings::{self, Timeouts};
+use super::settings::{self, Timeouts, UpstreamTls};
 use super::weight::Picker;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::SocketAddr;
@@ -73,8 +73,10 @@ pub struct Pool {
     pub tries: u8,
     /// Requests over one connection to an upstream; 0 is no limit.
     pub requests_per_connection: u16,
-    /// Whether its upstreams speak HTTP/2, without TLS.
+    /// Whether its upstreams speak HTTP/2.
     pub http2: bool,
+    /// `None`: they are spoken to in the clear.
+    pub tls: Option<Arc<UpstreamTls>>,
     pub balancer: Balancer,
     pub upstreams: Box<[Upstream]>,
 }

@@ -4,6 +4,7 @@ mod facts;
 
 use super::connection::Connection;
 use super::http2::Stream;
+use super::keyring::Keyring;
 use super::plan::{self, Way};
 use super::request::Request;
 use super::retry;
@@ -21,7 +22,7 @@ use facts::answer_begun;
 use http::header::CONNECTION;
 use http::{HeaderValue, Version};
 use pingora_core::prelude::HttpPeer;
-use pingora_core::protocols::{ALPN, Digest};
+use pingora_core::protocols::Digest;
 use pingora_error::{Error, ErrorType, OrErr, Result};
 use pingora_http::{RequestHeader, ResponseHeader};
 use pingora_proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
@@ -31,9 +32,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-/// Requests at a time over one HTTP/2 connection to an upstream.
-const H2_STREAMS: usize = 100;
-
 /// One worker's side of the data plane.
 pub(super) struct Gate {
     pub shared: Arc<Shared>,
@@ -41,6 +39,7 @@ pub(super) struct Gate {
     /// State of the worker's random numbers (SplitMix64); only its own thread draws.
     pub random: AtomicU64,
     pub uses: Uses,
+    pub keyring: Keyring,
 }
 
 impl Gate {
@@ -132,18 +131,7 @@ impl ProxyHttp for Gate {
         if let Some(connection) = &request.connection {
             connection.signals.await_answer(request.timeouts(pool).read);
         }
-        let mut peer = HttpPeer::new(upstream.address, false, String::new());
-        peer.group_key = u64::from(pool.arm.0);
-        let timeouts = request.timeouts(pool);
-        peer.options.connection_timeout = Some(timeouts.connect);
-        peer.options.read_timeout = Some(timeouts.read);
-        peer.options.write_timeout = Some(timeouts.write);
-        peer.options.idle_timeout = Some(pool.keepalive);
-        if pool.http2 {
-            peer.options.alpn = ALPN::H2;
-            peer.options.max_h2_streams = H2_STREAMS;
-        }
-        Ok(Box::new(peer))
+        Ok(Box::new(self.peer(pool, upstream, request.timeouts(pool))))
     }
 
     async fn connected_to_upstream(
@@ -297,10 +285,11 @@ impl ProxyHttp for Gate {
     fn fail_to_connect(
         &self,
         session: &mut Session,
-        _: &HttpPeer,
+        peer: &HttpPeer,
         request: &mut Request,
         mut error: Box<Error>,
     ) -> Box<Error> {
+        tracing::debug!("no connection to {peer}: {error}");
         self.charge(request, Outcome::Failure(Reason::Connect), 0);
         error.set_retry(retry::again(self.situation(session, request, true)));
         error

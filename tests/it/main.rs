@@ -45,4 +45,5 @@ mod state;
 mod tallow;
 mod tls;
 mod upgrade;
+mod upstream_tls;
 mod upstreams;
