@@ -32,6 +32,7 @@ mod site;
 mod tls;
 mod toml;
 mod tree;
+mod upstream_tls;
 mod upstreams;
 mod values;
 mod write;
