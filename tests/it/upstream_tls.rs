@@ -16,12 +16,15 @@ fn service(name: &str, upstreams: &[SocketAddr], keys: &str) -> String {
     let list: Vec<_> = upstreams.iter().map(|address| format!("\"{address}\"")).collect();
     format!(
         "[[routes]]\npath = \"/{name}\"\nservice = \"{name}\"\n\
-         [services.{name}.pools.blue]\nupstreams = [{}]\n{keys}\n",
+         [services.{name}.pools.blue]\nupstreams = [{}]\n{PATIENT}\n{keys}\n",
         list.join(", ")
     )
 }
 
-const HEALTH: &str = "health = { path = \"/health\", interval = \"50ms\", fall = 1, rise = 1 }";
+/// A handshake takes its time on a busy machine.
+const PATIENT: &str = "timeouts = { connect = \"20s\" }";
+const HEALTH: &str =
+    "health = { path = \"/health\", interval = \"50ms\", timeout = \"20s\", fall = 1, rise = 1 }";
 
 fn failures(pointsman: &Pointsman, service: &str, reason: &str) -> u64 {
     let metrics = pointsman.get("/metrics").text();
@@ -263,10 +266,26 @@ fn without_more_words_the_systems_authorities_and_the_addresss_name_count() {
         + &service("plain", &[known.address], "tls = false");
     let pointsman =
         Pointsman::start_told(&text, &system(&ours).each_ref().map(|(name, value)| (*name, value.as_str())));
-    assert_eq!(get(pointsman.http(), "/known").status, 200);
+    let status = |path: &str| get(pointsman.http(), path).status;
+    eventually("the name is resolved, and the upstream believed", || status("/known") == 200);
     assert_eq!(known.last("/known").sni.as_deref(), Some("localhost"));
-    assert_eq!(get(pointsman.http(), "/unknown").status, 502);
-    assert_eq!(get(pointsman.http(), "/plain").status, 502, "it speaks no HTTP in the clear");
+    eventually("the other is refused", || status("/unknown") == 502);
+    assert_eq!(status("/plain"), 502, "it speaks no HTTP in the clear");
+}
+
+#[test]
+fn who_verifies_nothing_needs_no_authority() {
+    let (ours, nobody) = (Authority::new(), tempfile::tempdir().expect("a directory"));
+    ours.write("app", &["app.internal"]);
+    let origin = origin(&ours, "app");
+    let keys = format!("tls = {{ verify = false }}\n{HEALTH}");
+    let path = nobody.path().display().to_string();
+    let environment = [("SSL_CERT_FILE", "/dev/null"), ("SSL_CERT_DIR", path.as_str())];
+    let pointsman = Pointsman::start_told(&service("web", &[origin.address], &keys), &environment);
+    eventually("it is healthy", || {
+        origin.was_asked("/health") && why_down(&pointsman, "web", "blue").is_empty()
+    });
+    assert_eq!(get(pointsman.http(), "/web").status, 200);
 }
 
 /// An environment in which the system knows one authority.
