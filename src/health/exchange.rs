@@ -1,8 +1,9 @@
 //! One request and its answer, over a connection of its own: what checks, smoke tests and scrapes share.
 //!
-//! It asks an upstream directly, over the [`Transport`] of its pool, and judges nothing: an answer is an answer, whatever
-//! its status. How long it may take is up to the caller, since what must be in time differs; how much of
-//! the body is read is bounded here, since an upstream that is out of order may send without end.
+//! It asks an upstream directly, over the [`Transport`] of its pool, and judges nothing: an answer is an
+//! answer, whatever its status. How long it may take is up to the caller, since what must be in time
+//! differs; how much of the body is read is bounded here, since an upstream that is out of order may send
+//! without end.
 
 use super::transport::{Transport, connect};
 use bytes::{Bytes, BytesMut};

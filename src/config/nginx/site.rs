@@ -179,7 +179,7 @@ pub(super) struct UpstreamTls {
 }
 
 /// How the upstreams of a service are spoken to.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Speech {
     pub http2: bool,
     pub tls: Option<UpstreamTls>,

@@ -23,7 +23,7 @@ impl<'a> Import<'a> {
         pass: &'a Directive,
         speech: &Speech,
     ) -> Option<String> {
-        let key = format!("{speech:?} {}", authority.to_ascii_lowercase());
+        let key = (speech.clone(), authority.to_ascii_lowercase());
         if let Some((_, name)) = self.service_names.iter().find(|(known, _)| *known == key) {
             return Some(name.clone());
         }
@@ -195,7 +195,7 @@ impl<'a> Import<'a> {
 
     /// The service for a variable that `split_clients` or `map` sets to names of upstream groups.
     pub(super) fn choice(&mut self, variable: &str, pass: &'a Directive, speech: &Speech) -> Option<String> {
-        let key = format!("{speech:?} ${variable}");
+        let key = (speech.clone(), format!("${variable}"));
         if let Some((_, name)) = self.service_names.iter().find(|(known, _)| *known == key) {
             return Some(name.clone());
         }
