@@ -13,10 +13,10 @@
 //! |---|---|---|
 //! | [`core`] | pools, weights, cohorts, balance, routes, outcome, window, evidence, policy, rollout; pure | std, small pure crates |
 //! | [`observe`] | shards, Prometheus collector, access log | core |
-//! | [`tls`] | certificates: reading, choice by name, exchange while they are served, ordering by ACME | core, observe |
+//! | [`tls`] | certificates: reading, choice by name, exchange while they are served, ordering by ACME; the client's side | core, observe |
 //! | [`proxy`] | the pingora adapter: listeners, life-cycle hooks, headers, retries, error replies | core, observe, tls |
 //! | [`control`] | the controller task, commands, journal, recovery | core, observe |
-//! | [`health`] | active checks, name resolution, smoke tests, hooks, scraped signals | core, control's commands |
+//! | [`health`] | active checks, name resolution, smoke tests, hooks, scraped signals | core, control's commands, tls |
 //! | [`notify`] | chat, webhooks and GitHub, out of the outbox | core, control's journal, observe |
 //! | [`config`] | what was typed → what is meant; validation; the import of nginx's | core |
 //! | [`admin`] | HTTP API | core, control's commands, views and history, observe read-only, tls |

@@ -28,6 +28,7 @@ mod shield;
 mod signals;
 mod tls;
 mod units;
+mod upstream_tls;
 
 pub use diff::diff;
 pub use fault::{Fault, Faults};

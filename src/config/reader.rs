@@ -198,7 +198,7 @@ impl<'a> Item<'a> {
     }
 
     pub(super) fn is_bool(&self) -> bool {
-        self.value.get_ref().as_bool().is_some()
+        self.value.get_ref().is_bool()
     }
 
     pub(super) fn bool(&self) -> Option<bool> {

@@ -96,7 +96,7 @@ fn smoke_tests(section: &Section<'_>) -> Vec<SmokeTest> {
         let timeout = section.duration("timeout", Duration::from_secs(5));
         let host = section.item("host").and_then(|item| item.string());
         section.finish();
-        Some(SmokeTest { method, path: path?, expect, matches, timeout, host, http2: false })
+        Some(SmokeTest { method, path: path?, expect, matches, timeout, host, http2: false, tls: None })
     };
     section.tables("smoke").iter().filter_map(test).collect()
 }

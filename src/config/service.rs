@@ -1,7 +1,7 @@
 //! `[services.*]`: pools, upstreams, health checks and rollout defaults.
 
 use super::reader::{Item, Section};
-use super::{cohort, rollout, rule, shield};
+use super::{cohort, rollout, rule, shield, upstream_tls};
 use crate::core::balance::{Balance, HashBy};
 use crate::core::duration;
 use crate::core::policy::Policy;
@@ -131,6 +131,7 @@ fn pool(name: Arc<str>, section: &Section<'_>) -> Pool {
             .read("requests_per_connection", 0, |item| item.integer(0..=u64::from(u16::MAX)))
             as u16,
         http2,
+        tls: section.item("tls").and_then(|item| upstream_tls::of_pool(&item, &upstreams)),
         tries: section.read("tries", 2, |item| item.integer(1..=10)) as u8,
         balance,
         upstreams,

@@ -51,6 +51,7 @@ impl Gateway {
             tries: 1,
             requests_per_connection: 0,
             http2: false,
+            tls: None,
             balancer: Balancer::new(Balance::RoundRobin, &upstreams, Arc::default()),
             upstreams,
         };

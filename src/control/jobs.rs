@@ -129,8 +129,12 @@ impl Live {
                 let mut tests = self.settings.smoke.clone();
                 let promoted = self.state.guard.as_ref().map(|guard| &guard.pool);
                 let pool = self.state.running().map(|running| &running.to).or(promoted)?;
-                let http2 = self.settings.pools.get(pool.as_str()).is_some_and(|pool| pool.http2);
-                tests.iter_mut().for_each(|test| test.http2 = http2);
+                if let Some(settings) = self.settings.pools.get(pool.as_str()) {
+                    for test in &mut tests {
+                        test.http2 = settings.http2;
+                        test.tls.clone_from(&settings.tls);
+                    }
+                }
                 let upstreams = self.pools.get(pool.as_str())?.upstreams.addresses(upstream.as_deref());
                 (!tests.is_empty()).then_some(Task::Smoke { tests, upstreams })
             }

@@ -66,6 +66,7 @@ fn service(live: &Live, config: &Config, secret: &Secret) -> Service {
             tries: settings.tries,
             requests_per_connection: settings.requests_per_connection,
             http2: settings.http2,
+            tls: settings.tls.clone(),
             balancer,
             upstreams,
         });

@@ -3,9 +3,11 @@
 
 mod notify;
 mod tls;
+mod upstream_tls;
 
 pub use notify::{Github, Notify, Receiver};
 pub use tls::{Acme, Certificate, Tls, TlsVersion};
+pub use upstream_tls::{Identity, Trust, UpstreamTls};
 
 use crate::core::balance::Balance;
 use crate::core::cohort::Cohort;
@@ -195,8 +197,10 @@ pub struct Pool {
     pub tries: u8,
     /// Requests sent over one connection to an upstream; 0 is no limit.
     pub requests_per_connection: u16,
-    /// Whether its upstreams speak HTTP/2, without TLS.
+    /// Whether its upstreams speak HTTP/2.
     pub http2: bool,
+    /// `None`: they are spoken to in the clear.
+    pub tls: Option<Arc<UpstreamTls>>,
     pub upstreams: Vec<Upstream>,
     pub health: Option<Health>,
 }
@@ -309,7 +313,7 @@ pub struct Health {
     pub expect: (u16, u16),
     /// The Host header sent; the upstream's address when absent.
     pub host: Option<String>,
-    /// As the pool's requests: over HTTP/2, without TLS.
+    /// As the pool's requests: over HTTP/2.
     pub http2: bool,
 }
 
@@ -326,8 +330,9 @@ pub struct SmokeTest {
     pub timeout: Duration,
     /// The Host header sent; the upstream's address when absent.
     pub host: Option<String>,
-    /// Over HTTP/2, without TLS; the pool says so, once it is known which.
+    /// Over HTTP/2, and by TLS; the pool says so, once it is known which.
     pub http2: bool,
+    pub tls: Option<Arc<UpstreamTls>>,
 }
 
 /// A webhook that is asked before something happens, and may refuse it.

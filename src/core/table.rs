@@ -11,7 +11,7 @@ use super::limit::route::RouteLimits;
 use super::maintenance::Maintenance;
 use super::outcome::{ArmId, SlowLimits};
 use super::route::{RouteSpec, Routes};
-use super::settings::{self, Timeouts};
+use super::settings::{self, Timeouts, UpstreamTls};
 use super::shield::Shielding;
 use super::weight::{BasisPoints, Picker};
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -81,10 +81,12 @@ pub struct Pool {
     pub tries: u8,
     /// Requests over one connection to an upstream; 0 is no limit.
     pub requests_per_connection: u16,
-    /// Whether its upstreams speak HTTP/2, without TLS.
+    /// Whether its upstreams speak HTTP/2.
     pub http2: bool,
     /// By when long streams have left it once it has no weight, if they must.
     pub close_streams: Option<Duration>,
+    /// `None`: they are spoken to in the clear.
+    pub tls: Option<Arc<UpstreamTls>>,
     pub balancer: Balancer,
     pub upstreams: Box<[Upstream]>,
 }
@@ -112,6 +114,7 @@ impl Pool {
             requests_per_connection: 0,
             http2: false,
             close_streams: None,
+            tls: None,
             balancer: Balancer::new(super::balance::Balance::RoundRobin, &upstreams, Arc::default()),
             upstreams,
         }

@@ -1,9 +1,11 @@
 //! One request and its answer, over a connection of its own: what checks, smoke tests and scrapes share.
 //!
-//! It asks an upstream directly, in plain HTTP/1.1 or HTTP/2, and judges nothing: an answer is an answer, whatever
-//! its status. How long it may take is up to the caller, since what must be in time differs; how much of
-//! the body is read is bounded here, since an upstream that is out of order may send without end.
+//! It asks an upstream directly, over the [`Transport`] of its pool, and judges nothing: an answer is an
+//! answer, whatever its status. How long it may take is up to the caller, since what must be in time
+//! differs; how much of the body is read is bounded here, since an upstream that is out of order may send
+//! without end.
 
+use super::transport::{Transport, connect};
 use bytes::{Bytes, BytesMut};
 use http::{Method, Request, Response, Version, header};
 use http_body_util::{BodyExt, Empty};
@@ -11,10 +13,10 @@ use hyper::body::Incoming;
 use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use std::net::SocketAddr;
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncWrite};
 
 /// What is asked.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(super) struct Ask<'a> {
     pub method: Method,
     pub path: &'a str,
@@ -23,8 +25,7 @@ pub(super) struct Ask<'a> {
     pub agent: &'static str,
     /// The most of the body that is read, in bytes.
     pub limit: usize,
-    /// Over HTTP/2, by prior knowledge.
-    pub http2: bool,
+    pub over: &'a Transport,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,10 +43,22 @@ impl Ask<'_> {
     /// # Errors
     /// A few words about what went wrong: no connection, no HTTP, a body that breaks off.
     pub(super) async fn of(&self, address: SocketAddr) -> Result<Answer, String> {
-        let io = TokioIo::new(connect(address).await?);
+        let stream = connect(address).await?;
+        match self.over.tls()? {
+            None => self.on(stream).await,
+            Some(tls) => self.on(tls.shake(stream).await?).await,
+        }
+    }
+
+    /// Asks on a connection.
+    async fn on<S>(&self, stream: S) -> Result<Answer, String>
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let io = TokioIo::new(stream);
         let refused = |error| format!("connect: {error}");
         let request = self.request().map_err(|error| format!("the request cannot be made: {error}"))?;
-        if self.http2 {
+        if self.over.http2 {
             let shaken = http2::handshake(TokioExecutor::new(), io).await;
             let (mut sender, connection) = shaken.map_err(refused)?;
             self.exchange(sender.send_request(request), connection).await
@@ -83,8 +96,9 @@ impl Ask<'_> {
             .method(self.method.clone())
             .header(header::USER_AGENT, self.agent)
             .header(header::ACCEPT, "*/*");
-        request = if self.http2 {
-            request.version(Version::HTTP_2).uri(format!("http://{}{}", self.host, self.path))
+        request = if self.over.http2 {
+            let scheme = self.over.scheme();
+            request.version(Version::HTTP_2).uri(format!("{scheme}://{}{}", self.host, self.path))
         } else {
             request.uri(self.path).header(header::HOST, self.host).header(header::CONNECTION, "close")
         };
@@ -109,10 +123,6 @@ impl Ask<'_> {
     }
 }
 
-pub(super) async fn connect(address: SocketAddr) -> Result<TcpStream, String> {
-    TcpStream::connect(address).await.map_err(|error| format!("connect: {error}"))
-}
-
 /// The reason at the bottom, which is the one that helps.
 pub(super) fn innermost(error: &dyn std::error::Error) -> String {
     let mut cause = error;
@@ -127,7 +137,7 @@ pub(super) mod tests {
     use super::*;
     use std::sync::{Arc, Mutex};
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
-    use tokio::net::{TcpListener, TcpSocket};
+    use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
     /// An origin that answers every connection with what `answer` makes of the request (head and body as
     /// text); `None` leaves it without an answer.
@@ -184,8 +194,12 @@ pub(super) mod tests {
         address
     }
 
-    fn ask(path: &str) -> Ask<'_> {
-        Ask { method: Method::GET, path, host: "app:80", agent: "pointsman-test", limit: 8, http2: false }
+    fn plain() -> Transport {
+        Transport::to("app:80", false, None)
+    }
+
+    fn ask<'a>(path: &'a str, over: &'a Transport) -> Ask<'a> {
+        Ask { method: Method::GET, path, host: "app:80", agent: "pointsman-test", limit: 8, over }
     }
 
     #[tokio::test]
@@ -196,7 +210,7 @@ pub(super) mod tests {
             *kept.lock().expect("whole") = request.to_owned();
             answered(200, "ok")
         });
-        let answer = Ask { method: Method::POST, ..ask("/api?x=1") }.of(address.await).await;
+        let answer = Ask { method: Method::POST, ..ask("/api?x=1", &plain()) }.of(address.await).await;
         assert_eq!(answer, Ok(Answer { status: 200, body: "ok".into(), whole: true }));
         let request = seen.lock().expect("whole").clone();
         assert!(request.starts_with("POST /api?x=1 HTTP/1.1\r\n"), "{request}");
@@ -212,26 +226,26 @@ pub(super) mod tests {
             [("12345678", "12345678", true), ("123456789", "12345678", false), ("", "", true)]
         {
             let address = origin(move |_| answered(503, body)).await;
-            let answer = ask("/").of(address).await;
+            let answer = ask("/", &plain()).of(address).await;
             assert_eq!(answer, Ok(Answer { status: 503, body: expected.into(), whole }));
         }
         let endless = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\n12345\r\n5\r\n67890\r\n";
         let address = origin(|_| Some(endless.to_vec())).await;
-        let answer = ask("/").of(address).await;
+        let answer = ask("/", &plain()).of(address).await;
         assert_eq!(answer, Ok(Answer { status: 200, body: "12345678".into(), whole: false }));
     }
 
     #[tokio::test]
     async fn what_is_no_answer_is_told() {
-        let error = ask("/").of(nobody()).await.expect_err("nobody listens");
+        let error = ask("/", &plain()).of(nobody()).await.expect_err("nobody listens");
         assert!(error.starts_with("connect: "), "{error}");
         let broken = origin(|_| Some(b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nab".to_vec())).await;
-        let error = ask("/").of(broken).await.expect_err("cut short");
+        let error = ask("/", &plain()).of(broken).await.expect_err("cut short");
         assert!(error.starts_with("the body: "), "{error}");
         let strange = origin(|_| Some(b"SSH-2.0-OpenSSH\r\n".to_vec())).await;
-        let error = ask("/").of(strange).await.expect_err("no HTTP");
+        let error = ask("/", &plain()).of(strange).await.expect_err("no HTTP");
         assert!(error.starts_with("no proper answer: "), "{error}");
-        let error = ask("/ä b").of(strange).await.expect_err("no path");
+        let error = ask("/ä b", &plain()).of(strange).await.expect_err("no path");
         assert!(error.starts_with("the request cannot be made: "), "{error}");
     }
 }

@@ -11,6 +11,7 @@ mod resolve;
 pub mod signals;
 mod smoke;
 mod targets;
+mod transport;
 
 pub use jobs::work;
 pub use probe::watch;

@@ -1,10 +1,11 @@
 //! The active checks: a plain request to every address, now and then.
 
-use super::exchange::{Ask, connect};
+use super::exchange::Ask;
 use super::resolve::Found;
 use super::targets::{self, Place, Work, rounds};
+use super::transport::Transport;
 use crate::control::command::{Controller, Input};
-use crate::core::settings::{Config, Health, Pool, Service, Upstream, UpstreamHost};
+use crate::core::settings::{Config, Health, Pool, Service, Upstream, UpstreamHost, UpstreamTls};
 use http::Method;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -20,24 +21,30 @@ pub async fn watch(controller: Controller, configs: Receiver<Arc<Config>>) {
     targets::follow::<Probe>(controller, configs).await;
 }
 
-/// The check of one upstream; a name without a check is looked up all the same.
+/// The check of one upstream.
 #[derive(Clone, Debug, PartialEq)]
-struct Probe(Option<Health>);
+struct Probe {
+    /// A name without a check is looked up all the same.
+    health: Option<Health>,
+    tls: Option<Arc<UpstreamTls>>,
+}
 
 impl Work for Probe {
     fn wanted(_: &Service, pool: &Pool, upstream: &Upstream) -> Option<Self> {
         let watched = pool.health.is_some() || matches!(upstream.host, UpstreamHost::Name { .. });
-        watched.then(|| Probe(pool.health.clone()))
+        watched.then(|| Probe { health: pool.health.clone(), tls: pool.tls.clone() })
     }
 
     async fn run(self, controller: Controller, place: Place, address: SocketAddr) {
-        let Some(health) = self.0 else { return };
+        let Some(health) = self.health else { return };
+        let transport = Transport::to(&place.upstream, health.http2, self.tls.as_deref());
         let mut rounds = rounds(&place, address, health.interval);
         loop {
-            let result = match timeout(health.timeout, check(&health, &place.upstream, address)).await {
-                Ok(result) => result,
-                Err(_) => Err(format!("no answer within {:?}", health.timeout)),
-            };
+            let result =
+                match timeout(health.timeout, check(&health, &place.upstream, &transport, address)).await {
+                    Ok(result) => result,
+                    Err(_) => Err(format!("no answer within {:?}", health.timeout)),
+                };
             let Place { service, pool, upstream } = place.clone();
             if !controller.tell(Input::Health { service, pool, upstream, address, result }).await {
                 return;
@@ -53,9 +60,14 @@ impl Work for Probe {
 }
 
 /// Without a path, a connection is all that is asked for.
-async fn check(health: &Health, label: &str, address: SocketAddr) -> Result<(), String> {
+async fn check(
+    health: &Health,
+    label: &str,
+    transport: &Transport,
+    address: SocketAddr,
+) -> Result<(), String> {
     if health.path.is_empty() {
-        return connect(address).await.map(drop);
+        return transport.reach(address).await;
     }
     let ask = Ask {
         method: Method::GET,
@@ -63,7 +75,7 @@ async fn check(health: &Health, label: &str, address: SocketAddr) -> Result<(), 
         host: health.host.as_deref().unwrap_or(label),
         agent: "pointsman-health",
         limit: MAX_BODY,
-        http2: health.http2,
+        over: transport,
     };
     let answer = ask.of(address).await?;
     let (low, high) = health.expect;
@@ -94,6 +106,10 @@ mod tests {
         }
     }
 
+    fn plain() -> Transport {
+        Transport::to("app:80", false, None)
+    }
+
     /// Answers one connection with the given bytes, then holds or closes it.
     async fn server(answer: &'static [u8], hold: bool) -> SocketAddr {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("bound");
@@ -114,7 +130,7 @@ mod tests {
     async fn outcome(answer: &'static [u8], hold: bool) -> Result<(), String> {
         let address = server(answer, hold).await;
         let health = health();
-        match timeout(health.timeout, check(&health, "app:80", address)).await {
+        match timeout(health.timeout, check(&health, "app:80", &plain(), address)).await {
             Ok(result) => result,
             Err(_) => Err("no answer".into()),
         }
@@ -141,7 +157,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("bound");
         let address = listener.local_addr().expect("an address");
         drop(listener);
-        let error = check(&health(), "app:80", address).await.expect_err("nobody listens");
+        let error = check(&health(), "app:80", &plain(), address).await.expect_err("nobody listens");
         assert!(error.starts_with("connect: "), "{error}");
     }
 
@@ -150,11 +166,11 @@ mod tests {
         let connect_only = Health { path: String::new(), ..health() };
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("bound");
         let address = listener.local_addr().expect("an address");
-        assert_eq!(check(&connect_only, "app:80", address).await, Ok(()));
+        assert_eq!(check(&connect_only, "app:80", &plain(), address).await, Ok(()));
         let (mut stream, _) = listener.accept().await.expect("a client");
         assert_eq!(stream.read(&mut [0; 16]).await.expect("an end"), 0, "nothing is sent");
         drop(listener);
-        let error = check(&connect_only, "app:80", address).await.expect_err("nobody listens");
+        let error = check(&connect_only, "app:80", &plain(), address).await.expect_err("nobody listens");
         assert!(error.starts_with("connect: "), "{error}");
     }
 }

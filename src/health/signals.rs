@@ -6,8 +6,9 @@
 
 use super::exchange::Ask;
 use super::targets::{self, Place, Work, rounds};
+use super::transport::Transport;
 use crate::control::command::{Controller, Input};
-use crate::core::settings::{Config, Pool, Service, Upstream};
+use crate::core::settings::{Config, Pool, Service, Upstream, UpstreamTls};
 use crate::core::signal::{Locator, Signal};
 use http::Method;
 use std::net::SocketAddr;
@@ -32,14 +33,15 @@ struct Scrapes {
     /// The Host header of the pool's health check, where it has one; the upstream's address otherwise.
     host: Option<String>,
     http2: bool,
+    tls: Option<Arc<UpstreamTls>>,
     scrapes: Vec<Scrape>,
 }
 
-/// How the upstreams of a pool are spoken to.
-#[derive(Clone, Debug)]
+/// How an upstream is spoken to.
+#[derive(Clone)]
 struct Server {
     host: String,
-    http2: bool,
+    transport: Transport,
 }
 
 /// One request, and the signals that stand in its answer.
@@ -55,19 +57,17 @@ impl Work for Scrapes {
     fn wanted(service: &Service, pool: &Pool, _: &Upstream) -> Option<Self> {
         let signals = &service.policy.as_ref()?.signals;
         let host = pool.health.as_ref().and_then(|health| health.host.clone());
-        (!signals.is_empty()).then(|| Scrapes { host, http2: pool.http2, scrapes: Scrape::all(signals) })
+        let (http2, tls) = (pool.http2, pool.tls.clone());
+        (!signals.is_empty()).then(|| Scrapes { host, http2, tls, scrapes: Scrape::all(signals) })
     }
 
     async fn run(self, controller: Controller, place: Place, address: SocketAddr) {
         let mut scrapes = JoinSet::new();
+        let host = self.host.unwrap_or_else(|| place.upstream.to_string());
+        let transport = Transport::to(&place.upstream, self.http2, self.tls.as_deref());
+        let server = Server { host, transport };
         for scrape in self.scrapes {
-            let host = self.host.clone().unwrap_or_else(|| place.upstream.to_string());
-            scrapes.spawn(scrape.run(
-                controller.clone(),
-                place.clone(),
-                address,
-                Server { host, http2: self.http2 },
-            ));
+            scrapes.spawn(scrape.run(controller.clone(), place.clone(), address, server.clone()));
         }
         // Each ends when the controller stops.
         while scrapes.join_next().await.is_some() {}
@@ -121,8 +121,8 @@ impl Scrape {
 
     async fn body(&self, address: SocketAddr, server: &Server) -> Result<String, String> {
         let (method, path) = (Method::GET, self.from.as_str());
-        let Server { host, http2 } = server;
-        let ask = Ask { method, path, host, agent: "pointsman-signals", limit: MAX_BODY, http2: *http2 };
+        let Server { host, transport } = server;
+        let ask = Ask { method, path, host, agent: "pointsman-signals", limit: MAX_BODY, over: transport };
         let answer = ask.of(address).await?;
         match answer.status {
             200..=299 if answer.whole => Ok(String::from_utf8_lossy(&answer.body).into_owned()),
@@ -180,7 +180,7 @@ mod tests {
     }
 
     fn app() -> Server {
-        Server { host: "app".into(), http2: false }
+        Server { host: "app".into(), transport: Transport::to("app:80", false, None) }
     }
 
     #[tokio::test]

@@ -5,6 +5,7 @@
 //! shows all that is wrong.
 
 use super::exchange::Ask;
+use super::transport::Transport;
 use crate::control::command::JobResult;
 use crate::core::settings::SmokeTest;
 use http::Method;
@@ -87,14 +88,14 @@ impl Test {
     }
 
     async fn passes(&self, label: &str, address: SocketAddr) -> Result<(), String> {
-        let SmokeTest { path, expect: (low, high), host, timeout: time, .. } = &self.settings;
+        let SmokeTest { path, expect: (low, high), host, timeout: time, http2, tls, .. } = &self.settings;
         let ask = Ask {
             method: self.method.clone(),
             path,
             host: host.as_deref().unwrap_or(label),
             agent: "pointsman-smoke",
             limit: MAX_BODY,
-            http2: self.settings.http2,
+            over: &Transport::to(label, *http2, tls.as_deref()),
         };
         let answer =
             timeout(*time, ask.of(address)).await.map_err(|_| format!("no answer within {time:?}"))??;
@@ -126,6 +127,7 @@ mod tests {
             matches: None,
             timeout: Duration::from_secs(20),
             http2: false,
+            tls: None,
             host: None,
         }
     }

@@ -1,12 +1,13 @@
 //! Pingora's callbacks. They carry out what [`plan`], [`reply`] and [`retry`] decide, and record.
 
+mod attempt;
 mod facts;
-mod peer;
 
 pub(super) use facts::answer_begun;
 
 use super::connection::Connection;
 use super::http2::Stream;
+use super::keyring::Keyring;
 use super::plan::Way;
 use super::request::Request;
 use super::retry;
@@ -43,6 +44,7 @@ pub(super) struct Gate {
     /// State of the worker's random numbers (SplitMix64); only its own thread draws.
     pub random: AtomicU64,
     pub uses: Uses,
+    pub keyring: Keyring,
 }
 
 impl Gate {
@@ -279,10 +281,11 @@ impl ProxyHttp for Gate {
     fn fail_to_connect(
         &self,
         session: &mut Session,
-        _: &HttpPeer,
+        peer: &HttpPeer,
         request: &mut Request,
         mut error: Box<Error>,
     ) -> Box<Error> {
+        tracing::debug!("no connection to {peer}: {error}");
         self.charge(request, Outcome::Failure(Reason::Connect), 0);
         let again =
             self.shield(session, request, true) || retry::again(self.situation(session, request, true));

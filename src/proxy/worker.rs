@@ -3,6 +3,7 @@
 use super::admission::Admitted;
 use super::connection;
 use super::gate::Gate;
+use super::keyring::Keyring;
 use super::listen::Bound;
 use super::uses::Uses;
 use crate::core::table::Table;
@@ -155,6 +156,7 @@ fn proxy(index: usize, shared: &Arc<Shared>) -> HttpProxy<Gate> {
         shared: shared.clone(),
         shard: shared.recorder.shard(index),
         uses: Uses::default(),
+        keyring: Keyring::default(),
         random: AtomicU64::new(shared.seed.wrapping_add((index as u64) << 32)),
     };
     let mut proxy = http_proxy(&Arc::new(conf), gate);

@@ -5,7 +5,8 @@
 //! files were read. Files are renewed in place by others (certbot, a cron job), so they are looked at
 //! every few seconds, by their metadata; what cannot be used is told once and the old certificate stays.
 //! OCSP responses come from files, too: fetching them is for the job that renews the certificates.
-//! A certificate that is ordered by ourselves ([`acme`]) goes the same way, through a file.
+//! A certificate that is ordered by ourselves ([`acme`]) goes the same way, through a file. The client's side,
+//! towards upstreams, is [`client_config`].
 
 pub mod acme;
 mod challenges;
@@ -13,8 +14,10 @@ mod index;
 mod load;
 mod server;
 mod store;
+mod upstream;
 
 pub use challenges::Challenges;
 pub use load::{TlsError, common_name};
 pub use server::server_config;
 pub use store::Certificates;
+pub use upstream::client_config;

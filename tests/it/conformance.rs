@@ -3,6 +3,7 @@
 
 mod cases;
 mod compare;
+mod secured;
 mod site;
 
 use cases::CASES;

@@ -10,7 +10,7 @@ const MAY_USE: [(&str, &[&str]); 10] = [
     ("tls", &["core", "observe"]),
     ("proxy", &["core", "observe", "tls"]),
     ("control", &["core", "observe"]),
-    ("health", &["core", "control::command"]),
+    ("health", &["core", "control::command", "tls"]),
     ("notify", &["core", "control::journal", "observe", "tls"]),
     ("config", &["core"]),
     ("admin", &["core", "control::command", "control::view", "control::journal", "observe", "tls"]),

@@ -49,4 +49,5 @@ mod streams;
 mod tallow;
 mod tls;
 mod upgrade;
+mod upstream_tls;
 mod upstreams;

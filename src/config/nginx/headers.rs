@@ -155,7 +155,8 @@ impl<'a> Import<'a> {
                 Err(variable) => self.ledger.missing(line, &format!("values know $host, $remote_addr, $scheme, $request_uri and $request_id, not {variable}")),
             }
         }
-        let authority = scope.own("proxy_pass").and_then(|pass| pass.arg(0).strip_prefix("http://"));
+        let target = scope.own("proxy_pass").map_or("", |pass| pass.arg(0));
+        let authority = ["http://", "https://"].iter().find_map(|scheme| target.strip_prefix(scheme));
         let authority = authority.and_then(|rest| rest.split('/').next()).filter(|name| !name.contains('$'));
         if let Some(authority) = authority.filter(|_| !names_host) {
             // What nginx sends unless told otherwise: the name in proxy_pass.

@@ -12,7 +12,10 @@ const STREAMS: &str = "not needed: bodies are streamed both ways with bounded bu
 const UNUSED: &str = "nothing uses it: it is overridden, or stands where it has no effect";
 const FILES: &str = "files are served as they are; leave it out, or serve them by a service";
 const CACHE: &str = "Pointsman does not cache answers; keep the cache in a service behind it";
-const TLS_UPSTREAM: &str = "upstreams are spoken to in plain HTTP/1.1; put TLS towards them into a sidecar";
+const TLS_UPSTREAM: &str =
+    "of TLS towards upstreams, a pool has verify, ca, name and client; see tls of the pool";
+const TLS_SUITES: &str =
+    "not needed: upstreams are greeted with the TLS versions and suites of rustls, which are modern";
 const GATEWAY: &str =
     "only HTTP upstreams are spoken to; put the application's own HTTP server in front of it";
 const BODY: &str = "answers are not rewritten; change it in the application";
@@ -31,6 +34,7 @@ const PREFIXES: &[(&str, Level, &str)] = &[
     ("uwsgi_", Missing, GATEWAY),
     ("scgi_", Missing, GATEWAY),
     ("memcached_", Missing, GATEWAY),
+    ("grpc_ssl_", Missing, TLS_UPSTREAM),
     ("grpc_", Missing, "of gRPC, the timeouts and the headers set are carried over"),
     ("auth_", Missing, AUTH),
     ("ssl_", Noted, TLS),
@@ -66,6 +70,8 @@ const NAMES: &[(&[&str], Level, &str)] = &[
     (&["proxy_buffers", "proxy_buffer_size", "proxy_busy_buffers_size", "proxy_max_temp_file_size",
        "proxy_limit_rate"], Noted, STREAMS),
     (&["proxy_socket_keepalive", "proxy_ignore_client_abort", "proxy_force_ranges"], Noted, DEFAULTS),
+    (&["proxy_ssl_protocols", "proxy_ssl_ciphers", "proxy_ssl_session_reuse", "proxy_ssl_verify_depth",
+       "grpc_ssl_protocols", "grpc_ssl_ciphers", "grpc_ssl_session_reuse", "grpc_ssl_verify_depth"], Noted, TLS_SUITES),
     (&["proxy_store", "proxy_store_access", "slice"], Missing, CACHE),
     (&["mirror", "mirror_request_body"], Missing, "requests are not mirrored; use a rollout with a canary"),
     (&["proxy_bind", "proxy_method", "proxy_set_body", "proxy_pass_request_headers",
@@ -108,6 +114,9 @@ const NAMES: &[(&[&str], Level, &str)] = &[
      "use balance = \"hash\" with hash_by for clients that must stay on an upstream"),
     (&["brotli", "brotli_comp_level", "brotli_types", "brotli_min_length", "gzip", "gzip_types",
        "gzip_min_length", "gzip_comp_level", "gzip_vary", "gzip_proxied", "add_header", "expires",
+       "proxy_ssl_verify", "proxy_ssl_trusted_certificate", "proxy_ssl_name", "proxy_ssl_server_name",
+       "proxy_ssl_certificate", "proxy_ssl_certificate_key", "grpc_ssl_verify", "grpc_ssl_trusted_certificate",
+       "grpc_ssl_name", "grpc_ssl_server_name", "grpc_ssl_certificate", "grpc_ssl_certificate_key",
        "proxy_set_header", "proxy_hide_header", "proxy_pass_header", "proxy_connect_timeout",
        "proxy_read_timeout", "proxy_send_timeout", "proxy_http_version", "proxy_buffering",
        "proxy_request_buffering", "proxy_redirect", "proxy_next_upstream", "proxy_next_upstream_tries",

@@ -34,6 +34,7 @@ mod site;
 mod tls;
 mod toml;
 mod tree;
+mod upstream_tls;
 mod upstreams;
 mod values;
 mod write;
@@ -44,7 +45,7 @@ use include::Tree;
 use ledger::Ledger;
 use scope::Scope;
 use serde::Serialize;
-use site::Site;
+use site::{Site, Speech};
 use std::path::Path;
 use tree::Directive;
 
@@ -96,8 +97,8 @@ struct Import<'a> {
     upstreams: Vec<&'a Directive>,
     /// `split_clients` and `map` blocks.
     choices: Vec<&'a Directive>,
-    /// What `proxy_pass` names → the service.
-    service_names: Vec<(String, String)>,
+    /// How it is spoken to, and what `proxy_pass` names → the service.
+    service_names: Vec<((Speech, String), String)>,
     /// Zone, burst and status → the rate limit.
     limit_names: Vec<((String, u64, u64), String)>,
     site: Site,

@@ -3,7 +3,7 @@
 use super::Import;
 use super::lead::Spot;
 use super::scope::Scope;
-use super::site::{Lead, Timeouts};
+use super::site::{Lead, Speech, Timeouts};
 use super::tree::Directive;
 use super::values::{self, LONGEST, Piece, pieces, time};
 use std::time::Duration;
@@ -22,18 +22,22 @@ impl<'a> Import<'a> {
             Lead::not_imported(&pass.place)
         };
         let target = pass.arg(0);
-        let rest = match (pass.name.as_str(), target.split_once("://")) {
-            ("grpc_pass", None) => Some(target),
-            (_, Some(("http" | "grpc", rest))) => Some(rest),
+        let spoken = match (pass.name.as_str(), target.split_once("://")) {
+            ("grpc_pass", None) => Some((target, false)),
+            (_, Some(("http" | "grpc", rest))) => Some((rest, false)),
+            (_, Some(("https" | "grpcs", rest))) => Some((rest, true)),
             _ => None,
         };
-        let Some(rest) = rest else {
-            let why = "upstreams are spoken to without TLS; put TLS towards them into a sidecar";
+        let Some((rest, is_tls)) = spoken else {
+            let why = "a service is spoken to by http, https, grpc or grpcs; write which, and to whom";
             return refuse(self, comments, why);
         };
+        let tls = is_tls.then(|| self.upstream_tls(&spot.scope, pass));
+        let speech = Speech { http2: pass.name == "grpc_pass", tls };
         let (authority, uri) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
         if let [Piece::Variable(name), tail @ ..] = pieces(authority).as_slice() {
-            let chosen = if tail.is_empty() && uri.is_empty() { self.choice(name, pass) } else { None };
+            let chosen =
+                if tail.is_empty() && uri.is_empty() { self.choice(name, pass, &speech) } else { None };
             let Some(service) = chosen else {
                 return refuse(
                     self,
@@ -47,14 +51,14 @@ impl<'a> Import<'a> {
         let is_whole = uri.is_empty() || spot.kind.prefix() == Some(uri);
         if values::has_variables(rest) || !is_whole {
             // The service is made all the same, so that only the route is left to write.
-            let _ = self.service(authority, pass);
+            let _ = self.service(authority, pass, &speech);
             return refuse(
                 self,
                 comments,
                 "paths are passed on as they are; let the upstream take the whole path",
             );
         }
-        match self.service(authority, pass) {
+        match self.service(authority, pass, &speech) {
             Some(service) => {
                 self.ledger.carried(pass);
                 Lead::Service(service)

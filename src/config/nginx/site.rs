@@ -162,7 +162,27 @@ pub(super) struct Pool {
     /// On one connection.
     pub requests: Option<u64>,
     pub http2: bool,
+    pub tls: Option<UpstreamTls>,
     pub upstreams: Vec<Upstream>,
+}
+
+/// TLS towards the upstreams of a pool.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct UpstreamTls {
+    pub verify: bool,
+    pub ca: Option<String>,
+    pub name: Option<String>,
+    /// Certificate and key.
+    pub client: Option<(String, String)>,
+    /// Whether nginx says the name to the upstream; Pointsman always does.
+    pub sni: bool,
+}
+
+/// How the upstreams of a service are spoken to.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Speech {
+    pub http2: bool,
+    pub tls: Option<UpstreamTls>,
 }
 
 #[derive(Clone, Debug, PartialEq)]

@@ -210,7 +210,54 @@ fn grpc_has_services_of_its_own() {
             "\"X-A\" = \"b\"",
         ],
     );
-    tells(&imported, "grpc_pass grpcs://u", Level::Missing);
+    says(&imported, &["path = \"/t\"\nservice = \"u-3\"", "http2 = true\n# verify = false: nginx"]);
+}
+
+#[test]
+fn tls_towards_upstreams_is_carried_over_with_what_it_verifies() {
+    let imported = server(
+        "proxy_ssl_ciphers HIGH; location /off { proxy_pass https://app:1; } location /default { proxy_pass https://10.0.0.1; }
+         location /on { proxy_ssl_verify on; proxy_ssl_trusted_certificate ca.pem; proxy_ssl_name app.internal; proxy_ssl_server_name on;
+           proxy_ssl_certificate c.pem; proxy_ssl_certificate_key c.key; proxy_pass https://app:1; }
+         location /unverified { proxy_ssl_trusted_certificate ca.pem; proxy_ssl_name $host; proxy_ssl_server_name on;
+           proxy_ssl_certificate data:x; proxy_ssl_certificate_key c.key; proxy_ssl_crl crl.pem; proxy_pass https://app:1; }
+         location /plain { proxy_ssl_name x; proxy_pass http://app:1; }",
+    );
+    says(
+        &imported,
+        &[
+            "path = \"/off\"\nservice = \"app-1\"",
+            "tls = { verify = false }\nupstreams = [\"app:1\"]",
+            "tls = { verify = false }\nupstreams = [\"10.0.0.1:443\"]",
+            "\"Host\" = \"app:1\"",
+            "tls = { ca = \"ca.pem\", name = \"app.internal\", client = { cert = \"c.pem\", key = \"c.key\" } }",
+            "# verify = false: nginx accepts any certificate",
+        ],
+    );
+    for (directive, level) in [
+        ("proxy_pass https://app:1", Level::Noted),
+        ("proxy_ssl_ciphers", Level::Noted),
+        ("proxy_ssl_trusted_certificate", Level::Noted),
+        ("proxy_ssl_name $host", Level::Missing),
+        ("proxy_ssl_certificate data:x", Level::Missing),
+        ("proxy_ssl_crl", Level::Missing),
+        ("proxy_ssl_name x", Level::Noted),
+    ] {
+        tells(&imported, directive, level);
+    }
+}
+
+#[test]
+fn a_group_is_asked_for_by_its_name_where_nginx_does() {
+    let group = "upstream app { server 10.0.0.1:443; } server { location / { ";
+    for (lines, expected) in [
+        ("proxy_ssl_verify on;", "tls = { name = \"app\" }"),
+        ("proxy_ssl_server_name on;", "tls = { verify = false, name = \"app\" }"),
+        ("proxy_ssl_verify on; proxy_ssl_name b.example;", "tls = { name = \"b.example\" }"),
+        ("", "tls = { verify = false }"),
+    ] {
+        says(&imported(&format!("{group}{lines} proxy_pass https://app; }} }}")), &[expected]);
+    }
 }
 
 #[test]

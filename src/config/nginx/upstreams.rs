@@ -5,7 +5,7 @@
 
 use super::Import;
 use super::ledger::Level;
-use super::site::{Pool, Service, Upstream};
+use super::site::{Pool, Service, Speech, Upstream};
 use super::tree::Directive;
 use super::values::{self, stretch};
 use std::net::SocketAddr;
@@ -16,15 +16,18 @@ const FIRST_POOL: &str = "blue";
 impl<'a> Import<'a> {
     /// The service for what a `proxy_pass` names after `http://`; `None` where it has no address.
     ///
-    /// gRPC needs a service of its own: its upstreams are spoken to in HTTP/2.
-    pub(super) fn service(&mut self, authority: &str, pass: &'a Directive) -> Option<String> {
-        let http2 = pass.name == "grpc_pass";
-        let key = format!("{}{}", if http2 { "grpc://" } else { "" }, authority.to_ascii_lowercase());
+    /// Upstreams that are spoken to in another way (HTTP/2, other settings of TLS) are another service's.
+    pub(super) fn service(
+        &mut self,
+        authority: &str,
+        pass: &'a Directive,
+        speech: &Speech,
+    ) -> Option<String> {
+        let key = (speech.clone(), authority.to_ascii_lowercase());
         if let Some((_, name)) = self.service_names.iter().find(|(known, _)| *known == key) {
             return Some(name.clone());
         }
-        let (pool, from) = self.pool(FIRST_POOL, authority, pass)?;
-        let pool = Pool { http2, ..pool };
+        let (pool, from) = self.pool(FIRST_POOL, authority, pass, speech)?;
         let name = values::name(authority, self.site.services.iter().map(|service| service.name.as_str()));
         let comments = vec![format!(
             "a new version gets a pool beside it: [services.{name}.pools.green], then `pointsman rollout start {name} --to green`"
@@ -37,7 +40,13 @@ impl<'a> Import<'a> {
     }
 
     /// The pool for an upstream group or an address, and where that stands.
-    fn pool(&self, name: &str, authority: &str, pass: &'a Directive) -> Option<(Pool, super::tree::Place)> {
+    fn pool(
+        &self,
+        name: &str,
+        authority: &str,
+        pass: &'a Directive,
+        speech: &Speech,
+    ) -> Option<(Pool, super::tree::Place)> {
         let group = self.upstreams.iter().find(|group| group.arg(0).eq_ignore_ascii_case(authority));
         let mut pool = Pool {
             name: name.to_owned(),
@@ -50,7 +59,8 @@ impl<'a> Import<'a> {
             tries: None,
             slow_start: None,
             requests: None,
-            http2: false,
+            http2: speech.http2,
+            tls: speech.tls.clone(),
             upstreams: Vec::new(),
         };
         match group {
@@ -60,7 +70,7 @@ impl<'a> Import<'a> {
                 group.block().iter().for_each(|directive| self.group_line(&mut pool, directive));
             }
             None => {
-                let address = with_port(authority, 80)?;
+                let address = with_port(authority, if speech.tls.is_some() { 443 } else { 80 })?;
                 pool.upstreams.push(Upstream { address, weight: 1, backup: false, max_conns: 0 });
             }
         }
@@ -71,6 +81,7 @@ impl<'a> Import<'a> {
             }
         }
         pool.tries = Some((pool.upstreams.len() as u64).clamp(1, 10)).filter(|tries| *tries != 2);
+        self.ask_by_name(&mut pool, group.map(|group| group.arg(0)), pass);
         let from = pool.from.clone();
         (!pool.upstreams.is_empty()).then_some((pool, from))
     }
@@ -183,8 +194,8 @@ impl<'a> Import<'a> {
     }
 
     /// The service for a variable that `split_clients` or `map` sets to names of upstream groups.
-    pub(super) fn choice(&mut self, variable: &str, pass: &'a Directive) -> Option<String> {
-        let key = format!("${variable}");
+    pub(super) fn choice(&mut self, variable: &str, pass: &'a Directive, speech: &Speech) -> Option<String> {
+        let key = (speech.clone(), format!("${variable}"));
         if let Some((_, name)) = self.service_names.iter().find(|(known, _)| *known == key) {
             return Some(name.clone());
         }
@@ -197,7 +208,7 @@ impl<'a> Import<'a> {
             }
             let taken = pools.iter().map(|(_, pool, _)| pool.name.clone()).collect::<Vec<_>>();
             let name = values::name(group, taken.iter().map(String::as_str));
-            let (pool, _) = self.pool(&name, group, pass)?;
+            let (pool, _) = self.pool(&name, group, pass, speech)?;
             pools.push((share(&line.name), pool, group.to_owned()));
         }
         let first = pools.iter().max_by(|(one, ..), (other, ..)| one.total_cmp(other))?;

@@ -232,6 +232,10 @@ impl Page {
         if pool.http2 {
             self.pair("http2", "true");
         }
+        if let Some(tls) = &pool.tls {
+            tls.warning().iter().for_each(|line| self.comment(line));
+            self.pair("tls", &tls.toml());
+        }
         let upstreams: Vec<_> = pool.upstreams.iter().map(upstream_of).collect();
         self.pair("upstreams", &format!("[{}]", upstreams.join(", ")));
         self.line("# health = { path = \"/health\" }   # checked by Pointsman itself; nginx had none");

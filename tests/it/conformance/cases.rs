@@ -188,6 +188,18 @@ pub(super) const CASES: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "upstream-tls.conf",
+        &[
+            "GET up.example /plain/x?y",
+            "GET up.example /group",
+            "GET up.example /verified",
+            "POST up.example /verified; body=100",
+            "GET up.example /client",
+            "GET up.example /stranger",
+            "GET up.example /elsewhere",
+        ],
+    ),
+    (
         "replies.conf",
         &[
             "GET replies.example /health",

@@ -21,6 +21,10 @@ pub(super) const KNOWN: &[(&str, &str)] = &[
     ("Location", "nginx makes a path absolute with its own port; it is compared as the client resolves it"),
     ("X-Forwarded-*, X-Real-IP, X-Request-Id", "Pointsman always sets them towards the upstream"),
     ("HTTP/1.1 towards upstreams", "nginx speaks HTTP/1.0 and closes, unless told otherwise"),
+    (
+        "the name told to upstreams by TLS (SNI)",
+        "Pointsman always says one; nginx with proxy_ssl_server_name only",
+    ),
     ("charset of text, Allow on 405", "Pointsman says both with files"),
     ("hop-by-hop fields", "what Connection names ends with the connection (RFC 9110); nginx passes it on"),
     ("dot segments of files", "a path that climbs is refused where files are served; nginx resolves it"),

@@ -1,9 +1,10 @@
 //! nginx and Pointsman side by side before the same origins.
 
+use super::secured::Secured;
 use crate::harness::{Answer, Connection, Nginx, Origin, Pointsman, Printed, Reaction, Received, send};
 use std::fs::{create_dir_all, read_to_string, write};
 use std::net::{SocketAddr, TcpListener};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use tempfile::TempDir;
 
@@ -16,6 +17,8 @@ pub(super) struct Site {
     nginx_ports: Vec<SocketAddr>,
     ports: Vec<SocketAddr>,
     origins: Vec<(&'static str, Origin)>,
+    /// Where the configuration names it.
+    _secured: Option<Secured>,
 }
 
 /// What came of a request.
@@ -33,8 +36,11 @@ impl Site {
             ("APP2", Origin::new(app)),
             ("WS", Origin::new(|_| Reaction::Upgrade)),
         ];
-        let (nginx_dir, nginx_ports) = prepare(file, &origins);
-        let (dir, ports) = prepare(file, &origins);
+        let secured = source(file).contains("@TLS@").then(Secured::start);
+        let marks = origins.iter().map(|(name, origin)| (*name, origin.address.to_string()));
+        let marks: Vec<_> = marks.chain(secured.iter().flat_map(Secured::marks)).collect();
+        let (nginx_dir, nginx_ports) = prepare(file, &marks);
+        let (dir, ports) = prepare(file, &marks);
         let read = |name: &str| read_to_string(nginx_dir.path().join(name)).expect("a file");
         let mut conf = read("nginx.conf");
         if conf.contains("include sites/") {
@@ -46,7 +52,7 @@ impl Site {
         import(dir.path(), file);
         let nginx = Nginx::serve(nginx_dir, listening);
         let pointsman = Pointsman::start_in(dir);
-        Site { nginx, pointsman, nginx_ports, ports, origins }
+        Site { nginx, pointsman, nginx_ports, ports, origins, _secured: secured }
     }
 
     /// nginx's exchange and Pointsman's.
@@ -133,20 +139,28 @@ impl<'a> Ask<'a> {
     }
 }
 
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/nginx")
+}
+
+fn source(file: &str) -> String {
+    read_to_string(folder().join(file)).expect("a configuration")
+}
+
 /// A directory with the configuration, its ports and origins filled in, and what it refers to.
-fn prepare(file: &str, origins: &[(&str, Origin)]) -> (TempDir, Vec<SocketAddr>) {
+fn prepare(file: &str, marks: &[(&str, String)]) -> (TempDir, Vec<SocketAddr>) {
     let dir = tempfile::tempdir().expect("a directory");
     let here = dir.path();
     let held: Vec<_> = LISTENERS.iter().map(|_| TcpListener::bind("127.0.0.1:0").expect("a port")).collect();
     let ports: Vec<_> = held.iter().map(|port| port.local_addr().expect("an address")).collect();
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/nginx");
+    let source = folder();
     let fill = |from: &Path, to: &Path| {
         let mut text = read_to_string(from).expect("a configuration");
         for (name, address) in LISTENERS.iter().zip(&ports) {
             text = text.replace(&format!("@{name}@"), &address.port().to_string());
         }
-        for (name, origin) in origins {
-            text = text.replace(&format!("@{name}@"), &origin.address.to_string());
+        for (name, value) in marks {
+            text = text.replace(&format!("@{name}@"), value);
         }
         text = text.replace("@DIR@", &here.display().to_string()).replace("@MIME@", "/etc/nginx/mime.types");
         write(to, text).expect("a file");

@@ -7,6 +7,7 @@ mod nginx;
 mod origin;
 mod process;
 mod tls;
+mod tls_origin;
 
 pub use acme::Acme;
 pub use http::{Answer, Connection, get, send};
@@ -16,6 +17,7 @@ pub use nginx::{LARGE, Nginx};
 pub use origin::{Origin, Reaction, Received};
 pub use process::{Pointsman, Printed, whole};
 pub use tls::{Authority, TlsClient};
+pub use tls_origin::TlsOrigin;
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};

@@ -8,6 +8,7 @@ use rcgen::{
 use rustls::client::{Resumption, Tls12Resumption};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::server::WebPkiClientVerifier;
 use rustls::{ClientConfig, ClientConnection, HandshakeKind, RootCertStore, ServerConfig, StreamOwned};
 use std::io::Write;
 use std::net::{SocketAddr, TcpStream};
@@ -25,9 +26,14 @@ pub struct Authority {
 
 impl Authority {
     pub fn new() -> Self {
+        Authority::called("an authority of the tests")
+    }
+
+    /// One that is told from others by its name.
+    pub fn called(name: &str) -> Self {
         let dir = tempfile::tempdir().expect("a directory");
         let mut params = CertificateParams::new(Vec::new()).expect("parameters");
-        params.distinguished_name.push(DnType::CommonName, "an authority of the tests");
+        params.distinguished_name.push(DnType::CommonName, name);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::DigitalSignature];
         let key = KeyPair::generate().expect("a key");
@@ -58,7 +64,21 @@ impl Authority {
 
     /// Writes a new certificate to `FILE.pem` and `FILE.key`; as the configuration names it.
     pub fn write(&self, file: &str, names: &[&str]) -> String {
-        let (cert, key) = self.issue(names);
+        self.store(file, self.issue(names))
+    }
+
+    /// The same with a certificate whose time is over.
+    pub fn write_expired(&self, file: &str, names: &[&str]) -> String {
+        let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+        let mut params = CertificateParams::new(names).expect("parameters");
+        params.not_before = rcgen::date_time_ymd(2020, 1, 1);
+        params.not_after = rcgen::date_time_ymd(2021, 1, 1);
+        let key = KeyPair::generate().expect("a key");
+        let certificate = params.signed_by(&key, &self.issuer).expect("a certificate");
+        self.store(file, (certificate.pem(), key.serialize_pem()))
+    }
+
+    fn store(&self, file: &str, (cert, key): (String, String)) -> String {
         let (cert_file, key_file) = (self.path(&format!("{file}.pem")), self.path(&format!("{file}.key")));
         std::fs::write(&cert_file, cert).expect("a file");
         std::fs::write(&key_file, key).expect("a file");
@@ -73,6 +93,34 @@ impl Authority {
         let key = PrivateKeyDer::from_pem_file(self.path(&format!("{file}.key"))).expect("a file");
         let config = builder.expect("versions").with_no_client_auth().with_single_cert(vec![chain], key);
         Arc::new(config.expect("a pair"))
+    }
+
+    /// A server that shows the certificate of a file, speaks both versions of HTTP, and lets in only who
+    /// has a certificate of `clients`, if they are given.
+    pub fn server_config_for(&self, file: &str, clients: Option<&Authority>) -> Arc<ServerConfig> {
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let builder = ServerConfig::builder_with_provider(provider.clone())
+            .with_safe_default_protocol_versions()
+            .expect("versions");
+        let builder = match clients {
+            None => builder.with_no_client_auth(),
+            Some(clients) => {
+                let verifier =
+                    WebPkiClientVerifier::builder_with_provider(Arc::new(clients.roots()), provider);
+                builder.with_client_cert_verifier(verifier.build().expect("an authority"))
+            }
+        };
+        let chain = CertificateDer::from_pem_file(self.path(&format!("{file}.pem"))).expect("a file");
+        let key = PrivateKeyDer::from_pem_file(self.path(&format!("{file}.key"))).expect("a file");
+        let mut config = builder.with_single_cert(vec![chain], key).expect("a pair");
+        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        Arc::new(config)
+    }
+
+    fn roots(&self) -> RootCertStore {
+        let mut roots = RootCertStore::empty();
+        roots.add(CertificateDer::from_pem_file(self.path("ca.pem")).expect("a file")).expect("a root");
+        roots
     }
 
     /// A certificate for the key of a signing request and these names, in PEM with our own; valid since
@@ -123,8 +171,7 @@ impl TlsClient {
 
     /// One that speaks these versions only, and knows no tickets in 1.2.
     pub fn with(authority: &Authority, versions: &[&'static rustls::SupportedProtocolVersion]) -> Self {
-        let mut roots = RootCertStore::empty();
-        roots.add(CertificateDer::from_pem_file(authority.path("ca.pem")).expect("a file")).expect("a root");
+        let roots = authority.roots();
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let mut config = ClientConfig::builder_with_provider(provider)
             .with_protocol_versions(versions)

@@ -9,7 +9,8 @@ limit_conn gzip gzip_types error_page try_files rewrite internal listen server_n
 ssl_certificate_key ssl_protocols client_max_body_size access_log proxy_read_timeout
 keepalive_timeout set_real_ip_from real_ip_header unknown_thing include limit_req_zone
 limit_conn_zone client_header_timeout send_timeout keepalive_requests auth_basic if set http2 ssl proxy_redirect stub_status large_client_header_buffers
-proxy_hide_header brotli grpc_pass default_type log_format hash least_conn
+proxy_hide_header brotli grpc_pass default_type log_format hash least_conn proxy_ssl_name
+proxy_ssl_server_name proxy_ssl_trusted_certificate
 ";
 
 /// Arguments that mean something, and some that do not; separated by line ends.
@@ -21,6 +22,7 @@ proxy_protocol
 slow_start=5s
 ssl
 http://up
+https://up
 http://10.0.0.1:80/x
 http://$v
 /a

@@ -1,0 +1,81 @@
+//! How an upstream is spoken to: HTTP/1.1 or HTTP/2, in the clear or by TLS, as its pool says.
+
+use super::exchange::innermost;
+use crate::core::settings::UpstreamTls;
+use crate::tls::client_config;
+use rustls::pki_types::ServerName;
+use std::net::SocketAddr;
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+
+/// The transport to one upstream, ready to be used again and again.
+#[derive(Clone)]
+pub(super) struct Transport {
+    pub http2: bool,
+    /// `None` is in the clear.
+    tls: Option<Result<Tls, String>>,
+}
+
+/// TLS with the settings of a pool, to a server of this name.
+#[derive(Clone)]
+pub(super) struct Tls {
+    connector: TlsConnector,
+    name: ServerName<'static>,
+    http2: bool,
+}
+
+impl Transport {
+    /// To the upstream with this address, as typed.
+    pub(super) fn to(address: &str, http2: bool, tls: Option<&UpstreamTls>) -> Self {
+        Transport { http2, tls: tls.map(|tls| Tls::to(address, http2, tls)) }
+    }
+
+    /// `None` is in the clear.
+    ///
+    /// # Errors
+    /// Why there can be no TLS.
+    pub(super) fn tls(&self) -> Result<Option<&Tls>, String> {
+        self.tls.as_ref().map(Result::as_ref).transpose().map_err(|why| format!("TLS: {why}"))
+    }
+
+    pub(super) fn scheme(&self) -> &'static str {
+        if self.tls.is_some() { "https" } else { "http" }
+    }
+
+    /// Connects and says nothing.
+    ///
+    /// # Errors
+    /// A few words about what went wrong.
+    pub(super) async fn reach(&self, address: SocketAddr) -> Result<(), String> {
+        let stream = connect(address).await?;
+        if let Some(tls) = self.tls()? {
+            tls.shake(stream).await?;
+        }
+        Ok(())
+    }
+}
+
+impl Tls {
+    fn to(address: &str, http2: bool, tls: &UpstreamTls) -> Result<Self, String> {
+        let name = tls.name_for(address).to_owned();
+        let name = ServerName::try_from(name).map_err(|error| format!("{address}: {error}"))?;
+        Ok(Tls { connector: TlsConnector::from(client_config(tls, http2)?), name, http2 })
+    }
+
+    /// # Errors
+    /// Why the other side is not accepted, or does not accept us.
+    pub(super) async fn shake(&self, stream: TcpStream) -> Result<TlsStream<TcpStream>, String> {
+        let shaken = self.connector.connect(self.name.clone(), stream).await;
+        let stream = shaken.map_err(|error| format!("TLS: {}", innermost(&error)))?;
+        let agreed = stream.get_ref().1.alpn_protocol();
+        if self.http2 && agreed != Some(b"h2") {
+            return Err("TLS: HTTP/2 was not agreed on (ALPN)".to_owned());
+        }
+        Ok(stream)
+    }
+}
+
+pub(super) async fn connect(address: SocketAddr) -> Result<TcpStream, String> {
+    TcpStream::connect(address).await.map_err(|error| format!("connect: {error}"))
+}
