@@ -144,6 +144,8 @@ pub(super) struct Service {
     pub comments: Vec<String>,
     pub name: String,
     pub stable: String,
+    /// As it is written.
+    pub cohort: Option<String>,
     pub pools: Vec<Pool>,
 }
 

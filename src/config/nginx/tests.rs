@@ -73,9 +73,21 @@ fn split_clients_become_pools_and_say_their_weights() {
     );
     says(
         &imported,
-        &["[services.variant.pools.green]", "stable = \"blue\"", "weights variant green=5 blue=95"],
+        &[
+            "[services.variant.pools.green]",
+            "stable = \"blue\"\ncohort = { by = \"client_ip\" }",
+            "weights variant green=5 blue=95",
+        ],
     );
     tells(&imported, "split_clients", Level::Noted);
+    let by = |key: &str| {
+        self::imported(&format!(
+            "split_clients {key} $v {{ 5% green; * blue; }} upstream blue {{ server a:1; }}
+             upstream green {{ server b:1; }} server {{ location / {{ proxy_pass http://$v; }} }}"
+        ))
+    };
+    says(&by("$http_x_user"), &["cohort = { by = \"header\", name = \"x-user\" }"]);
+    says(&by("$remote_addr$date_gmt"), &["goes by the weights for itself, not by $remote_addr$date_gmt"]);
 }
 
 #[test]

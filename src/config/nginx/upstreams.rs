@@ -32,9 +32,8 @@ impl<'a> Import<'a> {
         let comments = vec![format!(
             "a new version gets a pool beside it: [services.{name}.pools.green], then `pointsman rollout start {name} --to green`"
         )];
-        let service =
-            Service { from, comments, name: name.clone(), stable: FIRST_POOL.into(), pools: vec![pool] };
-        self.site.services.push(service);
+        let (stable, pools) = (FIRST_POOL.into(), vec![pool]);
+        self.site.services.push(Service { from, comments, name: name.clone(), stable, cohort: None, pools });
         self.service_names.push((key, name.clone()));
         Some(name)
     }
@@ -214,13 +213,18 @@ impl<'a> Import<'a> {
         let first = pools.iter().max_by(|(one, ..), (other, ..)| one.total_cmp(other))?;
         let stable = first.1.name.clone();
         let name = values::name(variable, self.site.services.iter().map(|service| service.name.as_str()));
-        let comments = self.choice_comments(source, &name, &stable, &pools);
+        let cohort = cohort(source);
+        let mut comments = self.choice_comments(source, &name, &stable, &pools);
+        if source.name == "split_clients" && cohort.is_none() {
+            comments.push(format!("each request goes by the weights for itself, not by {}", source.arg(0)));
+        }
         let pools = pools.into_iter().map(|(_, pool, _)| pool).collect();
         self.site.services.push(Service {
             from: source.place.clone(),
             comments,
             name: name.clone(),
             stable,
+            cohort,
             pools,
         });
         self.service_names.push((key, name.clone()));
@@ -258,6 +262,16 @@ impl<'a> Import<'a> {
 fn share(key: &str) -> f64 {
     let rest = if key == "*" || key == "default" { 101.0 } else { 0.0 };
     key.strip_suffix('%').and_then(|number| number.parse().ok()).unwrap_or(rest)
+}
+
+/// By whom clients are split.
+fn cohort(source: &Directive) -> Option<String> {
+    let by = hash_by(source.arg(0)).filter(|_| source.name == "split_clients")?;
+    match by.strip_prefix("header:") {
+        Some(name) => Some(format!("{{ by = \"header\", name = \"{name}\" }}")),
+        None if by == "client_ip" => Some("{ by = \"client_ip\" }".to_owned()),
+        None => None,
+    }
 }
 
 fn hash_by(key: &str) -> Option<String> {

@@ -212,6 +212,7 @@ impl Page {
         self.head(Some(&service.from), &format!("services.{}", service.name));
         service.comments.iter().for_each(|comment| self.comment(comment));
         self.pair("stable", &quoted(&service.stable));
+        service.cohort.iter().for_each(|cohort| self.pair("cohort", cohort));
         service.pools.iter().for_each(|pool| self.pool(&service.name, pool));
     }
 
