@@ -24,7 +24,7 @@ for target in "$@"; do
 	[ ! -f "dictionaries/$target" ] || limits="$limits -dict=dictionaries/$target"
 	case $target in
 	config) seeds=-seed_inputs=../conf/minimal.toml,../conf/docker/pointsman.toml,../conf/pointsman.toml ;;
-	nginx_import) seeds=../tests/it/nginx ;;
+	nginx_import) seeds=../tests/it/nginx limits="$limits -max_len=2048" ;;
 	*) seeds= ;;
 	esac
 	# shellcheck disable=SC2086 # several words each

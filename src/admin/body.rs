@@ -73,7 +73,8 @@ async fn collect(request: Request) -> Result<Bytes, Problem> {
 pub(super) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<Body<T>, Problem> {
     // Else a list of the values of fields, without their names, would be taken for them.
     if bytes.trim_ascii_start().starts_with(b"[") {
-        return Err(Problem::invalid_field("", "send a JSON object, such as {\"field\": \"value\"}"));
+        let detail = "is a list where a JSON object, a map of names to values, is expected";
+        return Err(Problem::invalid_field("", detail));
     }
     let mut json = serde_json::Deserializer::from_slice(bytes);
     let parsed = serde_path_to_error::deserialize(&mut json);
