@@ -1,20 +1,25 @@
 //! One HTTP/2 connection: its limits, and its streams until it closes.
 //!
 //! Pingora would serve it with options that are the same for all listeners, and without any deadline for a
-//! body. Here the limits are the listener's; what a client can make the connection remember (resets, errors,
-//! unread answers) is bounded tightly, since that is where floods aim; and a stream whose body stalls is
-//! given up. A [`Stream`] is known to its request as a task-local: pingora passes nothing along.
+//! body or the head of an answer. Here the limits are the listener's; what a client can make the connection
+//! remember (resets, errors, unread answers) is bounded tightly, since that is where floods aim; a stream
+//! whose body stalls is given up, and so is an answer whose head does not come ([`Due`]). A [`Stream`] is
+//! known to its request as a task-local: pingora passes nothing along.
+
+mod due;
 
 use super::gate::Gate;
 use super::listen::Bound;
 use super::tidy;
 use crate::core::settings::Listener;
+use due::Due;
 use pingora_core::apps::HttpServerApp;
 use pingora_core::protocols::Digest;
 use pingora_core::protocols::Stream as Io;
 use pingora_core::protocols::http::ServerSession;
 use pingora_core::protocols::http::v2::server::{self, H2Accept, H2Options, HttpSession};
 use pingora_proxy::HttpProxy;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -46,6 +51,8 @@ pub(super) struct Stream {
     /// Bytes of the request's body so far, and whether that was all.
     body: AtomicU64,
     whole: AtomicBool,
+    /// The answer's head, for which it may have to wait.
+    pub due: Due,
 }
 
 impl Stream {
@@ -133,12 +140,17 @@ async fn stream(
     let mut session = ServerSession::new_http2(session);
     tidy::settle_length(&mut session);
     let whole = AtomicBool::new(session.is_body_done());
-    let stream = Arc::new(Stream { listener, body: AtomicU64::new(0), whole });
+    let stream = Arc::new(Stream { listener, body: AtomicU64::new(0), whole, due: Due::new() });
     session.set_write_timeout(Some(stream.listener.settings.write_timeout));
-    let serving = STREAM.scope(stream.clone(), proxy.process_new_http(session, &shutdown));
-    tokio::select! {
-        _ = serving => {}
-        () = stalled(&stream) => tracing::debug!("a stream was given up: its body stalled"),
+    let mut serving = pin!(STREAM.scope(stream.clone(), proxy.process_new_http(session, &shutdown)));
+    let mut stalled = pin!(stalled(&stream));
+    loop {
+        tokio::select! {
+            biased;
+            _ = &mut serving => return,
+            () = &mut stalled => return tracing::debug!("a stream was given up: its body stalled"),
+            () = stream.due.overdue(&stream.whole) => stream.due.give_up(),
+        }
     }
 }
 

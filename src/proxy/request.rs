@@ -1,5 +1,6 @@
 //! What is remembered of one request while it is on its way.
 
+use super::client_stream::Signals;
 use super::compress::Encoder;
 use super::connection::Connection;
 use super::http2::Stream;
@@ -149,6 +150,12 @@ impl Request {
 
     pub(super) fn pool(&self) -> Option<&Pool> {
         self.target?.pool(&self.table)
+    }
+
+    /// Who keeps the time until the head of an answer.
+    pub(super) fn signals(&self) -> Option<&Signals> {
+        let connection = self.connection.as_ref().map(|connection| &*connection.signals);
+        connection.or_else(|| self.stream.as_ref().map(|stream| &stream.due.signals))
     }
 
     /// How long the head of an answer may take.
