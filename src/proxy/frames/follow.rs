@@ -35,6 +35,7 @@ pub(super) struct Follow {
     /// Highest stream that was opened: fields for it, or for one below, are trailers.
     highest: u32,
     beginning: Beginning,
+    acknowledged: bool,
 }
 
 /// The first frame, by which a connection is judged.
@@ -67,11 +68,17 @@ impl Default for Follow {
             unfinished: false,
             highest: 0,
             beginning: Beginning::Awaited,
+            acknowledged: false,
         }
     }
 }
 
 impl Follow {
+    /// Whether the client has acknowledged the server's settings.
+    pub(super) fn has_acknowledged(&self) -> bool {
+        self.acknowledged
+    }
+
     /// Looks at the next bytes, and changes those that must not be.
     pub(super) fn pass(&mut self, bytes: &mut [u8]) {
         let mut at = 0;
@@ -129,6 +136,7 @@ impl Follow {
         let stream = self.header as u32 & 0x7fff_ffff;
         let is_last = flags & END_HEADERS != 0;
         self.part = None;
+        self.acknowledged |= kind == SETTINGS && flags & ACK != 0;
         if kind == HEADERS {
             let is_late = stream <= self.highest;
             self.highest = self.highest.max(stream);

@@ -119,7 +119,7 @@ fn trailers_go_on_in_continuations() {
 #[tokio::test]
 async fn what_is_written_passes() {
     let (mut client, server) = duplex(1 << 16);
-    let mut frames = Frames::new(server);
+    let mut frames = Frames::new(server, 32, Arc::default());
     client.write_all(&open(&[frame(HEADERS, WHOLE, 1, &[0x83])])).await.expect("written");
     drop(client.shutdown().await);
     let mut bytes = Vec::new();
@@ -129,6 +129,49 @@ async fn what_is_written_passes() {
     let mut answer = [0; 100];
     client.read_exact(&mut answer).await.expect("read");
     assert_eq!(answer, [0x83; 100]);
+}
+
+/// Writes bytes in pieces of a size, and what arrives.
+async fn written(bytes: &[u8], size: usize) -> Vec<u8> {
+    // What does not fit is written in part.
+    let (mut client, server) = duplex(7);
+    let mut frames = Frames::new(server, 0x0102_0304, Arc::default());
+    let bytes = bytes.to_vec();
+    let writing = tokio::spawn(async move {
+        for piece in bytes.chunks(size) {
+            frames.write_all(piece).await.expect("written");
+        }
+    });
+    let mut arrived = Vec::new();
+    client.read_to_end(&mut arrived).await.expect("read");
+    writing.await.expect("no panic");
+    arrived
+}
+
+#[tokio::test]
+async fn the_first_frame_announces_the_streams() {
+    let settings = |streams: [u8; 4]| {
+        let others = [0, 4, 0, 0, 0, 3, 0, 3];
+        frame(SETTINGS, 0, 0, &[&others[..], &streams, &[0, 6, 0, 3, 0, 3]].concat())
+    };
+    let more = [settings([0, 0, 0, 100]), vec![3; 300]].concat();
+    for size in [1, 2, 9, 20, 1000] {
+        let bytes = [settings([0, 0, 0, 100]), more.clone()].concat();
+        assert_eq!(written(&bytes, size).await, [settings([1, 2, 3, 4]), more.clone()].concat(), "{size}");
+        let other = [frame(PING, 0, 0, &[0, 3, 0, 0, 0, 100, 0, 3]), more.clone()].concat();
+        assert_eq!(written(&other, size).await, other, "it is no SETTINGS");
+        let empty = [frame(SETTINGS, 0, 0, &[]), more.clone()].concat();
+        assert_eq!(written(&empty, size).await, empty, "it says nothing");
+    }
+}
+
+#[test]
+fn an_acknowledgement_is_noticed() {
+    let mut follow = Follow::default();
+    follow.pass(&mut open(&[]));
+    assert!(!follow.has_acknowledged());
+    follow.pass(&mut frame(SETTINGS, 1, 0, &[]));
+    assert!(follow.has_acknowledged());
 }
 
 fn any_frame() -> impl Strategy<Value = Vec<u8>> {

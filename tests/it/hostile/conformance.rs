@@ -244,6 +244,9 @@ fn states() -> Vec<Case> {
         case("5.1.2 more streams than allowed", Then::Reset(401, &[PROTOCOL, REFUSED]), |h2| {
             (0..=200).try_for_each(|n| h2.get(2 * n + 1, "/hang"))
         }),
+        case("5.1.2 one stream more than announced", Then::Reset(65, &[PROTOCOL, REFUSED]), |h2| {
+            (0..=32).try_for_each(|n| h2.get(2 * n + 1, "/hang"))
+        }),
         case("5.3 a stream that depends on itself", Then::Reset(1, &[PROTOCOL]), |h2| {
             h2.frame(HEADERS, WHOLE | PRIORITY_FLAG, 1, &[&[0, 0, 0, 1, 8][..], &get("/x")].concat())
         }),

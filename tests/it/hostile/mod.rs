@@ -18,7 +18,7 @@ mod recorder;
 mod slow;
 mod upstream;
 
-use super::harness::{Origin, Pointsman, Reaction};
+use super::harness::{Origin, Pointsman, Reaction, eventually};
 use case::{Case, Way, run};
 use recorder::Recorder;
 
@@ -98,6 +98,38 @@ fn floods_neither_fill_the_memory_nor_starve_others() {
     let (count, failed) = floods::failures();
     println!("floods: {} of {count}", count - failed.len().min(count));
     assert!(failed.is_empty(), "floods:\n{}", failed.join("\n"));
+}
+
+#[test]
+fn a_connection_has_the_streams_that_its_listener_allows() {
+    let origin = Origin::new(|_| Reaction::Hang);
+    let before = |limits: &str| {
+        Pointsman::start(&format!(
+            "[[listeners]]\naddress = \"127.0.0.1:0\"\nh2c = true\n{limits}\n\
+             [services.web]\n[services.web.pools.blue]\nupstreams = [\"{}\"]\n",
+            origin.address
+        ))
+    };
+    for (limits, most) in [("", 32), ("limits = { streams = 3 }", 3)] {
+        let pointsman = before(limits);
+        let asked = origin.requests();
+        let mut h2 = h2::H2::plain(pointsman.http()).expect("a connection");
+        h2.raw(h2::PREFACE).and_then(|()| h2.frame(h2::SETTINGS, 0, 0, &[])).expect("written");
+        let settings = h2.find(|frame| frame.kind == h2::SETTINGS).expect("settings");
+        let mut said = settings.payload.chunks(6).filter(|setting| setting[..2] == [0, 3]);
+        assert_eq!(said.next(), Some(&[0, 3, 0, 0, 0, most as u8][..]), "{limits:?}");
+        // As long as it is not acknowledged, one more waits, until another ends.
+        let more = 2 * most + 1;
+        (0..=most).try_for_each(|n| h2.get(2 * n + 1, "/")).expect("written");
+        eventually("all but one are asked for", || origin.requests() - asked == u64::from(most));
+        h2.frame(h2::RST_STREAM, 0, 1, &[0, 0, 0, 8]).expect("written");
+        eventually("the last one is too", || origin.requests() - asked == u64::from(most) + 1);
+        // Then it is refused.
+        h2.frame(h2::SETTINGS, h2::ACK, 0, &[]).and_then(|()| h2.get(more + 2, "/")).expect("written");
+        let refused = h2.find(|frame| frame.kind == h2::RST_STREAM).expect("one too many");
+        assert_eq!((refused.stream, refused.number(0)), (more + 2, 7), "{limits:?}");
+        assert_eq!(origin.requests() - asked, u64::from(most) + 1);
+    }
 }
 
 #[test]
