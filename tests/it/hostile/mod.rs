@@ -5,6 +5,7 @@
 
 #![allow(clippy::too_many_lines, reason = "a table of cases is as long as it is")]
 
+mod answers;
 mod case;
 mod conformance;
 mod downgrade;
