@@ -4,9 +4,10 @@ use tracing_subscriber::EnvFilter;
 
 /// Which lines are written, in the syntax of tracing's `EnvFilter`.
 const VARIABLE: &str = "POINTSMAN_LOG";
-/// What pingora logs for each failed request is in the access log and the metrics already.
-const DEFAULT: &str = "info,pingora_core=off,pingora_proxy=off";
-const QUIET: &str = "error,pingora_core=off,pingora_proxy=off";
+/// What pingora logs for each failed request is in the access log and the metrics already. The library of
+/// HTTP/2 would write a line for every odd frame: as many as a hostile client likes.
+const DEFAULT: &str = "info,pingora_core=off,pingora_proxy=off,h2=off";
+const QUIET: &str = "error,pingora_core=off,pingora_proxy=off,h2=off";
 
 /// Starts the log.
 ///

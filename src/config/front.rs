@@ -138,6 +138,7 @@ fn listener(section: &Section<'_>, acme: Option<Option<&Acme>>) -> Option<Listen
         max_headers: limits.read("headers", 100, |item| item.integer(1..=250)) as usize,
         requests_per_connection: limits.read("requests_per_connection", 1000, |i| i.integer(1..=1 << 31))
             as u32,
+        max_streams: limits.read("streams", 32, |item| item.integer(1..=1000)) as u32,
         max_connections: limits.read("connections", 0, connections),
         connections_per_client: limits.read("connections_per_client", 0, connections),
         proxy_protocol: false,

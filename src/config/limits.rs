@@ -141,6 +141,7 @@ mod tests {
             "",
             "routes[0].limits.rates[0]: there is no rate limit apj; add [rate_limits.apj]",
         ],
+        ["limits = { streams = 0 }", "", "", "", "listeners[0].limits.streams: must be from 1 to 1000"],
         ["", "limits = { rate = [] }", "", "", "routes[0].limits.rate: unknown key; did you mean rates?"],
         [
             "",

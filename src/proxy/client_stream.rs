@@ -12,12 +12,12 @@
 
 mod framer;
 mod signals;
-mod traits;
 
 pub(super) use signals::Signals;
 
 use super::gather::Gather;
 use super::head::{Head, HeadLimits};
+use super::inner::of_inner;
 use crate::core::settings::Listener;
 use framer::{Framer, Look};
 use std::io;
@@ -386,6 +386,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for ClientStream<S> {
         self.inner.is_write_vectored()
     }
 }
+
+of_inner!(ClientStream);
 
 #[cfg(test)]
 mod tests;

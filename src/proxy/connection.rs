@@ -2,6 +2,7 @@
 
 use super::admission::Admitted;
 use super::client_stream::{ClientStream, Signals};
+use super::frames::{Frames, Heard};
 use super::gate::Gate;
 use super::http2;
 use super::listen::Bound;
@@ -38,7 +39,7 @@ pub(super) async fn serve(
         listener.settings.h2c && listener.acceptor.is_none() && has_h2_preface(&socket, &listener).await;
     let stream = prepare(socket, peer);
     if h2c {
-        return http2::serve(Box::new(stream), listener, proxy, shutdown).await;
+        return http2(stream, listener, proxy, shutdown).await;
     }
     let Some(acceptor) = &listener.acceptor else {
         return http1(stream, listener, proxy, shutdown).await;
@@ -47,7 +48,7 @@ pub(super) async fn serve(
     let limit = listener.settings.header_timeout;
     match timeout(limit, acceptor.tls_handshake(stream)).await {
         Ok(Ok(stream)) if matches!(stream.selected_alpn_proto(), Some(ALPN::H2)) => {
-            http2::serve(Box::new(stream), listener, proxy, shutdown).await;
+            http2(stream, listener, proxy, shutdown).await;
         }
         Ok(Ok(stream)) => http1(stream, listener, proxy, shutdown).await,
         Ok(Err(error)) => tracing::debug!(%peer, "TLS handshake failed: {error}"),
@@ -65,6 +66,20 @@ fn prepare(socket: TcpStream, peer: SocketAddr) -> Tcp {
         tracing::debug!(%peer, "TCP_NODELAY was refused: {error}");
     }
     stream
+}
+
+/// HTTP/2: many at a time.
+async fn http2<S: IO + 'static>(
+    stream: S,
+    listener: Arc<Bound>,
+    proxy: Arc<HttpProxy<Gate>>,
+    shutdown: watch::Receiver<bool>,
+) where
+    Frames<S>: IO,
+{
+    let heard = Arc::new(Heard::default());
+    let frames = Frames::new(stream, listener.settings.max_streams, heard.clone());
+    http2::serve(Box::new(frames), heard, listener, proxy, shutdown).await;
 }
 
 /// HTTP/1: one request after the other.

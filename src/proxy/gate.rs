@@ -5,6 +5,7 @@ mod facts;
 
 pub(super) use facts::answer_begun;
 
+use super::client_stream::Signals;
 use super::connection::Connection;
 use super::http2::Stream;
 use super::keyring::Keyring;
@@ -135,7 +136,12 @@ impl ProxyHttp for Gate {
         _: Option<&Digest>,
         request: &mut Request,
     ) -> Result<()> {
-        let most = request.pool().filter(|pool| !pool.http2).map_or(0, |pool| pool.requests_per_connection);
+        // One of HTTP/2 is shared.
+        let own = request.pool().filter(|pool| !pool.http2);
+        if let (Some(stream), Some(_)) = (&request.stream, own) {
+            stream.due.connected(socket);
+        }
+        let most = own.map_or(0, |pool| pool.requests_per_connection);
         request.closes = most > 0 && self.uses.count(socket, reused) >= most;
         // Only the access log asks for it.
         if self.shared.access_log.is_some()
@@ -202,10 +208,10 @@ impl ProxyHttp for Gate {
             reply::drop_hop_by_hop(response);
         }
         // Interim answers (100, 103) say nothing yet; 101 is final.
-        if let Some(connection) = &request.connection {
+        if let Some(signals) = request.signals() {
             match status {
-                100 | 102..=199 => connection.signals.await_answer(request.read_timeout()),
-                _ => connection.signals.answered(),
+                100 | 102..=199 => signals.await_answer(request.read_timeout()),
+                _ => signals.answered(),
             }
         }
         if status >= 200 || status == 101 {
@@ -301,12 +307,15 @@ impl ProxyHttp for Gate {
         request: &mut Request,
         reused: bool,
     ) -> Box<Error> {
+        if let Some(stream) = &request.stream {
+            stream.due.disconnected();
+        }
         if *error.etype() == SHIELDED {
             error.set_retry(true);
             return error;
         }
-        if request.connection.as_ref().is_some_and(|connection| connection.signals.is_late()) {
-            // It looks like the client's end of the line, where the time was kept.
+        if request.signals().is_some_and(Signals::is_late) {
+            // It looks like the client's end of the line, or like a reset by the upstream.
             error = Error::explain(ErrorType::ReadTimedout, "the answer's head took too long").into_up();
         }
         let outcome = reply::outcome_of_error(&error);

@@ -1,39 +1,49 @@
 //! One HTTP/2 connection: its limits, and its streams until it closes.
 //!
 //! Pingora would serve it with options that are the same for all listeners, and without any deadline for a
-//! body. Here the limits are the listener's; what a client can make the connection remember (resets, errors,
-//! unread answers) is bounded tightly, since that is where floods aim; and a stream whose body stalls is
-//! given up. A [`Stream`] is known to its request as a task-local: pingora passes nothing along.
+//! body or the head of an answer. Here the limits are the listener's; what a client can make the connection
+//! remember (resets, errors, unread answers) is bounded tightly, since that is where floods aim; a stream
+//! whose body stalls is given up, and so is an answer whose head does not come ([`Due`]). A [`Stream`] is
+//! known to its request as a task-local: pingora passes nothing along.
 
+mod due;
+mod turns;
+
+use super::frames::Heard;
 use super::gate::Gate;
 use super::listen::Bound;
 use super::tidy;
 use crate::core::settings::Listener;
+use due::Due;
 use pingora_core::apps::HttpServerApp;
 use pingora_core::protocols::Digest;
 use pingora_core::protocols::Stream as Io;
 use pingora_core::protocols::http::ServerSession;
 use pingora_core::protocols::http::v2::server::{self, H2Accept, H2Options, HttpSession};
 use pingora_proxy::HttpProxy;
+use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep, timeout};
+use turns::{Turn, Turns};
 
-/// Streams a client may have open at once.
-const CONCURRENT: u32 = 100;
+/// Streams that are taken from a client, though less may be served at a time: what clients go by before they
+/// have heard of another limit.
+const TAKEN: u32 = 100;
 /// Bytes a client may send ahead, on a stream and on all of a connection.
 const STREAM_WINDOW: u32 = 128 << 10;
 const CONNECTION_WINDOW: u32 = 512 << 10;
-/// Bytes of an answer that wait for the client, for each stream.
-const SEND_BUFFER: usize = 64 << 10;
+/// Bytes of an answer that wait for the client, for each stream; beside them, pingora reads ahead: up to
+/// eleven pieces of 64 KiB, which [`Listener::max_streams`] multiplies.
+const SEND_BUFFER: usize = 32 << 10;
 /// Resets that are remembered: by this side, by the client before a stream was looked at, and in all for
 /// the client's errors; beyond, the connection ends (ENHANCE_YOUR_CALM).
 const OWN_RESETS: usize = 16;
 const EARLY_RESETS: usize = 20;
 const ERROR_RESETS: usize = 64;
-/// Malformed requests on one connection.
+/// Malformed requests on one connection, and such beyond its limit.
 const MOST_REJECTED: usize = 32;
 
 tokio::task_local! {
@@ -48,6 +58,8 @@ pub(super) struct Stream {
     whole: AtomicBool,
     /// Rung when a long stream has to leave.
     pub leave: Notify,
+    /// The answer's head, for which it may have to wait.
+    pub due: Due,
 }
 
 impl Stream {
@@ -65,6 +77,7 @@ impl Stream {
 /// Serves a connection to its end.
 pub(super) async fn serve(
     io: Io,
+    heard: Arc<Heard>,
     listener: Arc<Bound>,
     proxy: Arc<HttpProxy<Gate>>,
     mut shutdown: watch::Receiver<bool>,
@@ -78,36 +91,44 @@ pub(super) async fn serve(
     let settings = &listener.settings;
     let handshake = server::handshake(io, Some(options(settings)));
     let Ok(Ok(mut connection)) = timeout(settings.header_timeout, handshake).await else { return };
-    let active = Arc::new(Active::default());
+    let mut turns = Turns::new(settings.max_streams, settings.header_timeout);
+    let active = turns.active();
     let (mut ending, mut accepted, mut rejected) = (false, 0, 0);
     loop {
-        let next = tokio::select! {
+        let turn = tokio::select! {
             biased;
             _ = shutdown.wait_for(|stop| *stop), if !ending => {
                 connection.graceful_shutdown();
                 ending = true;
                 continue;
             }
-            next = HttpSession::from_h2_conn(&mut connection, digest.clone()) => next,
+            turn = turns.next() => turn,
+            next = HttpSession::from_h2_conn(&mut connection, digest.clone()) => match next {
+                Ok(Some(H2Accept::Session(session))) => {
+                    accepted += 1;
+                    if accepted >= settings.requests_per_connection && !ending {
+                        connection.graceful_shutdown();
+                        ending = true;
+                    }
+                    turns.place(session, heard.is_so())
+                }
+                Ok(Some(H2Accept::Rejected)) => Turn::Refused,
+                // Broken or closed.
+                _ => return,
+            },
             () = active.idle_for(settings.keepalive) => return,
         };
-        match next {
-            Ok(Some(H2Accept::Session(session))) => {
-                accepted += 1;
-                if accepted >= settings.requests_per_connection && !ending {
-                    connection.graceful_shutdown();
-                    ending = true;
-                }
+        match turn {
+            Turn::Served(session, busy) => {
                 let (listener, proxy, shutdown) = (listener.clone(), proxy.clone(), shutdown.clone());
-                let busy = active.clone().enter();
                 tokio::spawn(async move {
                     stream(session, listener, proxy, shutdown).await;
                     drop(busy);
                 });
             }
-            Ok(Some(H2Accept::Rejected)) if rejected < MOST_REJECTED => rejected += 1,
-            // Broken, closed, or told too often.
-            _ => return,
+            Turn::None => {}
+            Turn::Refused if rejected < MOST_REJECTED => rejected += 1,
+            Turn::Refused => return,
         }
     }
 }
@@ -116,7 +137,7 @@ fn options(settings: &Listener) -> H2Options {
     let mut options = server::default_h2_options();
     options
         .max_header_list_size(u32::try_from(settings.max_header_size).unwrap_or(u32::MAX))
-        .max_concurrent_streams(CONCURRENT)
+        .max_concurrent_streams(settings.max_streams.max(TAKEN))
         .initial_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
         .max_send_buffer_size(SEND_BUFFER)
@@ -135,13 +156,19 @@ async fn stream(
     let mut session = ServerSession::new_http2(session);
     tidy::settle_length(&mut session);
     let whole = AtomicBool::new(session.is_body_done());
-    let stream = Arc::new(Stream { listener, body: AtomicU64::new(0), whole, leave: Notify::new() });
+    let (due, leave) = (Due::new(), Notify::new());
+    let stream = Arc::new(Stream { listener, body: AtomicU64::new(0), whole, leave, due });
     session.set_write_timeout(Some(stream.listener.settings.write_timeout));
-    let serving = STREAM.scope(stream.clone(), proxy.process_new_http(session, &shutdown));
-    tokio::select! {
-        _ = serving => {}
-        () = stream.leave.notified() => tracing::debug!("a stream was ended: its pool has lost its weight"),
-        () = stalled(&stream) => tracing::debug!("a stream was given up: its body stalled"),
+    let mut serving = pin!(STREAM.scope(stream.clone(), proxy.process_new_http(session, &shutdown)));
+    let mut stalled = pin!(stalled(&stream));
+    loop {
+        tokio::select! {
+            biased;
+            _ = &mut serving => return,
+            () = &mut stalled => return tracing::debug!("a stream was given up: its body stalled"),
+            () = stream.leave.notified() => return tracing::debug!("a stream has left: its pool has no weight"),
+            () = stream.due.overdue(&stream.whole) => stream.due.give_up(),
+        }
     }
 }
 
@@ -161,38 +188,5 @@ async fn stalled(stream: &Stream) {
             return;
         }
         before = now;
-    }
-}
-
-/// How many streams of a connection are being served.
-#[derive(Default)]
-struct Active {
-    count: AtomicUsize,
-    none: Notify,
-}
-
-impl Active {
-    fn enter(self: Arc<Self>) -> Busy {
-        self.count.fetch_add(1, Ordering::Relaxed);
-        Busy(self)
-    }
-
-    /// Ends when there has been no stream for so long.
-    async fn idle_for(&self, idle: Duration) {
-        while self.count.load(Ordering::Relaxed) > 0 {
-            self.none.notified().await;
-        }
-        sleep(idle).await;
-    }
-}
-
-/// One stream that is being served.
-struct Busy(Arc<Active>);
-
-impl Drop for Busy {
-    fn drop(&mut self) {
-        if self.0.count.fetch_sub(1, Ordering::Relaxed) == 1 {
-            self.0.none.notify_one();
-        }
     }
 }

@@ -21,6 +21,7 @@ mod connection;
 mod error_page;
 mod files;
 mod forward;
+mod frames;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzzing;
 mod gate;
@@ -28,6 +29,7 @@ mod gather;
 mod head;
 mod hsts;
 mod http2;
+mod inner;
 mod keyring;
 mod lasting;
 mod limits;

@@ -1,6 +1,7 @@
 //! What is remembered of one request while it is on its way.
 
 use super::choice::{By, Chosen, Cookies};
+use super::client_stream::Signals;
 use super::compress::Encoder;
 use super::connection::Connection;
 use super::http2::Stream;
@@ -194,6 +195,12 @@ impl Request {
 
     pub(super) fn pool(&self) -> Option<&Pool> {
         self.target?.pool(&self.table)
+    }
+
+    /// Who keeps the time until the head of an answer.
+    pub(super) fn signals(&self) -> Option<&Signals> {
+        let connection = self.connection.as_ref().map(|connection| &*connection.signals);
+        connection.or_else(|| self.stream.as_ref().map(|stream| &stream.due.signals))
     }
 
     /// How long the head of an answer may take.

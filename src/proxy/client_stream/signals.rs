@@ -1,4 +1,4 @@
-//! What the stream of a connection and those who serve it tell each other.
+//! What the stream of a connection, or of a request of HTTP/2, and those who serve it tell each other.
 
 use atomic_waker::AtomicWaker;
 use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, Ordering};
@@ -50,7 +50,7 @@ impl Signals {
         self.answer.store(which, Ordering::Relaxed);
     }
 
-    /// Whether the stream has given up waiting for the head of an answer.
+    /// Whether the wait for the head of an answer was given up.
     pub(in crate::proxy) fn is_late(&self) -> bool {
         self.late.load(Ordering::Relaxed)
     }
@@ -75,7 +75,7 @@ impl Signals {
         self.leaves.load(Ordering::Acquire)
     }
 
-    pub(super) fn gave_up(&self) {
+    pub(in crate::proxy) fn gave_up(&self) {
         self.late.store(true, Ordering::Relaxed);
     }
 
@@ -92,7 +92,7 @@ impl Signals {
     }
 
     /// The answer waited for, if any, and how long.
-    pub(super) fn answer(&self) -> (u64, Option<Duration>) {
+    pub(in crate::proxy) fn answer(&self) -> (u64, Option<Duration>) {
         let word = self.answer.load(Ordering::Relaxed);
         let limit = word & u64::from(u32::MAX);
         (word >> 32, (limit > 0).then(|| Duration::from_millis(limit)))

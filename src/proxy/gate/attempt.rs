@@ -24,8 +24,8 @@ impl Gate {
             {
                 self.begin(pool, index, request);
                 let timeouts = request.timeouts(pool);
-                if let Some(connection) = &request.connection {
-                    connection.signals.await_answer(timeouts.read);
+                if let Some(signals) = request.signals() {
+                    signals.await_answer(timeouts.read);
                 }
                 return Ok(Box::new(self.peer(pool, upstream, timeouts)));
             }

@@ -1,9 +1,10 @@
 //! HTTP/2 by the letter (RFC 9113 and 7541): what has to be answered, what ends a stream, what ends the
 //! connection. Written after the sections of the RFC, as the known conformance suites are.
 
+mod accepted;
+mod refused;
+
 use super::h2::*;
-use rustls::pki_types::CertificateDer;
-use std::net::SocketAddr;
 
 /// What must come of it.
 #[derive(Clone, Copy, Debug)]
@@ -20,6 +21,10 @@ enum Then {
     Reset(u32, &'static [u32]),
     /// The connection ends: GOAWAY with one of these codes, or a plain close.
     Ends(&'static [u32]),
+    /// So many bytes of an answer's body come on stream 1, and no more at a time.
+    Data(usize),
+    /// The other side closes, whatever it says before.
+    Closed,
 }
 
 type Steps = Box<dyn Fn(&mut H2) -> std::io::Result<()>>;
@@ -238,6 +243,9 @@ fn states() -> Vec<Case> {
         case("5.1.1 streams may be left out", Then::Alive(201), |h2| h2.get(101, "/x")),
         case("5.1.2 more streams than allowed", Then::Reset(401, &[PROTOCOL, REFUSED]), |h2| {
             (0..=200).try_for_each(|n| h2.get(2 * n + 1, "/hang"))
+        }),
+        case("5.1.2 one stream more than announced", Then::Reset(65, &[PROTOCOL, REFUSED]), |h2| {
+            (0..=32).try_for_each(|n| h2.get(2 * n + 1, "/hang"))
         }),
         case("5.3 a stream that depends on itself", Then::Reset(1, &[PROTOCOL]), |h2| {
             h2.frame(HEADERS, WHOLE | PRIORITY_FLAG, 1, &[&[0, 0, 0, 1, 8][..], &get("/x")].concat())
@@ -474,28 +482,25 @@ fn messages() -> Vec<Case> {
     cases
 }
 
-/// What does not hold, and why it is borne.
-pub const KNOWN: &[(&str, &str)] = &[
-    (
-        "3.4 a preface without settings",
-        "the library below takes any first frame after the 24 bytes; nothing comes of it but the default settings",
-    ),
-    (
-        "8.1 a pseudo field in trailers",
-        "the library below does not look at the names of trailers; they are dropped and never passed on",
-    ),
-];
-
 pub fn cases() -> Vec<Case> {
-    [connections(), states(), frames(), messages()].into_iter().flatten().collect()
+    let own = [connections(), states(), frames(), messages()];
+    own.into_iter().chain([accepted::cases(), refused::cases()]).flatten().collect()
+}
+
+/// Runs all, and prints how many hold; those that do not, and what came instead.
+pub fn failures(how: &str, cases: &[Case], connect: &dyn Fn() -> std::io::Result<H2>) -> Vec<String> {
+    let fault = |case: &Case| Some(format!("{how}: {}: {}", case.name, run(case, connect).err()?));
+    let failed: Vec<String> = cases.iter().filter_map(fault).collect();
+    println!("HTTP/2 {how}: {} of {}", cases.len() - failed.len(), cases.len());
+    failed
 }
 
 /// Runs one.
 ///
 /// # Errors
 /// What came instead.
-pub fn run(case: &Case, address: SocketAddr, root: &CertificateDer<'static>) -> Result<(), String> {
-    let h2 = if case.opened { H2::open(address, root) } else { H2::connect(address, root) };
+fn run(case: &Case, connect: &dyn Fn() -> std::io::Result<H2>) -> Result<(), String> {
+    let h2 = if case.opened { connect().and_then(H2::begun) } else { connect() };
     let mut h2 = h2.map_err(|error| error.to_string())?;
     // The other side may have had enough before all is sent.
     let sent = (case.steps)(&mut h2);
@@ -509,7 +514,7 @@ pub fn run(case: &Case, address: SocketAddr, root: &CertificateDer<'static>) -> 
             format!("{} on {}, {:x?}", frame.kind, frame.stream, frame.payload)
         }));
         let done = match (&frame, case.then) {
-            (None, Then::Ends(_) | Then::Reset(..)) => true,
+            (None, Then::Ends(_) | Then::Reset(..) | Then::Closed) => true,
             (None, _) => return Err(format!("it ended; {:?} was due, {seen:?} came", case.then)),
             (Some(frame), then) => is(frame, then)?,
         };
@@ -545,6 +550,14 @@ fn is(frame: &super::h2::Frame, then: Then) -> Result<bool, String> {
                 wrong()
             }
         }
+        Then::Data(length) if frame.kind == DATA && frame.stream == 1 => {
+            if frame.payload.len() == length {
+                Ok(true)
+            } else {
+                wrong()
+            }
+        }
+        Then::Closed => Ok(false),
         Then::Acknowledged => Ok(frame.kind == SETTINGS && frame.flags & ACK != 0),
         Then::Reset(stream, codes) if frame.kind == RST_STREAM && frame.stream == stream => {
             if codes.contains(&frame.number(0)) { Ok(true) } else { wrong() }

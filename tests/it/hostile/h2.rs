@@ -136,8 +136,13 @@ pub fn request(method: &str, path: &str, more: &[(&str, &str)]) -> Vec<u8> {
     block(&fields)
 }
 
+/// TLS or a bare socket.
+trait Io: Read + Write + Send {}
+
+impl<T: Read + Write + Send> Io for T {}
+
 pub struct H2 {
-    io: StreamOwned<ClientConnection, TcpStream>,
+    io: Box<dyn Io>,
     read: Vec<u8>,
 }
 
@@ -155,21 +160,27 @@ impl H2 {
         config.alpn_protocols = vec![b"h2".to_vec()];
         let name = ServerName::try_from("localhost").map_err(std::io::Error::other)?;
         let connection = ClientConnection::new(Arc::new(config), name).map_err(std::io::Error::other)?;
-        let stream = TcpStream::connect(address)?;
-        stream.set_nodelay(true)?;
-        stream.set_read_timeout(Some(PATIENCE))?;
-        stream.set_write_timeout(Some(PATIENCE))?;
-        Ok(H2 { io: StreamOwned::new(connection, stream), read: Vec::new() })
+        let stream = StreamOwned::new(connection, socket(address)?);
+        Ok(H2 { io: Box::new(stream), read: Vec::new() })
+    }
+
+    /// A bare connection.
+    pub fn plain(address: SocketAddr) -> std::io::Result<Self> {
+        Ok(H2 { io: Box::new(socket(address)?), read: Vec::new() })
+    }
+
+    /// Ready for requests, over TLS.
+    pub fn open(address: SocketAddr, root: &CertificateDer<'static>) -> std::io::Result<Self> {
+        H2::connect(address, root)?.begun()
     }
 
     /// Ready for requests: the preface and both sides' settings are exchanged. Header compression is off.
-    pub fn open(address: SocketAddr, root: &CertificateDer<'static>) -> std::io::Result<Self> {
-        let mut h2 = H2::connect(address, root)?;
-        h2.raw(PREFACE)?;
-        h2.frame(SETTINGS, 0, 0, &[0, 1, 0, 0, 0, 0])?;
-        h2.frame(SETTINGS, ACK, 0, &[])?;
-        let acknowledged = h2.find(|frame| frame.kind == SETTINGS && frame.flags & ACK != 0);
-        acknowledged.map(|_| h2).ok_or_else(|| std::io::Error::other("no settings"))
+    pub fn begun(mut self) -> std::io::Result<Self> {
+        self.raw(PREFACE)?;
+        self.frame(SETTINGS, 0, 0, &[0, 1, 0, 0, 0, 0])?;
+        self.frame(SETTINGS, ACK, 0, &[])?;
+        let acknowledged = self.find(|frame| frame.kind == SETTINGS && frame.flags & ACK != 0);
+        acknowledged.map(|_| self).ok_or_else(|| std::io::Error::other("no settings"))
     }
 
     pub fn raw(&mut self, bytes: &[u8]) -> std::io::Result<()> {
@@ -237,6 +248,14 @@ impl H2 {
         };
         self.find(mine).filter(|frame| frame.kind == HEADERS).map_or(0, |frame| frame.status())
     }
+}
+
+fn socket(address: SocketAddr) -> std::io::Result<TcpStream> {
+    let stream = TcpStream::connect(address)?;
+    stream.set_nodelay(true)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_write_timeout(Some(PATIENCE))?;
+    Ok(stream)
 }
 
 pub fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {

@@ -5,6 +5,7 @@
 
 #![allow(clippy::too_many_lines, reason = "a table of cases is as long as it is")]
 
+mod answers;
 mod case;
 mod conformance;
 mod downgrade;
@@ -18,7 +19,7 @@ mod recorder;
 mod slow;
 mod upstream;
 
-use super::harness::{Origin, Pointsman, Reaction};
+use super::harness::{Origin, Pointsman, Reaction, eventually};
 use case::{Case, Way, run};
 use recorder::Recorder;
 
@@ -101,31 +102,61 @@ fn floods_neither_fill_the_memory_nor_starve_others() {
 }
 
 #[test]
+fn a_connection_has_the_streams_that_its_listener_allows() {
+    let origin = Origin::new(|_| Reaction::Hang);
+    let before = |limits: &str| {
+        Pointsman::start(&format!(
+            "[[listeners]]\naddress = \"127.0.0.1:0\"\nh2c = true\n{limits}\n\
+             [services.web]\n[services.web.pools.blue]\nupstreams = [\"{}\"]\n",
+            origin.address
+        ))
+    };
+    for (limits, most) in [("", 32), ("limits = { streams = 3 }", 3)] {
+        let pointsman = before(limits);
+        let asked = origin.requests();
+        let mut h2 = h2::H2::plain(pointsman.http()).expect("a connection");
+        h2.raw(h2::PREFACE).and_then(|()| h2.frame(h2::SETTINGS, 0, 0, &[])).expect("written");
+        let settings = h2.find(|frame| frame.kind == h2::SETTINGS).expect("settings");
+        let mut said = settings.payload.chunks(6).filter(|setting| setting[..2] == [0, 3]);
+        assert_eq!(said.next(), Some(&[0, 3, 0, 0, 0, most as u8][..]), "{limits:?}");
+        // As long as it is not acknowledged, one more waits, until another ends.
+        let more = 2 * most + 1;
+        (0..=most).try_for_each(|n| h2.get(2 * n + 1, "/")).expect("written");
+        eventually("all but one are asked for", || origin.requests() - asked == u64::from(most));
+        h2.frame(h2::RST_STREAM, 0, 1, &[0, 0, 0, 8]).expect("written");
+        eventually("the last one is too", || origin.requests() - asked == u64::from(most) + 1);
+        // Then it is refused.
+        h2.frame(h2::SETTINGS, h2::ACK, 0, &[]).and_then(|()| h2.get(more + 2, "/")).expect("written");
+        let refused = h2.find(|frame| frame.kind == h2::RST_STREAM).expect("one too many");
+        assert_eq!((refused.stream, refused.number(0)), (more + 2, 7), "{limits:?}");
+        assert_eq!(origin.requests() - asked, u64::from(most) + 1);
+    }
+}
+
+#[test]
 fn http2_is_spoken_by_the_letter() {
     let origin = Origin::new(|request| match request.path() {
         "/hang" => Reaction::Hang,
         "/late" => Reaction::Late(std::time::Duration::from_millis(200), 200, "late".into()),
+        "/long" => Reaction::ok("a longer body"),
         _ => Reaction::ok("ok"),
     });
     let dir = tempfile::tempdir().expect("a directory");
     let (tls, root) = h2::certificate(dir.path());
-    let pointsman = Pointsman::start(&format!(
-        "[[listeners]]\naddress = \"127.0.0.1:0\"\n{tls}\n\
-         [services.web]\n[services.web.pools.blue]\npassive = {{ max_fails = 0 }}\nupstreams = [\"{}\"]\n",
-        origin.address
-    ));
+    let before = |listener: &str| {
+        Pointsman::start(&format!(
+            "[[listeners]]\naddress = \"127.0.0.1:0\"\n{listener}\n\
+             [services.web]\n[services.web.pools.blue]\npassive = {{ max_fails = 0 }}\nupstreams = [\"{}\"]\n",
+            origin.address
+        ))
+    };
+    let (secure, plain) = (before(&tls), before("h2c = true"));
     let cases = conformance::cases();
-    assert!(cases.len() >= 100, "{}", cases.len());
-    let (mut held, mut failed) = (0, Vec::new());
-    for case in &cases {
-        let known = conformance::KNOWN.iter().find(|(name, _)| *name == case.name);
-        match (conformance::run(case, pointsman.http(), &root), known) {
-            (Ok(()), None) => held += 1,
-            (Ok(()), Some(_)) => failed.push(format!("{}: holds now, and is known no more", case.name)),
-            (Err(_), Some((name, reason))) => println!("known: {name}: {reason}"),
-            (Err(fault), None) => failed.push(format!("{}: {fault}", case.name)),
-        }
-    }
-    println!("HTTP/2: {held} of {}", cases.len());
+    assert!(cases.len() >= 200, "{}", cases.len());
+    let connect = || h2::H2::connect(secure.http(), &root);
+    let mut failed = conformance::failures("over TLS", &cases, &connect);
+    // Where nothing was agreed on, HTTP/1 is what it is.
+    let cases: Vec<_> = cases.into_iter().filter(|case| !case.name.contains("HTTP/1 for")).collect();
+    failed.extend(conformance::failures("without TLS", &cases, &|| h2::H2::plain(plain.http())));
     assert!(failed.is_empty(), "HTTP/2:\n{}", failed.join("\n"));
 }

@@ -2,6 +2,7 @@
 
 use super::super::harness::{Connection, Origin, Pointsman, Reaction, eventually};
 use super::h2::{DATA, END_HEADERS, H2, HEADERS, RST_STREAM, SETTINGS, certificate, frame, get, request};
+use super::upstream::{Scripted, Step};
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
@@ -115,4 +116,65 @@ fn an_answer_that_is_not_taken_gives_its_upstream_back() {
         assert_eq!(pointsman.web()["pools"]["blue"]["window"]["failures"], 0, "it is the client's fault");
     }
     drop(lazy);
+}
+
+/// How many attempts were charged as timeouts.
+fn timeouts(pointsman: &Pointsman) -> u64 {
+    let metrics = pointsman.get("/metrics").text();
+    let mut lines = metrics.lines().filter(|line| line.starts_with("pointsman_attempt_failures_total"));
+    let line = lines.find(|line| line.contains("reason=\"timeout\""));
+    line.and_then(|line| line.rsplit(' ').next()?.parse().ok()).expect("a number")
+}
+
+#[test]
+fn the_head_of_an_answer_must_arrive_in_time_over_http2_too() {
+    let ok = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+    let half = "HTTP/1.1 200 OK\r\nContent-Le";
+    let hints = "HTTP/1.1 103 Early Hints\r\n\r\n";
+    let drip = |bytes: Vec<u8>| Step::Drip(bytes, Duration::from_millis(100));
+    let scripts = [
+        vec![drip(ok.repeat(10).into_bytes())],
+        vec![Step::Send(half.into()), drip(vec![b'y'; 500])],
+        vec![Step::Send(hints.into()), drip(ok.repeat(10).into_bytes())],
+        vec![Step::Send(half.into()), Step::Hang],
+    ];
+    let upstream = Scripted::start();
+    let pointsman = Pointsman::start(&format!(
+        "[[listeners]]\naddress = \"127.0.0.1:0\"\nh2c = true\n\
+         [services.web]\n[services.web.pools.blue]\npassive = {{ max_fails = 0 }}\n\
+         timeouts = {{ read = \"1s\" }}\nupstreams = [\"{}\"]\n",
+        upstream.address
+    ));
+    let mut h2 = H2::plain(pointsman.http()).and_then(H2::begun).expect("a connection");
+    for (count, script) in scripts.iter().enumerate() {
+        upstream.play(script);
+        let stream = 4 * count as u32 + 1;
+        h2.get(stream, "/x").expect("written");
+        assert_eq!(h2.status(stream), 504, "script {count}");
+        assert_eq!(timeouts(&pointsman), count as u64 + 1, "script {count}");
+        h2.get(stream + 2, "/probe").expect("written");
+        assert_eq!(h2.status(stream + 2), 200, "the connection goes on, script {count}");
+        eventually("the upstream is let go", || !upstream.is_playing());
+    }
+    nothing_in_flight(&pointsman);
+}
+
+#[test]
+fn a_late_head_over_http2_is_tried_again_elsewhere() {
+    let (upstream, fine) = (Scripted::start(), Origin::named("fine"));
+    let begun = Step::Send(b"HTTP/1.1 200 OK\r\nX: ".to_vec());
+    upstream.play(&[begun, Step::Drip(vec![b'y'; 500], Duration::from_millis(100))]);
+    let pointsman = Pointsman::start(&format!(
+        "[[listeners]]\naddress = \"127.0.0.1:0\"\nh2c = true\n\
+         [services.web]\n[services.web.pools.blue]\npassive = {{ max_fails = 0 }}\n\
+         timeouts = {{ read = \"1s\" }}\nupstreams = [\"{}\", \"{}\"]\n",
+        upstream.address, fine.address
+    ));
+    let mut h2 = H2::plain(pointsman.http()).and_then(H2::begun).expect("a connection");
+    for stream in [1, 3, 5, 7] {
+        h2.get(stream, "/x").expect("written");
+        assert_eq!(h2.status(stream), 200, "stream {stream}");
+    }
+    assert!(timeouts(&pointsman) > 0);
+    nothing_in_flight(&pointsman);
 }
