@@ -71,7 +71,7 @@ fn a_replay_decides_at_the_very_request_where_the_live_rollout_did() {
         let text = std::fs::read_to_string(&log).unwrap_or_default();
         text.ends_with('\n') && text.contains(deciding)
     });
-    let report = replay(pointsman.dir.path(), &["pointsman.toml", "access.log"]);
+    let report = replay(pointsman.dir.path(), &["pointsman.toml", "--candidate", "green", "access.log"]);
     let stretch = &report["stretches"][0];
     let aborted = &stretch["aborted"];
     assert_eq!(report["stretches"].as_array().map(Vec::len), Some(1), "{report}");
@@ -95,7 +95,11 @@ fn a_replay_decides_at_the_very_request_where_the_live_rollout_did() {
     }
     println!(
         "{}",
-        Printed::of(&["replay", "--policy", "pointsman.toml", "access.log"], pointsman.dir.path()).out
+        Printed::of(
+            &["replay", "--policy", "pointsman.toml", "--candidate", "green", "access.log"],
+            pointsman.dir.path()
+        )
+        .out
     );
 }
 

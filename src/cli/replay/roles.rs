@@ -120,6 +120,9 @@ fn service(asked: &Replay, seen: &[Seen]) -> Result<String, Failure> {
         (_, []) => "no line tells of a request to an upstream; is it an access log? nginx needs \
                     $upstream_response_time or $upstream_addr in its log_format"
             .to_owned(),
+        (Some(_), [none]) if none.is_empty() => {
+            "the log tells of no services; leave --service out".to_owned()
+        }
         (Some(service), _) => format!("the log has no service {service}; it has {all}"),
         (None, _) => format!("the log has the services {all}; say --service"),
     };
@@ -176,6 +179,10 @@ mod tests {
     fn what_is_not_in_the_log_is_refused() {
         let two = [("web", "blue", 100, 1), ("api", "blue", 5, 50)];
         assert!(chosen(&[], &two).is_err_and(|why| why.contains("api, web; say --service")));
+        assert!(
+            chosen(&["--service", "x"], &[("", "blue", 9, 0)])
+                .is_err_and(|why| why.contains("leave --service out"))
+        );
         assert!(chosen(&["--service", "x"], &two).is_err_and(|why| why.contains("no service x")));
         assert!(
             chosen(&["--candidate", "x", "--service", "web"], &two)

@@ -2,14 +2,20 @@
 
 use super::chart::{columns, failed_share};
 use super::report::{PointView, Report, StretchView};
+use crate::core::verdict::State;
 use std::fmt::Write;
 
 const WIDTH: f64 = 860.0;
 /// The drawing within its margins, and the height of one stretch.
 const LEFT: f64 = 84.0;
 const INNER: f64 = 760.0;
-const BLOCK: f64 = 330.0;
+const BLOCK: f64 = 346.0;
 const PANEL: f64 = 100.0;
+/// Where the first panel begins, below two lines of text, and the second.
+const FIRST: f64 = 46.0;
+const SECOND: f64 = FIRST + PANEL + 20.0;
+/// Characters that fit on a line.
+const FITS: usize = 118;
 /// Stretches that are drawn.
 const MOST: usize = 20;
 const COLUMNS: usize = 256;
@@ -27,7 +33,10 @@ const STYLE: &str = "\
 pub(super) fn draw(report: &Report) -> String {
     let stretches = &report.stretches[..report.stretches.len().min(MOST)];
     let height = 40.0 + BLOCK * stretches.len().max(1) as f64;
-    let title = format!("{} under the policy {}", report.roles.candidate, report.policy);
+    let mut title = format!("{} under the policy {}", report.roles.candidate, report.policy);
+    if report.stretches.len() > MOST {
+        let _ = write!(title, ", the first {MOST} of {} stretches", report.stretches.len());
+    }
     let title = escaped(&title);
     let mut text = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {height}\" role=\"img\" \
@@ -50,14 +59,21 @@ fn stretch(text: &mut String, view: &StretchView) {
     let points = columns(&view.course.points, COLUMNS);
     let step = INNER / points.len().max(1) as f64;
     let top = points.iter().map(failed_share).fold(0.0, f64::max);
-    let said = match &view.aborted {
-        Some(decision) => format!("aborted at {}: {}", decision.at, decision.reason),
-        None => "not aborted".to_owned(),
+    let (said, why) = match &view.aborted {
+        Some(decision) => (format!("would have aborted at {}", decision.at), decision.reason.as_str()),
+        None => ("would not have aborted".to_owned(), ""),
     };
-    let _ = writeln!(text, "<text x=\"{LEFT}\" y=\"16\">{}</text>", escaped(&said));
+    let _ = writeln!(text, "<text x=\"{LEFT}\" y=\"14\">{said}</text>");
+    let short: String = why.chars().take(FITS).collect();
+    let more = if short.len() < why.len() { "…" } else { "" };
+    let (short, why) = (escaped(&short), escaped(why));
+    let _ = writeln!(
+        text,
+        "<text class=\"faint\" x=\"{LEFT}\" y=\"32\">{short}{more}<title>{why}</title></text>"
+    );
     failures(text, &points, step, if top > 0.0 { top } else { 1.0 });
     evidence(text, &points, step);
-    let below = 2.0 * PANEL + 70.0;
+    let below = SECOND + PANEL + 20.0;
     let right = LEFT + INNER;
     let _ =
         writeln!(text, "<text class=\"faint\" x=\"{LEFT}\" y=\"{below}\">{}</text>", escaped(&view.began));
@@ -69,7 +85,7 @@ fn stretch(text: &mut String, view: &StretchView) {
 }
 
 fn failures(text: &mut String, points: &[PointView], step: f64, top: f64) {
-    let floor = 30.0 + PANEL;
+    let floor = FIRST + PANEL;
     axis(text, floor, &format!("{:.1} %", top * 100.0), "failed");
     for (index, point) in points.iter().enumerate().filter(|(_, point)| point.failures > 0) {
         let height = PANEL * failed_share(point) / top;
@@ -84,8 +100,7 @@ fn failures(text: &mut String, points: &[PointView], step: f64, top: f64) {
 }
 
 fn evidence(text: &mut String, points: &[PointView], step: f64) {
-    use crate::core::verdict::State;
-    let floor = 50.0 + 2.0 * PANEL;
+    let floor = SECOND + PANEL;
     axis(text, floor, "needed", "evidence");
     let limit = floor - PANEL;
     let right = LEFT + INNER;
@@ -110,7 +125,7 @@ fn evidence(text: &mut String, points: &[PointView], step: f64) {
             }
             State::Fail => {
                 is_decided = true;
-                let _ = writeln!(text, "<path class=\"abort\" d=\"M{x:.1} 30 V{floor}\"/>");
+                let _ = writeln!(text, "<path class=\"abort\" d=\"M{x:.1} {FIRST} V{floor}\"/>");
             }
         }
     }
