@@ -1,16 +1,17 @@
 //! Pingora's callbacks. They carry out what [`plan`], [`reply`] and [`retry`] decide, and record.
 
 mod facts;
+mod way;
 
 use super::connection::Connection;
 use super::http2::Stream;
-use super::plan::{self, Way};
+use super::plan;
 use super::request::Request;
 use super::retry;
 use super::uses::Uses;
 use super::worker::Shared;
 use super::{
-    answer, challenge, compress, error_page, forward, log_entry, refuse, reply, rewrite, sound, tidy,
+    challenge, compress, error_page, follow, forward, log_entry, refuse, reply, rewrite, sound, tidy,
 };
 use crate::core::balance::mix;
 use crate::core::outcome::{Outcome, Reason};
@@ -104,15 +105,8 @@ impl ProxyHttp for Gate {
             challenge::send(session, answer).await?;
             return Ok(true);
         }
-        match self.way(session.req_header(), request) {
-            Ok(Way::Upstream(target)) => {
-                request.target = Some(target);
-                return Ok(false);
-            }
-            Ok(Way::Own) => answer::own(session, request).await?,
-            Err(refusal) => error_page::refuse(session, request, refusal).await?,
-        }
-        Ok(true)
+        let way = self.way(session.req_header(), request, None);
+        self.take(session, request, way).await
     }
 
     async fn upstream_peer(&self, session: &mut Session, request: &mut Request) -> Result<Box<HttpPeer>> {
@@ -174,6 +168,9 @@ impl ProxyHttp for Gate {
     ) -> Result<()> {
         if request.closes && !session.is_upgrade_req() {
             upstream_request.insert_header(CONNECTION, HeaderValue::from_static("close"))?;
+        }
+        if let Some(rewritten) = &request.rewritten {
+            follow::retarget(upstream_request, rewritten)?;
         }
         forward::set(session, upstream_request, request)?;
         rewrite::to_upstream(session, request, upstream_request)

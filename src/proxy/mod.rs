@@ -19,6 +19,7 @@ mod compress;
 mod connection;
 mod error_page;
 mod files;
+mod follow;
 mod forward;
 mod gate;
 mod gather;

@@ -84,14 +84,15 @@ pub(super) fn facts<'a>(head: &'a RequestHeader, request: &'a Request) -> Facts<
     let named = host.rsplit_once('@').map_or(host, |(_, host)| host);
     let path_and_query = || head.uri.path_and_query().map_or(&b"/"[..], |target| target.as_str().as_bytes());
     let sent = head.raw_path();
+    let (path, query) = request.path_and_query(head);
     Facts {
         host: without_port(named),
         client: request.client,
         scheme: request.listener.as_ref().map_or("http", |listener| listener.scheme()),
         // A target that names the host as well is not what nginx calls the URI.
         uri: if sent.starts_with(b"/") { sent } else { path_and_query() },
-        path: head.uri.path(),
-        args: head.uri.query().unwrap_or_default(),
+        path,
+        args: query.unwrap_or_default(),
         request_id: forward::request_id(&head.headers, request),
     }
 }
