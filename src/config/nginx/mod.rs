@@ -25,6 +25,7 @@ mod pages;
 mod parse;
 mod proxy;
 mod reach;
+mod rewrites;
 mod scope;
 mod servers;
 mod settle;
@@ -32,6 +33,7 @@ mod site;
 mod tls;
 mod toml;
 mod tree;
+mod tries;
 mod upstreams;
 mod values;
 mod write;
@@ -96,6 +98,8 @@ struct Import<'a> {
     choices: Vec<&'a Directive>,
     /// What `proxy_pass` names → the service.
     service_names: Vec<(String, String)>,
+    /// The number of a named location → the route.
+    route_names: Vec<(usize, String)>,
     /// Zone, burst and status → the rate limit.
     limit_names: Vec<((String, u64, u64), String)>,
     site: Site,
@@ -134,6 +138,7 @@ impl<'a> Import<'a> {
             upstreams: named(&["upstream"]),
             choices: named(&["split_clients", "map"]),
             service_names: Vec::new(),
+            route_names: Vec::new(),
             limit_names: Vec::new(),
             site: Site::default(),
         }

@@ -2,17 +2,22 @@
 
 use super::Import;
 use super::lead::Spot;
+use super::locations::Kind;
 use super::scope::Scope;
-use super::site::{Lead, Timeouts};
+use super::servers::Server;
+use super::site::{Lead, Rewriting, Timeouts};
 use super::tree::Directive;
 use super::values::{self, LONGEST, Piece, pieces, time};
+use crate::core::route::{Rewritten, decoded};
 use std::time::Duration;
 
 impl<'a> Import<'a> {
     pub(super) fn proxied(
         &mut self,
         pass: &'a Directive,
+        server: &Server<'a>,
         spot: &Spot<'a>,
+        rewriting: &mut Rewriting,
         comments: &mut Vec<String>,
     ) -> Lead {
         self.common(&spot.scope);
@@ -31,7 +36,8 @@ impl<'a> Import<'a> {
             let why = "upstreams are spoken to without TLS; put TLS towards them into a sidecar";
             return refuse(self, comments, why);
         };
-        let (authority, uri) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+        let ends = |c: char| c == '/' || (c == '$' && !rest.starts_with('$'));
+        let (authority, uri) = rest.split_at(rest.find(ends).unwrap_or(rest.len()));
         if let [Piece::Variable(name), tail @ ..] = pieces(authority).as_slice() {
             let chosen = if tail.is_empty() && uri.is_empty() { self.choice(name, pass) } else { None };
             let Some(service) = chosen else {
@@ -44,23 +50,51 @@ impl<'a> Import<'a> {
             self.ledger.carried(pass);
             return Lead::Service(service);
         }
-        let is_whole = uri.is_empty() || spot.kind.prefix() == Some(uri);
-        if values::has_variables(rest) || !is_whole {
-            // The service is made all the same, so that only the route is left to write.
-            let _ = self.service(authority, pass);
-            return refuse(
-                self,
-                comments,
-                "paths are passed on as they are; let the upstream take the whole path",
-            );
+        // The service is made all the same, so that only the route is left to write.
+        let service = self.service(authority, pass);
+        if let Err(why) = self.pass_path(server, spot, uri, rewriting) {
+            return refuse(self, comments, &why);
         }
-        match self.service(authority, pass) {
+        match service {
             Some(service) => {
                 self.ledger.carried(pass);
                 Lead::Service(service)
             }
             None => refuse(self, comments, "it has no upstream that can be spoken to over TCP"),
         }
+    }
+
+    /// What the path in a `proxy_pass` makes of a request's.
+    fn pass_path(
+        &self,
+        server: &Server<'a>,
+        spot: &Spot<'a>,
+        uri: &str,
+        rewriting: &mut Rewriting,
+    ) -> Result<(), String> {
+        if uri.is_empty() || (uri == "$request_uri" && rewriting.rules.is_empty()) {
+            return Ok(());
+        }
+        if values::has_variables(uri) {
+            if !rewriting.rules.is_empty() {
+                return Err(
+                    "a path with variables goes with no rewrite; write the whole of it as one".to_owned()
+                );
+            }
+            let pattern = match &spot.kind {
+                Kind::Regex { pattern, ignore_case: true } => format!("(?i){pattern}"),
+                Kind::Regex { pattern, ignore_case: false } => pattern.clone(),
+                _ => "^".to_owned(),
+            };
+            rewriting.rules.push(self.passed(server, &pattern, uri)?);
+            return Ok(());
+        }
+        let plain = decoded(uri).ok().filter(|plain| Rewritten::new(plain, b"").is_ok());
+        if spot.kind.prefix().is_none() || plain.is_none() || uri.contains(['?', '#']) {
+            return Err("a path replaces that of a prefix or of an exact path, and has no query; write it as `rewrite`".to_owned());
+        }
+        rewriting.path_to = Some(uri.to_owned());
+        Ok(())
     }
 
     /// Settings that Pointsman has anyway, or has in another way.

@@ -10,6 +10,7 @@ ssl_certificate_key ssl_protocols client_max_body_size access_log proxy_read_tim
 keepalive_timeout set_real_ip_from real_ip_header unknown_thing include limit_req_zone
 limit_conn_zone client_header_timeout send_timeout keepalive_requests auth_basic if set http2 ssl proxy_redirect stub_status large_client_header_buffers
 proxy_hide_header brotli grpc_pass default_type log_format hash least_conn
+rewrite try_files proxy_pass
 ";
 
 /// Arguments that mean something, and some that do not; separated by line ends.
@@ -59,6 +60,13 @@ $uri
 '${host}x'
 ''
 -1
+^/(.*)$
+/x/$1?a=$1
+/x/../y%2
+last
+break
+permanent
+/index.html
 é	"#;
 
 fn directive() -> impl Strategy<Value = String> {
