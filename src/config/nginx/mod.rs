@@ -27,6 +27,7 @@ mod proxy;
 mod reach;
 mod rewrites;
 mod scope;
+mod server_rewrites;
 mod servers;
 mod settle;
 mod site;

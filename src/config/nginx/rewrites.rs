@@ -1,7 +1,5 @@
-//! `rewrite` → the rules of a route, or a redirect where it is one of everything.
-//!
-//! Those of a location are its route's. Those of a server come before any location is chosen, which no
-//! route can: of them only a redirect of everything is carried over.
+//! `rewrite` → the rules of a route, or a redirect where it is one of everything. Those of a whole server
+//! have routes of their own ([`super::server_rewrites`]).
 
 use super::Import;
 use super::lead::Spot;
@@ -78,22 +76,16 @@ impl<'a> Import<'a> {
     }
 
     fn rewritten_server(&self, server: &Server<'a>) -> Option<Lead> {
-        for line in server.scope.block().iter().filter(|line| line.name == "rewrite") {
-            if let Some(lead) = self.redirect_of_all(server, line) {
-                self.ledger.carried(line);
-                return Some(lead);
-            }
-            // One that is tried for every request of the server, and rarely fits, closes none.
-            self.ledger.missing(
-                line,
-                "nothing is rewritten before a route is chosen; put it into `rewrite` of the routes it is for",
-            );
-        }
-        None
+        let mut lines = server.scope.block().iter().filter(|line| line.name == "rewrite");
+        lines.find_map(|line| {
+            let lead = self.redirect_of_all(server, line)?;
+            self.ledger.carried(line);
+            Some(lead)
+        })
     }
 
     /// A redirect that every request fits.
-    fn redirect_of_all(&self, server: &Server<'a>, line: &'a Directive) -> Option<Lead> {
+    pub(super) fn redirect_of_all(&self, server: &Server<'a>, line: &'a Directive) -> Option<Lead> {
         let Then::Redirect(status) = then(line)? else { return None };
         let to = line.arg(1);
         let to = match line.arg(0) {
@@ -110,7 +102,7 @@ impl<'a> Import<'a> {
         Some(Lead::Redirect { to, status })
     }
 
-    fn rule(&self, server: &Server<'a>, line: &'a Directive) -> Result<Rule, String> {
+    pub(super) fn rule(&self, server: &Server<'a>, line: &'a Directive) -> Result<Rule, String> {
         let pattern = line.arg(0);
         let groups = groups(pattern)?;
         let then = then(line).ok_or_else(|| format!("{} is unknown", line.arg(2)))?;

@@ -255,7 +255,7 @@ fn rewrites_become_rules_in_their_order() {
         location ~* ^/j/(.*)$ { proxy_pass http://h:1/k/$1$is_args$args; } location ~ ^/l/(.*)$ { proxy_pass http://h:1/$1; }
         location /m { rewrite ^/m/(.*)$ /n/$1 break; return 403; } location /o { rewrite (?=x) /y last; proxy_pass http://h:1; }
         location /p { rewrite ^/p /q/$cookie_a last; } location /r { proxy_pass http://h:1$request_uri; } location /s { deny all; rewrite ^/s /t last; }
-        location /u/ { proxy_pass http://h:1/v?w=x; } rewrite ^/server /z last;"#,
+        location /u/ { proxy_pass http://h:1/v?w=x; } "#,
     );
     says(
         &imported,
@@ -274,11 +274,47 @@ fn rewrites_become_rules_in_their_order() {
             "path = \"/u/\"\nreply = { status = 501",
         ],
     );
+    for directive in ["return 403", "rewrite (?=x)", "rewrite ^/p", "proxy_pass http://h:1/v"] {
+        tells(&imported, directive, Level::Missing);
+    }
+}
+
+#[test]
+fn rewrites_of_a_server_are_routes_before_its_locations() {
+    let imported = server(
+        "rewrite ^/blog/(.*)$ https://blog.example/$1 permanent; rewrite ^/old/(.*)$ /new/$1 last; rewrite ^/a$ /b;
+         rewrite ^/(.*)$ /app/$1 last; rewrite ^/exact https://x.example/ redirect; rewrite ^/final/x /y last; rewrite ^/c/(.*) /old/$1 last;
+         location = /exact { return 204; } location ^~ /final/ { return 204; } location / { proxy_pass http://h:1; }",
+    );
+    says(
+        &imported,
+        &[
+            "path = \"~ ^/blog/(.*)$\"\nreply = { status = 404 }\nrewrite = [{ match = \"^/blog/(.*)$\", to = \"https://blog.example/$1\", status = 301 }]",
+        ],
+    );
     for directive in
-        ["return 403", "rewrite (?=x)", "rewrite ^/p", "proxy_pass http://h:1/v", "rewrite ^/server"]
+        ["rewrite ^/old/(.*)$", "rewrite ^/(.*)$", "rewrite ^/exact", "rewrite ^/final/x", "rewrite ^/c/(.*)"]
     {
         tells(&imported, directive, Level::Missing);
     }
+    let all = server(
+        "rewrite ^/a$ https://a.example/ permanent; rewrite ^/b$ /c last; rewrite ^ https://b.example$request_uri? permanent; location / { return 204; }",
+    );
+    says(
+        &all,
+        &[
+            "path = \"~ ^/a$\"",
+            "path = \"/\"\nredirect = { to = \"https://b.example$request_uri\", status = 301 }",
+        ],
+    );
+    tells(&all, "rewrite ^/b$", Level::Missing);
+    let old = server("rewrite ^/old/(.*)$ /new/$1 last; location / { return 204; }");
+    says(
+        &old,
+        &[
+            "path = \"~ ^/old/(.*)$\"\nreply = { status = 404 }\nrewrite = [{ match = \"^/old/(.*)$\", to = \"/new/$1\", then = \"route\" }]",
+        ],
+    );
 }
 
 #[test]

@@ -293,6 +293,20 @@ pub(super) const CASES: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "moved.conf",
+        &[
+            "GET moved.example /blog/2024/a%20b?q",
+            "GET moved.example /blog",
+            "GET moved.example /old/x?y",
+            "GET moved.example /old/a.xml",
+            "GET moved.example /feed.xml?a=b",
+            "GET moved.example /other.xml",
+            "GET moved.example /docs/a/b/?c",
+            "GET moved.example /docs/a",
+            "POST moved.example /old/form; body=10",
+        ],
+    ),
+    (
         "tries.conf",
         &[
             "GET spa.example /",
