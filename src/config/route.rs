@@ -71,6 +71,7 @@ fn route(section: &Section<'_>, known: &Known<'_>) -> Option<RouteSpec> {
         compression: section.read("compression", true, Item::bool),
         headers: headers(&section.section("headers")),
         rewriting: rewriting::read(section, &path, target.as_ref()),
+        relocations: rewriting::relocations(section, target.as_ref()),
         ..RouteSpec::new(path, Target::Deny)
     };
     limits::of_route(&section.section("limits"), known.rates, &mut spec);

@@ -1,11 +1,13 @@
 //! Routes: what a request is matched by, where it leads, and what holds on the way.
 
 mod path;
+mod relocation;
 mod replacement;
 mod rewriting;
 mod router;
 
 pub use path::{BadPath, decoded, normalized, plain};
+pub use relocation::Relocation;
 pub use replacement::{Current, Replacement, Rewritten};
 pub use rewriting::{Base, Pattern, Rewriting, Rule, Then, Turn};
 pub use router::without_port;
@@ -33,6 +35,8 @@ pub struct RouteSpec {
     pub target: Target,
     /// What becomes of the path before it goes there.
     pub rewriting: Rewriting,
+    /// What becomes of the places that the upstream redirects to; the first that fits counts.
+    pub relocations: Vec<Relocation>,
     pub clients: Clients,
     pub access_log: bool,
     pub timeouts: OwnTimeouts,
@@ -154,6 +158,7 @@ impl RouteSpec {
             listeners: Vec::new(),
             target,
             rewriting: Rewriting::default(),
+            relocations: Vec::new(),
             clients: Clients::default(),
             access_log: true,
             timeouts: OwnTimeouts::default(),

@@ -227,6 +227,7 @@ impl ProxyHttp for Gate {
         }
         if status >= 200 || status == 101 {
             self.charge(request, reply::outcome_of_status(status), status);
+            rewrite::relocate(session, request, response)?;
             rewrite::answer(session, request, response)?;
         }
         if let Some(compression) = request.compression() {

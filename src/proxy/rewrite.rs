@@ -5,6 +5,8 @@ use super::{forward, hsts, plan};
 use crate::core::headers::Edits;
 use crate::core::route::without_port;
 use crate::core::template::Facts;
+use bytes::Bytes;
+use http::header::LOCATION;
 use http::{HeaderName, HeaderValue};
 use pingora_error::Result;
 use pingora_http::{RequestHeader, ResponseHeader};
@@ -18,6 +20,22 @@ pub(super) fn answer(session: &Session, request: &Request, head: &mut ResponseHe
     hsts::set(request.listener.as_deref(), head)?;
     let edits = request.table.routes.response_edits(request.route());
     edits.map_or(Ok(()), |edits| carry_out(edits, facts_for(edits, session.req_header(), request), head))
+}
+
+/// On an upstream's redirect: a place that names the upstream becomes one of the site.
+///
+/// # Errors
+/// None in practice: a place made of two is one.
+pub(super) fn relocate(session: &Session, request: &Request, head: &mut ResponseHeader) -> Result<()> {
+    let Some(route) = request.route().filter(|route| !route.relocations.is_empty()) else { return Ok(()) };
+    let Some(location) = head.headers.get(LOCATION) else { return Ok(()) };
+    let facts = facts(session.req_header(), request);
+    let mut places = route.relocations.iter();
+    let place = places.find_map(|relocation| relocation.relocated(location.as_bytes(), &facts));
+    match place.and_then(|place| HeaderValue::from_maybe_shared(Bytes::from(place)).ok()) {
+        Some(place) => head.insert_header(LOCATION, place),
+        None => Ok(()),
+    }
 }
 
 /// On a request that goes to an upstream.

@@ -190,6 +190,33 @@ fn a_rewritten_request_keeps_everything_else() {
     assert_eq!(told.expect("it came").header("host"), Some("a.example"));
 }
 
+#[test]
+fn places_that_name_the_upstream_become_the_sites() {
+    let origin = Origin::new(|request| {
+        let place = request.path().split_once("to=").map_or("", |(_, place)| place);
+        Reaction::Raw(
+            format!("HTTP/1.1 302 Found\r\nLocation: {place}\r\nContent-Length: 0\r\n\r\n").into_bytes(),
+        )
+    });
+    let routes = r#"
+        [[routes]]
+        path = "/api/"
+        service = "web"
+        path_to = "/v2/"
+        relocate = [{ from = "http://app/v2/", to = "/api/" }, { from = "http://app", to = "$scheme://$host" }]"#;
+    let pointsman = Pointsman::start(&site(&origin, routes));
+    for (place, expected) in [
+        ("http://app/v2/x?y", "/api/x?y"),
+        ("http://app/v2//evil.example", "/api/evil.example"),
+        ("http://app/v3/x", "http://shop.example/v3/x"),
+        ("http://other/v2/x", "http://other/v2/x"),
+        ("/v2/x", "/v2/x"),
+    ] {
+        let answer = ask(&pointsman, &format!("GET /api/?to={place}"));
+        assert_eq!((answer.status, answer.header("location")), (302, Some(expected)), "{place}");
+    }
+}
+
 /// A folder of a single page application.
 fn folder(at: &Path) {
     let www = at.join("www");

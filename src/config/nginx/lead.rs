@@ -41,7 +41,7 @@ impl<'a> Import<'a> {
         let (spot, tries) = self.tries(server, spot, &mut comments);
         // nginx rewrites and returns before it counts and asks who may come in.
         let (rules, answer) = self.rewritten_lead(server, &spot, &mut comments);
-        let mut rewriting = Rewriting { rules, path_to: None };
+        let mut rewriting = Rewriting { rules, ..Rewriting::default() };
         if let Some(lead) = answer {
             let route = self.plain_route(server, &spot, hosts.to_vec(), listeners, lead);
             rewriting.rules.retain(|_| route.lead != Lead::Deny);
@@ -56,7 +56,9 @@ impl<'a> Import<'a> {
         if lead == Lead::Deny {
             rewriting = Rewriting::default();
         }
-        rewriting.path_to.take_if(|_| !matches!(lead, Lead::Service(_)));
+        if !matches!(lead, Lead::Service(_)) {
+            rewriting = Rewriting { rules: rewriting.rules, ..Rewriting::default() };
+        }
         let route = self.plain_route(server, &spot, hosts.to_vec(), listeners, lead);
         Route {
             path,

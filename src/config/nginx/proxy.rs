@@ -58,6 +58,7 @@ impl<'a> Import<'a> {
         match service {
             Some(service) => {
                 self.ledger.carried(pass);
+                rewriting.relocations = self.relocations(server, spot, authority, uri);
                 Lead::Service(service)
             }
             None => refuse(self, comments, "it has no upstream that can be spoken to over TCP"),
@@ -97,6 +98,59 @@ impl<'a> Import<'a> {
         Ok(())
     }
 
+    /// `proxy_redirect`. Unless told otherwise, nginx puts the location in place of what `proxy_pass` says; an
+    /// upstream that is told the site's own host never hears of that.
+    fn relocations(
+        &self,
+        server: &Server<'a>,
+        spot: &Spot<'a>,
+        authority: &str,
+        uri: &str,
+    ) -> Vec<(String, String)> {
+        let own = || match (uri, spot.kind.prefix()) {
+            ("", _) | (_, None) => (format!("http://{authority}/"), "/".to_owned()),
+            (uri, Some(path)) => (format!("http://{authority}{uri}"), path.replace('$', "$$")),
+        };
+        if spot.scope.own("proxy_pass").is_none() {
+            return Vec::new();
+        }
+        let lines = spot.scope.all("proxy_redirect");
+        let hosts = spot.scope.all("proxy_set_header");
+        let tells_host = hosts.iter().any(|line| line.arg(0).eq_ignore_ascii_case("host"));
+        if lines.is_empty() {
+            let is_own = !tells_host && !values::has_variables(uri);
+            return is_own.then(own).into_iter().filter(|(_, to)| is_place(to)).collect();
+        }
+        let mut relocations = Vec::new();
+        for line in lines {
+            let (from, to) = match line.arg(0) {
+                "off" => {
+                    self.ledger.carried(line);
+                    continue;
+                }
+                "default" => own(),
+                from => match self.place(server, line.arg(1)) {
+                    Ok(to) => (from.to_owned(), to),
+                    Err(why) => {
+                        self.ledger.missing(line, &why);
+                        continue;
+                    }
+                },
+            };
+            let begins = ["/", "http://", "https://"].iter().any(|start| from.starts_with(start));
+            if !begins || values::has_variables(&from) || !is_place(&to) {
+                self.ledger.missing(
+                    line,
+                    "a place begins with a fixed text; let the application know its public address",
+                );
+                continue;
+            }
+            self.ledger.carried(line);
+            relocations.push((from, to));
+        }
+        relocations
+    }
+
     /// Settings that Pointsman has anyway, or has in another way.
     fn common(&mut self, scope: &Scope<'a>) {
         let ledger = &self.ledger;
@@ -113,16 +167,6 @@ impl<'a> Import<'a> {
                     ledger.noted(line, "bodies are streamed both ways with bounded buffers, not collected")
                 }
                 false => ledger.carried(line),
-            }
-        }
-        if let Some(line) = scope.last("proxy_redirect") {
-            match line.arg(0) {
-                "off" => ledger.carried(line),
-                "default" => ledger.noted(line, "Location is passed on as it is"),
-                _ => ledger.missing(
-                    line,
-                    "Location is passed on as it is; let the application know its public address",
-                ),
             }
         }
         if let Some(line) = scope.last("proxy_next_upstream") {
@@ -168,4 +212,9 @@ impl<'a> Import<'a> {
         };
         Timeouts { connect: read("connect_timeout"), read: read("read_timeout"), write: read("send_timeout") }
     }
+}
+
+/// Whether a redirect may go there.
+fn is_place(to: &str) -> bool {
+    !to.starts_with("//") && !to.starts_with("/\\") && !to.starts_with("/$") && !to.contains(char::is_control)
 }

@@ -56,7 +56,7 @@ impl<'a> Import<'a> {
         self.ledger.carried(line);
         let then = if matches!(rule.then, Then::Redirect(_)) { rule.then } else { Then::Route };
         let path = format!("~ {}", rule.pattern);
-        let rewriting = Rewriting { rules: vec![Rule { then, ..rule }], path_to: None };
+        let rewriting = Rewriting { rules: vec![Rule { then, ..rule }], ..Rewriting::default() };
         let kind = Kind::Prefix("/".into());
         let spot = Spot { directive: Some(line), scope: server.scope.clone(), kind };
         let route = self.plain_route(server, &spot, hosts.to_vec(), listeners, Lead::status(404));

@@ -132,6 +132,8 @@ pub(super) enum Lead {
 pub(super) struct Rewriting {
     pub rules: Vec<Rule>,
     pub path_to: Option<String>,
+    /// What places of the upstream begin with, and what they become.
+    pub relocations: Vec<(String, String)>,
 }
 
 #[derive(Clone, Debug, PartialEq)]

@@ -179,6 +179,12 @@ impl Page {
                 self.line("]");
             }
         }
+        let pair =
+            |(from, to): &(String, String)| format!("{{ from = {}, to = {} }}", fixed(from), template(to));
+        let relocations: Vec<_> = rewriting.relocations.iter().map(pair).collect();
+        if !relocations.is_empty() {
+            self.pair("relocate", &format!("[{}]", relocations.join(", ")));
+        }
     }
 
     /// What differs from what holds for all.

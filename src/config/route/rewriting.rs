@@ -1,8 +1,10 @@
-//! `rewrite`, `strip_prefix` and `path_to` of a route: what becomes of the path.
+//! `rewrite`, `strip_prefix` and `path_to` of a route: what becomes of the path; and `relocate`: what becomes
+//! of the places that the upstream redirects to.
 
+use super::target::location;
 use crate::config::reader::{Item, Section};
 use crate::core::route::{
-    Base, PathSpec, Pattern, Replacement, Rewriting, Rewritten, Rule, Target, Then, decoded,
+    Base, PathSpec, Pattern, Relocation, Replacement, Rewriting, Rewritten, Rule, Target, Then, decoded,
 };
 
 pub(super) fn read(section: &Section<'_>, path: &PathSpec, target: Option<&Target>) -> Rewriting {
@@ -25,6 +27,25 @@ pub(super) fn read(section: &Section<'_>, path: &PathSpec, target: Option<&Targe
         rules: rules.iter().filter_map(|item| rule(&item.section()?)).collect(),
         base: stripped.or(replaced).unwrap_or_default(),
     }
+}
+
+pub(super) fn relocations(section: &Section<'_>, target: Option<&Target>) -> Vec<Relocation> {
+    let Some(list) = section.item("relocate") else { return Vec::new() };
+    if !matches!(target, None | Some(Target::Service(_))) {
+        list.fault("has no effect on a route that leads to no service; take it out");
+    }
+    list.array().unwrap_or_default().iter().filter_map(|item| relocation(&item.section()?)).collect()
+}
+
+fn relocation(section: &Section<'_>) -> Option<Relocation> {
+    let begins = |text: &str| match ["/", "http://", "https://"].iter().any(|start| text.starts_with(start)) {
+        true => Ok(text.to_owned()),
+        false => Err(format!("\"{text}\" begins no place; write for example \"http://app/\"")),
+    };
+    let from = section.need("from", "for example \"http://app/\"", |item| item.parsed(begins));
+    let to = section.need("to", "for example \"/\"", |item| item.parsed(location));
+    section.finish();
+    Some(Relocation { from: from?, to: to? })
 }
 
 fn rule(section: &Section<'_>) -> Option<Rule> {

@@ -167,6 +167,9 @@ fn what_becomes_of_a_path_is_read() {
         "service = \"web\"\nrewrite = [{ match = '^/a/(.*)$', to = \"/b/$1\" }, { match = \"^/c\", to = \"/d\", then = \"route\" },\n\
          { match = \"^/e\", to = \"/f?\", then = \"next\" }, { match = \"^/(.*)/$\", to = \"/$1\", status = 308 }]",
     );
+    let relocated =
+        route("service = \"web\"\nrelocate = [{ from = \"http://app/\", to = \"$scheme://$host/\" }]");
+    assert_eq!(relocated.relocations.first().map(|first| first.from.as_str()), Some("http://app/"));
     let thens: Vec<_> = rules.rewriting.rules.iter().map(|rule| rule.then).collect();
     assert_eq!(thens, [Then::Stay, Then::Route, Then::Next, Then::Redirect(308)]);
 }
@@ -214,6 +217,7 @@ path = "/z"
 deny = true
 path_to = "/x"
 rewrite = []
+relocate = [{ from = "app", to = "x" }]
 [[routes]]
 path = "/f"
 files = { root = "conf", fallback = "@none", folders = 1 }
@@ -236,7 +240,10 @@ path = "@a b"
 service = "web"
 "#;
 
-const TOLD_OF_PATHS: [&str; 24] = [
+const TOLD_OF_PATHS: [&str; 27] = [
+    "routes[4].relocate: has no effect on a route that leads to no service",
+    "routes[4].relocate[0].from: \"app\" begins no place",
+    "routes[4].relocate[0].to: \"x\" does not say where to",
     "routes[0].strip_prefix: \"api\" is no prefix of a path",
     "routes[0].path_to: strip_prefix says already",
     "routes[0].path_to: \"v2\" is no path; begin with /",

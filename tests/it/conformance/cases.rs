@@ -293,6 +293,22 @@ pub(super) const CASES: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "places.conf",
+        &[
+            "GET places.example /api/to-v2",
+            "GET places.example /api/to-root",
+            "GET places.example /api/to-path",
+            "GET places.example /api/to-other",
+            "GET places.example /to-v2",
+            "GET places.example /to-root",
+            "GET places.example /kept/to-v2",
+            "GET places.example /own/to-v2",
+            "GET places.example /own/to-root",
+            "GET places.example /own/to-other",
+            "GET places.example /named/to-root",
+        ],
+    ),
+    (
         "moved.conf",
         &[
             "GET moved.example /blog/2024/a%20b?q",
