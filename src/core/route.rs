@@ -4,12 +4,14 @@ mod path;
 mod relocation;
 mod replacement;
 mod rewriting;
+mod rewritten;
 mod router;
 
 pub use path::{BadPath, decoded, normalized, plain};
 pub use relocation::Relocation;
-pub use replacement::{Current, Replacement, Rewritten};
+pub use replacement::Replacement;
 pub use rewriting::{Base, Pattern, Rewriting, Rule, Then, Turn};
+pub use rewritten::{Current, Rewritten};
 pub use router::without_port;
 
 use super::headers::{Edits, Headers};

@@ -4,12 +4,10 @@
 //! request's own, which a `?` at the end leaves out. The path that comes of it is plain, and encoded anew on
 //! its way: nothing that a client wrote can end it, begin a query or climb.
 
-use super::path::{BadPath, decoded, encode, encode_value, settled};
+use super::path::{BadPath, decoded, encode, encode_value};
+use super::rewritten::{Current, Rewritten};
 use crate::core::template::{Facts, Template, Variable};
-use bytes::Bytes;
-use http::uri::PathAndQuery;
 use regex::bytes::Captures;
-use std::borrow::Cow;
 
 /// What a request may be changed to.
 #[derive(Clone, Debug, PartialEq)]
@@ -28,20 +26,6 @@ enum Part {
     /// A group of the pattern, from 1.
     Group(usize),
     Variable(Variable),
-}
-
-/// Path, plain, and query that a request has at the moment.
-#[derive(Clone, Copy, Debug)]
-pub struct Current<'a> {
-    pub path: &'a [u8],
-    pub query: &'a str,
-}
-
-/// Path and query in place of those that a request came with.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Rewritten {
-    path: Box<[u8]>,
-    target: PathAndQuery,
 }
 
 /// What a path may be made of.
@@ -228,38 +212,6 @@ impl Filling<'_> {
                 Part::Variable(variable) => variable.fill(self.facts, out),
             }
         }
-    }
-}
-
-impl Rewritten {
-    /// `path` is decoded, `query` as it is sent.
-    ///
-    /// # Errors
-    /// [`BadPath`] for a path with dot segments, or one that is too long.
-    pub fn new(path: &[u8], query: &[u8]) -> Result<Self, BadPath> {
-        let path = settled(path)?;
-        let mut target = Vec::with_capacity(path.len().saturating_add(query.len()).saturating_add(16));
-        encode(&path, &mut target);
-        if !query.is_empty() {
-            target.push(b'?');
-            target.extend_from_slice(query);
-        }
-        let target = PathAndQuery::from_maybe_shared(Bytes::from(target)).map_err(|_| BadPath)?;
-        Ok(Rewritten { path: path.into(), target })
-    }
-
-    pub fn current(&self) -> Current<'_> {
-        Current { path: &self.path, query: self.target.query().unwrap_or_default() }
-    }
-
-    /// The path as routes are matched against it.
-    pub fn text(&self) -> Cow<'_, str> {
-        String::from_utf8_lossy(&self.path)
-    }
-
-    /// As it goes to the upstream.
-    pub fn target(&self) -> &PathAndQuery {
-        &self.target
     }
 }
 

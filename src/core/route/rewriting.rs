@@ -5,7 +5,8 @@
 //! prefix is taken off or replaced. Patterns see the plain path, byte by byte.
 
 use super::path::BadPath;
-use super::replacement::{Current, Replacement, Rewritten};
+use super::replacement::Replacement;
+use super::rewritten::{Current, Rewritten};
 use crate::core::template::Facts;
 use regex::bytes::{Regex, RegexBuilder};
 
