@@ -1,6 +1,7 @@
 //! `[[routes]]`: what a request is matched by, and what holds for it. Where it leads is read by
-//! [`target`].
+//! [`target`], what becomes of its path by [`rewriting`].
 
+mod rewriting;
 mod target;
 #[cfg(test)]
 mod tests;
@@ -9,7 +10,7 @@ use super::front::{address, networks};
 use super::headers::headers;
 use super::limits;
 use super::reader::{Item, Section};
-use crate::core::route::{Clients, OwnTimeouts, PathSpec, RouteSpec, Target};
+use crate::core::route::{Clients, Fallback, OwnTimeouts, PathSpec, RouteSpec, Target};
 use crate::core::settings::Admin;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -30,7 +31,30 @@ pub(super) fn routes(root: &Section<'_>, known: &Known<'_>) -> Vec<RouteSpec> {
         let name = known.services.first().map_or("web", String::as_str);
         root.fault(&format!("there is no route; add [[routes]] with service = \"{name}\""));
     }
-    sections.iter().filter_map(|section| route(section, known)).collect()
+    let specs: Vec<_> = sections.iter().map(|section| route(section, known)).collect();
+    sections.iter().zip(&specs).for_each(|(section, spec)| names(section, spec.as_ref(), &specs));
+    specs.into_iter().flatten().collect()
+}
+
+/// A name stands for one route, and a fallback for one that there is.
+fn names(section: &Section<'_>, spec: Option<&RouteSpec>, specs: &[Option<RouteSpec>]) {
+    let Some(spec) = spec else { return };
+    let named = |name: &String| {
+        let same = |other: &&RouteSpec| matches!(&other.path, PathSpec::Named(known) if known == name);
+        specs.iter().flatten().filter(same).count()
+    };
+    if let (PathSpec::Named(name), Some(item)) = (&spec.path, section.item("path"))
+        && named(name) > 1
+    {
+        item.fault(&format!("several routes are called @{name}; give each a name of its own"));
+    }
+    if let Target::Files(files) = &spec.target
+        && let Some(Fallback::Route(name)) = &files.fallback
+        && named(name) == 0
+        && let Some(item) = section.section("files").item("fallback")
+    {
+        item.fault(&format!("there is no route @{name}; add [[routes]] with path = \"@{name}\""));
+    }
 }
 
 fn route(section: &Section<'_>, known: &Known<'_>) -> Option<RouteSpec> {
@@ -46,11 +70,30 @@ fn route(section: &Section<'_>, known: &Known<'_>) -> Option<RouteSpec> {
         timeouts: timeouts(section, target.as_ref()),
         compression: section.read("compression", true, Item::bool),
         headers: headers(&section.section("headers")),
+        rewriting: rewriting::read(section, &path, target.as_ref()),
+        relocations: rewriting::relocations(section, target.as_ref()),
         ..RouteSpec::new(path, Target::Deny)
     };
     limits::of_route(&section.section("limits"), known.rates, &mut spec);
+    only_named(section, &spec);
     section.finish();
     Some(RouteSpec { target: target?, ..spec })
+}
+
+/// A route with a name is led to after another one was chosen, and has counted the request.
+fn only_named(section: &Section<'_>, spec: &RouteSpec) {
+    if !matches!(spec.path, PathSpec::Named(_)) {
+        return;
+    }
+    for item in [section.item("hosts"), section.item("listeners")].into_iter().flatten() {
+        item.fault("has no effect on a route with a name, which a fallback leads to; take it out");
+    }
+    if !spec.rates.is_empty() || spec.connections_per_client > 0 {
+        section.fault(
+            "limits by client count once, on the route that falls back; put rates and \
+             connections_per_client there",
+        );
+    }
 }
 
 /// Addresses as they stand under `[[listeners]]`.
@@ -89,7 +132,7 @@ fn host(text: &str) -> Result<String, String> {
     Ok(text.to_ascii_lowercase())
 }
 
-/// `/x`, `= /x`, `^~ /x`, `~ regex`, `~* regex`.
+/// `/x`, `= /x`, `^~ /x`, `~ regex`, `~* regex`, `@name`.
 fn path(text: &str) -> Result<PathSpec, String> {
     let absolute = |path: &str| match path.trim() {
         path if path.starts_with('/') => Ok(path.to_owned()),
@@ -107,6 +150,7 @@ fn path(text: &str) -> Result<PathSpec, String> {
         text if text.starts_with("^~") => {
             Ok(PathSpec::Prefix { prefix: absolute(&text[2..])?, is_final: true })
         }
+        text if text.starts_with('@') => target::name(text).map(PathSpec::Named),
         text if text.starts_with('=') => Ok(PathSpec::Exact(absolute(&text[1..])?)),
         text => Ok(PathSpec::Prefix { prefix: absolute(text)?, is_final: false }),
     }

@@ -1,9 +1,17 @@
 //! Routes: what a request is matched by, where it leads, and what holds on the way.
 
 mod path;
+mod relocation;
+mod replacement;
+mod rewriting;
+mod rewritten;
 mod router;
 
-pub use path::{BadPath, decoded, normalized};
+pub use path::{BadPath, decoded, normalized, plain};
+pub use relocation::Relocation;
+pub use replacement::Replacement;
+pub use rewriting::{Base, Pattern, Rewriting, Rule, Then, Turn};
+pub use rewritten::{Current, Rewritten};
 pub use router::without_port;
 
 use super::headers::{Edits, Headers};
@@ -13,7 +21,7 @@ use bytes::Bytes;
 use http::HeaderValue;
 use ipnet::IpNet;
 use router::Router;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -27,6 +35,10 @@ pub struct RouteSpec {
     /// As configured; empty means all.
     pub listeners: Vec<SocketAddr>,
     pub target: Target,
+    /// What becomes of the path before it goes there.
+    pub rewriting: Rewriting,
+    /// What becomes of the places that the upstream redirects to; the first that fits counts.
+    pub relocations: Vec<Relocation>,
     pub clients: Clients,
     pub access_log: bool,
     pub timeouts: OwnTimeouts,
@@ -50,6 +62,8 @@ pub enum PathSpec {
     Prefix { prefix: String, is_final: bool },
     /// `~ re`, or `~* re` without regard to case. Already known to compile.
     Regex { pattern: String, ignore_case: bool },
+    /// `@name`: no path matches it; a fallback of files names it.
+    Named(String),
 }
 
 /// Where a route leads.
@@ -89,6 +103,21 @@ pub struct Files {
     pub index: String,
     /// Bytes of the path that are not looked for below the root: the route's own prefix, or none.
     pub strip: usize,
+    /// Whether a path of a folder is answered, with what stands for it.
+    pub folders: bool,
+    /// What answers a path without a file, in place of 404.
+    pub fallback: Option<Fallback>,
+}
+
+/// What answers in place of a file that is not there.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Fallback {
+    /// An error of this status.
+    Status(u16),
+    /// The route for another path.
+    Path(Replacement),
+    /// The route of this name.
+    Route(String),
 }
 
 /// Whom a route serves; everybody where both are empty.
@@ -114,6 +143,8 @@ pub struct Routes {
     /// In file order.
     specs: Vec<RouteSpec>,
     router: Router,
+    /// The routes with names.
+    named: HashMap<String, usize>,
     /// For routes without changes of their own.
     pub headers: Headers,
     /// Pages for errors that the proxy makes itself, by status.
@@ -128,6 +159,8 @@ impl RouteSpec {
             path,
             listeners: Vec::new(),
             target,
+            rewriting: Rewriting::default(),
+            relocations: Vec::new(),
             clients: Clients::default(),
             access_log: true,
             timeouts: OwnTimeouts::default(),
@@ -159,7 +192,12 @@ impl OwnTimeouts {
 
 impl Routes {
     pub fn new(specs: Vec<RouteSpec>, headers: Headers, error_pages: BTreeMap<u16, Bytes>) -> Self {
-        Routes { router: Router::new(&specs), specs, headers, error_pages }
+        let name = |(index, spec): (usize, &RouteSpec)| match &spec.path {
+            PathSpec::Named(name) => Some((name.clone(), index)),
+            _ => None,
+        };
+        let named = specs.iter().enumerate().filter_map(name).collect();
+        Routes { router: Router::new(&specs), named, specs, headers, error_pages }
     }
 
     /// In file order.
@@ -175,6 +213,11 @@ impl Routes {
     /// plain form ([`normalized`]).
     pub fn find(&self, listener: Option<SocketAddr>, host: &str, path: &str) -> Option<usize> {
         self.router.find(listener, host, path)
+    }
+
+    /// The index of the route with a name.
+    pub fn named(&self, name: &str) -> Option<usize> {
+        self.named.get(name).copied()
     }
 
     /// What is changed on answers of a route, or of none.

@@ -35,6 +35,30 @@ impl Variable {
         ("is_args", Variable::IsArgs),
         ("request_id", Variable::RequestId),
     ];
+
+    /// The variable of a name.
+    ///
+    /// # Errors
+    /// A sentence that says that it is unknown, or not `allowed` here.
+    pub fn named(name: &str, allowed: &[Variable]) -> Result<Variable, String> {
+        let known = Variable::ALL.iter().find(|(known, _)| *known == name).map(|(_, variable)| *variable);
+        known.filter(|variable| allowed.contains(variable)).ok_or_else(|| unknown(name, allowed))
+    }
+
+    /// Appends its value for a request.
+    pub fn fill(self, facts: &Facts<'_>, out: &mut Vec<u8>) {
+        match self {
+            Variable::Host => out.extend(facts.host.bytes().map(|byte| byte.to_ascii_lowercase())),
+            // Writing to a Vec cannot fail.
+            Variable::RemoteAddr => drop(write!(out, "{}", facts.client)),
+            Variable::Scheme => out.extend_from_slice(facts.scheme.as_bytes()),
+            Variable::RequestUri => out.extend_from_slice(facts.uri),
+            Variable::Path => out.extend_from_slice(facts.path.as_bytes()),
+            Variable::Args => out.extend_from_slice(facts.args.as_bytes()),
+            Variable::IsArgs => out.extend((!facts.args.is_empty()).then_some(b'?')),
+            Variable::RequestId => out.extend_from_slice(facts.request_id),
+        }
+    }
 }
 
 /// The values of the variables for one request.
@@ -80,8 +104,7 @@ impl Template {
                 rest = tail.strip_prefix('$').unwrap_or(tail);
                 continue;
             }
-            let known = Variable::ALL.iter().find(|(known, _)| *known == name).map(|(_, variable)| *variable);
-            let variable = known.filter(|v| allowed.contains(v)).ok_or_else(|| unknown(name, allowed))?;
+            let variable = Variable::named(name, allowed)?;
             if !plain.is_empty() {
                 parts.push(Part::Text(std::mem::take(&mut plain).into()));
             }
@@ -112,17 +135,7 @@ impl Template {
         for part in &self.parts {
             match part {
                 Part::Text(text) => out.extend_from_slice(text.as_bytes()),
-                Part::Variable(Variable::Host) => {
-                    out.extend(facts.host.bytes().map(|b| b.to_ascii_lowercase()));
-                }
-                // Writing to a Vec cannot fail.
-                Part::Variable(Variable::RemoteAddr) => drop(write!(out, "{}", facts.client)),
-                Part::Variable(Variable::Scheme) => out.extend_from_slice(facts.scheme.as_bytes()),
-                Part::Variable(Variable::RequestUri) => out.extend_from_slice(facts.uri),
-                Part::Variable(Variable::Path) => out.extend_from_slice(facts.path.as_bytes()),
-                Part::Variable(Variable::Args) => out.extend_from_slice(facts.args.as_bytes()),
-                Part::Variable(Variable::IsArgs) => out.extend((!facts.args.is_empty()).then_some(b'?')),
-                Part::Variable(Variable::RequestId) => out.extend_from_slice(facts.request_id),
+                Part::Variable(variable) => variable.fill(facts, out),
             }
         }
     }

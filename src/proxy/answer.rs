@@ -15,25 +15,57 @@ use pingora_proxy::Session;
 /// A request body up to this is read and thrown away to keep the connection.
 const DRAINED: u64 = 64 << 10;
 
-/// Answers as the request's route says.
+/// Whether a route has answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Own {
+    Sent,
+    /// There is no file, and the route falls back. The request is untouched.
+    FallsBack,
+    /// What stands for a folder belongs to another route. The request is untouched.
+    Index,
+}
+
+/// Answers as the request's route says, or says why another one has to.
 ///
 /// # Errors
 /// When the client cannot be written to, or a file breaks while it is sent.
-pub(super) async fn own(session: &mut Session, request: &Request) -> Result<()> {
-    drain(session).await?;
-    match request.route().map(|route| &route.target) {
-        Some(Target::Redirect(to)) => redirect(session, request, to).await,
-        Some(Target::Reply(fixed)) => reply(session, request, fixed).await,
-        Some(Target::Files(folder)) => files::serve(session, request, folder).await,
-        _ => error_page::send(session, request, 404).await,
+pub(super) async fn own(session: &mut Session, request: &Request) -> Result<Own> {
+    let target = request.route().map(|route| &route.target);
+    if let Some(Target::Files(folder)) = target {
+        return files::serve(session, request, folder).await;
     }
+    drain(session).await?;
+    match target {
+        Some(Target::Redirect(to)) => redirect(session, request, to).await?,
+        Some(Target::Reply(fixed)) => reply(session, request, fixed).await?,
+        _ => error_page::send(session, request, 404).await?,
+    }
+    Ok(Own::Sent)
+}
+
+/// Sends the client elsewhere.
+///
+/// # Errors
+/// When the client cannot be written to.
+pub(super) async fn away(
+    session: &mut Session,
+    request: &Request,
+    status: u16,
+    location: HeaderValue,
+) -> Result<()> {
+    drain(session).await?;
+    moved(session, request, status, location).await
 }
 
 async fn redirect(session: &mut Session, request: &Request, redirect: &Redirect) -> Result<()> {
     let Some(location) = location(redirect, &rewrite::facts(session.req_header(), request)) else {
         return error_page::send(session, request, 400).await;
     };
-    let mut head = ResponseHeader::build(redirect.status, Some(4))?;
+    moved(session, request, redirect.status, location).await
+}
+
+async fn moved(session: &mut Session, request: &Request, status: u16, location: HeaderValue) -> Result<()> {
+    let mut head = ResponseHeader::build(status, Some(4))?;
     head.insert_header(LOCATION, location)?;
     send(session, request, head, Bytes::new()).await
 }
@@ -122,7 +154,10 @@ pub(super) async fn begin(
 
 /// Reads a small body for nothing: pingora gives up a connection with one that is unread, and the client
 /// might lose the answer with it.
-async fn drain(session: &mut Session) -> Result<()> {
+///
+/// # Errors
+/// When the client cannot be read from.
+pub(super) async fn drain(session: &mut Session) -> Result<()> {
     let header = session.req_header();
     let is_small = plan::body_length(header).is_some_and(|length| length <= DRAINED);
     // Who waits for 100 has sent none yet.

@@ -38,6 +38,7 @@ pub(super) async fn refuse(session: &mut Session, request: &Request, refusal: Re
             let field = (RETRY_AFTER, HeaderValue::from(retry_after_s));
             send_with(session, request, status, Some(field)).await
         }
+        Refusal::Endless => send(session, request, 500).await,
         Refusal::NoUpstream => send(session, request, 503).await,
         Refusal::Maintenance { retry_after_s } => maintenance(session, request, retry_after_s).await,
     }

@@ -1,6 +1,6 @@
 //! Static files: enough for ACME challenges and a folder beside the site.
 //!
-//! Only GET and HEAD. Where a path leads is said by [`place`], what a client that has the file already, or
+//! Only GET and HEAD; with a fallback, other methods go there for what is no file. Where a path leads is said by [`place`], what a client that has the file already, or
 //! wants a part, gets by [`conditions`]. Opening and reading happen on threads of their own ([`open`]), a
 //! piece at a time: a slow disk delays nobody else, and a slow client holds one piece in memory.
 
@@ -9,10 +9,11 @@ mod kind;
 mod open;
 mod place;
 
+use super::answer::Own;
 use super::compress::Encoder;
 use super::request::Request;
-use super::{answer, error_page};
-use crate::core::route::Files;
+use super::{answer, error_page, follow};
+use crate::core::route::{Fallback, Files};
 use bytes::Bytes;
 use conditions::{Part, Wanted};
 use http::header::{
@@ -21,30 +22,61 @@ use http::header::{
 use http::{HeaderValue, Method};
 use open::{Opened, Unopened};
 use pingora_error::{Error, ErrorType, Result};
-use pingora_http::ResponseHeader;
+use pingora_http::{RequestHeader, ResponseHeader};
 use pingora_proxy::Session;
 use std::sync::Arc;
 
-/// Answers with the file that the path names.
+/// Answers with the file that the path names, where there is one and no other route answers with it.
 ///
 /// # Errors
 /// When the client cannot be written to, or the file shrinks while it is sent.
-pub(super) async fn serve(session: &mut Session, request: &Request, files: &Files) -> Result<()> {
+pub(super) async fn serve(session: &mut Session, request: &Request, files: &Files) -> Result<Own> {
     let header = session.req_header();
-    if header.method != Method::GET && header.method != Method::HEAD {
-        let allow = (ALLOW, HeaderValue::from_static("GET, HEAD"));
-        return error_page::send_with(session, request, 405, Some(allow)).await;
+    let found = find(header, request, files).await;
+    if let Err(Unopened::Failed(403 | 404)) = found
+        && matches!(files.fallback, Some(Fallback::Path(_) | Fallback::Route(_)))
+    {
+        return Ok(Own::FallsBack);
     }
-    let place = match place::below(header.uri.path(), files) {
-        Ok(place) => place,
-        Err(status) => return error_page::send(session, request, status).await,
-    };
+    if found.is_ok() && follow::is_index_of_another(header, request, &files.index) {
+        return Ok(Own::Index);
+    }
+    answer::drain(session).await?;
+    match found {
+        Ok((opened, kind)) => send(session, request, opened, kind).await?,
+        Err(Unopened::Folder) => to_folder(session, request).await?,
+        Err(Unopened::Failed(405)) => {
+            let allow = (ALLOW, HeaderValue::from_static("GET, HEAD"));
+            error_page::send_with(session, request, 405, Some(allow)).await?;
+        }
+        Err(Unopened::Failed(status)) => {
+            let status = match files.fallback {
+                Some(Fallback::Status(instead)) if status == 404 => instead,
+                _ => status,
+            };
+            error_page::send(session, request, status).await?;
+        }
+    }
+    Ok(Own::Sent)
+}
+
+/// The file that the path names, and its kind.
+async fn find(
+    header: &RequestHeader,
+    request: &Request,
+    files: &Files,
+) -> std::result::Result<(Opened, &'static str), Unopened> {
+    let takes = matches!(header.method, Method::GET | Method::HEAD);
+    if !takes && files.fallback.is_none() {
+        return Err(Unopened::Failed(405));
+    }
+    let place = place::below(request.path_and_query(header).0, files).map_err(Unopened::Failed)?;
     let kind = kind::of(&place);
     let reads = header.method == Method::GET && !conditions::are_there(&header.headers);
     match open::open(files.root.clone(), place, reads).await {
-        Ok(opened) => send(session, request, opened, kind).await,
-        Err(Unopened::Folder) => to_folder(session, request).await,
-        Err(Unopened::Failed(status)) => error_page::send(session, request, status).await,
+        Err(Unopened::Folder) if !files.folders => Err(Unopened::Failed(404)),
+        Ok(_) | Err(Unopened::Folder) if !takes => Err(Unopened::Failed(405)),
+        opened => opened.map(|opened| (opened, kind)),
     }
 }
 
@@ -107,11 +139,11 @@ async fn stream(
 
 /// A folder is asked for without the slash that makes links in its index work.
 async fn to_folder(session: &mut Session, request: &Request) -> Result<()> {
-    let uri = &session.req_header().uri;
-    let query = uri.query().map(|query| format!("?{query}")).unwrap_or_default();
-    let location = HeaderValue::try_from(format!("{}/{query}", uri.path()));
+    let (path, query) = request.path_and_query(session.req_header());
+    let query = query.map(|query| format!("?{query}")).unwrap_or_default();
+    let location = HeaderValue::try_from(format!("{path}/{query}"));
     // What begins with two slashes would be read as another host.
-    let Some(location) = location.ok().filter(|_| !uri.path().starts_with("//")) else {
+    let Some(location) = location.ok().filter(|_| !path.starts_with("//")) else {
         return error_page::send(session, request, 404).await;
     };
     let mut head = ResponseHeader::build(301, Some(4))?;

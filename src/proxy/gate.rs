@@ -2,6 +2,7 @@
 
 mod attempt;
 mod facts;
+mod way;
 
 pub(super) use facts::answer_begun;
 
@@ -9,13 +10,12 @@ use super::client_stream::Signals;
 use super::connection::Connection;
 use super::http2::Stream;
 use super::keyring::Keyring;
-use super::plan::Way;
 use super::request::Request;
 use super::retry;
 use super::uses::Uses;
 use super::worker::Shared;
 use super::{
-    answer, challenge, choice, compress, error_page, forward, log_entry, refuse, reply, rewrite, sound, tidy,
+    challenge, compress, error_page, follow, forward, log_entry, refuse, reply, rewrite, sound, tidy,
 };
 use crate::core::balance::mix;
 use crate::core::outcome::{Outcome, Reason};
@@ -109,18 +109,8 @@ impl ProxyHttp for Gate {
             challenge::send(session, answer).await?;
             return Ok(true);
         }
-        match self.way(session.req_header(), request) {
-            Ok(Way::Upstream(chosen)) => {
-                request.take(chosen);
-                if let Some(service) = request.service() {
-                    choice::strip(session.req_header_mut(), service);
-                }
-                return Ok(false);
-            }
-            Ok(Way::Own) => answer::own(session, request).await?,
-            Err(refusal) => error_page::refuse(session, request, refusal).await?,
-        }
-        Ok(true)
+        let way = self.way(session.req_header(), request, None);
+        self.take(session, request, way).await
     }
 
     async fn upstream_peer(&self, session: &mut Session, request: &mut Request) -> Result<Box<HttpPeer>> {
@@ -160,6 +150,9 @@ impl ProxyHttp for Gate {
     ) -> Result<()> {
         if request.closes && !session.is_upgrade_req() {
             upstream_request.insert_header(CONNECTION, HeaderValue::from_static("close"))?;
+        }
+        if let Some(rewritten) = &request.rewritten {
+            follow::retarget(upstream_request, rewritten)?;
         }
         forward::set(session, upstream_request, request)?;
         rewrite::to_upstream(session, request, upstream_request)
@@ -220,6 +213,7 @@ impl ProxyHttp for Gate {
                 return Error::e_explain(SHIELDED, "the candidate's answer is not shown");
             }
             request.lasting = self.lasting(request, response);
+            rewrite::relocate(session, request, response)?;
             rewrite::answer(session, request, response)?;
         }
         if let Some(compression) = request.compression() {

@@ -20,6 +20,7 @@ mod compress;
 mod connection;
 mod error_page;
 mod files;
+mod follow;
 mod forward;
 mod frames;
 #[cfg(any(test, feature = "fuzzing"))]

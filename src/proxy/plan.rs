@@ -5,11 +5,12 @@ use crate::core::balance::{Balance, HashBy, Tried, mix};
 use crate::core::route::{self, RouteSpec, normalized};
 use crate::core::settings::Listener;
 use crate::core::table::{Pool, Service, Table};
+use http::HeaderValue;
 use http::header::CONTENT_LENGTH;
 use http::request::Parts;
 use std::borrow::Cow;
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 /// Where a request goes, as indexes into the table it was planned on.
@@ -30,6 +31,8 @@ pub(super) enum Refusal {
     Denied,
     /// The body will be larger than it may: 413.
     TooLarge,
+    /// Its path has been changed too often: 500.
+    Endless,
     /// A limit has no room for it: its status, and when to come back.
     TooMany { status: u16, retry_after_s: u64 },
     /// The service is under maintenance: 503, and when to come back.
@@ -45,6 +48,8 @@ pub(super) enum Way {
     Upstream(Chosen),
     /// To an answer that the proxy makes itself, as the route says.
     Own,
+    /// To another place, which a rule of the route names.
+    Away { status: u16, location: HeaderValue },
 }
 
 /// What is known of a request when its way is chosen.
@@ -68,9 +73,19 @@ pub(super) fn path(request: &Parts) -> Result<Cow<'_, str>, Refusal> {
 }
 
 /// The index of the route.
-pub(super) fn route(table: &Table, asked: Asked<'_>) -> Result<usize, Refusal> {
-    let listener = asked.listener.map(|listener| listener.address);
-    table.routes.find(listener, host(asked.request), asked.path).ok_or(Refusal::NoRoute)
+pub(super) fn route(
+    table: &Table,
+    listener: Option<SocketAddr>,
+    request: &Parts,
+    path: &str,
+) -> Result<usize, Refusal> {
+    table.routes.find(listener, host(request), path).ok_or(Refusal::NoRoute)
+}
+
+/// Whether a route is for a client at all.
+pub(super) fn admits(route: &RouteSpec, client: IpAddr) -> Result<(), Refusal> {
+    let is_denied = route.target == route::Target::Deny || !route.clients.admit(client);
+    if is_denied { Err(Refusal::Denied) } else { Ok(()) }
 }
 
 /// Largest body of a request on a route.
@@ -82,9 +97,7 @@ pub(super) fn max_body(route: Option<&RouteSpec>, listener: Option<&Listener>) -
 /// Where the request leads on its route.
 pub(super) fn way(table: &Table, asked: Asked<'_>, index: usize) -> Result<Way, Refusal> {
     let route = table.routes.spec(index).ok_or(Refusal::NoRoute)?;
-    if route.target == route::Target::Deny || !route.clients.admit(asked.client) {
-        return Err(Refusal::Denied);
-    }
+    admits(route, asked.client)?;
     if body_length(asked.request) > Some(max_body(Some(route), asked.listener)) {
         return Err(Refusal::TooLarge);
     }

@@ -12,11 +12,12 @@ use crate::core::balance::Tried;
 use crate::core::compression::Compression;
 use crate::core::limit::counts::Held;
 use crate::core::outcome::{ArmId, Outcome};
-use crate::core::route::RouteSpec;
+use crate::core::route::{Rewritten, RouteSpec};
 use crate::core::settings::Timeouts;
 use crate::core::table::{InFlight, Pool, Service, Table, Upstream};
 use crate::observe::clock::Clock;
 use crate::observe::shard::{Shard, Started};
+use http::request::Parts;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -42,6 +43,12 @@ pub(super) struct Request {
     pub own_id: [u8; 32],
     /// The route it takes, by index.
     pub route: Option<usize>,
+    /// Its path and query, where routes have changed them.
+    pub rewritten: Option<Box<Rewritten>>,
+    /// How often it has been changed.
+    pub changes: u8,
+    /// Whether the limits of a route have counted it.
+    pub is_counted: bool,
     /// Largest body it may have, in bytes.
     pub max_body: u64,
     /// Its place in the client's limit of requests under way.
@@ -143,6 +150,9 @@ impl Request {
             believed: false,
             own_id: [b'0'; 32],
             route: None,
+            rewritten: None,
+            changes: 0,
+            is_counted: false,
             max_body: u64::MAX,
             held: None,
             target: None,
@@ -176,6 +186,14 @@ impl Request {
 
     pub(super) fn route(&self) -> Option<&RouteSpec> {
         self.table.route(self.route)
+    }
+
+    /// The path and the query that it has now, as they are sent.
+    pub(super) fn path_and_query<'a>(&'a self, head: &'a Parts) -> (&'a str, Option<&'a str>) {
+        match &self.rewritten {
+            Some(rewritten) => (rewritten.target().path(), rewritten.target().query()),
+            None => (head.uri.path(), head.uri.query()),
+        }
     }
 
     /// How its answer may be compressed, if it may.

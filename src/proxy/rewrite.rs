@@ -5,6 +5,8 @@ use super::{choice, forward, hsts, plan};
 use crate::core::headers::Edits;
 use crate::core::route::without_port;
 use crate::core::template::Facts;
+use bytes::Bytes;
+use http::header::LOCATION;
 use http::{HeaderName, HeaderValue};
 use pingora_error::Result;
 use pingora_http::{RequestHeader, ResponseHeader};
@@ -20,6 +22,22 @@ pub(super) fn answer(session: &Session, request: &Request, head: &mut ResponseHe
         carry_out(edits, facts_for(edits, session.req_header(), request), head)?;
     }
     choice::show(request, head)
+}
+
+/// On an upstream's redirect: a place that names the upstream becomes one of the site.
+///
+/// # Errors
+/// None in practice: a place made of two is one.
+pub(super) fn relocate(session: &Session, request: &Request, head: &mut ResponseHeader) -> Result<()> {
+    let Some(route) = request.route().filter(|route| !route.relocations.is_empty()) else { return Ok(()) };
+    let Some(location) = head.headers.get(LOCATION) else { return Ok(()) };
+    let facts = facts(session.req_header(), request);
+    let mut places = route.relocations.iter();
+    let place = places.find_map(|relocation| relocation.relocated(location.as_bytes(), &facts));
+    match place.and_then(|place| HeaderValue::from_maybe_shared(Bytes::from(place)).ok()) {
+        Some(place) => head.insert_header(LOCATION, place),
+        None => Ok(()),
+    }
 }
 
 /// On a request that goes to an upstream.
@@ -86,14 +104,15 @@ pub(super) fn facts<'a>(head: &'a RequestHeader, request: &'a Request) -> Facts<
     let named = host.rsplit_once('@').map_or(host, |(_, host)| host);
     let path_and_query = || head.uri.path_and_query().map_or(&b"/"[..], |target| target.as_str().as_bytes());
     let sent = head.raw_path();
+    let (path, query) = request.path_and_query(head);
     Facts {
         host: without_port(named),
         client: request.client,
         scheme: request.listener.as_ref().map_or("http", |listener| listener.scheme()),
         // A target that names the host as well is not what nginx calls the URI.
         uri: if sent.starts_with(b"/") { sent } else { path_and_query() },
-        path: head.uri.path(),
-        args: head.uri.query().unwrap_or_default(),
+        path,
+        args: query.unwrap_or_default(),
         request_id: forward::request_id(&head.headers, request),
     }
 }

@@ -32,6 +32,7 @@ mod limits;
 mod listeners;
 mod maintenance;
 mod notify;
+mod paths;
 mod policy;
 mod proxy;
 mod proxy_protocol;

@@ -1,7 +1,6 @@
-//! What nginx's rewrite phase answers: `return`, and `rewrite` where it is a redirect of everything.
+//! What nginx's rewrite phase answers by `return`.
 
 use super::Import;
-use super::scope::Scope;
 use super::servers::Server;
 use super::site::Lead;
 use super::tree::Directive;
@@ -39,9 +38,9 @@ impl<'a> Import<'a> {
         }
     }
 
-    /// Where a redirect goes, with Pointsman's variables.
-    fn place(&self, server: &Server<'a>, text: &str) -> Result<String, String> {
-        let to = values::translate(text, |name| match name {
+    /// What a variable is for a redirect or a rewriting.
+    pub(super) fn variable(&self, server: &Server<'a>, name: &str) -> Option<String> {
+        match name {
             "host" | "http_host" => Some("$host".to_owned()),
             "scheme" => Some("$scheme".to_owned()),
             "request_uri" => Some("$request_uri".to_owned()),
@@ -50,7 +49,12 @@ impl<'a> Import<'a> {
             "is_args" => Some("$is_args".to_owned()),
             "server_name" => server.names.first().cloned(),
             _ => None,
-        });
+        }
+    }
+
+    /// Where a redirect goes, with Pointsman's variables.
+    pub(super) fn place(&self, server: &Server<'a>, text: &str) -> Result<String, String> {
+        let to = values::translate(text, |name| self.variable(server, name));
         let to = to.map_err(|name| {
             format!("redirects know $host, $scheme, $request_uri, $path and $args, not {name}")
         })?;
@@ -63,52 +67,5 @@ impl<'a> Import<'a> {
             return Ok(to);
         }
         Err("a redirect begins with a scheme and a host, or with / and the name of a path".to_owned())
-    }
-
-    /// `rewrite`: only as a redirect of everything.
-    pub(super) fn rewritten(
-        &self,
-        server: &Server<'a>,
-        scope: &Scope<'a>,
-        comments: &mut Vec<String>,
-    ) -> Option<Lead> {
-        let rewrite = scope.own("rewrite").or_else(|| server.scope.own("rewrite"))?;
-        let (pattern, to) = (rewrite.arg(0), rewrite.arg(1));
-        let status = match rewrite.arg(2) {
-            "permanent" => 301,
-            "redirect" => 302,
-            _ if to.starts_with("http") || to.starts_with("$scheme") => 302,
-            _ => 0,
-        };
-        let to = match pattern {
-            "^" | ".*" | "^.*" | "^.*$" => Some(to.to_owned()),
-            "^/(.*)$" | "^/(.*)" | "/(.*)" | "/(.*)$" => {
-                to.strip_suffix("/$1").map(|start| format!("{start}$request_uri"))
-            }
-            "^(.*)$" | "^(.*)" | "(.*)" => to.strip_suffix("$1").map(|start| format!("{start}$request_uri")),
-            _ => None,
-        };
-        // nginx appends the query, unless the text ends in `?`; $request_uri has it already.
-        let to = to.map(|to| to.strip_suffix('?').map_or(to.clone(), str::to_owned));
-        let place = to
-            .filter(|to| status > 0 && to.ends_with("$request_uri"))
-            .and_then(|to| self.place(server, &to).ok());
-        match place {
-            Some(to) => {
-                self.ledger.carried(rewrite);
-                Some(Lead::Redirect { to, status })
-            }
-            None => {
-                self.ledger.missing(
-                    rewrite,
-                    "paths are not rewritten; let the application know the path, or redirect to it",
-                );
-                // One that is tried for every request of the server, and rarely fits, does not close it.
-                let is_own = scope.own("rewrite").is_some() && server.scope.own("rewrite").is_none();
-                comments
-                    .extend(is_own.then(|| format!("the rewrite of {} was not carried over", rewrite.place)));
-                is_own.then(|| Lead::not_imported(&rewrite.place))
-            }
-        }
     }
 }

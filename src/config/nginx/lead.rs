@@ -1,10 +1,10 @@
 //! Where a location leads: the same order in which nginx's phases ask: rewrite, access, content.
 
 use super::Import;
-use super::locations::{Kind, locations};
+use super::locations::Kind;
 use super::scope::Scope;
 use super::servers::Server;
-use super::site::{Lead, Route};
+use super::site::{Lead, Rewriting, Route, Rule, Tries};
 use super::tree::Directive;
 use super::values;
 
@@ -17,7 +17,7 @@ pub(super) struct Spot<'a> {
 }
 
 /// Directives that answer by other means than HTTP upstreams, files and texts.
-const OTHER_CONTENT: [&str; 8] = [
+pub(super) const OTHER_CONTENT: [&str; 8] = [
     "fastcgi_pass",
     "uwsgi_pass",
     "scgi_pass",
@@ -38,23 +38,32 @@ impl<'a> Import<'a> {
         listeners: &[String],
     ) -> Route {
         let mut comments = Vec::new();
-        let scope = self.fallback(server, &spot.scope, &mut comments);
-        let spot = Spot { scope, ..spot.clone() };
+        let (spot, tries) = self.tries(server, spot, &mut comments);
         // nginx rewrites and returns before it counts and asks who may come in.
-        if let Some(lead) = self.rewritten_lead(server, &spot, &mut comments) {
+        let (rules, answer) = self.rewritten_lead(server, &spot, &mut comments);
+        let mut rewriting = Rewriting { rules, ..Rewriting::default() };
+        if let Some(lead) = answer {
             let route = self.plain_route(server, &spot, hosts.to_vec(), listeners, lead);
-            return Route { path, comments, ..route };
+            rewriting.rules.retain(|_| route.lead != Lead::Deny);
+            return Route { path, comments, rewriting, ..route };
         }
-        let lead = self.content(&spot, &mut comments);
+        let lead = self.content(server, &spot, tries, &mut rewriting, &mut comments);
         let clients = self.clients(&spot.scope);
         if clients.is_closed {
             comments.push("denied: what protected it in nginx was not carried over".to_owned());
         }
         let lead = if clients.is_closed || clients.is_denied { Lead::Deny } else { lead };
+        if lead == Lead::Deny {
+            rewriting = Rewriting::default();
+        }
+        if !matches!(lead, Lead::Service(_)) {
+            rewriting = Rewriting { rules: rewriting.rules, ..Rewriting::default() };
+        }
         let route = self.plain_route(server, &spot, hosts.to_vec(), listeners, lead);
         Route {
             path,
             comments,
+            rewriting,
             rates: self.rates(&spot.scope),
             connections_per_client: self.connections(&spot.scope),
             allow: clients.allow,
@@ -89,65 +98,45 @@ impl<'a> Import<'a> {
             compression: self.compression(scope),
             allow: Vec::new(),
             deny_from: Vec::new(),
+            rewriting: Rewriting::default(),
             lead,
         };
         self.content_type(scope, &mut route);
         route
     }
 
-    /// `try_files … @name`: what holds in the named location, which answers in the end.
-    fn fallback(&self, server: &Server<'a>, scope: &Scope<'a>, comments: &mut Vec<String>) -> Scope<'a> {
-        let Some(tries) = scope.last("try_files").filter(|_| scope.own("return").is_none()) else {
-            return scope.clone();
-        };
-        let last = tries.args.last().map_or("", String::as_str);
-        let target =
-            locations(server.scope.block()).find(|location| last.starts_with('@') && location.arg(0) == last);
-        if let Some(target) = target {
-            let why = format!(
-                "files are not looked for before the service of {last} is asked; add routes with files for their paths"
-            );
-            self.ledger.missing(tries, &why);
-            comments.push(why);
-            self.ledger.carried(target);
-            return server.scope.within(target.block());
-        }
-        if last.starts_with('=') || tries.args.iter().all(|arg| arg.starts_with("$uri")) {
-            self.ledger.carried(tries);
-        } else {
-            self.ledger.missing(
-                tries,
-                &format!("a path without a file is answered 404, not with {last}; let a service answer it"),
-            );
-        }
-        scope.clone()
-    }
-
-    /// What the rewrite phase answers.
+    /// The rules of the rewrite phase, and what it answers where they lead nowhere.
     fn rewritten_lead(
         &mut self,
         server: &Server<'a>,
         spot: &Spot<'a>,
         comments: &mut Vec<String>,
-    ) -> Option<Lead> {
+    ) -> (Vec<Rule>, Option<Lead>) {
         let scope = &spot.scope;
         // The server's own block answers before any location is chosen.
-        if let Some(answer) = server.scope.own("return").or_else(|| scope.own("return")) {
-            return Some(self.answered(server, answer));
+        if let Some(answer) = server.scope.own("return") {
+            return (Vec::new(), Some(self.answered(server, answer)));
         }
-        if let Some(internal) = scope.own("internal") {
+        if let Some(internal) = scope.own("internal").filter(|_| scope.own("return").is_none()) {
             self.ledger.carried(internal);
             let why = "only reached from within nginx; X-Accel-Redirect is not followed";
             scope.own("proxy_pass").iter().for_each(|pass| self.ledger.missing(pass, why));
-            return Some(Lead::status(404));
+            return (Vec::new(), Some(Lead::status(404)));
         }
-        self.rewritten(server, scope, comments)
+        self.rewritten(server, spot, comments)
     }
 
-    fn content(&mut self, spot: &Spot<'a>, comments: &mut Vec<String>) -> Lead {
+    fn content(
+        &mut self,
+        server: &Server<'a>,
+        spot: &Spot<'a>,
+        tries: Tries,
+        rewriting: &mut Rewriting,
+        comments: &mut Vec<String>,
+    ) -> Lead {
         let scope = &spot.scope;
         if let Some(pass) = scope.own("proxy_pass").or_else(|| scope.own("grpc_pass")) {
-            return self.proxied(pass, spot, comments);
+            return self.proxied(pass, server, spot, rewriting, comments);
         }
         if let Some(other) = scope.block().iter().find(|d| OTHER_CONTENT.contains(&d.name.as_str())) {
             comments.push(format!("{} was not carried over", other.name));
@@ -157,10 +146,10 @@ impl<'a> Import<'a> {
             self.ledger.noted(status, "figures are at /metrics of the admin API; the path answers 404");
             return Lead::status(404);
         }
-        self.files(spot)
+        self.files(spot, tries)
     }
 
-    fn files(&self, spot: &Spot<'a>) -> Lead {
+    fn files(&self, spot: &Spot<'a>, tries: Tries) -> Lead {
         let scope = &spot.scope;
         let index = scope.last("index");
         let index_name = index.map(|index| index.arg(0).to_owned()).filter(|name| name != "index.html");
@@ -191,6 +180,6 @@ impl<'a> Import<'a> {
             }
             _ => (folder.arg(0), index),
         };
-        Lead::Files { root: root.to_owned(), alias: alias.is_some(), index }
+        Lead::Files { root: root.to_owned(), alias: alias.is_some(), index, tries }
     }
 }

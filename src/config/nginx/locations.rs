@@ -101,6 +101,8 @@ impl<'a> Import<'a> {
             spots.push(Spot { directive: None, scope: server.scope.clone(), kind: Kind::Prefix("/".into()) });
         }
         let slashless = slashless(&spots);
+        let taken: Vec<&str> = slashless.iter().map(|(path, _)| path.as_str()).collect();
+        self.server_rewrites(server, &spots, &taken, hosts, listeners);
         for spot in &spots {
             let route = self.route(server, spot, spot.kind.path(), hosts, listeners);
             self.site.routes.push(route);

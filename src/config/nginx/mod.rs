@@ -27,13 +27,16 @@ mod pages;
 mod parse;
 mod proxy;
 mod reach;
+mod rewrites;
 mod scope;
+mod server_rewrites;
 mod servers;
 mod settle;
 mod site;
 mod tls;
 mod toml;
 mod tree;
+mod tries;
 mod upstream_tls;
 mod upstreams;
 mod values;
@@ -99,6 +102,8 @@ struct Import<'a> {
     choices: Vec<&'a Directive>,
     /// How it is spoken to, and what `proxy_pass` names → the service.
     service_names: Vec<((Speech, String), String)>,
+    /// The number of a named location → the route.
+    route_names: Vec<(usize, String)>,
     /// Zone, burst and status → the rate limit.
     limit_names: Vec<((String, u64, u64), String)>,
     site: Site,
@@ -137,6 +142,7 @@ impl<'a> Import<'a> {
             upstreams: named(&["upstream"]),
             choices: named(&["split_clients", "map"]),
             service_names: Vec::new(),
+            route_names: Vec::new(),
             limit_names: Vec::new(),
             site: Site::default(),
         }

@@ -2,17 +2,22 @@
 
 use super::Import;
 use super::lead::Spot;
+use super::locations::Kind;
 use super::scope::Scope;
-use super::site::{Lead, Speech, Timeouts};
+use super::servers::Server;
+use super::site::{Lead, Rewriting, Speech, Timeouts};
 use super::tree::Directive;
 use super::values::{self, LONGEST, Piece, pieces, time};
+use crate::core::route::{Rewritten, decoded};
 use std::time::Duration;
 
 impl<'a> Import<'a> {
     pub(super) fn proxied(
         &mut self,
         pass: &'a Directive,
+        server: &Server<'a>,
         spot: &Spot<'a>,
+        rewriting: &mut Rewriting,
         comments: &mut Vec<String>,
     ) -> Lead {
         self.common(&spot.scope);
@@ -34,7 +39,8 @@ impl<'a> Import<'a> {
         };
         let tls = is_tls.then(|| self.upstream_tls(&spot.scope, pass));
         let speech = Speech { http2: pass.name == "grpc_pass", tls };
-        let (authority, uri) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+        let ends = |c: char| c == '/' || (c == '$' && !rest.starts_with('$'));
+        let (authority, uri) = rest.split_at(rest.find(ends).unwrap_or(rest.len()));
         if let [Piece::Variable(name), tail @ ..] = pieces(authority).as_slice() {
             let chosen =
                 if tail.is_empty() && uri.is_empty() { self.choice(name, pass, &speech) } else { None };
@@ -48,23 +54,107 @@ impl<'a> Import<'a> {
             self.ledger.carried(pass);
             return Lead::Service(service);
         }
-        let is_whole = uri.is_empty() || spot.kind.prefix() == Some(uri);
-        if values::has_variables(rest) || !is_whole {
-            // The service is made all the same, so that only the route is left to write.
-            let _ = self.service(authority, pass, &speech);
-            return refuse(
-                self,
-                comments,
-                "paths are passed on as they are; let the upstream take the whole path",
-            );
+        // The service is made all the same, so that only the route is left to write.
+        let service = self.service(authority, pass, &speech);
+        if let Err(why) = self.pass_path(server, spot, uri, rewriting) {
+            return refuse(self, comments, &why);
         }
-        match self.service(authority, pass, &speech) {
+        match service {
             Some(service) => {
                 self.ledger.carried(pass);
+                let scheme = if is_tls { "https" } else { "http" };
+                let origin = format!("{scheme}://{authority}");
+                rewriting.relocations = self.relocations(server, spot, &origin, uri);
                 Lead::Service(service)
             }
             None => refuse(self, comments, "it has no upstream that can be spoken to over TCP"),
         }
+    }
+
+    /// What the path in a `proxy_pass` makes of a request's.
+    fn pass_path(
+        &self,
+        server: &Server<'a>,
+        spot: &Spot<'a>,
+        uri: &str,
+        rewriting: &mut Rewriting,
+    ) -> Result<(), String> {
+        if uri.is_empty() || (uri == "$request_uri" && rewriting.rules.is_empty()) {
+            return Ok(());
+        }
+        if values::has_variables(uri) {
+            if !rewriting.rules.is_empty() {
+                return Err(
+                    "a path with variables goes with no rewrite; write the whole of it as one".to_owned()
+                );
+            }
+            let pattern = match &spot.kind {
+                Kind::Regex { pattern, ignore_case: true } => format!("(?i){pattern}"),
+                Kind::Regex { pattern, ignore_case: false } => pattern.clone(),
+                _ => "^".to_owned(),
+            };
+            rewriting.rules.push(self.passed(server, &pattern, uri)?);
+            return Ok(());
+        }
+        let plain = decoded(uri).ok().filter(|plain| Rewritten::new(plain, b"").is_ok());
+        if spot.kind.prefix().is_none() || plain.is_none() || uri.contains(['?', '#']) {
+            return Err("a path replaces that of a prefix or of an exact path, and has no query; write it as `rewrite`".to_owned());
+        }
+        rewriting.path_to = Some(uri.to_owned());
+        Ok(())
+    }
+
+    /// `proxy_redirect`. Unless told otherwise, nginx puts the location in place of what `proxy_pass` says; an
+    /// upstream that is told the site's own host never hears of that.
+    fn relocations(
+        &self,
+        server: &Server<'a>,
+        spot: &Spot<'a>,
+        origin: &str,
+        uri: &str,
+    ) -> Vec<(String, String)> {
+        let own = || match (uri, spot.kind.prefix()) {
+            ("", _) | (_, None) => (format!("{origin}/"), "/".to_owned()),
+            (uri, Some(path)) => (format!("{origin}{uri}"), path.replace('$', "$$")),
+        };
+        if spot.scope.own("proxy_pass").is_none() {
+            return Vec::new();
+        }
+        let lines = spot.scope.all("proxy_redirect");
+        let hosts = spot.scope.all("proxy_set_header");
+        let tells_host = hosts.iter().any(|line| line.arg(0).eq_ignore_ascii_case("host"));
+        if lines.is_empty() {
+            let is_own = !tells_host && !values::has_variables(uri);
+            return is_own.then(own).into_iter().filter(|(_, to)| is_place(to)).collect();
+        }
+        let mut relocations = Vec::new();
+        for line in lines {
+            let (from, to) = match line.arg(0) {
+                "off" => {
+                    self.ledger.carried(line);
+                    continue;
+                }
+                "default" => own(),
+                from => match self.place(server, line.arg(1)) {
+                    Ok(to) => (from.to_owned(), to),
+                    Err(why) => {
+                        self.ledger.missing(line, &why);
+                        continue;
+                    }
+                },
+            };
+            let begins = ["/", "http://", "https://"].iter().any(|start| from.starts_with(start));
+            if !begins || values::has_variables(&from) || !is_place(&to) {
+                self.ledger.missing(
+                    line,
+                    "a place begins with a fixed text; let the application know its public address",
+                );
+                continue;
+            }
+            self.ledger.carried(line);
+            relocations.push((from, to));
+        }
+        relocations
     }
 
     /// Settings that Pointsman has anyway, or has in another way.
@@ -83,16 +173,6 @@ impl<'a> Import<'a> {
                     ledger.noted(line, "bodies are streamed both ways with bounded buffers, not collected")
                 }
                 false => ledger.carried(line),
-            }
-        }
-        if let Some(line) = scope.last("proxy_redirect") {
-            match line.arg(0) {
-                "off" => ledger.carried(line),
-                "default" => ledger.noted(line, "Location is passed on as it is"),
-                _ => ledger.missing(
-                    line,
-                    "Location is passed on as it is; let the application know its public address",
-                ),
             }
         }
         if let Some(line) = scope.last("proxy_next_upstream") {
@@ -138,4 +218,9 @@ impl<'a> Import<'a> {
         };
         Timeouts { connect: read("connect_timeout"), read: read("read_timeout"), write: read("send_timeout") }
     }
+}
+
+/// Whether a redirect may go there.
+fn is_place(to: &str) -> bool {
+    !to.starts_with("//") && !to.starts_with("/\\") && !to.starts_with("/$") && !to.contains(char::is_control)
 }

@@ -105,6 +105,7 @@ pub(super) struct Route {
     /// As `path` is written.
     pub path: String,
     pub lead: Lead,
+    pub rewriting: Rewriting,
     pub access_log: bool,
     pub timeouts: Timeouts,
     pub headers: Headers,
@@ -122,8 +123,47 @@ pub(super) enum Lead {
     Service(String),
     Redirect { to: String, status: u16 },
     Reply { status: u16, body: String, kind: Option<String> },
-    Files { root: String, alias: bool, index: Option<String> },
+    Files { root: String, alias: bool, index: Option<String>, tries: Tries },
     Deny,
+}
+
+/// What becomes of the path.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Rewriting {
+    pub rules: Vec<Rule>,
+    pub path_to: Option<String>,
+    /// What places of the upstream begin with, and what they become.
+    pub relocations: Vec<(String, String)>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Rule {
+    pub pattern: String,
+    pub to: String,
+    pub then: Then,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Then {
+    Stay,
+    Next,
+    Route,
+    Redirect(u16),
+}
+
+/// What is looked for in a folder.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Tries {
+    pub folders: bool,
+    pub fallback: Option<Fallback>,
+}
+
+/// What answers where there is no file.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Fallback {
+    Status(u16),
+    Path(String),
+    Route(String),
 }
 
 impl Lead {

@@ -124,7 +124,7 @@ fn locations_keep_their_precedence_and_close_what_cannot_be_told() {
             "path = \"= /c\"\ndeny = true",
             "path = \"/d\"\ndeny = true",
             "allow = [\"10.0.0.0/8\"]",
-            "path = \"/f/\"\nreply = { status = 501",
+            "path = \"/f/\"\nservice = \"h-1\"\npath_to = \"/g/\"",
             "path = \"= /b\"\nredirect = { to = \"$scheme://$host/b/$is_args$args\", status = 301 }",
             "path = \"/t\"\nservice = \"h-2-2\"",
         ]
@@ -136,7 +136,6 @@ fn locations_keep_their_precedence_and_close_what_cannot_be_told() {
         ("location ~ (?=x)", Level::Missing),
         ("auth_basic", Level::Missing),
         ("fastcgi_pass", Level::Missing),
-        ("proxy_pass http://h:1/g/", Level::Missing),
         ("try_files", Level::Missing),
     ] {
         tells(&imported, directive, level);
@@ -320,4 +319,102 @@ fn what_check_would_refuse_is_told_of_and_not_written() {
         tells(&imported, directive, Level::Missing);
     }
     assert_eq!(fuzzing::unsound(&imported), []);
+}
+
+#[test]
+fn rewrites_become_rules_in_their_order() {
+    let imported = server(
+        r#"location /a { rewrite ^/a/(.*)$ /b/$1mp3 break; rewrite "^/b%20/(.*)" "/c%20/?x=$1" last; proxy_pass http://h:1; }
+        location /d { rewrite ^/d/(\d+)$ /e?id=$1&; rewrite ^/d/(.*)/$ /d/$1? permanent; } location /w { rewrite ^/w/(.*)/$ /w/$1? permanent; rewrite ^/w /x; return 404; }
+        location /f { rewrite ^/f/(.*)$ https://$host/$1$$ redirect; rewrite ^/g /h; proxy_pass http://h:1/i/; }
+        location ~* ^/j/(.*)$ { proxy_pass http://h:1/k/$1$is_args$args; } location ~ ^/l/(.*)$ { proxy_pass http://h:1/$1; }
+        location /m { rewrite ^/m/(.*)$ /n/$1 break; return 403; } location /o { rewrite (?=x) /y last; proxy_pass http://h:1; }
+        location /p { rewrite ^/p /q/$cookie_a last; } location /r { proxy_pass http://h:1$request_uri; } location /s { deny all; rewrite ^/s /t last; }
+        location /u/ { proxy_pass http://h:1/v?w=x; } "#,
+    );
+    says(
+        &imported,
+        &[
+            "service = \"h-1\"\nrewrite = [\n  { match = \"^/a/(.*)$\", to = \"/b/$1mp3\" },\n  { match = \"^/b%20/(.*)\", to = \"/c%2520/?x=$1\", then = \"route\" },\n]",
+            "path = \"/w\"\nreply = { status = 404 }\nrewrite = [{ match = \"^/w/(.*)/$\", to = \"/w/$1?\", status = 301 }]\n",
+            "path = \"/d\"\nreply = { status = 404 }\nrewrite = [\n  { match = '^/d/(\\d+)$', to = \"/e?id=$1&\", then = \"next\" },\n  { match = \"^/d/(.*)/$\", to = \"/d/$1?\", status = 301 },\n]",
+            "path_to = \"/i/\"\nrewrite = [\n  { match = \"^/f/(.*)$\", to = \"https://$host/$1$$$$$$$$\", status = 302 },\n  { match = \"^/g\", to = \"/h\", then = \"route\" },",
+            "path = \"~* ^/j/(.*)$\"\nservice = \"h-1\"\nrewrite = [{ match = \"(?i)^/j/(.*)$\", to = \"/k/$1\" }]",
+            "rewrite = [{ match = \"^/l/(.*)$\", to = \"/$1?\" }]",
+            "path = \"/m\"\nreply = { status = 501",
+            "path = \"/o\"\nreply = { status = 501",
+            "path = \"/p\"\nreply = { status = 501",
+            "path = \"/r\"\nservice = \"h-1\"\n",
+            "path = \"/s\"\ndeny = true\n",
+            "path = \"/u/\"\nreply = { status = 501",
+        ],
+    );
+    for directive in ["return 403", "rewrite (?=x)", "rewrite ^/p", "proxy_pass http://h:1/v"] {
+        tells(&imported, directive, Level::Missing);
+    }
+}
+
+#[test]
+fn rewrites_of_a_server_are_routes_before_its_locations() {
+    let imported = server(
+        "rewrite ^/blog/(.*)$ https://blog.example/$1 permanent; rewrite ^/old/(.*)$ /new/$1 last; rewrite ^/a$ /b;
+         rewrite ^/(.*)$ /app/$1 last; rewrite ^/exact https://x.example/ redirect; rewrite ^/final/x /y last; rewrite ^/c/(.*) /old/$1 last;
+         location = /exact { return 204; } location ^~ /final/ { return 204; } location / { proxy_pass http://h:1; }",
+    );
+    says(
+        &imported,
+        &[
+            "path = \"~ ^/blog/(.*)$\"\nreply = { status = 404 }\nrewrite = [{ match = \"^/blog/(.*)$\", to = \"https://blog.example/$1\", status = 301 }]",
+        ],
+    );
+    for directive in
+        ["rewrite ^/old/(.*)$", "rewrite ^/(.*)$", "rewrite ^/exact", "rewrite ^/final/x", "rewrite ^/c/(.*)"]
+    {
+        tells(&imported, directive, Level::Missing);
+    }
+    let all = server(
+        "rewrite ^/a$ https://a.example/ permanent; rewrite ^/b$ /c last; rewrite ^ https://b.example$request_uri? permanent; location / { return 204; }",
+    );
+    says(
+        &all,
+        &[
+            "path = \"~ ^/a$\"",
+            "path = \"/\"\nredirect = { to = \"https://b.example$request_uri\", status = 301 }",
+        ],
+    );
+    tells(&all, "rewrite ^/b$", Level::Missing);
+    let old = server("rewrite ^/old/(.*)$ /new/$1 last; location / { return 204; }");
+    says(
+        &old,
+        &[
+            "path = \"~ ^/old/(.*)$\"\nreply = { status = 404 }\nrewrite = [{ match = \"^/old/(.*)$\", to = \"/new/$1\", then = \"route\" }]",
+        ],
+    );
+}
+
+#[test]
+fn try_files_looks_below_the_folder_and_falls_back() {
+    let imported = imported(
+        "server { listen 80; root /srv; location / { try_files $uri $uri/ /index.html; } location /a/ { try_files $uri @app; }
+           location /b/ { alias /x/; try_files $uri $uri/ =410; } location /c { try_files $uri /index.php?q=$uri&$args; }
+           location /d { try_files $uri.html $uri @none; } location /e { try_files $uri =200; } location /f { try_files $uri @app; proxy_pass http://h:1; }
+           location @app { limit_req zone=z; proxy_pass http://h:1; proxy_read_timeout 9s; } }
+         server { listen 81; root /srv2; location / { try_files $uri @app; } location @app { rewrite ^/(.*)$ /app.php?p=$1 last; } }",
+    );
+    says(
+        &imported,
+        &[
+            "path = \"/\"\nlisteners = [\"0.0.0.0:80\"]\nfiles = { root = \"/srv\", fallback = \"/index.html\" }",
+            "files = { root = \"/srv\", folders = false, fallback = \"@app\" }",
+            "files = { root = \"/x/\", alias = true, fallback = 410 }",
+            "fallback = \"/index.php?q=$path&$args\" }",
+            "path = \"@app\"\nservice = \"h-1\"\n",
+            "files = { root = \"/srv2\", folders = false, fallback = \"@app-2\" }",
+            "path = \"@app-2\"\nfiles = { root = \"/srv2\" }\nrewrite = [{ match = \"^/(.*)$\", to = \"/app.php?p=$1\", then = \"route\" }]",
+        ],
+    );
+    assert_eq!(imported.toml.matches("path = \"@app\"").count(), 1, "{}", imported.toml);
+    for directive in ["try_files $uri.html", "try_files $uri =200", "try_files $uri @app"] {
+        tells(&imported, directive, Level::Missing);
+    }
 }

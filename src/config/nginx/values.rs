@@ -70,6 +70,8 @@ pub(super) fn pieces(text: &str) -> Vec<Piece<'_>> {
         let after = &rest[at + 1..];
         let (name, tail) = match after.strip_prefix('{').and_then(|inner| inner.split_once('}')) {
             Some(braced) => braced,
+            // A group of a regex has one digit.
+            None if after.starts_with(|c: char| c.is_ascii_digit()) => after.split_at(1),
             None => {
                 let legal = |c: &u8| c.is_ascii_alphanumeric() || *c == b'_';
                 after.split_at(after.bytes().take_while(legal).count())
@@ -109,7 +111,8 @@ pub(super) fn translate(text: &str, replace: impl Fn(&str) -> Option<String>) ->
         if after_variable && part.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '_') {
             return Err(text.to_owned());
         }
-        after_variable = part.len() > 1 && part.starts_with('$') && part != "$$";
+        let is_name = part.ends_with(|c: char| c.is_ascii_lowercase());
+        after_variable = part.len() > 1 && part.starts_with('$') && is_name;
         out.push_str(&part);
     }
     Ok(out)
@@ -160,6 +163,7 @@ mod tests {
             pieces("a${b}c$d"),
             [Piece::Text("a"), Piece::Variable("b"), Piece::Text("c"), Piece::Variable("d")]
         );
+        assert_eq!(pieces("$1mp3$2"), [Piece::Variable("1"), Piece::Text("mp3"), Piece::Variable("2")]);
         assert!(has_variables("$x") && !has_variables("a$"));
     }
 

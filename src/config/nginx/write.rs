@@ -1,6 +1,8 @@
 //! The configuration as TOML, each block under the line of nginx's it comes from.
 
-use super::site::{Edits, Lead, Listener, Pool, Route, Service, Site, Timeouts, Upstream};
+use super::site::{
+    Edits, Fallback, Lead, Listener, Pool, Rewriting, Route, Rule, Service, Site, Then, Timeouts, Upstream,
+};
 use super::toml::{fixed, list, quoted, table, template};
 use super::tree::Place;
 use super::values::show_size;
@@ -147,15 +149,42 @@ impl Page {
                 let kind = kind.as_ref().map_or(String::new(), |kind| format!(", type = {}", fixed(kind)));
                 self.pair("reply", &format!("{{ status = {status}{body}{kind} }}"));
             }
-            Lead::Files { root, alias, index } => {
+            Lead::Files { root, alias, index, tries } => {
                 let mut keys = vec![format!("root = {}", fixed(root))];
                 keys.extend(alias.then(|| "alias = true".to_owned()));
                 keys.extend(index.as_ref().map(|index| format!("index = {}", fixed(index))));
+                keys.extend((!tries.folders).then(|| "folders = false".to_owned()));
+                keys.extend(tries.fallback.as_ref().map(|fallback| match fallback {
+                    Fallback::Status(status) => format!("fallback = {status}"),
+                    Fallback::Path(to) => format!("fallback = {}", template(to)),
+                    Fallback::Route(name) => format!("fallback = {}", quoted(name)),
+                }));
                 self.pair("files", &table(&keys));
             }
             Lead::Deny => self.pair("deny", "true"),
         }
+        self.rewriting(&route.rewriting);
         self.settings(route, site);
+    }
+
+    fn rewriting(&mut self, rewriting: &Rewriting) {
+        rewriting.path_to.iter().for_each(|to| self.pair("path_to", &fixed(to)));
+        let rules: Vec<_> = rewriting.rules.iter().map(rule_of).collect();
+        match rules.as_slice() {
+            [] => {}
+            [rule] => self.pair("rewrite", &format!("[{rule}]")),
+            rules => {
+                self.line("rewrite = [");
+                rules.iter().for_each(|rule| self.line(&format!("  {rule},")));
+                self.line("]");
+            }
+        }
+        let pair =
+            |(from, to): &(String, String)| format!("{{ from = {}, to = {} }}", fixed(from), template(to));
+        let relocations: Vec<_> = rewriting.relocations.iter().map(pair).collect();
+        if !relocations.is_empty() {
+            self.pair("relocate", &format!("[{}]", relocations.join(", ")));
+        }
     }
 
     /// What differs from what holds for all.
@@ -249,6 +278,17 @@ fn upstream_of(upstream: &Upstream) -> String {
     keys.extend(upstream.backup.then(|| "backup = true".to_owned()));
     keys.extend((upstream.max_conns > 0).then(|| format!("max_conns = {}", upstream.max_conns)));
     if keys.len() == 1 { quoted(&upstream.address) } else { table(&keys) }
+}
+
+fn rule_of(rule: &Rule) -> String {
+    let mut keys = vec![format!("match = {}", fixed(&rule.pattern)), format!("to = {}", template(&rule.to))];
+    match rule.then {
+        Then::Stay => {}
+        Then::Next => keys.push("then = \"next\"".to_owned()),
+        Then::Route => keys.push("then = \"route\"".to_owned()),
+        Then::Redirect(status) => keys.push(format!("status = {status}")),
+    }
+    table(&keys)
 }
 
 fn timeouts_of(timeouts: &Timeouts, common: Option<&Timeouts>) -> String {

@@ -1,9 +1,9 @@
 //! Where a route leads: to exactly one of a service, a redirect, a fixed reply, files, a refusal and the
 //! admin API.
 
-use super::Known;
+use super::{Known, rewriting};
 use crate::config::reader::{Item, Section};
-use crate::core::route::{Files, PathSpec, Redirect, Reply, Target};
+use crate::core::route::{Fallback, Files, PathSpec, Redirect, Replacement, Reply, Target};
 use crate::core::settings::{ADMIN_MAINTENANCE, Role};
 use crate::core::template::{Template, Variable};
 use http::HeaderValue;
@@ -60,19 +60,13 @@ fn deny(item: &Item<'_>) -> Option<Target> {
 
 fn redirect(section: &Section<'_>) -> Option<Redirect> {
     let to = section.need("to", "for example \"https://$host$request_uri\"", |item| item.parsed(location));
-    let status = section.read("status", 301, |item| {
-        let status = item.integer(300..=399)?;
-        if ![301, 302, 303, 307, 308].contains(&status) {
-            item.fault("is none of 301, 302, 303, 307, 308");
-        }
-        Some(status)
-    });
+    let status = section.read("status", 301, rewriting::redirection);
     section.finish();
-    Some(Redirect { to: to?, status: status as u16 })
+    Some(Redirect { to: to?, status })
 }
 
 /// A place that no client can choose: what it says of the path must not become the host.
-fn location(text: &str) -> Result<Template, String> {
+pub(super) fn location(text: &str) -> Result<Template, String> {
     let template = Template::parse(text, &VARIABLES)?;
     let absolute = ["https://", "http://", "$scheme://"].iter().find_map(|start| text.strip_prefix(start));
     let names_host = absolute.is_some_and(|rest| {
@@ -127,8 +121,34 @@ fn files(section: &Section<'_>, path: &PathSpec) -> Option<Files> {
             0
         }
     };
+    let folders = section.read("folders", true, Item::bool);
+    let fallback = section.item("fallback").and_then(|item| fallback(&item));
     section.finish();
-    Some(Files { root: root?, index, strip })
+    Some(Files { root: root?, index, strip, folders, fallback })
+}
+
+/// `"/index.html"`, `"@name"` or a status.
+fn fallback(item: &Item<'_>) -> Option<Fallback> {
+    if !item.is_string() {
+        let status = item.integer(400..=599)?;
+        return u16::try_from(status).ok().map(Fallback::Status);
+    }
+    item.parsed(|text| match text.starts_with('@') {
+        true => name(text).map(Fallback::Route),
+        false => Replacement::fallback(text).map(Fallback::Path).map_err(|why| {
+            format!("{why}; a fallback is a path, the name of a route (\"@app\") or a status (404)")
+        }),
+    })
+}
+
+/// The name in `@name`.
+pub(super) fn name(text: &str) -> Result<String, String> {
+    let name = text.strip_prefix('@').unwrap_or(text);
+    let legal = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+    match !name.is_empty() && name.chars().all(legal) {
+        true => Ok(name.to_owned()),
+        false => Err(format!("\"{text}\" is no name of a route; write for example \"@app\"")),
+    }
 }
 
 fn file_name(text: &str) -> Result<String, String> {

@@ -1,6 +1,6 @@
 use crate::config::{Faults, parse};
 use crate::core::headers::Value;
-use crate::core::route::{PathSpec, Redirect, RouteSpec, Routes, Target};
+use crate::core::route::{Base, Fallback, PathSpec, Redirect, RouteSpec, Routes, Target, Then};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -153,6 +153,127 @@ const TOLD: [&str; 32] = [
 fn every_fault_of_every_route_is_told_at_once() {
     let text = read(FAULTY).expect_err("refused").to_string();
     for line in TOLD {
+        assert!(text.contains(line), "missing: {line}\nin:\n{text}");
+    }
+}
+
+#[test]
+fn what_becomes_of_a_path_is_read() {
+    let stripped = route("path = \"/api/\"\nservice = \"web\"\nstrip_prefix = \"/api/\"");
+    assert_eq!(stripped.rewriting.base, Base::Stripped((*b"/api").into()));
+    let replaced = route("path = \"^~ /api\"\nservice = \"web\"\npath_to = \"/v%20/\"");
+    assert_eq!(replaced.rewriting.base, Base::Replaced { matched: 4, by: (*b"/v /").into() });
+    let rules = route(
+        "service = \"web\"\nrewrite = [{ match = '^/a/(.*)$', to = \"/b/$1\" }, { match = \"^/c\", to = \"/d\", then = \"route\" },\n\
+         { match = \"^/e\", to = \"/f?\", then = \"next\" }, { match = \"^/(.*)/$\", to = \"/$1\", status = 308 }]",
+    );
+    let relocated =
+        route("service = \"web\"\nrelocate = [{ from = \"http://app/\", to = \"$scheme://$host/\" }]");
+    assert_eq!(relocated.relocations.first().map(|first| first.from.as_str()), Some("http://app/"));
+    let thens: Vec<_> = rules.rewriting.rules.iter().map(|rule| rule.then).collect();
+    assert_eq!(thens, [Then::Stay, Then::Route, Then::Next, Then::Redirect(308)]);
+}
+
+#[test]
+fn what_answers_in_place_of_a_file_is_read() {
+    let files = |keys: &str| {
+        let routes = read(&format!(
+            "[[routes]]\nfiles = {{ root = \"conf\", {keys} }}\n[[routes]]\npath = \"@app\"\nservice = \"web\"\n"
+        ));
+        let routes = routes.unwrap_or_else(|faults| panic!("{faults}"));
+        assert_eq!((routes.named("app"), routes.named("other")), (Some(1), None));
+        match &routes.spec(0).expect("a route").target {
+            Target::Files(files) => (files.folders, files.fallback.clone()),
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(files("index = \"a\""), (true, None));
+    assert_eq!(files("fallback = 410, folders = false"), (false, Some(Fallback::Status(410))));
+    assert_eq!(files("fallback = \"@app\"").1, Some(Fallback::Route("app".into())));
+    assert!(matches!(files("fallback = \"/index.php?$args\"").1, Some(Fallback::Path(_))));
+}
+
+const FAULTY_PATHS: &str = r#"
+[[routes]]
+service = "web"
+strip_prefix = "api"
+path_to = "v2"
+rewrite = [{ match = "(", to = "x" }, { to = "/x", the = 1 }, { match = "^", to = "/$1", then = "last" }]
+[[routes]]
+path = "/api/"
+service = "web"
+strip_prefix = "/v1"
+rewrite = [{ match = "^", to = "https://", status = 305, then = "stay" }]
+[[routes]]
+path = "~ ^/x"
+service = "web"
+path_to = "/x"
+[[routes]]
+path = "/y"
+service = "web"
+path_to = "/x/../y?z"
+[[routes]]
+path = "/z"
+deny = true
+path_to = "/x"
+rewrite = []
+relocate = [{ from = "app", to = "x" }]
+[[routes]]
+path = "/f"
+files = { root = "conf", fallback = "@none", folders = 1 }
+[[routes]]
+path = "/g"
+files = { root = "conf", fallback = "index.html" }
+[[routes]]
+path = "/h"
+files = { root = "conf", fallback = 200 }
+[[routes]]
+path = "@a"
+hosts = ["x"]
+service = "web"
+limits = { connections_per_client = 1 }
+[[routes]]
+path = "@a"
+service = "web"
+[[routes]]
+path = "@a b"
+service = "web"
+"#;
+
+const TOLD_OF_PATHS: [&str; 27] = [
+    "routes[4].relocate: has no effect on a route that leads to no service",
+    "routes[4].relocate[0].from: \"app\" begins no place",
+    "routes[4].relocate[0].to: \"x\" does not say where to",
+    "routes[0].strip_prefix: \"api\" is no prefix of a path",
+    "routes[0].path_to: strip_prefix says already",
+    "routes[0].path_to: \"v2\" is no path; begin with /",
+    "routes[0].rewrite[0].match: regex parse error",
+    "routes[0].rewrite[0].to: \"x\" is no path; begin with /",
+    "routes[0].rewrite[1].match: is missing; a regular expression",
+    "routes[0].rewrite[1].the: unknown key; did you mean then?",
+    "routes[0].rewrite[2].to: $1 is a group that `match` does not have: it has 0",
+    "routes[0].rewrite[2].then: \"last\" is none of stay, next, route",
+    "routes[1].strip_prefix: no path of this route begins with it: they begin with /api/",
+    "routes[1].rewrite[0].status: is none of 301",
+    "routes[1].rewrite[0].then: status sends the client away",
+    "routes[1].rewrite[0].to: \"https://\" names no host",
+    "routes[2].path_to: takes the place of the route's own path",
+    "routes[3].path_to: \"/x/../y?z\" is no path",
+    "routes[4].path_to: has no effect on a route that leads to no service",
+    "routes[4].rewrite: has no effect on a route that denies",
+    "routes[5].files.fallback: there is no route @none; add [[routes]] with path = \"@none\"",
+    "routes[5].files.folders: is an integer where true or false is expected",
+    "routes[6].files.fallback: \"index.html\" is no path; begin with /",
+    "routes[7].files.fallback: must be from 400 to 599",
+    "routes[8].hosts: has no effect on a route with a name",
+    "routes[8]: limits by client count once",
+    "routes[8].path: several routes are called @a",
+];
+
+#[test]
+fn every_fault_of_a_path_is_told() {
+    let text = read(FAULTY_PATHS).expect_err("refused").to_string();
+    for line in TOLD_OF_PATHS.iter().chain(&["routes[10].path: \"@a b\" is no name of a route"]) {
         assert!(text.contains(line), "missing: {line}\nin:\n{text}");
     }
 }

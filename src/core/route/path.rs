@@ -1,7 +1,8 @@
 //! The path that routes are matched against: decoded, without dot segments and doubled slashes.
 //!
 //! An upstream reads `/%61dmin`, `//admin` and `/x/../admin` as `/admin`; a route that denies `/admin`
-//! must not be passed by writing it so. What goes to the upstream stays as the client sent it.
+//! must not be passed by writing it so. What goes to the upstream stays as the client sent it, unless a
+//! route rewrites it: then it is the plain path, encoded anew.
 
 use std::borrow::Cow;
 
@@ -17,6 +18,18 @@ pub fn normalized(path: &str) -> Result<Cow<'_, str>, BadPath> {
     if is_plain(path) {
         return Ok(Cow::Borrowed(path));
     }
+    plain_of(path).map(|plain| Cow::Owned(String::from_utf8_lossy(&plain).into_owned()))
+}
+
+/// The path in its plain form, with the bytes that are no UTF-8 as they are.
+///
+/// # Errors
+/// [`BadPath`]
+pub fn plain(path: &str) -> Result<Cow<'_, [u8]>, BadPath> {
+    if is_plain(path) { Ok(Cow::Borrowed(path.as_bytes())) } else { plain_of(path).map(Cow::Owned) }
+}
+
+fn plain_of(path: &str) -> Result<Vec<u8>, BadPath> {
     let decoded = decoded(path)?;
     let mut segments: Vec<&[u8]> = Vec::new();
     let mut is_open = false;
@@ -28,15 +41,56 @@ pub fn normalized(path: &str) -> Result<Cow<'_, str>, BadPath> {
             segment => segments.push(segment),
         }
     }
-    let mut plain = Vec::with_capacity(decoded.len());
-    for segment in &segments {
+    Ok(joined(&segments, is_open, decoded.len()))
+}
+
+/// A path made by a rewriting, in its plain form: doubled slashes are one, as everywhere. It may not have dot
+/// segments, since one that comes of putting parts together would climb out of what the route names.
+///
+/// # Errors
+/// [`BadPath`] for a dot segment and for NUL.
+pub(super) fn settled(made: &[u8]) -> Result<Vec<u8>, BadPath> {
+    let segments: Vec<&[u8]> =
+        made.split(|byte| *byte == b'/').filter(|segment| !segment.is_empty()).collect();
+    if made.contains(&0) || segments.iter().any(|segment| matches!(*segment, b"." | b"..")) {
+        return Err(BadPath);
+    }
+    Ok(joined(&segments, made.ends_with(b"/"), made.len()))
+}
+
+fn joined(segments: &[&[u8]], is_open: bool, length: usize) -> Vec<u8> {
+    let mut plain = Vec::with_capacity(length.saturating_add(1));
+    for segment in segments {
         plain.push(b'/');
         plain.extend_from_slice(segment);
     }
     if is_open || plain.is_empty() {
         plain.push(b'/');
     }
-    Ok(Cow::Owned(String::from_utf8_lossy(&plain).into_owned()))
+    plain
+}
+
+/// Appends bytes as they are written in the path of an address: what would end it, or begin anything else, is
+/// escaped; the same bytes as with nginx.
+pub(super) fn encode(plain: &[u8], out: &mut Vec<u8>) {
+    escape(plain, b"\"#%<>?\\^`{|}", out);
+}
+
+/// The same for a value in a query.
+pub(super) fn encode_value(plain: &[u8], out: &mut Vec<u8>) {
+    escape(plain, b"\"#%&+;<>?\\^`{|}", out);
+}
+
+fn escape(plain: &[u8], odd: &[u8], out: &mut Vec<u8>) {
+    const DIGITS: [u8; 16] = *b"0123456789ABCDEF";
+    let digit = |value: u8| DIGITS.get(usize::from(value & 15)).copied().unwrap_or(b'0');
+    for byte in plain {
+        if matches!(byte, b'!'..=b'~') && !odd.contains(byte) {
+            out.push(*byte);
+        } else {
+            out.extend_from_slice(&[b'%', digit(byte >> 4), digit(*byte)]);
+        }
+    }
 }
 
 /// The bytes that the escapes stand for.

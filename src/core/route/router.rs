@@ -121,6 +121,7 @@ impl Paths {
                 let regex = RegexBuilder::new(pattern).case_insensitive(*ignore_case).build();
                 self.regexes.extend(regex.ok().map(|regex| (regex, target)));
             }
+            PathSpec::Named(_) => {}
         }
     }
 

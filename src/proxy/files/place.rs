@@ -9,7 +9,7 @@ use std::path::PathBuf;
 const WELL_KNOWN: &[u8] = b".well-known";
 
 /// The file's place, relative to the root; or the status to refuse with: 400 for a path that tries to
-/// leave it, or could be read as such, 403 for what is hidden.
+/// leave it, or could be read as such, 403 for what is hidden, 404 for a folder where there are none.
 pub(super) fn below(path: &str, files: &Files) -> Result<PathBuf, u16> {
     let path = decoded(path).map_err(|_| 400_u16)?;
     let mut place: Vec<u8> = Vec::with_capacity(path.len() + files.index.len());
@@ -22,6 +22,9 @@ pub(super) fn below(path: &str, files: &Files) -> Result<PathBuf, u16> {
         }
         place.push(b'/');
         place.extend_from_slice(segment);
+    }
+    if path.ends_with(b"/") && !files.folders {
+        return Err(404);
     }
     let is_folder = path.ends_with(b"/") || place.len() <= files.strip;
     if is_folder {
@@ -45,7 +48,7 @@ mod tests {
     use std::path::Component;
 
     fn folder(strip: usize) -> Files {
-        Files { root: "/srv".into(), index: "index.html".into(), strip }
+        Files { root: "/srv".into(), index: "index.html".into(), strip, folders: true, fallback: None }
     }
 
     #[test]

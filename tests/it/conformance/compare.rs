@@ -33,6 +33,14 @@ pub(super) const KNOWN: &[(&str, &str)] = &[
         "Vary on short bodies",
         "Pointsman sends it with every body of a type that is compressed; nginx only beyond the least size",
     ),
+    (
+        "doubled slashes",
+        "a path that is put together has single ones; nginx doubles them where two ends meet",
+    ),
+    (
+        "a path put together climbs",
+        "`/x..` put behind `/base/` would leave it; refused, where nginx passes the dot segment on",
+    ),
     ("compressed bytes", "two encoders; that a body is compressed is compared"),
 ];
 

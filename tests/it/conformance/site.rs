@@ -218,10 +218,15 @@ fn app(request: &Received) -> Reaction {
         let body = if request.line.starts_with("HEAD ") { "" } else { body };
         Reaction::Raw(format!("{head}Content-Length: {length}\r\n\r\n{body}").into_bytes())
     };
+    let host = request.header("host").unwrap_or_default();
     let long = "0123456789".repeat(100);
     match path.rsplit('/').next().unwrap_or_default() {
         "fail" => answer("500 Internal Server Error", "Content-Type: text/plain\r\n", "failed"),
         "moved" => answer("302 Found", "Location: https://elsewhere.example/x\r\n", ""),
+        "to-v2" => answer("302 Found", &format!("Location: http://{host}/v2/there?x\r\n"), ""),
+        "to-root" => answer("301 Moved Permanently", &format!("Location: http://{host}/there\r\n"), ""),
+        "to-path" => answer("302 Found", "Location: /v2/there\r\n", ""),
+        "to-other" => answer("302 Found", "Location: http://other.example:81/x\r\n", ""),
         "not-modified" => Reaction::Raw(b"HTTP/1.1 304 Not Modified\r\nETag: \"a\"\r\n\r\n".to_vec()),
         "hang" => Reaction::Hang,
         "long" => answer("200 OK", "Content-Type: text/plain\r\n", &long),

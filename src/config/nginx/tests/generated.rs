@@ -11,6 +11,7 @@ keepalive_timeout set_real_ip_from real_ip_header unknown_thing include limit_re
 limit_conn_zone client_header_timeout send_timeout keepalive_requests auth_basic if set http2 ssl proxy_redirect stub_status large_client_header_buffers
 proxy_hide_header brotli grpc_pass default_type log_format hash least_conn proxy_ssl_name
 proxy_ssl_server_name proxy_ssl_trusted_certificate
+rewrite try_files proxy_pass
 ";
 
 /// Arguments that mean something, and some that do not; separated by line ends.
@@ -61,6 +62,13 @@ $uri
 '${host}x'
 ''
 -1
+^/(.*)$
+/x/$1?a=$1
+/x/../y%2
+last
+break
+permanent
+/index.html
 é	"#;
 
 fn directive() -> impl Strategy<Value = String> {
