@@ -14,7 +14,7 @@ fn site(blue: &Origin, green: &Origin, top: &str, web: &str) -> String {
     let pools = blue_green(blue.address, green.address);
     let pools = pools.replacen("stable = \"blue\"\n", &format!("stable = \"blue\"\n{web}\n"), 1);
     format!(
-        "{top}\n[[listeners]]\naddress = \"127.0.0.1:0\"\ntrusted_proxies = [\"127.0.0.1\"]\n\
+        "{top}\n[[listeners]]\naddress = \"127.0.0.1:0\"\ntrusted_proxies = [\"127.0.0.1\"]\nh2c = true\n\
          limits = {{ requests_per_connection = 1000000 }}\n{pools}"
     )
 }
@@ -130,8 +130,9 @@ fn an_abort_takes_everyone_back_at_once() {
 fn a_pool_that_is_down_gives_its_users_away_and_gets_them_back() {
     let (blue, green) = (Origin::named("blue"), Origin::named("green"));
     let upstream = format!("upstreams = [\"{}\"]\n", green.address);
-    let checked =
-        format!("{upstream}health = {{ path = \"/health\", interval = \"20ms\", rise = 1, fall = 1 }}\n");
+    let checked = format!(
+        "{upstream}health = {{ path = \"/health\", interval = \"20ms\", timeout = \"10s\", rise = 1, fall = 1 }}\n"
+    );
     let config = site(&blue, &green, "", "cohort = { by = \"header\", name = \"X-User\" }");
     let pointsman = start(&config.replace(&upstream, &checked));
     set_weights(&pointsman, 50.0);

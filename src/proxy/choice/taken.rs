@@ -1,4 +1,4 @@
-//! What is taken off a request: cookies of the proxy, and what testers send.
+//! What is taken off a request: cookies of the proxy, and what testers send, in `Referer` too.
 //!
 //! They are read, and end here: so no upstream, and no log, ever holds a signed value, and no application's
 //! cache varies by them.
@@ -6,7 +6,7 @@
 use crate::core::cohort::Cohort;
 use crate::core::fields;
 use crate::core::table::Service;
-use http::header::COOKIE;
+use http::header::{COOKIE, REFERER};
 use http::uri::PathAndQuery;
 use http::{HeaderValue, Uri};
 use pingora_http::RequestHeader;
@@ -23,6 +23,7 @@ pub(in crate::proxy) fn strip(head: &mut RequestHeader, service: &Service) {
         head.remove_header(&testers.header);
         strip_cookie(head, &testers.cookie);
         strip_parameter(head, &testers.query);
+        strip_referer(head, &testers.query);
     }
 }
 
@@ -77,6 +78,19 @@ fn strip_parameter(head: &mut RequestHeader, name: &str) {
     }
 }
 
+/// A browser says from which page it comes, with the whole query of that page's link.
+fn strip_referer(head: &mut RequestHeader, name: &str) {
+    let Some(from) = head.headers.get(REFERER).map(HeaderValue::as_bytes) else { return };
+    let query = from.splitn(2, |byte| *byte == b'?').nth(1).unwrap_or_default();
+    if !form_urlencoded::parse(query).any(|(key, _)| key == name) {
+        return;
+    }
+    // A part of a value is one.
+    if let Ok(left) = HeaderValue::from_maybe_shared(bytes::Bytes::from(without_parameter(from, name))) {
+        let _ = head.insert_header(REFERER, left);
+    }
+}
+
 /// The target with all else as it was.
 fn without_parameter(target: &[u8], name: &str) -> Vec<u8> {
     let mut halves = target.splitn(2, |byte| *byte == b'?');
@@ -120,6 +134,13 @@ mod tests {
         let mut head = RequestHeader::build("GET", b"/a?p=1&b=2", None).expect("a head");
         strip_parameter(&mut head, "p");
         assert_eq!((head.raw_path(), head.uri.query()), (&b"/a?b=2"[..], Some("b=2")));
+        for (from, expected) in
+            [("https://a/b?p=1&c=d", "https://a/b?c=d"), ("https://a/b?pp=1", "https://a/b?pp=1")]
+        {
+            head.insert_header(REFERER, from).expect("a field");
+            strip_referer(&mut head, "p");
+            assert_eq!(head.headers[REFERER], expected);
+        }
         head.set_uri(Uri::from_static("https://shop.example/a?p=1&b=2"));
         strip_parameter(&mut head, "p");
         assert_eq!(head.uri, "https://shop.example/a?b=2");

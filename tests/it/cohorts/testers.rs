@@ -1,6 +1,7 @@
 //! Testers: they choose by header, query and cookie, from named networks or with a signed value.
 
 use super::super::harness::{Origin, Pointsman, eventually};
+use super::super::listeners::curl;
 use super::{ask_once, set_cookies, set_weights, site};
 use std::net::SocketAddr;
 
@@ -28,6 +29,16 @@ fn inside_the_networks_a_name_is_enough() {
     assert_eq!((answer.text().as_str(), green.last().path()), ("green", "/a?x=1&y=%20"));
     let cookies = set_cookies(&answer);
     assert_eq!(cookies["pointsman-pool"], ("green".into(), format!("Max-Age=28800; {AGES}")));
+    // Over HTTP/2, too.
+    let url = format!("http://{http}/b?pointsman-pool=green&x=1");
+    assert_eq!(curl(&["--http2-prior-knowledge", "-H", INSIDE, &url]), "green");
+    assert_eq!(
+        (green.last().path(), green.last().header("host")),
+        ("/b?x=1", Some(http.to_string().as_str()))
+    );
+    let from = "Referer: https://shop.example/a?pointsman-pool=green&x=1";
+    assert_eq!(pool(http, "/", &[INSIDE, from]), "blue");
+    assert_eq!(blue.last().header("referer"), Some("https://shop.example/a?x=1"));
     let kept = "Cookie: a=1; pointsman-pool=green";
     assert_eq!(pool(http, "/app.js", &[INSIDE, kept]), "green");
     assert_eq!(green.last().header("cookie"), Some("a=1"));
