@@ -127,6 +127,8 @@ fn pool(name: Arc<str>, section: &Section<'_>) -> Pool {
         passive: passive(&section.section("passive")),
         keepalive: section.duration("keepalive", Duration::from_secs(4)),
         slow_start: slow_start(section, &balance),
+        keepalive_connections: section.read("keepalive_connections", 0, |item| item.integer(0..=1_000_000))
+            as u32,
         requests_per_connection: section
             .read("requests_per_connection", 0, |item| item.integer(0..=u64::from(u16::MAX)))
             as u16,

@@ -50,6 +50,7 @@ impl Gateway {
             keepalive: second * 4,
             tries: 1,
             requests_per_connection: 0,
+            keepalive_connections: 0,
             http2: false,
             tls: None,
             balancer: Balancer::new(Balance::RoundRobin, &upstreams, Arc::default()),

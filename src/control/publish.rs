@@ -65,6 +65,7 @@ fn service(live: &Live, config: &Config, secret: &Secret) -> Service {
             keepalive: settings.keepalive,
             tries: settings.tries,
             requests_per_connection: settings.requests_per_connection,
+            keepalive_connections: settings.keepalive_connections,
             http2: settings.http2,
             tls: settings.tls.clone(),
             balancer,

@@ -200,6 +200,8 @@ pub struct Pool {
     pub tries: u8,
     /// Requests sent over one connection to an upstream; 0 is no limit.
     pub requests_per_connection: u16,
+    /// Connections to one upstream that are kept for more requests; 0 is no limit.
+    pub keepalive_connections: u32,
     /// Whether its upstreams speak HTTP/2.
     pub http2: bool,
     /// `None`: they are spoken to in the clear.

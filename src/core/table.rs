@@ -81,6 +81,8 @@ pub struct Pool {
     pub tries: u8,
     /// Requests over one connection to an upstream; 0 is no limit.
     pub requests_per_connection: u16,
+    /// Connections to one upstream that are kept; 0 is no limit.
+    pub keepalive_connections: u32,
     /// Whether its upstreams speak HTTP/2.
     pub http2: bool,
     /// By when long streams have left it once it has no weight, if they must.
@@ -112,6 +114,7 @@ impl Pool {
             keepalive: second,
             tries: 1,
             requests_per_connection: 0,
+            keepalive_connections: 0,
             http2: false,
             close_streams: None,
             tls: None,

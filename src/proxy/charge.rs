@@ -18,12 +18,15 @@ impl Gate {
         if let Some(ended) = request.last.take().filter(|_| request.earlier.len() < REMEMBERED) {
             request.earlier.push(ended);
         }
+        let in_flight = upstream.live.clone().enter();
+        let kept = pool.keepalive_connections;
         request.attempt = Some(Attempt {
             arm: pool.arm,
             started: self.shard.start(pool.arm, now),
             started_us: now,
             phase: Phase::Waiting,
-            _in_flight: upstream.live.clone().enter(),
+            is_crowded: kept > 0 && upstream.live.in_flight() > kept,
+            _in_flight: in_flight,
         });
         request.attempts += 1;
         request.tried.add(index);

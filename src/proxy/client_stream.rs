@@ -33,6 +33,8 @@ const NEVER: Duration = Duration::from_secs(365 * 24 * 3600);
 /// Bytes that are read and dropped before a connection closes: unread ones would make the system reset
 /// it, and the client might lose the answer.
 const LINGER: usize = 256 << 10;
+/// Bytes of a first head that are read at a time.
+const HEAD: usize = 4096;
 
 /// The stream of one HTTP/1 connection.
 #[derive(Debug)]
@@ -184,6 +186,21 @@ impl<S: AsyncRead + Unpin> ClientStream<S> {
         let before = buf.filled().len();
         ready!(Pin::new(&mut self.inner).poll_read(cx, buf))?;
         Poll::Ready(Ok(buf.filled().len() - before))
+    }
+
+    /// Waits for the first head before anything is set up to serve it: a connection that only waits, or
+    /// drips, costs no more than this stream. Whether there is one; it is read next.
+    pub(super) async fn first_head(&mut self) -> bool {
+        std::future::poll_fn(|cx| self.poll_first_head(cx)).await.unwrap_or(false)
+    }
+
+    fn poll_first_head(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
+        let mut head = [0; HEAD];
+        let mut head = ReadBuf::new(&mut head);
+        ready!(self.poll_head(cx, &mut head))?;
+        self.ready += head.filled().len();
+        self.kept.splice(..0, head.filled().iter().copied());
+        Poll::Ready(Ok(self.ready > 0))
     }
 
     fn poll_head(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {

@@ -25,32 +25,36 @@ pub(super) struct Connection {
     pub signals: Arc<Signals>,
 }
 
+/// What the connections of a listener are served with, on one worker.
+#[derive(Clone)]
+pub(super) struct Line {
+    pub listener: Arc<Bound>,
+    pub proxy: Arc<HttpProxy<Gate>>,
+    /// Says that each answer is the last of its connection.
+    pub shutdown: watch::Receiver<bool>,
+    /// Says, later, that connections without a request end.
+    pub closing: watch::Receiver<bool>,
+}
+
 /// Serves a fresh connection to its end.
-pub(super) async fn serve(
-    mut socket: TcpStream,
-    peer: SocketAddr,
-    mut admitted: Admitted,
-    listener: Arc<Bound>,
-    proxy: Arc<HttpProxy<Gate>>,
-    shutdown: watch::Receiver<bool>,
-) {
+pub(super) async fn serve(mut socket: TcpStream, peer: SocketAddr, mut admitted: Admitted, line: Line) {
+    let listener = &line.listener;
     let Some(peer) = admitted.client(&mut socket, peer).await else { return };
-    let h2c =
-        listener.settings.h2c && listener.acceptor.is_none() && has_h2_preface(&socket, &listener).await;
+    let h2c = listener.settings.h2c && listener.acceptor.is_none() && has_h2_preface(&socket, listener).await;
     let stream = prepare(socket, peer);
     if h2c {
-        return http2(stream, listener, proxy, shutdown).await;
+        return http2(stream, line).await;
     }
     let Some(acceptor) = &listener.acceptor else {
-        return http1(stream, listener, proxy, shutdown).await;
+        return http1(stream, line).await;
     };
     // As long as a head, which it comes before.
     let limit = listener.settings.header_timeout;
     match timeout(limit, acceptor.tls_handshake(stream)).await {
         Ok(Ok(stream)) if matches!(stream.selected_alpn_proto(), Some(ALPN::H2)) => {
-            http2(stream, listener, proxy, shutdown).await;
+            http2(stream, line).await;
         }
-        Ok(Ok(stream)) => http1(stream, listener, proxy, shutdown).await,
+        Ok(Ok(stream)) => http1(stream, line).await,
         Ok(Err(error)) => tracing::debug!(%peer, "TLS handshake failed: {error}"),
         Err(_) => tracing::debug!(%peer, "TLS handshake took longer than {limit:?}"),
     }
@@ -69,31 +73,32 @@ fn prepare(socket: TcpStream, peer: SocketAddr) -> Tcp {
 }
 
 /// HTTP/2: many at a time.
-async fn http2<S: IO + 'static>(
-    stream: S,
-    listener: Arc<Bound>,
-    proxy: Arc<HttpProxy<Gate>>,
-    shutdown: watch::Receiver<bool>,
-) where
+async fn http2<S: IO + 'static>(stream: S, line: Line)
+where
     Frames<S>: IO,
 {
+    let Line { listener, proxy, shutdown, .. } = line;
     let heard = Arc::new(Heard::default());
     let frames = Frames::new(stream, listener.settings.max_streams, heard.clone());
     http2::serve(Box::new(frames), heard, listener, proxy, shutdown).await;
 }
 
 /// HTTP/1: one request after the other.
-async fn http1<S: IO + 'static>(
-    stream: S,
-    listener: Arc<Bound>,
-    proxy: Arc<HttpProxy<Gate>>,
-    shutdown: watch::Receiver<bool>,
-) where
+async fn http1<S: IO + 'static>(stream: S, line: Line)
+where
     ClientStream<S>: IO,
 {
+    let Line { listener, proxy, shutdown, mut closing } = line;
     let settings = &listener.settings;
     let signals = Arc::new(Signals::default());
-    let stream = ClientStream::new(stream, settings.into(), signals.clone());
+    let mut stream = ClientStream::new(stream, settings.into(), signals.clone());
+    let begins = tokio::select! {
+        begins = stream.first_head() => begins,
+        _ = closing.wait_for(|closing| *closing) => false,
+    };
+    if !begins {
+        return;
+    }
     let connection = Arc::new(Connection { listener: listener.clone(), signals });
     let mut session = ServerSession::new_http1(Box::new(stream));
     // For ever, as far as pingora goes: the stream keeps the time, and holds back pipelined requests.

@@ -132,7 +132,8 @@ impl ProxyHttp for Gate {
             stream.due.connected(socket);
         }
         let most = own.map_or(0, |pool| pool.requests_per_connection);
-        request.closes = most > 0 && self.uses.count(socket, reused) >= most;
+        let is_crowded = own.is_some() && request.attempt.as_ref().is_some_and(|attempt| attempt.is_crowded);
+        request.closes = most > 0 && self.uses.count(socket, reused) >= most || is_crowded;
         // Only the access log asks for it.
         if self.shared.access_log.is_some()
             && let Some(attempt) = &request.attempt

@@ -96,6 +96,8 @@ pub(super) struct Attempt {
     pub started: Started,
     pub started_us: u64,
     pub phase: Phase,
+    /// Whether its upstream had as many requests under way before it as connections are kept for.
+    pub is_crowded: bool,
     pub _in_flight: InFlight,
 }
 

@@ -1,7 +1,7 @@
 //! Workers: one thread each, with its own event loop, counters and upstream connections.
 
 use super::admission::Admitted;
-use super::connection;
+use super::connection::{self, Line};
 use super::gate::Gate;
 use super::keyring::Keyring;
 use super::listen::Bound;
@@ -121,12 +121,13 @@ async fn worker(
     let proxy = Arc::new(proxy(index, &shared));
     // Every connection holds a sender: when all are gone, the receiver ends.
     let (alive, mut all_closed) = mpsc::channel::<()>(1);
+    let (close, closing) = watch::channel(false);
     for (listener, socket) in sockets {
         match TcpListener::from_std(socket) {
             Ok(socket) => {
-                let accepting =
-                    accept(socket, listener.clone(), proxy.clone(), shutdown.clone(), alive.clone());
-                tokio::spawn(accepting);
+                let (proxy, shutdown, closing) = (proxy.clone(), shutdown.clone(), closing.clone());
+                let line = Line { listener: listener.clone(), proxy, shutdown, closing };
+                tokio::spawn(accept(socket, line, alive.clone()));
             }
             Err(error) => tracing::error!("worker {index} cannot accept on {}: {error}", listener.address),
         }
@@ -139,6 +140,7 @@ async fn worker(
     if timeout(linger, all_closed.recv()).await.is_ok() {
         return;
     }
+    close.send_replace(true);
     proxy.http_cleanup().await;
     if timeout(grace - linger, all_closed.recv()).await.is_err() {
         tracing::warn!("worker {index} closes connections that are still busy after {grace:?}");
@@ -167,13 +169,8 @@ fn proxy(index: usize, shared: &Arc<Shared>) -> HttpProxy<Gate> {
     proxy
 }
 
-async fn accept(
-    socket: TcpListener,
-    listener: Arc<Bound>,
-    proxy: Arc<HttpProxy<Gate>>,
-    mut shutdown: watch::Receiver<bool>,
-    alive: mpsc::Sender<()>,
-) {
+async fn accept(socket: TcpListener, line: Line, alive: mpsc::Sender<()>) {
+    let mut shutdown = line.shutdown.clone();
     loop {
         let accepted = tokio::select! {
             accepted = socket.accept() => accepted,
@@ -181,16 +178,15 @@ async fn accept(
         };
         match accepted {
             Ok((stream, peer)) => {
-                let Some(admitted) = Admitted::new(&listener, peer.ip()) else { continue };
-                let (listener, proxy, shutdown) = (listener.clone(), proxy.clone(), shutdown.clone());
-                let alive = alive.clone();
+                let Some(admitted) = Admitted::new(&line.listener, peer.ip()) else { continue };
+                let (line, alive) = (line.clone(), alive.clone());
                 tokio::spawn(async move {
-                    connection::serve(stream, peer, admitted, listener, proxy, shutdown).await;
+                    connection::serve(stream, peer, admitted, line).await;
                     drop(alive);
                 });
             }
             Err(error) => {
-                tracing::warn!("accept on {}: {error}", listener.address);
+                tracing::warn!("accept on {}: {error}", line.listener.address);
                 sleep(ACCEPT_PAUSE).await;
             }
         }

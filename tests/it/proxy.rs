@@ -4,6 +4,7 @@
 use super::harness::{Connection, Origin, Pointsman, Reaction, eventually, get, send};
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::sync::{Arc, Barrier};
 use std::time::Duration;
 
 /// A pool of these upstreams, with more keys.
@@ -251,6 +252,37 @@ fn a_connection_to_an_upstream_carries_so_many_requests() {
         assert_eq!(last, n % 5 == 0, "request {n}");
     }
     assert_eq!(origin.connections(), 4);
+    assert_eq!(failures(&pointsman), 0);
+}
+
+#[test]
+fn so_many_connections_to_an_upstream_are_kept() {
+    let together = Arc::new(Barrier::new(12));
+    let origin = Origin::new(move |request| {
+        if request.path() == "/together" {
+            together.wait();
+        }
+        Reaction::ok("blue")
+    });
+    let one = "[server]\nstate_dir = \"state\"\nthreads = 1\n";
+    let keys = "keepalive_connections = 3\nkeepalive = \"60s\"";
+    let pointsman = Pointsman::start(&(one.to_owned() + &config(&[origin.address], keys)));
+    let rush = || {
+        let client = |_| {
+            let http = pointsman.http();
+            std::thread::spawn(move || Connection::open(http).get("/together").status)
+        };
+        let clients: Vec<_> = (0..12).map(client).collect();
+        assert!(clients.into_iter().all(|client| client.join().expect("no panic") == 200));
+    };
+    rush();
+    assert_eq!(origin.connections(), 12, "all at the same time");
+    rush();
+    let all = origin.connections();
+    assert!((12 + 9..24).contains(&all), "{all}: of twelve, no more than three were kept, and not none");
+    let mut connection = Connection::open(pointsman.http());
+    assert!((0..20).all(|_| connection.get("/").status == 200));
+    assert_eq!(origin.connections(), all, "one at a time needs no more");
     assert_eq!(failures(&pointsman), 0);
 }
 

@@ -265,3 +265,21 @@ fn without_a_rollout_nothing_is_hidden() {
     assert_eq!(get(pointsman.http(), "/").status, 500);
     assert_eq!((shielded(&pointsman), blue.requests()), (0, 0));
 }
+
+#[test]
+fn testers_are_told_and_nobody_else() {
+    let blue = Origin::named("blue");
+    let green = Origin::new(|_| Reaction::Answer(500, "broken".into()));
+    let testers = "[services.web.testers]\nnetworks = [\"127.0.0.0/8\"]\n";
+    let config = config(blue.address, green.address, 50, "") + testers + LENIENT;
+    let pointsman = Pointsman::start(&config);
+    shifting(&pointsman);
+    let asks =
+        |line: &str| send(pointsman.http(), &format!("GET / HTTP/1.1\r\nHost: localhost\r\n{line}\r\n"));
+    let answer = asks("X-Pointsman-Pool: green\r\n");
+    assert_eq!((answer.text().as_str(), answer.header("x-pointsman-shielded")), ("blue", Some("green")));
+    for _ in 0..10 {
+        assert_eq!(asks("").header("x-pointsman-shielded"), None);
+    }
+    assert!(shielded(&pointsman) > 1);
+}

@@ -199,6 +199,8 @@ pub(super) struct Pool {
     pub timeouts: Option<Timeouts>,
     pub passive: Option<(u64, Duration)>,
     pub keepalive: Option<Duration>,
+    /// Connections to one upstream.
+    pub kept: Option<u64>,
     pub tries: Option<u64>,
     pub slow_start: Option<Duration>,
     /// On one connection.

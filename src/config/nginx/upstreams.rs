@@ -55,6 +55,7 @@ impl<'a> Import<'a> {
             timeouts: None,
             passive: None,
             keepalive: None,
+            kept: None,
             tries: None,
             slow_start: None,
             requests: None,
@@ -119,9 +120,13 @@ impl<'a> Import<'a> {
                     "a pool hashes by client_ip, uri or header:NAME; this one goes round robin",
                 ),
             },
-            "keepalive" => {
-                ledger.noted(line, "idle connections are kept by time (keepalive of the pool), not by number")
-            }
+            "keepalive" => match line.arg(0).parse() {
+                Ok(kept @ 1..=1_000_000) => {
+                    pool.kept = Some(kept);
+                    ledger.noted(line, "counted for each upstream, over all workers");
+                }
+                _ => ledger.missing(line, "write keepalive_connections = 64 in the pool"),
+            },
             "keepalive_timeout" => match stretch(line.arg(0)) {
                 Some(idle) => pool.keepalive = Some(idle),
                 None => ledger.missing(line, "write keepalive = \"60s\" in the pool"),

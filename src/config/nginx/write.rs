@@ -256,6 +256,7 @@ impl Page {
             self.pair("passive", &format!("{{ max_fails = {fails}, fail_timeout = \"{}\" }}", show(stretch)));
         }
         pool.keepalive.iter().for_each(|idle| self.pair("keepalive", &format!("\"{}\"", show(*idle))));
+        pool.kept.iter().for_each(|most| self.pair("keepalive_connections", &most.to_string()));
         pool.tries.iter().for_each(|tries| self.pair("tries", &tries.to_string()));
         pool.slow_start.iter().for_each(|time| self.pair("slow_start", &format!("\"{}\"", show(*time))));
         pool.requests.iter().for_each(|most| self.pair("requests_per_connection", &most.to_string()));

@@ -2,11 +2,15 @@
 
 use super::super::plan::Asked;
 use super::super::request::Request;
+use super::By;
 use http::header::{CACHE_CONTROL, SET_COOKIE};
 use http::{HeaderMap, HeaderValue};
 use pingora_error::Result;
 use pingora_http::ResponseHeader;
 use std::io::Write;
+
+/// Tells testers that the candidate failed, and which.
+const SHIELDED: &str = "x-pointsman-shielded";
 
 /// What the answer sets.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -25,6 +29,9 @@ pub(in crate::proxy) fn show(request: &Request, head: &mut ResponseHeader) -> Re
     if let Some((field, value)) = shown {
         head.insert_header(field.clone(), value.clone())?;
     }
+    if let Some(candidate) = shielded_from(request) {
+        head.insert_header(SHIELDED, candidate)?;
+    }
     let Cookies { cohort, tester } = &request.cookies;
     for cookie in [cohort, tester].into_iter().flatten() {
         head.append_header(SET_COOKIE, cookie.clone())?;
@@ -35,6 +42,13 @@ pub(in crate::proxy) fn show(request: &Request, head: &mut ResponseHeader) -> Re
         head.insert_header(CACHE_CONTROL, private)?;
     }
     Ok(())
+}
+
+/// The candidate in whose place stable answers a tester. Nobody else is told.
+fn shielded_from(request: &Request) -> Option<&str> {
+    request.shielded_after.filter(|_| request.by == Some(By::Tester))?;
+    let service = request.service()?;
+    Some(&service.pools.get(service.shielding.as_ref()?.candidate)?.name)
 }
 
 /// How a cache that many share is kept from giving one user's cookie to the next, where the answer does not

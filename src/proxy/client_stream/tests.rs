@@ -122,3 +122,29 @@ async fn a_body_must_keep_its_rate_while_it_is_waited_for() {
     assert_eq!(error.kind(), io::ErrorKind::TimedOut);
     assert!((10..100).contains(&begun.elapsed().as_secs()), "{:?}", begun.elapsed());
 }
+
+#[tokio::test(start_paused = true)]
+async fn the_first_head_is_waited_for_and_then_read() {
+    let (mut client, mut stream, _signals) = stream();
+    client.write_all(GET[..9].as_bytes()).await.expect("written");
+    let waited = tokio::time::timeout(Duration::from_secs(1), stream.first_head()).await;
+    assert!(waited.is_err(), "half of it is none");
+    client.write_all(format!("{}{GET}", &GET[9..]).as_bytes()).await.expect("written");
+    assert!(stream.first_head().await);
+    assert_eq!(read(&mut stream).await.as_deref(), Some(GET));
+    assert_eq!(read(&mut stream).await, None, "the next one has to wait");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_without_a_head_is_none_and_a_late_one_is_refused() {
+    let (client, mut first, _signals) = stream();
+    drop(client);
+    assert!(!first.first_head().await);
+    let (_client, mut silent, _signals) = stream();
+    assert!(!silent.first_head().await, "after the time for it");
+    let (mut client, mut late, signals) = stream();
+    client.write_all(b"GET / HT").await.expect("written");
+    assert!(late.first_head().await);
+    assert!(read(&mut late).await.is_some_and(|head| head.contains("Host: refused")));
+    assert_eq!(signals.refused(), Some(408));
+}
