@@ -47,6 +47,9 @@ pub fn diff(old: &Config, new: &Config) -> (Vec<String>, Vec<String>) {
         note(&mut at_once, &format!("{path}.policy"), before.policy != service.policy);
         let rollout = |s: &Service| (s.rollout.clone(), s.smoke.clone(), s.hooks.clone(), s.update.clone());
         note(&mut at_once, &format!("{path}.rollout"), rollout(before) != rollout(service));
+        note(&mut at_once, &format!("{path}.shield"), before.shield != service.shield);
+        note(&mut at_once, &format!("{path}.mirror"), before.mirror != service.mirror);
+        note(&mut at_once, &format!("{path}.close_streams"), before.close_streams != service.close_streams);
         at_once.extend(differing(&format!("{path}.pools"), &before.pools, &service.pools));
     }
     at_once.extend(

@@ -12,6 +12,7 @@ mod front;
 mod headers;
 mod limits;
 mod maintenance;
+mod mirror;
 pub mod nginx;
 mod notify;
 mod pages;

@@ -1,5 +1,6 @@
 //! `[services.*]`: pools, upstreams, health checks and rollout defaults.
 
+use super::mirror;
 use super::reader::{Item, Section};
 use super::rollout;
 use super::shield;
@@ -60,6 +61,7 @@ fn service(name: &str, section: &Section<'_>, policies: &BTreeMap<String, Arc<Po
     let close_streams = section.item("close_streams").and_then(|item| item.parsed(duration::parse));
     let stable = stable(section, &pools);
     let shield = section.read("shield", Some(Arc::default()), shield::shield);
+    let mirror = Arc::new(mirror::read(&section.section("mirror")));
     let rollout = rollout::read(&section.section("rollout"));
     section.finish();
     let rollout::Read { plan, smoke, hooks, update } = rollout;
@@ -69,6 +71,7 @@ fn service(name: &str, section: &Section<'_>, policies: &BTreeMap<String, Arc<Po
         stable: stable?,
         policy,
         shield,
+        mirror,
         close_streams,
         pools,
         rollout,

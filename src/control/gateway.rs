@@ -58,6 +58,7 @@ impl Gateway {
             maintenance: None,
             picker: Picker::new(&[BasisPoints::FULL]),
             shielding: None,
+            mirroring: None,
             pools: [pool].into(),
         }
     }

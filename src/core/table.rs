@@ -8,6 +8,7 @@ use super::balance::Balancer;
 use super::compression::Compression;
 use super::limit::route::RouteLimits;
 use super::maintenance::Maintenance;
+use super::mirror::Mirroring;
 use super::outcome::{ArmId, SlowLimits};
 use super::route::{RouteSpec, Routes};
 use super::settings::{self, Timeouts};
@@ -58,6 +59,8 @@ pub struct Service {
     pub picker: Picker,
     /// Between which pools, while a rollout runs.
     pub shielding: Option<Shielding>,
+    /// What of it is mirrored, in a rollout's mirror step.
+    pub mirroring: Option<Mirroring>,
     pub pools: Box<[Pool]>,
 }
 

@@ -4,9 +4,11 @@ mod facts;
 mod peer;
 
 pub(super) use facts::answer_begun;
+pub(super) use peer::peer;
 
 use super::connection::Connection;
 use super::http2::Stream;
+use super::mirror::Sender;
 use super::plan::Way;
 use super::request::Request;
 use super::retry;
@@ -43,6 +45,8 @@ pub(super) struct Gate {
     /// State of the worker's random numbers (SplitMix64); only its own thread draws.
     pub random: AtomicU64,
     pub uses: Uses,
+    /// Sends mirrored requests.
+    pub sender: Sender,
 }
 
 impl Gate {
@@ -151,7 +155,9 @@ impl ProxyHttp for Gate {
             upstream_request.insert_header(CONNECTION, HeaderValue::from_static("close"))?;
         }
         forward::set(session, upstream_request, request)?;
-        rewrite::to_upstream(session, request, upstream_request)
+        rewrite::to_upstream(session, request, upstream_request)?;
+        self.mirror(session, request, upstream_request);
+        Ok(())
     }
 
     async fn request_body_filter(
@@ -208,6 +214,9 @@ impl ProxyHttp for Gate {
             if self.hides(session, request, status) {
                 return Error::e_explain(SHIELDED, "the candidate's answer is not shown");
             }
+            if let Some(original) = &mut request.original {
+                original.head(status, &response.headers);
+            }
             request.lasting = self.lasting(request, response);
             rewrite::answer(session, request, response)?;
         }
@@ -248,10 +257,16 @@ impl ProxyHttp for Gate {
     fn upstream_response_body_filter(
         &self,
         _: &mut Session,
-        _: &mut Option<Bytes>,
+        body: &mut Option<Bytes>,
         is_end: bool,
         request: &mut Request,
     ) -> Result<Option<Duration>> {
+        if let (Some(original), Some(piece)) = (&mut request.original, &body) {
+            original.body(piece);
+        }
+        if is_end && let Some(original) = request.original.take() {
+            original.end();
+        }
         // Only the access log asks for it.
         if is_end
             && self.shared.access_log.is_some()
@@ -349,7 +364,11 @@ impl ProxyHttp for Gate {
         true
     }
 
-    async fn logging(&self, session: &mut Session, _: Option<&Error>, request: &mut Request) {
+    async fn logging(&self, session: &mut Session, error: Option<&Error>, request: &mut Request) {
+        // An answer without a body ends here.
+        if let Some(original) = request.original.take().filter(|_| error.is_none()) {
+            original.end();
+        }
         self.charge(request, Outcome::Ignored, 0);
         request.attempt = None;
         request.held = None;

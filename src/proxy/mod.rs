@@ -29,6 +29,7 @@ mod lasting;
 mod limits;
 mod listen;
 mod log_entry;
+mod mirror;
 mod plan;
 mod proxy_protocol;
 mod refuse;

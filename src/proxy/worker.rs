@@ -4,6 +4,7 @@ use super::admission::Admitted;
 use super::connection;
 use super::gate::Gate;
 use super::listen::Bound;
+use super::mirror;
 use super::uses::Uses;
 use crate::core::table::Table;
 use crate::observe::access_log::AccessLog;
@@ -155,6 +156,7 @@ fn proxy(index: usize, shared: &Arc<Shared>) -> HttpProxy<Gate> {
         shared: shared.clone(),
         shard: shared.recorder.shard(index),
         uses: Uses::default(),
+        sender: mirror::sender(),
         random: AtomicU64::new(shared.seed.wrapping_add((index as u64) << 32)),
     };
     let mut proxy = http_proxy(&Arc::new(conf), gate);

@@ -44,20 +44,26 @@ impl Gate {
     }
 
     fn peer(&self, pool: &Pool, upstream: &Upstream, request: &Request) -> Box<HttpPeer> {
-        let Timeouts { connect, read, write } = request.timeouts(pool);
+        let timeouts = request.timeouts(pool);
         if let Some(connection) = &request.connection {
-            connection.signals.await_answer(read);
+            connection.signals.await_answer(timeouts.read);
         }
-        let mut peer = HttpPeer::new(upstream.address, false, String::new());
-        peer.group_key = u64::from(pool.arm.0);
-        peer.options.connection_timeout = Some(connect);
-        peer.options.read_timeout = Some(read);
-        peer.options.write_timeout = Some(write);
-        peer.options.idle_timeout = Some(pool.keepalive);
-        if pool.http2 {
-            peer.options.alpn = ALPN::H2;
-            peer.options.max_h2_streams = H2_STREAMS;
-        }
-        Box::new(peer)
+        peer(pool, upstream, timeouts)
     }
+}
+
+/// How an upstream is spoken to.
+pub(in crate::proxy) fn peer(pool: &Pool, upstream: &Upstream, timeouts: Timeouts) -> Box<HttpPeer> {
+    let Timeouts { connect, read, write } = timeouts;
+    let mut peer = HttpPeer::new(upstream.address, false, String::new());
+    peer.group_key = u64::from(pool.arm.0);
+    peer.options.connection_timeout = Some(connect);
+    peer.options.read_timeout = Some(read);
+    peer.options.write_timeout = Some(write);
+    peer.options.idle_timeout = Some(pool.keepalive);
+    if pool.http2 {
+        peer.options.alpn = ALPN::H2;
+        peer.options.max_h2_streams = H2_STREAMS;
+    }
+    Box::new(peer)
 }
