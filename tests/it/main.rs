@@ -30,6 +30,7 @@ mod house;
 mod limits;
 mod listeners;
 mod maintenance;
+mod mirror;
 mod notify;
 mod policy;
 mod proxy;
