@@ -4,7 +4,7 @@ SHELL := /bin/sh
 # rustup puts cargo here; a cargo that is found already comes first.
 export PATH := $(PATH):$(HOME)/.cargo/bin
 
-.PHONY: help setup setup-test setup-bench demo test check examples alerts fuzz smoke-fuzz lock-fuzz simulate bench compare soak slow
+.PHONY: help setup setup-test setup-bench demo test check examples alerts fuzz smoke-fuzz lock-fuzz simulate bench compare mirror soak slow
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -79,6 +79,9 @@ bench: setup-test ## the benchmarks of the core, and how fast a revert is
 
 compare: setup-bench ## side by side with nginx, haproxy and bare pingora (about 10 minutes)
 	cargo bench --locked --bench compare
+
+mirror: setup-test ## what the mirror costs: CPU without a rollout, latency of originals with one (3 minutes)
+	cargo bench --locked --bench mirror
 
 MINUTES ?= 10
 soak: setup-test ## every kind of client for MINUTES=10: whether memory and file descriptors stay flat

@@ -124,10 +124,22 @@ pub(super) fn meant(body: StartBody) -> Result<StartRollout, Problem> {
         known
     });
     let mut step = |(index, body): (usize, &StepBody)| {
-        let weight = BasisPoints::from_percent(body.weight);
-        if weight.is_none() {
-            let detail = format!("{} is not a percentage with at most two decimals", body.weight);
-            fault(format!("steps[{index}].weight"), detail);
+        let (key, percent) = match (body.weight, body.mirror) {
+            (Some(weight), None) => ("weight", weight),
+            (None, Some(mirror)) => ("mirror", mirror),
+            (Some(_), Some(_)) => {
+                fault(format!("steps[{index}].mirror"), "a step has a weight or mirrors, not both".into());
+                return None;
+            }
+            (None, None) => {
+                fault(format!("steps[{index}].weight"), "is missing; or name mirror in its place".into());
+                return None;
+            }
+        };
+        let share = BasisPoints::from_percent(percent);
+        if share.is_none() {
+            let detail = format!("{percent} is not a percentage with at most two decimals");
+            fault(format!("steps[{index}].{key}"), detail);
         }
         let hold = match body.hold.as_deref().map(duration::parse) {
             None => Some(Duration::ZERO),
@@ -137,7 +149,9 @@ pub(super) fn meant(body: StartBody) -> Result<StartRollout, Problem> {
                 None
             }
         };
-        Some(Step { weight: weight?, hold: hold?, gate: body.gate })
+        let (share, hold) = (share?, hold?);
+        let step = if key == "mirror" { Step::mirror(share, hold) } else { Step::weight(share, hold) };
+        Some(Step { gate: body.gate, ..step })
     };
     let steps = body.steps.as_ref().map(|steps| steps.iter().enumerate().filter_map(&mut step).collect());
     if !faults.is_empty() {

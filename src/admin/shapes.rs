@@ -78,8 +78,12 @@ pub struct StartBody {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct StepBody {
-    /// Percent, up to two decimals.
-    pub weight: f64,
+    /// Percent, up to two decimals. Either this or `mirror`.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub weight: Option<f64>,
+    /// Percent of stable's safe requests that are copied to the candidate; before the first weight.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub mirror: Option<f64>,
     /// A duration, `5m`; none by default.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub hold: Option<String>,

@@ -106,6 +106,11 @@ async fn events(client: &Client, view: &RolloutView, shown: u64) -> Result<Vec<H
 }
 
 fn progress(view: &RolloutView, service: &ServiceView) -> String {
+    if let Some(mirror) = &view.mirror {
+        let verdict = view.verdict.state.label();
+        let (step, text) = (render::step(view), render::mirror(mirror));
+        return format!("{}, {step}: {text}, verdict {verdict}", view.phase);
+    }
     let window = service.pools.get(&view.to).map(|pool| pool.window.clone()).unwrap_or_default();
     format!(
         "{}, {}: {} requests, {:.2} % failed, p95 {:.1} ms, verdict {}",

@@ -2,7 +2,7 @@
 
 use super::maintenance;
 use crate::control::command::{ReloadReport, UpgradeReport};
-use crate::control::view::{HistoryView, PoolView, RolloutView, ServiceView};
+use crate::control::view::{HistoryView, MirrorView, PoolView, RolloutView, ServiceView};
 use crate::core::rollout::Stage;
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -113,11 +113,28 @@ pub(super) fn rollout(view: &RolloutView) -> String {
         let stage = format!("{:?}", instance.stage).to_lowercase();
         let _ = writeln!(text, "    {} {stage}", instance.upstream);
     }
+    if let Some(view) = &view.mirror {
+        let _ = writeln!(text, "    {}", mirror(view));
+        for sample in &view.samples {
+            let _ = writeln!(text, "    differs: {sample}");
+        }
+    }
     if let Some(reason) = &view.reason {
         let _ = writeln!(text, "    {reason}");
     }
     for reason in view.verdict.reasons.iter().filter(|_| view.outcome.is_none()) {
         let _ = writeln!(text, "    {}: {}", view.verdict.state.label(), reason.text);
+    }
+    text
+}
+
+pub(super) fn mirror(view: &MirrorView) -> String {
+    let mut text = format!("{} requests mirrored, {} failed", view.requests, view.failures);
+    if view.dropped > 0 {
+        let _ = write!(text, ", {} dropped for want of room", view.dropped);
+    }
+    if view.compared > 0 {
+        let _ = write!(text, ", {} of {} compared answers differ", view.differences, view.compared);
     }
     text
 }
@@ -128,7 +145,11 @@ pub(super) fn step(view: &RolloutView) -> String {
         let done = view.instances.iter().filter(|instance| instance.stage == Stage::Serving).count();
         return format!("{done} of {} upstreams updated", view.instances.len());
     }
-    format!("step {} of {}, {} % on {}", view.step + 1, view.steps.len(), view.weight, view.to)
+    let place = format!("step {} of {}", view.step + 1, view.steps.len());
+    match &view.mirror {
+        Some(mirror) => format!("{place}, {} % mirrored to {}", mirror.share, view.to),
+        None => format!("{place}, {} % on {}", view.weight, view.to),
+    }
 }
 
 pub(super) fn weights(view: &ServiceView) -> String {

@@ -51,6 +51,9 @@ pub fn diff(old: &Config, new: &Config) -> (Vec<String>, Vec<String>) {
         note(&mut at_once, &format!("{path}.testers"), before.testers != service.testers);
         note(&mut at_once, &format!("{path}.rules"), before.rules != service.rules);
         note(&mut at_once, &format!("{path}.expose_pool"), before.expose_pool != service.expose_pool);
+        note(&mut at_once, &format!("{path}.shield"), before.shield != service.shield);
+        note(&mut at_once, &format!("{path}.mirror"), before.mirror != service.mirror);
+        note(&mut at_once, &format!("{path}.close_streams"), before.close_streams != service.close_streams);
         at_once.extend(differing(&format!("{path}.pools"), &before.pools, &service.pools));
     }
     at_once.extend(

@@ -15,6 +15,7 @@ pub(crate) mod fuzzing;
 mod headers;
 mod limits;
 mod maintenance;
+mod mirror;
 pub mod nginx;
 mod notify;
 mod pages;

@@ -92,6 +92,9 @@ fn limits(section: &Section<'_>) -> Vec<Limit> {
     if let Some((warning, critical)) = section.item("error_rate").and_then(|item| levels(&item, share)) {
         limits.push(Limit::ErrorRate { warning, critical });
     }
+    if let Some((warning, critical)) = section.item("differences").and_then(|item| levels(&item, share)) {
+        limits.push(Limit::Differences { warning, critical });
+    }
     for (key, quantile) in QUANTILES {
         if let Some((warning, critical)) = section.item(key).and_then(|item| levels(&item, time)) {
             limits.push(Limit::Latency { quantile, warning, critical });

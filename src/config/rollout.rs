@@ -148,19 +148,35 @@ fn steps(item: &Item<'_>) -> Option<Vec<Step>> {
     let steps = item.array()?;
     let steps = steps.iter().map(|item| {
         let section = item.section()?;
-        let weight = section.need("weight", "percent of the traffic", |item| {
-            let weight = BasisPoints::from_percent(item.number()?);
-            if weight.is_none() {
-                item.fault("must be from 0 to 100, with at most two decimals");
+        let mirror = section.item("mirror");
+        let mirror = match &mirror {
+            Some(item) => Some(percent(item)?),
+            None => None,
+        };
+        let weight = match section.item("weight").filter(|_| mirror.is_some()) {
+            Some(weight) => {
+                weight.fault("stands beside mirror: a step does the one or the other; take one out");
+                None
             }
-            weight
-        });
+            None if mirror.is_some() => Some(BasisPoints::ZERO),
+            None => {
+                section.need("weight", "percent of the traffic; or mirror, of stable's requests", percent)
+            }
+        };
         let hold = section.read("hold", Duration::ZERO, hold);
         let gate = section.read("gate", false, Item::bool);
         section.finish();
-        Some(Step { weight: weight?, hold, gate })
+        Some(Step { weight: weight?, mirror, hold, gate })
     });
     steps.collect()
+}
+
+fn percent(item: &Item<'_>) -> Option<BasisPoints> {
+    let percent = BasisPoints::from_percent(item.number()?);
+    if percent.is_none() {
+        item.fault("must be from 0 to 100, with at most two decimals");
+    }
+    percent
 }
 
 fn hold(item: &Item<'_>) -> Option<Duration> {

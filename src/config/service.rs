@@ -1,5 +1,6 @@
 //! `[services.*]`: pools, upstreams, health checks and rollout defaults.
 
+use super::mirror;
 use super::reader::{Item, Section};
 use super::{cohort, rollout, rule, shield, upstream_tls};
 use crate::core::balance::{Balance, HashBy};
@@ -63,6 +64,7 @@ fn service(name: &str, section: &Section<'_>, policies: &BTreeMap<String, Arc<Po
     let close_streams = section.item("close_streams").and_then(|item| item.parsed(duration::parse));
     let stable = stable(section, &pools);
     let shield = section.read("shield", Some(Arc::default()), shield::shield);
+    let mirror = Arc::new(mirror::read(&section.section("mirror")));
     let rollout::Read { plan, smoke, hooks, update } = rollout::read(&section.section("rollout"));
     let (cohort, testers) = cohort::of_service(section);
     let rules = rule::rules(section, &pools);
@@ -73,6 +75,7 @@ fn service(name: &str, section: &Section<'_>, policies: &BTreeMap<String, Arc<Po
         stable: stable?,
         policy,
         shield,
+        mirror,
         close_streams,
         pools,
         cohort,

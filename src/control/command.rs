@@ -273,7 +273,9 @@ pub fn merged_plan(defaults: &Plan, start: &StartRollout) -> Plan {
     if let Some(steps) = &start.steps {
         plan.steps.clone_from(steps);
     } else if plan.strategy == Strategy::BlueGreen {
-        plan.steps = vec![Step { weight: BasisPoints::FULL, hold: std::time::Duration::ZERO, gate: false }];
+        // What comes before anybody is served stays.
+        plan.steps.retain(|step| step.mirror.is_some());
+        plan.steps.push(Step::weight(BasisPoints::FULL, std::time::Duration::ZERO));
     }
     if plan.is_rolling() {
         plan.steps.clear();

@@ -243,6 +243,11 @@ impl Task {
                 live.report_progress(&self.links);
             }
         }
+        for difference in self.links.recorder.differences.take() {
+            for live in self.lives.values_mut().filter(|_| self.custody.is_ours()) {
+                live.differed(difference.arm, &difference.text, &self.links);
+            }
+        }
         if self.custody.is_ours() {
             self.end_maintenance();
         }

@@ -62,6 +62,7 @@ impl Gateway {
             picker: Picker::new(&[BasisPoints::FULL]),
             shielding: None,
             choice: Choice::default(),
+            mirroring: None,
             pools: [pool].into(),
         }
     }

@@ -7,6 +7,7 @@ use super::command::Refusal;
 use super::jobs::Jobs;
 use super::links::Links;
 use super::maintenance::Stretch;
+use super::mirroring::MirrorArm;
 use super::saving::{Answer, Extra, Saving};
 use super::shown;
 use super::upstreams::Upstreams;
@@ -48,6 +49,8 @@ pub(super) struct Live {
 #[derive(Debug)]
 pub(super) struct LivePool {
     pub arm: ArmId,
+    /// Of requests that are mirrored to it.
+    pub mirror: Option<MirrorArm>,
     pub upstreams: Upstreams,
     /// What is shown of it.
     pub window: Window,
@@ -109,8 +112,8 @@ impl Live {
             let mut window = Window::new(shown);
             let totals = links.recorder.totals(arm, links.clock.now_us(), &SlowLimits::default());
             window.push(links.clock.now(), &totals);
-            self.pools
-                .insert(name.clone(), LivePool { arm, upstreams, window, readings: Readings::default() });
+            let pool = LivePool { arm, mirror: None, upstreams, window, readings: Readings::default() };
+            self.pools.insert(name.clone(), pool);
         }
         self.drain_as_stored();
         (self.todo.publish, self.todo.watch) = (true, true);

@@ -16,6 +16,7 @@ mod limits;
 mod links;
 mod live;
 mod maintenance;
+mod mirroring;
 mod notices;
 mod publish;
 mod recovery;

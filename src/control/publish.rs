@@ -84,6 +84,7 @@ fn service(live: &Live, config: &Config, secret: &Secret) -> Service {
         maintenance: live.stretch.as_ref().map(Stretch::shown),
         picker: Picker::new(&weights),
         shielding: shielding(live),
+        mirroring: live.mirroring(),
         pools: pools.into(),
     }
 }

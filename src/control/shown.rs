@@ -61,15 +61,20 @@ fn watch(guard: &Guard) -> WatchView {
 
 /// The running rollout, or the last one.
 pub(super) fn rollout(live: &Live) -> Option<RolloutView> {
-    rollout_of(&live.settings.name, &live.state)
+    let view = rollout_of(&live.settings.name, &live.state)?;
+    Some(RolloutView { mirror: live.mirrored(), ..view })
 }
 
 pub(super) fn rollout_of(service: &str, state: &ServiceState) -> Option<RolloutView> {
     let running = state.rollout.as_ref()?;
     let machine = &running.rollout;
     let steps = machine.plan.steps.iter();
-    let steps =
-        steps.map(|s| StepView { weight: s.weight.percent(), hold: duration::show(s.hold), gate: s.gate });
+    let steps = steps.map(|s| StepView {
+        weight: s.weight.percent(),
+        mirror: s.mirror.map(BasisPoints::percent),
+        hold: duration::show(s.hold),
+        gate: s.gate,
+    });
     let instances = machine.instances.iter();
     let instances = instances.map(|i| InstanceView { upstream: i.upstream.clone(), stage: i.stage });
     Some(RolloutView {
@@ -86,6 +91,7 @@ pub(super) fn rollout_of(service: &str, state: &ServiceState) -> Option<RolloutV
         step: machine.step,
         steps: steps.collect(),
         weight: state.weights.get(&running.to).copied().unwrap_or_default().percent(),
+        mirror: None,
         verdict: machine.verdict.clone(),
         started_at: running.started_at.clone(),
         updated_at: running.updated_at.clone(),
@@ -139,6 +145,9 @@ pub(super) fn history_figures(live: &Live, next: &ServiceState, links: &Links) -
         && let Some(all) = figures.as_object_mut()
     {
         all.insert("verdict".into(), json!(running.rollout.verdict));
+        if let Some(mirror) = live.mirrored() {
+            all.insert("mirror".into(), json!(mirror));
+        }
     }
     figures
 }

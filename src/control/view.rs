@@ -162,6 +162,9 @@ pub struct RolloutView {
     pub instances: Vec<InstanceView>,
     /// The candidate's weight in percent.
     pub weight: f64,
+    /// What the mirror step under way has brought.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub mirror: Option<MirrorView>,
     pub verdict: Verdict,
     pub started_at: String,
     pub updated_at: String,
@@ -176,13 +179,33 @@ pub struct RolloutView {
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct StepView {
-    /// Percent.
+    /// Percent; 0 in a mirror step.
     pub weight: f64,
+    /// Percent of stable's safe requests that are copied to the candidate.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub mirror: Option<f64>,
     /// As in the configuration: `5m`.
     pub hold: String,
     /// Whether somebody must approve before it goes on.
     #[serde(skip_serializing_if = "std::ops::Not::not", default)]
     pub gate: bool,
+}
+
+/// What a mirror step has brought so far; a restart counts anew.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct MirrorView {
+    /// Percent of stable's safe requests.
+    pub share: f64,
+    /// Copies sent, and how many of them failed; no user met these.
+    pub requests: u64,
+    pub failures: u64,
+    /// Copies not sent, for want of room.
+    pub dropped: u64,
+    /// Answers compared with stable's, and how many of them differ.
+    pub compared: u64,
+    pub differences: u64,
+    /// A few of those.
+    pub samples: Vec<String>,
 }
 
 /// One upstream of a rolling update.
@@ -218,7 +241,7 @@ pub struct HistoryView {
     pub actor: String,
     /// `weights`, `flip`, `rollback`, `drain`, `ready`, `upstreams`, `maintenance`, `health`; of rollouts
     /// `started`, `hook`, `testing`, `tested`, `approval`, `approved`, `step`, `updating`, `updated`, `held`,
-    /// `passing`, `baking`, `paused`, `resumed`, `promoted`, `aborted`; after a promotion `degraded`,
+    /// `passing`, `difference`, `baking`, `paused`, `resumed`, `promoted`, `aborted`; after a promotion `degraded`,
     /// `verified`, `returned`; and `recovered`.
     pub action: String,
     /// A sentence that says what happened and why.

@@ -3,7 +3,8 @@
 
 use super::links::Links;
 use super::live::{Live, LivePool, SHOWN};
-use crate::core::outcome::{SlowLimits, Totals};
+use super::mirroring::Mirrored;
+use crate::core::outcome::{ArmId, SlowLimits, Totals};
 use crate::core::policy::{Circumstances, Looks, Policy};
 use crate::core::rollout::{Observation, Phase, Rollout};
 use crate::core::service::{Change, Running};
@@ -17,6 +18,8 @@ use std::time::Duration;
 pub(super) struct Watching {
     subject: Subject,
     pub looks: Looks,
+    /// What is shown of a mirror step.
+    pub mirrored: Option<Mirrored>,
 }
 
 /// Who is watched, and why.
@@ -29,6 +32,9 @@ struct Subject {
     compared: Option<String>,
     /// The pool that could take over.
     other: Option<String>,
+    /// Whether it gets mirrored requests only: its evidence is on an arm of its own, and begins anew with the
+    /// first weight. What it did with copies of safe requests says little of the rest.
+    mirrored: bool,
 }
 
 impl Live {
@@ -41,16 +47,18 @@ impl Live {
 
     fn subject(&self) -> Option<Subject> {
         let state = &self.state;
-        if let Some(Running { id, from, to, .. }) = state.running() {
+        if let Some(Running { id, from, to, rollout, .. }) = state.running() {
+            let mirrored = rollout.mirrors().is_some();
             let compared = (from != to).then(|| from.clone());
             let (rollout, pool, other) = (id.clone(), to.clone(), Some(from.clone()));
-            return Some(Subject { rollout, pool, compared, other });
+            return Some(Subject { rollout, pool, compared, other, mirrored });
         }
         state.guard.as_ref().map(|guard| Subject {
             rollout: guard.rollout.clone(),
             pool: guard.pool.clone(),
             compared: None,
             other: state.previous.clone(),
+            mirrored: false,
         })
     }
 
@@ -70,11 +78,15 @@ impl Live {
         let phase = rollout.map(|rollout| rollout.phase);
         let Some(readiness) = watching.readiness(candidate, phase) else { return false };
         let now = links.clock.now();
-        let totals = totals(candidate, links, watching.looks.slow());
-        let stable = stable.map(|stable| self::totals(stable, links, watching.looks.slow()));
+        let Some(arm) = subject.arm(candidate) else { return false };
+        let totals = totals(arm, links, watching.looks.slow());
+        let stable = stable.map(|stable| self::totals(stable.arm, links, watching.looks.slow()));
         let worse = watching.looks.observe(now, &totals, stable.as_ref());
+        if let Some(mirrored) = &mut watching.mirrored {
+            mirrored.observe(&totals);
+        }
         let seen = Circumstances {
-            clients: watching.clients(candidate, links, now),
+            clients: watching.clients(arm, links, now),
             down: candidate.upstreams.found_down(),
             stable_up,
             readings: Some(&candidate.readings),
@@ -96,6 +108,7 @@ impl Live {
 
     /// The watch begins and ends with the rollout, and anew after a promotion and under another policy.
     pub(super) fn follow_rollout(&mut self, links: &Links) {
+        self.ready_mirror(links);
         let Some(subject) = self.subject() else {
             self.watch = None;
             return;
@@ -107,20 +120,29 @@ impl Live {
             return;
         }
         let Some(candidate) = self.pools.get(subject.pool.as_str()) else { return };
+        let Some(arm) = subject.arm(candidate) else { return };
         let (now, slow) = (links.clock.now(), policy.slow_limits());
-        let totals = totals(candidate, links, &slow);
+        let totals = totals(arm, links, &slow);
         let stable = subject.compared.as_deref().and_then(|name| self.pools.get(name));
-        let stable = stable.map(|stable| self::totals(stable, links, &slow));
+        let stable = stable.map(|stable| self::totals(stable.arm, links, &slow));
         let looks = Looks::new(policy, &totals, stable.as_ref(), now);
-        self.watch = Some(Watching { subject, looks });
+        let mirrored = subject.mirrored.then(|| Mirrored::begin(&totals));
+        self.watch = Some(Watching { subject, looks, mirrored });
+    }
+}
+
+impl Subject {
+    /// Where the evidence is counted.
+    fn arm(&self, pool: &LivePool) -> Option<ArmId> {
+        if self.mirrored { pool.mirror.as_ref().map(|mirror| mirror.arm) } else { Some(pool.arm) }
     }
 }
 
 impl Watching {
     /// Clients of the candidate that met failures, where the policy asks for them.
-    fn clients(&self, candidate: &LivePool, links: &Links, now: Duration) -> usize {
+    fn clients(&self, candidate: ArmId, links: &Links, now: Duration) -> usize {
         let since = self.looks.clients_since(now);
-        since.map_or(0, |since| links.recorder.failed_clients(candidate.arm, since.as_micros() as u64))
+        since.map_or(0, |since| links.recorder.failed_clients(candidate, since.as_micros() as u64))
     }
 
     /// Whether the candidate could serve. Before it gets traffic that must be proven; where one upstream
@@ -138,6 +160,6 @@ impl Watching {
     }
 }
 
-fn totals(pool: &LivePool, links: &Links, slow: &SlowLimits) -> Totals {
-    links.recorder.totals(pool.arm, links.clock.now_us(), slow)
+fn totals(arm: ArmId, links: &Links, slow: &SlowLimits) -> Totals {
+    links.recorder.totals(arm, links.clock.now_us(), slow)
 }

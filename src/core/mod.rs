@@ -17,6 +17,7 @@ pub mod latency;
 pub mod leave;
 pub mod limit;
 pub mod maintenance;
+pub mod mirror;
 pub mod notice;
 pub mod outcome;
 pub mod passive;

@@ -106,6 +106,11 @@ pub struct Totals {
     pub latency: [u64; BUCKETS],
     /// Failed attempts that were answered from stable instead.
     pub shielded: u64,
+    /// Of a mirror's arm: answers that were compared with stable's, how many of them differ, and copies that
+    /// were dropped for want of room.
+    pub compared: u64,
+    pub differing: u64,
+    pub dropped: u64,
     /// Attempts started and not yet answered, now.
     pub in_flight: u64,
 }
@@ -123,6 +128,9 @@ impl Default for Totals {
             latency_sum_us: 0,
             latency: [0; BUCKETS],
             shielded: 0,
+            compared: 0,
+            differing: 0,
+            dropped: 0,
             in_flight: 0,
         }
     }

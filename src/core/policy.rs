@@ -77,6 +77,8 @@ pub enum Limit {
     ErrorRate { warning: Option<f64>, critical: Option<f64> },
     /// `quantile` (0–1) of the attempts must be answered within the time.
     Latency { quantile: f64, warning: Option<Duration>, critical: Option<Duration> },
+    /// Shares of the compared answers to mirrored requests that may differ from stable's.
+    Differences { warning: Option<f64>, critical: Option<f64> },
 }
 
 /// One level of one limit.
@@ -90,6 +92,9 @@ enum Bound {
         quantile: f64,
         time: Duration,
         slot: usize,
+    },
+    Differences {
+        share: f64,
     },
 }
 
@@ -134,9 +139,12 @@ impl Policy {
         for limit in &self.limits {
             match limit {
                 Limit::ErrorRate { warning, critical } => {
-                    let bound = |share: &f64| Bound::Errors { share: *share };
-                    levels.extend(warning.as_ref().map(|share| (Level::Warning, bound(share))));
-                    levels.extend(critical.as_ref().map(|share| (Level::Critical, bound(share))));
+                    levels.extend(warning.map(|share| (Level::Warning, Bound::Errors { share })));
+                    levels.extend(critical.map(|share| (Level::Critical, Bound::Errors { share })));
+                }
+                Limit::Differences { warning, critical } => {
+                    levels.extend(warning.map(|share| (Level::Warning, Bound::Differences { share })));
+                    levels.extend(critical.map(|share| (Level::Critical, Bound::Differences { share })));
                 }
                 Limit::Latency { quantile, warning, critical } => {
                     for (level, time) in [(Level::Warning, warning), (Level::Critical, critical)] {
@@ -155,7 +163,7 @@ impl Bound {
     /// The proportion of attempts that it allows to be events.
     fn allowed(&self) -> f64 {
         match self {
-            Bound::Errors { share } => *share,
+            Bound::Errors { share } | Bound::Differences { share } => *share,
             Bound::Slow { quantile, .. } => 1.0 - quantile,
         }
     }
@@ -163,6 +171,7 @@ impl Bound {
     fn metric(&self) -> String {
         match self {
             Bound::Errors { .. } => "error_rate".into(),
+            Bound::Differences { .. } => "differences".into(),
             Bound::Slow { quantile, .. } => format!("latency_p{:.0}", quantile * 100.0),
         }
     }
@@ -176,10 +185,16 @@ impl Bound {
         matches!(self, Bound::Errors { .. })
     }
 
+    /// Whether stable can break it too.
+    fn is_of_stable_too(&self) -> bool {
+        !matches!(self, Bound::Differences { .. })
+    }
+
     /// Non-events and events so far.
     fn counts(&self, totals: &Totals) -> (u64, u64) {
         match self {
             Bound::Errors { .. } => (totals.attempts.saturating_sub(totals.failures), totals.failures),
+            Bound::Differences { .. } => (totals.compared.saturating_sub(totals.differing), totals.differing),
             Bound::Slow { slot, .. } => (totals.fast[*slot], totals.slow[*slot]),
         }
     }

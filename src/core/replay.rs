@@ -207,7 +207,7 @@ impl Replay {
 
 /// One step that nothing but the policy ends.
 fn plan() -> Plan {
-    let step = Step { weight: BasisPoints::FULL, hold: ENDLESS, gate: false };
+    let step = Step { weight: BasisPoints::FULL, mirror: None, hold: ENDLESS, gate: false };
     Plan { steps: vec![step], min_attempts: 0, idle: Idle::Advance, ..Plan::default() }
 }
 

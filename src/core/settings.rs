@@ -13,6 +13,7 @@ use crate::core::balance::Balance;
 use crate::core::cohort::Cohort;
 use crate::core::compression::Compression;
 use crate::core::limit::RateLimit;
+use crate::core::mirror::Mirror;
 use crate::core::policy::Policy;
 use crate::core::rollout::{HookPoint, Plan};
 use crate::core::route::Routes;
@@ -169,6 +170,8 @@ pub struct Service {
     pub policy: Option<Arc<Policy>>,
     /// Whether its users are spared a candidate's failures, and how.
     pub shield: Option<Arc<Shield>>,
+    /// How its requests are mirrored in a rollout's mirror steps.
+    pub mirror: Arc<Mirror>,
     /// By when long streams have left a pool that has lost its weight; `None`: they stay until they end.
     pub close_streams: Option<Duration>,
     pub pools: BTreeMap<Arc<str>, Pool>,

@@ -9,6 +9,7 @@ use super::choice::Choice;
 use super::compression::Compression;
 use super::limit::route::RouteLimits;
 use super::maintenance::Maintenance;
+use super::mirror::Mirroring;
 use super::outcome::{ArmId, SlowLimits};
 use super::route::{RouteSpec, Routes};
 use super::settings::{self, Timeouts, UpstreamTls};
@@ -59,6 +60,8 @@ pub struct Service {
     pub picker: Picker,
     /// Between which pools, while a rollout runs.
     pub shielding: Option<Shielding>,
+    /// What of it is mirrored, in a rollout's mirror step.
+    pub mirroring: Option<Mirroring>,
     /// What goes ahead of chance.
     pub choice: Choice,
     pub pools: Box<[Pool]>,

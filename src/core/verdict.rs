@@ -33,7 +33,7 @@ pub enum Level {
 /// One reason of a verdict, with the figures it rests on.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Reason {
-    /// `error_rate`, `latency_p50` … `latency_p99`: a limit is broken. With `_relative`: it is kept, but the
+    /// `error_rate`, `latency_p50` … `latency_p99`, `differences`: a limit is broken. With `_relative`: it is kept, but the
     /// candidate is worse than stable. `shared_outage`: it is broken by stable too. `clients`: it is
     /// broken, but for too few clients. `health`, `smoke`, `hook`, `attempts` (still missing), or a signal's name.
     pub metric: String,

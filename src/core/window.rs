@@ -38,6 +38,9 @@ pub struct Figures {
     pub timeouts: u64,
     /// Failures that no user saw: stable answered instead.
     pub shielded: u64,
+    /// Answers to copies that were compared with stable's, and how many of them differ.
+    pub compared: u64,
+    pub differing: u64,
     /// Share of failed attempts, 0–1.
     pub error_rate: f64,
     pub latency_ms: Latency,
@@ -72,6 +75,8 @@ impl Window {
             failures,
             timeouts: timeouts(totals).saturating_sub(timeouts(base)),
             shielded: totals.shielded.saturating_sub(base.shielded),
+            compared: totals.compared.saturating_sub(base.compared),
+            differing: totals.differing.saturating_sub(base.differing),
             error_rate: if requests == 0 { 0.0 } else { failures as f64 / requests as f64 },
             latency_ms: latency(base, totals),
         }

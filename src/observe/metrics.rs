@@ -1,10 +1,12 @@
 //! Prometheus: what the shards counted, merged when scraped, and what the controller decided.
 
+mod mirrored;
 mod traffic;
 
 use super::clock::Clock;
 use super::recorder::Recorder;
 use crate::core::outcome::SlowLimits;
+use mirrored::Mirrored;
 use prometheus::{Encoder, GaugeVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder};
 use std::sync::Arc;
 use traffic::Traffic;
@@ -92,7 +94,8 @@ impl Metrics {
         let build = ints("pointsman_build_info", "1, labelled with the version.", &["version"])?;
         build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
         let registry = &metrics.registry;
-        registry.register(Box::new(Traffic::new(recorder, clock)?))?;
+        registry.register(Box::new(Traffic::new(recorder.clone(), clock)?))?;
+        registry.register(Box::new(Mirrored::new(recorder, clock)?))?;
         registry.register(Box::new(build))?;
         registry.register(Box::new(metrics.weight.clone()))?;
         registry.register(Box::new(metrics.upstream_up.clone()))?;

@@ -5,6 +5,7 @@
 pub mod access_log;
 mod clients;
 pub mod clock;
+pub mod differences;
 pub mod metrics;
 pub mod recorder;
 pub mod shard;

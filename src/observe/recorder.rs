@@ -1,12 +1,19 @@
 //! All shards together: who has which arm, and the sums over all workers.
 
+use super::differences::Differences;
 use super::shard::{MAX_ARMS, Shard};
 use super::streams::Streams;
 use crate::core::outcome::{ArmId, SlowLimits, Totals};
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// The name of an arm: service and pool.
-type Name = (Arc<str>, Arc<str>);
+/// The name of an arm.
+#[derive(Debug, PartialEq, Eq)]
+struct Name {
+    service: Arc<str>,
+    pool: Arc<str>,
+    /// Whether mirrored requests are counted on it, rather than users'.
+    mirror: bool,
+}
 
 /// The shards of all workers, and the names of the arms.
 #[derive(Debug)]
@@ -16,13 +23,20 @@ pub struct Recorder {
     names: Mutex<Vec<Name>>,
     /// Where long streams hear that they have to leave.
     pub streams: Streams,
+    /// Samples of answers to mirrored requests that differ from stable's.
+    pub differences: Differences,
 }
 
 impl Recorder {
     /// For so many workers.
     pub fn new(workers: usize) -> Self {
         let shards = (0..workers.max(1)).map(|_| Arc::new(Shard::new())).collect();
-        Recorder { shards, names: Mutex::default(), streams: Streams::default() }
+        Recorder {
+            shards,
+            names: Mutex::default(),
+            streams: Streams::default(),
+            differences: Differences::default(),
+        }
     }
 
     /// The shard of a worker, whose thread alone may write to it.
@@ -32,23 +46,42 @@ impl Recorder {
 
     /// The arm of a pool: the same for the life of the process. `None` once all 4096 are taken.
     pub fn arm(&self, service: &str, pool: &str) -> Option<ArmId> {
+        self.named(Name { service: service.into(), pool: pool.into(), mirror: false })
+    }
+
+    /// The arm of requests that are mirrored to a pool.
+    pub fn mirror_arm(&self, service: &str, pool: &str) -> Option<ArmId> {
+        self.named(Name { service: service.into(), pool: pool.into(), mirror: true })
+    }
+
+    fn named(&self, name: Name) -> Option<ArmId> {
         let mut names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(known) = names.iter().position(|name| &*name.0 == service && &*name.1 == pool) {
+        if let Some(known) = names.iter().position(|known| *known == name) {
             return Some(ArmId(known as u16));
         }
         if names.len() >= MAX_ARMS {
             return None;
         }
-        names.push((service.into(), pool.into()));
+        names.push(name);
         Some(ArmId((names.len() - 1) as u16))
     }
 
-    /// All arms there have been, with service and pool.
+    /// All arms of users' requests there have been, with service and pool.
     pub fn arms(&self) -> Vec<(ArmId, Arc<str>, Arc<str>)> {
+        self.arms_of(false)
+    }
+
+    /// The same of mirrored requests.
+    pub fn mirror_arms(&self) -> Vec<(ArmId, Arc<str>, Arc<str>)> {
+        self.arms_of(true)
+    }
+
+    fn arms_of(&self, mirror: bool) -> Vec<(ArmId, Arc<str>, Arc<str>)> {
         let names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
-        let arm =
-            |(index, (service, pool)): (usize, &Name)| (ArmId(index as u16), service.clone(), pool.clone());
-        names.iter().enumerate().map(arm).collect()
+        let arm = |(index, name): (usize, &Name)| {
+            (name.mirror == mirror).then(|| (ArmId(index as u16), name.service.clone(), name.pool.clone()))
+        };
+        names.iter().enumerate().filter_map(arm).collect()
     }
 
     /// Everything counted on an arm, over all workers, as of `now_us` on the process clock.

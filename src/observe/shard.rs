@@ -38,6 +38,13 @@ pub struct Started {
     at_us: u64,
 }
 
+impl Started {
+    /// When that was, µs on the process clock.
+    pub fn at_us(self) -> u64 {
+        self.at_us
+    }
+}
+
 /// The counters of one arm on one worker. What is a sum of others is not counted: recording pays for
 /// every store.
 #[derive(Debug)]
@@ -56,6 +63,10 @@ struct Cell {
     /// What the shield owes its budget, and how many attempts the service had served then.
     debt: Counter,
     served: Counter,
+    /// Of a mirror's arm: see [`Totals`].
+    compared: Counter,
+    differing: Counter,
+    dropped: Counter,
 }
 
 /// Attempts under way that started within one bucket of time: the number of the bucket + 1 in the upper
@@ -164,6 +175,21 @@ impl Shard {
         true
     }
 
+    /// Counts an answer to a copy that was compared with stable's.
+    pub fn compared(&self, arm: ArmId, differs: bool) {
+        if let Some(cell) = self.cell(arm) {
+            cell.differing.add(u64::from(differs));
+            cell.compared.add(1);
+        }
+    }
+
+    /// Counts a copy that was not sent, for want of room.
+    pub fn dropped(&self, arm: ArmId) {
+        if let Some(cell) = self.cell(arm) {
+            cell.dropped.add(1);
+        }
+    }
+
     /// Adds the clients to whom failures of an arm came since a time, on this worker.
     pub(super) fn add_clients(&self, clients: &mut Vec<ClientKey>, arm: ArmId, since_us: u64) {
         if let Some(cell) = self.cell(arm) {
@@ -180,6 +206,9 @@ impl Shard {
         totals.in_flight += in_flight;
         totals.failures += cell.failures.read();
         totals.shielded += cell.shielded.read();
+        totals.compared += cell.compared.read();
+        totals.differing += cell.differing.read();
+        totals.dropped += cell.dropped.read();
         add(&mut totals.reasons, &cell.reasons);
         totals.attempts += add(&mut totals.codes, &cell.codes);
         totals.latency_sum_us += cell.latency_sum_us.read();
@@ -223,6 +252,9 @@ impl Cell {
             shielded: Counter::default(),
             debt: Counter::default(),
             served: Counter::default(),
+            compared: Counter::default(),
+            differing: Counter::default(),
+            dropped: Counter::default(),
         }
     }
 

@@ -10,6 +10,7 @@ use super::client_stream::Signals;
 use super::connection::Connection;
 use super::http2::Stream;
 use super::keyring::Keyring;
+use super::mirror::Sender;
 use super::request::Request;
 use super::retry;
 use super::uses::Uses;
@@ -46,6 +47,8 @@ pub(super) struct Gate {
     pub random: AtomicU64,
     pub uses: Uses,
     pub keyring: Keyring,
+    /// Sends mirrored requests.
+    pub sender: Sender,
 }
 
 impl Gate {
@@ -156,7 +159,9 @@ impl ProxyHttp for Gate {
             follow::retarget(upstream_request, rewritten)?;
         }
         forward::set(session, upstream_request, request)?;
-        rewrite::to_upstream(session, request, upstream_request)
+        rewrite::to_upstream(session, request, upstream_request)?;
+        self.mirror(session, request, upstream_request);
+        Ok(())
     }
 
     async fn request_body_filter(
@@ -213,6 +218,9 @@ impl ProxyHttp for Gate {
             if self.hides(session, request, status) {
                 return Error::e_explain(SHIELDED, "the candidate's answer is not shown");
             }
+            if let Some(original) = &mut request.original {
+                original.head(status, &response.headers);
+            }
             request.lasting = self.lasting(request, response);
             rewrite::relocate(session, request, response)?;
             rewrite::answer(session, request, response)?;
@@ -254,10 +262,16 @@ impl ProxyHttp for Gate {
     fn upstream_response_body_filter(
         &self,
         _: &mut Session,
-        _: &mut Option<Bytes>,
+        body: &mut Option<Bytes>,
         is_end: bool,
         request: &mut Request,
     ) -> Result<Option<Duration>> {
+        if let (Some(original), Some(piece)) = (&mut request.original, &body) {
+            original.body(piece);
+        }
+        if is_end && let Some(original) = request.original.take() {
+            original.end();
+        }
         // Only the access log asks for it.
         if is_end
             && self.shared.access_log.is_some()
@@ -359,7 +373,11 @@ impl ProxyHttp for Gate {
         true
     }
 
-    async fn logging(&self, session: &mut Session, _: Option<&Error>, request: &mut Request) {
+    async fn logging(&self, session: &mut Session, error: Option<&Error>, request: &mut Request) {
+        // An answer without a body ends here.
+        if let Some(original) = request.original.take().filter(|_| error.is_none()) {
+            original.end();
+        }
         self.charge(request, Outcome::Ignored, 0);
         request.attempt = None;
         request.held = None;

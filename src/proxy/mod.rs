@@ -36,6 +36,7 @@ mod lasting;
 mod limits;
 mod listen;
 mod log_entry;
+mod mirror;
 mod peer;
 mod plan;
 mod proxy_protocol;

@@ -7,6 +7,7 @@ use super::connection::Connection;
 use super::http2::Stream;
 use super::lasting::Lasting;
 use super::listen::Bound;
+use super::mirror::Original;
 use super::plan::Target;
 use crate::core::balance::Tried;
 use crate::core::compression::Compression;
@@ -88,6 +89,8 @@ pub(super) struct Request {
     pub lasting: Option<Lasting>,
     /// What the answer's body goes through.
     pub encoder: Option<Box<Encoder>>,
+    /// What is kept of its answer, to be compared with that of its copy.
+    pub original: Option<Box<Original>>,
 }
 
 /// The attempt under way.
@@ -176,6 +179,7 @@ impl Request {
             closes: false,
             lasting: None,
             encoder: None,
+            original: None,
         }
     }
 

@@ -5,6 +5,7 @@ use super::connection::{self, Line};
 use super::gate::Gate;
 use super::keyring::Keyring;
 use super::listen::Bound;
+use super::mirror;
 use super::uses::Uses;
 use crate::core::table::Table;
 use crate::observe::access_log::AccessLog;
@@ -159,6 +160,7 @@ fn proxy(index: usize, shared: &Arc<Shared>) -> HttpProxy<Gate> {
         shard: shared.recorder.shard(index),
         uses: Uses::default(),
         keyring: Keyring::default(),
+        sender: mirror::sender(),
         random: AtomicU64::new(shared.seed.wrapping_add((index as u64) << 32)),
     };
     let mut proxy = http_proxy(&Arc::new(conf), gate);

@@ -31,6 +31,7 @@ mod house;
 mod limits;
 mod listeners;
 mod maintenance;
+mod mirror;
 mod notify;
 mod paths;
 mod policy;

@@ -90,8 +90,13 @@ fn blame(policy: &Policy, watched: &Watched, seen: &Circumstances<'_>, reason: R
 
 /// The plain rule. It is offered for those who want it; checked often, it reverts healthy versions.
 fn is_over(policy: &Policy, bound: Bound, figures: &Figures) -> bool {
+    if let Bound::Differences { share } = bound {
+        return figures.compared >= policy.min_sample
+            && figures.differing as f64 > share * figures.compared as f64;
+    }
     let broken = match bound {
         Bound::Errors { share } => figures.error_rate > share,
+        Bound::Differences { .. } => false,
         Bound::Slow { quantile, time, .. } => {
             quantile_ms(&figures.latency_ms, quantile) > time.as_secs_f64() * 1000.0
         }

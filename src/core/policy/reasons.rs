@@ -27,7 +27,10 @@ pub(super) fn broken(watched: &Watched, now: Duration) -> Reason {
         evidence: ln,
         needed,
         for_seconds: now.saturating_sub(evidence.since()).as_secs_f64(),
-        text: format!("{what}; {events} of {attempts} attempts, evidence {ln:.1} of {needed:.1} needed"),
+        text: format!(
+            "{what}; {events} of {attempts} {}, evidence {ln:.1} of {needed:.1} needed",
+            counted(bound)
+        ),
     }
 }
 
@@ -36,23 +39,31 @@ pub(super) fn in_window(watched: &Watched, figures: &Figures) -> Reason {
     let (bound, level) = (watched.bound, watched.level);
     let (observed, what) = match bound {
         Bound::Errors { .. } => (figures.error_rate, sentence(bound, level, figures.error_rate)),
+        Bound::Differences { .. } => {
+            let observed = share(Batch { attempts: figures.compared, events: figures.differing });
+            (observed, sentence(bound, level, observed))
+        }
         Bound::Slow { quantile, time, .. } => {
             let seconds = quantile_ms(&figures.latency_ms, quantile) / 1000.0;
             let (metric, level, time) = (bound.metric(), name(level), duration::show(time));
             (seconds, format!("{metric} {seconds:.3} s is over the {level} limit of {time}"))
         }
     };
+    let (attempts, events) = match bound {
+        Bound::Differences { .. } => (figures.compared, figures.differing),
+        _ => (figures.requests, figures.failures),
+    };
     Reason {
         metric: bound.metric(),
         level,
         limit: limit(bound),
         observed,
-        attempts: figures.requests,
-        events: figures.failures,
+        attempts,
+        events,
         evidence: 0.0,
         needed: 0.0,
         for_seconds: figures.seconds,
-        text: format!("{what}; {} attempts in the last {:.0} s", figures.requests, figures.seconds),
+        text: format!("{what}; {attempts} {} in the last {:.0} s", counted(bound), figures.seconds),
     }
 }
 
@@ -75,6 +86,7 @@ pub(super) fn worse(policy: &Policy, watched: &Watched, relative: &Relative, now
     let (ln, needed) = (relative.ln(), relative.needed());
     let what = match watched.bound {
         Bound::Errors { .. } => "fails".to_owned(),
+        Bound::Differences { .. } => "differs".to_owned(),
         Bound::Slow { time, .. } => format!("takes longer than {}", duration::show(time)),
     };
     let text = format!(
@@ -111,7 +123,7 @@ pub(super) fn few_clients(needed: usize, clients: usize, reason: Reason) -> Reas
 /// In the metric's unit: a share for rates, seconds for latencies.
 fn limit(bound: Bound) -> f64 {
     match bound {
-        Bound::Errors { share } => share,
+        Bound::Errors { share } | Bound::Differences { share } => share,
         Bound::Slow { time, .. } => time.as_secs_f64(),
     }
 }
@@ -122,12 +134,25 @@ fn sentence(bound: Bound, level: Level, share: f64) -> String {
         Bound::Errors { share: limit } => {
             format!("error rate {} is over the {level} limit of {}", percent(share), percent(limit))
         }
+        Bound::Differences { share: limit } => format!(
+            "{} of the answers differ from stable's, over the {level} limit of {}",
+            percent(share),
+            percent(limit)
+        ),
         Bound::Slow { time, quantile, .. } => format!(
             "{} of the attempts took longer than {}, the {level} limit for all but {}",
             percent(share),
             duration::show(time),
             percent(1.0 - quantile)
         ),
+    }
+}
+
+/// What the events are out of.
+fn counted(bound: Bound) -> &'static str {
+    match bound {
+        Bound::Differences { .. } => "answers compared",
+        Bound::Errors { .. } | Bound::Slow { .. } => "attempts",
     }
 }
 

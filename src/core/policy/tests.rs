@@ -231,3 +231,31 @@ fn an_upstream_found_down_fails_holds_or_is_shared() {
     assert_eq!(pair(None).word_with(&seen(true)), (State::Pass, None));
     assert_eq!(pair(Some(Level::Critical)).word_with(&seen(false)), said(State::Hold, "shared_outage"));
 }
+
+#[test]
+fn differences_are_judged_as_failures_are() {
+    let limits = vec![Limit::Differences { warning: Some(0.01), critical: Some(0.05) }];
+    let judged = |mode, compared, differing| {
+        let policy = Arc::new(Policy { mode, limits: limits.clone(), ..Policy::default() });
+        let stable = Totals { attempts: 10_000, failures: 10_000, ..Totals::default() };
+        let mut watch = Watch::new(policy, &Totals::default(), Some(&Totals::default()), Duration::ZERO);
+        let totals = Totals { attempts: 50_000, compared, differing, ..Totals::default() };
+        watch.observe(Duration::from_secs(9), &totals, Some(&stable));
+        let figures = Figures { compared, differing, ..Figures::default() };
+        watch.verdict(Duration::from_secs(9), &Circumstances { figures, ..Circumstances::default() })
+    };
+    for mode in [Mode::Evidence, Mode::Window] {
+        assert_eq!(judged(mode, 1_000, 0).state, State::Pass);
+        assert_eq!(judged(mode, 20_000, 600).state, State::Hold);
+        let verdict = judged(mode, 1_000, 200);
+        assert_eq!(verdict.state, State::Fail, "stable has no part in it");
+        let reason = &verdict.reasons[0];
+        // Of the stretch that the evidence rests on.
+        assert!((reason.observed - 0.2).abs() < 0.01, "{reason:?}");
+        assert_eq!((reason.metric.as_str(), reason.limit), ("differences", 0.05));
+        println!("{}", reason.text);
+        let told = "of the answers differ from stable's, over the critical limit of 5 %";
+        assert!(reason.text.contains(told), "{}", reason.text);
+    }
+    assert_eq!(judged(Mode::Window, 400, 400).state, State::Pass, "the plain rule waits for its sample");
+}

@@ -67,7 +67,7 @@ impl Watch {
             let beside = |totals| Beside::new(bound, policy.relative_ratio, threshold, totals, now);
             let threshold = if is_critical { threshold } else { WARNING_THRESHOLD };
             let evidence = Evidence::new(bound.allowed(), threshold, now);
-            let beside = stable.filter(|_| is_critical).map(beside);
+            let beside = stable.filter(|_| is_critical && bound.is_of_stable_too()).map(beside);
             Watched { level, bound, evidence, beside, seen: bound.counts(totals) }
         };
         let levels = levels.into_iter().map(watched).collect();

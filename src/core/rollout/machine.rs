@@ -9,6 +9,7 @@ use super::plan::{HookPoint, Plan};
 use super::rolling::Instance;
 use crate::core::duration;
 use crate::core::verdict::{Level, Reason, State, Verdict};
+use crate::core::weight::BasisPoints;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -121,6 +122,13 @@ impl Rollout {
     /// Whether it shifts traffic between two pools.
     pub fn moves_traffic(&self) -> bool {
         !self.is_rolling() && !self.plan.dry_run
+    }
+
+    /// The share of stable's safe requests that is copied to the candidate now; `None` outside of a mirror
+    /// step.
+    pub fn mirrors(&self) -> Option<BasisPoints> {
+        let shifts = self.phase == Phase::Shifting && self.moves_traffic();
+        self.plan.steps.get(self.step).filter(|_| shifts)?.mirror
     }
 
     /// Whether it stands at a gate until somebody approves.
@@ -302,6 +310,9 @@ impl Rollout {
 
     pub(super) fn abort(&mut self, why: &str, effects: &mut Vec<Effect>) {
         let mut why = why.to_owned();
+        if self.mirrors().is_some() {
+            why.push_str("; it had mirrored requests only");
+        }
         if self.is_rolling() {
             self.stop_rolling(effects);
             why = format!("{why}; {}", self.where_it_stands());

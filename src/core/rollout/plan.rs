@@ -19,10 +19,14 @@ pub enum Strategy {
     Rolling,
 }
 
-/// One step: the candidate's weight, and how long the verdict must pass there.
+/// One step: the candidate's weight, and how long the verdict must pass there. In a mirror step it has none
+/// and gets copies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Step {
     pub weight: BasisPoints,
+    /// The share of stable's safe requests that is copied to the candidate; only before the first weight.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mirror: Option<BasisPoints>,
     pub hold: Duration,
     /// Whether somebody must approve before it goes on.
     #[serde(default)]
@@ -68,7 +72,7 @@ pub struct After {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Plan {
     pub strategy: Strategy,
-    /// Weights ascend, the last is 100 %.
+    /// Mirror steps come first; then weights ascend, the last is 100 %.
     pub steps: Vec<Step>,
     /// Whether somebody must approve before the candidate gets any traffic.
     pub gate: bool,
@@ -141,6 +145,28 @@ impl TryFrom<String> for HookPoint {
     }
 }
 
+impl Step {
+    /// One that gives a weight, without a gate.
+    pub fn weight(weight: BasisPoints, hold: Duration) -> Self {
+        Step { weight, mirror: None, hold, gate: false }
+    }
+
+    /// One that mirrors, without a gate.
+    pub fn mirror(share: BasisPoints, hold: Duration) -> Self {
+        Step { weight: BasisPoints::ZERO, mirror: Some(share), hold, gate: false }
+    }
+}
+
+/// `5 %`, or `10 % mirrored`.
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.mirror {
+            Some(share) => write!(f, "{share} mirrored"),
+            None => write!(f, "{}", self.weight),
+        }
+    }
+}
+
 impl Plan {
     /// What is wrong with the steps, each with the index of the step it is in; empty when nothing is.
     pub fn faults(&self) -> Vec<(usize, String)> {
@@ -150,13 +176,21 @@ impl Plan {
         }
         let mut before = BasisPoints::ZERO;
         for (index, step) in self.steps.iter().enumerate() {
-            if step.weight <= before {
-                faults.push((
-                    index,
-                    format!("weight {} must be above the step before ({before})", step.weight),
-                ));
+            match step.mirror {
+                Some(_) if before > BasisPoints::ZERO => {
+                    let text = "a mirror step stands before the first weight: once the candidate serves, its \
+                                own requests are the better evidence";
+                    faults.push((index, text.to_owned()));
+                }
+                Some(BasisPoints::ZERO) => faults.push((index, "mirror must be above 0".to_owned())),
+                Some(_) => {}
+                None if step.weight <= before => {
+                    let text = format!("weight {} must be above the step before ({before})", step.weight);
+                    faults.push((index, text));
+                }
+                None => {}
             }
-            before = step.weight;
+            before = before.max(step.weight);
         }
         if before != BasisPoints::FULL {
             let last = self.steps.len().saturating_sub(1);
@@ -174,7 +208,7 @@ impl Plan {
 impl Default for Plan {
     fn default() -> Self {
         let minutes = |n: u64| Duration::from_secs(60 * n);
-        let step = |bp, n| Some(Step { weight: BasisPoints::new(bp)?, hold: minutes(n), gate: false });
+        let step = |bp, n| Some(Step::weight(BasisPoints::new(bp)?, minutes(n)));
         Plan {
             strategy: Strategy::Canary,
             steps: [step(500, 5), step(2500, 10), step(10_000, 0)].into_iter().flatten().collect(),

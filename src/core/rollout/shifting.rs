@@ -71,7 +71,8 @@ impl Rollout {
         let missing = self.plan.min_attempts.saturating_sub(self.step_attempts);
         if missing > 0 && self.plan.idle == Idle::Hold {
             let (least, got) = (self.plan.min_attempts as f64, self.step_attempts as f64);
-            self.wait_for("attempts", format!("needs {missing} more attempts on the candidate"), least, got);
+            let what = if self.mirrors().is_some() { "mirrored requests" } else { "attempts" };
+            self.wait_for("attempts", format!("needs {missing} more {what} on the candidate"), least, got);
             return;
         }
         if step.is_some_and(|step| step.gate) && !self.approved(&self.what_follows(), effects) {
@@ -103,7 +104,7 @@ impl Rollout {
     /// What a step's gate stands before.
     pub(super) fn what_follows(&self) -> String {
         match self.plan.steps.get(self.step + 1) {
-            Some(step) => format!("step {} ({})", self.step + 2, step.weight),
+            Some(step) => format!("step {} ({step})", self.step + 2),
             None => "baking".to_owned(),
         }
     }
@@ -115,7 +116,7 @@ impl Rollout {
         effects.push(Effect::Weight(to.weight));
         let hold =
             if to.hold.is_zero() { String::new() } else { format!(" for {}", duration::show(to.hold)) };
-        let text = format!("step {} of {}: {}{hold}", step + 1, self.plan.steps.len(), to.weight);
+        let text = format!("step {} of {}: {to}{hold}", step + 1, self.plan.steps.len());
         effects.push(note("step", text));
     }
 

@@ -28,7 +28,10 @@ impl Rollout {
             (Phase::Preparing | Phase::Testing, Some(_)) => format!("{} is done", self.phase.label()),
             (Phase::Testing, None) => "testing, the smoke tests are run anew".to_owned(),
             (Phase::Shifting, _) if self.is_rolling() => self.batch_at_hand(),
-            (Phase::Shifting, _) => format!("step {} of {}", self.step + 1, self.plan.steps.len()),
+            (Phase::Shifting, _) => {
+                let mirrored = self.mirrors().map(|share| format!(" ({share} mirrored)")).unwrap_or_default();
+                format!("step {} of {}{mirrored}", self.step + 1, self.plan.steps.len())
+            }
             (phase, _) => phase.label().to_owned(),
         }
     }

@@ -28,7 +28,12 @@ impl ServiceState {
         }
         let faults = running.rollout.plan.faults();
         if !faults.is_empty() {
-            let at = |(index, detail): (usize, String)| (format!("steps[{index}].weight"), detail);
+            let steps = &running.rollout.plan.steps;
+            let field = |index: usize| match steps.get(index).and_then(|step| step.mirror) {
+                Some(_) => "mirror",
+                None => "weight",
+            };
+            let at = |(index, detail): (usize, String)| (format!("steps[{index}].{}", field(index)), detail);
             return Err(Denied::Invalid(faults.into_iter().map(at).collect()));
         }
         let third = self.weights.iter().find(|(pool, weight)| {

@@ -48,6 +48,9 @@ struct Seen {
     aborted: [u64; 3],
     returned: u64,
     gates: u64,
+    /// Mirror steps, and aborts in them.
+    mirrored: u64,
+    aborted_mirrored: u64,
     refused_by_disk: u64,
     crashes: u64,
     marks: u64,
@@ -163,7 +166,12 @@ impl World {
         plan.idle = if self.rng.random_bool(0.5) { Idle::Hold } else { Idle::Advance };
         if plan.strategy == Strategy::Canary && self.rng.random_bool(0.4) {
             plan.strategy = Strategy::BlueGreen;
-            plan.steps = vec![Step { weight: BasisPoints::FULL, hold: Duration::ZERO, gate: false }];
+            plan.steps = vec![Step::weight(BasisPoints::FULL, Duration::ZERO)];
+        }
+        if plan.strategy != Strategy::Rolling && self.rng.random_bool(0.4) {
+            for share in [bp(1_000), bp(5_000)].into_iter().take(self.rng.random_range(1..3)) {
+                plan.steps.insert(0, Step::mirror(share, Duration::from_secs(self.rng.random_range(0..20))));
+            }
         }
         for step in &mut plan.steps {
             step.gate = self.rng.random_bool(0.1);
@@ -265,7 +273,11 @@ impl World {
         for note in &applied.notes {
             match note.action {
                 "promoted" => self.seen.promoted[kind] += 1,
-                "aborted" => self.seen.aborted[kind] += 1,
+                "aborted" => {
+                    self.seen.aborted[kind] += 1;
+                    self.seen.aborted_mirrored += u64::from(was.rollout.mirrors().is_some());
+                }
+                "step" if note.text.contains("mirrored") => self.seen.mirrored += 1,
                 "approval" => self.seen.gates += 1,
                 _ => {}
             }
@@ -375,6 +387,7 @@ fn random_runs_keep_the_invariants() {
     });
     println!("{count} random runs of {STEPS} steps each, invariants after every step; they met {seen:?}");
     let met = seen.promoted.iter().chain(&seen.aborted).all(|count| *count > 0) && seen.returned > 0;
+    let met = met && seen.mirrored > 0 && seen.aborted_mirrored > 0;
     assert!(only.is_some() || count < 1000 || met && seen.marks > 0 && seen.gates > 0, "{seen:?}");
 }
 
@@ -386,6 +399,8 @@ impl Seen {
         }
         self.returned += other.returned;
         self.gates += other.gates;
+        self.mirrored += other.mirrored;
+        self.aborted_mirrored += other.aborted_mirrored;
         self.refused_by_disk += other.refused_by_disk;
         self.crashes += other.crashes;
         self.marks += other.marks;

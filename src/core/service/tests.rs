@@ -1,7 +1,7 @@
 use super::*;
 use crate::core::rollout::{
-    Action, After, HookPoint, Idle, Observation, Phase, Plan, Rolling, Stage, Step, Strategy, UpstreamSeen,
-    Work, WorkResult,
+    Action, After, HookPoint, Idle, Note, Observation, Phase, Plan, Rolling, Stage, Step, Strategy,
+    UpstreamSeen, Work, WorkResult,
 };
 use crate::core::verdict::{Level, Reason, State, Verdict};
 use std::collections::BTreeSet;
@@ -12,7 +12,7 @@ pub(super) fn bp(n: u16) -> BasisPoints {
 }
 
 pub(super) fn canary() -> Plan {
-    let step = |weight, seconds| Step { weight: bp(weight), hold: Duration::from_secs(seconds), gate: false };
+    let step = |weight, seconds| Step::weight(bp(weight), Duration::from_secs(seconds));
     Plan {
         strategy: Strategy::Canary,
         steps: vec![step(500, 10), step(2500, 10), step(10_000, 0)],
@@ -503,4 +503,69 @@ fn a_registered_set_replaces_the_upstreams_and_their_drains() {
     assert_eq!(applied.state.draining.len(), 1);
     assert_eq!(applied.state.apply(change(Some(set)), at(0)).expect("again").order, Order::Quiet);
     assert!(applied.state.apply(change(None), at(0)).expect("reset").state.upstreams.is_empty());
+}
+
+fn mirrored_canary() -> Plan {
+    let mut plan = Plan { min_attempts: 50, ..canary() };
+    plan.steps.insert(0, Step::mirror(bp(1_000), Duration::from_secs(10)));
+    plan
+}
+
+#[test]
+fn a_mirror_step_comes_before_any_weight_and_counts_its_copies() {
+    let mut state = started(mirrored_canary());
+    let mut course = Vec::new();
+    for second in 0..40 {
+        // The copies come late; the counts of users' requests begin anew.
+        let attempts = if second < 20 { second } else { second * 100 };
+        let mirrors = state.running().and_then(|running| running.rollout.mirrors());
+        let applied = observe(&state, &seen(State::Pass, attempts), second);
+        if second == 15 {
+            assert_eq!(mirrors, Some(bp(1_000)));
+            let reason = applied.state.rollout.as_ref().and_then(|running| running.rollout.reason.clone());
+            assert_eq!(reason.as_deref(), Some("needs 35 more mirrored requests on the candidate"));
+        }
+        let of = |note: &Note| (second, note.text.clone(), applied.state.weights["green"].get());
+        course.extend(applied.notes.iter().filter(|note| note.action == "step").map(of));
+        state = applied.state;
+    }
+    let at = |second: u64, text: &str, weight| (second, text.to_owned(), weight);
+    assert_eq!(
+        course,
+        [
+            at(0, "step 1 of 4: 10 % mirrored for 10s", 0),
+            at(20, "step 2 of 4: 5 % for 10s", 500),
+            at(30, "step 3 of 4: 25 % for 10s", 2_500)
+        ]
+    );
+    assert_eq!(state.running().and_then(|running| running.rollout.mirrors()), None);
+}
+
+#[test]
+fn an_abort_in_a_mirror_step_says_that_no_user_met_it() {
+    let state = observe(&started(mirrored_canary()), &seen(State::Pass, 0), 0).state;
+    let applied = observe(&state, &seen(State::Fail, 6), 1);
+    assert_eq!((applied.order, applied.state.weights["green"]), (Order::EffectFirst, bp(0)));
+    assert_eq!(applied.notes[0].text, "error rate 100 %; it had mirrored requests only");
+}
+
+#[test]
+fn a_mirror_step_takes_back_weight_that_an_operator_gave() {
+    let half = BTreeMap::from([("blue".to_owned(), bp(5_000)), ("green".to_owned(), bp(5_000))]);
+    let weights = Change::Weights { weights: &half, if_match: None, who: "op" };
+    let state = service().apply(weights, at(0)).expect("set").state;
+    let state = state.apply(start("r1", "green", mirrored_canary()), at(0)).expect("started").state;
+    assert_eq!(observe(&state, &seen(State::Pass, 0), 0).state.weights["green"], bp(0));
+}
+
+/// Records of versions that knew no mirror are read, and none that needs it not is written with it.
+#[test]
+fn steps_are_stored_as_before() {
+    let stored = r#"{"weight":500,"hold":{"secs":10,"nanos":0},"gate":false}"#;
+    let step: Step = serde_json::from_str(stored).expect("read");
+    assert_eq!(step, Step::weight(bp(500), Duration::from_secs(10)));
+    assert_eq!(serde_json::to_string(&step).expect("written"), stored);
+    let mirror = Step::mirror(bp(1_000), Duration::ZERO);
+    let again = serde_json::to_string(&mirror).expect("written");
+    assert_eq!(serde_json::from_str::<Step>(&again).expect("read"), mirror);
 }

@@ -108,7 +108,7 @@ fn labelled(labels: &[(&str, &str)]) -> Metric {
     Metric::from_label(pairs.collect())
 }
 
-fn counter(labels: &[(&str, &str)], count: u64) -> Metric {
+pub(super) fn counter(labels: &[(&str, &str)], count: u64) -> Metric {
     let mut counter = Counter::default();
     counter.set_value(count as f64);
     let mut metric = labelled(labels);
@@ -117,7 +117,7 @@ fn counter(labels: &[(&str, &str)], count: u64) -> Metric {
 }
 
 /// From the fine buckets: each is counted under the first bound that holds all of it.
-fn histogram(labels: &[(&str, &str)], totals: &Totals) -> Metric {
+pub(super) fn histogram(labels: &[(&str, &str)], totals: &Totals) -> Metric {
     let within = |seconds: f64| -> u64 {
         let fits = |bucket: &usize| upper_bound_us(*bucket) as f64 <= seconds * 1e6 * 1.0001;
         (0..BUCKETS).take_while(fits).map(|bucket| totals.latency[bucket]).sum()

@@ -27,6 +27,7 @@ pub(super) fn check_state(state: &ServiceState, up: &BTreeSet<&str>) {
         // An operator may have given it traffic before.
         let steps = rollout.plan.steps.iter().any(|step| step.weight == weight);
         assert!(before || steps || !rollout.moves_traffic(), "a weight of no step: {weight}");
+        assert!(rollout.mirrors().is_none() || weight == BasisPoints::ZERO, "a mirror step gives weight");
     }
     if rollout.awaits_approval() {
         assert_eq!(rollout.work(), [], "nothing is asked before the approval");
@@ -74,6 +75,12 @@ fn check_rollout(was: &Running, before: &ServiceState, applied: &Applied) {
     if !was.rollout.moves_traffic() && !asked_weights {
         assert_eq!(after.weights, before.weights, "nothing is shifted");
         assert_eq!(after.stable, before.stable);
+    }
+    // Users come with the first weight, and only once every mirror step has passed or an operator said so.
+    if was.rollout.mirrors().is_some() && after.weights[&is.to] > BasisPoints::ZERO {
+        let next = is.rollout.plan.steps.get(is.rollout.step).is_some_and(|step| step.mirror.is_none());
+        let moved_on = next && is.rollout.phase == Phase::Shifting;
+        assert!(moved_on || is.rollout.phase == Phase::Promoted, "a mirror step gives weight");
     }
     if was.rollout.is_rolling() && !was.rollout.plan.dry_run {
         check_instances(is, after);

@@ -1,0 +1,94 @@
+//! Mirrored requests, under names of their own: what sums over pools means users' requests.
+
+use super::traffic::{counter, histogram};
+use crate::core::outcome::{Reason, SlowLimits};
+use crate::observe::clock::Clock;
+use crate::observe::recorder::Recorder;
+use prometheus::core::{Collector, Desc};
+use prometheus::proto::{Metric, MetricFamily, MetricType};
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+/// What the shards counted of copies.
+pub(super) struct Mirrored {
+    recorder: Arc<Recorder>,
+    clock: Clock,
+    descriptions: Vec<Desc>,
+}
+
+impl Mirrored {
+    pub(super) fn new(recorder: Arc<Recorder>, clock: Clock) -> Result<Self, prometheus::Error> {
+        let describe = |name: &str, help: &str, labels: &[&str]| {
+            let labels = labels.iter().map(|label| (*label).to_owned()).collect();
+            Desc::new(format!("pointsman_mirror_{name}"), help.to_owned(), labels, HashMap::new())
+        };
+        let pool = ["service", "pool"];
+        let descriptions = vec![
+            describe(
+                "requests_total",
+                "Copies sent to a candidate by class of the answer's status; none without an answer.",
+                &["service", "pool", "code"],
+            )?,
+            describe(
+                "failures_total",
+                "Copies that failed on a candidate; no user met these.",
+                &["service", "pool", "reason"],
+            )?,
+            describe(
+                "duration_seconds",
+                "Time from a copy's start to the head of the candidate's answer.",
+                &pool,
+            )?,
+            describe("dropped_total", "Copies not sent, for want of room.", &["service"])?,
+            describe("compared_total", "Answers to copies that were compared with stable's.", &["service"])?,
+            describe("differences_total", "Compared answers that differ from stable's.", &["service"])?,
+        ];
+        Ok(Mirrored { recorder, clock, descriptions })
+    }
+
+    fn family(&self, index: usize, kind: MetricType, metrics: Vec<Metric>) -> MetricFamily {
+        let mut family = MetricFamily::default();
+        family.set_name(self.descriptions[index].fq_name.clone());
+        family.set_help(self.descriptions[index].help.clone());
+        family.set_field_type(kind);
+        family.set_metric(metrics);
+        family
+    }
+}
+
+impl Collector for Mirrored {
+    fn desc(&self) -> Vec<&Desc> {
+        self.descriptions.iter().collect()
+    }
+
+    fn collect(&self) -> Vec<MetricFamily> {
+        let mut sums: BTreeMap<Arc<str>, [u64; 3]> = BTreeMap::new();
+        let (mut requests, mut failures, mut durations) = (vec![], vec![], vec![]);
+        for (arm, service, pool) in self.recorder.mirror_arms() {
+            let totals = self.recorder.totals(arm, self.clock.now_us(), &SlowLimits::default());
+            let labels = [("pool", &*pool), ("service", &*service)];
+            for (class, count) in totals.codes.iter().enumerate().filter(|(_, count)| **count > 0) {
+                let code = ["none", "1xx", "2xx", "3xx", "4xx", "5xx"][class];
+                requests.push(counter(&[("code", code), labels[0], labels[1]], *count));
+            }
+            for (reason, count) in Reason::ALL.iter().zip(&totals.reasons) {
+                failures.push(counter(&[labels[0], ("reason", reason.label()), labels[1]], *count));
+            }
+            durations.push(histogram(&labels, &totals));
+            let sum = sums.entry(service.clone()).or_default();
+            let counts = [totals.dropped, totals.compared, totals.differing];
+            sum.iter_mut().zip(counts).for_each(|(sum, count)| *sum += count);
+        }
+        let of = |index: usize| {
+            let metric =
+                |(service, sums): (&Arc<str>, &[u64; 3])| counter(&[("service", service)], sums[index]);
+            self.family(3 + index, MetricType::COUNTER, sums.iter().map(metric).collect())
+        };
+        let families = [
+            self.family(0, MetricType::COUNTER, requests),
+            self.family(1, MetricType::COUNTER, failures),
+            self.family(2, MetricType::HISTOGRAM, durations),
+        ];
+        families.into_iter().chain((0..3).map(of)).collect()
+    }
+}
