@@ -67,13 +67,13 @@ impl Nginx {
 }
 
 impl Nginx {
-    /// `kill -9`, its workers first.
+    /// `kill -9`, the master first: it would start other workers.
     pub fn kill(mut self) {
         let workers = format!("/proc/{0}/task/{0}/children", self.child.id());
         let workers = std::fs::read_to_string(workers).unwrap_or_default();
-        let _ = Command::new("kill").arg("-9").args(workers.split_whitespace()).status();
         let _ = self.child.kill();
         let _ = self.child.wait();
+        let _ = Command::new("kill").arg("-9").args(workers.split_whitespace()).status();
     }
 }
 
