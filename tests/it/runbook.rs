@@ -416,12 +416,18 @@ fn logs_tell_pool_upstream_times_and_the_verdict() {
     let mut line = serde_json::Value::Null;
     eventually("the access log has the failed request", || {
         let text = std::fs::read_to_string(&log).unwrap_or_default();
-        let found = text.lines().find(|line| line.contains("\"green\"")).unwrap_or("null");
+        let found = text.lines().find(|line| line.contains("\"status\":500")).unwrap_or("null");
         line = serde_json::from_str(found).unwrap_or_default();
         line.is_object()
     });
-    assert_eq!((line["pool"].as_str(), line["status"].as_u64()), (Some("green"), Some(500)));
-    assert_eq!(line["upstream"].as_str(), Some(green.address.to_string().as_str()), "{line}");
+    assert_eq!(
+        (line["pool"].as_str(), line["status"].as_u64()),
+        (Some("blue"), Some(200)),
+        "shielded: {line}"
+    );
+    let failed = &line["earlier"][0];
+    assert_eq!((failed["pool"].as_str(), failed["status"].as_u64()), (Some("green"), Some(500)), "{line}");
+    assert_eq!(failed["upstream"].as_str(), Some(green.address.to_string().as_str()), "{line}");
     let told = pointsman.log();
     assert!(told.contains("error rate") && told.contains("aborted"), "verdicts are in the log: {told}");
     let history = pointsman.cli(&["history", "web"]);
