@@ -1,4 +1,4 @@
-//! Pingora's callbacks. They carry out what [`plan`], [`reply`] and [`retry`] decide, and record.
+//! Pingora's callbacks. They carry out what [`super::plan`], [`reply`] and [`retry`] decide, and record.
 
 mod attempt;
 mod facts;

@@ -95,14 +95,8 @@ fn a_replay_decides_at_the_very_request_where_the_live_rollout_did() {
             (ours[figure].as_f64().expect("a number"), theirs[figure].as_f64().expect("a number"));
         assert!((one - other).abs() < 1e-9, "{figure}: {ours} {theirs}");
     }
-    println!(
-        "{}",
-        Printed::of(
-            &["replay", "--policy", "pointsman.toml", "--candidate", "green", "access.log"],
-            pointsman.dir.path()
-        )
-        .out
-    );
+    let asked = ["replay", "--policy", "pointsman.toml", "--candidate", "green", "access.log"];
+    println!("{}", Printed::of(&asked, pointsman.dir.path()).out);
 }
 
 #[test]

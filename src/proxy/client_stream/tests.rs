@@ -126,7 +126,7 @@ async fn a_body_must_keep_its_rate_while_it_is_waited_for() {
 #[tokio::test(start_paused = true)]
 async fn the_first_head_is_waited_for_and_then_read() {
     let (mut client, mut stream, _signals) = stream();
-    client.write_all(GET[..9].as_bytes()).await.expect("written");
+    client.write_all(&GET.as_bytes()[..9]).await.expect("written");
     let waited = tokio::time::timeout(Duration::from_secs(1), stream.first_head()).await;
     assert!(waited.is_err(), "half of it is none");
     client.write_all(format!("{}{GET}", &GET[9..]).as_bytes()).await.expect("written");
