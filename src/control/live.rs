@@ -144,6 +144,12 @@ impl Live {
         links.recorder.totals(pool.arm, links.clock.now_us(), &slow)
     }
 
+    /// The number of a pool in the table.
+    pub(super) fn index(&self, pool: &str) -> Option<usize> {
+        let mut known = self.pools.keys().filter(|name| self.settings.pools.contains_key(*name));
+        known.position(|name| **name == *pool)
+    }
+
     /// Whether a pool could serve.
     pub(super) fn is_up(&self, pool: &str) -> bool {
         self.pools.get(pool).is_some_and(|pool| pool.upstreams.any_up())

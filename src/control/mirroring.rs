@@ -82,15 +82,11 @@ impl Live {
         }
     }
 
-    /// What the table says of it. Pools are numbered in the table's order.
+    /// What the table says of it.
     pub(super) fn mirroring(&self) -> Option<Mirroring> {
         let (running, share) = self.mirrors()?;
-        let index = |pool: &str| {
-            let mut known = self.pools.keys().filter(|name| self.settings.pools.contains_key(*name));
-            known.position(|name| **name == *pool)
-        };
         let MirrorArm { arm, under_way } = self.pools.get(running.to.as_str())?.mirror.clone()?;
-        let (stable, candidate) = (index(&self.state.stable)?, index(&running.to)?);
+        let (stable, candidate) = (self.index(&self.state.stable)?, self.index(&running.to)?);
         let mirror = self.settings.mirror.clone();
         (stable != candidate).then_some(Mirroring { stable, candidate, arm, share, mirror, under_way })
     }

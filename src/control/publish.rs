@@ -93,11 +93,6 @@ fn service(live: &Live, config: &Config, secret: &Secret) -> Service {
 fn shielding(live: &Live) -> Option<Shielding> {
     let shield = live.settings.shield.clone()?;
     let running = live.state.running().filter(|running| running.rollout.moves_traffic())?;
-    // In the order of the table's pools.
-    let index = |pool: &str| {
-        let known = live.pools.keys().filter(|name| live.settings.pools.contains_key(*name));
-        known.clone().position(|name| **name == *pool)
-    };
-    let (candidate, stable) = (index(&running.to)?, index(&live.state.stable)?);
+    let (candidate, stable) = (live.index(&running.to)?, live.index(&live.state.stable)?);
     (candidate != stable).then_some(Shielding { candidate, stable, shield })
 }

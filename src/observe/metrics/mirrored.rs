@@ -1,6 +1,6 @@
 //! Mirrored requests, under names of their own: what sums over pools means users' requests.
 
-use super::traffic::{counter, histogram};
+use super::traffic::{counter, family, histogram};
 use crate::core::outcome::{Reason, SlowLimits};
 use crate::observe::clock::Clock;
 use crate::observe::recorder::Recorder;
@@ -20,39 +20,42 @@ impl Mirrored {
     pub(super) fn new(recorder: Arc<Recorder>, clock: Clock) -> Result<Self, prometheus::Error> {
         let describe = |name: &str, help: &str, labels: &[&str]| {
             let labels = labels.iter().map(|label| (*label).to_owned()).collect();
-            Desc::new(format!("pointsman_mirror_{name}"), help.to_owned(), labels, HashMap::new())
+            Desc::new(name.to_owned(), help.to_owned(), labels, HashMap::new())
         };
         let pool = ["service", "pool"];
         let descriptions = vec![
             describe(
-                "requests_total",
+                "pointsman_mirror_requests_total",
                 "Copies sent to a candidate by class of the answer's status; none without an answer.",
                 &["service", "pool", "code"],
             )?,
             describe(
-                "failures_total",
+                "pointsman_mirror_failures_total",
                 "Copies that failed on a candidate; no user met these.",
                 &["service", "pool", "reason"],
             )?,
             describe(
-                "duration_seconds",
+                "pointsman_mirror_duration_seconds",
                 "Time from a copy's start to the head of the candidate's answer.",
                 &pool,
             )?,
-            describe("dropped_total", "Copies not sent, for want of room.", &["service"])?,
-            describe("compared_total", "Answers to copies that were compared with stable's.", &["service"])?,
-            describe("differences_total", "Compared answers that differ from stable's.", &["service"])?,
+            describe("pointsman_mirror_dropped_total", "Copies not sent, for want of room.", &["service"])?,
+            describe(
+                "pointsman_mirror_compared_total",
+                "Answers to copies that were compared with stable's.",
+                &["service"],
+            )?,
+            describe(
+                "pointsman_mirror_differences_total",
+                "Compared answers that differ from stable's.",
+                &["service"],
+            )?,
         ];
         Ok(Mirrored { recorder, clock, descriptions })
     }
 
     fn family(&self, index: usize, kind: MetricType, metrics: Vec<Metric>) -> MetricFamily {
-        let mut family = MetricFamily::default();
-        family.set_name(self.descriptions[index].fq_name.clone());
-        family.set_help(self.descriptions[index].help.clone());
-        family.set_field_type(kind);
-        family.set_metric(metrics);
-        family
+        family(&self.descriptions[index], kind, metrics)
     }
 }
 

@@ -52,12 +52,7 @@ impl Traffic {
     }
 
     fn family(&self, index: usize, kind: MetricType, metrics: Vec<Metric>) -> MetricFamily {
-        let mut family = MetricFamily::default();
-        family.set_name(self.descriptions[index].fq_name.clone());
-        family.set_help(self.descriptions[index].help.clone());
-        family.set_field_type(kind);
-        family.set_metric(metrics);
-        family
+        family(&self.descriptions[index], kind, metrics)
     }
 }
 
@@ -96,6 +91,16 @@ impl Collector for Traffic {
             self.family(4, MetricType::COUNTER, shielded.collect()),
         ]
     }
+}
+
+/// The metrics of one description.
+pub(super) fn family(description: &Desc, kind: MetricType, metrics: Vec<Metric>) -> MetricFamily {
+    let mut family = MetricFamily::default();
+    family.set_name(description.fq_name.clone());
+    family.set_help(description.help.clone());
+    family.set_field_type(kind);
+    family.set_metric(metrics);
+    family
 }
 
 fn labelled(labels: &[(&str, &str)]) -> Metric {
