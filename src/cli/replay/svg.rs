@@ -20,14 +20,16 @@ const FITS: usize = 118;
 const MOST: usize = 20;
 const COLUMNS: usize = 256;
 
+/// Plain colours first, for what draws SVG without variables or media queries; browsers know both.
 const STYLE: &str = "\
-    svg { --ink: #1c2024; --faint: #8b929a; --paper: #ffffff; --bad: #c62828; --proof: #1565c0; --hold: #ef9a00 }\n\
-    @media (prefers-color-scheme: dark) { svg { --ink: #e6e8ea; --faint: #868e96; --paper: #15181b; --bad: #ff6b6b; \
-    --proof: #64b5f6; --hold: #ffca28 } }\n\
-    text { font: 12px system-ui, sans-serif; fill: var(--ink) } .faint { fill: var(--faint) }\n\
-    .paper { fill: var(--paper) } .bad { fill: var(--bad) } .hold { fill: var(--hold); opacity: .25 }\n\
-    .proof { fill: none; stroke: var(--proof); stroke-width: 1.5 } .axis { stroke: var(--faint); fill: none }\n\
-    .limit { stroke: var(--ink); stroke-dasharray: 4 3 } .abort { stroke: var(--bad); stroke-width: 2 }\n";
+    text { font: 12px system-ui, sans-serif; fill: #1c2024 } text.faint { fill: #6b737b }\n\
+    .paper { fill: #ffffff } .bad { fill: #c62828 } .hold { fill: #ef9a00; opacity: .25 }\n\
+    .proof { fill: none; stroke: #1565c0; stroke-width: 1.5 } .axis { stroke: #8b929a; fill: none }\n\
+    .limit { stroke: #1c2024; stroke-dasharray: 4 3 } .abort { stroke: #c62828; stroke-width: 2 }\n\
+    @media (prefers-color-scheme: dark) {\n\
+    text { fill: #e6e8ea } text.faint { fill: #9aa2aa } .paper { fill: #15181b } .bad { fill: #ff6b6b }\n\
+    .hold { fill: #ffca28 } .proof { stroke: #64b5f6 } .axis { stroke: #868e96 } .limit { stroke: #e6e8ea }\n\
+    .abort { stroke: #ff6b6b } }\n";
 
 /// Writing to a text cannot fail.
 pub(super) fn draw(report: &Report) -> String {
