@@ -218,6 +218,7 @@ pub struct Timeouts {
     pub connect: Duration,
     /// Between two reads, the first byte of the answer included.
     pub read: Duration,
+    /// How long it may take no byte of a request; an answer is still waited for then, as long as `read`.
     pub write: Duration,
 }
 

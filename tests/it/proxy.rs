@@ -171,15 +171,14 @@ fn a_connect_that_hangs_is_given_up_in_time() {
 fn an_upstream_that_takes_no_bytes_is_given_up() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = listener.local_addr().expect("an address");
+    let (done, is_done) = std::sync::mpsc::channel::<()>();
     let holding = std::thread::spawn(move || {
-        // Accepted, and never read from, until the other side is done.
+        // Accepted, and never read from, until the client has its answer.
         let (stream, _) = listener.accept().expect("a connection");
-        let mut probe = stream.try_clone().expect("a socket");
-        std::thread::sleep(Duration::from_millis(1500));
-        let _ = probe.read(&mut [0; 1]);
+        let _ = is_done.recv();
         drop(stream);
     });
-    let text = config(&[address], "timeouts = { write = \"300ms\" }\ntries = 1");
+    let text = config(&[address], "timeouts = { write = \"300ms\", read = \"1s\" }\ntries = 1");
     let pointsman = Pointsman::start(&text);
     let mut client = Connection::open(pointsman.http());
     let length = 50_000_000;
@@ -193,6 +192,7 @@ fn an_upstream_that_takes_no_bytes_is_given_up() {
     });
     let answer = client.answer(false);
     assert!(matches!(answer.status, 502 | 504), "{}", answer.status);
+    drop(done);
     drop(client);
     sending.join().expect("it was cut");
     holding.join().expect("no panic");

@@ -21,11 +21,12 @@ impl Task {
             let (config, limits) = (&self.links.config, &mut self.limits);
             let table = publish::table(config, &self.lives, gateway, limits, &self.secret, revision);
             let before = self.table.swap(Arc::new(table));
-            self.links.recorder.streams.follow(&before, &self.table.load(), self.links.clock.now_us());
             for live in self.lives.values_mut() {
                 live.todo.publish = false;
                 live.published(&self.links);
             }
+            // After the marks of aborts: nothing delays those.
+            self.links.recorder.streams.follow(&before, &self.table.load(), self.links.clock.now_us());
             self.show();
         } else if self.links.clock.now() >= self.shown_at + SNAPSHOT {
             self.show();

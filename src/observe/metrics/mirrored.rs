@@ -1,7 +1,7 @@
 //! Mirrored requests, under names of their own: what sums over pools means users' requests.
 
-use super::traffic::{counter, family, histogram};
-use crate::core::outcome::{Reason, SlowLimits};
+use super::traffic::{by_code, by_reason, counter, family, histogram};
+use crate::core::outcome::SlowLimits;
 use crate::observe::clock::Clock;
 use crate::observe::recorder::Recorder;
 use prometheus::core::{Collector, Desc};
@@ -70,13 +70,8 @@ impl Collector for Mirrored {
         for (arm, service, pool) in self.recorder.mirror_arms() {
             let totals = self.recorder.totals(arm, self.clock.now_us(), &SlowLimits::default());
             let labels = [("pool", &*pool), ("service", &*service)];
-            for (class, count) in totals.codes.iter().enumerate().filter(|(_, count)| **count > 0) {
-                let code = ["none", "1xx", "2xx", "3xx", "4xx", "5xx"][class];
-                requests.push(counter(&[("code", code), labels[0], labels[1]], *count));
-            }
-            for (reason, count) in Reason::ALL.iter().zip(&totals.reasons) {
-                failures.push(counter(&[labels[0], ("reason", reason.label()), labels[1]], *count));
-            }
+            requests.extend(by_code(labels, &totals));
+            failures.extend(by_reason(labels, &totals));
             durations.push(histogram(&labels, &totals));
             let sum = sums.entry(service.clone()).or_default();
             let counts = [totals.dropped, totals.compared, totals.differing];

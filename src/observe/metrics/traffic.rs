@@ -67,13 +67,8 @@ impl Collector for Traffic {
         for (arm, service, pool) in self.recorder.arms() {
             let totals = self.recorder.totals(arm, self.clock.now_us(), &SlowLimits::default());
             let labels = [("pool", &*pool), ("service", &*service)];
-            for (class, count) in totals.codes.iter().enumerate().filter(|(_, count)| **count > 0) {
-                let code = ["none", "1xx", "2xx", "3xx", "4xx", "5xx"][class];
-                requests.push(counter(&[("code", code), labels[0], labels[1]], *count));
-            }
-            for (reason, count) in Reason::ALL.iter().zip(&totals.reasons) {
-                failures.push(counter(&[labels[0], ("reason", reason.label()), labels[1]], *count));
-            }
+            requests.extend(by_code(labels, &totals));
+            failures.extend(by_reason(labels, &totals));
             durations.push(histogram(&labels, &totals));
             *shielded.entry(service.clone()).or_default() += totals.shielded;
             let mut gauge = Gauge::default();
@@ -91,6 +86,25 @@ impl Collector for Traffic {
             self.family(4, MetricType::COUNTER, shielded.collect()),
         ]
     }
+}
+
+/// Attempts by the class of their answer's status; `labels` are pool and service.
+pub(super) fn by_code<'a>(
+    labels: [(&'a str, &'a str); 2],
+    totals: &'a Totals,
+) -> impl Iterator<Item = Metric> + 'a {
+    let classes = ["none", "1xx", "2xx", "3xx", "4xx", "5xx"].into_iter().zip(totals.codes);
+    let some = classes.filter(|(_, count)| *count > 0);
+    some.map(move |(code, count)| counter(&[("code", code), labels[0], labels[1]], count))
+}
+
+/// Failures by their reason; `labels` are pool and service.
+pub(super) fn by_reason<'a>(
+    labels: [(&'a str, &'a str); 2],
+    totals: &'a Totals,
+) -> impl Iterator<Item = Metric> + 'a {
+    let reasons = Reason::ALL.into_iter().zip(totals.reasons);
+    reasons.map(move |(reason, count)| counter(&[labels[0], ("reason", reason.label()), labels[1]], count))
 }
 
 /// The metrics of one description.
