@@ -26,6 +26,7 @@ mod conformance;
 mod disk;
 mod events;
 mod grpc;
+mod harm;
 mod hostile;
 mod house;
 mod limits;

@@ -1,0 +1,1 @@
+//! Who serves while no pool with weight can.

@@ -1,0 +1,1 @@
+//! An ejected upstream of the candidate counts for `health`.

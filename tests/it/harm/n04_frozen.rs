@@ -1,0 +1,1 @@
+//! Requests under way on a frozen candidate go to stable when it is aborted or marked down.

@@ -1,0 +1,1 @@
+//! Pools that lead back to the proxy itself.

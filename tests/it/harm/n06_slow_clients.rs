@@ -1,0 +1,1 @@
+//! What clients do is never held against a version.

@@ -1,0 +1,1 @@
+//! What the proxy itself runs out of is never held against a version.

@@ -1,0 +1,1 @@
+//! The normal end of a connection to an upstream is no failure.

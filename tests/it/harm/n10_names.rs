@@ -1,0 +1,1 @@
+//! Names with addresses of both families, and names that move.

@@ -1,0 +1,1 @@
+//! Answers given while the client still sends are heard.

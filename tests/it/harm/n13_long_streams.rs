@@ -1,0 +1,1 @@
+//! Streams that nobody waits for are not cut.

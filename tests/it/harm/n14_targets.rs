@@ -1,0 +1,1 @@
+//! Request targets and hosts as clients write them.

@@ -1,0 +1,1 @@
+//! Interim answers, and answers without a body.

@@ -1,0 +1,1 @@
+//! Budgets of HTTP/2 control frames.

@@ -1,0 +1,1 @@
+//! The admin API stays open to its callers.

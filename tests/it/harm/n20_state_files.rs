@@ -1,0 +1,1 @@
+//! State that is damaged, lost or open to others.

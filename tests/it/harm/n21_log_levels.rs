@@ -1,0 +1,1 @@
+//! What the process log says, and how loudly.

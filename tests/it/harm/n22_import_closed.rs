@@ -1,0 +1,1 @@
+//! What protected a location under nginx stays closed.

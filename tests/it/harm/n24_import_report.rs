@@ -1,0 +1,1 @@
+//! Every claim of the import's report is true.
