@@ -1,6 +1,7 @@
 //! The inputs of the controller task: commands from the admin API, and events from the health checks.
 
 use super::view::{MaintenanceView, RolloutView, ServiceView};
+use crate::core::own_limit::OwnLimit;
 use crate::core::rollout::{Plan, Step, Strategy};
 use crate::core::settings::{self, Config};
 use crate::core::weight::BasisPoints;
@@ -9,7 +10,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot};
 
 /// Everything the controller task can be told.
 #[derive(Debug)]
@@ -30,7 +31,11 @@ pub enum Input {
         pool: Arc<str>,
         upstream: Arc<str>,
         result: Result<Vec<SocketAddr>, String>,
+        /// To be told when a connection fails: then it is looked up at once.
+        again: Arc<Notify>,
     },
+    /// A check, test or scrape could not be made, for want of something in this process.
+    OwnLimit { limit: OwnLimit },
     /// What became of a [`Job`].
     JobDone { service: Arc<str>, ticket: u64, result: JobResult },
     /// The signals scraped from one upstream in one round: each with its value, or why it has none.
