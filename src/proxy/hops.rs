@@ -39,6 +39,11 @@ impl HopMark {
         HopMark { name, value }
     }
 
+    /// Whether a request has been here before.
+    pub(super) fn is_known(&self, headers: &HeaderMap) -> bool {
+        names(headers).any(|name| *name == self.name)
+    }
+
     /// Whether a request has come round often enough.
     pub(super) fn ends(&self, headers: &HeaderMap) -> bool {
         let (mut hops, mut own) = (0, false);
@@ -109,6 +114,12 @@ mod tests {
         }
         // Instances of one site.
         assert!(!mark(0).ends(&passed(&[&marks[0]; 8]).headers));
+    }
+
+    #[test]
+    fn who_has_been_here_is_known() {
+        assert!(mark(1).is_known(&passed(&[&mark(1), &mark(2)]).headers));
+        assert!(!mark(1).is_known(&passed(&[&mark(2)]).headers) && !mark(1).is_known(&HeaderMap::new()));
     }
 
     #[test]

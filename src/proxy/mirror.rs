@@ -40,7 +40,9 @@ impl Gate {
         let Some(mirroring) = service.and_then(|service| service.mirroring.as_ref()) else { return };
         let first =
             request.target.is_some_and(|target| target.pool == mirroring.stable) && request.attempts == 1;
-        if !first || !mirroring.takes(self.draw() as u32) || !is_plain(session, sent) {
+        // A copy that comes back here by way of others is not copied again.
+        let returned = self.shared.hop_mark.is_known(&session.req_header().headers);
+        if !first || returned || !mirroring.takes(self.draw() as u32) || !is_plain(session, sent) {
             return;
         }
         let pool = service.and_then(|service| service.pools.get(mirroring.candidate));

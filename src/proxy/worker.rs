@@ -78,27 +78,20 @@ impl Workers {
     /// When the system refuses a thread, an event loop or a handle of a socket.
     pub fn start(shared: &Arc<Shared>, threads: usize, grace: Duration) -> std::io::Result<Self> {
         let (shutdown, watch) = watch::channel(false);
-        let (started, starts) = std::sync::mpsc::channel();
         let (linger, lingering) = watch::channel(Duration::ZERO);
         let threads = (0..threads)
             .map(|index| {
                 let (shared, watch) = (shared.clone(), watch.clone());
                 let end = End { linger: lingering.clone(), grace };
-                let started = started.clone();
                 let socket = |bound: &Arc<Bound>| Ok((bound.clone(), bound.socket()?));
                 let sockets = shared.listeners.iter().map(socket).collect::<std::io::Result<Vec<_>>>()?;
                 let mut runtime = tokio::runtime::Builder::new_current_thread();
                 let runtime = runtime.enable_all().max_blocking_threads(READERS).build()?;
                 let name = format!("worker-{index}");
-                let run = move || runtime.block_on(worker(index, shared, sockets, watch, end, started));
+                let run = move || runtime.block_on(worker(index, shared, sockets, watch, end));
                 std::thread::Builder::new().name(name).spawn(run)
             })
-            .collect::<std::io::Result<Vec<_>>>()?;
-        drop(started);
-        // What a worker opens for itself, such as the system's authorities, has to be open before it serves.
-        if starts.iter().take(threads.len()).count() < threads.len() {
-            return Err(std::io::Error::other("a worker could not start"));
-        }
+            .collect::<std::io::Result<_>>()?;
         Ok(Workers { listeners: shared.listeners.clone(), shutdown, linger, threads })
     }
 
@@ -131,12 +124,8 @@ async fn worker(
     sockets: Vec<(Arc<Bound>, std::net::TcpListener)>,
     mut shutdown: watch::Receiver<bool>,
     end: End,
-    started: std::sync::mpsc::Sender<()>,
 ) {
     let proxy = Arc::new(proxy(index, &shared));
-    // Without anybody who waits, the start has failed.
-    let _ = started.send(());
-    drop(started);
     // Every connection holds a sender: when all are gone, the receiver ends.
     let (alive, mut all_closed) = mpsc::channel::<()>(1);
     let (close, closing) = watch::channel(false);

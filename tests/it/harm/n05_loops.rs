@@ -65,7 +65,7 @@ fn check_refuses_a_pool_of_our_own_listener_or_admin_address() {
     println!("{} of {} pools of the proxy itself are accepted", accepted.len(), cases.len());
     assert!(accepted.is_empty(), "{accepted:?}");
     let told = checked(&config("0.0.0.0:8080", admin, "localhost:8080"));
-    let place = "pointsman.toml:11:14: services.web.pools.blue.upstreams[0]:";
+    let place = "pointsman.toml:12:14: services.web.pools.blue.upstreams[0]:";
     for word in [place, "localhost:8080", "the listener 0.0.0.0:8080", "would never end"] {
         assert!(told.err.contains(word), "{word} in {}", told.err);
     }
@@ -247,15 +247,14 @@ fn a_loop_over_http2_ends_within_ten_hops() {
 fn health_checks_and_mirrored_requests_do_not_loop_on() {
     let (relay, stable) = (Relay::start(), Origin::named("stable"));
     let text = format!(
-        "[services.web]\nstable = \"blue\"\nrules = [{{ header = \"x-to\", equals = \"green\", to = \"green\" }}]\n\
+        "[services.web]\nstable = \"blue\"\n\
          rollout = {{ steps = [{{ mirror = 100, hold = \"1h\" }}, {{ weight = 100 }}] }}\n\
          [services.web.pools.blue]\nupstreams = [\"{}\"]\n\
          [services.web.pools.green]\nupstreams = [\"{}\"]\n\
          health = {{ path = \"/health\", interval = \"200ms\", timeout = \"5s\" }}\n",
         stable.address, relay.address
     );
-    let pointsman =
-        limited(&text.replace("rules = [{ header = \"x-to\", equals = \"green\", to = \"green\" }]\n", ""));
+    let pointsman = limited(&text);
     relay.lead_to(pointsman.http());
     // Its checks lead to stable by way of the proxy, which is no loop, and so do copies.
     eventually("it is up", || pointsman.web()["pools"]["green"]["upstreams"][0]["state"] == "ready");
