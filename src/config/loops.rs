@@ -105,6 +105,24 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_text_alone_is_read_without_asking_anybody() {
+        let text = |upstream: &str| {
+            format!(
+                "[[listeners]]\naddress = \"0.0.0.0:80\"\n[[routes]]\nservice = \"web\"\n\
+                 [services.web.pools.blue]\nupstreams = [{{ address = \"{upstream}\" }}]\n"
+            )
+        };
+        let read =
+            |upstream| crate::config::parse(&text(upstream), "a.toml", &|_| None, std::path::Path::new("/"));
+        assert!(read("localhost:80").is_ok());
+        let told = read("127.0.0.1:80").expect_err("a loop").to_string();
+        assert!(
+            told.contains("a.toml:6:14: services.web.pools.blue.upstreams[0]: 127.0.0.1:80 is the listener"),
+            "{told}"
+        );
+    }
+
+    #[test]
     fn addresses_of_this_machine_are_known() {
         for (address, expected) in
             [("127.0.0.1", true), ("127.9.9.9", true), ("::1", true), ("192.0.2.1", false)]

@@ -9,6 +9,7 @@ use serde::Serialize;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::sync::{Notify, mpsc, oneshot};
 
@@ -31,8 +32,8 @@ pub enum Input {
         pool: Arc<str>,
         upstream: Arc<str>,
         result: Result<Vec<SocketAddr>, String>,
-        /// To be told when a connection fails: then it is looked up at once.
-        again: Arc<Notify>,
+        /// To be asked when a connection fails.
+        again: Arc<LookUp>,
     },
     /// A check, test or scrape could not be made, for want of something in this process.
     OwnLimit { limit: OwnLimit },
@@ -46,6 +47,27 @@ pub enum Input {
         address: SocketAddr,
         values: Vec<(Arc<str>, Result<f64, String>)>,
     },
+}
+
+/// Has a name looked up at once, since a connection to what it stands for has failed.
+#[derive(Debug, Default)]
+pub struct LookUp {
+    wake: Notify,
+    is_down: AtomicBool,
+}
+
+impl LookUp {
+    /// Asks for it. `is_down` says that checks have found down all addresses that the name stands for now.
+    pub fn ask(&self, is_down: bool) {
+        self.is_down.fetch_or(is_down, Ordering::Relaxed);
+        self.wake.notify_one();
+    }
+
+    /// Waits until it is asked for; whether all addresses were down.
+    pub async fn asked(&self) -> bool {
+        self.wake.notified().await;
+        self.is_down.swap(false, Ordering::Relaxed)
+    }
 }
 
 /// Work outside of this process that a rollout waits for. It may take long, may be asked for again

@@ -1,5 +1,6 @@
 //! The live state of a pool's upstreams: addresses, checks, ejection and draining.
 
+use super::command::LookUp;
 use crate::core::balance::Balancer;
 use crate::core::health::Health;
 use crate::core::own_address::OwnAddresses;
@@ -13,7 +14,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
 use std::time::Duration;
-use tokio::sync::Notify;
 
 /// All upstreams of one pool, live.
 #[derive(Debug)]
@@ -31,7 +31,7 @@ pub(super) struct Slot {
     pub unresolved: Option<String>,
     pub endpoints: Vec<Endpoint>,
     /// Has its name looked up at once.
-    again: Option<Arc<Notify>>,
+    again: Option<Arc<LookUp>>,
     /// Whether its addresses count as up until their first check.
     presumed: bool,
 }
@@ -91,9 +91,6 @@ impl Upstreams {
     /// Takes in the result of one check; whether anything changed that the table must show.
     pub(super) fn checked(&mut self, label: &str, address: SocketAddr, result: Result<(), String>) -> bool {
         let Some(slot) = self.slot(label) else { return false };
-        if result.is_err() {
-            slot.look_up();
-        }
         let mut endpoints = slot.endpoints.iter_mut().filter(|endpoint| !endpoint.leads_back);
         let Some(endpoint) = endpoints.find(|endpoint| endpoint.address == address) else { return false };
         let changed = endpoint.health.as_mut().and_then(|health| health.observe(result.is_ok())).is_some();
@@ -103,6 +100,9 @@ impl Upstreams {
             endpoint.ramp = Ramp::out();
         }
         endpoint.failing = result.err();
+        if endpoint.failing.is_some() {
+            slot.look_up();
+        }
         changed
     }
 
@@ -112,7 +112,7 @@ impl Upstreams {
         pool: &settings::Pool,
         label: &str,
         result: Result<Vec<SocketAddr>, String>,
-        again: Arc<Notify>,
+        again: Arc<LookUp>,
         own: &OwnAddresses,
     ) -> bool {
         let Some(slot) = self.slot(label) else { return false };
@@ -304,7 +304,7 @@ impl Slot {
     /// Has its name looked up, where it has one: it may have moved.
     fn look_up(&self) {
         if let Some(again) = &self.again {
-            again.notify_one();
+            again.ask(!self.endpoints.is_empty() && !self.is_up());
         }
     }
 

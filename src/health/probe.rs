@@ -4,12 +4,11 @@ use super::exchange::{Ask, Failed};
 use super::resolve::{Found, Resolver};
 use super::targets::{self, Place, Work, rounds};
 use super::transport::Transport;
-use crate::control::command::{Controller, Input};
+use crate::control::command::{Controller, Input, LookUp};
 use crate::core::settings::{Config, Health, Pool, Service, Upstream, UpstreamHost, UpstreamTls};
 use http::Method;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use tokio::sync::Notify;
 use tokio::sync::watch::Receiver;
 use tokio::time::timeout;
 
@@ -68,7 +67,7 @@ impl Work for Probe {
         controller: &Controller,
         place: &Place,
         found: &Found,
-        again: Arc<Notify>,
+        again: Arc<LookUp>,
     ) -> bool {
         let Place { service, pool, upstream } = place.clone();
         controller.tell(Input::Resolved { service, pool, upstream, result: found.clone(), again }).await

@@ -5,6 +5,7 @@
 //! only one family is told, the one that answers. It stays until a connection fails. How a family is chosen is a race
 //! of connections, IPv6 with a short start; nothing is sent over them.
 
+use crate::control::command::LookUp;
 use crate::core::own_limit::OwnLimit;
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -12,7 +13,7 @@ use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 use tokio::net::{TcpStream, lookup_host};
-use tokio::sync::{Notify, watch};
+use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{sleep, timeout};
 
@@ -24,6 +25,9 @@ const AT_MOST: Duration = Duration::from_secs(1);
 const HEAD_START: Duration = Duration::from_millis(250);
 /// How long a connection may take in all.
 const RACE: Duration = Duration::from_secs(2);
+/// Look-ups in a row that find a family down before the other one is tried, at first and at most.
+const PATIENCE: u32 = 3;
+const MOST_PATIENCE: u32 = 300;
 /// Addresses of one family that are tried.
 const TRIED: usize = 8;
 
@@ -40,7 +44,7 @@ pub struct Resolver(Arc<Mutex<HashMap<Key, Weak<Name>>>>);
 #[derive(Debug)]
 struct Name {
     found: watch::Receiver<Option<Found>>,
-    again: Arc<Notify>,
+    again: Arc<LookUp>,
     task: JoinHandle<()>,
 }
 
@@ -69,21 +73,21 @@ impl Resolver {
 impl Name {
     fn watched((host, port): Key) -> Self {
         let (tell, found) = watch::channel(None);
-        let again = Arc::new(Notify::new());
+        let again = Arc::new(LookUp::default());
         let task = tokio::spawn(look(host, port, tell, again.clone()));
         Name { found, again, task }
     }
 }
 
 /// Looks up for ever.
-async fn look(host: Arc<str>, port: u16, tell: watch::Sender<Option<Found>>, again: Arc<Notify>) {
+async fn look(host: Arc<str>, port: u16, tell: watch::Sender<Option<Found>>, again: Arc<LookUp>) {
     let mut family = Family::default();
-    let mut has_failed = false;
+    let mut met = Met::Nothing;
     loop {
         // What this process is short of says nothing about a name.
         if let Some(found) = look_up(&host, port).await {
             let found = match found {
-                Ok(addresses) => Ok(family.settled(addresses, has_failed).await),
+                Ok(addresses) => Ok(family.settled(addresses, met).await),
                 Err(why) => Err(why),
             };
             tell.send_if_modified(|known| {
@@ -93,9 +97,9 @@ async fn look(host: Arc<str>, port: u16, tell: watch::Sender<Option<Found>>, aga
             });
         }
         sleep(AT_MOST).await;
-        has_failed = tokio::select! {
-            () = sleep(EVERY - AT_MOST) => false,
-            () = again.notified() => true,
+        met = tokio::select! {
+            () = sleep(EVERY - AT_MOST) => Met::Nothing,
+            is_down = again.asked() => if is_down { Met::Down } else { Met::Failure },
         };
     }
 }
@@ -123,8 +127,8 @@ impl Names {
         }
     }
 
-    /// To be told when a connection to an address of it has failed.
-    pub(super) fn again(&self) -> Arc<Notify> {
+    /// To be asked when a connection to an address of it has failed.
+    pub(super) fn again(&self) -> Arc<LookUp> {
         self.name.again.clone()
     }
 }
@@ -144,23 +148,52 @@ async fn look_up(host: &str, port: u16) -> Option<Found> {
     })
 }
 
+/// What has been met at the addresses of a name since it was looked up last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Met {
+    Nothing,
+    /// A connection or a check failed.
+    Failure,
+    /// Checks have found all of them down.
+    Down,
+}
+
 /// Which family of a name is used.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Family {
     /// `None` until one has answered.
     is_ipv6: Option<bool>,
+    /// Look-ups in a row that found all addresses down, though they take connections.
+    down: u32,
+    /// After so many of them the other family is tried first: it may be another server that takes these connections.
+    patience: u32,
+}
+
+impl Default for Family {
+    fn default() -> Self {
+        Family { is_ipv6: None, down: 0, patience: PATIENCE }
+    }
 }
 
 impl Family {
     /// The addresses to use. A family that has been chosen stays until a connection has failed.
-    async fn settled(&mut self, addresses: Vec<SocketAddr>, has_failed: bool) -> Vec<SocketAddr> {
+    async fn settled(&mut self, addresses: Vec<SocketAddr>, met: Met) -> Vec<SocketAddr> {
         let (six, four): (Vec<_>, Vec<_>) = addresses.into_iter().partition(SocketAddr::is_ipv6);
         if six.is_empty() || four.is_empty() {
-            self.is_ipv6 = None;
+            *self = Family::default();
             return if six.is_empty() { four } else { six };
         }
-        if self.is_ipv6.is_none() || has_failed {
-            let six_first = self.is_ipv6.unwrap_or(true);
+        match met {
+            Met::Nothing => (self.down, self.patience) = (0, PATIENCE),
+            Met::Failure => self.down = 0,
+            Met::Down => self.down += 1,
+        }
+        if self.is_ipv6.is_none() || met != Met::Nothing {
+            let turns = self.down >= self.patience;
+            if turns {
+                (self.down, self.patience) = (0, (self.patience * 2).min(MOST_PATIENCE));
+            }
+            let six_first = self.is_ipv6.unwrap_or(true) != turns;
             let (first, second) = if six_first { (&six, &four) } else { (&four, &six) };
             if let Some(is_first) = race(first, second).await {
                 self.is_ipv6 = Some(is_first == six_first);
@@ -221,7 +254,7 @@ mod tests {
         for host in ["127.0.0.1:0", "[::1]:0"] {
             let (_listener, address) = listener(host).await;
             let mut family = Family::default();
-            assert_eq!(family.settled(vec![address, beside(address)], false).await, [address]);
+            assert_eq!(family.settled(vec![address, beside(address)], Met::Nothing).await, [address]);
         }
     }
 
@@ -231,13 +264,36 @@ mod tests {
         let (_four, _) = listener(&beside(address).to_string()).await;
         let both = vec![address, beside(address)];
         let mut family = Family::default();
-        assert_eq!(family.settled(both.clone(), false).await, [address], "IPv6 has a start");
-        assert_eq!(family.settled(both.clone(), true).await, [address], "it still answers");
+        assert_eq!(family.settled(both.clone(), Met::Nothing).await, [address], "IPv6 has a start");
+        assert_eq!(family.settled(both.clone(), Met::Failure).await, [address], "it still answers");
         drop(six);
-        assert_eq!(family.settled(both.clone(), false).await, [address], "nobody has met it yet");
-        assert_eq!(family.settled(both.clone(), true).await, [beside(address)]);
+        assert_eq!(family.settled(both.clone(), Met::Nothing).await, [address], "nobody has met it yet");
+        assert_eq!(family.settled(both.clone(), Met::Failure).await, [beside(address)]);
         let (_six, _) = listener(&address.to_string()).await;
-        assert_eq!(family.settled(both, true).await, [beside(address)], "no way back without need");
+        assert_eq!(family.settled(both, Met::Failure).await, [beside(address)], "no way back without need");
+    }
+
+    #[tokio::test]
+    async fn who_takes_connections_and_fails_checks_is_left_after_a_while() {
+        let (_six, address) = listener("[::1]:0").await;
+        let (_four, _) = listener(&beside(address).to_string()).await;
+        let both = vec![address, beside(address)];
+        let mut family = Family::default();
+        assert_eq!(family.settled(both.clone(), Met::Nothing).await, [address]);
+        let mut turns = Vec::new();
+        let mut now = address;
+        for look in 1..=30 {
+            let next = family.settled(both.clone(), Met::Down).await[0];
+            if next != now {
+                turns.push(look);
+            }
+            now = next;
+        }
+        assert_eq!(turns, [3, 9, 21], "ever more rarely");
+        // Failures of requests alone are no reason.
+        for _ in 0..10 {
+            assert_eq!(family.settled(both.clone(), Met::Failure).await, [now]);
+        }
     }
 
     #[tokio::test]
@@ -246,15 +302,15 @@ mod tests {
         drop(four);
         let both = vec![address, beside(address)];
         let mut family = Family::default();
-        assert_eq!(family.settled(both.clone(), false).await, [beside(address)]);
+        assert_eq!(family.settled(both.clone(), Met::Nothing).await, [beside(address)]);
         let (_four, _) = listener(&address.to_string()).await;
-        assert_eq!(family.settled(both, false).await, [address]);
+        assert_eq!(family.settled(both, Met::Nothing).await, [address]);
     }
 
     #[tokio::test]
     async fn one_family_stays_as_it_is() {
         let several: Vec<SocketAddr> = ["10.0.0.1:80", "10.0.0.2:80"].map(|a| a.parse().expect("one")).into();
-        assert_eq!(Family::default().settled(several.clone(), true).await, several);
+        assert_eq!(Family::default().settled(several.clone(), Met::Failure).await, several);
     }
 
     #[tokio::test]

@@ -5,14 +5,13 @@
 //! [`Work`]; this module only keeps the right tasks running.
 
 use super::resolve::{Found, Names, Resolver};
-use crate::control::command::Controller;
+use crate::control::command::{Controller, LookUp};
 use crate::core::settings::{Config, Pool, Service, Upstream, UpstreamHost};
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::Notify;
 use tokio::sync::watch::Receiver;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
@@ -44,7 +43,7 @@ pub(super) trait Work: Clone + PartialEq + Send + Sync + 'static {
         _controller: &Controller,
         _place: &Place,
         _found: &Found,
-        _again: Arc<Notify>,
+        _again: Arc<LookUp>,
     ) -> impl Future<Output = bool> + Send {
         async { true }
     }

@@ -9,7 +9,7 @@ use super::retry;
 use crate::core::balance::Tried;
 use crate::core::outcome::Outcome;
 use crate::core::own_limit::OwnLimit;
-use crate::core::table::{Pool, Service};
+use crate::core::tester::Wanted;
 use pingora_error::{Error, ErrorType};
 use pingora_http::RequestHeader;
 use pingora_proxy::Session;
@@ -43,9 +43,8 @@ impl Gate {
         error
     }
 
-    /// Sends a request on to another pool of its service, once, of which nothing has been sent: to stable, where it is
-    /// on a shielded candidate, else to one that has weight. Neither the shield's budget nor its counts are touched,
-    /// since the candidate has done nothing.
+    /// Sends a request of which nothing has been sent on to stable, once. Neither the shield's budget nor its counts are
+    /// touched, since the candidate has done nothing.
     pub(super) fn turn_elsewhere(&self, session: &Session, request: &mut Request) -> bool {
         if request.moved || answer_begun(session) {
             return false;
@@ -60,34 +59,19 @@ impl Gate {
         true
     }
 
+    /// Stable, where the request is on another pool and stable has room. Nobody is sent from stable to a candidate, who
+    /// would serve more users than its weight says; and who asked for a pool gets no other, but from a shielded one.
     fn elsewhere(&self, header: &RequestHeader, request: &Request) -> Option<usize> {
         let target = request.target?;
         let service = target.service(&request.table)?;
-        let has_room = |pool: &Pool| {
-            plan::upstream(pool, header, request.client, self.draw() as u32, Tried::default()).is_some()
-        };
-        let shielding = service.shielding.as_ref().filter(|shielding| shielding.candidate == target.pool);
-        if let Some(shielding) = shielding {
-            return service
-                .pools
-                .get(shielding.stable)
-                .filter(|pool| has_room(pool))
-                .map(|_| shielding.stable);
-        }
-        // Who asked for this pool gets no other.
-        if matches!(request.by, Some(By::Tester | By::Rule)) {
+        let stable =
+            service.choice.place(&Wanted::Stable, &service.pools).filter(|stable| *stable != target.pool)?;
+        let is_shielded =
+            service.shielding.as_ref().is_some_and(|shielding| shielding.candidate == target.pool);
+        if !is_shielded && matches!(request.by, Some(By::Tester | By::Rule)) {
             return None;
         }
-        heaviest(service, target.pool, has_room)
+        let pool = service.pools.get(stable)?;
+        plan::upstream(pool, header, request.client, self.draw() as u32, Tried::default()).map(|_| stable)
     }
-}
-
-/// The pool with the most weight beside one, of those that can take a request.
-fn heaviest(service: &Service, but: usize, has_room: impl Fn(&Pool) -> bool) -> Option<usize> {
-    let others =
-        service.pools.iter().enumerate().filter(|(index, pool)| *index != but && pool.weight.get() > 0);
-    others
-        .filter(|(_, pool)| has_room(pool))
-        .max_by_key(|(_, pool)| pool.weight.get())
-        .map(|(index, _)| index)
 }
