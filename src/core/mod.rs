@@ -23,6 +23,7 @@ pub mod outcome;
 pub mod passive;
 pub mod policy;
 pub mod ramp;
+pub mod recall;
 pub mod replay;
 pub mod rollout;
 pub mod route;

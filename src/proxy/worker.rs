@@ -6,6 +6,7 @@ use super::gate::Gate;
 use super::keyring::Keyring;
 use super::listen::Bound;
 use super::mirror;
+use super::registry::{self, AttemptRegistry};
 use super::uses::Uses;
 use crate::core::table::Table;
 use crate::observe::access_log::AccessLog;
@@ -119,7 +120,9 @@ async fn worker(
     mut shutdown: watch::Receiver<bool>,
     end: End,
 ) {
-    let proxy = Arc::new(proxy(index, &shared));
+    let registry = Arc::new(AttemptRegistry::default());
+    tokio::spawn(registry::obey(shared.recorder.recalls.hear(), registry.clone()));
+    let proxy = Arc::new(proxy(index, &shared, registry));
     // Every connection holds a sender: when all are gone, the receiver ends.
     let (alive, mut all_closed) = mpsc::channel::<()>(1);
     let (close, closing) = watch::channel(false);
@@ -148,7 +151,7 @@ async fn worker(
     }
 }
 
-fn proxy(index: usize, shared: &Arc<Shared>) -> HttpProxy<Gate> {
+fn proxy(index: usize, shared: &Arc<Shared>, registry: Arc<AttemptRegistry>) -> HttpProxy<Gate> {
     let conf = ServerConf {
         threads: 1,
         work_stealing: false,
@@ -159,6 +162,7 @@ fn proxy(index: usize, shared: &Arc<Shared>) -> HttpProxy<Gate> {
         shared: shared.clone(),
         shard: shared.recorder.shard(index),
         uses: Uses::default(),
+        registry,
         keyring: Keyring::default(),
         sender: mirror::sender(),
         random: AtomicU64::new(shared.seed.wrapping_add((index as u64) << 32)),
