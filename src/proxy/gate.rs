@@ -360,7 +360,7 @@ impl ProxyHttp for Gate {
         let reset = outcome == Outcome::Failure(Reason::Reset) && request.head_us.is_none();
         if retry::stale(situation, reused, reset, request.stale_seen) {
             request.stale_seen = true;
-            request.take_back();
+            request.take_back(true);
             self.charge(request, Outcome::Ignored, 0);
             error.set_retry(true);
             return error;

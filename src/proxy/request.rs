@@ -262,10 +262,10 @@ impl Request {
         self.pool().map_or(Duration::MAX, |pool| self.timeouts(pool).read)
     }
 
-    /// The last attempt met the end of a connection: it does not count, and its upstream may be tried again,
-    /// over a connection that others do not use up.
-    pub(super) fn take_back(&mut self) {
-        self.is_alone = true;
+    /// The last attempt met the end of a connection: it does not count, and its upstream may be tried again;
+    /// `alone` over a connection that others do not use up.
+    pub(super) fn take_back(&mut self, alone: bool) {
+        self.is_alone = alone;
         self.attempts = self.attempts.saturating_sub(1);
         if let Some(index) = self.upstream {
             self.tried.remove(index);

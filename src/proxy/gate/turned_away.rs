@@ -21,7 +21,8 @@ impl Gate {
         let replayable = !answer_begun(session) && !session.as_ref().retry_buffer_truncated();
         request.turned_away = request.turned_away.saturating_add(1);
         if unprocessed.is_orderly && request.turned_away <= MOST_TURNED_AWAY {
-            request.take_back();
+            // Once, others that were turned away with it have made room.
+            request.take_back(request.turned_away > 1 || !unprocessed.is_told);
             self.charge(request, Outcome::Ignored, 0);
             error.set_retry(replayable);
             return error;
