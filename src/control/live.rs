@@ -233,6 +233,13 @@ impl Live {
         pools.map(|(name, _)| format!("{}/{name}", self.settings.name)).collect()
     }
 
+    /// The pool whose rollout is given up by what is published next.
+    pub(super) fn aborting(&self) -> Option<ArmId> {
+        self.todo.mark.as_ref()?;
+        let to = self.state.rollout.as_ref().map(|last| last.to.as_str())?;
+        self.pools.get(to).map(|pool| pool.arm)
+    }
+
     /// The figures of a pool over its window.
     pub(super) fn figures(&self, pool: &LivePool, links: &Links) -> Figures {
         pool.window.figures(links.clock.now(), &self.totals(pool, links))

@@ -25,6 +25,7 @@ pub mod own_limit;
 pub mod passive;
 pub mod policy;
 pub mod ramp;
+pub mod recall;
 pub mod replay;
 pub mod rollout;
 pub mod route;

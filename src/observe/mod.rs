@@ -7,6 +7,7 @@ mod clients;
 pub mod clock;
 pub mod differences;
 pub mod metrics;
+pub mod recalls;
 pub mod recorder;
 pub mod shard;
 pub mod streams;

@@ -1,6 +1,7 @@
 //! All shards together: who has which arm, and the sums over all workers.
 
 use super::differences::Differences;
+use super::recalls::Recalls;
 use super::shard::{MAX_ARMS, Shard};
 use super::streams::Streams;
 use crate::core::outcome::{ArmId, SlowLimits, Totals};
@@ -27,6 +28,8 @@ pub struct Recorder {
     own_limits: [AtomicU64; OwnLimit::ALL.len()],
     /// Where long streams hear that they have to leave.
     pub streams: Streams,
+    /// Where workers hear whose waiting requests go elsewhere.
+    pub recalls: Recalls,
     /// Samples of answers to mirrored requests that differ from stable's.
     pub differences: Differences,
 }
@@ -40,6 +43,7 @@ impl Recorder {
             names: Mutex::default(),
             own_limits: Default::default(),
             streams: Streams::default(),
+            recalls: Recalls::default(),
             differences: Differences::default(),
         }
     }
@@ -207,6 +211,27 @@ mod tests {
         shard.answered(arm, hung, 200_000_000, Outcome::Ignored, 0, &limits);
         shard.answered(arm, next, 200_000_000, Outcome::Failure(Reason::Timeout), 0, &limits);
         assert_eq!((slow(200_000_000)[1], recorder.totals(arm, 200_000_000, &limits).in_flight), (3, 0));
+    }
+
+    #[test]
+    fn the_clock_stands_still_while_a_request_is_not_whole() {
+        let recorder = Recorder::new(1);
+        let (arm, limits) = (recorder.arm("web", "green").expect("a free arm"), limits(&[500_000]));
+        let shard = recorder.shard(0);
+        let totals = |now| recorder.totals(arm, now, &limits);
+        let upload = shard.hold(arm, 1_000_000);
+        assert_eq!((totals(9_000_000).slow[0], totals(9_000_000).in_flight), (0, 1));
+        let upload = shard.release(arm, upload, 9_000_000);
+        assert_eq!((totals(9_400_000).slow[0], totals(9_700_000).slow[0]), (0, 1));
+        assert_eq!(shard.release(arm, upload, 9_500_000).at_us(), 9_000_000, "it starts once");
+        shard.answered(arm, upload, 9_800_000, Outcome::Success, 200, &limits);
+        let left = shard.hold(arm, 10_000_000);
+        shard.answered(arm, left, 20_000_000, Outcome::Ignored, 0, &limits);
+        let early = shard.hold(arm, 10_000_000);
+        shard.answered(arm, early, 20_000_000, Outcome::Success, 413, &limits);
+        let t = totals(30_000_000);
+        assert_eq!((t.slow[0], t.attempts, t.answered, t.in_flight), (1, 2, 1, 0));
+        assert_eq!(t.latency_sum_us, 800_000);
     }
 
     proptest! {

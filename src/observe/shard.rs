@@ -6,7 +6,8 @@
 //!
 //! "Slow" counts when the limit's time has passed, not when the answer at last arrives, and without a
 //! timer per request: starts and answers are counted by start time in buckets of [`BUCKET_US`]; what
-//! started longer ago than the limit and has no answer has exceeded it.
+//! started longer ago than the limit and has no answer has exceeded it. While the proxy still waits for the
+//! client's body, an attempt is held: its clock stands still, and starts with the last of the body.
 
 use super::clients::Clients;
 use crate::core::client::ClientKey;
@@ -38,12 +39,18 @@ pub struct Shard {
 #[derive(Clone, Copy, Debug)]
 pub struct Started {
     at_us: u64,
+    is_held: bool,
 }
 
 impl Started {
     /// When that was, µs on the process clock.
     pub fn at_us(self) -> u64 {
         self.at_us
+    }
+
+    /// Whether its clock stands still.
+    pub fn is_held(self) -> bool {
+        self.is_held
     }
 }
 
@@ -60,6 +67,8 @@ struct Cell {
     starts: Box<[Slot]>,
     /// Attempts under way whose slot was taken by a later time.
     old_open: Counter,
+    /// Attempts under way whose clock stands still.
+    held: Counter,
     clients: Clients,
     shielded: Counter,
     /// What the shield owes its budget, and how many attempts the service had served then.
@@ -112,11 +121,33 @@ impl Shard {
         if let Some(cell) = self.cell(arm) {
             cell.begin(now_us);
         }
-        Started { at_us: now_us }
+        Started { at_us: now_us, is_held: false }
+    }
+
+    /// Counts the start of an attempt whose request is not whole yet.
+    pub fn hold(&self, arm: ArmId, now_us: u64) -> Started {
+        if let Some(cell) = self.cell(arm) {
+            cell.held.add(1);
+        }
+        Started { at_us: now_us, is_held: true }
+    }
+
+    /// The clock of an attempt starts now, if it stood still.
+    pub fn release(&self, arm: ArmId, started: Started, now_us: u64) -> Started {
+        if !started.is_held {
+            return started;
+        }
+        if let Some(cell) = self.cell(arm) {
+            // First, so that a reader never misses it.
+            cell.begin(now_us);
+            cell.held.set(cell.held.read().saturating_sub(1));
+        }
+        Started { at_us: now_us, is_held: false }
     }
 
     /// Counts what a started attempt came to; exactly once for each. `code` is the status of the answer,
-    /// 0 without one. A client that went away counts as nothing, but as slow if a limit had passed.
+    /// 0 without one. A client that went away counts as nothing, but as slow if a limit had passed. An answer to
+    /// a request that is not whole says nothing of how fast the upstream is.
     #[inline]
     pub fn answered(
         &self,
@@ -131,7 +162,7 @@ impl Shard {
         let took = now_us.saturating_sub(started.at_us);
         let counts = outcome != Outcome::Ignored;
         // A switch of protocols says nothing of how fast the upstream answers.
-        if code != 101 {
+        if code != 101 && !started.is_held {
             for (late, limit) in cell.late.iter().zip(limits.used()) {
                 if took > u64::from(*limit) {
                     late.add(1);
@@ -149,7 +180,11 @@ impl Shard {
             cell.fail(reason);
         }
         // Last, so that a reader never finds an attempt neither under way nor late.
-        cell.end(started.at_us);
+        if started.is_held {
+            cell.held.set(cell.held.read().saturating_sub(1));
+        } else {
+            cell.end(started.at_us);
+        }
     }
 
     /// An attempt that was counted as a success broke afterwards.
@@ -251,7 +286,7 @@ impl Shard {
     /// The start of an attempt at a given time, without counting it.
     #[cfg(test)]
     pub(super) fn started_for_tests(at_us: u64) -> Started {
-        Started { at_us }
+        Started { at_us, is_held: false }
     }
 
     fn cell(&self, arm: ArmId) -> Option<&Cell> {
@@ -275,6 +310,7 @@ impl Cell {
             latency: zeros(),
             starts: (0..SLOTS).map(|_| Slot::default()).collect(),
             old_open: Counter::default(),
+            held: Counter::default(),
             clients: Clients::default(),
             shielded: Counter::default(),
             debt: Counter::default(),
@@ -345,7 +381,7 @@ impl Cell {
                 }
             }
         }
-        (all, overdue)
+        (all + self.held.read(), overdue)
     }
 }
 

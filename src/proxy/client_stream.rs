@@ -52,6 +52,8 @@ pub(super) struct ClientStream<S> {
     /// Of the body under way: bytes so far, and the time spent waiting for them.
     body: u64,
     waited: Duration,
+    /// Since when the client takes nothing of what is sent to it.
+    untaken: Option<Instant>,
     /// The head under way was refused: nothing more is read.
     refused: bool,
     /// The protocol was switched: bytes pass as they are.
@@ -106,6 +108,7 @@ impl<S> ClientStream<S> {
             timer: None,
             body: 0,
             waited: Duration::ZERO,
+            untaken: None,
             refused: false,
             open: false,
         }
@@ -130,6 +133,18 @@ impl<S> ClientStream<S> {
         self.kept.clear();
         self.kept.extend_from_slice(b"GET / HTTP/1.1\r\nHost: refused\r\nConnection: close\r\n\r\n");
         self.ready = self.kept.len();
+    }
+
+    /// Keeps the time while the client takes nothing.
+    fn note_taking(&mut self, takes: bool) {
+        match (takes, self.untaken) {
+            (true, Some(since)) => {
+                self.untaken = None;
+                self.signals.took_after(since.elapsed());
+            }
+            (false, None) => self.untaken = Some(Instant::now()),
+            _ => {}
+        }
     }
 
     /// The last exchange is over.
@@ -218,12 +233,16 @@ impl<S: AsyncRead + Unpin> AsyncRead for ClientStream<S> {
 impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for ClientStream<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let this = &mut *self;
-        this.out.poll_write(&mut this.inner, cx, buf)
+        let written = this.out.poll_write(&mut this.inner, cx, buf);
+        this.note_taking(written.is_ready());
+        written
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = &mut *self;
-        ready!(this.out.poll_empty(&mut this.inner, cx))?;
+        let empty = this.out.poll_empty(&mut this.inner, cx);
+        this.note_taking(empty.is_ready());
+        ready!(empty)?;
         Pin::new(&mut this.inner).poll_flush(cx)
     }
 
@@ -248,7 +267,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for ClientStream<S> {
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let this = &mut *self;
-        this.out.poll_write_vectored(&mut this.inner, cx, bufs)
+        let written = this.out.poll_write_vectored(&mut this.inner, cx, bufs);
+        this.note_taking(written.is_ready());
+        written
     }
 
     fn is_write_vectored(&self) -> bool {

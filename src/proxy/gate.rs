@@ -2,6 +2,7 @@
 
 mod attempt;
 mod facts;
+mod turned_away;
 mod way;
 
 pub(super) use facts::answer_begun;
@@ -11,12 +12,15 @@ use super::connection::Connection;
 use super::http2::Stream;
 use super::keyring::Keyring;
 use super::mirror::Sender;
+use super::recall::RECALLED;
+use super::registry::AttemptRegistry;
 use super::request::Request;
 use super::retry;
 use super::uses::Uses;
 use super::worker::Shared;
 use super::{
-    challenge, compress, error_page, follow, forward, log_entry, refuse, reply, rewrite, sound, tidy,
+    challenge, compress, connection_end, error_page, follow, forward, log_entry, refuse, reply, rewrite,
+    sound, tidy,
 };
 use crate::core::balance::mix;
 use crate::core::outcome::{Outcome, Reason};
@@ -46,6 +50,7 @@ pub(super) struct Gate {
     /// State of the worker's random numbers (SplitMix64); only its own thread draws.
     pub random: AtomicU64,
     pub uses: Uses,
+    pub registry: Arc<AttemptRegistry>,
     pub keyring: Keyring,
     /// Sends mirrored requests.
     pub sender: Sender,
@@ -64,7 +69,8 @@ impl ProxyHttp for Gate {
     type CTX = Request;
 
     fn new_ctx(&self) -> Request {
-        let mut request = Request::new(self.shared.table.load_full(), self.shard.clone(), self.shared.clock);
+        let (table, registry) = (self.shared.table.load_full(), self.registry.clone());
+        let mut request = Request::new(table, self.shard.clone(), registry, self.shared.clock);
         if let Some(stream) = Stream::current() {
             request.listener = Some(stream.listener.clone());
             request.stream = Some(stream);
@@ -124,7 +130,7 @@ impl ProxyHttp for Gate {
 
     async fn connected_to_upstream(
         &self,
-        _: &mut Session,
+        session: &mut Session,
         reused: bool,
         _: &HttpPeer,
         socket: RawFd,
@@ -138,7 +144,9 @@ impl ProxyHttp for Gate {
         }
         let most = own.map_or(0, |pool| pool.requests_per_connection);
         let is_crowded = own.is_some() && request.attempt.as_ref().is_some_and(|attempt| attempt.is_crowded);
-        request.closes = most > 0 && self.uses.count(socket, reused) >= most || is_crowded;
+        let is_last = most > 0 && self.uses.count(socket, reused) >= most;
+        request.closes = is_last || is_crowded || own.is_some() && request.is_alone;
+        self.enter_registry(session, request, socket, reused)?;
         // Only the access log asks for it.
         if self.shared.access_log.is_some()
             && let Some(attempt) = &request.attempt
@@ -169,13 +177,17 @@ impl ProxyHttp for Gate {
 
     async fn request_body_filter(
         &self,
-        _: &mut Session,
+        session: &mut Session,
         body: &mut Option<Bytes>,
         whole: bool,
         request: &mut Request,
     ) -> Result<()> {
         let came = body.as_ref().map_or(0, |b| b.len() as u64);
         request.body_read += came;
+        self.body_came(request, whole);
+        if session.as_ref().retry_buffer_truncated() {
+            request.settle();
+        }
         if let Some(stream) = &request.stream {
             stream.body_came(came, whole);
         }
@@ -217,6 +229,10 @@ impl ProxyHttp for Gate {
             }
         }
         if status >= 200 || status == 101 {
+            request.settle();
+            if request.is_held() && reply::is_grpc(&session.req_header().headers) {
+                self.converses(request);
+            }
             self.charge(request, reply::outcome_of_status(status), status);
             if self.hides(session, request, status) {
                 return Error::e_explain(SHIELDED, "the candidate's answer is not shown");
@@ -307,9 +323,14 @@ impl ProxyHttp for Gate {
         if let Some(limit) = self.shortage(&error, request) {
             return self.short(session, request, limit);
         }
+        if let Some(unprocessed) = connection_end::unprocessed(&error) {
+            // A kept connection of HTTP/2 that has ended.
+            return self.turned_away(session, request, error, unprocessed.over(true));
+        }
         self.charge(request, Outcome::Failure(Reason::Connect), 0);
-        let again =
-            self.shield(session, request, true) || retry::again(self.situation(session, request, true));
+        let again = self.shield(session, request, true)
+            || retry::again(self.situation(session, request, true))
+            || self.leaves_with_weight(session, request, true);
         error.set_retry(again);
         error
     }
@@ -325,15 +346,22 @@ impl ProxyHttp for Gate {
         if let Some(stream) = &request.stream {
             stream.due.disconnected();
         }
+        let was_taken_back = request.leave_registry();
         if *error.etype() == SHIELDED {
             error.set_retry(true);
             return error;
+        }
+        if was_taken_back || *error.etype() == RECALLED {
+            return self.taken_back(session, request, error);
         }
         if request.signals().is_some_and(Signals::is_late) {
             // It looks like the client's end of the line, or like a reset by the upstream.
             error = Error::explain(ErrorType::ReadTimedout, "the answer's head took too long").into_up();
         }
-        let mut outcome = reply::outcome_of_error(&error);
+        if let Some(unprocessed) = connection_end::unprocessed(&error).filter(|_| request.head_us.is_none()) {
+            return self.turned_away(session, request, error, unprocessed.over(reused));
+        }
+        let mut outcome = self.excuse(request, reply::outcome_of_error(&error));
         if matches!(outcome, Outcome::Failure(_))
             && let Some(limit) = self.shortage(&error, request)
         {
@@ -343,14 +371,17 @@ impl ProxyHttp for Gate {
         let situation = self.situation(session, request, false);
         let reset = outcome == Outcome::Failure(Reason::Reset) && request.head_us.is_none();
         if retry::stale(situation, reused, reset, request.stale_seen) {
-            request.take_back();
+            request.stale_seen = true;
+            request.take_back(true);
             self.charge(request, Outcome::Ignored, 0);
             error.set_retry(true);
             return error;
         }
         self.charge(request, outcome, 0);
         let again = matches!(outcome, Outcome::Failure(_))
-            && (self.shield(session, request, false) || retry::again(situation));
+            && (self.shield(session, request, false)
+                || retry::again(situation)
+                || self.leaves_with_weight(session, request, false));
         error.set_retry(again);
         error
     }
@@ -362,7 +393,8 @@ impl ProxyHttp for Gate {
         request: &mut Request,
     ) -> FailToProxy {
         let begun = answer_begun(session);
-        let status = reply::status_of_error(error).filter(|_| !begun);
+        let late = request.is_late.then_some(408);
+        let status = late.or_else(|| reply::status_of_error(error)).filter(|_| !begun);
         if begun {
             // What the client is sent of it may still wait for the rest of its packet.
             session.as_downstream_mut().shutdown().await;
@@ -391,6 +423,7 @@ impl ProxyHttp for Gate {
             original.end();
         }
         self.charge(request, Outcome::Ignored, 0);
+        request.leave_registry();
         request.attempt = None;
         request.held = None;
         request.lasting = None;

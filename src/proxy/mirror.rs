@@ -12,6 +12,7 @@ pub(super) use copy::{Sender, sender};
 pub(super) use original::Original;
 
 use super::gate::Gate;
+use super::peer::PeerNeeds;
 use super::plan;
 use super::request::Request;
 use crate::core::balance::Tried;
@@ -90,7 +91,8 @@ impl Gate {
             return None;
         }
         let timeouts = request.timeouts(pool);
-        let peer = Box::new(self.peer(pool, upstream, timeouts));
+        let needs = PeerNeeds { timeouts, is_alone: false, is_repeatable: true };
+        let peer = Box::new(self.peer(pool, upstream, needs));
         let head = copied(header, sent, pool)?;
         let (original, stable) =
             mirroring.mirror.compare.as_ref().map(|_| Original::new(&mirroring.mirror)).unzip();

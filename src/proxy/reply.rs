@@ -1,9 +1,11 @@
 //! What an answer, or the lack of one, comes to: the outcome charged to the pool, and the status the
 //! client gets for an error.
 
+use super::connection_end;
 use crate::core::outcome::{Outcome, Reason};
 use crate::core::own_limit::OwnLimit;
-use http::header::{CONNECTION, HeaderName, TRANSFER_ENCODING};
+use http::header::{CONNECTION, CONTENT_TYPE, HeaderName, TRANSFER_ENCODING};
+use http::{HeaderMap, HeaderValue};
 use pingora_error::{Error, ErrorSource, ErrorType};
 use pingora_http::ResponseHeader;
 use std::io;
@@ -22,6 +24,7 @@ pub(super) fn outcome_of_error(error: &Error) -> Outcome {
     Outcome::Failure(match error.etype() {
         ErrorType::ReadTimedout | ErrorType::WriteTimedout => Reason::Timeout,
         ErrorType::ReadError | ErrorType::WriteError | ErrorType::ConnectionClosed => Reason::Reset,
+        _ if connection_end::is_reset(error) => Reason::Reset,
         ErrorType::InvalidHTTPHeader | ErrorType::H1Error | ErrorType::H2Error | ErrorType::InvalidH2 => {
             Reason::Malformed
         }
@@ -61,6 +64,12 @@ pub(super) fn status_of_error(error: &Error) -> Option<u16> {
         (_, ErrorSource::Downstream) => Some(400),
         (_, ErrorSource::Internal | ErrorSource::Unset) => Some(500),
     }
+}
+
+/// Whether a message is one of gRPC.
+pub(super) fn is_grpc(headers: &HeaderMap) -> bool {
+    let kind = headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
+    kind.get(..16).is_some_and(|start| start.eq_ignore_ascii_case(b"application/grpc"))
 }
 
 /// HTTP/1.0 knows no chunks: its answers end with their connection.

@@ -9,6 +9,7 @@ use super::lasting::Lasting;
 use super::listen::Bound;
 use super::mirror::Original;
 use super::plan::Target;
+use super::registry::{AttemptRegistry, RegistryPlace};
 use crate::core::balance::Tried;
 use crate::core::compression::Compression;
 use crate::core::limit::counts::Held;
@@ -29,6 +30,7 @@ use std::time::Duration;
 pub(super) struct Request {
     pub table: Arc<Table>,
     shard: Arc<Shard>,
+    registry: Arc<AttemptRegistry>,
     clock: Clock,
     /// The listener it came in by.
     pub listener: Option<Arc<Bound>>,
@@ -87,6 +89,17 @@ pub(super) struct Request {
     pub upstream: Option<usize>,
     /// Whether a kept connection has proved stale already.
     pub stale_seen: bool,
+    /// How often an upstream has turned it away unprocessed, and how often it was taken back from one.
+    pub turned_away: u8,
+    pub recalls: u8,
+    /// Whether the next attempt has a connection of its own, which no other request uses up.
+    pub is_alone: bool,
+    /// Where its attempt stands among those of the worker.
+    pub place: Option<RegistryPlace>,
+    /// Whether it failed because its body was so long in coming.
+    pub is_late: bool,
+    /// Attempts made before it was taken back.
+    attempts_before: u8,
     /// Whether the connection to the upstream has had its last request.
     pub closes: bool,
     /// What ends it, where it is a long stream that may have to leave.
@@ -101,7 +114,11 @@ pub(super) struct Request {
 pub(super) struct Attempt {
     pub arm: ArmId,
     pub started: Started,
+    /// When its clock started: µs on the process clock. While the request is not whole, when the last piece
+    /// of its body came.
     pub started_us: u64,
+    /// When it began.
+    pub began_us: u64,
     pub phase: Phase,
     /// Whether its upstream had as many requests under way before it as connections are kept for.
     pub is_crowded: bool,
@@ -127,6 +144,7 @@ pub(super) struct Ended {
 /// Whoever gives a request up halfway leaves its attempt behind: it counts as nothing.
 impl Drop for Request {
     fn drop(&mut self) {
+        self.leave_registry();
         let Some(attempt) = self.attempt.take().filter(|attempt| attempt.phase == Phase::Waiting) else {
             return;
         };
@@ -147,11 +165,17 @@ pub(super) enum Phase {
 }
 
 impl Request {
-    pub(super) fn new(table: Arc<Table>, shard: Arc<Shard>, clock: Clock) -> Self {
+    pub(super) fn new(
+        table: Arc<Table>,
+        shard: Arc<Shard>,
+        registry: Arc<AttemptRegistry>,
+        clock: Clock,
+    ) -> Self {
         let started_us = clock.now_us();
         Request {
             table,
             shard,
+            registry,
             clock,
             listener: None,
             connection: None,
@@ -183,6 +207,12 @@ impl Request {
             connect_us: None,
             upstream: None,
             stale_seen: false,
+            turned_away: 0,
+            recalls: 0,
+            is_alone: false,
+            place: None,
+            is_late: false,
+            attempts_before: 0,
             closes: false,
             lasting: None,
             encoder: None,
@@ -239,9 +269,10 @@ impl Request {
         self.pool().map_or(Duration::MAX, |pool| self.timeouts(pool).read)
     }
 
-    /// The last attempt met a stale connection: it does not count, and its upstream may be tried again.
-    pub(super) fn take_back(&mut self) {
-        self.stale_seen = true;
+    /// The last attempt met the end of a connection: it does not count, and its upstream may be tried again;
+    /// `alone` over a connection that others do not use up.
+    pub(super) fn take_back(&mut self, alone: bool) {
+        self.is_alone = alone;
         self.attempts = self.attempts.saturating_sub(1);
         if let Some(index) = self.upstream {
             self.tried.remove(index);
@@ -250,7 +281,36 @@ impl Request {
 
     /// Attempts made on the pool that the request is on now.
     pub(super) fn attempts_here(&self) -> u8 {
-        self.attempts.saturating_sub(self.shielded_after.unwrap_or(0))
+        self.attempts.saturating_sub(self.shielded_after.unwrap_or(0).max(self.attempts_before))
+    }
+
+    /// It goes elsewhere, as a request that has not been tried yet.
+    pub(super) fn turn_to(&mut self, table: Arc<Table>, target: Target) {
+        let is_same = self.target == Some(target) && Arc::ptr_eq(&self.table, &table);
+        if !is_same {
+            self.tried = Tried::default();
+        }
+        self.recalls += 1;
+        self.attempts_before = self.attempts;
+        self.table = table;
+        self.target = Some(target);
+    }
+
+    /// Its attempt is over, or somebody else's business; whether it was ended to take the request back.
+    pub(super) fn leave_registry(&mut self) -> bool {
+        self.place.take().is_some_and(|place| self.registry.leave(place))
+    }
+
+    /// Its attempt cannot be taken back any more.
+    pub(super) fn settle(&mut self) {
+        if let Some(place) = &mut self.place {
+            self.registry.settle(place);
+        }
+    }
+
+    /// Whether the proxy still waits for a part of it.
+    pub(super) fn is_held(&self) -> bool {
+        self.attempt.as_ref().is_some_and(|attempt| attempt.started.is_held())
     }
 
     /// Counts a limit that the client has met.

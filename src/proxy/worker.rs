@@ -8,6 +8,7 @@ use super::keyring::Keyring;
 use super::listen::Bound;
 use super::mirror;
 use super::places::Places;
+use super::registry::{self, AttemptRegistry};
 use super::uses::Uses;
 use crate::core::own_limit::OwnLimit;
 use crate::core::table::Table;
@@ -125,7 +126,9 @@ async fn worker(
     mut shutdown: watch::Receiver<bool>,
     end: End,
 ) {
-    let proxy = Arc::new(proxy(index, &shared));
+    let registry = Arc::new(AttemptRegistry::default());
+    tokio::spawn(registry::obey(shared.recorder.recalls.hear(), registry.clone()));
+    let proxy = Arc::new(proxy(index, &shared, registry));
     // Every connection holds a sender: when all are gone, the receiver ends.
     let (alive, mut all_closed) = mpsc::channel::<()>(1);
     let (close, closing) = watch::channel(false);
@@ -155,7 +158,7 @@ async fn worker(
     }
 }
 
-fn proxy(index: usize, shared: &Arc<Shared>) -> HttpProxy<Gate> {
+fn proxy(index: usize, shared: &Arc<Shared>, registry: Arc<AttemptRegistry>) -> HttpProxy<Gate> {
     let conf = ServerConf {
         threads: 1,
         work_stealing: false,
@@ -166,6 +169,7 @@ fn proxy(index: usize, shared: &Arc<Shared>) -> HttpProxy<Gate> {
         shared: shared.clone(),
         shard: shared.recorder.shard(index),
         uses: Uses::default(),
+        registry,
         keyring: Keyring::default(),
         sender: mirror::sender(shared.places.shares().kept_by_mirror),
         random: AtomicU64::new(shared.seed.wrapping_add((index as u64) << 32)),

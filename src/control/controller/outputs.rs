@@ -1,10 +1,12 @@
 //! What an input led to, carried out: the table, marks, views, writes and answers.
 
 use super::super::command::{Refusal, Reply};
+use super::super::live::Live;
 use super::super::saving::Answer;
 use super::super::view::Snapshot;
 use super::super::{publish, shown};
 use super::{SNAPSHOT, Task};
+use crate::core::recall;
 use crate::core::settings::Config;
 use std::sync::Arc;
 
@@ -21,12 +23,15 @@ impl Task {
             let (config, limits) = (&self.links.config, &mut self.limits);
             let table = publish::table(config, &self.lives, gateway, limits, &self.secret, revision);
             let before = self.table.swap(Arc::new(table));
+            let aborted: Vec<_> = self.lives.values().filter_map(Live::aborting).collect();
             for live in self.lives.values_mut() {
                 live.todo.publish = false;
                 live.published(&self.links);
             }
             // After the marks of aborts: nothing delays those.
-            self.links.recorder.streams.follow(&before, &self.table.load(), self.links.clock.now_us());
+            let now = self.table.load();
+            self.links.recorder.recalls.give(recall::recalls(&before, &now, &aborted));
+            self.links.recorder.streams.follow(&before, &now, self.links.clock.now_us());
             self.show();
         } else if self.links.clock.now() >= self.shown_at + SNAPSHOT {
             self.show();

@@ -18,12 +18,25 @@ pub(in crate::proxy) struct Signals {
     leaver: AtomicWaker,
     /// Which wait for an answer it is (upper half), and for how many milliseconds (lower half; 0: none).
     answer: AtomicU64,
+    /// How long in all the client has not taken what was sent to it, in this exchange: milliseconds.
+    untaken_ms: AtomicU64,
 }
 
 impl Signals {
     /// The exchange is over: another head may come.
     pub(in crate::proxy) fn await_next(&self) {
         self.next.store(true, Ordering::Relaxed);
+        self.untaken_ms.store(0, Ordering::Relaxed);
+    }
+
+    /// How long the client has not taken what was sent to it.
+    pub(in crate::proxy) fn untaken(&self) -> Duration {
+        Duration::from_millis(self.untaken_ms.load(Ordering::Relaxed))
+    }
+
+    /// The client has taken nothing for so long.
+    pub(super) fn took_after(&self, wait: Duration) {
+        self.untaken_ms.fetch_add(wait.as_millis() as u64, Ordering::Relaxed);
     }
 
     /// The protocol was switched: from now on bytes are bytes.
