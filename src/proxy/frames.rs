@@ -16,7 +16,9 @@ mod announce;
 mod fields;
 mod follow;
 
+use super::gather::Gather;
 use super::inner::of_inner;
+use super::linger::Remains;
 use announce::Announce;
 use follow::Follow;
 use std::io;
@@ -36,6 +38,8 @@ pub(super) struct Frames<S> {
     follow: Follow,
     announce: Announce,
     heard: Arc<Heard>,
+    /// The client sends nothing more, or cannot be reached.
+    has_ended: bool,
 }
 
 /// Whether the client has acknowledged what was announced.
@@ -51,7 +55,13 @@ impl Heard {
 impl<S> Frames<S> {
     /// With so many streams at a time to be announced.
     pub(super) fn new(inner: S, streams: u32, heard: Arc<Heard>) -> Self {
-        Frames { inner, follow: Follow::default(), announce: Announce::new(streams), heard }
+        Frames { inner, follow: Follow::default(), announce: Announce::new(streams), heard, has_ended: false }
+    }
+
+    /// What is to be closed; nothing where the client is gone.
+    pub(super) fn remains(self) -> Option<Remains<S>> {
+        let remains = Remains { stream: self.inner, out: Gather::default(), is_sending: true };
+        (!self.has_ended).then_some(remains)
     }
 }
 
@@ -80,7 +90,9 @@ impl<S: AsyncRead + Unpin> AsyncRead for Frames<S> {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
-        ready!(Pin::new(&mut self.inner).poll_read(cx, buf))?;
+        let read = ready!(Pin::new(&mut self.inner).poll_read(cx, buf));
+        self.has_ended |= buf.filled().len() == before;
+        read?;
         self.follow.pass(buf.filled_mut().get_mut(before..).unwrap_or_default());
         if self.follow.has_acknowledged() {
             self.heard.0.store(true, Ordering::Relaxed);

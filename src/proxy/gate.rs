@@ -16,7 +16,7 @@ use super::retry;
 use super::uses::Uses;
 use super::worker::Shared;
 use super::{
-    challenge, compress, error_page, follow, forward, log_entry, refuse, reply, rewrite, sound, tidy,
+    answer, challenge, compress, error_page, follow, forward, log_entry, refuse, reply, rewrite, sound, tidy,
 };
 use crate::core::balance::mix;
 use crate::core::outcome::{Outcome, Reason};
@@ -27,7 +27,7 @@ use http::header::CONNECTION;
 use http::{HeaderValue, Version};
 use pingora_core::prelude::HttpPeer;
 use pingora_core::protocols::Digest;
-use pingora_error::{Error, ErrorType, OrErr, Result};
+use pingora_error::{Error, ErrorSource, ErrorType, OrErr, Result};
 use pingora_http::{RequestHeader, ResponseHeader};
 use pingora_proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
 use std::any::Any;
@@ -356,9 +356,13 @@ impl ProxyHttp for Gate {
             session.as_downstream_mut().shutdown().await;
         }
         if let Some(status) = status {
-            session.set_keepalive(None);
-            if let Err(e) = error_page::send(session, request, status).await {
-                tracing::debug!("the error reply could not be sent: {e}");
+            if *error.esource() == ErrorSource::Downstream {
+                // What follows of its request is nothing that could be relied on.
+                session.set_keepalive(None);
+            }
+            match error_page::send(session, request, status).await {
+                Ok(()) => answer::keep(session, request).await,
+                Err(e) => tracing::debug!("the error reply could not be sent: {e}"),
             }
         }
         FailToProxy { error_code: status.unwrap_or(0), can_reuse_downstream: false }

@@ -18,8 +18,11 @@ impl<S: AsyncRead + Unpin> ClientStream<S> {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<usize>> {
         let before = buf.filled().len();
-        ready!(Pin::new(&mut self.inner).poll_read(cx, buf))?;
-        Poll::Ready(Ok(buf.filled().len() - before))
+        let read = ready!(Pin::new(&mut self.inner).poll_read(cx, buf));
+        let count = buf.filled().len() - before;
+        self.has_ended |= count == 0;
+        self.is_broken |= read.is_err();
+        Poll::Ready(read.map(|()| count))
     }
 
     /// Waits for the first head before anything is set up to serve it: a connection that only waits, or

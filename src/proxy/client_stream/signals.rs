@@ -1,7 +1,7 @@
 //! What the stream of a connection, or of a request of HTTP/2, and those who serve it tell each other.
 
 use atomic_waker::AtomicWaker;
-use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU32, AtomicU64, Ordering};
 use std::task::Context;
 use std::time::Duration;
 
@@ -16,6 +16,9 @@ pub(in crate::proxy) struct Signals {
     may_leave: AtomicBool,
     leaves: AtomicBool,
     leaver: AtomicWaker,
+    /// How many more requests the connection may have after an exchange that failed, one less than this; 0:
+    /// none.
+    kept: AtomicU32,
     /// Which wait for an answer it is (upper half), and for how many milliseconds (lower half; 0: none).
     answer: AtomicU64,
 }
@@ -24,6 +27,16 @@ impl Signals {
     /// The exchange is over: another head may come.
     pub(in crate::proxy) fn await_next(&self) {
         self.next.store(true, Ordering::Relaxed);
+    }
+
+    /// The exchange has failed, its client has been answered whole, and may send so many requests more.
+    pub(in crate::proxy) fn keep(&self, requests: u32) {
+        self.kept.store(requests.saturating_add(1), Ordering::Relaxed);
+    }
+
+    /// How many requests may follow on an exchange that has failed; none where the connection has to close.
+    pub(in crate::proxy) fn take_kept(&self) -> Option<u32> {
+        self.kept.swap(0, Ordering::Relaxed).checked_sub(1)
     }
 
     /// The protocol was switched: from now on bytes are bytes.
