@@ -38,7 +38,11 @@ pub(super) struct Door {
 impl Door {
     pub(super) fn new(settings: &Listener) -> Self {
         let clients = (settings.connections_per_client > 0).then(|| Arc::new(Counts::new(CLIENTS)));
-        Door { open: AtomicU32::new(0), lingering: AtomicU32::new(0), needed: Notify::new(), clients }
+        Door { clients, ..Door::unlimited() }
+    }
+
+    pub(super) fn unlimited() -> Self {
+        Door { open: AtomicU32::new(0), lingering: AtomicU32::new(0), needed: Notify::new(), clients: None }
     }
 
     /// A connection has served its last request, and lingers for as long as this is kept.
@@ -48,7 +52,7 @@ impl Door {
     }
 
     /// Takes the place of a connection that lingers, if there is one: it ends at once.
-    fn take_place(&self) -> bool {
+    pub(super) fn take_place(&self) -> bool {
         let one_less = |count: u32| count.checked_sub(1);
         let taken = self.lingering.fetch_update(Relaxed, Relaxed, one_less).is_ok();
         if taken {

@@ -141,7 +141,9 @@ pub(super) async fn begin(
     mut head: ResponseHeader,
     is_all: bool,
 ) -> Result<Option<Box<Encoder>>> {
-    if !may_go_on(session) {
+    if may_go_on(session) {
+        session.as_downstream_mut().set_close_on_response_before_downstream_finish(false);
+    } else {
         session.set_keepalive(None);
     }
     rewrite::answer(session, request, &mut head)?;
@@ -167,7 +169,8 @@ pub(super) async fn drain(session: &mut Session) -> Result<()> {
 }
 
 /// Whether another request can follow on the connection: not behind a body that would first have to be
-/// read to an end that may be far. Its client hears the answer while the connection lingers.
+/// read to an end that may be far. Its client hears the answer while the connection lingers. What is left of
+/// a small one is read after the answer.
 fn may_go_on(session: &mut Session) -> bool {
     session.is_http2() || session.as_downstream_mut().is_body_done() || has_small_body(session)
 }

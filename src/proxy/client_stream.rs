@@ -164,7 +164,7 @@ impl<S> ClientStream<S> {
         let limit = match wait {
             Wait::Idle => self.limits.keepalive,
             Wait::Head => self.limits.header,
-            Wait::Body => match self.body.saturating_mul(1000).checked_div(self.limits.body_rate) {
+            Wait::Body => match self.body.saturating_mul(1000).checked_div(self.body_rate()) {
                 Some(earned) => {
                     (self.limits.header + Duration::from_millis(earned)).saturating_sub(self.waited)
                 }
@@ -173,6 +173,11 @@ impl<S> ClientStream<S> {
             Wait::Answer(_) => self.signals.answer().1.unwrap_or_default(),
         };
         since.checked_add(limit).unwrap_or(since)
+    }
+
+    /// Bytes a second that the body has to bring; 0: any.
+    fn body_rate(&self) -> u64 {
+        self.signals.rate().unwrap_or(self.limits.body_rate)
     }
 
     fn is_overdue(&self, wait: Wait) -> bool {

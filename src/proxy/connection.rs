@@ -8,6 +8,7 @@ use super::http2;
 use super::linger::Remains;
 use super::listen::Bound;
 use super::loan::Home;
+use super::log_entry::Logger;
 use pingora_core::apps::HttpServerApp;
 use pingora_core::protocols::http::ServerSession;
 use pingora_core::protocols::l4::socket::SocketAddr as PeerAddr;
@@ -38,6 +39,8 @@ pub(super) struct Line {
     pub shutdown: watch::Receiver<bool>,
     /// Says, later, that connections without a request end.
     pub closing: watch::Receiver<bool>,
+    /// The access log, where there is one.
+    pub log: Option<Logger>,
 }
 
 /// Serves a fresh connection to its end.
@@ -81,11 +84,11 @@ async fn http2<S: IO + 'static>(stream: S, line: Line)
 where
     Frames<S>: IO,
 {
-    let Line { listener, proxy, shutdown, closing } = line;
-    let heard = Arc::new(Heard::default());
-    let frames = Frames::new(stream, listener.settings.max_streams, heard.clone());
+    let Line { listener, proxy, shutdown, closing, log } = line;
+    let (heard, settings) = (Arc::new(Heard::default()), &listener.settings);
+    let frames = Frames::new(stream, settings.max_streams, settings.header_timeout, heard.clone());
     let home = Home::new();
-    http2::serve(Box::new(home.lend(frames)), heard, listener.clone(), proxy, shutdown).await;
+    http2::serve(Box::new(home.lend(frames)), heard, listener.clone(), proxy, shutdown, log).await;
     close(home.take().and_then(Frames::remains), &listener, closing).await;
 }
 
@@ -94,7 +97,7 @@ async fn http1<S: IO + 'static>(stream: S, line: Line)
 where
     ClientStream<S>: IO,
 {
-    let Line { listener, proxy, shutdown, mut closing } = line;
+    let Line { listener, proxy, shutdown, mut closing, .. } = line;
     let settings = &listener.settings;
     let signals = Arc::new(Signals::default());
     let mut stream = ClientStream::new(stream, settings.into(), signals.clone());
@@ -116,6 +119,8 @@ where
         session.set_connection_user_context(Some(Box::new(connection.clone())));
         match proxy.process_new_http(session, &shutdown).await {
             Some(reused) => {
+                // Of a failure that pingora kept the connection after by itself.
+                connection.signals.take_kept();
                 let (stream, settings) = reused.consume();
                 session = ServerSession::new_http1(stream);
                 if let Some(settings) = settings {

@@ -106,3 +106,80 @@ struct Dropped {
     /// The client has closed.
     is_all: bool,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
+    use tokio::time::timeout;
+
+    fn remains(is_sending: bool) -> (DuplexStream, Remains<DuplexStream>, Door) {
+        let (client, stream) = duplex(64);
+        (client, Remains { stream, out: Gather::default(), is_sending }, Door::unlimited())
+    }
+
+    async fn closed_after(remains: Remains<DuplexStream>, door: &Door) -> Duration {
+        let (_end, closing) = watch::channel(false);
+        let since = Instant::now();
+        remains.close(door, closing).await;
+        since.elapsed()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn silence_ends_it_and_so_does_the_whole_time() {
+        let (client, silent, door) = remains(true);
+        assert_eq!(closed_after(silent, &door).await, SILENCE);
+        drop(client);
+        let (mut client, dripping, door) = remains(true);
+        let drip = tokio::spawn(async move {
+            while client.write_all(b"x").await.is_ok() {
+                sleep(Duration::from_secs(4)).await;
+            }
+        });
+        assert_eq!(closed_after(dripping, &door).await, IN_ALL);
+        drip.await.expect("it was cut");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn much_is_dropped_while_the_end_of_the_answer_is_sent() {
+        let (mut client, mut stream, door) = remains(true);
+        let mut cx = Context::from_waker(std::task::Waker::noop());
+        assert!(stream.out.poll_write(&mut stream.stream, &mut cx, &[b'a'; 500]).is_ready());
+        let sends = tokio::spawn(async move {
+            // Reads nothing before all is sent: a megabyte through a pipe of 64 bytes.
+            client.write_all(&vec![b'x'; 1 << 20]).await.expect("all of it is taken");
+            let mut answer = Vec::new();
+            client.read_to_end(&mut answer).await.expect("an end");
+            answer.len()
+        });
+        assert!(closed_after(stream, &door).await < SILENCE);
+        assert_eq!(sends.await.expect("it ends"), 500);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_has_nothing_to_send_is_not_waited_for() {
+        let (_client, remains, door) = remains(false);
+        assert_eq!(closed_after(remains, &door).await, Duration::ZERO);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn its_place_is_given_up_and_the_end_of_the_process_does_not_wait() {
+        let (client, one, door) = remains(true);
+        let (end, closing) = watch::channel(false);
+        let close = one.close(&door, closing);
+        let mut close = pin!(close);
+        assert!(timeout(Duration::from_millis(1), close.as_mut()).await.is_err());
+        assert!(door.take_place());
+        assert!(timeout(Duration::from_millis(1), close).await.is_ok());
+        assert!(!door.take_place(), "there is no other");
+        drop((client, end));
+        let (_client, other, door) = remains(true);
+        let (end, closing) = watch::channel(false);
+        let since = Instant::now();
+        let close = tokio::spawn(async move { other.close(&door, closing).await });
+        sleep(Duration::from_secs(1)).await;
+        end.send_replace(true);
+        close.await.expect("it ends");
+        assert_eq!(since.elapsed(), Duration::from_secs(1) + SILENCE_AT_END);
+    }
+}

@@ -2,9 +2,10 @@
 //! client gets for an error.
 
 use crate::core::outcome::{Outcome, Reason};
-use http::header::{CONNECTION, HeaderName, TRANSFER_ENCODING};
+use http::Method;
+use http::header::{CONNECTION, CONTENT_LENGTH, HeaderName, TRANSFER_ENCODING};
 use pingora_error::{Error, ErrorSource, ErrorType};
-use pingora_http::ResponseHeader;
+use pingora_http::{RequestHeader, ResponseHeader};
 use std::io;
 
 /// The outcome of an attempt whose answer's head has arrived.
@@ -54,12 +55,19 @@ pub(super) fn status_of_error(error: &Error) -> Option<u16> {
     }
 }
 
+/// Whether an answer may have a body, so that the client can hear more of it while it still sends its own.
+pub(super) fn goes_on(response: &ResponseHeader, request: &RequestHeader) -> bool {
+    let is_empty = response.headers.get(CONTENT_LENGTH).is_some_and(|length| length.as_bytes() == b"0");
+    request.method != Method::HEAD && !matches!(response.status.as_u16(), 204 | 304) && !is_empty
+}
+
 /// HTTP/1.0 knows no chunks: its answers end with their connection.
 pub(super) fn unchunk(response: &mut ResponseHeader) -> bool {
     response.remove_header(&TRANSFER_ENCODING).is_some()
 }
 
-fn cause(error: &Error) -> Option<io::ErrorKind> {
+/// What the system said.
+pub(super) fn cause(error: &Error) -> Option<io::ErrorKind> {
     error.root_cause().downcast_ref::<io::Error>().map(io::Error::kind)
 }
 

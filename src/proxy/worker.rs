@@ -5,6 +5,7 @@ use super::connection::{self, Line};
 use super::gate::Gate;
 use super::keyring::Keyring;
 use super::listen::Bound;
+use super::log_entry::Logger;
 use super::mirror;
 use super::uses::Uses;
 use crate::core::table::Table;
@@ -127,7 +128,8 @@ async fn worker(
         match TcpListener::from_std(socket) {
             Ok(socket) => {
                 let (proxy, shutdown, closing) = (proxy.clone(), shutdown.clone(), closing.clone());
-                let line = Line { listener: listener.clone(), proxy, shutdown, closing };
+                let log = shared.access_log.as_ref().map(|log| Logger::new(log, shared.clock));
+                let line = Line { listener: listener.clone(), proxy, shutdown, closing, log };
                 tokio::spawn(accept(socket, line, alive.clone()));
             }
             Err(error) => tracing::error!("worker {index} cannot accept on {}: {error}", listener.address),
@@ -161,6 +163,7 @@ fn proxy(index: usize, shared: &Arc<Shared>) -> HttpProxy<Gate> {
         uses: Uses::default(),
         keyring: Keyring::default(),
         sender: mirror::sender(),
+        log: shared.access_log.clone().map(Arc::new),
         random: AtomicU64::new(shared.seed.wrapping_add((index as u64) << 32)),
     };
     let mut proxy = http_proxy(&Arc::new(conf), gate);
@@ -188,6 +191,8 @@ async fn accept(socket: TcpListener, line: Line, alive: mpsc::Sender<()>) {
                 });
             }
             Err(error) => {
+                // A connection that lingers has a file descriptor to give.
+                line.listener.door.take_place();
                 tracing::warn!("accept on {}: {error}", line.listener.address);
                 sleep(ACCEPT_PAUSE).await;
             }

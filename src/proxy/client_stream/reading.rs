@@ -5,6 +5,7 @@ use super::{ClientStream, Wait};
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 use tokio::io::{AsyncRead, ReadBuf};
 
 /// Bytes of a first head that are read at a time.
@@ -116,6 +117,12 @@ impl<S: AsyncRead + Unpin> ClientStream<S> {
         let start = buf.filled().len();
         let count = match self.poll_inner(cx, buf) {
             Poll::Ready(count) => count?,
+            Poll::Pending if self.body_rate() == 0 => {
+                // Where a rate is asked for later, it begins then.
+                self.waiting = None;
+                (self.body, self.waited) = (0, Duration::ZERO);
+                return Poll::Pending;
+            }
             Poll::Pending => {
                 ready!(self.poll_wait(Wait::Body, cx));
                 return Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the body is too slow")));

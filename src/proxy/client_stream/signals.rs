@@ -16,6 +16,10 @@ pub(in crate::proxy) struct Signals {
     may_leave: AtomicBool,
     leaves: AtomicBool,
     leaver: AtomicWaker,
+    /// What the body has to keep: milliseconds that it may be silent, and bytes a second; each one more than
+    /// is meant, 0 where nothing was said.
+    silence: AtomicU64,
+    rate: AtomicU64,
     /// How many more requests the connection may have after an exchange that failed, one less than this; 0:
     /// none.
     kept: AtomicU32,
@@ -27,6 +31,26 @@ impl Signals {
     /// The exchange is over: another head may come.
     pub(in crate::proxy) fn await_next(&self) {
         self.next.store(true, Ordering::Relaxed);
+    }
+
+    /// The body of the request may be silent for so long, and has to bring so many bytes a second (0: any).
+    pub(in crate::proxy) fn expect_body(&self, (silence, rate): (Duration, u64)) {
+        let silence = u64::try_from(silence.as_millis()).unwrap_or(u64::MAX);
+        self.silence.store(silence.saturating_add(1), Ordering::Relaxed);
+        self.rate.store(rate.saturating_add(1), Ordering::Relaxed);
+    }
+
+    /// How long the body may be silent; [`Duration::MAX`] is for ever.
+    pub(in crate::proxy) fn silence(&self) -> Duration {
+        match self.silence.load(Ordering::Relaxed) {
+            0 | u64::MAX => Duration::MAX,
+            more => Duration::from_millis(more - 1),
+        }
+    }
+
+    /// Bytes a second that the body has to bring, where it was said.
+    pub(in crate::proxy) fn rate(&self) -> Option<u64> {
+        self.rate.load(Ordering::Relaxed).checked_sub(1)
     }
 
     /// The exchange has failed, its client has been answered whole, and may send so many requests more.
@@ -77,6 +101,11 @@ impl Signals {
     pub(in crate::proxy) fn leave(&self) {
         self.leaves.store(true, Ordering::Release);
         self.leaver.wake();
+    }
+
+    /// Whether it has been told to end.
+    pub(in crate::proxy) fn must_leave(&self) -> bool {
+        self.leaves.load(Ordering::Acquire)
     }
 
     /// Whether it has been told to end; else the reader is woken once it is.
