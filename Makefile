@@ -28,7 +28,7 @@ setup: ## install what the build needs: cmake, a C compiler, Rust
 	  curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs | sh -s -- -y -q --profile minimal -c clippy -c rustfmt; }
 
 setup-test: setup ## and what the tests need: nginx, wrk, h2load, faketime, jq, promtool, shellcheck
-	$(call install,nginx:nginx wrk:wrk h2load:nghttp2-client ps:procps faketime:faketime jq:jq shellcheck:shellcheck promtool:prometheus)
+	$(call install,nginx:nginx wrk:wrk h2load:nghttp2-client ps:procps faketime:faketime jq:jq shellcheck:shellcheck promtool:prometheus python3:python3 node:nodejs)
 
 setup-deny: setup
 	@python3 -m ensurepip --version >/dev/null 2>&1 || { \

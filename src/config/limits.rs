@@ -62,6 +62,7 @@ fn by(text: &str) -> Result<By, String> {
 /// `limits` of a route; `rates` are those that there are, whether or not they are without fault.
 pub(super) fn of_route(section: &Section<'_>, rates: &[String], spec: &mut RouteSpec) {
     spec.max_body = section.item("body").and_then(|item| item.size());
+    spec.body_rate = section.item("body_rate").and_then(|item| item.size());
     spec.connections_per_client = section.read("connections_per_client", 0, connections);
     for item in section.item("rates").and_then(|item| item.array()).unwrap_or_default() {
         let Some(name) = item.string() else { continue };
@@ -96,7 +97,8 @@ mod tests {
 
     #[test]
     fn limits_are_read_with_their_defaults() {
-        let route = "limits = { rates = [\"api\"], connections_per_client = 20 }\ncompression = false";
+        let route = "limits = { rates = [\"api\"], connections_per_client = 20, body_rate = \"0\" }\n\
+                     timeouts = { body = \"off\" }\ncompression = false";
         let more = "[compression]\n[rate_limits.api]\nrate = \"60r/s\"\n[rate_limits.slow]\nrate = \"100/m\"\nburst = 7\nby = \"header:X-Key\"\n";
         let config =
             read("limits = { connections = 9 }", route, "slow_start = \"30s\"", more).expect("accepted");
@@ -105,6 +107,7 @@ mod tests {
             (&spec.rates[..], spec.connections_per_client, spec.compression),
             (&["api".to_owned()][..], 20, false)
         );
+        assert_eq!((spec.body_rate, spec.timeouts.body), (Some(0), Some(Duration::MAX)));
         let (api, slow) = (&config.rate_limits["api"], &config.rate_limits["slow"]);
         assert_eq!((api.rate.requests, api.rate.period, api.rate.burst), (60, Duration::from_secs(1), 0));
         assert_eq!((&api.by, api.status, api.keys), (&By::Client, 429, 65_536));

@@ -44,6 +44,8 @@ pub struct RouteSpec {
     pub timeouts: OwnTimeouts,
     /// Largest request body in bytes, in place of the listener's.
     pub max_body: Option<u64>,
+    /// Bytes a second that a request body must bring, in place of the listener's; 0 is any.
+    pub body_rate: Option<u64>,
     /// The limits of rates, by name; all of them apply.
     pub rates: Vec<String>,
     /// Requests that a client may have under way; 0 is no limit.
@@ -135,6 +137,8 @@ pub struct OwnTimeouts {
     pub connect: Option<Duration>,
     pub read: Option<Duration>,
     pub write: Option<Duration>,
+    /// In place of the listener's: silence within a request's body; [`Duration::MAX`] is any.
+    pub body: Option<Duration>,
 }
 
 /// All routes, and what holds for every one of them.
@@ -165,6 +169,7 @@ impl RouteSpec {
             access_log: true,
             timeouts: OwnTimeouts::default(),
             max_body: None,
+            body_rate: None,
             rates: Vec::new(),
             connections_per_client: 0,
             compression: true,

@@ -51,10 +51,52 @@ pub struct Entry {
     /// What the last attempt came to, and those before it.
     pub last: Option<Attempted>,
     pub earlier: Vec<Attempted>,
+    /// Why it ended before its answer did, or without one, if it did.
+    pub ended: Option<Cut>,
     pub user_agent: Vec<u8>,
     pub referer: Vec<u8>,
     pub request_id: Vec<u8>,
     pub forwarded_for: Vec<u8>,
+}
+
+/// What cut a request short.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cut {
+    /// Its head, or its body, did not arrive in time.
+    SlowHead,
+    SlowBody,
+    /// The head of the answer did not.
+    LateAnswer,
+    /// The client left, or took nothing of the answer for too long.
+    ClientLeft,
+    ClientStalled,
+    /// The upstream broke an answer that had begun.
+    UpstreamBroke,
+    /// It was a long stream, and its pool or upstream had to be left.
+    LeaveOrder,
+    /// The process ended, or its grace was over.
+    Shutdown,
+    /// Its HTTP/2 connection was ended for a flood of control frames.
+    Flood,
+    /// There were too many requests on its HTTP/2 connection.
+    RefusedStream,
+}
+
+impl Cut {
+    pub fn label(self) -> &'static str {
+        match self {
+            Cut::SlowHead => "slow_head",
+            Cut::SlowBody => "slow_body",
+            Cut::LateAnswer => "late_answer",
+            Cut::ClientLeft => "client_left",
+            Cut::ClientStalled => "client_stalled",
+            Cut::UpstreamBroke => "upstream_broke",
+            Cut::LeaveOrder => "leave_order",
+            Cut::Shutdown => "shutdown",
+            Cut::Flood => "flood",
+            Cut::RefusedStream => "refused_stream",
+        }
+    }
 }
 
 /// What one attempt came to: what a policy decides on, and so all that a replay needs.

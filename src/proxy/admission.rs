@@ -2,7 +2,9 @@
 //! the PROXY protocol, only the balancers that it trusts.
 //!
 //! What is too much is closed at once, before TLS: an answer would cost more than the connection. Trusted
-//! proxies speak for many clients, so that their connections count towards the total only.
+//! proxies speak for many clients, so that their connections count towards the total only. Connections that
+//! have served their last request and only wait for their client to close ([`super::linger`]) count, too, but
+//! make room for new ones.
 
 use super::forward::is_trusted;
 use super::listen::Bound;
@@ -14,8 +16,9 @@ use crate::core::own_limit::OwnLimit;
 use crate::core::settings::Listener;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
 use tokio::net::TcpStream;
+use tokio::sync::Notify;
 use tokio::time::timeout;
 
 /// Clients that can have connections at a time and be told apart.
@@ -25,6 +28,10 @@ const CLIENTS: usize = 65536;
 #[derive(Debug)]
 pub(super) struct Door {
     open: AtomicU32,
+    /// Those of them that linger and have not been asked for their place.
+    lingering: AtomicU32,
+    /// Rung once for each place that is needed.
+    needed: Notify,
     /// `None` where clients are not limited.
     clients: Option<Arc<Counts>>,
 }
@@ -32,7 +39,53 @@ pub(super) struct Door {
 impl Door {
     pub(super) fn new(settings: &Listener) -> Self {
         let clients = (settings.connections_per_client > 0).then(|| Arc::new(Counts::new(CLIENTS)));
-        Door { open: AtomicU32::new(0), clients }
+        Door { clients, ..Door::unlimited() }
+    }
+
+    pub(super) fn unlimited() -> Self {
+        Door { open: AtomicU32::new(0), lingering: AtomicU32::new(0), needed: Notify::new(), clients: None }
+    }
+
+    /// A connection has served its last request, and lingers for as long as this is kept.
+    pub(super) fn linger(&self) -> Lingering<'_> {
+        self.lingering.fetch_add(1, Relaxed);
+        Lingering { door: self, gives_way: AtomicBool::new(false) }
+    }
+
+    /// Takes the place of a connection that lingers, if there is one: it ends at once.
+    pub(super) fn take_place(&self) -> bool {
+        let one_less = |count: u32| count.checked_sub(1);
+        let taken = self.lingering.fetch_update(Relaxed, Relaxed, one_less).is_ok();
+        if taken {
+            self.needed.notify_one();
+        }
+        taken
+    }
+}
+
+/// A connection that lingers.
+#[derive(Debug)]
+pub(super) struct Lingering<'a> {
+    door: &'a Door,
+    gives_way: AtomicBool,
+}
+
+impl Lingering<'_> {
+    /// Ends when another connection needs the place.
+    pub(super) async fn is_needed(&self) {
+        self.door.needed.notified().await;
+        self.gives_way.store(true, Relaxed);
+    }
+}
+
+impl Drop for Lingering<'_> {
+    fn drop(&mut self) {
+        // Whoever asked for the place has taken it off the count.
+        if !self.gives_way.load(Relaxed) {
+            let one_less = |count: u32| count.checked_sub(1);
+            // None is left where others asked for all places at the same time.
+            let _ = self.door.lingering.fetch_update(Relaxed, Relaxed, one_less);
+        }
     }
 }
 
@@ -52,7 +105,8 @@ impl Admitted {
         let settings = &listener.settings;
         let before = listener.door.open.fetch_add(1, Relaxed);
         let mut admitted = Admitted { listener: listener.clone(), client: None };
-        if settings.max_connections > 0 && before >= settings.max_connections {
+        let most = settings.max_connections;
+        if most > 0 && before >= most && !listener.door.take_place() {
             return Err(OwnLimit::Connections);
         }
         // Behind the PROXY protocol, the client is not known yet.

@@ -141,6 +141,11 @@ pub(super) async fn begin(
     mut head: ResponseHeader,
     is_all: bool,
 ) -> Result<Option<Box<Encoder>>> {
+    if may_go_on(session) {
+        session.as_downstream_mut().set_close_on_response_before_downstream_finish(false);
+    } else {
+        session.set_keepalive(None);
+    }
     rewrite::answer(session, request, &mut head)?;
     let compression = request.compression();
     let encoder =
@@ -152,19 +157,45 @@ pub(super) async fn begin(
     Ok(encoder)
 }
 
-/// Reads a small body for nothing: pingora gives up a connection with one that is unread, and the client
-/// might lose the answer with it.
+/// Reads a small body for nothing, so that the connection may go on.
 ///
 /// # Errors
 /// When the client cannot be read from.
 pub(super) async fn drain(session: &mut Session) -> Result<()> {
-    let header = session.req_header();
-    let is_small = plan::body_length(header).is_some_and(|length| length <= DRAINED);
-    // Who waits for 100 has sent none yet.
-    if is_small && !header.headers.contains_key(EXPECT) {
+    if has_small_body(session) {
         while session.read_request_body().await?.is_some() {}
     }
     Ok(())
+}
+
+/// Whether another request can follow on the connection: not behind a body that would first have to be
+/// read to an end that may be far. Its client hears the answer while the connection lingers. What is left of
+/// a small one is read after the answer.
+fn may_go_on(session: &mut Session) -> bool {
+    session.is_http2() || session.as_downstream_mut().is_body_done() || has_small_body(session)
+}
+
+/// Whether what the client has yet to send is little.
+fn has_small_body(session: &Session) -> bool {
+    let header = session.req_header();
+    let is_small = plan::body_length(header).is_some_and(|length| length <= DRAINED);
+    // A client that waits for 100 has sent none yet, and need not do so any more.
+    is_small && !header.headers.contains_key(EXPECT)
+}
+
+/// An exchange with an upstream has failed, and the client has been answered: whether its connection goes on.
+/// Pingora closes it, but gives the stream back ([`Signals::keep`](super::client_stream::Signals::keep)).
+pub(super) async fn keep(session: &mut Session, request: &Request) {
+    let Some(connection) = &request.connection else { return };
+    let left = session.get_keepalive_reuses_remaining().unwrap_or(u32::MAX);
+    if session.get_keepalive().is_none() || left == 0 {
+        return;
+    }
+    let is_whole = drain(session).await.is_ok() && session.as_downstream_mut().is_body_done();
+    if is_whole && session.as_downstream_mut().finish_body().await.is_ok() {
+        connection.signals.answered();
+        connection.signals.keep(left);
+    }
 }
 
 #[cfg(test)]

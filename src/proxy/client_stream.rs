@@ -19,6 +19,7 @@ pub(super) use signals::Signals;
 use super::gather::Gather;
 use super::head::{Head, HeadLimits};
 use super::inner::of_inner;
+use super::linger::Remains;
 use crate::core::settings::Listener;
 use framer::Framer;
 use std::io;
@@ -31,9 +32,6 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 /// Longer than any connection lives.
 const NEVER: Duration = Duration::from_secs(365 * 24 * 3600);
-/// Bytes that are read and dropped before a connection closes: unread ones would make the system reset
-/// it, and the client might lose the answer.
-const LINGER: usize = 256 << 10;
 
 /// The stream of one HTTP/1 connection.
 #[derive(Debug)]
@@ -58,6 +56,10 @@ pub(super) struct ClientStream<S> {
     refused: bool,
     /// The protocol was switched: bytes pass as they are.
     open: bool,
+    /// The client sends nothing more.
+    has_ended: bool,
+    /// The client cannot be written to.
+    is_broken: bool,
 }
 
 /// What a connection can wait for; each has its own deadline.
@@ -111,7 +113,25 @@ impl<S> ClientStream<S> {
             untaken: None,
             refused: false,
             open: false,
+            has_ended: false,
+            is_broken: false,
         }
+    }
+
+    /// Whether the request has been passed on to its end, so that another one may come.
+    pub(super) fn is_between(&self) -> bool {
+        let is_spoilt = self.refused || self.open || self.has_ended || self.is_broken;
+        matches!(self.framer, Framer::Done) && self.ready == 0 && !is_spoilt
+    }
+
+    /// What is to be closed; nothing where the client is gone.
+    pub(super) fn remains(self) -> Option<Remains<S>> {
+        let is_amid = match self.framer {
+            Framer::Head(_) | Framer::Done => !self.kept.is_empty(),
+            Framer::Length(_) | Framer::Chunked(_) => true,
+        };
+        let is_sending = (is_amid || self.refused || self.open) && !self.has_ended;
+        (!self.is_broken).then_some(Remains { stream: self.inner, out: self.out, is_sending })
     }
 
     /// Passes on what may be passed on.
@@ -159,7 +179,7 @@ impl<S> ClientStream<S> {
         let limit = match wait {
             Wait::Idle => self.limits.keepalive,
             Wait::Head => self.limits.header,
-            Wait::Body => match self.body.saturating_mul(1000).checked_div(self.limits.body_rate) {
+            Wait::Body => match self.body.saturating_mul(1000).checked_div(self.body_rate()) {
                 Some(earned) => {
                     (self.limits.header + Duration::from_millis(earned)).saturating_sub(self.waited)
                 }
@@ -168,6 +188,11 @@ impl<S> ClientStream<S> {
             Wait::Answer(_) => self.signals.answer().1.unwrap_or_default(),
         };
         since.checked_add(limit).unwrap_or(since)
+    }
+
+    /// Bytes a second that the body has to bring; 0: any.
+    fn body_rate(&self) -> u64 {
+        self.signals.rate().unwrap_or(self.limits.body_rate)
     }
 
     fn is_overdue(&self, wait: Wait) -> bool {
@@ -217,7 +242,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for ClientStream<S> {
             if this.give(buf) {
                 return Poll::Ready(Ok(()));
             }
-            return Pin::new(&mut this.inner).poll_read(cx, buf);
+            return this.poll_inner(cx, buf).map_ok(drop);
         }
         if this.signals.take_next() {
             this.turn();
@@ -235,6 +260,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for ClientStream<S> {
         let this = &mut *self;
         let written = this.out.poll_write(&mut this.inner, cx, buf);
         this.note_taking(written.is_ready());
+        this.is_broken |= matches!(written, Poll::Ready(Err(_)));
         written
     }
 
@@ -249,15 +275,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for ClientStream<S> {
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = &mut *self;
         ready!(this.out.poll_empty(&mut this.inner, cx))?;
-        let mut dropped = 0;
-        let mut scratch = [0; 4096];
-        while dropped < LINGER && !this.open {
-            let mut scratch = ReadBuf::new(&mut scratch);
-            match this.poll_inner(cx, &mut scratch) {
-                Poll::Ready(Ok(count @ 1..)) => dropped += count,
-                _ => break,
-            }
-        }
         Pin::new(&mut this.inner).poll_shutdown(cx)
     }
 
@@ -269,6 +286,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for ClientStream<S> {
         let this = &mut *self;
         let written = this.out.poll_write_vectored(&mut this.inner, cx, bufs);
         this.note_taking(written.is_ready());
+        this.is_broken |= matches!(written, Poll::Ready(Err(_)));
         written
     }
 

@@ -5,7 +5,10 @@ use super::client_stream::{ClientStream, Signals};
 use super::frames::{Frames, Heard};
 use super::gate::Gate;
 use super::http2;
+use super::linger::Remains;
 use super::listen::Bound;
+use super::loan::Home;
+use super::log_entry::Logger;
 use pingora_core::apps::HttpServerApp;
 use pingora_core::protocols::http::ServerSession;
 use pingora_core::protocols::l4::socket::SocketAddr as PeerAddr;
@@ -15,6 +18,8 @@ use pingora_proxy::HttpProxy;
 use std::net::SocketAddr;
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::timeout;
@@ -34,6 +39,8 @@ pub(super) struct Line {
     pub shutdown: watch::Receiver<bool>,
     /// Says, later, that connections without a request end.
     pub closing: watch::Receiver<bool>,
+    /// The access log, where there is one.
+    pub log: Option<Logger>,
 }
 
 /// Serves a fresh connection to its end.
@@ -77,10 +84,12 @@ async fn http2<S: IO + 'static>(stream: S, line: Line)
 where
     Frames<S>: IO,
 {
-    let Line { listener, proxy, shutdown, .. } = line;
-    let heard = Arc::new(Heard::default());
-    let frames = Frames::new(stream, listener.settings.max_streams, heard.clone());
-    http2::serve(Box::new(frames), heard, listener, proxy, shutdown).await;
+    let Line { listener, proxy, shutdown, closing, log } = line;
+    let (heard, settings) = (Arc::new(Heard::default()), &listener.settings);
+    let frames = Frames::new(stream, settings.max_streams, settings.header_timeout, heard.clone());
+    let home = Home::new();
+    http2::serve(Box::new(home.lend(frames)), heard, listener.clone(), proxy, shutdown, log).await;
+    close(home.take().and_then(Frames::remains), &listener, closing).await;
 }
 
 /// HTTP/1: one request after the other.
@@ -88,7 +97,7 @@ async fn http1<S: IO + 'static>(stream: S, line: Line)
 where
     ClientStream<S>: IO,
 {
-    let Line { listener, proxy, shutdown, mut closing } = line;
+    let Line { listener, proxy, shutdown, mut closing, .. } = line;
     let settings = &listener.settings;
     let signals = Arc::new(Signals::default());
     let mut stream = ClientStream::new(stream, settings.into(), signals.clone());
@@ -100,20 +109,52 @@ where
         return;
     }
     let connection = Arc::new(Connection { listener: listener.clone(), signals });
-    let mut session = ServerSession::new_http1(Box::new(stream));
+    let home = Home::new();
+    let mut session = ServerSession::new_http1(Box::new(home.lend(stream)));
     // For ever, as far as pingora goes: the stream keeps the time, and holds back pipelined requests.
     session.set_keepalive((!*shutdown.borrow()).then_some(0));
     session.set_keepalive_reuses_remaining(Some(settings.requests_per_connection.saturating_sub(1)));
     loop {
         session.set_write_timeout(Some(settings.write_timeout));
         session.set_connection_user_context(Some(Box::new(connection.clone())));
-        let Some(reused) = proxy.process_new_http(session, &shutdown).await else { return };
-        connection.signals.await_next();
-        let (stream, settings) = reused.consume();
-        session = ServerSession::new_http1(stream);
-        if let Some(settings) = settings {
-            settings.apply_to_session(&mut session);
+        match proxy.process_new_http(session, &shutdown).await {
+            Some(reused) => {
+                // Of a failure that pingora kept the connection after by itself.
+                connection.signals.take_kept();
+                let (stream, settings) = reused.consume();
+                session = ServerSession::new_http1(stream);
+                if let Some(settings) = settings {
+                    settings.apply_to_session(&mut session);
+                }
+            }
+            None => {
+                let Some(mut stream) = home.take() else { return };
+                let Some(left) = kept(&mut stream, &connection, settings.write_timeout).await else {
+                    return close(stream.remains(), &listener, closing).await;
+                };
+                session = ServerSession::new_http1(Box::new(home.lend(stream)));
+                session.set_keepalive((!*shutdown.borrow()).then_some(0));
+                session.set_keepalive_reuses_remaining(Some(left.saturating_sub(1)));
+            }
         }
+        connection.signals.await_next();
+    }
+}
+
+/// How many requests may follow on one that has failed: pingora ends the connection with it, though its
+/// client has been answered, and nothing of the request is left.
+async fn kept<S>(stream: &mut ClientStream<S>, connection: &Connection, limit: Duration) -> Option<u32>
+where
+    ClientStream<S>: IO,
+{
+    let left = connection.signals.take_kept().filter(|_| stream.is_between())?;
+    matches!(timeout(limit, stream.flush()).await, Ok(Ok(()))).then_some(left)
+}
+
+async fn close<S: IO>(remains: Option<Remains<S>>, listener: &Bound, closing: watch::Receiver<bool>) {
+    if let Some(remains) = remains {
+        // Most connections never come here: they need not be larger for it.
+        Box::pin(remains.close(&listener.door, closing)).await;
     }
 }
 

@@ -11,6 +11,7 @@ use super::client_stream::Signals;
 use super::connection::Connection;
 use super::http2::Stream;
 use super::keyring::Keyring;
+use super::log_entry::Unlogged;
 use super::mirror::Sender;
 use super::recall::RECALLED;
 use super::registry::AttemptRegistry;
@@ -19,11 +20,12 @@ use super::retry;
 use super::uses::Uses;
 use super::worker::Shared;
 use super::{
-    challenge, compress, connection_end, error_page, follow, forward, log_entry, refuse, reply, rewrite,
-    sound, tidy,
+    answer, challenge, compress, connection_end, error_page, follow, forward, log_entry, plan, refuse, reply,
+    rewrite, sound, tidy,
 };
 use crate::core::balance::mix;
 use crate::core::outcome::{Outcome, Reason};
+use crate::observe::access_log::AccessLog;
 use crate::observe::shard::Shard;
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -31,7 +33,7 @@ use http::header::CONNECTION;
 use http::{HeaderValue, Version};
 use pingora_core::prelude::HttpPeer;
 use pingora_core::protocols::Digest;
-use pingora_error::{Error, ErrorType, OrErr, Result};
+use pingora_error::{Error, ErrorSource, ErrorType, OrErr, Result};
 use pingora_http::{RequestHeader, ResponseHeader};
 use pingora_proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
 use std::any::Any;
@@ -54,6 +56,8 @@ pub(super) struct Gate {
     pub keyring: Keyring,
     /// Sends mirrored requests.
     pub sender: Sender,
+    /// The access log, where there is one.
+    pub log: Option<Arc<AccessLog>>,
 }
 
 impl Gate {
@@ -87,7 +91,9 @@ impl ProxyHttp for Gate {
         info: Box<dyn Any + Send + Sync>,
     ) {
         if let Ok(connection) = info.downcast::<Arc<Connection>>() {
-            session.set_read_timeout(Some(connection.listener.settings.body_timeout));
+            let settings = &connection.listener.settings;
+            session.set_read_timeout(Some(settings.body_timeout));
+            connection.signals.expect_body((settings.body_timeout, settings.body_rate));
             request.listener = Some(connection.listener.clone());
             request.connection = Some(*connection);
         }
@@ -102,6 +108,9 @@ impl ProxyHttp for Gate {
             request.client = forward::client(peer, &session.req_header().headers, trusted);
         }
         request.own_id = forward::id_of(self.draw(), self.draw());
+        if let Some(log) = &self.log {
+            request.unlogged = Some(Unlogged::new(log, session, request));
+        }
         let unread = request.connection.as_ref().and_then(|connection| connection.signals.refused());
         let refused = unread.or_else(|| {
             let header = session.req_header();
@@ -241,6 +250,10 @@ impl ProxyHttp for Gate {
                 original.head(status, &response.headers);
             }
             request.lasting = self.lasting(request, response);
+            request.status = status;
+            if reply::goes_on(response, session.req_header()) {
+                request.expect_body(session, plan::AT_ITS_LEISURE);
+            }
             rewrite::relocate(session, request, response)?;
             rewrite::answer(session, request, response)?;
         }
@@ -263,6 +276,7 @@ impl ProxyHttp for Gate {
             // An empty piece would be read as the last one.
             *body = Some(encoded).filter(|bytes| end || !bytes.is_empty());
         }
+        request.sent += body.as_ref().map_or(0, |piece| piece.len() as u64);
         Ok(None)
     }
 
@@ -280,11 +294,14 @@ impl ProxyHttp for Gate {
 
     fn upstream_response_body_filter(
         &self,
-        _: &mut Session,
+        session: &mut Session,
         body: &mut Option<Bytes>,
         is_end: bool,
         request: &mut Request,
     ) -> Result<Option<Duration>> {
+        if is_end && !session.was_upgraded() {
+            request.expect_its_body(session);
+        }
         if let (Some(original), Some(piece)) = (&mut request.original, &body) {
             original.body(piece);
         }
@@ -400,9 +417,13 @@ impl ProxyHttp for Gate {
             session.as_downstream_mut().shutdown().await;
         }
         if let Some(status) = status {
-            session.set_keepalive(None);
-            if let Err(e) = error_page::send(session, request, status).await {
-                tracing::debug!("the error reply could not be sent: {e}");
+            if *error.esource() == ErrorSource::Downstream {
+                // What follows of its request is nothing that could be relied on.
+                session.set_keepalive(None);
+            }
+            match error_page::send(session, request, status).await {
+                Ok(()) => answer::keep(session, request).await,
+                Err(e) => tracing::debug!("the error reply could not be sent: {e}"),
             }
         }
         FailToProxy { error_code: status.unwrap_or(0), can_reuse_downstream: false }
@@ -427,9 +448,10 @@ impl ProxyHttp for Gate {
         request.attempt = None;
         request.held = None;
         request.lasting = None;
-        let is_logged = request.route().is_none_or(|route| route.access_log);
-        if let Some(log) = self.shared.access_log.as_ref().filter(|_| is_logged) {
-            log.log(log_entry::of(session, request, self.shared.clock.now_us()));
+        request.status = session.response_written().map_or(0, |response| response.status.as_u16());
+        request.sent = session.body_bytes_sent() as u64;
+        if let Some(unlogged) = request.unlogged.take() {
+            unlogged.log(request, log_entry::ended(session, error, request));
         }
     }
 }

@@ -12,8 +12,11 @@ mod turns;
 use super::frames::Heard;
 use super::gate::Gate;
 use super::listen::Bound;
+use super::log_entry::Logger;
 use super::tidy;
 use crate::core::settings::Listener;
+use crate::observe::access_log::Cut;
+use bytes::Bytes;
 use due::Due;
 use pingora_core::apps::HttpServerApp;
 use pingora_core::protocols::Digest;
@@ -21,9 +24,11 @@ use pingora_core::protocols::Stream as Io;
 use pingora_core::protocols::http::ServerSession;
 use pingora_core::protocols::http::v2::server::{self, H2Accept, H2Options, HttpSession};
 use pingora_proxy::HttpProxy;
+use std::future::poll_fn;
+use std::net::IpAddr;
 use std::pin::pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep, timeout};
@@ -40,9 +45,16 @@ const CONNECTION_WINDOW: u32 = 512 << 10;
 const SEND_BUFFER: usize = 32 << 10;
 /// Resets that are remembered: by this side, by the client before a stream was looked at, and in all for
 /// the client's errors; beyond, the connection ends (ENHANCE_YOUR_CALM).
-const OWN_RESETS: usize = 16;
+const OWN_RESETS: usize = 256;
 const EARLY_RESETS: usize = 20;
 const ERROR_RESETS: usize = 64;
+/// How long the streams are remembered that were reset here: what their clients had on its way is dropped,
+/// and not an error.
+const REMEMBERED: Duration = Duration::from_secs(5);
+/// How long the last word to a client may take.
+const LAST_WORD: Duration = Duration::from_secs(1);
+/// A stream that has lived so long was served, whatever became of it.
+const SERVED: Duration = Duration::from_millis(20);
 /// Malformed requests on one connection, and such beyond its limit.
 const MOST_REJECTED: usize = 32;
 
@@ -60,12 +72,20 @@ pub(super) struct Stream {
     pub leave: Notify,
     /// The answer's head, for which it may have to wait.
     pub due: Due,
+    /// What has cut it short.
+    cut: OnceLock<Cut>,
+    heard: Arc<Heard>,
 }
 
 impl Stream {
     /// The stream of the request under way, where it has one.
     pub(super) fn current() -> Option<Arc<Stream>> {
         STREAM.try_with(Arc::clone).ok()
+    }
+
+    /// What has cut it short, if anything did.
+    pub(super) fn cut(&self) -> Option<Cut> {
+        self.cut.get().copied().or_else(|| self.heard.ended())
     }
 
     pub(super) fn body_came(&self, bytes: u64, whole: bool) {
@@ -81,6 +101,7 @@ pub(super) async fn serve(
     listener: Arc<Bound>,
     proxy: Arc<HttpProxy<Gate>>,
     mut shutdown: watch::Receiver<bool>,
+    log: Option<Logger>,
 ) {
     let digest = Arc::new(Digest {
         ssl_digest: io.get_ssl_digest(),
@@ -91,7 +112,7 @@ pub(super) async fn serve(
     let settings = &listener.settings;
     let handshake = server::handshake(io, Some(options(settings)));
     let Ok(Ok(mut connection)) = timeout(settings.header_timeout, handshake).await else { return };
-    let mut turns = Turns::new(settings.max_streams, settings.header_timeout);
+    let mut turns = Turns::new(settings.max_streams, settings.header_timeout, log.clone());
     let active = turns.active();
     let (mut ending, mut accepted, mut rejected) = (false, 0, 0);
     loop {
@@ -102,6 +123,7 @@ pub(super) async fn serve(
                 ending = true;
                 continue;
             }
+            cut = heard.has_ended() => Turn::End(cut),
             turn = turns.next() => turn,
             next = HttpSession::from_h2_conn(&mut connection, digest.clone()) => match next {
                 Ok(Some(H2Accept::Session(session))) => {
@@ -121,16 +143,34 @@ pub(super) async fn serve(
         match turn {
             Turn::Served(session, busy) => {
                 let (listener, proxy, shutdown) = (listener.clone(), proxy.clone(), shutdown.clone());
+                let heard = heard.clone();
                 tokio::spawn(async move {
-                    stream(session, listener, proxy, shutdown).await;
+                    stream(session, listener, heard, proxy, shutdown).await;
                     drop(busy);
                 });
+            }
+            Turn::End(cut) => {
+                if let Some(log) = &log {
+                    log.connection(client(&digest), cut);
+                }
+                return end(connection).await;
             }
             Turn::None => {}
             Turn::Refused if rejected < MOST_REJECTED => rejected += 1,
             Turn::Refused => return,
         }
     }
+}
+
+fn client(digest: &Digest) -> Option<IpAddr> {
+    digest.socket_digest.as_ref()?.peer_addr()?.as_inet().map(|inet| inet.ip())
+}
+
+/// Says why, and ends all streams.
+async fn end(mut connection: h2::server::Connection<Io, Bytes>) {
+    connection.abrupt_shutdown(h2::Reason::ENHANCE_YOUR_CALM);
+    let ended = timeout(LAST_WORD, poll_fn(|cx| connection.poll_closed(cx))).await;
+    tracing::debug!("a connection of HTTP/2 was ended: {ended:?}");
 }
 
 fn options(settings: &Listener) -> H2Options {
@@ -143,13 +183,15 @@ fn options(settings: &Listener) -> H2Options {
         .max_send_buffer_size(SEND_BUFFER)
         .max_concurrent_reset_streams(OWN_RESETS)
         .max_pending_accept_reset_streams(EARLY_RESETS)
-        .max_local_error_reset_streams(Some(ERROR_RESETS));
+        .max_local_error_reset_streams(Some(ERROR_RESETS))
+        .reset_stream_duration(REMEMBERED);
     options
 }
 
 async fn stream(
     session: HttpSession,
     listener: Arc<Bound>,
+    heard: Arc<Heard>,
     proxy: Arc<HttpProxy<Gate>>,
     shutdown: watch::Receiver<bool>,
 ) {
@@ -157,36 +199,56 @@ async fn stream(
     tidy::settle_length(&mut session);
     let whole = AtomicBool::new(session.is_body_done());
     let (due, leave) = (Due::new(), Notify::new());
-    let stream = Arc::new(Stream { listener, body: AtomicU64::new(0), whole, leave, due });
-    session.set_write_timeout(Some(stream.listener.settings.write_timeout));
+    let (body, cut) = (AtomicU64::new(0), OnceLock::new());
+    let stream = Arc::new(Stream { listener, body, whole, leave, due, cut, heard });
+    let settings = &stream.listener.settings;
+    stream.due.signals.expect_body((settings.body_timeout, settings.body_rate));
+    session.set_write_timeout(Some(settings.write_timeout));
+    let begun = Instant::now();
     let mut serving = pin!(STREAM.scope(stream.clone(), proxy.process_new_http(session, &shutdown)));
     let mut stalled = pin!(stalled(&stream));
-    loop {
+    // A stream that is dropped is logged with what is said here.
+    let cut = loop {
         tokio::select! {
             biased;
-            _ = &mut serving => return,
-            () = &mut stalled => return tracing::debug!("a stream was given up: its body stalled"),
-            () = stream.leave.notified() => return tracing::debug!("a stream has left: its pool has no weight"),
+            _ = &mut serving => break None,
+            () = &mut stalled => break Some(Cut::SlowBody),
+            () = stream.leave.notified() => break Some(Cut::LeaveOrder),
             () = stream.due.overdue(&stream.whole) => stream.due.give_up(),
         }
+    };
+    if let Some(cut) = cut {
+        stream.cut.get_or_init(|| cut);
+    }
+    if begun.elapsed() >= SERVED {
+        stream.heard.served();
     }
 }
 
-/// Ends when the body has come too slowly.
+/// Ends when the body has come too slowly, while somebody waits for it.
 async fn stalled(stream: &Stream) {
-    let settings = &stream.listener.settings;
-    let (begun, mut before) = (Instant::now(), 0);
+    let (settings, signals) = (&stream.listener.settings, &stream.due.signals);
+    // When the rate was asked for, what had come by then; when more came last, and how much it was.
+    let (mut begun, mut first) = (Instant::now(), 0);
+    let (mut latest, mut before) = (begun, 0);
     loop {
         if stream.whole.load(Ordering::Relaxed) {
             return std::future::pending().await;
         }
-        sleep(settings.body_timeout).await;
+        sleep(signals.silence().min(settings.body_timeout)).await;
         let now = stream.body.load(Ordering::Relaxed);
-        let earned = now.saturating_mul(1000).checked_div(settings.body_rate).map(Duration::from_millis);
-        let slow = earned.is_some_and(|earned| begun.elapsed() > settings.header_timeout + earned);
-        if !stream.whole.load(Ordering::Relaxed) && (now == before || slow) {
+        let (silence, rate) = (signals.silence(), signals.rate().unwrap_or(0));
+        if silence == Duration::MAX && rate == 0 {
+            (begun, first) = (Instant::now(), now);
+        }
+        if now > before || begun > latest {
+            (latest, before) = (Instant::now(), now);
+        }
+        let came = now.saturating_sub(first);
+        let earned = came.saturating_mul(1000).checked_div(rate).map(Duration::from_millis);
+        let is_slow = earned.is_some_and(|earned| begun.elapsed() > settings.header_timeout + earned);
+        if !stream.whole.load(Ordering::Relaxed) && (is_slow || latest.elapsed() >= silence) {
             return;
         }
-        before = now;
     }
 }

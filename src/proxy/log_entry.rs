@@ -1,13 +1,133 @@
 //! What the access log is told of a request.
+//!
+//! Its line is begun with the request, so that one that is dropped halfway has one, too.
 
 use super::choice::By;
+use super::gate::answer_begun;
 use super::request::{Ended, Request};
-use super::{forward, plan};
-use crate::observe::access_log::{Attempted, Entry};
+use super::{forward, plan, reply};
+use crate::observe::access_log::{AccessLog, Attempted, Cut, Entry};
+use crate::observe::clock::Clock;
 use http::header::{HeaderMap, REFERER, USER_AGENT};
+use http::{Method, Version};
+use pingora_core::protocols::http::v2::server::HttpSession;
+use pingora_error::{Error, ErrorSource, ErrorType};
 use pingora_proxy::Session;
+use std::io;
+use std::net::IpAddr;
+use std::sync::Arc;
 
-pub(super) fn of(session: &Session, request: &Request, now_us: u64) -> Entry {
+/// Writes the lines of what never came to be a request.
+#[derive(Clone)]
+pub(super) struct Logger {
+    log: Arc<AccessLog>,
+    clock: Clock,
+}
+
+impl Logger {
+    pub(super) fn new(log: &AccessLog, clock: Clock) -> Self {
+        Logger { log: Arc::new(log.clone()), clock }
+    }
+
+    /// A connection of HTTP/2 has been ended: under the name of its first line.
+    pub(super) fn connection(&self, client: Option<IpAddr>, cut: Cut) {
+        self.log.log(Entry {
+            client,
+            method: Method::from_bytes(b"PRI").unwrap_or_default(),
+            uri: b"*".to_vec(),
+            version: Version::HTTP_2,
+            started_us: self.clock.now_us(),
+            ended: Some(cut),
+            ..Entry::default()
+        });
+    }
+
+    /// A stream of HTTP/2 that there was no room for.
+    pub(super) fn refused(&self, session: &HttpSession) {
+        let head = session.req_header();
+        self.log.log(Entry {
+            client: session.client_addr().and_then(|address| address.as_inet()).map(|inet| inet.ip()),
+            method: head.method.clone(),
+            host: plan::host(head).as_bytes().to_vec(),
+            uri: head.raw_path().to_vec(),
+            version: head.version,
+            started_us: self.clock.now_us(),
+            user_agent: header(&head.headers, &USER_AGENT),
+            referer: header(&head.headers, &REFERER),
+            ended: Some(Cut::RefusedStream),
+            ..Entry::default()
+        });
+    }
+}
+
+/// The line of a request that is under way.
+pub(super) struct Unlogged {
+    log: Arc<AccessLog>,
+    entry: Box<Entry>,
+}
+
+impl Unlogged {
+    pub(super) fn new(log: &Arc<AccessLog>, session: &Session, request: &Request) -> Self {
+        Unlogged { log: log.clone(), entry: Box::new(of(session, request, request.started_us)) }
+    }
+
+    /// Writes it, if its route wants that.
+    pub(super) fn log(self, request: &Request, ended: Option<Cut>) {
+        if request.route().is_some_and(|route| !route.access_log) {
+            return;
+        }
+        let mut entry = *self.entry;
+        entry.status = request.status;
+        entry.bytes_sent = request.sent;
+        entry.request_us = request.now_us().saturating_sub(request.started_us);
+        entry.connect_us = request.connect_us;
+        entry.head_us = request.head_us;
+        entry.response_us = request.response_us.or(request.head_us);
+        entry.service = request.service().map(|service| service.name.clone());
+        entry.pool = request.pool().map(|pool| pool.name.clone());
+        entry.by = request.by.map(By::label);
+        entry.upstream = request.upstream().map(|upstream| upstream.label.clone());
+        entry.attempts = request.attempts;
+        entry.last = request.last.map(|ended| attempted(request, ended));
+        entry.earlier = request.earlier.iter().map(|ended| attempted(request, *ended)).collect();
+        entry.ended = ended;
+        self.log.log(entry);
+    }
+}
+
+/// What cut a request short, if anything did.
+pub(super) fn ended(session: &Session, error: Option<&Error>, request: &Request) -> Option<Cut> {
+    let signals = request.signals();
+    if let Some(cut) = request.stream.as_ref().and_then(|stream| stream.cut()) {
+        return Some(cut);
+    }
+    if signals.is_some_and(|signals| signals.refused() == Some(408)) {
+        return Some(Cut::SlowHead);
+    }
+    if signals.is_some_and(|signals| signals.must_leave()) {
+        return Some(Cut::LeaveOrder);
+    }
+    let error = error?;
+    if signals.is_some_and(|signals| signals.is_late()) {
+        return Some(Cut::LateAnswer);
+    }
+    match (error.esource(), error.etype()) {
+        (ErrorSource::Upstream, ErrorType::ReadTimedout) if !answer_begun(session) => Some(Cut::LateAnswer),
+        (ErrorSource::Upstream, _) => answer_begun(session).then_some(Cut::UpstreamBroke),
+        (ErrorSource::Downstream, ErrorType::HTTPStatus(_)) => None,
+        (ErrorSource::Downstream, ErrorType::ReadTimedout) => Some(Cut::SlowBody),
+        (ErrorSource::Downstream, ErrorType::WriteTimedout) => Some(Cut::ClientStalled),
+        (ErrorSource::Downstream, _) => match reply::cause(error) {
+            Some(io::ErrorKind::TimedOut) => Some(Cut::SlowBody),
+            // It is answered with 400.
+            Some(io::ErrorKind::InvalidData) => None,
+            _ => Some(Cut::ClientLeft),
+        },
+        (ErrorSource::Internal | ErrorSource::Unset, _) => None,
+    }
+}
+
+fn of(session: &Session, request: &Request, now_us: u64) -> Entry {
     let head = session.req_header();
     Entry {
         client: Some(request.client),
@@ -29,6 +149,7 @@ pub(super) fn of(session: &Session, request: &Request, now_us: u64) -> Entry {
         attempts: request.attempts,
         last: request.last.map(|ended| attempted(request, ended)),
         earlier: request.earlier.iter().map(|ended| attempted(request, *ended)).collect(),
+        ended: None,
         user_agent: header(&head.headers, &USER_AGENT),
         referer: header(&head.headers, &REFERER),
         request_id: forward::request_id(&head.headers, request).to_vec(),

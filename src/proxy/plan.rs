@@ -13,6 +13,10 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+/// What a body has to keep that nobody waits for: any silence, and any rate.
+pub(super) const AT_ITS_LEISURE: (Duration, u64) = (Duration::MAX, 0);
+const GRPC: &[u8] = b"application/grpc";
+
 /// Where a request goes, as indexes into the table it was planned on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Target {
@@ -92,6 +96,29 @@ pub(super) fn admits(route: &RouteSpec, client: IpAddr) -> Result<(), Refusal> {
 pub(super) fn max_body(route: Option<&RouteSpec>, listener: Option<&Listener>) -> u64 {
     let own = route.and_then(|route| route.max_body);
     own.or(listener.map(|listener| listener.max_body)).unwrap_or(u64::MAX)
+}
+
+/// How long the body of a request may be silent, and how many bytes a second it has to bring (0: any). That
+/// is for bodies that an answer waits for: one of gRPC is a stream of its own.
+pub(super) fn body_pace(
+    request: &Parts,
+    route: Option<&RouteSpec>,
+    listener: Option<&Listener>,
+) -> (Duration, u64) {
+    if is_grpc(&request.headers) {
+        return AT_ITS_LEISURE;
+    }
+    let silence = route.and_then(|route| route.timeouts.body);
+    let rate = route.and_then(|route| route.body_rate);
+    (
+        silence.or(listener.map(|listener| listener.body_timeout)).unwrap_or(Duration::MAX),
+        rate.or(listener.map(|listener| listener.body_rate)).unwrap_or(0),
+    )
+}
+
+fn is_grpc(headers: &http::HeaderMap) -> bool {
+    let kind = headers.get(http::header::CONTENT_TYPE).map_or(&b""[..], http::HeaderValue::as_bytes);
+    kind.get(..GRPC.len()).is_some_and(|start| start.eq_ignore_ascii_case(GRPC))
 }
 
 /// Where the request leads on its route.

@@ -4,10 +4,10 @@
 use super::connection_end;
 use crate::core::outcome::{Outcome, Reason};
 use crate::core::own_limit::OwnLimit;
-use http::header::{CONNECTION, CONTENT_TYPE, HeaderName, TRANSFER_ENCODING};
-use http::{HeaderMap, HeaderValue};
+use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, TRANSFER_ENCODING};
+use http::{HeaderMap, HeaderValue, Method};
 use pingora_error::{Error, ErrorSource, ErrorType};
-use pingora_http::ResponseHeader;
+use pingora_http::{RequestHeader, ResponseHeader};
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 
@@ -72,12 +72,19 @@ pub(super) fn is_grpc(headers: &HeaderMap) -> bool {
     kind.get(..16).is_some_and(|start| start.eq_ignore_ascii_case(b"application/grpc"))
 }
 
+/// Whether an answer may have a body, so that the client can hear more of it while it still sends its own.
+pub(super) fn goes_on(response: &ResponseHeader, request: &RequestHeader) -> bool {
+    let is_empty = response.headers.get(CONTENT_LENGTH).is_some_and(|length| length.as_bytes() == b"0");
+    request.method != Method::HEAD && !matches!(response.status.as_u16(), 204 | 304) && !is_empty
+}
+
 /// HTTP/1.0 knows no chunks: its answers end with their connection.
 pub(super) fn unchunk(response: &mut ResponseHeader) -> bool {
     response.remove_header(&TRANSFER_ENCODING).is_some()
 }
 
-fn cause(error: &Error) -> Option<io::ErrorKind> {
+/// What the system said.
+pub(super) fn cause(error: &Error) -> Option<io::ErrorKind> {
     error.root_cause().downcast_ref::<io::Error>().map(io::Error::kind)
 }
 

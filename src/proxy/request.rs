@@ -7,8 +7,9 @@ use super::connection::Connection;
 use super::http2::Stream;
 use super::lasting::Lasting;
 use super::listen::Bound;
+use super::log_entry::Unlogged;
 use super::mirror::Original;
-use super::plan::Target;
+use super::plan::{self, Target};
 use super::registry::{AttemptRegistry, RegistryPlace};
 use crate::core::balance::Tried;
 use crate::core::compression::Compression;
@@ -19,9 +20,11 @@ use crate::core::own_limit::OwnLimit;
 use crate::core::route::{Rewritten, RouteSpec};
 use crate::core::settings::Timeouts;
 use crate::core::table::{InFlight, Pool, Service, Table, Upstream};
+use crate::observe::access_log::Cut;
 use crate::observe::clock::Clock;
 use crate::observe::shard::{Shard, Started};
 use http::request::Parts;
+use pingora_proxy::Session;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -108,6 +111,11 @@ pub(super) struct Request {
     pub encoder: Option<Box<Encoder>>,
     /// What is kept of its answer, to be compared with that of its copy.
     pub original: Option<Box<Original>>,
+    /// The status of its answer, 0 before it is known, and the bytes of the body so far.
+    pub status: u16,
+    pub sent: u64,
+    /// Its line of the access log, until it is written.
+    pub unlogged: Option<Unlogged>,
 }
 
 /// The attempt under way.
@@ -141,17 +149,32 @@ pub(super) struct Ended {
     pub broke_us: Option<u64>,
 }
 
-/// Whoever gives a request up halfway leaves its attempt behind: it counts as nothing.
+/// A request that is given up halfway leaves its attempt behind, which counts as nothing, and its line of the
+/// access log.
 impl Drop for Request {
     fn drop(&mut self) {
         self.leave_registry();
+        self.count_as_nothing();
+        if let Some(unlogged) = self.unlogged.take() {
+            let cut = self.stream.as_ref().and_then(|stream| stream.cut());
+            unlogged.log(self, Some(cut.unwrap_or(Cut::Shutdown)));
+        }
+    }
+}
+
+impl Request {
+    fn count_as_nothing(&mut self) {
         let Some(attempt) = self.attempt.take().filter(|attempt| attempt.phase == Phase::Waiting) else {
             return;
         };
+        let now = self.clock.now_us();
         if let Some(pool) = self.pool() {
-            let now = self.clock.now_us();
             self.shard.answered(attempt.arm, attempt.started, now, Outcome::Ignored, 0, &pool.slow);
         }
+        let (target, upstream, began_us) = (self.target, self.upstream, attempt.started_us);
+        let outcome = Outcome::Ignored;
+        self.last =
+            Some(Ended { target, upstream, code: 0, outcome, began_us, known_us: now, broke_us: None });
     }
 }
 
@@ -217,6 +240,9 @@ impl Request {
             lasting: None,
             encoder: None,
             original: None,
+            status: 0,
+            sent: 0,
+            unlogged: None,
         }
     }
 
@@ -256,6 +282,26 @@ impl Request {
 
     pub(super) fn pool(&self) -> Option<&Pool> {
         self.target?.pool(&self.table)
+    }
+
+    /// The body has to keep what its route and its listener ask for.
+    pub(super) fn expect_its_body(&self, session: &mut Session) {
+        let listener = self.listener.as_ref().map(|listener| &listener.settings);
+        let pace = plan::body_pace(session.req_header(), self.route(), listener);
+        self.expect_body(session, pace);
+    }
+
+    /// The body has to keep this, from now on.
+    pub(super) fn expect_body(&self, session: &mut Session, pace: (Duration, u64)) {
+        session.set_read_timeout(Some(pace.0).filter(|silence| *silence < Duration::MAX));
+        if let Some(signals) = self.signals() {
+            signals.expect_body(pace);
+        }
+    }
+
+    /// µs on the process clock.
+    pub(super) fn now_us(&self) -> u64 {
+        self.clock.now_us()
     }
 
     /// Who keeps the time until the head of an answer.

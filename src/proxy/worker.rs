@@ -6,6 +6,7 @@ use super::gate::Gate;
 use super::hops::HopMark;
 use super::keyring::Keyring;
 use super::listen::Bound;
+use super::log_entry::Logger;
 use super::mirror;
 use super::places::Places;
 use super::registry::{self, AttemptRegistry};
@@ -136,7 +137,8 @@ async fn worker(
         match TcpListener::from_std(socket) {
             Ok(socket) => {
                 let (proxy, shutdown, closing) = (proxy.clone(), shutdown.clone(), closing.clone());
-                let line = Line { listener: listener.clone(), proxy, shutdown, closing };
+                let log = shared.access_log.as_ref().map(|log| Logger::new(log, shared.clock));
+                let line = Line { listener: listener.clone(), proxy, shutdown, closing, log };
                 let (shared, shard) = (shared.clone(), shared.recorder.shard(index));
                 tokio::spawn(accept(socket, line, alive.clone(), shared, shard));
             }
@@ -172,6 +174,7 @@ fn proxy(index: usize, shared: &Arc<Shared>, registry: Arc<AttemptRegistry>) -> 
         registry,
         keyring: Keyring::default(),
         sender: mirror::sender(shared.places.shares().kept_by_mirror),
+        log: shared.access_log.clone().map(Arc::new),
         random: AtomicU64::new(shared.seed.wrapping_add((index as u64) << 32)),
     };
     let mut proxy = http_proxy(&Arc::new(conf), gate);
@@ -210,6 +213,7 @@ async fn accept(
                     Some(place) => place,
                     None => {
                         shard.own_limit(OwnLimit::Connections);
+                        line.listener.door.take_place();
                         tokio::select! {
                             Some(place) = shared.places.next_client() => place,
                             _ = shutdown.wait_for(|stop| *stop) => return,
@@ -223,6 +227,8 @@ async fn accept(
                 });
             }
             Err(error) => {
+                // A connection that lingers has a file descriptor to give.
+                line.listener.door.take_place();
                 match OwnLimit::of_error(&error) {
                     // The controller tells of it, now and then.
                     Some(limit) => shard.own_limit(limit),

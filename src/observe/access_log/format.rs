@@ -66,6 +66,9 @@ fn json(out: &mut Vec<u8>, entry: &Entry, when: When) {
             put!(out, ",\"{name}\":{:.6}", seconds(us));
         }
     }
+    if let Some(cut) = entry.ended {
+        put!(out, ",\"ended\":\"{}\"", cut.label());
+    }
     for (index, attempt) in entry.earlier.iter().enumerate() {
         out.extend_from_slice(if index == 0 { b",\"earlier\":[" } else { b"," });
         earlier(out, attempt);
@@ -155,6 +158,9 @@ fn combined(out: &mut Vec<u8>, entry: &Entry, when: When) {
             put!(out, " {name}={:.6}", seconds(us));
         }
     }
+    if let Some(cut) = entry.ended {
+        put!(out, " ended={}", cut.label());
+    }
     for (index, attempt) in entry.earlier.iter().enumerate() {
         out.extend_from_slice(if index == 0 { b" earlier=" } else { b"," });
         let name = |name: &Option<std::sync::Arc<str>>| name.clone().unwrap_or_else(|| "-".into());
@@ -184,6 +190,7 @@ fn seconds(us: u64) -> f64 {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Cut;
     use super::*;
     use crate::core::outcome::Reason;
     use proptest::prelude::*;
@@ -252,6 +259,7 @@ mod tests {
         let last = attempt("blue", Outcome::Success, 50, 1000);
         let entry =
             Entry { last: Some(last), earlier: vec![failed], pool: Some("blue".into()), ..entry(b"/") };
+        let entry = Entry { ended: Some(Cut::ClientLeft), ..entry };
         let json: serde_json::Value = serde_json::from_slice(&lines(LogFormat::Json, &entry)).expect("JSON");
         assert_eq!(
             (&json["start"], &json["outcome"]),
@@ -259,13 +267,14 @@ mod tests {
         );
         assert_eq!((&json["began"], &json["outcome_time"]), (&0.00005.into(), &serde_json::Value::Null));
         assert_eq!(json["earlier"][0]["outcome"], "connect");
+        assert_eq!(json["ended"], "client_left");
         assert_eq!(
             (&json["earlier"][0]["pool"], &json["earlier"][0]["outcome_time"]),
             (&"green".into(), &0.00004.into())
         );
         let combined = String::from_utf8(lines(LogFormat::Combined, &entry)).expect("text");
         let tail = "start=1970-01-01T00:00:00.000000Z request_id=- pool=blue outcome=success began=0.000050 \
-                    outcome_time=0.001000 earlier=green;10.0.0.3:80;0;0.000000;0.000040;connect\n";
+                    outcome_time=0.001000 ended=client_left earlier=green;10.0.0.3:80;0;0.000000;0.000040;connect\n";
         assert!(combined.ends_with(tail), "{combined}");
     }
 }

@@ -5,6 +5,7 @@ use super::{ClientStream, Wait};
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 use tokio::io::{AsyncRead, ReadBuf};
 
 /// Bytes of a first head that are read at a time.
@@ -18,8 +19,11 @@ impl<S: AsyncRead + Unpin> ClientStream<S> {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<usize>> {
         let before = buf.filled().len();
-        ready!(Pin::new(&mut self.inner).poll_read(cx, buf))?;
-        Poll::Ready(Ok(buf.filled().len() - before))
+        let read = ready!(Pin::new(&mut self.inner).poll_read(cx, buf));
+        let count = buf.filled().len() - before;
+        self.has_ended |= count == 0;
+        self.is_broken |= read.is_err();
+        Poll::Ready(read.map(|()| count))
     }
 
     /// Waits for the first head before anything is set up to serve it: a connection that only waits, or
@@ -113,6 +117,12 @@ impl<S: AsyncRead + Unpin> ClientStream<S> {
         let start = buf.filled().len();
         let count = match self.poll_inner(cx, buf) {
             Poll::Ready(count) => count?,
+            Poll::Pending if self.body_rate() == 0 => {
+                // Where a rate is asked for later, it begins then.
+                self.waiting = None;
+                (self.body, self.waited) = (0, Duration::ZERO);
+                return Poll::Pending;
+            }
             Poll::Pending => {
                 ready!(self.poll_wait(Wait::Body, cx));
                 return Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the body is too slow")));

@@ -1,7 +1,7 @@
 //! What the stream of a connection, or of a request of HTTP/2, and those who serve it tell each other.
 
 use atomic_waker::AtomicWaker;
-use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU32, AtomicU64, Ordering};
 use std::task::Context;
 use std::time::Duration;
 
@@ -16,6 +16,13 @@ pub(in crate::proxy) struct Signals {
     may_leave: AtomicBool,
     leaves: AtomicBool,
     leaver: AtomicWaker,
+    /// What the body has to keep: milliseconds that it may be silent, and bytes a second; each one more than
+    /// is meant, 0 where nothing was said.
+    silence: AtomicU64,
+    rate: AtomicU64,
+    /// How many more requests the connection may have after an exchange that failed, one less than this; 0:
+    /// none.
+    kept: AtomicU32,
     /// Which wait for an answer it is (upper half), and for how many milliseconds (lower half; 0: none).
     answer: AtomicU64,
     /// How long in all the client has not taken what was sent to it, in this exchange: milliseconds.
@@ -37,6 +44,36 @@ impl Signals {
     /// The client has taken nothing for so long.
     pub(super) fn took_after(&self, wait: Duration) {
         self.untaken_ms.fetch_add(wait.as_millis() as u64, Ordering::Relaxed);
+    }
+
+    /// The body of the request may be silent for so long, and has to bring so many bytes a second (0: any).
+    pub(in crate::proxy) fn expect_body(&self, (silence, rate): (Duration, u64)) {
+        let silence = u64::try_from(silence.as_millis()).unwrap_or(u64::MAX);
+        self.silence.store(silence.saturating_add(1), Ordering::Relaxed);
+        self.rate.store(rate.saturating_add(1), Ordering::Relaxed);
+    }
+
+    /// How long the body may be silent; [`Duration::MAX`] is for ever.
+    pub(in crate::proxy) fn silence(&self) -> Duration {
+        match self.silence.load(Ordering::Relaxed) {
+            0 | u64::MAX => Duration::MAX,
+            more => Duration::from_millis(more - 1),
+        }
+    }
+
+    /// Bytes a second that the body has to bring, where it was said.
+    pub(in crate::proxy) fn rate(&self) -> Option<u64> {
+        self.rate.load(Ordering::Relaxed).checked_sub(1)
+    }
+
+    /// The exchange has failed, its client has been answered whole, and may send so many requests more.
+    pub(in crate::proxy) fn keep(&self, requests: u32) {
+        self.kept.store(requests.saturating_add(1), Ordering::Relaxed);
+    }
+
+    /// How many requests may follow on an exchange that has failed; none where the connection has to close.
+    pub(in crate::proxy) fn take_kept(&self) -> Option<u32> {
+        self.kept.swap(0, Ordering::Relaxed).checked_sub(1)
     }
 
     /// The protocol was switched: from now on bytes are bytes.
@@ -77,6 +114,11 @@ impl Signals {
     pub(in crate::proxy) fn leave(&self) {
         self.leaves.store(true, Ordering::Release);
         self.leaver.wake();
+    }
+
+    /// Whether it has been told to end.
+    pub(in crate::proxy) fn must_leave(&self) -> bool {
+        self.leaves.load(Ordering::Acquire)
     }
 
     /// Whether it has been told to end; else the reader is woken once it is.

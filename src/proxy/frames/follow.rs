@@ -1,5 +1,6 @@
 //! Where the frames of a client begin and end, and which of them are trailers.
 
+use super::allowance::of_client;
 use super::fields::Fields;
 
 const PREFACE: u32 = 24;
@@ -36,6 +37,14 @@ pub(super) struct Follow {
     highest: u32,
     beginning: Beginning,
     acknowledged: bool,
+    /// The fields of a request, or of trailers, that are under way: which they are, and whether the frame
+    /// under way is their last.
+    block: Option<u32>,
+    blocks: u32,
+    is_last: bool,
+    /// What the frames have brought and cost since that was asked.
+    earned: u32,
+    spent: u32,
 }
 
 /// The first frame, by which a connection is judged.
@@ -69,6 +78,11 @@ impl Default for Follow {
             highest: 0,
             beginning: Beginning::Awaited,
             acknowledged: false,
+            block: None,
+            blocks: 0,
+            is_last: false,
+            earned: 0,
+            spent: 0,
         }
     }
 }
@@ -77,6 +91,16 @@ impl Follow {
     /// Whether the client has acknowledged the server's settings.
     pub(super) fn has_acknowledged(&self) -> bool {
         self.acknowledged
+    }
+
+    /// The block of fields that is under way, by a number of its own.
+    pub(super) fn block(&self) -> Option<u32> {
+        self.block
+    }
+
+    /// What the frames have brought and cost.
+    pub(super) fn take_costs(&mut self) -> (u32, u32) {
+        (std::mem::take(&mut self.earned), std::mem::take(&mut self.spent))
     }
 
     /// Looks at the next bytes, and changes those that must not be.
@@ -93,7 +117,14 @@ impl Follow {
         let count =
             self.part.as_mut().map_or(most, |part| part.pass(bytes, most, self.left, &mut self.fields));
         self.left -= count;
+        self.end_block();
         count as usize
+    }
+
+    fn end_block(&mut self) {
+        if self.left == 0 && self.is_last {
+            self.block = None;
+        }
     }
 
     /// How many of the bytes, one at least, are of the header.
@@ -137,6 +168,15 @@ impl Follow {
         let is_last = flags & END_HEADERS != 0;
         self.part = None;
         self.acknowledged |= kind == SETTINGS && flags & ACK != 0;
+        let (earned, spent) = of_client(kind, flags, self.left);
+        self.earned = self.earned.saturating_add(earned);
+        self.spent = self.spent.saturating_add(spent);
+        if kind == HEADERS {
+            self.blocks = self.blocks.wrapping_add(1);
+            self.block = Some(self.blocks);
+        }
+        self.is_last = is_last && matches!(kind, HEADERS | CONTINUATION);
+        self.end_block();
         if kind == HEADERS {
             let is_late = stream <= self.highest;
             self.highest = self.highest.max(stream);

@@ -3,6 +3,7 @@ use proptest::prelude::*;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
 
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+const LIMIT: Duration = Duration::from_secs(10);
 const DATA: u8 = 0;
 const HEADERS: u8 = 1;
 const PING: u8 = 6;
@@ -119,7 +120,7 @@ fn trailers_go_on_in_continuations() {
 #[tokio::test]
 async fn what_is_written_passes() {
     let (mut client, server) = duplex(1 << 16);
-    let mut frames = Frames::new(server, 32, Arc::default());
+    let mut frames = Frames::new(server, 32, LIMIT, Arc::default());
     client.write_all(&open(&[frame(HEADERS, WHOLE, 1, &[0x83])])).await.expect("written");
     drop(client.shutdown().await);
     let mut bytes = Vec::new();
@@ -135,7 +136,7 @@ async fn what_is_written_passes() {
 async fn written(bytes: &[u8], size: usize) -> Vec<u8> {
     // What does not fit is written in part.
     let (mut client, server) = duplex(7);
-    let mut frames = Frames::new(server, 0x0102_0304, Arc::default());
+    let mut frames = Frames::new(server, 0x0102_0304, LIMIT, Arc::default());
     let bytes = bytes.to_vec();
     let writing = tokio::spawn(async move {
         for piece in bytes.chunks(size) {

@@ -57,6 +57,7 @@ impl Gate {
             match way {
                 Ok(Way::Upstream(chosen)) => {
                     request.take(chosen);
+                    request.expect_its_body(session);
                     if let Some(service) = request.service() {
                         choice::strip(session.req_header_mut(), service);
                     }

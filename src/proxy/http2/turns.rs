@@ -5,6 +5,8 @@
 //! turn. A client that has heard it waits a moment only, since a stream that it has just reset may
 //! not have ended on this side, and is then refused.
 
+use crate::observe::access_log::Cut;
+use crate::proxy::log_entry::Logger;
 use pingora_core::protocols::http::v2::server::HttpSession;
 use std::collections::VecDeque;
 use std::pin::pin;
@@ -26,6 +28,7 @@ pub(super) struct Turns {
     waiting: VecDeque<Waiting>,
     /// How long one may wait.
     patience: Duration,
+    log: Option<Logger>,
 }
 
 struct Waiting {
@@ -42,14 +45,16 @@ pub(super) enum Turn {
     Served(HttpSession, Busy),
     /// It is refused, by the client's fault.
     Refused,
+    /// The connection has to end.
+    End(Cut),
     /// Nothing is to be done.
     None,
 }
 
 impl Turns {
-    pub(super) fn new(most: u32, patience: Duration) -> Self {
+    pub(super) fn new(most: u32, patience: Duration, log: Option<Logger>) -> Self {
         let active = Active { most: most as usize, ..Active::default() };
-        Turns { active: Arc::new(active), waiting: VecDeque::new(), patience }
+        Turns { active: Arc::new(active), waiting: VecDeque::new(), patience, log }
     }
 
     pub(super) fn active(&self) -> Arc<Active> {
@@ -62,7 +67,7 @@ impl Turns {
             return Turn::Served(session, self.active.enter());
         }
         if self.waiting.len() >= MOST_WAITING {
-            session.shutdown_with_reason(h2::Reason::REFUSED_STREAM);
+            self.turn_away(&mut session);
             return Turn::Refused;
         }
         let patience = if has_heard { MOMENT.min(self.patience) } else { self.patience };
@@ -92,12 +97,19 @@ impl Turns {
         }
     }
 
+    fn turn_away(&self, session: &mut HttpSession) {
+        session.shutdown_with_reason(h2::Reason::REFUSED_STREAM);
+        if let Some(log) = &self.log {
+            log.refused(session);
+        }
+    }
+
     /// Gives one up that has waited until then.
     fn refuse(&mut self, until: Instant) -> Turn {
         let late = self.waiting.iter().position(|waiting| waiting.until == until);
         match late.and_then(|index| self.waiting.remove(index)) {
             Some(Waiting { mut session, is_fault, .. }) => {
-                session.shutdown_with_reason(h2::Reason::REFUSED_STREAM);
+                self.turn_away(&mut session);
                 if is_fault { Turn::Refused } else { Turn::None }
             }
             None => Turn::None,

@@ -13,7 +13,7 @@ mod faults;
 mod floods;
 mod flow;
 mod framing;
-mod h2;
+pub mod h2;
 mod head;
 mod recorder;
 mod slow;
