@@ -1,10 +1,12 @@
 //! One client connection: TLS, then HTTP/1 or HTTP/2 until it closes.
 
 use super::admission::Admitted;
+use super::blocks::{BlockLimits, HeaderBlocks};
 use super::client_stream::{ClientStream, Signals};
 use super::frames::{Frames, Heard};
 use super::gate::Gate;
 use super::http2;
+use super::interim::Interim;
 use super::listen::Bound;
 use pingora_core::apps::HttpServerApp;
 use pingora_core::protocols::http::ServerSession;
@@ -75,12 +77,14 @@ fn prepare(socket: TcpStream, peer: SocketAddr) -> Tcp {
 /// HTTP/2: many at a time.
 async fn http2<S: IO + 'static>(stream: S, line: Line)
 where
-    Frames<S>: IO,
+    HeaderBlocks<Frames<S>>: IO,
 {
     let Line { listener, proxy, shutdown, .. } = line;
     let heard = Arc::new(Heard::default());
     let frames = Frames::new(stream, listener.settings.max_streams, heard.clone());
-    http2::serve(Box::new(frames), heard, listener, proxy, shutdown).await;
+    let interim = Arc::new(Interim::default());
+    let blocks = HeaderBlocks::new(frames, BlockLimits::from(&listener.settings), interim.clone());
+    http2::serve(Box::new(blocks), (heard, interim), listener, proxy, shutdown).await;
 }
 
 /// HTTP/1: one request after the other.

@@ -11,6 +11,7 @@ mod turns;
 
 use super::frames::Heard;
 use super::gate::Gate;
+use super::interim::Interim;
 use super::listen::Bound;
 use super::tidy;
 use crate::core::settings::Listener;
@@ -38,6 +39,8 @@ const CONNECTION_WINDOW: u32 = 512 << 10;
 /// Bytes of an answer that wait for the client, for each stream; beside them, pingora reads ahead: up to
 /// eleven pieces of 64 KiB, which [`Listener::max_streams`] multiplies.
 const SEND_BUFFER: usize = 32 << 10;
+/// Bytes of fields of our own in a request.
+const OWN_FIELDS: usize = 32 << 10;
 /// Resets that are remembered: by this side, by the client before a stream was looked at, and in all for
 /// the client's errors; beyond, the connection ends (ENHANCE_YOUR_CALM).
 const OWN_RESETS: usize = 16;
@@ -60,6 +63,8 @@ pub(super) struct Stream {
     pub leave: Notify,
     /// The answer's head, for which it may have to wait.
     pub due: Due,
+    /// What is said on the connection before answers.
+    pub interim: Arc<Interim>,
 }
 
 impl Stream {
@@ -77,7 +82,7 @@ impl Stream {
 /// Serves a connection to its end.
 pub(super) async fn serve(
     io: Io,
-    heard: Arc<Heard>,
+    (heard, interim): (Arc<Heard>, Arc<Interim>),
     listener: Arc<Bound>,
     proxy: Arc<HttpProxy<Gate>>,
     mut shutdown: watch::Receiver<bool>,
@@ -121,8 +126,9 @@ pub(super) async fn serve(
         match turn {
             Turn::Served(session, busy) => {
                 let (listener, proxy, shutdown) = (listener.clone(), proxy.clone(), shutdown.clone());
+                let interim = interim.clone();
                 tokio::spawn(async move {
-                    stream(session, listener, proxy, shutdown).await;
+                    stream(session, (listener, interim), proxy, shutdown).await;
                     drop(busy);
                 });
             }
@@ -134,9 +140,11 @@ pub(super) async fn serve(
 }
 
 fn options(settings: &Listener) -> H2Options {
+    // What clients send is counted before; here escapes and fields of our own have to fit in, too.
+    let most = settings.max_header_size.saturating_mul(4).saturating_add(OWN_FIELDS);
     let mut options = server::default_h2_options();
     options
-        .max_header_list_size(u32::try_from(settings.max_header_size).unwrap_or(u32::MAX))
+        .max_header_list_size(u32::try_from(most).unwrap_or(u32::MAX))
         .max_concurrent_streams(settings.max_streams.max(TAKEN))
         .initial_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
@@ -149,7 +157,7 @@ fn options(settings: &Listener) -> H2Options {
 
 async fn stream(
     session: HttpSession,
-    listener: Arc<Bound>,
+    (listener, interim): (Arc<Bound>, Arc<Interim>),
     proxy: Arc<HttpProxy<Gate>>,
     shutdown: watch::Receiver<bool>,
 ) {
@@ -157,7 +165,8 @@ async fn stream(
     tidy::settle_length(&mut session);
     let whole = AtomicBool::new(session.is_body_done());
     let (due, leave) = (Due::new(), Notify::new());
-    let stream = Arc::new(Stream { listener, body: AtomicU64::new(0), whole, leave, due });
+    let body = AtomicU64::new(0);
+    let stream = Arc::new(Stream { listener, body, whole, leave, due, interim });
     session.set_write_timeout(Some(stream.listener.settings.write_timeout));
     let mut serving = pin!(STREAM.scope(stream.clone(), proxy.process_new_http(session, &shutdown)));
     let mut stalled = pin!(stalled(&stream));

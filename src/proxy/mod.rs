@@ -11,6 +11,8 @@
 
 mod admission;
 mod answer;
+mod asked;
+mod blocks;
 mod challenge;
 mod charge;
 mod choice;
@@ -28,9 +30,11 @@ pub(crate) mod fuzzing;
 mod gate;
 mod gather;
 mod head;
+mod hpack;
 mod hsts;
 mod http2;
 mod inner;
+mod interim;
 mod keyring;
 mod lasting;
 mod limits;
@@ -47,8 +51,11 @@ mod retry;
 mod rewrite;
 mod shield;
 mod sound;
+mod target;
 mod tidy;
+mod unchunk;
 mod uses;
+mod verbatim;
 mod worker;
 
 pub use listen::{Bound, ListenError};

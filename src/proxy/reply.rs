@@ -2,7 +2,8 @@
 //! client gets for an error.
 
 use crate::core::outcome::{Outcome, Reason};
-use http::header::{CONNECTION, HeaderName, TRANSFER_ENCODING};
+use http::header::{CONNECTION, CONTENT_LENGTH, HeaderName, TRANSFER_ENCODING};
+use http::{Method, StatusCode};
 use pingora_error::{Error, ErrorSource, ErrorType};
 use pingora_http::ResponseHeader;
 use std::io;
@@ -52,6 +53,18 @@ pub(super) fn status_of_error(error: &Error) -> Option<u16> {
         (_, ErrorSource::Downstream) => Some(400),
         (_, ErrorSource::Internal | ErrorSource::Unset) => Some(500),
     }
+}
+
+/// Takes off what frames a body where there is none (RFC 9110, 6.4.1 and 8.6); whether there is none. An answer to
+/// HEAD keeps the length that its GET would have.
+pub(super) fn unframe(method: &Method, response: &mut ResponseHeader) -> bool {
+    let has_none = matches!(response.status.as_u16(), 101 | 204 | 304);
+    if has_none {
+        response.remove_header(&TRANSFER_ENCODING);
+        response.remove_header(&CONTENT_LENGTH);
+    }
+    // What follows 101 is another protocol.
+    has_none && response.status != StatusCode::SWITCHING_PROTOCOLS || *method == Method::HEAD
 }
 
 /// HTTP/1.0 knows no chunks: its answers end with their connection.

@@ -2,6 +2,7 @@
 
 use super::super::plan;
 use super::super::request::Request;
+use super::super::verbatim;
 use super::Gate;
 use pingora_core::prelude::HttpPeer;
 use pingora_error::{Error, ErrorType, Result};
@@ -27,7 +28,14 @@ impl Gate {
                 if let Some(signals) = request.signals() {
                     signals.await_answer(timeouts.read);
                 }
-                return Ok(Box::new(self.peer(pool, upstream, timeouts)));
+                let mut peer = self.peer(pool, upstream, timeouts);
+                request.is_verbatim = false;
+                if let Some(target) = request.verbatim_target(pool) {
+                    let carried = header.raw_path().len();
+                    verbatim::write(&mut peer, target, carried, timeouts.connect, self.draw());
+                    request.is_verbatim = true;
+                }
+                return Ok(Box::new(peer));
             }
             if request.attempts_here() > 0 {
                 break;

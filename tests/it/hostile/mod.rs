@@ -13,9 +13,9 @@ mod faults;
 mod floods;
 mod flow;
 mod framing;
-mod h2;
+pub mod h2;
 mod head;
-mod recorder;
+pub mod recorder;
 mod slow;
 mod upstream;
 
