@@ -16,6 +16,7 @@ mod signals;
 
 pub(super) use signals::Signals;
 
+use super::asked;
 use super::gather::Gather;
 use super::head::{Head, HeadLimits};
 use super::inner::of_inner;
@@ -146,12 +147,12 @@ impl<S> ClientStream<S> {
         true
     }
 
-    /// Puts a bare head in the place of the one that is refused.
+    /// Puts a bare head, which says what came, in the place of the one that is refused.
     fn refuse(&mut self, status: u16) {
         self.signals.refuse(status);
+        self.signals.note_settled(true);
         self.refused = true;
-        self.kept.clear();
-        self.kept.extend_from_slice(b"GET / HTTP/1.1\r\nHost: refused\r\nConnection: close\r\n\r\n");
+        self.kept = asked::stand_in(status, &self.kept);
         self.ready = self.kept.len();
     }
 
@@ -219,13 +220,35 @@ impl<S> ClientStream<S> {
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for ClientStream<S> {
+impl<S: AsyncWrite + Unpin> ClientStream<S> {
+    /// Puts what is said before an answer in front of it.
+    fn take_interim(&mut self) {
+        if let Some(said) = self.signals.interim.take() {
+            self.out.put(&said);
+        }
+    }
+
+    /// Sends it at once: its reader waits. Where it has to wait for room, the next write takes it along.
+    fn poll_interim(&mut self, cx: &mut Context<'_>) {
+        if !self.signals.interim.is_waiting() {
+            return;
+        }
+        self.take_interim();
+        if self.out.poll_empty(&mut self.inner, cx).is_ready() {
+            // A broken connection is found by the next read.
+            let _ = Pin::new(&mut self.inner).poll_flush(cx);
+        }
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for ClientStream<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = &mut *self;
+        this.poll_interim(cx);
         if buf.remaining() == 0 || this.give(buf) {
             return Poll::Ready(Ok(()));
         }
@@ -258,6 +281,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for ClientStream<S> {
 impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for ClientStream<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let this = &mut *self;
+        this.take_interim();
         let written = this.out.poll_write(&mut this.inner, cx, buf);
         this.note_taking(written.is_ready());
         this.is_broken |= matches!(written, Poll::Ready(Err(_)));
@@ -284,6 +308,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for ClientStream<S> {
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let this = &mut *self;
+        this.take_interim();
         let written = this.out.poll_write_vectored(&mut this.inner, cx, bufs);
         this.note_taking(written.is_ready());
         this.is_broken |= matches!(written, Poll::Ready(Err(_)));

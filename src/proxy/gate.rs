@@ -21,7 +21,7 @@ use super::uses::Uses;
 use super::worker::Shared;
 use super::{
     answer, challenge, compress, connection_end, error_page, follow, forward, log_entry, plan, refuse, reply,
-    rewrite, sound, tidy,
+    rewrite, sound, tidy, unchunk,
 };
 use crate::core::balance::mix;
 use crate::core::outcome::{Outcome, Reason};
@@ -29,7 +29,7 @@ use crate::observe::access_log::AccessLog;
 use crate::observe::shard::Shard;
 use async_trait::async_trait;
 use bytes::Bytes;
-use http::header::CONNECTION;
+use http::header::{CONNECTION, CONTENT_LENGTH};
 use http::{HeaderValue, Version};
 use pingora_core::prelude::HttpPeer;
 use pingora_core::protocols::Digest;
@@ -82,7 +82,9 @@ impl ProxyHttp for Gate {
         request
     }
 
-    fn init_downstream_modules(&self, _: &mut pingora_core::modules::http::HttpModules) {}
+    fn init_downstream_modules(&self, modules: &mut pingora_core::modules::http::HttpModules) {
+        modules.add_module(Box::new(unchunk::Unchunking));
+    }
 
     fn on_connection_reuse(
         &self,
@@ -100,6 +102,9 @@ impl ProxyHttp for Gate {
     }
 
     async fn request_filter(&self, session: &mut Session, request: &mut Request) -> Result<bool> {
+        // Interim answers pass it by.
+        session.set_ignore_info_resp(true);
+        request.note_asked(session.req_header_mut());
         tidy::tidy(session.req_header_mut());
         let peer = session.client_addr().and_then(|a| a.as_inet()).map(|a| a.ip());
         if let Some(peer) = peer {
@@ -112,6 +117,7 @@ impl ProxyHttp for Gate {
             request.unlogged = Some(Unlogged::new(log, session, request));
         }
         let unread = request.connection.as_ref().and_then(|connection| connection.signals.refused());
+        let unread = unread.or_else(|| request.asked.as_ref()?.status);
         let refused = unread.or_else(|| {
             let header = session.req_header();
             let listener = request.listener.as_ref()?;
@@ -122,6 +128,11 @@ impl ProxyHttp for Gate {
         if let Some(status) = refused {
             session.set_keepalive(None);
             error_page::send(session, request, status).await?;
+            return Ok(true);
+        }
+        request.expects = tidy::take_expectation(session.req_header_mut());
+        if session.req_header().raw_path() == b"*" {
+            answer::server_itself(session, request).await?;
             return Ok(true);
         }
         let (listener, path) = (request.listener.as_deref(), session.req_header().uri.path());
@@ -154,7 +165,7 @@ impl ProxyHttp for Gate {
         let most = own.map_or(0, |pool| pool.requests_per_connection);
         let is_crowded = own.is_some() && request.attempt.as_ref().is_some_and(|attempt| attempt.is_crowded);
         let is_last = most > 0 && self.uses.count(socket, reused) >= most;
-        request.closes = is_last || is_crowded || own.is_some() && request.is_alone;
+        request.closes = is_last || is_crowded || own.is_some() && request.is_alone || request.is_verbatim;
         self.enter_registry(session, request, socket, reused)?;
         // Only the access log asks for it.
         if self.shared.access_log.is_some()
@@ -174,13 +185,15 @@ impl ProxyHttp for Gate {
         if request.closes && !session.is_upgrade_req() {
             upstream_request.insert_header(CONNECTION, HeaderValue::from_static("close"))?;
         }
-        if let Some(rewritten) = &request.rewritten {
-            follow::retarget(upstream_request, rewritten)?;
-        }
+        follow::retarget(upstream_request, request)?;
         forward::set(session, upstream_request, request)?;
         self.shared.hop_mark.add(upstream_request)?;
         rewrite::to_upstream(session, request, upstream_request)?;
         self.mirror(session, request, upstream_request);
+        // An upstream is there: the body is wanted.
+        if std::mem::take(&mut request.expects) && !session.is_body_empty() {
+            request.say(&*ResponseHeader::build(100, Some(0))?);
+        }
         Ok(())
     }
 
@@ -192,7 +205,8 @@ impl ProxyHttp for Gate {
         request: &mut Request,
     ) -> Result<()> {
         let came = body.as_ref().map_or(0, |b| b.len() as u64);
-        request.body_read += came;
+        // What is sent again has been read once.
+        request.body_read = session.body_bytes_read() as u64;
         self.body_came(request, whole);
         if session.as_ref().retry_buffer_truncated() {
             request.settle();
@@ -200,7 +214,11 @@ impl ProxyHttp for Gate {
         if let Some(stream) = &request.stream {
             stream.body_came(came, whole);
         }
-        if request.body_read > request.max_body {
+        // Pingora would write a last chunk for an empty last piece, and another one for the end.
+        if whole && came == 0 {
+            *body = None;
+        }
+        if request.body_read > request.max_body && !session.was_upgraded() {
             return Error::e_explain(ErrorType::HTTPStatus(413), "the request body is too large")
                 .map_err(|e| e.into_down());
         }
@@ -214,7 +232,7 @@ impl ProxyHttp for Gate {
         request: &mut Request,
     ) -> Result<()> {
         let status = response.status.as_u16();
-        request.interim += u8::from(status < 200 && status != 101);
+        request.interim = request.interim.saturating_add(u8::from(status < 200 && status != 101));
         sound::check(response, request.interim)
             .map_err(|fault| Error::explain(ErrorType::InvalidHTTPHeader, fault).into_up())?;
         sound::merge_lengths(response)?;
@@ -237,7 +255,12 @@ impl ProxyHttp for Gate {
                 _ => signals.answered(),
             }
         }
+        if (102..200).contains(&status) && session.req_header().version != Version::HTTP_10 {
+            // Of 100, a client that waits for it has heard by then.
+            request.say(response);
+        }
         if status >= 200 || status == 101 {
+            request.is_bodiless = reply::unframe(&session.req_header().method, response);
             request.settle();
             if request.is_held() && reply::is_grpc(&session.req_header().headers) {
                 self.converses(request);
@@ -257,7 +280,9 @@ impl ProxyHttp for Gate {
             rewrite::relocate(session, request, response)?;
             rewrite::answer(session, request, response)?;
         }
-        if let Some(compression) = request.compression() {
+        if status >= 200
+            && let Some(compression) = request.compression()
+        {
             request.encoder = compress::begin(session.req_header(), response, compression)?;
         }
         Ok(())
@@ -270,7 +295,9 @@ impl ProxyHttp for Gate {
         end: bool,
         request: &mut Request,
     ) -> Result<Option<Duration>> {
-        if let Some(encoder) = &mut request.encoder {
+        if request.is_bodiless {
+            *body = None;
+        } else if let Some(encoder) = &mut request.encoder {
             let encoded = encoder.encode(body.as_deref().unwrap_or_default(), end);
             let encoded = encoded.or_err(ErrorType::InternalError, "compressing")?;
             // An empty piece would be read as the last one.
@@ -284,10 +311,14 @@ impl ProxyHttp for Gate {
         &self,
         session: &mut Session,
         response: &mut ResponseHeader,
-        _: &mut Request,
+        request: &mut Request,
     ) -> Result<()> {
-        if session.req_header().version == Version::HTTP_10 && reply::unchunk(response) {
-            session.set_keepalive(None);
+        let is_final = !response.status.is_informational();
+        if session.req_header().version == Version::HTTP_10 && is_final {
+            let has_length = response.headers.contains_key(CONTENT_LENGTH);
+            if reply::unchunk(response) || !(has_length || request.is_bodiless) {
+                session.set_keepalive(None);
+            }
         }
         Ok(())
     }

@@ -140,7 +140,9 @@ fn copied(asked: &RequestHeader, sent: &RequestHeader, pool: &Pool) -> Option<Bo
         copy.insert_header(HOST, host).ok()?;
         return Some(copy);
     }
-    let target = copy.uri.path_and_query().cloned()?;
+    // Bytes that are no UTF-8 stand in there as something else.
+    let carried = if sent.raw_path_is_utf8() { &copy.uri } else { &asked.uri };
+    let target = carried.path_and_query().cloned()?;
     let scheme = if pool.tls.is_some() { "https" } else { "http" };
     let uri = Uri::builder().scheme(scheme).authority(host.as_bytes()).path_and_query(target);
     copy.set_uri(uri.build().ok()?);

@@ -11,6 +11,8 @@
 
 mod admission;
 mod answer;
+mod asked;
+mod blocks;
 mod challenge;
 mod charge;
 mod choice;
@@ -30,9 +32,11 @@ mod gate;
 mod gather;
 mod head;
 mod hops;
+mod hpack;
 mod hsts;
 mod http2;
 mod inner;
+mod interim;
 mod keyring;
 mod lasting;
 mod limits;
@@ -55,8 +59,11 @@ mod rewrite;
 mod shield;
 mod shortage;
 mod sound;
+mod target;
 mod tidy;
+mod unchunk;
 mod uses;
+mod verbatim;
 mod worker;
 
 pub use hops::HopMark;

@@ -5,7 +5,7 @@ use super::connection_end;
 use crate::core::outcome::{Outcome, Reason};
 use crate::core::own_limit::OwnLimit;
 use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, TRANSFER_ENCODING};
-use http::{HeaderMap, HeaderValue, Method};
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use pingora_error::{Error, ErrorSource, ErrorType};
 use pingora_http::{RequestHeader, ResponseHeader};
 use std::io;
@@ -76,6 +76,18 @@ pub(super) fn is_grpc(headers: &HeaderMap) -> bool {
 pub(super) fn goes_on(response: &ResponseHeader, request: &RequestHeader) -> bool {
     let is_empty = response.headers.get(CONTENT_LENGTH).is_some_and(|length| length.as_bytes() == b"0");
     request.method != Method::HEAD && !matches!(response.status.as_u16(), 204 | 304) && !is_empty
+}
+
+/// Takes off what frames a body where there is none (RFC 9110, 6.4.1 and 8.6); whether there is none. An answer to
+/// HEAD keeps the length that its GET would have.
+pub(super) fn unframe(method: &Method, response: &mut ResponseHeader) -> bool {
+    let has_none = matches!(response.status.as_u16(), 101 | 204 | 304);
+    if has_none {
+        response.remove_header(&TRANSFER_ENCODING);
+        response.remove_header(&CONTENT_LENGTH);
+    }
+    // What follows 101 is another protocol.
+    has_none && response.status != StatusCode::SWITCHING_PROTOCOLS || *method == Method::HEAD
 }
 
 /// HTTP/1.0 knows no chunks: its answers end with their connection.

@@ -1,5 +1,6 @@
 //! What is remembered of one request while it is on its way.
 
+use super::asked::{self, Asked};
 use super::choice::{By, Chosen, Cookies};
 use super::client_stream::Signals;
 use super::compress::Encoder;
@@ -11,6 +12,7 @@ use super::log_entry::Unlogged;
 use super::mirror::Original;
 use super::plan::{self, Target};
 use super::registry::{AttemptRegistry, RegistryPlace};
+use super::target;
 use crate::core::balance::Tried;
 use crate::core::compression::Compression;
 use crate::core::limit::counts::Held;
@@ -24,6 +26,7 @@ use crate::observe::access_log::Cut;
 use crate::observe::clock::Clock;
 use crate::observe::shard::{Shard, Started};
 use http::request::Parts;
+use pingora_http::RequestHeader;
 use pingora_proxy::Session;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
@@ -45,6 +48,14 @@ pub(super) struct Request {
     pub started_us: u64,
     /// The real client: the peer, or whom a trusted proxy names.
     pub client: IpAddr,
+    /// What came, where other words for it stand in its head.
+    pub asked: Option<Box<Asked>>,
+    /// The number of its stream (HTTP/2).
+    stream_number: u32,
+    /// Whether that is written on a connection of its own.
+    pub is_verbatim: bool,
+    /// Whether its client waits to be told to send the body.
+    pub expects: bool,
     /// Whether the peer is a trusted proxy, whose word on the client counts.
     pub believed: bool,
     /// What the request is called where no trusted proxy has named it: 32 hexadecimal digits.
@@ -107,6 +118,8 @@ pub(super) struct Request {
     pub closes: bool,
     /// What ends it, where it is a long stream that may have to leave.
     pub lasting: Option<Lasting>,
+    /// Whether its answer has no body, whatever the upstream sends.
+    pub is_bodiless: bool,
     /// What the answer's body goes through.
     pub encoder: Option<Box<Encoder>>,
     /// What is kept of its answer, to be compared with that of its copy.
@@ -205,6 +218,10 @@ impl Request {
             stream: None,
             started_us,
             client: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+            asked: None,
+            stream_number: 0,
+            is_verbatim: false,
+            expects: false,
             believed: false,
             own_id: [b'0'; 32],
             route: None,
@@ -238,11 +255,35 @@ impl Request {
             attempts_before: 0,
             closes: false,
             lasting: None,
+            is_bodiless: false,
             encoder: None,
             original: None,
             status: 0,
             sent: 0,
             unlogged: None,
+        }
+    }
+
+    /// Takes our own fields off its head.
+    pub(super) fn note_asked(&mut self, head: &mut RequestHeader) {
+        let is_ours = self.connection.as_ref().is_none_or(|connection| connection.signals.is_settled());
+        self.asked = asked::take(head, is_ours).map(Box::new);
+        self.stream_number = asked::take_stream(head).unwrap_or_default();
+    }
+
+    /// The target that came, where only a connection of its own can carry it.
+    pub(super) fn verbatim_target(&self, pool: &Pool) -> Option<&[u8]> {
+        let is_possible = self.rewritten.is_none() && !pool.http2 && pool.tls.is_none();
+        let asked = self.asked.as_deref().filter(|_| is_possible)?;
+        (!target::fits(&asked.target)).then_some(&*asked.target)
+    }
+
+    /// Says something to its client before the answer.
+    pub(super) fn say(&self, answer: &http::response::Parts) {
+        match (&self.connection, &self.stream) {
+            (Some(connection), _) => connection.signals.interim.send(answer),
+            (None, Some(stream)) => stream.interim.send_on(self.stream_number, answer),
+            (None, None) => {}
         }
     }
 

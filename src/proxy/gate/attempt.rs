@@ -3,6 +3,7 @@
 use super::super::peer::PeerNeeds;
 use super::super::plan;
 use super::super::request::Request;
+use super::super::verbatim;
 use super::Gate;
 use crate::core::own_limit::OwnLimit;
 use crate::core::table::Pool;
@@ -58,7 +59,14 @@ impl Gate {
                     is_alone: request.is_alone,
                     is_repeatable: head.method.is_idempotent(),
                 };
-                return Ok(Box::new(self.peer(pool, upstream, needs)));
+                let mut peer = self.peer(pool, upstream, needs);
+                request.is_verbatim = false;
+                if let Some(target) = request.verbatim_target(pool) {
+                    let carried = head.raw_path().len();
+                    verbatim::write(&mut peer, target, carried, timeouts.connect, self.draw());
+                    request.is_verbatim = true;
+                }
+                return Ok(Box::new(peer));
             }
             if request.attempts_here() > 0 {
                 break;
