@@ -6,7 +6,7 @@ use super::{error_page, files, plan, refuse, rewrite};
 use crate::core::route::{Redirect, Reply, Target};
 use crate::core::template::Facts;
 use bytes::Bytes;
-use http::header::{ALLOW, CONTENT_LENGTH, CONTENT_TYPE, LOCATION, TRANSFER_ENCODING};
+use http::header::{ALLOW, CONTENT_LENGTH, CONTENT_TYPE, EXPECT, LOCATION, TRANSFER_ENCODING};
 use http::{HeaderValue, Method};
 use pingora_error::{ErrorType, OrErr, Result};
 use pingora_http::ResponseHeader;
