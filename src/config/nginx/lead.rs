@@ -1,12 +1,15 @@
 //! Where a location leads: the same order in which nginx's phases ask: rewrite, access, content.
 
 use super::Import;
+use super::access::Clients;
+use super::conditions::Loss;
+use super::guard::Guard;
 use super::locations::Kind;
 use super::scope::Scope;
 use super::servers::Server;
-use super::site::{Lead, Rewriting, Route, Rule, Tries};
-use super::tree::Directive;
-use super::values;
+use super::site::{Lead, Rewriting, Route, Rule, Then, Tries};
+use super::tree::{Directive, Place};
+use super::tries::Tried;
 
 /// A location, or a server's own block for what none of its locations takes.
 #[derive(Clone, Debug)]
@@ -14,10 +17,14 @@ pub(super) struct Spot<'a> {
     pub directive: Option<&'a Directive>,
     pub scope: Scope<'a>,
     pub kind: Kind,
+    /// The prefix that its regex is tried within.
+    pub within: Option<String>,
+    /// Why it must not be served: nginx may not come here for all that fits it.
+    pub closed: Option<String>,
 }
 
 /// Directives that answer by other means than HTTP upstreams, files and texts.
-pub(super) const OTHER_CONTENT: [&str; 8] = [
+pub(super) const OTHER_CONTENT: [&str; 14] = [
     "fastcgi_pass",
     "uwsgi_pass",
     "scgi_pass",
@@ -26,7 +33,31 @@ pub(super) const OTHER_CONTENT: [&str; 8] = [
     "content_by_lua_file",
     "js_content",
     "perl",
+    "empty_gif",
+    "api",
+    "status",
+    "hls",
+    "f4f",
+    "upstream_conf",
 ];
+
+/// What changes the files that it is on for: to serve them as they are would show their source.
+const MADE_FROM_FILES: [&str; 3] = ["ssi", "image_filter", "xslt_stylesheet"];
+
+impl<'a> Spot<'a> {
+    pub(super) fn new(directive: Option<&'a Directive>, scope: Scope<'a>, kind: Kind) -> Self {
+        Spot { directive, scope, kind, within: None, closed: None }
+    }
+
+    /// Whether files would answer here.
+    pub(super) fn serves_files(&self) -> bool {
+        let answers = |line: &Directive| {
+            matches!(line.name.as_str(), "proxy_pass" | "grpc_pass" | "return" | "stub_status")
+                || OTHER_CONTENT.contains(&line.name.as_str())
+        };
+        !self.scope.block().iter().any(answers)
+    }
+}
 
 impl<'a> Import<'a> {
     pub(super) fn route(
@@ -38,28 +69,36 @@ impl<'a> Import<'a> {
         listeners: &[String],
     ) -> Route {
         let mut comments = Vec::new();
-        let (spot, tries) = self.tries(server, spot, &mut comments);
-        // nginx rewrites and returns before it counts and asks who may come in.
-        let (rules, answer) = self.rewritten_lead(server, &spot, &mut comments);
-        let mut rewriting = Rewriting { rules, ..Rewriting::default() };
-        if let Some(lead) = answer {
-            let route = self.plain_route(server, &spot, hosts.to_vec(), listeners, lead);
-            rewriting.rules.retain(|_| route.lead != Lead::Deny);
-            return Route { path, comments, rewriting, ..route };
+        let at = |import: &mut Self, lead: Lead, spot: &Spot<'a>| {
+            import.plain_route(server, spot, hosts.to_vec(), listeners, lead)
+        };
+        if let Some(why) = &spot.closed {
+            comments.push(format!("denied: {why}"));
+            let route = at(self, Lead::Deny, spot);
+            return Route { path, comments, ..route };
         }
-        let lead = self.content(server, &spot, tries, &mut rewriting, &mut comments);
-        let clients = self.clients(&spot.scope);
-        if clients.is_closed {
+        // nginx rewrites and returns before it counts and asks who may come in.
+        let guard = self.guard(server, &spot.scope, spot.serves_files());
+        let (rules, answer) = self.rewritten_lead(server, spot, &mut comments);
+        if let Some(lead) = answer {
+            let (lead, rules) = guarded(guard.before, lead, rules, spot, &mut comments);
+            let route = at(self, lead, spot);
+            let rules = if route.lead == Lead::Deny { Vec::new() } else { rules };
+            return Route { path, comments, rewriting: Rewriting { rules, ..Rewriting::default() }, ..route };
+        }
+        let Content { spot: place, lead, rewriting, clients, guard } = self.behind(server, spot, rules, guard, &mut comments);
+        let (lead, rules) = guarded(guard.before, lead, rewriting.rules, spot, &mut comments);
+        let is_closed = clients.is_closed || guard.access;
+        if is_closed && lead != Lead::Deny {
             comments.push("denied: what protected it in nginx was not carried over".to_owned());
         }
-        let lead = if clients.is_closed || clients.is_denied { Lead::Deny } else { lead };
-        if lead == Lead::Deny {
-            rewriting = Rewriting::default();
-        }
-        if !matches!(lead, Lead::Service(_)) {
-            rewriting = Rewriting { rules: rewriting.rules, ..Rewriting::default() };
-        }
-        let route = self.plain_route(server, &spot, hosts.to_vec(), listeners, lead);
+        let lead = if is_closed || clients.is_denied { Lead::Deny } else { lead };
+        let rewriting = match lead {
+            Lead::Deny => Rewriting::default(),
+            Lead::Service(_) => Rewriting { rules, ..rewriting },
+            _ => Rewriting { rules, ..Rewriting::default() },
+        };
+        let route = at(self, lead, &place);
         Route {
             path,
             comments,
@@ -82,13 +121,13 @@ impl<'a> Import<'a> {
         lead: Lead,
     ) -> Route {
         let scope = &spot.scope;
-        self.error_pages(server, scope);
         let mut route = Route {
             from: spot.directive.map_or(&server.place, |directive| &directive.place).clone(),
             comments: Vec::new(),
             hosts,
             listeners: listeners.to_vec(),
             path: spot.kind.path(),
+            within: spot.within.clone(),
             headers: self.headers(server, scope, &lead),
             access_log: self.access_log(scope),
             timeouts: self.timeouts(scope),
@@ -99,6 +138,7 @@ impl<'a> Import<'a> {
             allow: Vec::new(),
             deny_from: Vec::new(),
             rewriting: Rewriting::default(),
+            error_pages: self.error_pages(server, scope),
             lead,
         };
         self.content_type(scope, &mut route);
@@ -117,20 +157,84 @@ impl<'a> Import<'a> {
         if let Some(answer) = server.scope.own("return") {
             return (Vec::new(), Some(self.answered(server, answer)));
         }
-        if let Some(internal) = scope.own("internal").filter(|_| scope.own("return").is_none()) {
-            self.ledger.carried(internal);
-            let why = "only reached from within nginx; X-Accel-Redirect is not followed";
+        if let Some(lead) = self.rewritten_server(server) {
+            return (Vec::new(), Some(lead));
+        }
+        // nginx looks as soon as it has chosen the location; the locations in it inherit it.
+        if let Some(internal) = scope.in_locations("internal", &server.scope).filter(|_| spot.kind != Kind::Named) {
+            let why = "only reached from within nginx: answered 404, and X-Accel-Redirect of an upstream is not followed";
+            self.ledger.noted(internal, why);
             scope.own("proxy_pass").iter().for_each(|pass| self.ledger.missing(pass, why));
             return (Vec::new(), Some(Lead::status(404)));
         }
         self.rewritten(server, spot, comments)
     }
 
+    /// What answers where the rewrite phase does not, and who may ask.
+    fn behind(
+        &mut self,
+        server: &Server<'a>,
+        spot: &Spot<'a>,
+        rules: Vec<Rule>,
+        guard: Guard,
+        comments: &mut Vec<String>,
+    ) -> Content<'a> {
+        let clients = self.clients(server, &spot.scope);
+        let mut content = Content {
+            spot: spot.clone(),
+            lead: Lead::status(404),
+            rewriting: Rewriting { rules, ..Rewriting::default() },
+            clients,
+            guard,
+        };
+        match self.tries(server, spot, comments) {
+            Tried::Files(tries) => {
+                content.lead = self.content(server, spot, Some(tries), &mut content.rewriting, comments);
+            }
+            Tried::Named(target) => self.at_named(server, target, &mut content, comments),
+            Tried::Rule(rule) => {
+                if rule.then == Then::Stay {
+                    let tries = Tries { folders: false, fallback: None };
+                    content.lead = self.content(server, spot, Some(tries), &mut content.rewriting, comments);
+                }
+                content.rewriting.rules.push(rule);
+            }
+            Tried::Status(status) => content.lead = Lead::status(status),
+            Tried::Lost(line) => content.lead = Lead::not_imported(&line.place),
+        }
+        content
+    }
+
+    /// The content of a named location, for those who are let into both.
+    fn at_named(
+        &mut self,
+        server: &Server<'a>,
+        target: &'a Directive,
+        content: &mut Content<'a>,
+        comments: &mut Vec<String>,
+    ) {
+        let scope = server.scope.within(target.block());
+        let named = Spot { scope, ..content.spot.clone() };
+        let theirs = self.clients(server, &named.scope);
+        content.guard = content.guard.and(self.guard(server, &named.scope, named.serves_files()));
+        let own = std::mem::take(&mut content.rewriting.rules);
+        let (rules, answer) = self.rewritten(server, &Spot { directive: Some(target), ..named.clone() }, comments);
+        let both = !own.is_empty() && !rules.is_empty();
+        content.rewriting.rules = if own.is_empty() { rules } else { own };
+        content.lead = match answer {
+            _ if both => Lead::not_imported(&target.place),
+            Some(lead) => lead,
+            None => self.content(server, &named, None, &mut content.rewriting, comments),
+        };
+        content.spot = named;
+        content.clients.meet(theirs);
+    }
+
     fn content(
         &mut self,
         server: &Server<'a>,
         spot: &Spot<'a>,
-        tries: Tries,
+        tries: Option<Tries>,
         rewriting: &mut Rewriting,
         comments: &mut Vec<String>,
     ) -> Lead {
@@ -138,7 +242,9 @@ impl<'a> Import<'a> {
         if let Some(pass) = scope.own("proxy_pass").or_else(|| scope.own("grpc_pass")) {
             return self.proxied(pass, server, spot, rewriting, comments);
         }
-        if let Some(other) = scope.block().iter().find(|d| OTHER_CONTENT.contains(&d.name.as_str())) {
+        let made = MADE_FROM_FILES.iter().find_map(|name| scope.last(name)).filter(|line| line.arg(0) != "off");
+        let other = scope.block().iter().find(|d| OTHER_CONTENT.contains(&d.name.as_str()));
+        if let Some(other) = other.or(made) {
             comments.push(format!("{} was not carried over", other.name));
             return Lead::not_imported(&other.place);
         }
@@ -146,40 +252,46 @@ impl<'a> Import<'a> {
             self.ledger.noted(status, "figures are at /metrics of the admin API; the path answers 404");
             return Lead::status(404);
         }
-        self.files(spot, tries)
+        self.files(spot, tries.unwrap_or(Tries { folders: true, fallback: None }))
     }
+}
 
-    fn files(&self, spot: &Spot<'a>, tries: Tries) -> Lead {
-        let scope = &spot.scope;
-        let index = scope.last("index");
-        let index_name = index.map(|index| index.arg(0).to_owned()).filter(|name| name != "index.html");
-        if let Some(index) = index {
-            match index.args.len() {
-                1 => self.ledger.carried(index),
-                _ => self.ledger.noted(index, "the first name is taken"),
-            }
+/// What answers behind the rewrite phase.
+struct Content<'a> {
+    /// Whose settings hold.
+    spot: Spot<'a>,
+    lead: Lead,
+    rewriting: Rewriting,
+    clients: Clients,
+    guard: Guard,
+}
+
+/// The lead where something was lost that came first. What refuses anyway, and what only sends elsewhere,
+/// stays.
+pub(super) fn guarded(
+    lost: Option<Loss>,
+    lead: Lead,
+    rules: Vec<Rule>,
+    spot: &Spot<'_>,
+    comments: &mut Vec<String>,
+) -> (Lead, Vec<Rule>) {
+    let leads_on = rules.iter().any(|rule| !matches!(rule.then, Then::Redirect(_)));
+    let gives = match &lead {
+        Lead::Service(_) | Lead::Files { .. } => true,
+        Lead::Reply { status, .. } => *status < 300,
+        Lead::Redirect { .. } | Lead::Deny => false,
+    };
+    match lost.filter(|_| gives || leads_on) {
+        None => (lead, rules),
+        Some(Loss::Answer) => {
+            comments.push("a condition under which nginx answers otherwise was not carried over".to_owned());
+            let place: Option<&Place> = spot.directive.map(|directive| &directive.place);
+            let lead = place.map_or(Lead::status(501), Lead::not_imported);
+            (lead, Vec::new())
         }
-        let legal =
-            |name: &String| !name.is_empty() && !name.contains(['/', '$', '\0']) && !name.starts_with('.');
-        let index = index_name.filter(&legal);
-        let alias = scope.own("alias");
-        let Some(folder) = alias.or_else(|| scope.last("root")) else { return Lead::status(404) };
-        let fits = |path: &str| path.ends_with('/') || matches!(spot.kind, Kind::Exact(_));
-        let alias_fits = alias.is_none() || spot.kind.prefix().is_some_and(fits);
-        if values::has_variables(folder.arg(0)) || !alias_fits {
-            self.ledger.missing(folder, "a folder without variables, and with alias a path that ends in /");
-            return Lead::not_imported(&folder.place);
+        Some(_) => {
+            comments.push("denied: what refused requests in nginx was not carried over".to_owned());
+            (Lead::Deny, Vec::new())
         }
-        self.ledger.carried(folder);
-        let (root, index) = match folder.arg(0).rsplit_once('/') {
-            // The one file of an exact path: what stands for its folder.
-            Some((root, file))
-                if alias.is_some() && matches!(spot.kind, Kind::Exact(_)) && !file.is_empty() =>
-            {
-                (if root.is_empty() { "/" } else { root }, Some(file.to_owned()).filter(&legal))
-            }
-            _ => (folder.arg(0), index),
-        };
-        Lead::Files { root: root.to_owned(), alias: alias.is_some(), index, tries }
     }
 }

@@ -75,7 +75,7 @@ impl<'a> Import<'a> {
         Lead::not_imported(&line.place)
     }
 
-    fn rewritten_server(&self, server: &Server<'a>) -> Option<Lead> {
+    pub(super) fn rewritten_server(&self, server: &Server<'a>) -> Option<Lead> {
         let mut lines = server.scope.block().iter().filter(|line| line.name == "rewrite");
         lines.find_map(|line| {
             let lead = self.redirect_of_all(server, line)?;
