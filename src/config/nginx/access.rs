@@ -48,7 +48,9 @@ impl<'a> Import<'a> {
                     break;
                 }
                 (_, "all") => everybody_else = false,
-                (_, "unix:") => self.ledger.noted(line, "there are no listeners on sockets of the file system"),
+                (_, "unix:") => {
+                    self.ledger.noted(line, "there are no listeners on sockets of the file system")
+                }
                 (name, network) => self.network(line, name, network, &mut clients),
             }
         }

@@ -17,15 +17,21 @@ pub(super) enum Loss {
 /// What is lost with an `if` in a place that serves files, or something else.
 pub(super) fn loss(line: &Directive, serves_files: bool) -> Loss {
     let condition = condition(line);
-    let is_about_files = ["-f", "-d", "-e", "-x"].iter().any(|test| condition.trim_start_matches('!').starts_with(test));
+    let is_about_files =
+        ["-f", "-d", "-e", "-x"].iter().any(|test| condition.trim_start_matches('!').starts_with(test));
     // Where files are served, nothing answers for one that is not there: 404 with us.
-    let is_absent = serves_files && is_about_files && condition.starts_with('!') && condition.contains("$request_filename");
+    let is_absent = serves_files
+        && is_about_files
+        && condition.starts_with('!')
+        && condition.contains("$request_filename");
     let each = |inner: &Directive| match inner.name.as_str() {
         "return" => answer(inner, &condition, is_about_files),
         "rewrite" | "break" => Loss::Answer,
         "if" => loss(inner, serves_files),
         "root" | "alias" | "index" | "try_files" | "internal" => Loss::Answer,
-        name if name.ends_with("_pass") || name.starts_with("content_by_lua") || name == "js_content" => Loss::Answer,
+        name if name.ends_with("_pass") || name.starts_with("content_by_lua") || name == "js_content" => {
+            Loss::Answer
+        }
         name if is_harmless(name) => Loss::Nothing,
         _ => Loss::Refusal,
     };

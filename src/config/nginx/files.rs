@@ -1,9 +1,9 @@
 //! `root`, `alias`, `index` → files.
 
 use super::Import;
-use super::lead::Spot;
 use super::locations::Kind;
 use super::site::{Lead, Tries};
+use super::spot::Spot;
 use super::tree::Directive;
 use super::values;
 
@@ -55,7 +55,9 @@ impl<'a> Import<'a> {
             return Some("a folder has no variables; write it whole");
         }
         if !path.starts_with('/') {
-            return Some("a folder that does not begin with / is below the one that nginx was built for; write it whole");
+            return Some(
+                "a folder that does not begin with / is below the one that nginx was built for; write it whole",
+            );
         }
         let ends_alike = |prefix: &str| prefix.ends_with('/') && path.ends_with('/');
         if is_alias && !is_exact && !spot.kind.prefix().is_some_and(ends_alike) {

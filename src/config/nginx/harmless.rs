@@ -8,12 +8,59 @@ use std::sync::LazyLock;
 
 /// Families of which no member refuses a request.
 const PREFIXES: &[&str] = &[
-    "accept_", "addition_", "autoindex_", "brotli", "charset_", "client_body_", "fastcgi_", "geoip", "grpc_", "gzip",
-    "http2_", "http3_", "image_filter_", "init_by_lua", "init_worker_by_lua", "keepalive_", "limit_conn", "limit_req",
-    "lingering_", "log_by_lua", "lua_", "map_hash_", "memcached_", "more_", "mp4_", "open_file_cache", "opentelemetry",
-    "opentracing", "otel_", "pagespeed", "perl_", "proxy_cache_", "proxy_cookie_", "proxy_headers_hash_", "proxy_ssl_",
-    "proxy_temp_", "quic_", "scgi_", "server_names_hash_", "ssi_", "ssl_session_", "ssl_stapling", "sub_filter",
-    "thread_", "types_hash_", "userid", "uwsgi_", "variables_hash_", "vhost_traffic_status", "worker_", "xslt_", "zstd",
+    "accept_",
+    "addition_",
+    "autoindex_",
+    "brotli",
+    "charset_",
+    "client_body_",
+    "fastcgi_",
+    "geoip",
+    "grpc_",
+    "gzip",
+    "http2_",
+    "http3_",
+    "image_filter_",
+    "init_by_lua",
+    "init_worker_by_lua",
+    "keepalive_",
+    "limit_conn",
+    "limit_req",
+    "lingering_",
+    "log_by_lua",
+    "lua_",
+    "map_hash_",
+    "memcached_",
+    "more_",
+    "mp4_",
+    "open_file_cache",
+    "opentelemetry",
+    "opentracing",
+    "otel_",
+    "pagespeed",
+    "perl_",
+    "proxy_cache_",
+    "proxy_cookie_",
+    "proxy_headers_hash_",
+    "proxy_ssl_",
+    "proxy_temp_",
+    "quic_",
+    "referer_hash_",
+    "scgi_",
+    "server_names_hash_",
+    "ssi_",
+    "ssl_session_",
+    "ssl_stapling",
+    "sub_filter",
+    "thread_",
+    "types_hash_",
+    "userid",
+    "uwsgi_",
+    "variables_hash_",
+    "vhost_traffic_status",
+    "worker_",
+    "xslt_",
+    "zstd",
 ];
 
 const NAMES: &str = "
@@ -25,7 +72,7 @@ degradation degrade deny directio directio_alignment empty_gif env error_log err
 gunzip hash health_check hls http http2 http3 if if_modified_since ignore_invalid_headers image_filter include index
 internal ip_hash js_content js_import js_include js_path js_preload_object js_set js_var keyval keyval_zone
 large_client_header_buffers least_conn least_time limit_except limit_rate limit_rate_after limit_zone listen load_module
-location lock_file log_format log_not_found log_subrequest mail map master_process match max_errors max_ranges
+location lock_file log_format log_not_found log_subrequest mail map master_process match max_errors max_headers max_ranges
 memcached_pass merge_slashes min_delete_depth mirror mirror_request_body modern_browser modern_browser_value mp4
 msie_padding msie_refresh multi_accept ntlm open_log_file_cache output_buffers override_charset pcre_jit perl pid
 port_in_redirect post_action postpone_output preread_buffer_size proxy_bind proxy_buffer_size proxy_buffering
@@ -47,7 +94,8 @@ uninitialized_variable_warn upstream upstream_conf use user working_directory xm
 ";
 
 /// In them a script decides.
-const SCRIPTS: &[&str] = &["fastcgi_cache_purge", "lua_check_client", "lua_access", "perl_access", "uwsgi_cache_purge"];
+const SCRIPTS: &[&str] =
+    &["fastcgi_cache_purge", "lua_check_client", "lua_access", "perl_access", "uwsgi_cache_purge"];
 
 static HARMLESS: LazyLock<HashSet<&str>> = LazyLock::new(|| NAMES.split_whitespace().collect());
 
@@ -59,8 +107,12 @@ pub(super) fn is_harmless(name: &str) -> bool {
 /// Files that distributions bring along, which hold parameters and nothing else.
 pub(super) fn is_harmless_file(path: &str) -> bool {
     let name = path.rsplit('/').next().unwrap_or(path);
-    let known = ["mime.types", "fastcgi_params", "fastcgi.conf", "uwsgi_params", "scgi_params", "proxy_params"];
-    known.contains(&name) || name.ends_with("koi-utf") || name.ends_with("koi-win") || name.ends_with("win-utf")
+    let known =
+        ["mime.types", "fastcgi_params", "fastcgi.conf", "uwsgi_params", "scgi_params", "proxy_params"];
+    known.contains(&name)
+        || name.ends_with("koi-utf")
+        || name.ends_with("koi-win")
+        || name.ends_with("win-utf")
 }
 
 #[cfg(test)]
@@ -70,13 +122,36 @@ mod tests {
     #[test]
     fn what_may_refuse_is_not_harmless() {
         for name in [
-            "auth_basic", "auth_request", "auth_jwt", "access_by_lua_block", "rewrite_by_lua_file", "js_access",
-            "modsecurity", "secure_link", "valid_referers", "set_by_lua", "header_filter_by_lua_block", "naxsi_x",
-            "SecRulesEnabled", "ssl_reject_handshake", "testcookie", "limited", "disable_symlinks", "frobnicate", "",
+            "auth_basic",
+            "auth_request",
+            "auth_jwt",
+            "access_by_lua_block",
+            "rewrite_by_lua_file",
+            "js_access",
+            "modsecurity",
+            "secure_link",
+            "valid_referers",
+            "set_by_lua",
+            "header_filter_by_lua_block",
+            "naxsi_x",
+            "SecRulesEnabled",
+            "ssl_reject_handshake",
+            "testcookie",
+            "limited",
+            "disable_symlinks",
+            "frobnicate",
+            "",
         ] {
             assert!(!is_harmless(name), "{name}");
         }
-        for name in ["proxy_pass", "gzip_types", "limit_req", "limit_req_zone", "ssl_session_cache", "more_set_headers"] {
+        for name in [
+            "proxy_pass",
+            "gzip_types",
+            "limit_req",
+            "limit_req_zone",
+            "ssl_session_cache",
+            "more_set_headers",
+        ] {
             assert!(is_harmless(name), "{name}");
         }
         assert!(is_harmless_file("/etc/nginx/mime.types") && !is_harmless_file("snippets/auth.conf"));

@@ -164,7 +164,11 @@ impl<'a> Import<'a> {
                     // nginx puts its own in place of what a client says; here nothing is left of that.
                     let is_removed = known.is_none() && legal_name(&name);
                     edits.remove.extend(is_removed.then(|| line.arg(0).to_owned()));
-                    let what = if is_removed { "; it is taken off, whatever a client says" } else { "; Pointsman's own is sent" };
+                    let what = if is_removed {
+                        "; it is taken off, whatever a client says"
+                    } else {
+                        "; Pointsman's own is sent"
+                    };
                     self.ledger.missing(line, &format!("values know $host, $remote_addr, $scheme, $request_uri and $request_id, not {variable}{what}"));
                 }
             }
@@ -229,7 +233,9 @@ fn has_internal(block: &[Directive]) -> bool {
 
 /// Whether a server listens on a port that clients have to name.
 fn has_odd_port(server: &Server<'_>) -> bool {
-    let usual = |listen: &super::servers::Listen<'_>| listen.address.ends_with(if listen.tls { ":443" } else { ":80" });
+    let usual = |listen: &super::servers::Listen<'_>| {
+        listen.address.ends_with(if listen.tls { ":443" } else { ":80" })
+    };
     !server.listens.iter().all(usual)
 }
 

@@ -2,62 +2,13 @@
 
 use super::Import;
 use super::access::Clients;
-use super::conditions::Loss;
-use super::guard::Guard;
 use super::locations::Kind;
-use super::scope::Scope;
+use super::safeguards::{Safeguards, guarded};
 use super::servers::Server;
 use super::site::{Lead, Rewriting, Route, Rule, Then, Tries};
-use super::tree::{Directive, Place};
-use super::tries::Tried;
-
-/// A location, or a server's own block for what none of its locations takes.
-#[derive(Clone, Debug)]
-pub(super) struct Spot<'a> {
-    pub directive: Option<&'a Directive>,
-    pub scope: Scope<'a>,
-    pub kind: Kind,
-    /// The prefix that its regex is tried within.
-    pub within: Option<String>,
-    /// Why it must not be served: nginx may not come here for all that fits it.
-    pub closed: Option<String>,
-}
-
-/// Directives that answer by other means than HTTP upstreams, files and texts.
-pub(super) const OTHER_CONTENT: [&str; 14] = [
-    "fastcgi_pass",
-    "uwsgi_pass",
-    "scgi_pass",
-    "memcached_pass",
-    "content_by_lua_block",
-    "content_by_lua_file",
-    "js_content",
-    "perl",
-    "empty_gif",
-    "api",
-    "status",
-    "hls",
-    "f4f",
-    "upstream_conf",
-];
-
-/// What changes the files that it is on for: to serve them as they are would show their source.
-const MADE_FROM_FILES: [&str; 3] = ["ssi", "image_filter", "xslt_stylesheet"];
-
-impl<'a> Spot<'a> {
-    pub(super) fn new(directive: Option<&'a Directive>, scope: Scope<'a>, kind: Kind) -> Self {
-        Spot { directive, scope, kind, within: None, closed: None }
-    }
-
-    /// Whether files would answer here.
-    pub(super) fn serves_files(&self) -> bool {
-        let answers = |line: &Directive| {
-            matches!(line.name.as_str(), "proxy_pass" | "grpc_pass" | "return" | "stub_status")
-                || OTHER_CONTENT.contains(&line.name.as_str())
-        };
-        !self.scope.block().iter().any(answers)
-    }
-}
+use super::spot::{MADE_FROM_FILES, OTHER_CONTENT, Spot};
+use super::tree::Directive;
+use super::tries::FileSearch;
 
 impl<'a> Import<'a> {
     pub(super) fn route(
@@ -86,7 +37,8 @@ impl<'a> Import<'a> {
             let rules = if route.lead == Lead::Deny { Vec::new() } else { rules };
             return Route { path, comments, rewriting: Rewriting { rules, ..Rewriting::default() }, ..route };
         }
-        let Content { spot: place, lead, rewriting, clients, guard } = self.behind(server, spot, rules, guard, &mut comments);
+        let Content { spot: place, lead, rewriting, clients, guard } =
+            self.behind(server, spot, rules, guard, &mut comments);
         let (lead, rules) = guarded(guard.before, lead, rewriting.rules, spot, &mut comments);
         let is_closed = clients.is_closed || guard.access;
         if is_closed && lead != Lead::Deny {
@@ -161,7 +113,9 @@ impl<'a> Import<'a> {
             return (Vec::new(), Some(lead));
         }
         // nginx looks as soon as it has chosen the location; the locations in it inherit it.
-        if let Some(internal) = scope.in_locations("internal", &server.scope).filter(|_| spot.kind != Kind::Named) {
+        if let Some(internal) =
+            scope.in_locations("internal", &server.scope).filter(|_| spot.kind != Kind::Named)
+        {
             let why = "only reached from within nginx: answered 404, and X-Accel-Redirect of an upstream is not followed";
             self.ledger.noted(internal, why);
             scope.own("proxy_pass").iter().for_each(|pass| self.ledger.missing(pass, why));
@@ -176,7 +130,7 @@ impl<'a> Import<'a> {
         server: &Server<'a>,
         spot: &Spot<'a>,
         rules: Vec<Rule>,
-        guard: Guard,
+        guard: Safeguards,
         comments: &mut Vec<String>,
     ) -> Content<'a> {
         let clients = self.clients(server, &spot.scope);
@@ -188,19 +142,19 @@ impl<'a> Import<'a> {
             guard,
         };
         match self.tries(server, spot, comments) {
-            Tried::Files(tries) => {
+            FileSearch::Files(tries) => {
                 content.lead = self.content(server, spot, Some(tries), &mut content.rewriting, comments);
             }
-            Tried::Named(target) => self.at_named(server, target, &mut content, comments),
-            Tried::Rule(rule) => {
+            FileSearch::Named(target) => self.at_named(server, target, &mut content, comments),
+            FileSearch::Rule(rule) => {
                 if rule.then == Then::Stay {
                     let tries = Tries { folders: false, fallback: None };
                     content.lead = self.content(server, spot, Some(tries), &mut content.rewriting, comments);
                 }
                 content.rewriting.rules.push(rule);
             }
-            Tried::Status(status) => content.lead = Lead::status(status),
-            Tried::Lost(line) => content.lead = Lead::not_imported(&line.place),
+            FileSearch::Status(status) => content.lead = Lead::status(status),
+            FileSearch::Lost(line) => content.lead = Lead::not_imported(&line.place),
         }
         content
     }
@@ -218,7 +172,8 @@ impl<'a> Import<'a> {
         let theirs = self.clients(server, &named.scope);
         content.guard = content.guard.and(self.guard(server, &named.scope, named.serves_files()));
         let own = std::mem::take(&mut content.rewriting.rules);
-        let (rules, answer) = self.rewritten(server, &Spot { directive: Some(target), ..named.clone() }, comments);
+        let (rules, answer) =
+            self.rewritten(server, &Spot { directive: Some(target), ..named.clone() }, comments);
         let both = !own.is_empty() && !rules.is_empty();
         content.rewriting.rules = if own.is_empty() { rules } else { own };
         content.lead = match answer {
@@ -242,7 +197,8 @@ impl<'a> Import<'a> {
         if let Some(pass) = scope.own("proxy_pass").or_else(|| scope.own("grpc_pass")) {
             return self.proxied(pass, server, spot, rewriting, comments);
         }
-        let made = MADE_FROM_FILES.iter().find_map(|name| scope.last(name)).filter(|line| line.arg(0) != "off");
+        let made =
+            MADE_FROM_FILES.iter().find_map(|name| scope.last(name)).filter(|line| line.arg(0) != "off");
         let other = scope.block().iter().find(|d| OTHER_CONTENT.contains(&d.name.as_str()));
         if let Some(other) = other.or(made) {
             comments.push(format!("{} was not carried over", other.name));
@@ -263,35 +219,5 @@ struct Content<'a> {
     lead: Lead,
     rewriting: Rewriting,
     clients: Clients,
-    guard: Guard,
-}
-
-/// The lead where something was lost that came first. What refuses anyway, and what only sends elsewhere,
-/// stays.
-pub(super) fn guarded(
-    lost: Option<Loss>,
-    lead: Lead,
-    rules: Vec<Rule>,
-    spot: &Spot<'_>,
-    comments: &mut Vec<String>,
-) -> (Lead, Vec<Rule>) {
-    let leads_on = rules.iter().any(|rule| !matches!(rule.then, Then::Redirect(_)));
-    let gives = match &lead {
-        Lead::Service(_) | Lead::Files { .. } => true,
-        Lead::Reply { status, .. } => *status < 300,
-        Lead::Redirect { .. } | Lead::Deny => false,
-    };
-    match lost.filter(|_| gives || leads_on) {
-        None => (lead, rules),
-        Some(Loss::Answer) => {
-            comments.push("a condition under which nginx answers otherwise was not carried over".to_owned());
-            let place: Option<&Place> = spot.directive.map(|directive| &directive.place);
-            let lead = place.map_or(Lead::status(501), Lead::not_imported);
-            (lead, Vec::new())
-        }
-        Some(_) => {
-            comments.push("denied: what refused requests in nginx was not carried over".to_owned());
-            (Lead::Deny, Vec::new())
-        }
-    }
+    guard: Safeguards,
 }

@@ -65,7 +65,9 @@ impl<'a> Import<'a> {
             return None;
         };
         match zone.arg(0) {
-            "$server_name" | "$host" => self.ledger.noted(zone, "counted by the service that answers, for all its hosts together"),
+            "$server_name" | "$host" => {
+                self.ledger.noted(zone, "counted by the service that answers, for all its hosts together")
+            }
             _ => self.ledger.carried(zone),
         }
         match line.args.iter().any(|arg| arg == "nodelay") || burst == 0 {

@@ -105,28 +105,16 @@ impl<'a> Import<'a> {
         let mut networks: Vec<String> = Vec::new();
         for scope in servers.iter().map(|server| &server.scope) {
             let is_read = self.real_ip(scope);
-            for text in self.proxies(scope).into_iter().filter(|_| is_read) {
+            for line in scope.all("set_real_ip_from").iter().filter(|line| !is_network(line.arg(0))) {
+                self.ledger.missing(line, "write the network itself, such as 10.0.0.0/8");
+            }
+            for text in proxies(scope).into_iter().filter(|_| is_read) {
                 if !networks.contains(&text) {
                     networks.push(text);
                 }
             }
         }
         networks
-    }
-
-    /// The proxies that are believed in a place.
-    fn proxies(&self, scope: &Scope<'a>) -> Vec<String> {
-        let legal = |line: &&'a Directive| {
-            let text = line.arg(0);
-            let legal = text.parse::<ipnet::IpNet>().is_ok() || text.parse::<std::net::IpAddr>().is_ok();
-            match legal {
-                true => self.ledger.carried(line),
-                false => self.ledger.missing(line, "write the network itself, such as 10.0.0.0/8"),
-            }
-            legal
-        };
-        let lines = scope.all("set_real_ip_from").into_iter().filter(legal);
-        lines.map(|line| line.arg(0).to_owned()).collect()
     }
 
     /// Whether the field that nginx takes clients from is one that is read here.
@@ -157,13 +145,17 @@ impl<'a> Import<'a> {
 
     /// Why the client in a place is not the one that nginx sees there.
     pub(super) fn unknown_clients(&self, server: &Server<'a>, scope: &Scope<'a>) -> Option<String> {
-        let header = scope.last("real_ip_header").map_or("x-real-ip", |line| line.arg(0)).to_ascii_lowercase();
-        let proxies = self.proxies(scope);
+        let header =
+            scope.last("real_ip_header").map_or("x-real-ip", |line| line.arg(0)).to_ascii_lowercase();
+        let proxies = proxies(scope);
         let by_protocol = !proxies.is_empty() && header == "proxy_protocol";
         if !proxies.is_empty() && !by_protocol && header != "x-forwarded-for" {
             return Some(format!("who the client is stands in {header}, which is not read"));
         }
-        if header == "x-forwarded-for" && !proxies.is_empty() && !scope.last("real_ip_recursive").is_some_and(Directive::is_on) {
+        if header == "x-forwarded-for"
+            && !proxies.is_empty()
+            && !scope.last("real_ip_recursive").is_some_and(Directive::is_on)
+        {
             return Some("a client behind two trusted proxies is another one than nginx's without real_ip_recursive on".to_owned());
         }
         let differs = |listener: &&Listener| {
@@ -174,4 +166,14 @@ impl<'a> Import<'a> {
             format!("on {} other proxies are believed than set_real_ip_from says here", listener.address)
         })
     }
+}
+
+/// The proxies that are believed in a place, as far as they are written as networks.
+fn proxies(scope: &Scope<'_>) -> Vec<String> {
+    let all = scope.all("set_real_ip_from").into_iter().map(|line| line.arg(0));
+    all.filter(|text| is_network(text)).map(str::to_owned).collect()
+}
+
+fn is_network(text: &str) -> bool {
+    text.parse::<ipnet::IpNet>().is_ok() || text.parse::<std::net::IpAddr>().is_ok()
 }

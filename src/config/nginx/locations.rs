@@ -6,12 +6,12 @@
 //! that may fit it.
 
 use super::Import;
-use super::lead::Spot;
 use super::ledger::Level;
 use super::patterns::{Translated, translated};
 use super::scope::Scope;
 use super::servers::Server;
 use super::site::{Lead, Route};
+use super::spot::Spot;
 use super::tree::Directive;
 
 /// How a location matches.
@@ -62,7 +62,8 @@ impl Kind {
         match self {
             Kind::Regex { pattern, ignore_case } => {
                 let Translated { pattern, is_exact } = translated(&pattern);
-                let why = "its regex has what only PCRE knows; write it without look-around and back-references";
+                let why =
+                    "its regex has what only PCRE knows; write it without look-around and back-references";
                 Ok((Kind::Regex { pattern, ignore_case }, (!is_exact).then(|| why.to_owned())))
             }
             Kind::Named => Ok((self, None)),
@@ -137,16 +138,24 @@ impl<'a> Import<'a> {
                     continue;
                 }
             };
-            let closed = outer.is_regex.then(|| "a location within a regex cannot be told apart; write it as one regex".to_owned()).or(more);
+            let closed = outer
+                .is_regex
+                .then(|| "a location within a regex cannot be told apart; write it as one regex".to_owned())
+                .or(more);
             let scope = scope.within(location.block());
             match &closed {
-                Some(why) => self.ledger.whole(location, Level::Missing, &format!("{why}; until then, what may fit it is denied")),
+                Some(why) => self.ledger.whole(
+                    location,
+                    Level::Missing,
+                    &format!("{why}; until then, what may fit it is denied"),
+                ),
                 None => self.ledger.carried(location),
             }
             if kind == Kind::Named {
                 continue;
             }
-            let spot = Spot { closed, within: outer.prefix.clone(), ..Spot::new(Some(location), scope, kind) };
+            let spot =
+                Spot { closed, within: outer.prefix.clone(), ..Spot::new(Some(location), scope, kind) };
             match spot.kind {
                 Kind::Regex { .. } => regexes.push(spot),
                 _ => own.push(Spot { within: None, kind: outer.finality(spot.kind.clone()), ..spot }),
@@ -157,7 +166,11 @@ impl<'a> Import<'a> {
             self.gather(&spot.scope, &outer.within(spot, if is_final { &[] } else { &regexes }), spots);
         }
         for spot in &regexes {
-            self.gather(&spot.scope, &Outer { is_regex: true, prefix: outer.prefix.clone(), ..Outer::default() }, spots);
+            self.gather(
+                &spot.scope,
+                &Outer { is_regex: true, prefix: outer.prefix.clone(), ..Outer::default() },
+                spots,
+            );
         }
         spots.extend(regexes);
         if let Some(prefix) = &outer.prefix {

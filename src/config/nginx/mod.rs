@@ -7,7 +7,7 @@
 //!
 //! Where something cannot be expressed, the result is rather closed than open: what nginx protected is
 //! denied, and a location that would do something else answers 501 with the line it comes from. What is not
-//! known to be harmless ([`harmless`]) counts as protection ([`guard`]).
+//! known to be harmless ([`harmless`]) counts as protection ([`safeguards`]).
 
 mod access;
 mod answers;
@@ -16,7 +16,6 @@ mod conditions;
 mod files;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzzing;
-mod guard;
 mod harmless;
 mod headers;
 mod include;
@@ -34,11 +33,13 @@ mod patterns;
 mod proxy;
 mod reach;
 mod rewrites;
+mod safeguards;
 mod scope;
 mod server_rewrites;
 mod servers;
 mod settle;
 mod site;
+mod spot;
 mod tls;
 mod toml;
 mod tree;
@@ -51,11 +52,11 @@ mod write;
 pub use ledger::{Counts, Level, Note};
 
 use include::Tree;
-use lead::Spot;
 use ledger::Ledger;
 use scope::Scope;
 use serde::Serialize;
 use site::{Site, Speech};
+use spot::Spot;
 use std::collections::HashSet;
 use std::path::Path;
 use tree::Directive;
@@ -190,7 +191,11 @@ impl<'a> Import<'a> {
                     if harmless {
                         ledger.noted(inner, "files are served with the usual types of their names");
                     } else {
-                        let closes = if harmless::is_harmless_file(inner.arg(0)) { "" } else { "; what stands around it is denied, since that may protect it" };
+                        let closes = if harmless::is_harmless_file(inner.arg(0)) {
+                            ""
+                        } else {
+                            "; what stands around it is denied, since that may protect it"
+                        };
                         ledger.missing(inner, &format!("{why}; import it where it can be read{closes}"));
                     }
                 }

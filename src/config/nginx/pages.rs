@@ -4,11 +4,11 @@
 //! see, the file is taken: what a script or a service would make of it is not in there, or is its source.
 
 use super::Import;
-use super::lead::{OTHER_CONTENT, Spot};
 use super::scope::Scope;
 use super::servers::Server;
 use super::site::Lead;
 use super::site::Tries;
+use super::spot::{OTHER_CONTENT, Spot};
 use super::tree::Directive;
 use std::collections::BTreeMap;
 
@@ -47,7 +47,8 @@ impl<'a> Import<'a> {
         if line.args.iter().any(|arg| arg.starts_with('=')) {
             return Err("an error keeps its status; let the application answer something else");
         }
-        if !uri.starts_with('/') || uri.contains(['$', '?', '%']) || uri.contains("/.") || uri.ends_with('/') {
+        if !uri.starts_with('/') || uri.contains(['$', '?', '%']) || uri.contains("/.") || uri.ends_with('/')
+        {
             return Err("a page is a file; put it into one, and name it in error_pages");
         }
         let extension = uri.rsplit('.').next().unwrap_or_default().to_ascii_lowercase();
@@ -55,13 +56,18 @@ impl<'a> Import<'a> {
             return Err("a script would make this page, and none is run; name a file in error_pages");
         }
         let spot = self.chosen(uri).filter(|spot| self.is_plain(server, spot));
-        let spot = spot.ok_or("no plain file that everybody may see is the page; name one in error_pages")?.clone();
-        let Lead::Files { root, alias, index, .. } = self.files(&spot, Tries { folders: true, fallback: None }) else {
+        let spot =
+            spot.ok_or("no plain file that everybody may see is the page; name one in error_pages")?.clone();
+        let Lead::Files { root, alias, index, .. } =
+            self.files(&spot, Tries { folders: true, fallback: None })
+        else {
             return Err("its file is unknown: no folder is named for it; name the file in error_pages");
         };
         let root = root.trim_end_matches('/');
         Ok(match (alias, spot.kind.prefix()) {
-            (true, Some(prefix)) if prefix == uri => format!("{root}/{}", index.as_deref().unwrap_or("index.html")),
+            (true, Some(prefix)) if prefix == uri => {
+                format!("{root}/{}", index.as_deref().unwrap_or("index.html"))
+            }
             (true, Some(prefix)) => format!("{root}/{}", uri.strip_prefix(prefix).unwrap_or(uri)),
             _ => format!("{root}{uri}"),
         })
@@ -74,7 +80,8 @@ impl<'a> Import<'a> {
             !makes.contains(&line.name.as_str()) && !OTHER_CONTENT.contains(&line.name.as_str())
         };
         let clients = self.clients(server, &spot.scope);
-        let is_open = clients.allow.is_empty() && clients.deny.is_empty() && !clients.is_denied && !clients.is_closed;
+        let is_open =
+            clients.allow.is_empty() && clients.deny.is_empty() && !clients.is_denied && !clients.is_closed;
         let guard = self.guard(server, &spot.scope, true);
         // The server's own conditions have been asked when the error was made.
         is_open && !guard.access && spot.scope.block().iter().all(|line| is_plain(&line))

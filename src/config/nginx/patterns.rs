@@ -22,10 +22,11 @@ const MOST_TEXTS: usize = 64;
 
 pub(super) fn translated(pattern: &str) -> Translated {
     let compiles = |pattern: &str| RegexBuilder::new(pattern).size_limit(1 << 20).build().is_ok();
-    let mut reader = Reader { rest: pattern.chars().peekable(), out: String::new(), is_exact: true, depth: 0 };
+    let mut reader =
+        Reader { rest: pattern.chars().peekable(), out: String::new(), is_exact: true, depth: 0 };
     let is_read = reader.read().is_some();
     let Reader { out, is_exact, .. } = reader;
-    match is_read && compiles(&out) {
+    match is_read && !out.is_empty() && compiles(&out) {
         true => Translated { pattern: out, is_exact },
         false => Translated { pattern: "^".to_owned(), is_exact: false },
     }
@@ -224,7 +225,8 @@ fn alternatives(rest: &mut Peekable<Chars<'_>>) -> Option<Vec<String>> {
                 }
                 let inner = alternatives(rest)?;
                 rest.next_if_eq(&')')?;
-                these = these.iter().flat_map(|one| inner.iter().map(move |two| format!("{one}{two}"))).collect();
+                these =
+                    these.iter().flat_map(|one| inner.iter().map(move |two| format!("{one}{two}"))).collect();
             }
             Some('\\') => {
                 rest.next();
@@ -274,26 +276,45 @@ mod tests {
     #[test]
     fn what_both_know_stays_as_it_is() {
         for pattern in [
-            r"\.(gif|jpe?g)$", r"^/api/(?P<id>\d+)", r"^/a{2,3}[^/]+", "(?i)x", r"[[:alpha:]]\/?", "a|b", r"(?:a)(?<n>b)", "[]a]",
+            r"\.(gif|jpe?g)$",
+            r"^/api/(?P<id>\d+)",
+            r"^/a{2,3}[^/]+",
+            "(?i)x",
+            r"[[:alpha:]]\/?",
+            "a|b",
+            r"(?:a)(?<n>b)",
+            "[]a]",
         ] {
             let found = translated(pattern);
-            assert!(found.is_exact && fits(&found.pattern, "") == fits(&found.pattern, ""), "{pattern}: {found:?}");
+            assert!(
+                found.is_exact && fits(&found.pattern, "") == fits(&found.pattern, ""),
+                "{pattern}: {found:?}"
+            );
         }
         assert_eq!(translated(r"\.php$").pattern, r"\.php$");
     }
 
     #[test]
     fn classes_hold_characters_and_no_operators() {
-        for (pattern, inside, outside) in [("^[[.]$", "[", "a"), ("^[a&&b]$", "&", "c"), ("^[]~~]$", "~", "a"), ("^[a[]$", "[", "b")] {
+        for (pattern, inside, outside) in
+            [("^[[.]$", "[", "a"), ("^[a&&b]$", "&", "c"), ("^[]~~]$", "~", "a"), ("^[a[]$", "[", "b")]
+        {
             let found = translated(pattern);
-            assert!(found.is_exact && fits(&found.pattern, inside) && !fits(&found.pattern, outside), "{pattern}: {found:?}");
+            assert!(
+                found.is_exact && fits(&found.pattern, inside) && !fits(&found.pattern, outside),
+                "{pattern}: {found:?}"
+            );
         }
     }
 
     #[test]
     fn what_must_not_follow_is_spelt_out() {
         for (pattern, fitting, others) in [
-            (r"/\.(?!well-known)", &["/.git", "/.", "/.well", "/.wellknown", "/.well-known/.a"][..], &["/.well-known", "/.well-known/x", "/a"][..]),
+            (
+                r"/\.(?!well-known)",
+                &["/.git", "/.", "/.well", "/.wellknown", "/.well-known/.a"][..],
+                &["/.well-known", "/.well-known/x", "/a"][..],
+            ),
             (r"/\.(?!well-known\/).*$", &["/.well-known", "/.well-knowns/"], &["/.well-known/x"]),
             ("^/(?!api|(?:img|css)/).*", &["/", "/ap", "/img", "/x"], &["/api", "/apis", "/img/", "/css/a"]),
             ("^(?!/public)", &["/", "/pub", "/x/public"], &["/public", "/public/x"]),

@@ -1,11 +1,11 @@
 //! `proxy_pass` and the settings of proxying.
 
 use super::Import;
-use super::lead::Spot;
 use super::locations::Kind;
 use super::scope::Scope;
 use super::servers::Server;
 use super::site::{Lead, Rewriting, Speech, Timeouts};
+use super::spot::Spot;
 use super::tree::Directive;
 use super::values::{self, LONGEST, Piece, pieces, time};
 use crate::core::route::{Rewritten, decoded};

@@ -6,11 +6,12 @@
 
 use super::Import;
 use super::conditions::{HostTest, condition};
-use super::lead::{Spot, guarded};
 use super::ledger::Level;
 use super::locations::Kind;
+use super::safeguards::guarded;
 use super::servers::{Folded, Listen, Server};
 use super::site::{Lead, Route};
+use super::spot::Spot;
 use super::tree::Directive;
 
 /// An answer by `if` in a server: to some hosts, or to all that came in without TLS.
@@ -83,12 +84,18 @@ impl<'a> Import<'a> {
     ) {
         let everywhere = self.site.listeners.iter().all(|listener| addresses.contains(&listener.address));
         let listeners = if everywhere { &[] } else { addresses };
-        let mut names: Vec<String> = server.names.iter().filter(|name| !reach.lost.contains(name)).cloned().collect();
+        let mut names: Vec<String> =
+            server.names.iter().filter(|name| !reach.lost.contains(name)).cloned().collect();
         let asked = moves.iter().filter_map(|moved| moved.test.as_ref()?.name());
         let asked = asked.filter(|name| reach.is_default || names.iter().any(|wild| covers(wild, name)));
-        let more: Vec<String> = asked.filter(|name| !names.iter().any(|known| known == name) && !is_named(all, name)).map(str::to_owned).collect();
+        let more: Vec<String> = asked
+            .filter(|name| !names.iter().any(|known| known == name) && !is_named(all, name))
+            .map(str::to_owned)
+            .collect();
         names.extend(more);
-        let moved_by = |name: &String| moves.iter().find(|moved| moved.test.as_ref().is_some_and(|test| test.holds(name)));
+        let moved_by = |name: &String| {
+            moves.iter().find(|moved| moved.test.as_ref().is_some_and(|test| test.holds(name)))
+        };
         for moved in moves.iter().filter(|moved| moved.test.is_some()) {
             let is_here = |name: &&String| moved_by(name).is_some_and(|by| by.answer.id == moved.answer.id);
             let hosts: Vec<String> = names.iter().filter(is_here).cloned().collect();
@@ -134,7 +141,8 @@ impl<'a> Import<'a> {
             let test = HostTest::of(line).filter(|test| {
                 // What holds for one host of a wildcard need not hold for another.
                 let is_one = matches!(test, HostTest::Is(_));
-                (is_redirect || answer.name == "return") && (is_one || !server.names.iter().any(|name| name.starts_with('*')))
+                (is_redirect || answer.name == "return")
+                    && (is_one || !server.names.iter().any(|name| name.starts_with('*')))
             });
             if is_upgrade || test.is_some() {
                 self.ledger.carried(line);
@@ -170,7 +178,8 @@ impl<'a> Import<'a> {
     fn others_denied(&mut self, server: &Server<'a>, listeners: &[String]) {
         let spot = Spot::new(server.directive, server.scope.clone(), Kind::Prefix("/".into()));
         let route = self.plain_route(server, &spot, Vec::new(), listeners, Lead::Deny);
-        let why = "denied: a host that is not listed may be one of a name or a condition that was not carried over";
+        let why =
+            "denied: a host that is not listed may be one of a name or a condition that was not carried over";
         self.site.routes.push(Route { comments: vec![why.to_owned()], ..route });
         if let Some(directive) = server.directive {
             self.ledger.noted(directive, "it was the default for hosts that are not listed; these are denied, since a server name or a condition there has a pattern");
@@ -184,7 +193,10 @@ impl<'a> Import<'a> {
         wildcards.any(|wild| {
             let suffix = wild.strip_prefix('*').or_else(|| wild.starts_with('.').then_some(wild.as_str()));
             suffix.is_some_and(|suffix| {
-                server.names.iter().any(|name| name.ends_with(suffix) && name.strip_prefix('*') != Some(suffix))
+                server
+                    .names
+                    .iter()
+                    .any(|name| name.ends_with(suffix) && name.strip_prefix('*') != Some(suffix))
             })
         })
     }
@@ -203,7 +215,9 @@ impl<'a> Import<'a> {
 }
 
 fn reach(server: &Server<'_>, listen: &Listen<'_>, all: &[Server<'_>], upgrades: bool) -> Reach {
-    let here = |other: &&Server<'_>| other.listens.iter().any(|l| l.address == listen.address && l.folded == listen.folded);
+    let here = |other: &&Server<'_>| {
+        other.listens.iter().any(|l| l.address == listen.address && l.folded == listen.folded)
+    };
     let is_other = |other: &&Server<'_>| other.place != server.place;
     let before = all.iter().take_while(is_other).filter(here);
     let taken: Vec<&String> = before.flat_map(|other| &other.names).collect();

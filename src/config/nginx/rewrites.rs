@@ -2,10 +2,10 @@
 //! have routes of their own ([`super::server_rewrites`]).
 
 use super::Import;
-use super::lead::Spot;
 use super::scope::Scope;
 use super::servers::Server;
 use super::site::{Lead, Rule, Then};
+use super::spot::Spot;
 use super::tree::Directive;
 use super::values;
 use crate::core::route::{Pattern, Replacement};

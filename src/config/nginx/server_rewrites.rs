@@ -5,11 +5,11 @@
 //! it may fit answers 501: what it leads away from would be served otherwise.
 
 use super::Import;
-use super::lead::Spot;
 use super::locations::Kind;
 use super::patterns::translated;
 use super::servers::Server;
 use super::site::{Lead, Rewriting, Route, Rule, Then};
+use super::spot::Spot;
 use super::tree::Directive;
 
 impl<'a> Import<'a> {
@@ -39,7 +39,9 @@ impl<'a> Import<'a> {
             match rule {
                 Ok(rule) => self.server_rewrite(server, line, rule, hosts, listeners),
                 Err(why) => {
-                    let why = format!("{why}; what it may fit answers 501, or is denied, until it stands in `rewrite` of the routes it is for");
+                    let why = format!(
+                        "{why}; what it may fit answers 501, or is denied, until it stands in `rewrite` of the routes it is for"
+                    );
                     self.ledger.missing(line, &why);
                     self.barrier(server, line, spots, hosts, listeners);
                 }
@@ -57,7 +59,8 @@ impl<'a> Import<'a> {
         listeners: &[String],
     ) {
         let pattern = translated(line.arg(0)).pattern;
-        let why = format!("the {} of {} may lead away from here, and was not carried over", line.name, line.place);
+        let why =
+            format!("the {} of {} may lead away from here, and was not carried over", line.name, line.place);
         let regex = regex::Regex::new(&pattern).ok();
         let start = start(&pattern);
         for spot in spots {

@@ -153,7 +153,9 @@ impl<'a> Import<'a> {
                 listen.folded = Some(if is_loopback { Folded::Loopback } else { Folded::Other });
                 if let Some(line) = listen.directive {
                     let who = if is_loopback { "only for clients on this machine" } else { "denied" };
-                    let why = format!("{wide} takes it in, where servers are told apart by Host only, so the routes of this server are {who}");
+                    let why = format!(
+                        "{wide} takes it in, where servers are told apart by Host only, so the routes of this server are {who}"
+                    );
                     self.ledger.missing(line, &why);
                 }
                 listen.address = wide;

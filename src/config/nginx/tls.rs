@@ -93,7 +93,8 @@ impl<'a> Import<'a> {
         let wanted = |server: &&Server<'a>| {
             let scope = &server.scope;
             let is_on = scope.last("ssl_verify_client").is_some_and(Directive::is_on);
-            let checks_more = scope.last("ssl_crl").is_some() || scope.last("ssl_ocsp").is_some_and(|line| line.arg(0) != "off");
+            let checks_more = scope.last("ssl_crl").is_some()
+                || scope.last("ssl_ocsp").is_some_and(|line| line.arg(0) != "off");
             let authority = scope.last("ssl_client_certificate").filter(|_| is_on && !checks_more)?;
             Some(authority.arg(0).to_owned()).filter(|authority| !authority.contains('$'))
         };
@@ -120,9 +121,15 @@ impl<'a> Import<'a> {
         let authority = server.scope.last("ssl_client_certificate");
         let asks = |listener: &&Listener| {
             let tls = listener.tls.as_ref();
-            tls.is_none_or(|tls| tls.client_ca.is_some() && tls.client_ca.as_deref() == authority.map(|line| line.arg(0)))
+            tls.is_none_or(|tls| {
+                tls.client_ca.is_some() && tls.client_ca.as_deref() == authority.map(|line| line.arg(0))
+            })
         };
-        let here = self.site.listeners.iter().filter(|l| server.listens.iter().any(|listen| listen.address == l.address));
+        let here = self
+            .site
+            .listeners
+            .iter()
+            .filter(|l| server.listens.iter().any(|listen| listen.address == l.address));
         if here.clone().all(|listener| asks(&listener)) {
             self.ledger.carried(verify);
             authority.iter().for_each(|line| self.ledger.carried(line));

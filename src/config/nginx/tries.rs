@@ -4,17 +4,17 @@
 //! a file, so that its last entry answers at once: a folder that is named there may hold anything.
 
 use super::Import;
-use super::lead::{OTHER_CONTENT, Spot};
 use super::locations::{Kind, locations};
 use super::rewrites::plainly;
 use super::servers::Server;
 use super::site::{Fallback, Route, Rule, Then, Tries};
+use super::spot::{OTHER_CONTENT, Spot};
 use super::tree::Directive;
 use super::values;
 use crate::core::route::Replacement;
 
 /// What `try_files` makes of a location.
-pub(super) enum Tried<'a> {
+pub(super) enum FileSearch<'a> {
     /// There is none, or the files of the path are looked for.
     Files(Tries),
     /// The content of a named location answers at once.
@@ -28,9 +28,14 @@ pub(super) enum Tried<'a> {
 }
 
 impl<'a> Import<'a> {
-    pub(super) fn tries(&mut self, server: &Server<'a>, spot: &Spot<'a>, comments: &mut Vec<String>) -> Tried<'a> {
+    pub(super) fn tries(
+        &mut self,
+        server: &Server<'a>,
+        spot: &Spot<'a>,
+        comments: &mut Vec<String>,
+    ) -> FileSearch<'a> {
         let scope = &spot.scope;
-        let plain = Tried::Files(Tries { folders: true, fallback: None });
+        let plain = FileSearch::Files(Tries { folders: true, fallback: None });
         let Some(line) = scope.own("try_files") else { return plain };
         let is_service = |directive: &Directive| {
             let name = directive.name.as_str();
@@ -40,7 +45,7 @@ impl<'a> Import<'a> {
             let why = "files are not looked for where a service answers; add a route with files for them";
             self.ledger.missing(line, &format!("{why}; the route answers 501 until then"));
             comments.push(why.to_owned());
-            return Tried::Lost(line);
+            return FileSearch::Lost(line);
         }
         let (last, tried) = line.args.split_last().map_or(("", &[][..]), |(last, tried)| (last, tried));
         let folder = scope.own("alias").or(scope.last("root"));
@@ -50,14 +55,15 @@ impl<'a> Import<'a> {
         let there = before.iter().find(|arg| folder.is_some_and(|folder| is_there(folder.arg(0), arg)));
         self.odd_candidates(line, tried);
         if let Some(there) = there.filter(|_| at_uri.is_some()) {
-            self.ledger.missing(line, &format!("{there} is there and answers every path; write that as a route"));
-            return Tried::Lost(line);
+            self.ledger
+                .missing(line, &format!("{there} is there and answers every path; write that as a route"));
+            return FileSearch::Lost(line);
         }
         self.ledger.carried(line);
         if at_uri.is_some() {
             return self.files_and_fallback(server, line, last, tried);
         }
-        self.at_once(server, line, last, tried)
+        self.at_once(server, line, tried, scope.own("alias").is_some())
     }
 
     fn odd_candidates(&self, line: &'a Directive, tried: &[String]) {
@@ -73,7 +79,7 @@ impl<'a> Import<'a> {
         line: &'a Directive,
         last: &str,
         tried: &[String],
-    ) -> Tried<'a> {
+    ) -> FileSearch<'a> {
         let folders = tried.iter().any(|arg| matches!(arg.as_str(), "$uri/" | "${uri}/"));
         let fallback = match self.fallback(server, last, target(server, last)) {
             Ok(fallback) => fallback,
@@ -82,37 +88,48 @@ impl<'a> Import<'a> {
                 None
             }
         };
-        Tried::Files(Tries { folders, fallback })
+        FileSearch::Files(Tries { folders, fallback })
     }
 
     /// No file of the request's path is ever looked for.
-    fn at_once(&mut self, server: &Server<'a>, line: &'a Directive, last: &str, tried: &[String]) -> Tried<'a> {
+    fn at_once(
+        &mut self,
+        server: &Server<'a>,
+        line: &'a Directive,
+        tried: &[String],
+        has_alias: bool,
+    ) -> FileSearch<'a> {
+        let last = line.args.last().map_or("", String::as_str);
         if let Some(target) = target(server, last) {
             self.ledger.carried(target);
-            return Tried::Named(target);
+            return FileSearch::Named(target);
         }
         let to = |text: &str, then| {
             let drops = if text.contains('?') { "?" } else { "" };
             let to = self.replacement(server, &plainly(text))? + drops;
             Replacement::path(&to, 0)?;
-            Ok::<_, String>(Tried::Rule(Rule { pattern: "^".to_owned(), to, then }))
+            Ok::<_, String>(FileSearch::Rule(Rule { pattern: "^".to_owned(), to, then }))
         };
         if let Some(status) = last.strip_prefix('=') {
-            let fixed = |arg: &&String| arg.starts_with('/') && !arg.contains('$') && !arg.ends_with('/') && *arg != "/dev/null";
+            let fixed = |arg: &&String| {
+                arg.starts_with('/') && !arg.contains('$') && !arg.ends_with('/') && *arg != "/dev/null"
+            };
             let mut files = tried.iter().filter(fixed);
-            if let (Some(file), None, true) = (files.next(), files.next(), status == "404")
+            let is_expressed = status == "404" && !has_alias;
+            if let (Some(file), None, true) = (files.next(), files.next(), is_expressed)
                 && let Ok(rule) = to(file, Then::Stay)
             {
                 return rule;
             }
             let status = status.parse().ok().filter(|status| (400..=599).contains(status));
-            return status.map_or(Tried::Lost(line), Tried::Status);
+            return status.map_or(FileSearch::Lost(line), FileSearch::Status);
         }
         match to(last, Then::Route) {
             Ok(rule) if last.starts_with('/') => rule,
             _ => {
-                self.ledger.missing(line, &format!("{last} answers at once, and is no path or name of a location"));
-                Tried::Lost(line)
+                self.ledger
+                    .missing(line, &format!("{last} answers at once, and is no path or name of a location"));
+                FileSearch::Lost(line)
             }
         }
     }

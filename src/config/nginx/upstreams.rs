@@ -65,7 +65,11 @@ impl<'a> Import<'a> {
         };
         match group {
             Some(group) if group.block().iter().any(|line| line.name.contains("_by_lua")) => {
-                self.ledger.whole(group, Level::Missing, "a script chooses its upstreams; list them in a pool");
+                self.ledger.whole(
+                    group,
+                    Level::Missing,
+                    "a script chooses its upstreams; list them in a pool",
+                );
                 return None;
             }
             Some(group) => {
@@ -208,7 +212,8 @@ impl<'a> Import<'a> {
             return Some(name.clone());
         }
         // A share of the traffic can be had by weights; what a map would choose is for nobody to guess.
-        let is_its = |d: &&&'a Directive| d.name == "split_clients" && d.arg(1).strip_prefix('$') == Some(variable);
+        let is_its =
+            |d: &&&'a Directive| d.name == "split_clients" && d.arg(1).strip_prefix('$') == Some(variable);
         let mut sources = self.choices.iter().filter(is_its);
         let source = sources.next().copied().filter(|_| sources.next().is_none())?;
         let mut pools: Vec<(f64, Pool, String)> = Vec::new();

@@ -27,21 +27,13 @@ impl Pair {
         let (one, two) = (listen(), listen());
         let address = |port: &TcpListener| port.local_addr().expect("an address");
         let (nginx, pointsman) = (address(&one), address(&two));
-        let fill = |at: SocketAddr| {
-            let dir = furnished();
-            let text = http.replace("@LISTEN@", &at.to_string()).replace("@APP@", &app.address.to_string());
-            let text = text.replace("@DIR@", &dir.path().display().to_string());
-            write(dir.path().join("nginx.conf"), format!("events {{}}\nhttp {{\n{text}\n}}\n")).expect("a file");
-            dir
-        };
-        let (nginx_dir, dir) = (fill(nginx), fill(pointsman));
-        let imported = Printed::of(&["import", "nginx", "nginx.conf"], dir.path());
-        assert_eq!(imported.code, 0, "{}", imported.err);
-        let toml = served(&imported.out, dir.path());
+        let (nginx_dir, dir) = (furnished(), furnished());
+        filled(http, nginx, &app, &nginx_dir);
+        let (report, toml) = imported(http, pointsman, &app, &dir);
         drop((one, two));
         let _nginx = Nginx::serve(nginx_dir, vec![nginx]);
         let _pointsman = Pointsman::start_in(dir);
-        Pair { nginx, pointsman, report: imported.err, toml, app, _nginx, _pointsman }
+        Pair { nginx, pointsman, report, toml, app, _nginx, _pointsman }
     }
 
     /// nginx's answer and Pointsman's to `METHOD TARGET[; Name: value]…`.
@@ -53,6 +45,50 @@ impl Pair {
         text.push_str("\r\n");
         (send(self.nginx, &text), send(self.pointsman, &text))
     }
+}
+
+/// Pointsman alone, with what the import makes of a configuration that this nginx cannot read.
+pub struct Alone {
+    pub address: SocketAddr,
+    pub report: String,
+    pub toml: String,
+    _app: Origin,
+    _pointsman: Pointsman,
+}
+
+impl Alone {
+    /// The same as [`Pair::start`].
+    pub fn start(http: &str) -> Self {
+        let app = Origin::new(secret);
+        let port = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let address = port.local_addr().expect("an address");
+        let dir = furnished();
+        let (report, toml) = imported(http, address, &app, &dir);
+        drop(port);
+        Alone { address, report, toml, _app: app, _pointsman: Pointsman::start_in(dir) }
+    }
+
+    pub fn get(&self, host: &str, path: &str) -> Answer {
+        self.send(&format!("GET {path} HTTP/1.1\r\nHost: {host}\r\n\r\n"))
+    }
+
+    pub fn send(&self, request: &str) -> Answer {
+        send(self.address, request)
+    }
+}
+
+/// The report of an import, and the configuration, ready to serve.
+fn imported(http: &str, at: SocketAddr, app: &Origin, dir: &TempDir) -> (String, String) {
+    filled(http, at, app, dir);
+    let imported = Printed::of(&["import", "nginx", "nginx.conf"], dir.path());
+    assert_eq!(imported.code, 0, "{}", imported.err);
+    (imported.err, served(&imported.out, dir.path()))
+}
+
+fn filled(http: &str, at: SocketAddr, app: &Origin, dir: &TempDir) {
+    let text = http.replace("@LISTEN@", &at.to_string()).replace("@APP@", &app.address.to_string());
+    let text = text.replace("@DIR@", &dir.path().display().to_string());
+    write(dir.path().join("nginx.conf"), format!("events {{}}\nhttp {{\n{text}\n}}\n")).expect("a file");
 }
 
 /// What nginx refuses and Pointsman gives out.
@@ -75,9 +111,27 @@ pub fn furnished() -> TempDir {
     use std::os::unix::fs::PermissionsExt;
     let dir = tempfile::tempdir().expect("a directory");
     for name in [
-        "index.html", "secret.txt", "a.php", "index.php", "page.html", "50x.html", "app/x.txt", "app/x.php", "app/index.html",
-        "admin/x.txt", "admin/index.html", "imagesx.txt", "images/x.txt", "up/x.php", "up/x.txt", "b/x.txt", "b/c/x.css",
-        ".well-known/acme", "a.bak", "app/a.sql", "private/x.txt",
+        "index.html",
+        "secret.txt",
+        "a.php",
+        "index.php",
+        "page.html",
+        "50x.html",
+        "app/x.txt",
+        "app/x.php",
+        "app/index.html",
+        "admin/x.txt",
+        "admin/index.html",
+        "imagesx.txt",
+        "images/x.txt",
+        "up/x.php",
+        "up/x.txt",
+        "b/x.txt",
+        "b/c/x.css",
+        ".well-known/acme",
+        "a.bak",
+        "app/a.sql",
+        "private/x.txt",
     ] {
         let path = dir.path().join("www").join(name);
         create_dir_all(path.parent().expect("a folder")).expect("a folder");
