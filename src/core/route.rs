@@ -32,6 +32,8 @@ pub struct RouteSpec {
     /// Lower-case host names, `*.example.org` for any name below; empty means any host.
     pub hosts: Vec<String>,
     pub path: PathSpec,
+    /// The prefix that a regex is tried within, before all others: only for paths whose longest prefix it is.
+    pub within: Option<String>,
     /// As configured; empty means all.
     pub listeners: Vec<SocketAddr>,
     pub target: Target,
@@ -53,6 +55,8 @@ pub struct RouteSpec {
     /// Whether answers may be compressed.
     pub compression: bool,
     pub headers: Headers,
+    /// In place of those for all routes, where there are any.
+    pub error_pages: Option<BTreeMap<u16, Bytes>>,
 }
 
 /// How a path is matched.
@@ -161,6 +165,7 @@ impl RouteSpec {
         RouteSpec {
             hosts: Vec::new(),
             path,
+            within: None,
             listeners: Vec::new(),
             target,
             rewriting: Rewriting::default(),
@@ -174,6 +179,7 @@ impl RouteSpec {
             connections_per_client: 0,
             compression: true,
             headers: Headers::default(),
+            error_pages: None,
         }
     }
 }
@@ -223,6 +229,12 @@ impl Routes {
     /// The index of the route with a name.
     pub fn named(&self, name: &str) -> Option<usize> {
         self.named.get(name).copied()
+    }
+
+    /// The page for an error that the proxy makes itself on a route, or on none.
+    pub fn error_page<'a>(&'a self, route: Option<&'a RouteSpec>, status: u16) -> Option<&'a Bytes> {
+        let own = route.and_then(|route| route.error_pages.as_ref());
+        own.unwrap_or(&self.error_pages).get(&status)
     }
 
     /// What is changed on answers of a route, or of none.

@@ -73,7 +73,7 @@ pub(super) async fn send_with(
     field: Option<(HeaderName, HeaderValue)>,
 ) -> Result<()> {
     let format = preferred(&session.req_header().headers);
-    let own = request.table.routes.error_pages.get(&status).filter(|_| format != Format::Json);
+    let own = request.table.routes.error_page(request.route(), status).filter(|_| format != Format::Json);
     let page = match own {
         Some(own) => (HTML, own.clone()),
         None => page(status, explanation(status), format),
