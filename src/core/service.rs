@@ -8,6 +8,7 @@
 mod change;
 mod drive;
 mod operate;
+mod sound;
 #[cfg(test)]
 mod simulation;
 #[cfg(test)]
