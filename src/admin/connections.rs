@@ -7,7 +7,7 @@
 //! and streams of events have places of their own.
 
 use crate::core::client::ClientKey;
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -82,7 +82,42 @@ pub(super) struct Connections {
 #[derive(Debug, Default)]
 struct Table {
     next: u64,
-    entries: HashMap<u64, Entry>,
+    /// By number, so that those that came first are first.
+    entries: BTreeMap<u64, Entry>,
+    front: Room,
+    back: Room,
+}
+
+/// How many are in a room, in all and of each address.
+#[derive(Debug, Default)]
+struct Room {
+    all: usize,
+    of_address: BTreeMap<ClientKey, usize>,
+}
+
+impl Room {
+    fn enter(&mut self, address: ClientKey) {
+        self.all += 1;
+        *self.of_address.entry(address).or_default() += 1;
+    }
+
+    fn leave(&mut self, address: ClientKey) {
+        self.all = self.all.saturating_sub(1);
+        if let Some(count) = self.of_address.get_mut(&address) {
+            *count = count.saturating_sub(1);
+            if *count == 0 {
+                self.of_address.remove(&address);
+            }
+        }
+    }
+
+    fn of(&self, address: ClientKey) -> usize {
+        self.of_address.get(&address).copied().unwrap_or_default()
+    }
+
+    fn largest(&self) -> Option<ClientKey> {
+        self.of_address.iter().max_by_key(|(_, count)| **count).map(|(address, _)| *address)
+    }
 }
 
 #[derive(Debug)]
@@ -118,7 +153,8 @@ impl Connections {
             changed: changed.clone(),
         };
         table.entries.insert(id, entry);
-        table.make_front_room(now);
+        table.front.enter(address);
+        table.make_front_room(address, now);
         self.count.send_replace(table.entries.len());
         Place { id, leave, changed, connections: self.clone() }
     }
@@ -143,46 +179,86 @@ impl Connections {
 }
 
 impl Table {
-    fn count(&self, is_of: impl Fn(&Entry) -> bool) -> usize {
-        self.entries.values().filter(|entry| is_of(entry)).count()
-    }
-
-    fn make_front_room(&mut self, now: Duration) {
-        let mut of_address: HashMap<ClientKey, usize> = HashMap::new();
-        for entry in self.entries.values().filter(|entry| entry.stage.is_front()) {
-            *of_address.entry(entry.address).or_default() += 1;
-        }
-        let most = of_address.iter().max_by_key(|(_, count)| **count);
-        let Some((address, count)) = most.map(|(address, count)| (*address, *count)) else { return };
-        if count > FRONT_OF_ADDRESS || of_address.values().sum::<usize>() > FRONT {
-            let victim = self.front_victim(now, Some(address));
-            self.dismiss(victim);
-        }
+    /// Where the room is full, or one address has too much of it, one has to go. `address` has come in.
+    fn make_front_room(&mut self, address: ClientKey, now: Duration) {
+        let victim = match self.front.of(address) > FRONT_OF_ADDRESS {
+            true => self.front_victim(now, Some(address)),
+            false if self.front.all > FRONT => self.front_victim(now, self.front.largest()),
+            false => return,
+        };
+        self.dismiss(victim);
     }
 
     fn front_victim(&self, now: Duration, address: Option<ClientKey>) -> Option<u64> {
-        let front = self.entries.iter().filter(|(_, entry)| {
-            entry.stage.is_front() && address.is_none_or(|address| entry.address == address)
-        });
-        let rank = |entry: &Entry| entry.stage.front_rank(now.saturating_sub(entry.since));
-        front.min_by_key(|(id, entry)| (rank(entry), entry.since, **id)).map(|(id, _)| *id)
+        let mut best: Option<(u8, Duration, u64)> = None;
+        for (id, entry) in &self.entries {
+            if !entry.stage.is_front() || address.is_some_and(|address| entry.address != address) {
+                continue;
+            }
+            let rank = entry.stage.front_rank(now.saturating_sub(entry.since));
+            let candidate = (rank, entry.since, *id);
+            if best.is_none_or(|best| candidate < best) {
+                best = Some(candidate);
+            }
+        }
+        best.map(|(.., id)| id)
     }
 
+    /// Of the address that has most, where it has one that may go.
     fn back_victim(&self) -> Option<u64> {
-        let mut of_address: HashMap<ClientKey, usize> = HashMap::new();
-        for entry in self.entries.values().filter(|entry| entry.stage.is_back()) {
-            *of_address.entry(entry.address).or_default() += 1;
+        let largest = self.back.largest();
+        let mut best: Option<(bool, u8, Duration, u64)> = None;
+        for (id, entry) in &self.entries {
+            let Some(rank) = entry.stage.back_rank() else { continue };
+            let candidate = (Some(entry.address) != largest, rank, entry.since, *id);
+            if best.is_none_or(|best| candidate < best) {
+                best = Some(candidate);
+            }
         }
-        let most = |entry: &Entry| of_address.get(&entry.address).copied().unwrap_or_default();
-        let ranked = self.entries.iter().filter_map(|(id, entry)| {
-            Some(((entry.stage.back_rank()?, usize::MAX - most(entry), entry.since, *id), *id))
-        });
-        ranked.min().map(|(_, id)| id)
+        best.map(|(.., id)| id)
+    }
+
+    /// Moves an entry; false where it is gone already.
+    fn moves(&mut self, id: u64, stage: Stage, now: Duration) -> bool {
+        let Some(entry) = self.entries.get_mut(&id) else { return false };
+        // A connection that was not let in does not grow younger by speaking a little.
+        if !(entry.stage == Stage::Silent && stage == Stage::Head) {
+            entry.since = now;
+        }
+        let (before, address) = (entry.stage, entry.address);
+        (entry.stage, entry.head_since) = (stage, now);
+        entry.changed.notify_one();
+        self.leaves(before, address);
+        if stage.is_front() {
+            self.front.enter(address);
+        }
+        if stage.is_back() {
+            self.back.enter(address);
+        }
+        if stage.is_front() && !before.is_front() {
+            self.make_front_room(address, now);
+        }
+        true
+    }
+
+    fn leaves(&mut self, stage: Stage, address: ClientKey) {
+        if stage.is_front() {
+            self.front.leave(address);
+        }
+        if stage.is_back() {
+            self.back.leave(address);
+        }
+    }
+
+    fn remove(&mut self, id: u64) -> Option<Entry> {
+        let entry = self.entries.remove(&id)?;
+        self.leaves(entry.stage, entry.address);
+        Some(entry)
     }
 
     /// Tells a connection to go; it counts no more.
     fn dismiss(&mut self, id: Option<u64>) {
-        if let Some(entry) = id.and_then(|id| self.entries.remove(&id)) {
+        if let Some(entry) = id.and_then(|id| self.remove(id)) {
             entry.leave.notify_one();
         }
     }
@@ -220,36 +296,21 @@ impl Place {
 
     /// Moves on, within the front room or out of the back room.
     pub(super) fn is(&self, stage: Stage, now: Duration) {
-        let mut table = self.connections.table();
-        let Some(entry) = table.entries.get_mut(&self.id) else { return };
-        // A connection that was not let in does not grow younger by speaking a little.
-        if !(entry.stage == Stage::Silent && stage == Stage::Head) {
-            entry.since = now;
-        }
-        let came_back = entry.stage.is_back() && stage.is_front();
-        (entry.stage, entry.head_since) = (stage, now);
-        entry.changed.notify_one();
-        if came_back {
-            table.make_front_room(now);
-        }
+        self.connections.table().moves(self.id, stage, now);
     }
 
     /// Lets its request in.
     pub(super) fn is_let_in(&self, stage: Stage, now: Duration) -> Result<(), Full> {
         let mut table = self.connections.table();
-        let own = self.id;
-        let is_in = table.entries.get(&own).is_some_and(|entry| entry.stage.is_back());
-        if !is_in && stage.is_back() && table.count(|entry| entry.stage.is_back()) >= BACK {
+        let is_in = table.entries.get(&self.id).is_some_and(|entry| entry.stage.is_back());
+        if !is_in && stage.is_back() && table.back.all >= BACK {
             let victim = table.back_victim();
             if victim.is_none() {
                 return Err(Full);
             }
             table.dismiss(victim);
         }
-        if let Some(entry) = table.entries.get_mut(&own) {
-            (entry.stage, entry.since) = (stage, now);
-            entry.changed.notify_one();
-        }
+        table.moves(self.id, stage, now);
         Ok(())
     }
 }
@@ -257,7 +318,7 @@ impl Place {
 impl Drop for Place {
     fn drop(&mut self) {
         let mut table = self.connections.table();
-        table.entries.remove(&self.id);
+        table.remove(self.id);
         self.connections.count.send_replace(table.entries.len());
     }
 }

@@ -120,15 +120,7 @@ impl Alarm {
 
 impl<S> Paced<S> {
     pub(super) fn new(stream: S, place: Arc<Place>, clock: Clock, ending: Ending) -> Self {
-        Paced {
-            stream,
-            place,
-            clock,
-            ending,
-            writing: Alarm::default(),
-            blocked_since: None,
-            credit: UNREAD,
-        }
+        Paced { stream, place, clock, ending, writing: Alarm::default(), blocked_since: None, credit: UNREAD }
     }
 
     fn has_read(&mut self) {
@@ -151,7 +143,8 @@ impl<S> Paced<S> {
                     self.writing.stop();
                     let bytes = *written.as_ref().unwrap_or(&0);
                     let earned = Duration::from_secs_f64(bytes as f64 / RATE);
-                    self.credit = (self.credit + earned).saturating_sub(now.saturating_sub(since)).min(UNREAD);
+                    self.credit =
+                        (self.credit + earned).saturating_sub(now.saturating_sub(since)).min(UNREAD);
                 }
                 Poll::Ready(written)
             }

@@ -3,9 +3,9 @@
 use super::auth::Identity;
 use super::body::{Body, NoBody};
 use super::problem::{Problem, rollout_path};
+use super::services::page;
 use super::shapes::{RolloutList, StartBody, StepBody};
 use super::waiting::{Asked, Waiting};
-use super::services::page;
 use super::{State, pages};
 use crate::control::command::{Command, Fault, Reply, RolloutAction, StartRollout};
 use crate::control::view::{RolloutView, Snapshot};
@@ -50,9 +50,11 @@ pub(super) async fn list(
     rollouts.sort_by(|one, other| (&other.started_at, &other.id).cmp(&(&one.started_at, &one.id)));
     let from = match &paging.before {
         None => 0,
-        Some(before) => rollouts.iter().position(|view| view.id == *before).map(|at| at + 1).ok_or_else(
-            || Problem::invalid_field("before", format!("the service {service} has no rollout {before}")),
-        )?,
+        Some(before) => {
+            rollouts.iter().position(|view| view.id == *before).map(|at| at + 1).ok_or_else(|| {
+                Problem::invalid_field("before", format!("the service {service} has no rollout {before}"))
+            })?
+        }
     };
     let rest = rollouts.get(from..).unwrap_or_default();
     let page: Vec<RolloutView> = rest.iter().take(limit).map(|view| (*view).clone()).collect();
@@ -148,7 +150,8 @@ fn digest(body: &StartBody) -> String {
 pub(super) fn meant(body: StartBody) -> Result<StartRollout, Problem> {
     let mut faults = Vec::new();
     let mut fault = |path: String, detail: String| faults.push(Fault { path, detail });
-    let names = [("to", Some(&body.to)), ("version", body.version.as_ref()), ("policy", body.policy.as_ref())];
+    let names =
+        [("to", Some(&body.to)), ("version", body.version.as_ref()), ("policy", body.policy.as_ref())];
     for (path, name) in names {
         if let Some(Err(why)) = name.map(|name| text::check(name)) {
             fault(path.into(), why);
@@ -199,5 +202,15 @@ pub(super) fn meant(body: StartBody) -> Result<StartRollout, Problem> {
         return Err(Problem::invalid(faults));
     }
     let StartBody { to, version, policy, gate, dry_run, .. } = body;
-    Ok(StartRollout { to, strategy, version, steps, policy, gate, dry_run, idempotency_key: None, asked: None })
+    Ok(StartRollout {
+        to,
+        strategy,
+        version,
+        steps,
+        policy,
+        gate,
+        dry_run,
+        idempotency_key: None,
+        asked: None,
+    })
 }

@@ -29,7 +29,8 @@ pub(super) fn open(dir: &Path, is_first: bool) -> anyhow::Result<(Secret, Option
             Some(bits) => Ok((Secret::new(bits), None)),
             None => {
                 let aside = format!("{NAME}.damaged-{}", wall().strftime("%Y%m%dT%H%M%S"));
-                std::fs::rename(&path, dir.join(&aside)).with_context(|| format!("{shown} cannot be replaced"))?;
+                std::fs::rename(&path, dir.join(&aside))
+                    .with_context(|| format!("{shown} cannot be replaced"))?;
                 let why = format!("the secret {shown} was damaged and is kept as {aside}; {CONSEQUENCE}");
                 Ok((made(dir)?, Some(why)))
             }

@@ -77,6 +77,11 @@ impl Out {
     /// For people only: on standard error, so that standard output stays what was asked for.
     pub(super) fn aside(&self, text: &str) {
         // Where standard error is closed too, nobody wants to know.
-        let _ = writeln!(std::io::stderr(), "{}{}", if self.terminal { "\n" } else { "" }, text::on_terminal(text));
+        let _ = writeln!(
+            std::io::stderr(),
+            "{}{}",
+            if self.terminal { "\n" } else { "" },
+            text::on_terminal(text)
+        );
     }
 }

@@ -80,7 +80,9 @@ fn token(section: &Section<'_>) -> Option<Token> {
     let hash = |item: &Item<'_>, secret: String| -> Option<[u8; 32]> {
         let secret = secret.trim();
         if secret.is_empty() {
-            item.fault("is empty: whoever sends no token at all would have it; `pointsman token new` makes one");
+            item.fault(
+                "is empty: whoever sends no token at all would have it; `pointsman token new` makes one",
+            );
             return None;
         }
         if secret.chars().count() < weak::SHORT {
@@ -117,9 +119,11 @@ fn hex(text: &str) -> Result<[u8; 32], String> {
         *byte = u8::from_str_radix(digits, 16).map_err(|_| wrong())?;
     }
     if bytes == <[u8; 32]>::from(Sha256::digest("")) {
-        return Err("is the hash of nothing: whoever sends an empty token would have it; `pointsman token new` \
+        return Err(
+            "is the hash of nothing: whoever sends an empty token would have it; `pointsman token new` \
                     makes one"
-            .to_owned());
+                .to_owned(),
+        );
     }
     Ok(bytes)
 }

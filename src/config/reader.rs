@@ -226,7 +226,9 @@ impl<'a> Item<'a> {
 
     fn variables(&self) -> Vec<(String, String)> {
         let text = self.value.get_ref().as_str().unwrap_or_default();
-        units::variables(text).filter_map(|name| Some((name.to_owned(), (self.document.env)(name)?))).collect()
+        units::variables(text)
+            .filter_map(|name| Some((name.to_owned(), (self.document.env)(name)?)))
+            .collect()
     }
 
     /// A text that has been read already, again: nothing is said of it.

@@ -60,9 +60,9 @@ pub(super) fn without_values<'v>(
         out = out.replace(value.as_str(), &format!("${{{name}}}"));
         let (shown, sought) = (out.to_lowercase(), value.to_lowercase());
         let pieces: Vec<char> = sought.chars().collect();
-        let is_told = pieces.windows(PIECE.min(pieces.len())).any(|piece| {
-            pieces.len() >= PIECE && shown.contains(&piece.iter().collect::<String>())
-        });
+        let is_told = pieces
+            .windows(PIECE.min(pieces.len()))
+            .any(|piece| pieces.len() >= PIECE && shown.contains(&piece.iter().collect::<String>()));
         if is_told {
             return format!("is not right with what ${{{name}}} stands for");
         }
@@ -79,7 +79,8 @@ mod tests {
 
     #[test]
     fn values_of_variables_stand_in_no_message() {
-        let values = [("TOKEN".to_owned(), "Abc\"dEf-123456".to_owned()), ("PORT".to_owned(), "3000".to_owned())];
+        let values =
+            [("TOKEN".to_owned(), "Abc\"dEf-123456".to_owned()), ("PORT".to_owned(), "3000".to_owned())];
         let hidden = |message: &str| without_values(message, values.iter().map(|(n, v)| (n, v)));
         assert_eq!(hidden("\"https://Abc\"dEf-123456/\" is no URL"), "\"https://${TOKEN}/\" is no URL");
         assert_eq!(hidden("\"app:3000\" is no address"), "\"app:${PORT}\" is no address");

@@ -11,10 +11,46 @@ use std::path::{Path, PathBuf};
 
 /// Words that are tried first, in any case, alone or with a few digits.
 const WORDS: [&str; 40] = [
-    "password", "passwd", "pass", "secret", "token", "admin", "administrator", "root", "test", "testing",
-    "changeme", "change-me", "default", "demo", "example", "guest", "letmein", "welcome", "qwerty", "abc",
-    "abc123", "hello", "foo", "bar", "foobar", "deploy", "ci", "dev", "prod", "production", "staging",
-    "pointsman", "master", "monkey", "dragon", "iloveyou", "secret-token", "my-token", "mytoken", "null",
+    "password",
+    "passwd",
+    "pass",
+    "secret",
+    "token",
+    "admin",
+    "administrator",
+    "root",
+    "test",
+    "testing",
+    "changeme",
+    "change-me",
+    "default",
+    "demo",
+    "example",
+    "guest",
+    "letmein",
+    "welcome",
+    "qwerty",
+    "abc",
+    "abc123",
+    "hello",
+    "foo",
+    "bar",
+    "foobar",
+    "deploy",
+    "ci",
+    "dev",
+    "prod",
+    "production",
+    "staging",
+    "pointsman",
+    "master",
+    "monkey",
+    "dragon",
+    "iloveyou",
+    "secret-token",
+    "my-token",
+    "mytoken",
+    "null",
 ];
 const ENDINGS: [&str; 7] = ["", "1", "12", "123", "1234", "!", "2026"];
 
@@ -46,7 +82,9 @@ fn admin(root: &Section<'_>, config: &Config) {
     for (index, item) in section.item("tokens").and_then(|item| item.array()).iter().flatten().enumerate() {
         let Some(token) = config.admin.tokens.get(index) else { continue };
         if guessable.contains(&token.sha256) {
-            item.warn("this token is a common word or very short; `pointsman token new` makes one that is not");
+            item.warn(
+                "this token is a common word or very short; `pointsman token new` makes one that is not",
+            );
         }
         let before = config.admin.tokens.get(..index).unwrap_or_default();
         if before.iter().any(|other| other.name == token.name) {
@@ -101,9 +139,13 @@ fn files(root: &Section<'_>, config: &Config) {
         if folder == Path::new("/") {
             item.warn("the whole file system of this machine is served; name the site's folder");
         } else if state.starts_with(&folder) {
-            item.warn("the state directory lies in this folder: its secret and state are served; move one of them");
+            item.warn(
+                "the state directory lies in this folder: its secret and state are served; move one of them",
+            );
         } else if own.starts_with(&folder) {
-            item.warn("this configuration lies in this folder and is served, with what it holds; move one of them");
+            item.warn(
+                "this configuration lies in this folder and is served, with what it holds; move one of them",
+            );
         }
     }
 }
@@ -171,9 +213,13 @@ mod tests {
 
     #[test]
     fn everybody_by_halves_is_everybody() {
-        for (network, all) in
-            [("0.0.0.0/0", true), ("128.0.0.0/1", true), ("::/0", true), ("2000::/3", true), ("10.0.0.0/8", false)]
-        {
+        for (network, all) in [
+            ("0.0.0.0/0", true),
+            ("128.0.0.0/1", true),
+            ("::/0", true),
+            ("2000::/3", true),
+            ("10.0.0.0/8", false),
+        ] {
             assert_eq!(is_everybody(&network.parse().expect("a network")), all, "{network}");
         }
     }

@@ -11,9 +11,9 @@ mod directory;
 mod events;
 pub mod marks;
 pub mod outbox;
+pub(super) mod retention;
 mod schema;
 mod site;
-pub(super) mod retention;
 mod store;
 #[cfg(test)]
 mod tests;

@@ -89,7 +89,12 @@ impl Links {
             Arc::make_mut(&mut ended).retain(|id, _| !rollouts.contains(id));
         }
         let services = self.config.services.keys().cloned().collect();
-        self.journal.forget(Forgotten { keep: retention.history, services, before, rollouts: rollouts.clone() });
+        self.journal.forget(Forgotten {
+            keep: retention.history,
+            services,
+            before,
+            rollouts: rollouts.clone(),
+        });
         rollouts
     }
 

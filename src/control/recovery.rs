@@ -134,10 +134,8 @@ impl Restored {
         let upstreams = kept.map(|kept| kept["upstreams"].clone());
         state.upstreams = upstreams.and_then(|kept| serde_json::from_value(kept).ok()).unwrap_or_default();
         state.upstreams.retain(|pool, _| settings.pools.contains_key(pool.as_str()));
-        let text = format!(
-            "started degraded: all traffic on {}, {from}, and no rollout: {why}",
-            state.stable
-        );
+        let text =
+            format!("started degraded: all traffic on {}, {from}, and no rollout: {why}", state.stable);
         tracing::error!(service = %settings.name, "{text}");
         let notes = vec![Note { action: "recovered", text }];
         // What is wrong with the whole store is told once.

@@ -31,7 +31,11 @@ pub struct Past<'a> {
 
 impl Retention {
     /// The ids of those that are kept no longer. `oldest` is the time before which everything is too old.
-    pub fn surplus<'a>(&self, past: impl IntoIterator<Item = Past<'a>>, oldest: Option<&str>) -> Vec<&'a str> {
+    pub fn surplus<'a>(
+        &self,
+        past: impl IntoIterator<Item = Past<'a>>,
+        oldest: Option<&str>,
+    ) -> Vec<&'a str> {
         let mut services: BTreeMap<&str, Vec<Past<'a>>> = BTreeMap::new();
         for past in past {
             services.entry(past.service).or_default().push(past);

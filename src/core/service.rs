@@ -8,9 +8,9 @@
 mod change;
 mod drive;
 mod operate;
-mod sound;
 #[cfg(test)]
 mod simulation;
+mod sound;
 #[cfg(test)]
 mod tests;
 

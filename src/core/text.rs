@@ -37,13 +37,13 @@ pub fn on_terminal(text: &str) -> Cow<'_, str> {
 
 /// JSON that says the same and can be shown on a terminal: such characters stand in its texts only.
 pub fn json_on_terminal(json: &str) -> Cow<'_, str> {
-    if !json.chars().any(|c| acts(c) && !c.is_ascii()) {
+    if !json.chars().any(|c| acts(c) && c >= '\u{7f}') {
         return Cow::Borrowed(json);
     }
     let mut out = String::with_capacity(json.len());
     for c in json.chars() {
         match c {
-            c if acts(c) && !c.is_ascii() => {
+            c if acts(c) && c >= '\u{7f}' => {
                 let mut units = [0; 2];
                 for unit in c.encode_utf16(&mut units) {
                     out.push_str(&format!("\\u{unit:04x}"));
@@ -89,8 +89,14 @@ mod tests {
         assert_eq!(plain("v1.2 – grün ✓"), "v1.2 – grün ✓");
         assert_eq!(plain("a\x1b[2Jb\u{9b}c\u{202e}d\ne"), "a\\u{1b}[2Jb\\u{9b}c\\u{202e}d e");
         assert_eq!(on_terminal("a\nb\x07"), "a\nb\\u{7}");
-        assert_eq!(json_on_terminal("{\"a\": \"\u{9b}\u{202e}\u{E0041}\"}\n"), "{\"a\": \"\\u009b\\u202e\\udb40\\udc41\"}\n");
-        assert_eq!(serde_json::from_str::<String>(&json_on_terminal("\"\u{E0041}\"")).expect("JSON"), "\u{E0041}");
+        assert_eq!(
+            json_on_terminal("{\"a\": \"\u{9b}\u{202e}\u{E0041}\"}\n"),
+            "{\"a\": \"\\u009b\\u202e\\udb40\\udc41\"}\n"
+        );
+        assert_eq!(
+            serde_json::from_str::<String>(&json_on_terminal("\"\u{E0041}\"")).expect("JSON"),
+            "\u{E0041}"
+        );
     }
 
     #[test]

@@ -7,7 +7,9 @@ use super::clock::Clock;
 use super::recorder::Recorder;
 use crate::core::outcome::SlowLimits;
 use mirrored::Mirrored;
-use prometheus::{Encoder, GaugeVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder};
+use prometheus::{
+    Encoder, GaugeVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
+};
 use std::sync::Arc;
 use traffic::Traffic;
 

@@ -51,11 +51,12 @@ tls = { client = {} }
 upstreams = [{}]
 "#;
 
-/// The names of sections and entries that the large example uses for what users choose.
-const CHOSEN: [&str; 7] = ["web", "signaling", "blue", "green", "api", "default", "chosen"];
+/// What follows these is a name that users choose.
+const NAMED: [&str; 4] = ["services", "pools", "policies", "rate_limits"];
 
 /// Says that two keys take the same table, with the place of the one that is documented.
-const SAME: [(&str, &str); 4] = [
+const SAME: [(&str, &str); 5] = [
+    ("routes[].headers", "headers"),
     ("admin.tls", "listeners[].tls"),
     ("services.*.rules[].cookie", "services.*.rules[].header"),
     ("services.*.rules[].query", "services.*.rules[].header"),
@@ -64,9 +65,12 @@ const SAME: [(&str, &str); 4] = [
 
 fn normal(path: &str) -> String {
     let mut normal = String::new();
+    let mut before = "";
     for (index, part) in path.split('.').enumerate() {
         let (name, list) = part.split_once('[').map_or((part, ""), |(name, _)| (name, "[]"));
-        let name = if CHOSEN.contains(&name) { "*" } else { name };
+        let is_chosen = NAMED.contains(&before);
+        before = if is_chosen { "" } else { name };
+        let name = if is_chosen { "*" } else { name };
         normal.push_str(&format!("{}{name}{list}", if index > 0 { "." } else { "" }));
     }
     normal
@@ -150,7 +154,9 @@ fn every_key_is_documented_where_it_belongs() {
             let (section, key) = path.rsplit_once('.').unwrap_or(("", path));
             let key = key.trim_end_matches("[]");
             let is_section = lines.iter().any(|(section, _)| {
-                section == *path || section.starts_with(&format!("{path}.")) || section == &format!("{path}[]")
+                section == *path
+                    || section.starts_with(&format!("{path}."))
+                    || section == &format!("{path}[]")
             });
             !is_section && !key.is_empty() && !area(&lines, section).iter().any(|line| names(line, key))
         })
@@ -166,7 +172,8 @@ fn the_walk_enters_every_section() {
     let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/config");
     let mut folders = vec![dir];
     while let Some(folder) = folders.pop() {
-        for path in std::fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry").path()) {
+        for path in std::fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry").path())
+        {
             if path.is_dir() && !path.ends_with("nginx") && !path.ends_with("tests") {
                 folders.push(path);
             } else if path.extension().is_some_and(|ext| ext == "rs") && !path.ends_with("weak.rs") {
@@ -176,7 +183,7 @@ fn the_walk_enters_every_section() {
                     for rest in text.split(call).skip(1) {
                         let key = rest.split('"').next().unwrap_or_default().to_owned();
                         let is_seen = keys.iter().any(|path| path.rsplit('.').next() == Some(&key));
-                        if !is_seen && !key.contains(' ') {
+                        if !is_seen && !key.is_empty() && !key.contains(' ') {
                             unseen.insert(key);
                         }
                     }

@@ -93,7 +93,12 @@ impl Task {
         let ended = self.links.ended.borrow().clone();
         let maintenance = self.maintenance.view(&self.links);
         let degraded = self.degraded.clone();
-        self.snapshots.send_replace(Arc::new(Snapshot { services: views.collect(), ended, maintenance, degraded }));
+        self.snapshots.send_replace(Arc::new(Snapshot {
+            services: views.collect(),
+            ended,
+            maintenance,
+            degraded,
+        }));
         let gauges: Vec<_> = self.lives.values().map(|live| shown::gauges(live, &self.links)).collect();
         self.links.metrics.show(&gauges);
     }

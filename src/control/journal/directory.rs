@@ -106,7 +106,9 @@ fn set_mode(path: &Path, mode: u32, found: u32) {
     match std::fs::set_permissions(path, Permissions::from_mode(mode)) {
         Ok(()) => tracing::info!("{file}: others could open it (mode {found:o}), its mode is {mode:o} now"),
         Err(error) => {
-            tracing::warn!("{file}: others can open it (mode {found:o}), and that cannot be changed: {error}");
+            tracing::warn!(
+                "{file}: others can open it (mode {found:o}), and that cannot be changed: {error}"
+            );
         }
     }
 }

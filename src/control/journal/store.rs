@@ -64,7 +64,10 @@ impl Store {
         recovered.lost = (!damage.is_empty()).then(|| damage.join("; "));
         recovered.damage = damage;
         newest.send_replace(events::newest(&connection).map_err(|e| JournalError::Read(e.to_string()))?);
-        Ok((Store { connection, newest, witness: Some(witness), refuses: None, _lock: Some(lock) }, recovered))
+        Ok((
+            Store { connection, newest, witness: Some(witness), refuses: None, _lock: Some(lock) },
+            recovered,
+        ))
     }
 
     /// The same at a start: one that cannot be written is read.
@@ -94,7 +97,8 @@ impl Store {
                 let _ = answer.send(result);
             }
             Message::Site(change, answer) => {
-                let result = self.writable().and_then(|()| self.append_site(&change).map_err(|e| unwritten(&e)));
+                let result =
+                    self.writable().and_then(|()| self.append_site(&change).map_err(|e| unwritten(&e)));
                 let mut rows = change.history.iter().map(|(_, row)| row);
                 self.announce(result.is_ok() && rows.any(is_posted), posted);
                 let _ = answer.send(result);

@@ -90,7 +90,8 @@ fn nothing_that_a_server_says_acts_on_a_terminal() {
     let upstream = json!({
         "address": HOSTILE, "weight": 1, "state": HOSTILE, "detail": HOSTILE, "in_flight": 0
     });
-    let pool = json!({ "weight": 100.0, "effective_weight": 100.0, "upstreams": [upstream], "window": window });
+    let pool =
+        json!({ "weight": 100.0, "effective_weight": 100.0, "upstreams": [upstream], "window": window });
     let service = json!({
         "name": HOSTILE, "stable": HOSTILE, "candidate": HOSTILE, "previous": HOSTILE, "revision": 1,
         "pools": { HOSTILE: pool }, "rollout": rollout,
@@ -164,14 +165,15 @@ fn weak_set_ups_are_refused_or_told() {
     let mode = PermissionsExt::from_mode(0o644);
     std::fs::set_permissions(dir.path().join("open"), mode).expect("set");
     let web = "service = \"web\"";
-    let token = |key: &str| {
-        format!("tokens = [{{ name = \"ci\", role = \"deploy\", {key} }}]")
-    };
+    let token = |key: &str| format!("tokens = [{{ name = \"ci\", role = \"deploy\", {key} }}]");
     let sha = |text: &str| token(&format!("sha256 = \"{}\"", hash(text)));
     let two = |one: &str, other: &str, names: [&str; 2]| {
         format!(
             "tokens = [{{ name = \"{}\", role = \"read\", sha256 = \"{}\" }}, {{ name = \"{}\", role = \"admin\", sha256 = \"{}\" }}]",
-            names[0], hash(one), names[1], hash(other)
+            names[0],
+            hash(one),
+            names[1],
+            hash(other)
         )
     };
     let (one, other) = ("pm_0123456789abcdef", "pm_fedcba9876543210");
@@ -195,7 +197,11 @@ fn weak_set_ups_are_refused_or_told() {
         (site("", "", "files = { root = \"/\" }"), 0, "whole file system"),
         (site("", "", "files = { root = \".\" }"), 0, "state directory lies in"),
         (site("", "", "files = { root = \"state\" }"), 0, "state directory lies in"),
-        (site("", "", "files = { root = \"..\" }").replace("\"state\"", "\"/var/lib/pm-none\""), 0, "configuration lies in"),
+        (
+            site("", "", "files = { root = \"..\" }").replace("\"state\"", "\"/var/lib/pm-none\""),
+            0,
+            "configuration lies in",
+        ),
     ];
     for (text, code, says) in cases {
         let (found, said) = checked(&text, &dir, &[("NOTHING", " "), ("SHORT", "sesame7-x")]);
@@ -367,10 +373,7 @@ fn the_past_is_kept_by_number() {
     let pointsman = start(&nginx, server);
     for _ in 0..5 {
         let id = pointsman.start_rollout(r#"{"to": "green"}"#);
-        assert_eq!(
-            pointsman.call("POST", &format!("/v1/services/web/rollouts/{id}/abort"), "").status,
-            200
-        );
+        assert_eq!(pointsman.call("POST", &format!("/v1/services/web/rollouts/{id}/abort"), "").status, 200);
     }
     let rows = pointsman.history().len();
     let rollouts = || pointsman.get("/v1/services/web/rollouts").json()["rollouts"].as_array().map(Vec::len);

@@ -295,7 +295,9 @@ fn tamper(dir: &TempDir, change: fn(&mut Value)) {
     let text: String = database.query_row(query, [], |row| row.get(0)).expect("a state");
     let mut stored: Value = serde_json::from_str(&text).expect("JSON");
     change(&mut stored["state"]);
-    database.execute("UPDATE services SET state = ?1 WHERE name = 'web'", [stored.to_string()]).expect("written");
+    database
+        .execute("UPDATE services SET state = ?1 WHERE name = 'web'", [stored.to_string()])
+        .expect("written");
 }
 
 /// Who deletes the file of the lock does not get two processes for it.
@@ -342,5 +344,9 @@ fn a_first_start_that_cannot_write_fails_and_says_why() {
     std::fs::write(dir.path().join("pointsman.toml"), text).expect("written");
     let printed = Printed::of(&["run", "--config", "pointsman.toml"], dir.path());
     assert_eq!(printed.code, 1);
-    assert!(printed.err.contains("the state directory") && printed.err.contains("file/state"), "{}", printed.err);
+    assert!(
+        printed.err.contains("the state directory") && printed.err.contains("file/state"),
+        "{}",
+        printed.err
+    );
 }
