@@ -1,6 +1,7 @@
 //! Bodies of requests: JSON, small, and refused with the path of the fault.
 
 use super::problem::Problem;
+use super::server::Seat;
 use axum::body::Bytes;
 use axum::extract::{FromRequest, Request};
 use axum::http::{StatusCode, header};
@@ -56,9 +57,15 @@ impl<S: Send + Sync> FromRequest<S> for NoBody {
 }
 
 async fn collect(request: Request) -> Result<Bytes, Problem> {
+    let seat = request.extensions().get::<Seat>().cloned();
     let read = axum::body::to_bytes(request.into_body(), LARGEST);
     match tokio::time::timeout(PATIENCE, read).await {
-        Ok(Ok(bytes)) => Ok(bytes),
+        Ok(Ok(bytes)) => {
+            if let Some(seat) = seat {
+                seat.has_body();
+            }
+            Ok(bytes)
+        }
         Ok(Err(_)) => {
             let detail = format!("the body is larger than {LARGEST} bytes, or broke off");
             Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "content too large", detail))

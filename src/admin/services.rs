@@ -26,7 +26,7 @@ use tokio::time::timeout;
 
 /// The longest that a look-up may hold up an answer.
 const LOOK_UP: Duration = Duration::from_secs(3);
-/// Rows of history a page has, and may have.
+/// Entries that a page has, and may have.
 const PAGE: usize = 50;
 const LARGEST_PAGE: usize = 500;
 
@@ -183,26 +183,49 @@ pub(super) async fn history(
     Path(service): Path<String>,
     paging: Result<Query<Paging>, axum::extract::rejection::QueryRejection>,
 ) -> Result<Json<HistoryPage>, Problem> {
-    let Query(paging) = paging.map_err(|error| Problem::invalid_field("query", error.body_text()))?;
-    let limit = paging.limit.unwrap_or(PAGE);
-    if !(1..=LARGEST_PAGE).contains(&limit) {
-        return Err(Problem::invalid_field("limit", format!("from 1 to {LARGEST_PAGE}")));
-    }
     state.service(&service)?;
+    rows(&state, Some(service), paging).await
+}
+
+/// Over all services.
+pub(super) async fn whole_history(
+    Extract(state): Extract<State>,
+    paging: Result<Query<Paging>, axum::extract::rejection::QueryRejection>,
+) -> Result<Json<HistoryPage>, Problem> {
+    rows(&state, None, paging).await
+}
+
+async fn rows(
+    state: &State,
+    service: Option<String>,
+    paging: Result<Query<Paging>, axum::extract::rejection::QueryRejection>,
+) -> Result<Json<HistoryPage>, Problem> {
+    let Query(paging) = paging.map_err(|error| Problem::invalid_field("query", error.body_text()))?;
+    let limit = page(paging.limit)?;
     let unreadable =
         |error: JournalError| Problem::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", error.to_string());
     // One more than asked for tells whether there is another page.
-    let mut history =
-        state.journal.history(service.clone(), paging.before, limit + 1).await.map_err(unreadable)?;
+    let read = state.journal.history(service.clone(), paging.before, limit + 1).await;
+    let mut history = read.map_err(unreadable)?;
     let more = history.len() > limit;
     history.truncate(limit);
+    let path = service.map_or("/v1/history".into(), |service| format!("/v1/services/{service}/history"));
     let last = history.last().filter(|_| more);
-    let next = last.map(|row| format!("/v1/services/{service}/history?before={}&limit={limit}", row.id));
+    let next = last.map(|row| format!("{path}?before={}&limit={limit}", row.id));
     Ok(Json(HistoryPage { history, next }))
 }
 
+/// How many entries a page has.
+pub(super) fn page(limit: Option<usize>) -> Result<usize, Problem> {
+    let limit = limit.unwrap_or(PAGE);
+    match (1..=LARGEST_PAGE).contains(&limit) {
+        true => Ok(limit),
+        false => Err(Problem::invalid_field("limit", format!("from 1 to {LARGEST_PAGE}"))),
+    }
+}
+
 async fn ask(state: &State, who: &Identity, service: &str, command: Command) -> Result<Response, Problem> {
-    let asked = state.controller.ask(&who.name, command).await;
+    let asked = state.controller.ask(who.actor(), command).await;
     match asked.map_err(|refusal| Problem::about(service, refusal))? {
         Reply::Service(view) => Ok(shown(&view)),
         // Commands about services are answered with services.

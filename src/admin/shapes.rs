@@ -143,16 +143,19 @@ pub struct HistoryPage {
     pub next: Option<String>,
 }
 
-/// A service's rollouts, newest first.
+/// One page of a service's rollouts, newest first.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct RolloutList {
     pub rollouts: Vec<RolloutView>,
+    /// The path of the next, older page; absent on the last one.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub next: Option<String>,
 }
 
 /// Whether the process lives and could serve.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct HealthView {
-    /// `ok` or `unavailable`.
+    /// `ok`, `degraded` (it serves, but its state was damaged at the start), or `unavailable`.
     pub status: String,
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub reasons: Vec<String>,

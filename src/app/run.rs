@@ -59,6 +59,7 @@ pub fn run(path: &Path, take_over: bool) -> anyhow::Result<()> {
 fn start(path: &Path, predecessor: Option<&mut Predecessor>) -> anyhow::Result<(Instance, Signals)> {
     descriptors::raise_limit();
     let config = check(path)?;
+    config.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
     let instance = Instance::start_after(config, Some(path.to_owned()), predecessor)?;
     let _entered = instance.runtime.enter();
     let signals = Signals::heard().context("signals")?;

@@ -150,9 +150,9 @@ pub enum Command {
         #[command(subcommand)]
         action: Maintenance,
     },
-    /// Who did what, when and why; newest first.
+    /// Who did what, when, why and from where; newest first. Without a service, of all.
     History {
-        service: String,
+        service: Option<String>,
         /// Lines to show.
         #[arg(long, short = 'n', default_value_t = 20)]
         limit: usize,

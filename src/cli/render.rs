@@ -165,16 +165,22 @@ pub(super) fn weights(view: &ServiceView) -> String {
     format!("{}: {}, stable {}", view.name, weights.join(", "), view.stable)
 }
 
-pub(super) fn history(rows: &[HistoryView]) -> String {
+/// One line a row; of all services, each with its own.
+pub(super) fn history(rows: &[HistoryView], of_all: bool) -> String {
     if rows.is_empty() {
         return "nothing has happened yet".into();
     }
-    rows.iter().map(|row| event(row) + "\n").collect()
+    let line = |row: &HistoryView| match of_all {
+        true => format!("{:<12} {}\n", row.service, event(row)),
+        false => event(row) + "\n",
+    };
+    rows.iter().map(line).collect()
 }
 
 /// One line.
 pub(super) fn event(row: &HistoryView) -> String {
-    format!("{}  {:<10} {}", row.at, row.action, row.text)
+    let from = row.address.as_ref().map(|address| format!(" (from {address})")).unwrap_or_default();
+    format!("{}  {:<10} {}{from}", row.at, row.action, row.text)
 }
 
 pub(super) fn upgrade(report: &UpgradeReport) -> String {

@@ -53,8 +53,8 @@ pub(super) async fn run(client: &Client, command: Command, out: &Out) -> Result<
         Command::Ready(upstream) => turn(client, &upstream, "ready", out).await?,
         Command::Upstreams { action } => register(client, action, out).await?,
         Command::History { service, limit } => {
-            let rows = history(client, &service, limit).await?;
-            out.show(&rows, |rows| render::history(rows));
+            let rows = history(client, service.as_deref(), limit).await?;
+            out.show(&rows, |rows| render::history(rows, service.is_none()));
         }
         // The others need no service, or serve.
         _ => return Err(Failure::Other("this is no command about a service".into())),
@@ -100,12 +100,16 @@ async fn register(client: &Client, action: Upstreams, out: &Out) -> Result<(), F
 }
 
 /// The newest rows, over as many pages as it takes.
-async fn history(client: &Client, service: &str, limit: usize) -> Result<Vec<HistoryView>, Failure> {
+async fn history(client: &Client, service: Option<&str>, limit: usize) -> Result<Vec<HistoryView>, Failure> {
     let mut rows: Vec<HistoryView> = Vec::new();
+    let path = match service {
+        Some(service) => vec!["v1", "services", service, "history"],
+        None => vec!["v1", "history"],
+    };
     while rows.len() < limit {
         let mut query = vec![("limit", (limit - rows.len()).min(500).to_string())];
         query.extend(rows.last().map(|row| ("before", row.id.to_string())));
-        let page: HistoryPage = client.get_query(&["v1", "services", service, "history"], &query).await?;
+        let page: HistoryPage = client.get_query(&path, &query).await?;
         rows.extend(page.history);
         if page.next.is_none() {
             break;

@@ -4,6 +4,7 @@ use super::view::{MaintenanceView, RolloutView, ServiceView};
 use crate::core::own_limit::OwnLimit;
 use crate::core::rollout::{Plan, Step, Strategy};
 use crate::core::settings::{self, Config};
+use crate::core::text;
 use crate::core::weight::BasisPoints;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -17,7 +18,7 @@ use tokio::sync::{Notify, mpsc, oneshot};
 #[derive(Debug)]
 pub enum Input {
     /// Somebody asks for a change and waits for the answer.
-    Command { actor: String, command: Command, reply: oneshot::Sender<Result<Reply, Refusal>> },
+    Command { actor: Actor, command: Command, reply: oneshot::Sender<Result<Reply, Refusal>> },
     /// The result of one active check of one upstream.
     Health {
         service: Arc<str>,
@@ -67,6 +68,21 @@ impl LookUp {
     pub async fn asked(&self) -> bool {
         self.wake.notified().await;
         self.is_down.swap(false, Ordering::Relaxed)
+    }
+}
+
+/// Who asks for a change.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Actor {
+    /// The token's name, or how a part of ours signs.
+    pub name: String,
+    /// Where they asked from, where it was over the network.
+    pub address: Option<String>,
+}
+
+impl From<&str> for Actor {
+    fn from(name: &str) -> Self {
+        Actor { name: name.to_owned(), address: None }
     }
 }
 
@@ -161,6 +177,8 @@ pub struct StartRollout {
     pub policy: Option<String>,
     /// The same key returns the same rollout, over restarts too.
     pub idempotency_key: Option<String>,
+    /// A digest of what is asked for: the same key for something else is refused.
+    pub asked: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -264,6 +282,34 @@ pub struct Controller {
     pub(super) inputs: mpsc::Sender<Input>,
 }
 
+impl Input {
+    /// The same with the texts of others made plain: they are shown on terminals, in chats and in logs.
+    pub(super) fn plain(self) -> Self {
+        let plain = |why: String| text::plain(&why).into_owned();
+        match self {
+            Input::Health { service, pool, upstream, address, result } => {
+                Input::Health { service, pool, upstream, address, result: result.map_err(plain) }
+            }
+            Input::Resolved { service, pool, upstream, result } => {
+                Input::Resolved { service, pool, upstream, result: result.map_err(plain) }
+            }
+            Input::JobDone { service, ticket, result } => {
+                let result = match result {
+                    JobResult::Passed => JobResult::Passed,
+                    JobResult::Refused(why) => JobResult::Refused(why.into_iter().map(plain).collect()),
+                    JobResult::Unanswered(why) => JobResult::Unanswered(plain(why)),
+                };
+                Input::JobDone { service, ticket, result }
+            }
+            Input::Signals { service, pool, upstream, address, values } => {
+                let values = values.into_iter().map(|(name, value)| (name, value.map_err(plain))).collect();
+                Input::Signals { service, pool, upstream, address, values }
+            }
+            input @ Input::Command { .. } => input,
+        }
+    }
+}
+
 impl Controller {
     /// One whose inputs a test reads.
     #[cfg(test)]
@@ -277,10 +323,10 @@ impl Controller {
     ///
     /// # Errors
     /// [`Refusal`]; `Unavailable` also when the controller has stopped.
-    pub async fn ask(&self, actor: &str, command: Command) -> Result<Reply, Refusal> {
+    pub async fn ask(&self, actor: impl Into<Actor>, command: Command) -> Result<Reply, Refusal> {
         let stopped = || Refusal::Unavailable("the controller has stopped".into());
         let (reply, answer) = oneshot::channel();
-        let input = Input::Command { actor: actor.to_owned(), command, reply };
+        let input = Input::Command { actor: actor.into(), command, reply };
         self.inputs.send(input).await.map_err(|_| stopped())?;
         answer.await.map_err(|_| stopped())?
     }

@@ -3,6 +3,7 @@
 use super::command::{
     Command, Fault, Refusal, Reply, RolloutAction, StartRollout, UpstreamAction, merged_plan,
 };
+use super::journal::{IdempotencyKey, Started};
 use super::links::Links;
 use super::live::{Live, LivePool};
 use super::saving::{Answer, Extra, Waiting};
@@ -42,7 +43,8 @@ impl Live {
 
     fn obey(&mut self, waiting: Waiting, links: &Links) {
         let Waiting { actor, command, to } = waiting;
-        let who = actor.as_str();
+        self.asked_from = actor.address;
+        let who = actor.name.as_str();
         let answer = Answer { to, rollout: None };
         match command {
             Command::Weights { weights, if_match, .. } => {
@@ -63,9 +65,17 @@ impl Live {
             // Not about one service; the controller does it.
             Command::Reload { .. } | Command::Maintenance { .. } => {}
         }
+        self.asked_from = None;
     }
 
-    fn ask(&mut self, change: Change<'_>, who: &str, answer: Answer, key: Option<String>, links: &Links) {
+    fn ask(
+        &mut self,
+        change: Change<'_>,
+        who: &str,
+        answer: Answer,
+        key: Option<IdempotencyKey>,
+        links: &Links,
+    ) {
         let wall = links.wall_text();
         let applied = match self.state.apply(change, links.moment(&wall)) {
             Ok(applied) => applied,
@@ -86,7 +96,12 @@ impl Live {
 
     fn start(&mut self, start: StartRollout, who: &str, answer: Answer, links: &Links) {
         let seen = start.idempotency_key.as_ref().and_then(|key| self.keys.get(key));
-        if let Some(id) = seen {
+        if let Some(Started { id, asked }) = seen {
+            if asked.is_some() && start.asked.is_some() && *asked != start.asked {
+                let detail = format!("has started the rollout {id} with another body; take a new key");
+                let fault = Fault { path: "Idempotency-Key".into(), detail };
+                return self.todo.refusals.push((answer, Refusal::Invalid(vec![fault])));
+            }
             let current = shown::rollout(self).filter(|view| view.id == *id).map(Arc::new);
             if let Some(view) = current.or_else(|| links.ended(id)) {
                 // Whoever asked may have gone.
@@ -113,7 +128,8 @@ impl Live {
             who,
         };
         let answer = Answer { rollout: Some(true), ..answer };
-        self.ask(change, who, answer, start.idempotency_key, links);
+        let key = start.idempotency_key.map(|key| IdempotencyKey { key, asked: start.asked });
+        self.ask(change, who, answer, key, links);
     }
 
     /// Unlike any other: the revision it makes has never been before.

@@ -40,6 +40,9 @@ const WATCHFUL: Duration = Duration::from_millis(25);
 const CALM: Duration = Duration::from_millis(250);
 /// Least time between two snapshots of the figures.
 const SNAPSHOT: Duration = Duration::from_millis(250);
+/// How often the past is looked through for what is kept no longer, and the first time after a start.
+const FORGET: Duration = Duration::from_secs(600);
+const FORGET_FIRST: Duration = Duration::from_secs(5);
 /// After a bell that brought nothing against a candidate, so long it is not listened to: a stable pool
 /// that fails every request must not keep this thread busy.
 const DEAF: Duration = Duration::from_millis(1);
@@ -133,6 +136,8 @@ pub fn start(parts: Parts) -> std::io::Result<Running> {
         sampled_at: Duration::ZERO,
         told: Told::default(),
         deaf_until: Duration::ZERO,
+        forget_at: FORGET_FIRST,
+        degraded: Arc::default(),
         custody: Custody::Ours,
         held: Vec::new(),
     };
@@ -169,6 +174,10 @@ pub(super) struct Task {
     /// What operators have been told of own limits.
     told: Told,
     deaf_until: Duration,
+    /// When the past is looked through next.
+    forget_at: Duration,
+    /// Why the state is not the last one, if it is not.
+    pub degraded: Arc<[String]>,
     /// Whether the state is ours to change.
     pub custody: Custody,
     /// Commands that came while it was not.
@@ -185,11 +194,16 @@ struct Inbox {
 
 impl Task {
     fn recover(&mut self, recovered: &Recovered) -> Result<(), String> {
+        let mut degraded = recovered.damage.clone();
         for settings in self.links.config.services.values() {
             let live = recovery::live(settings, self.next_slot, recovered, &self.links)?;
             self.next_slot += 1;
+            degraded.extend(live.degraded.clone());
             self.lives.insert(settings.name.clone(), live);
         }
+        degraded.iter().for_each(|why| tracing::error!("started degraded: {why}"));
+        self.links.metrics.started_degraded(degraded.len());
+        self.degraded = degraded.into();
         Ok(())
     }
 
@@ -260,13 +274,29 @@ impl Task {
         }
         if self.custody.is_ours() {
             self.end_maintenance();
+            self.forget(now);
         }
         let watchful = !self.custody.is_ours() || self.lives.values().any(Live::is_watchful);
         self.next_tick = now + if watchful { WATCHFUL } else { CALM };
     }
 
+    /// Lets go of what is kept no longer, from time to time.
+    fn forget(&mut self, now: Duration) {
+        if now < self.forget_at {
+            return;
+        }
+        self.forget_at = now + FORGET;
+        let gone = self.links.forget();
+        if !gone.is_empty() {
+            for live in self.lives.values_mut() {
+                live.keys.retain(|_, started| !gone.contains(&started.id));
+            }
+        }
+    }
+
     pub(super) fn input(&mut self, input: Input) {
         let Some(input) = self.unless_held(input) else { return };
+        let input = input.plain();
         match input {
             Input::Command { actor: _, command: Command::Reload { config }, reply } => {
                 self.reloads.push_back((config, Answer { to: reply, rollout: None }));

@@ -1,9 +1,11 @@
 //! What every service's changes need beside its own state.
 
 use super::command::{Job, Refusal};
+use super::journal::retention::Forgotten;
 use super::journal::{Change, Journal, JournalError, SITE, SiteChange};
 use super::view::RolloutView;
 use crate::core::own_address::OwnAddresses;
+use crate::core::retention::Past;
 use crate::core::service::Moment;
 use crate::core::settings::Config;
 use crate::observe::clock::{Clock, wall};
@@ -71,6 +73,32 @@ impl Links {
 
     pub(super) fn remember(&self, view: RolloutView) {
         Arc::make_mut(&mut self.ended.borrow_mut()).insert(view.id.clone(), Arc::new(view));
+    }
+
+    /// Forgets what the configuration keeps no longer; the ids of the rollouts that are gone.
+    pub(super) fn forget(&self) -> Vec<String> {
+        let retention = self.config.server.retention;
+        let before = jiff::SignedDuration::try_from(retention.age).ok().filter(|age| !age.is_zero());
+        let before = before.and_then(|age| wall().checked_sub(age).ok()).map(|before| format!("{before:.3}"));
+        let mut ended = self.ended.borrow_mut();
+        let past = ended.values().map(|view| Past {
+            id: &view.id,
+            service: &view.service,
+            ended_at: view.ended_at.as_deref().unwrap_or(&view.updated_at),
+        });
+        let surplus = retention.surplus(past, before.as_deref());
+        let rollouts: Vec<String> = surplus.into_iter().map(str::to_owned).collect();
+        if !rollouts.is_empty() {
+            Arc::make_mut(&mut ended).retain(|id, _| !rollouts.contains(id));
+        }
+        let services = self.config.services.keys().cloned().collect();
+        self.journal.forget(Forgotten {
+            keep: retention.history,
+            services,
+            before,
+            rollouts: rollouts.clone(),
+        });
+        rollouts
     }
 
     pub(super) fn ended(&self, id: &str) -> Option<Arc<RolloutView>> {

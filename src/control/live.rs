@@ -5,6 +5,7 @@
 
 use super::command::Refusal;
 use super::jobs::Jobs;
+use super::journal::Started;
 use super::links::Links;
 use super::maintenance::Stretch;
 use super::mirroring::MirrorArm;
@@ -39,8 +40,12 @@ pub(super) struct Live {
     pub watch: Option<Watching>,
     /// Its maintenance, or the site's.
     pub stretch: Option<Stretch>,
-    /// Rollout ids by idempotency key.
-    pub keys: HashMap<String, String>,
+    /// Rollouts by idempotency key.
+    pub keys: HashMap<String, Started>,
+    /// Why its state is not the one that was stored, if it is not.
+    pub degraded: Option<String>,
+    /// From where the command came that is being carried out.
+    pub asked_from: Option<String>,
     pub saving: Saving,
     pub jobs: Jobs,
     pub todo: Todo,
@@ -85,6 +90,8 @@ impl Live {
             watch: None,
             stretch: None,
             keys: HashMap::new(),
+            degraded: None,
+            asked_from: None,
             saving: Saving::default(),
             jobs: Jobs::default(),
             todo: Todo { publish: true, watch: true, ..Todo::default() },

@@ -10,7 +10,7 @@ mod stretches;
 
 pub(super) use stretches::Stretch;
 
-use super::command::{MaintenanceSwitch, Refusal, Reply};
+use super::command::{Actor, MaintenanceSwitch, Refusal, Reply};
 use super::controller::Task;
 use super::gateway::Gateway;
 use super::journal::{HistoryRow, Recovered, SITE, SiteChange};
@@ -53,7 +53,7 @@ type ReplyTo = oneshot::Sender<Result<Reply, Refusal>>;
 /// Somebody who asks for a switch.
 #[derive(Debug)]
 pub(super) struct Asked {
-    pub actor: String,
+    pub actor: Actor,
     /// `None` is the whole site.
     pub service: Option<String>,
     pub switch: MaintenanceSwitch,
@@ -104,7 +104,7 @@ impl Task {
         if !ended.is_empty() {
             let row = |scope: &Option<String>| format!("the maintenance of {} is over", of(scope.as_deref()));
             let rows: Vec<_> = ended.iter().map(|scope| (scope.as_deref(), row(scope))).collect();
-            self.write_maintenance(next, &rows, SELF, None);
+            self.write_maintenance(next, &rows, &SELF.into(), None);
         }
     }
 
@@ -153,11 +153,12 @@ impl Task {
         &mut self,
         next: Stretches,
         rows: &[(Option<&str>, String)],
-        actor: &str,
+        actor: &Actor,
         to: Option<ReplyTo>,
     ) {
         let at = wall();
         let mut history = Vec::new();
+        let Actor { name: actor, address } = actor;
         for (scope, text) in rows {
             tracing::info!(actor, action = "maintenance", "{text}");
             let mut notice = notices::of_maintenance(*scope, text, actor, at, &self.links);
@@ -166,6 +167,7 @@ impl Task {
                 actor: actor.to_owned(),
                 action: "maintenance".to_owned(),
                 text: text.clone(),
+                address: address.clone(),
                 figures: serde_json::to_value(next.view(self.links.clock.now())).unwrap_or_default(),
                 rollout: None,
                 notice: None,

@@ -4,9 +4,9 @@
 //! takes no other command, and only an abort overtakes it. An abort takes effect first
 //! ([`Live::take_effect`]); its rows follow, and are tried again until they are written.
 
-use super::command::{Command, Refusal, Reply};
+use super::command::{Actor, Command, Refusal, Reply};
 use super::jobs::JobAnswer;
-use super::journal::{Change, HistoryRow, JournalError, RolloutRecord};
+use super::journal::{Change, HistoryRow, IdempotencyKey, JournalError, RolloutRecord, Started};
 use super::links::{Links, Written, unwritten};
 use super::live::{Live, SELF};
 use super::notices::{Reports, told};
@@ -43,7 +43,7 @@ pub(super) struct Answer {
 /// A command that waits for its turn.
 #[derive(Debug)]
 pub(super) struct Waiting {
-    pub actor: String,
+    pub actor: Actor,
     pub command: Command,
     pub to: oneshot::Sender<Result<Reply, Refusal>>,
 }
@@ -75,7 +75,7 @@ pub(super) struct Saving {
 struct Pending {
     serial: u64,
     state: ServiceState,
-    key: Option<String>,
+    key: Option<IdempotencyKey>,
     answer: Option<Answer>,
     job: Option<JobAnswer>,
 }
@@ -256,8 +256,8 @@ impl Live {
     }
 
     fn commit(&mut self, pending: Pending, links: &Links) {
-        if let (Some(key), Some(running)) = (pending.key, pending.state.running()) {
-            self.keys.insert(key, running.id.clone());
+        if let (Some(IdempotencyKey { key, asked }), Some(running)) = (pending.key, pending.state.running()) {
+            self.keys.insert(key, Started { id: running.id.clone(), asked });
         }
         self.enter(pending.state, links);
         self.todo.answers.extend(pending.answer);
@@ -290,6 +290,7 @@ impl Live {
                 actor: actor.to_owned(),
                 action: note.action.to_owned(),
                 text: note.text.clone(),
+                address: self.asked_from.clone().filter(|_| actor != SELF),
                 figures: figures.clone(),
                 rollout: rollout.map(|running| running.id.clone()),
                 notice: told(self, state, note, actor, at, links),
@@ -303,12 +304,12 @@ impl Live {
 #[derive(Debug, Default)]
 pub(super) struct Extra {
     pub answer: Option<Answer>,
-    pub key: Option<String>,
+    pub key: Option<IdempotencyKey>,
     /// The answer of a job that led to it.
     pub job: Option<JobAnswer>,
 }
 
-fn record(view: &super::view::RolloutView, idempotency_key: Option<String>) -> RolloutRecord {
+fn record(view: &super::view::RolloutView, key: Option<IdempotencyKey>) -> RolloutRecord {
     let record = serde_json::to_string(view).unwrap_or_default();
-    RolloutRecord { id: view.id.clone(), idempotency_key, record }
+    RolloutRecord { id: view.id.clone(), key, record }
 }

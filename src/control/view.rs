@@ -16,6 +16,9 @@ pub struct Snapshot {
     /// Rollouts that have ended, by id.
     pub ended: Arc<BTreeMap<String, Arc<RolloutView>>>,
     pub maintenance: MaintenanceView,
+    /// What was found wrong with the state at the start, a sentence each: the process has started with
+    /// what is safe.
+    pub degraded: Arc<[String]>,
 }
 
 /// What is under maintenance now.
@@ -252,4 +255,8 @@ pub struct HistoryView {
     /// The figures it was based on.
     pub figures: serde_json::Value,
     pub rollout: Option<String>,
+    /// Where it was asked for: an address, or `ADDRESS for ADDRESS` where a proxy on this machine names
+    /// another; absent for our own decisions.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub address: Option<String>,
 }

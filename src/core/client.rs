@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 /// A client, hashed: by its address, for IPv6 by the /64 that one household or machine has to itself.
 /// Never 0.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ClientKey(u64);
 
 impl ClientKey {

@@ -10,6 +10,7 @@ mod drive;
 mod operate;
 #[cfg(test)]
 mod simulation;
+mod sound;
 #[cfg(test)]
 mod tests;
 

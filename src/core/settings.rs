@@ -15,6 +15,7 @@ use crate::core::compression::Compression;
 use crate::core::limit::RateLimit;
 use crate::core::mirror::Mirror;
 use crate::core::policy::Policy;
+use crate::core::retention::Retention;
 use crate::core::rollout::{HookPoint, Plan};
 use crate::core::route::Routes;
 use crate::core::rule::Rule;
@@ -49,6 +50,8 @@ pub struct Config {
     pub policies: BTreeMap<String, Arc<Policy>>,
     /// In file order; names are unique.
     pub notify: Vec<Notify>,
+    /// What is allowed and hardly meant: each a sentence with its place.
+    pub warnings: Vec<String>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -62,6 +65,8 @@ pub struct Server {
     pub drain_delay: Duration,
     /// For services that say nothing else.
     pub expose_pool: Option<HeaderName>,
+    /// How much of the past is kept.
+    pub retention: Retention,
 }
 
 /// What the process may take, over all listeners.

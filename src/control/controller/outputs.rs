@@ -97,7 +97,13 @@ impl Task {
             services.map(|(name, live)| (name.to_string(), Arc::new(shown::service(live, &self.links))));
         let ended = self.links.ended.borrow().clone();
         let maintenance = self.maintenance.view(&self.links);
-        self.snapshots.send_replace(Arc::new(Snapshot { services: views.collect(), ended, maintenance }));
+        let degraded = self.degraded.clone();
+        self.snapshots.send_replace(Arc::new(Snapshot {
+            services: views.collect(),
+            ended,
+            maintenance,
+            degraded,
+        }));
         let gauges: Vec<_> = self.lives.values().map(|live| shown::gauges(live, &self.links)).collect();
         self.links.metrics.show(&gauges);
     }

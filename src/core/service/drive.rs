@@ -174,7 +174,8 @@ impl ServiceState {
         }
     }
 
-    pub(super) fn give_all(&mut self, to: &str) {
+    /// All traffic to one pool.
+    pub fn give_all(&mut self, to: &str) {
         for (pool, weight) in &mut self.weights {
             *weight = if pool == to { BasisPoints::FULL } else { BasisPoints::ZERO };
         }

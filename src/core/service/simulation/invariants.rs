@@ -7,6 +7,7 @@ use crate::core::rollout::Stage;
 pub(super) fn check_state(state: &ServiceState, up: &BTreeSet<&str>) {
     let sum: u32 = state.weights.values().map(|weight| u32::from(weight.get())).sum();
     assert_eq!(sum, 10_000, "weights sum to 100 %: {state:?}");
+    assert_eq!(state.unsound(), None, "what can be reached is sound: {state:?}");
     let effective = state.effective_weights(|pool| up.contains(pool));
     assert!(effective.values().any(|weight| *weight > BasisPoints::ZERO), "somebody serves: {effective:?}");
     for (pool, weight) in &effective {
