@@ -2,7 +2,7 @@
 
 use crate::core::balance::Balancer;
 use crate::core::health::Health;
-use crate::core::passive::Ejection;
+use crate::core::passive::{Accusation, Ejection, Ended};
 use crate::core::ramp::{self, Ramp};
 use crate::core::rollout::UpstreamSeen;
 use crate::core::settings::{self, UpstreamHost};
@@ -12,6 +12,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
 use std::time::Duration;
+
+/// Why an upstream is down that fails real traffic.
+const EJECTED: &str = "taken out for failing requests";
 
 /// All upstreams of one pool, live.
 #[derive(Debug)]
@@ -45,6 +48,7 @@ pub(super) struct Endpoint {
     ejection: Ejection,
     ramp: Ramp,
     failures_seen: u64,
+    ended_seen: u32,
     live: Arc<UpstreamLive>,
 }
 
@@ -124,10 +128,9 @@ impl Upstreams {
     pub(super) fn observe(&mut self, pool: &settings::Pool, now: Duration) -> bool {
         let mut changed = false;
         for endpoint in self.slots.iter_mut().flat_map(|slot| &mut slot.endpoints) {
-            let failed = endpoint.live.failed();
             let was_out = endpoint.ejection.is_out();
-            endpoint.ejection.observe(&pool.passive, failed - endpoint.failures_seen, now);
-            endpoint.failures_seen = failed;
+            let ended = endpoint.newly_ended();
+            endpoint.ejection.observe(&pool.passive, ended, now);
             changed |= was_out != endpoint.ejection.is_out();
         }
         self.ramp(pool.slow_start, now) || changed
@@ -179,7 +182,7 @@ impl Upstreams {
     /// Which is not, and what its last check or look-up said.
     pub(super) fn ready(&self) -> Result<(), String> {
         let open = self.slots.iter().filter(|slot| !slot.draining);
-        if open.flat_map(|slot| &slot.endpoints).any(Endpoint::is_proven) {
+        if open.flat_map(|slot| &slot.endpoints).any(Endpoint::is_fit) {
             return Ok(());
         }
         Err(self.complaint())
@@ -201,7 +204,7 @@ impl Upstreams {
     /// As [`Upstreams::ready`].
     pub(super) fn all_ready(&self) -> Result<(), String> {
         let mut open = self.slots.iter().filter(|slot| !slot.draining);
-        if open.all(|s| !s.endpoints.is_empty() && s.endpoints.iter().all(Endpoint::is_proven)) {
+        if open.all(|s| !s.endpoints.is_empty() && s.endpoints.iter().all(Endpoint::is_fit)) {
             return self.ready();
         }
         Err(self.complaint())
@@ -215,6 +218,35 @@ impl Upstreams {
             let why = endpoint.failing.as_deref().unwrap_or("its checks have not recovered yet");
             format!("{}: {why}", slot.settings.address)
         })
+    }
+
+    /// The upstream that fails the most of its requests, of those that were taken out for that; draining ones do
+    /// not count. One that is alone is never taken out: what it fails speaks by its share alone.
+    pub(super) fn accused(&self) -> Option<Accusation> {
+        let open = || self.endpoints().filter(|(slot, _)| !slot.draining);
+        if open().count() < 2 {
+            return None;
+        }
+        let accused = open().filter_map(|(slot, endpoint)| {
+            let (ended, since) = endpoint.ejection.accusation()?;
+            Some(Accusation { upstream: slot.settings.address.to_string(), ended, since, clients: 0 })
+        });
+        accused.max_by(|one, other| one.ended.share().total_cmp(&other.ended.share()))
+    }
+
+    /// Another version may be behind the same addresses: what was found out of the former one counts no more.
+    /// A pool that `serves` goes on as it is until the next checks and failures say otherwise.
+    pub(super) fn begin_anew(&mut self, serves: bool) {
+        for endpoint in self.slots.iter_mut().flat_map(|slot| &mut slot.endpoints) {
+            endpoint.newly_ended();
+            endpoint.ejection.forgive();
+            if !serves {
+                endpoint.ejection = Ejection::default();
+            }
+            let is_up = endpoint.is_up();
+            endpoint.health = endpoint.health.map(|health| health.begun_anew(is_up));
+            endpoint.failing = None;
+        }
     }
 
     /// The upstreams that are not draining, with their addresses.
@@ -255,8 +287,9 @@ impl Upstreams {
             if slot.endpoints.is_empty() {
                 return Some(format!("{label}: not resolved yet"));
             }
-            slot.endpoints.iter().find(|e| !e.is_proven()).map(|endpoint| match &endpoint.failing {
+            slot.endpoints.iter().find(|e| !e.is_fit()).map(|endpoint| match &endpoint.failing {
                 Some(why) => format!("{label}: {why}"),
+                None if endpoint.is_proven() => format!("{label}: {EJECTED}"),
                 None => format!("{label}: not checked yet"),
             })
         });
@@ -269,7 +302,12 @@ impl Slot {
     pub(super) fn drain(&mut self, draining: bool) {
         self.draining = draining;
         if draining {
-            self.endpoints.iter_mut().for_each(|endpoint| endpoint.ramp = Ramp::out());
+            for endpoint in &mut self.endpoints {
+                endpoint.ramp = Ramp::out();
+                // What comes back may be another version.
+                endpoint.newly_ended();
+                endpoint.ejection = Ejection::default();
+            }
         }
     }
 
@@ -317,6 +355,7 @@ impl Endpoint {
             // comes to it.
             ramp: if presumed { Ramp::whole() } else { Ramp::out() },
             failures_seen: 0,
+            ended_seen: 0,
             live: Arc::default(),
         }
     }
@@ -327,6 +366,22 @@ impl Endpoint {
 
     fn is_proven(&self) -> bool {
         self.health.as_ref().is_none_or(|health| health.is_up() && health.is_proven())
+    }
+
+    /// Proven, and not taken out for failing requests.
+    fn is_fit(&self) -> bool {
+        self.is_proven() && !self.ejection.is_out()
+    }
+
+    /// What has come to its end since the last call.
+    fn newly_ended(&mut self) -> Ended {
+        let (failed, ended) = (self.live.failed(), self.live.ended());
+        let new = Ended {
+            attempts: u64::from(ended.wrapping_sub(self.ended_seen)),
+            failures: failed.saturating_sub(self.failures_seen),
+        };
+        (self.failures_seen, self.ended_seen) = (failed, ended);
+        new
     }
 
     /// What it is fit for; `eject` is whether ejections hold ([`Upstreams::ejects`]).
@@ -342,7 +397,7 @@ impl Endpoint {
     pub(super) fn detail(&self) -> Option<String> {
         let rising = self.health.as_ref().is_some_and(|health| health.is_proven() && !health.is_up());
         let told = match () {
-            () if self.ejection.is_out() => Some("taken out for failing requests"),
+            () if self.ejection.is_out() => Some(EJECTED),
             () if rising => Some("its last check passed, and it takes some in a row to come back"),
             () => None,
         };

@@ -5,7 +5,7 @@
 //! or fails a candidate is the policy's to say.
 
 use super::exchange::Ask;
-use super::targets::{self, Place, Work, rounds};
+use super::targets::{self, Place, Work, begin, rounds};
 use super::transport::Transport;
 use crate::control::command::{Controller, Input};
 use crate::core::settings::{Config, Pool, Service, Upstream, UpstreamTls};
@@ -97,9 +97,11 @@ impl Scrape {
     async fn run(self, controller: Controller, place: Place, address: SocketAddr, server: Server) {
         let mut rounds = rounds(&place, address, self.interval);
         loop {
+            let began = begin();
             let values = self.round(address, &server).await;
             let Place { service, pool, upstream } = place.clone();
-            if !controller.tell(Input::Signals { service, pool, upstream, address, values }).await {
+            let told = Input::Signals { service, pool, upstream, address, began, values };
+            if !controller.tell(told).await {
                 return;
             }
             rounds.tick().await;
@@ -172,7 +174,7 @@ mod tests {
     type Told = (String, SocketAddr, Vec<(String, Result<f64, String>)>);
 
     async fn next(told: &mut mpsc::Receiver<Input>) -> Told {
-        let Some(Input::Signals { service, pool, upstream, address, values }) = told.recv().await else {
+        let Some(Input::Signals { service, pool, upstream, address, values, .. }) = told.recv().await else {
             panic!("signals")
         };
         assert_eq!((&*service, &*pool), ("web", "blue"));

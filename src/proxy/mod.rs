@@ -14,6 +14,7 @@ mod answer;
 mod challenge;
 mod charge;
 mod choice;
+mod claims;
 mod chunks;
 mod client_stream;
 mod compress;
