@@ -2,7 +2,7 @@
 
 use crate::core::balance::Balancer;
 use crate::core::health::Health;
-use crate::core::passive::{Accusation, Ejection, Ended};
+use crate::core::passive::{Accusation, EndedAttempts, Ejection};
 use crate::core::ramp::{self, Ramp};
 use crate::core::rollout::UpstreamSeen;
 use crate::core::settings::{self, UpstreamHost};
@@ -374,9 +374,9 @@ impl Endpoint {
     }
 
     /// What has come to its end since the last call.
-    fn newly_ended(&mut self) -> Ended {
+    fn newly_ended(&mut self) -> EndedAttempts {
         let (failed, ended) = (self.live.failed(), self.live.ended());
-        let new = Ended {
+        let new = EndedAttempts {
             attempts: u64::from(ended.wrapping_sub(self.ended_seen)),
             failures: failed.saturating_sub(self.failures_seen),
         };

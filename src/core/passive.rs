@@ -23,13 +23,13 @@ pub struct Ejection {
     /// Good attempts in a row since it came back.
     good: u64,
     /// What it did since the first of the failures it was taken out for.
-    stretch: Ended,
+    stretch: EndedAttempts,
     began: Duration,
 }
 
 /// Attempts of an upstream that have come to their end, and those of them that failed on the way.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Ended {
+pub struct EndedAttempts {
     pub attempts: u64,
     pub failures: u64,
 }
@@ -38,20 +38,20 @@ pub struct Ended {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Accusation {
     pub upstream: String,
-    pub ended: Ended,
+    pub ended: EndedAttempts,
     /// When the first of the failures came.
     pub since: Duration,
     /// How many clients met failures of its pool since then.
     pub clients: usize,
 }
 
-impl Ended {
+impl EndedAttempts {
     /// What is counted last is counted as ended all the same.
     pub fn share(self) -> f64 {
         self.failures as f64 / self.attempts.max(self.failures).max(1) as f64
     }
 
-    fn add(&mut self, other: Ended) {
+    fn add(&mut self, other: EndedAttempts) {
         self.attempts += other.attempts;
         self.failures += other.failures;
     }
@@ -59,7 +59,7 @@ impl Ended {
 
 impl Ejection {
     /// Takes in what has newly `ended`, and the passing of time.
-    pub fn observe(&mut self, rule: &Passive, ended: Ended, now: Duration) {
+    pub fn observe(&mut self, rule: &Passive, ended: EndedAttempts, now: Duration) {
         if self.out_until.is_some_and(|until| until <= now) {
             (self.fails, self.out_until, self.good) = (0, None, 0);
         }
@@ -80,7 +80,7 @@ impl Ejection {
     }
 
     /// Counts towards what is held against it, or in its favour once it is back.
-    fn prove(&mut self, rule: &Passive, ended: Ended) {
+    fn prove(&mut self, rule: &Passive, ended: EndedAttempts) {
         if self.fails > 0 || self.accused {
             self.stretch.add(ended);
         }
@@ -105,7 +105,7 @@ impl Ejection {
 
     /// What it did since the first of the failures that it was taken out for, and when that was; `None` where
     /// it was not taken out, or has proven itself since.
-    pub fn accusation(&self) -> Option<(Ended, Duration)> {
+    pub fn accusation(&self) -> Option<(EndedAttempts, Duration)> {
         self.accused.then_some((self.stretch, self.began))
     }
 }
@@ -119,7 +119,7 @@ mod tests {
     fn after(events: &[(u64, u64)]) -> Ejection {
         let mut ejection = Ejection::default();
         for (second, failures) in events {
-            let ended = Ended { attempts: *failures, failures: *failures };
+            let ended = EndedAttempts { attempts: *failures, failures: *failures };
             ejection.observe(&RULE, ended, Duration::from_secs(*second));
         }
         ejection
@@ -138,7 +138,7 @@ mod tests {
     #[test]
     fn zero_switches_it_off() {
         let mut ejection = Ejection::default();
-        let ended = Ended { attempts: 1000, failures: 1000 };
+        let ended = EndedAttempts { attempts: 1000, failures: 1000 };
         ejection.observe(&Passive { max_fails: 0, ..RULE }, ended, Duration::ZERO);
         assert!(!ejection.is_out() && ejection.accusation().is_none());
     }
@@ -147,7 +147,7 @@ mod tests {
     fn what_is_held_against_it_is_its_share_until_it_has_proven_itself() {
         let mut ejection = Ejection::default();
         let mut at = |second, attempts, failures| {
-            ejection.observe(&RULE, Ended { attempts, failures }, Duration::from_secs(second));
+            ejection.observe(&RULE, EndedAttempts { attempts, failures }, Duration::from_secs(second));
             ejection.accusation().map(|(ended, since)| (ended.attempts, ended.failures, since.as_secs()))
         };
         assert_eq!(at(1, 5000, 0), None);
@@ -166,7 +166,7 @@ mod tests {
         let mut ejection = after(&[(0, 3)]);
         ejection.forgive();
         assert!(ejection.is_out() && ejection.accusation().is_none());
-        ejection.observe(&RULE, Ended::default(), Duration::from_secs(30));
+        ejection.observe(&RULE, EndedAttempts::default(), Duration::from_secs(30));
         assert_eq!(ejection, Ejection::default());
     }
 }

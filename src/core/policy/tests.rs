@@ -2,7 +2,7 @@
 
 use crate::core::client::ClientCount;
 use crate::core::outcome::{MAX_LIMITS, Totals};
-use crate::core::passive::{Accusation, Ended};
+use crate::core::passive::{Accusation, EndedAttempts};
 use crate::core::policy::{Circumstances, Limit, Mode, Policy, Reaction, Watch};
 use crate::core::verdict::{Level, State};
 use crate::core::window::{Figures, Latency};
@@ -100,7 +100,7 @@ fn the_plain_rule_and_the_comparison_ask_for_three_clients_too() {
 #[test]
 fn an_upstream_that_was_taken_out_fails_holds_or_is_shared() {
     let accused = |failures, attempts| {
-        let ended = Ended { attempts, failures };
+        let ended = EndedAttempts { attempts, failures };
         let accusation = Accusation { upstream: "10.0.0.3:80".into(), ended, since: Duration::ZERO, clients: 1 };
         Circumstances { ejected: Some(accusation), stable_up: true, ..Circumstances::default() }
     };
