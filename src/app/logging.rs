@@ -51,7 +51,9 @@ fn start_at(default: &str, format: ProcessLog) -> anyhow::Result<()> {
     let _ = match format {
         ProcessLog::Text => log.try_init(),
         // Fields beside level and message, so that a reader needs no nesting.
-        ProcessLog::Json => log.json().flatten_event(true).with_current_span(false).with_span_list(false).try_init(),
+        ProcessLog::Json => {
+            log.json().flatten_event(true).with_current_span(false).with_span_list(false).try_init()
+        }
     };
     Ok(())
 }

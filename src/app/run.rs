@@ -2,9 +2,9 @@
 
 use super::handover::{Predecessor, Upgrader, Upgrades, binary};
 use super::signals::{Signals, Told};
+use super::{Instance, check, descriptors, logging, systemd};
 use crate::config::Faults;
 use crate::core::settings::Config;
-use super::{Instance, check, descriptors, logging, systemd};
 use anyhow::Context;
 use std::path::Path;
 use std::sync::Arc;

@@ -8,8 +8,8 @@ mod tests;
 
 use super::front::{address, networks};
 use super::headers::headers;
-use super::{limits, service};
 use super::reader::{Item, Section};
+use super::{limits, service};
 use crate::core::route::{Clients, Fallback, OwnTimeouts, PathSpec, RouteSpec, Target};
 use crate::core::settings::{Admin, Forwarded};
 use std::net::SocketAddr;

@@ -123,7 +123,8 @@ impl Live {
             let presumed = old.is_none() && !self.state.upstreams.contains_key(&**name);
             let upstreams = Upstreams::new(pool, presumed);
             let (window, readings) = (Window::new(SHOWN), Readings::default());
-            let pool = LivePool { arm, begun: now, mirror: None, upstreams, logged_up: None, window, readings };
+            let pool =
+                LivePool { arm, begun: now, mirror: None, upstreams, logged_up: None, window, readings };
             self.pools.insert(name.clone(), pool);
             added.push(name.clone());
         }

@@ -237,7 +237,11 @@ impl Live {
         let (rollout, pool) = running.map(|running| (running.id.as_str(), running.to.as_str())).unzip();
         let service = &*self.settings.name;
         let promotes = self.state.stable != pending.state.stable;
-        let what = if promotes { "not promoted, the state cannot be written" } else { "not done, the state cannot be written" };
+        let what = if promotes {
+            "not promoted, the state cannot be written"
+        } else {
+            "not done, the state cannot be written"
+        };
         tracing::warn!(service, rollout, pool, "{what}: {error}");
         if let Some(answer) = pending.answer {
             return self.todo.refusals.push((answer, unwritten(error)));

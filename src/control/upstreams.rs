@@ -2,7 +2,7 @@
 
 use crate::core::balance::Balancer;
 use crate::core::health::Health;
-use crate::core::passive::{Accusation, EndedAttempts, Ejection};
+use crate::core::passive::{Accusation, Ejection, EndedAttempts};
 use crate::core::ramp::{self, Ramp};
 use crate::core::rollout::UpstreamSeen;
 use crate::core::settings::{self, UpstreamHost};
@@ -182,7 +182,7 @@ impl Upstreams {
     /// Which is not, and what its last check or look-up said.
     pub(super) fn ready(&self) -> Result<(), String> {
         let open = self.slots.iter().filter(|slot| !slot.draining);
-        if open.flat_map(|slot| &slot.endpoints).any(Endpoint::is_fit) {
+        if open.flat_map(|slot| &slot.endpoints).any(Endpoint::is_proven) {
             return Ok(());
         }
         Err(self.complaint())
@@ -198,16 +198,22 @@ impl Upstreams {
         (!unknown).then(|| Err(self.complaint()))
     }
 
-    /// Whether every upstream that is not draining is known to be up, and there is one.
+    /// Whether every upstream that is not draining is known to be up, and not taken out for failing requests, and
+    /// there is one. One that is alone is never taken out.
     ///
     /// # Errors
     /// As [`Upstreams::ready`].
     pub(super) fn all_ready(&self) -> Result<(), String> {
         let mut open = self.slots.iter().filter(|slot| !slot.draining);
-        if open.all(|s| !s.endpoints.is_empty() && s.endpoints.iter().all(Endpoint::is_fit)) {
-            return self.ready();
+        if !open.all(|s| !s.endpoints.is_empty() && s.endpoints.iter().all(Endpoint::is_proven)) {
+            return Err(self.complaint());
         }
-        Err(self.complaint())
+        let open = || self.endpoints().filter(|(slot, _)| !slot.draining);
+        let mut out = open().filter(|(_, endpoint)| endpoint.ejection.is_out());
+        match out.next().filter(|_| open().count() > 1) {
+            Some((slot, _)) => Err(format!("{}: {EJECTED}", slot.settings.address)),
+            None => self.ready(),
+        }
     }
 
     /// An upstream that active checks found down, and the last answer; draining ones do not count.
@@ -287,9 +293,8 @@ impl Upstreams {
             if slot.endpoints.is_empty() {
                 return Some(format!("{label}: not resolved yet"));
             }
-            slot.endpoints.iter().find(|e| !e.is_fit()).map(|endpoint| match &endpoint.failing {
+            slot.endpoints.iter().find(|e| !e.is_proven()).map(|endpoint| match &endpoint.failing {
                 Some(why) => format!("{label}: {why}"),
-                None if endpoint.is_proven() => format!("{label}: {EJECTED}"),
                 None => format!("{label}: not checked yet"),
             })
         });
@@ -366,11 +371,6 @@ impl Endpoint {
 
     fn is_proven(&self) -> bool {
         self.health.as_ref().is_none_or(|health| health.is_up() && health.is_proven())
-    }
-
-    /// Proven, and not taken out for failing requests.
-    fn is_fit(&self) -> bool {
-        self.is_proven() && !self.ejection.is_out()
     }
 
     /// What has come to its end since the last call.

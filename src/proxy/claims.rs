@@ -83,8 +83,7 @@ fn is_claim(name: &str) -> bool {
         return false;
     }
     let is_ours = || OURS.contains(&name);
-    NAMES.binary_search(&name).is_ok()
-        || FAMILIES.iter().any(|family| name.starts_with(family)) && !is_ours()
+    NAMES.binary_search(&name).is_ok() || FAMILIES.iter().any(|family| name.starts_with(family)) && !is_ours()
 }
 
 #[cfg(test)]
@@ -111,7 +110,8 @@ mod tests {
 
     #[test]
     fn a_stranger_says_nothing_of_it_and_a_trusted_proxy_all_but_one() {
-        let claims = ["Forwarded", "X-Forwarded-Prefix", "X-Forwarded-Ssl", "True-Client-IP", "X-Original-URL"];
+        let claims =
+            ["Forwarded", "X-Forwarded-Prefix", "X-Forwarded-Ssl", "True-Client-IP", "X-Original-URL"];
         assert_eq!(left(false, &claims), [""; 0]);
         assert_eq!(left(true, &claims).len(), claims.len());
         for believed in [false, true] {

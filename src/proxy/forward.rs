@@ -247,7 +247,11 @@ mod tests {
             ("10.0.0.1", "10.0.0.3", "10.0.0.3"),
         ];
         for (peer, header, expected) in cases {
-            assert_eq!(client(ip(peer), &chain(header), &trusted).address, ip(expected), "{peer} with {header}");
+            assert_eq!(
+                client(ip(peer), &chain(header), &trusted).address,
+                ip(expected),
+                "{peer} with {header}"
+            );
         }
         let unnamed = RealClient { address: ip("10.0.0.1"), is_nameless: true };
         assert_eq!(client(ip("10.0.0.1"), &HeaderMap::new(), &trusted), unnamed);
@@ -273,14 +277,33 @@ mod tests {
         ] {
             assert_eq!(written(text), Some([203, 0, 113, 7].into()), "{text}");
         }
-        for text in ["2001:db8::7", "[2001:db8::7]", "[2001:db8::7]:443", "2001:db8::7%eth0", "\"[2001:db8::7]\""]
+        for text in
+            ["2001:db8::7", "[2001:db8::7]", "[2001:db8::7]:443", "2001:db8::7%eth0", "\"[2001:db8::7]\""]
         {
             assert_eq!(written(text), "2001:db8::7".parse().ok(), "{text}");
         }
         for text in [
-            "unknown", "_hidden", "-", "localhost", "203.0.113", "203.0.113.7:99999", "203.0.113.7:http",
-            "203.0.113.07", "203.0.113.7 203.0.113.8", "[203.0.113.7]", "[2001:db8::7", "[2001:db8::7]443",
-            "\"203.0.113.7", "by=203.0.113.7", "for=", "for=unknown", "0.0.0.0", "::", "::ffff:0.0.0.0", "=", "",
+            "unknown",
+            "_hidden",
+            "-",
+            "localhost",
+            "203.0.113",
+            "203.0.113.7:99999",
+            "203.0.113.7:http",
+            "203.0.113.07",
+            "203.0.113.7 203.0.113.8",
+            "[203.0.113.7]",
+            "[2001:db8::7",
+            "[2001:db8::7]443",
+            "\"203.0.113.7",
+            "by=203.0.113.7",
+            "for=",
+            "for=unknown",
+            "0.0.0.0",
+            "::",
+            "::ffff:0.0.0.0",
+            "=",
+            "",
         ] {
             assert_eq!(written(text), None, "{text}");
         }

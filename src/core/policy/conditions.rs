@@ -25,7 +25,8 @@ fn ejected(policy: &Policy, seen: &Circumstances<'_>) -> Option<(State, Reason)>
         return None;
     }
     let failed = format!("{} of {} requests failed", ended.failures, ended.attempts.max(ended.failures));
-    let text = format!("an upstream of the candidate was taken out for failing requests: {upstream}: {failed}");
+    let text =
+        format!("an upstream of the candidate was taken out for failing requests: {upstream}: {failed}");
     let is_critical = level == Level::Critical && share >= BROKEN;
     let reason = Reason {
         observed: share,

@@ -80,7 +80,8 @@ fn the_plain_rule_and_the_comparison_ask_for_three_clients_too() {
     assert_eq!(watch.verdict(Duration::ZERO, &seen(2)).state, State::Hold);
     assert_eq!(watch.verdict(Duration::ZERO, &seen(3)).state, State::Fail);
 
-    let limits = vec![Limit::Latency { quantile: 0.5, warning: None, critical: Some(Duration::from_secs(2)) }];
+    let limits =
+        vec![Limit::Latency { quantile: 0.5, warning: None, critical: Some(Duration::from_secs(2)) }];
     let policy = Policy { limits, relative: Reaction::Abort, ..Policy::default() };
     let none = Totals::default();
     let mut watch = Watch::new(Arc::new(policy), &none, Some(&none), Duration::ZERO);
@@ -101,7 +102,8 @@ fn the_plain_rule_and_the_comparison_ask_for_three_clients_too() {
 fn an_upstream_that_was_taken_out_fails_holds_or_is_shared() {
     let accused = |failures, attempts| {
         let ended = EndedAttempts { attempts, failures };
-        let accusation = Accusation { upstream: "10.0.0.3:80".into(), ended, since: Duration::ZERO, clients: 1 };
+        let accusation =
+            Accusation { upstream: "10.0.0.3:80".into(), ended, since: Duration::ZERO, clients: 1 };
         Circumstances { ejected: Some(accusation), stable_up: true, ..Circumstances::default() }
     };
     let pair = |level| Pair::new(|policy| policy.health = level);

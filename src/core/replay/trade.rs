@@ -6,8 +6,8 @@
 
 use super::order::{Fact, What};
 use crate::core::balance::mix;
-use crate::core::outcome::{MAX_LIMITS, Outcome, SlowLimits, Totals};
 use crate::core::client::ClientCount;
+use crate::core::outcome::{MAX_LIMITS, Outcome, SlowLimits, Totals};
 use crate::core::policy::{Circumstances, Policy, Watch};
 use crate::core::verdict::State;
 use std::sync::Arc;

@@ -251,8 +251,7 @@ fn run(seed: u64, recorder: &Arc<Recorder>, from_us: u64, candidate: Candidate) 
         seen.named |= u64::from(verdict.state != State::Pass && !named.is_empty());
         let attempts = looks.watch.attempts();
         let upstreams = BTreeMap::new();
-        let observation =
-            Observation { verdict, attempts, candidate: Ok(()), stable_ready: true, upstreams };
+        let observation = Observation { verdict, attempts, candidate: Ok(()), stable_ready: true, upstreams };
         service = service.apply(Change::Observed(&observation), moment(world.now_us)).expect("ok").state;
         let rollout = &service.rollout.as_ref().expect("a rollout").rollout;
         if rollout.phase == Phase::Aborted {
@@ -262,7 +261,8 @@ fn run(seed: u64, recorder: &Arc<Recorder>, from_us: u64, candidate: Candidate) 
         }
     }
     let after = world.totals(1);
-    (seen.attempts, seen.slow) = (after.attempts - before.attempts, after.slow[1].saturating_sub(before.slow[1]));
+    (seen.attempts, seen.slow) =
+        (after.attempts - before.attempts, after.slow[1].saturating_sub(before.slow[1]));
     // What is left ends, so that the next run begins with nothing under way but what it brings.
     let last = world.pools.iter().flat_map(|pool| &pool.open).map(|(at, ..)| *at).max();
     world.now_us = world.now_us.max(last.unwrap_or_default()) + TICK_US;
@@ -285,7 +285,10 @@ fn runs(seeds: std::ops::Range<u64>, candidate: Candidate) -> Seen {
     };
     std::thread::scope(|scope| {
         let parts: Vec<_> = (0..threads).map(|first| scope.spawn(move || part(first))).collect();
-        parts.into_iter().map(|part| part.join().expect("its seed is printed")).fold(Seen::default(), Seen::and)
+        parts
+            .into_iter()
+            .map(|part| part.join().expect("its seed is printed"))
+            .fold(Seen::default(), Seen::and)
     })
 }
 
@@ -312,7 +315,10 @@ fn no_client_and_no_limit_of_ours_aborts_a_healthy_candidate() {
     let count = seeds.end - seeds.start;
     let seen = runs(seeds, Candidate::Healthy);
     println!("{count} rollouts of a healthy candidate, none aborted; they met {seen:?}");
-    assert!(count < 1000 || seen.too_slow > count / 20 && seen.past > count / 20, "the runs are blind: {seen:?}");
+    assert!(
+        count < 1000 || seen.too_slow > count / 20 && seen.past > count / 20,
+        "the runs are blind: {seen:?}"
+    );
 }
 
 #[test]
