@@ -111,7 +111,7 @@ impl Live {
         for (name, pool) in &self.settings.pools {
             let before = old.and_then(|old| old.pools.get(name));
             if let (Some(live), Some(before)) = (self.pools.get_mut(name), before) {
-                live.upstreams.reconfigure(before, pool);
+                live.upstreams.reconfigure(before, pool, &links.own);
                 if has_others(before, pool) {
                     replaced.push(name.clone());
                 }
@@ -121,7 +121,7 @@ impl Live {
             let arm = arm.ok_or("more pools than can be measured have been configured; restart")?;
             // What is registered has no traffic before its first passed check, after a restart either.
             let presumed = old.is_none() && !self.state.upstreams.contains_key(&**name);
-            let upstreams = Upstreams::new(pool, presumed);
+            let upstreams = Upstreams::new(pool, presumed, &links.own);
             let (window, readings) = (Window::new(SHOWN), Readings::default());
             let pool =
                 LivePool { arm, begun: now, mirror: None, upstreams, logged_up: None, window, readings };
@@ -271,6 +271,13 @@ impl Live {
             links.metrics.rollout_ended(&self.settings.name, &view.phase);
             links.remember(view);
         }
+    }
+
+    /// The pools that own limits have kept requests from lately.
+    pub(super) fn kept_out(&self, links: &Links) -> Vec<String> {
+        let is_kept_out = |pool: &LivePool| self.figures(pool, links).own_limits > 0;
+        let pools = self.pools.iter().filter(|(_, pool)| is_kept_out(pool));
+        pools.map(|(name, _)| format!("{}/{name}", self.settings.name)).collect()
     }
 
     /// The figures of a pool over its window.

@@ -33,6 +33,8 @@ use std::time::Duration;
 #[derive(Clone, Debug, PartialEq)]
 pub struct Config {
     pub server: Server,
+    /// Of the process.
+    pub limits: ProcessLimits,
     pub admin: Admin,
     pub access_log: Option<AccessLog>,
     pub listeners: Vec<Listener>,
@@ -71,6 +73,13 @@ pub enum ProcessLog {
     Text,
     /// One JSON object a line: `timestamp`, `level`, `message`, and the fields beside them.
     Json,
+}
+
+/// What the process may take, over all listeners.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ProcessLimits {
+    /// Connections of clients at a time; `None` is as many as the limit of file descriptors allows.
+    pub connections: Option<u32>,
 }
 
 #[derive(Clone, Debug, PartialEq)]

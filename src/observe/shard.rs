@@ -16,6 +16,7 @@ use super::starts::Starts;
 use crate::core::client::ClientKey;
 use crate::core::latency::{BUCKETS, bucket_of};
 use crate::core::outcome::{ArmId, MAX_LIMITS, Outcome, Past, Reason, SlowLimits, Totals};
+use crate::core::own_limit::OwnLimit;
 use crate::core::shield::Budget;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -29,6 +30,7 @@ pub(super) const MAX_ARMS: usize = CHUNK * 64;
 #[derive(Debug)]
 pub struct Shard {
     chunks: [OnceLock<Box<[Cell]>>; MAX_ARMS / CHUNK],
+    own_limits: [Counter; OwnLimit::ALL.len()],
 }
 
 /// The start of one attempt, to be handed back with its answer.
@@ -80,6 +82,7 @@ struct Cell {
     compared: Counter,
     differing: Counter,
     dropped: Counter,
+    own_limits: Counter,
 }
 
 /// A counter with one writer.
@@ -102,7 +105,10 @@ impl Counter {
 
 impl Shard {
     pub(super) fn new() -> Self {
-        Shard { chunks: std::array::from_fn(|_| OnceLock::new()) }
+        Shard {
+            chunks: std::array::from_fn(|_| OnceLock::new()),
+            own_limits: std::array::from_fn(|_| Counter::default()),
+        }
     }
 
     /// Counts the start of an attempt for a client.
@@ -212,6 +218,26 @@ impl Shard {
         }
     }
 
+    /// Counts what the proxy itself is short of, or does not allow.
+    pub fn own_limit(&self, limit: OwnLimit) {
+        if let Some(counter) = self.own_limits.get(limit as usize) {
+            counter.add(1);
+        }
+    }
+
+    /// The same, where it kept a request from a pool.
+    pub fn kept_out(&self, arm: ArmId, limit: OwnLimit) {
+        self.own_limit(limit);
+        if let Some(cell) = self.cell(arm) {
+            cell.own_limits.add(1);
+        }
+    }
+
+    /// How often each limit was met on this worker.
+    pub(super) fn add_own_limits(&self, counts: &mut [u64; OwnLimit::ALL.len()]) {
+        add(counts, &self.own_limits);
+    }
+
     /// Adds the clients to whom failures of an arm came since a time, on this worker.
     pub(super) fn add_clients(&self, clients: &mut Vec<ClientKey>, arm: ArmId, since_us: u64) {
         if let Some(cell) = self.cell(arm) {
@@ -248,6 +274,7 @@ impl Shard {
         let Past { codes, reasons } = &mut totals.past;
         add(codes, &cell.past_codes);
         add(reasons, &cell.past_reasons);
+        totals.own_limits += cell.own_limits.read();
         add(&mut totals.reasons, &cell.reasons);
         totals.attempts += add(&mut totals.codes, &cell.codes);
         totals.latency_sum_us += cell.latency_sum_us.read();
@@ -297,6 +324,7 @@ impl Cell {
             compared: Counter::default(),
             differing: Counter::default(),
             dropped: Counter::default(),
+            own_limits: Counter::default(),
         }
     }
 
