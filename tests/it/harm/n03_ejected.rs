@@ -29,7 +29,7 @@ fn config(blue: &[Origin], green: &[Origin], rollout: &str, more: &str) -> Strin
         "[services.web]\nstable = \"blue\"\npolicy = \"default\"\n\
          [services.web.pools.blue]\nupstreams = [{}]\n{CHECK}\n\
          [services.web.pools.green]\nupstreams = [{}]\n{CHECK}\n{more}\n\
-         [services.web.rollout]\nmin_attempts = 5\nbake = \"300ms\"\n{rollout}\n\
+         [services.web.rollout]\nmin_attempts = 20\nbake = \"300ms\"\n{rollout}\n\
          [policies.default]\nerror_rate = {{ critical = \"30%\" }}\nhealth = {{ critical = true }}\n",
         list(blue),
         list(green)
@@ -38,10 +38,10 @@ fn config(blue: &[Origin], green: &[Origin], rollout: &str, more: &str) -> Strin
 
 const CHECK: &str = "health = { path = \"/health\", interval = \"50ms\", rise = 1, fall = 2 }";
 
-/// Runs a rollout to its end beside two clients; how it ended, and why.
+/// Runs a rollout to its end beside six clients; how it ended, and why.
 #[track_caller]
 fn end(what: &str, pointsman: &Pointsman, body: &str) -> (String, String) {
-    let load = Load::start(pointsman.http(), 2);
+    let load = Load::start(pointsman.http(), 6);
     let id = pointsman.start_rollout(body);
     let view = pointsman.ended(&id);
     let (good, failed, broken) = load.stop();
@@ -71,7 +71,7 @@ fn assert_aborted(what: &str, pointsman: &Pointsman, body: &str, bad: &Origin) {
 fn a_canary_with_one_of_two_upstreams_ejected_is_aborted() {
     let (blue, green) = (two(), two());
     green[1].react(resets);
-    let steps = "steps = [{ weight = 50, hold = \"300ms\" }, { weight = 100 }]";
+    let steps = "steps = [{ weight = 50, hold = \"1s\" }, { weight = 100 }]";
     let pointsman = Pointsman::start(&config(&blue, &green, steps, ""));
     assert_aborted("canary", &pointsman, r#"{"to": "green"}"#, &green[1]);
 }
@@ -104,12 +104,12 @@ fn an_ejection_that_is_over_speaks_at_the_promotion_still() {
         true => resets(request),
         false => Reaction::ok("two"),
     });
-    let rollout = "steps = [{ weight = 50, hold = \"300ms\" }, { weight = 100 }]";
-    let more = "passive = { max_fails = 3, fail_timeout = \"300ms\" }";
+    let rollout = "steps = [{ weight = 50, hold = \"1s\" }, { weight = 100 }]";
+    let more = "passive = { max_fails = 3, fail_timeout = \"800ms\" }";
     let text = config(&blue, &green, rollout, more)
         .replace("health = { critical = true }", "health = { warning = true }");
     let pointsman = Pointsman::start(&text);
-    let load = Load::start(pointsman.http(), 2);
+    let load = Load::start(pointsman.http(), 6);
     let id = pointsman.start_rollout(r#"{"to": "green"}"#);
     let view = || pointsman.get(&format!("/v1/services/web/rollouts/{id}")).json();
     let is_held = |view: &Value| {
@@ -132,7 +132,7 @@ fn a_rolling_update_stops_at_an_upstream_that_is_ejected() {
     let (blue, green) = (two(), two());
     let rollout = "rolling = { watch = \"700ms\", update = \"20s\" }";
     let pointsman = Pointsman::start(&config(&blue, &green, rollout, ""));
-    let load = Load::start(pointsman.http(), 2);
+    let load = Load::start(pointsman.http(), 6);
     let id = pointsman.start_rollout(r#"{"to": "blue", "strategy": "rolling"}"#);
     let stage = |index: usize| {
         let view = pointsman.get(&format!("/v1/services/web/rollouts/{id}")).json();
@@ -161,7 +161,7 @@ fn a_candidate_with_an_ejected_upstream_is_not_prepared() {
     let (blue, green) = (two(), two());
     green[1].react(resets);
     let pointsman = Pointsman::start(&config(&blue, &green, "", ""));
-    let load = Load::start(pointsman.http(), 2);
+    let load = Load::start(pointsman.http(), 6);
     let set = pointsman.call("PUT", "/v1/services/web/weights", r#"{"blue": 50, "green": 50}"#);
     assert_eq!(set.status, 200, "{}", set.text());
     let state = || pointsman.web()["pools"]["green"]["upstreams"][1]["state"].clone();
@@ -181,11 +181,11 @@ fn a_candidate_with_an_ejected_upstream_is_not_prepared() {
 fn one_client_ejects_no_version_where_several_are_asked_for() {
     let (blue, green) = (two(), two());
     green[1].react(resets);
-    let steps = "steps = [{ weight = 50, hold = \"300ms\" }, { weight = 100 }]";
+    let steps = "steps = [{ weight = 50, hold = \"1s\" }, { weight = 100 }]";
     let text = config(&blue, &green, steps, "")
         .replace("[policies.default]\n", "[policies.default]\nmin_clients = 3\n");
     let pointsman = Pointsman::start(&text);
-    let load = Load::start(pointsman.http(), 2);
+    let load = Load::start(pointsman.http(), 6);
     let id = pointsman.start_rollout(r#"{"to": "green"}"#);
     let mut view = Value::Null;
     eventually("it is held", || {
