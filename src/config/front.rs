@@ -4,7 +4,7 @@ use super::reader::{Item, Section};
 use super::{cohort, tls, weak};
 use crate::core::retention::Retention;
 use crate::core::settings::{
-    AccessLog, Acme, Admin, Listener, LogFormat, ProcessLimits, Role, Server, Token,
+    AccessLog, Acme, Admin, Listener, LogFormat, ProcessLimits, ProcessLog, Role, Server, Token,
 };
 use crate::core::text;
 use http::HeaderValue;
@@ -13,6 +13,8 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 const DEFAULT_ADMIN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 9900);
+
+const LOGS: [(&str, ProcessLog); 2] = [("text", ProcessLog::Text), ("json", ProcessLog::Json)];
 
 pub(super) fn server(section: &Section<'_>) -> Server {
     let cores = || std::thread::available_parallelism().map_or(1, usize::from);
@@ -26,6 +28,7 @@ pub(super) fn server(section: &Section<'_>) -> Server {
         }),
         expose_pool: cohort::expose_pool(section),
         retention: retention(&section.section("retention")),
+        log: section.read("log", ProcessLog::default(), |item| item.choice(&LOGS)),
     };
     section.finish();
     server

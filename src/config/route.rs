@@ -8,11 +8,11 @@ mod tests;
 
 use super::front::{address, networks};
 use super::headers::headers;
-use super::limits;
 use super::pages;
 use super::reader::{Item, Section};
+use super::{limits, service};
 use crate::core::route::{Clients, Fallback, OwnTimeouts, PathSpec, RouteSpec, Target};
-use crate::core::settings::Admin;
+use crate::core::settings::{Admin, Forwarded};
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -80,6 +80,7 @@ fn route(section: &Section<'_>, known: &Known<'_>) -> Option<RouteSpec> {
         access_log: section.read("access_log", true, Item::bool),
         timeouts: timeouts(section, target.as_ref()),
         compression: section.read("compression", true, Item::bool),
+        forwarded: forwarded(section, target.as_ref()),
         headers: headers(&section.section("headers")),
         error_pages: section.item("error_pages").and_then(|item| Some(pages::error_pages(&item.section()?))),
         rewriting: rewriting::read(section, &path, target.as_ref()),
@@ -151,6 +152,14 @@ fn timeouts(section: &Section<'_>, target: Option<&Target>) -> OwnTimeouts {
     let timeouts = OwnTimeouts { connect: read("connect"), read: read("read"), write: read("write"), body };
     inner.finish();
     timeouts
+}
+
+fn forwarded(section: &Section<'_>, target: Option<&Target>) -> Option<Forwarded> {
+    let item = section.item("forwarded")?;
+    if !matches!(target, None | Some(Target::Service(_))) {
+        item.fault("has no effect on a route that leads to no service; take it out");
+    }
+    item.choice(&service::FORWARDED)
 }
 
 fn host(text: &str) -> Result<String, String> {

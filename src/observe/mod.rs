@@ -10,5 +10,6 @@ pub mod metrics;
 pub mod recalls;
 pub mod recorder;
 pub mod shard;
+mod starts;
 pub mod streams;
 pub mod wake;

@@ -20,8 +20,8 @@ use super::retry;
 use super::uses::Uses;
 use super::worker::Shared;
 use super::{
-    answer, challenge, compress, connection_end, error_page, follow, forward, log_entry, plan, refuse, reply,
-    rewrite, sound, tidy, unchunk,
+    answer, challenge, claims, compress, connection_end, error_page, follow, forward, log_entry, plan, refuse,
+    reply, rewrite, sound, tidy, unchunk,
 };
 use crate::core::balance::mix;
 use crate::core::outcome::{Outcome, Reason};
@@ -110,8 +110,10 @@ impl ProxyHttp for Gate {
         if let Some(peer) = peer {
             let trusted = request.listener.as_ref().map_or(&[][..], |l| &l.settings.trusted_proxies);
             request.believed = forward::is_believed(peer, trusted);
-            request.client = forward::client(peer, &session.req_header().headers, trusted);
+            let client = forward::client(peer, &session.req_header().headers, trusted);
+            (request.client, request.is_nameless) = (client.address, client.is_nameless);
         }
+        claims::remove(session.req_header_mut(), request.believed);
         request.own_id = forward::id_of(self.draw(), self.draw());
         if let Some(log) = &self.log {
             request.unlogged = Some(Unlogged::new(log, session, request));

@@ -131,7 +131,7 @@ fn of(session: &Session, request: &Request, now_us: u64) -> Entry {
     let head = session.req_header();
     let asked = request.asked.as_deref();
     Entry {
-        client: Some(request.client),
+        client: Some(request.client).filter(|client| !client.is_unspecified()),
         method: asked.and_then(|asked| asked.method.clone()).unwrap_or_else(|| head.method.clone()),
         host: asked
             .and_then(|asked| asked.host.clone())

@@ -17,6 +17,7 @@ mod challenge;
 mod charge;
 mod choice;
 mod chunks;
+mod claims;
 mod client_stream;
 mod compress;
 mod connection;

@@ -14,13 +14,14 @@ use super::plan::{self, Target};
 use super::registry::{AttemptRegistry, RegistryPlace};
 use super::target;
 use crate::core::balance::Tried;
+use crate::core::client::ClientKey;
 use crate::core::compression::Compression;
 use crate::core::limit::counts::Held;
 use crate::core::mirror::Place;
 use crate::core::outcome::{ArmId, Outcome};
 use crate::core::own_limit::OwnLimit;
 use crate::core::route::{Rewritten, RouteSpec};
-use crate::core::settings::Timeouts;
+use crate::core::settings::{Forwarded, Timeouts};
 use crate::core::table::{InFlight, Pool, Service, Table, Upstream};
 use crate::observe::access_log::Cut;
 use crate::observe::clock::Clock;
@@ -56,6 +57,8 @@ pub(super) struct Request {
     pub is_verbatim: bool,
     /// Whether its client waits to be told to send the body.
     pub expects: bool,
+    /// Whether that is nobody in particular: a trusted proxy sent it, and names nobody that can be read.
+    pub is_nameless: bool,
     /// Whether the peer is a trusted proxy, whose word on the client counts.
     pub believed: bool,
     /// What the request is called where no trusted proxy has named it: 32 hexadecimal digits.
@@ -222,6 +225,7 @@ impl Request {
             stream_number: 0,
             is_verbatim: false,
             expects: false,
+            is_nameless: false,
             believed: false,
             own_id: [b'0'; 32],
             route: None,
@@ -296,6 +300,17 @@ impl Request {
 
     pub(super) fn route(&self) -> Option<&RouteSpec> {
         self.table.route(self.route)
+    }
+
+    /// The client, as it is told apart from others.
+    pub(super) fn client_key(&self) -> ClientKey {
+        if self.is_nameless { ClientKey::NAMELESS } else { ClientKey::of(self.client) }
+    }
+
+    /// What the upstream is told of the client.
+    pub(super) fn forwarded(&self) -> Forwarded {
+        let own = self.route().and_then(|route| route.forwarded);
+        own.or_else(|| Some(self.pool()?.forwarded)).unwrap_or_default()
     }
 
     /// The path and the query that it has now, as they are sent.

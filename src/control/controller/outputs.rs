@@ -36,6 +36,7 @@ impl Task {
         } else if self.links.clock.now() >= self.shown_at + SNAPSHOT {
             self.show();
         }
+        self.lives.values_mut().for_each(Live::write_log);
         for (answer, reloaded) in reloaded {
             // Whoever asked may have gone.
             let _ = answer.to.send(reloaded);
