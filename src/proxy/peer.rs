@@ -9,7 +9,7 @@ use pingora_core::protocols::ALPN;
 /// Requests at a time over one HTTP/2 connection to an upstream.
 const H2_STREAMS: usize = 100;
 /// Keeps connections apart, beside the number of the arm: those that no other request uses up, and those of
-/// HTTP/2 whose requests must not be repeated.
+/// HTTP/2 whose requests must not be repeated, or have answers that last.
 const ALONE: u64 = 1 << 32;
 const UNREPEATABLE: u64 = 1 << 33;
 
@@ -18,7 +18,7 @@ const UNREPEATABLE: u64 = 1 << 33;
 pub(super) struct PeerNeeds {
     pub timeouts: Timeouts,
     pub is_alone: bool,
-    /// Whether its method is idempotent.
+    /// Whether it may be repeated, and its answer ends.
     pub is_repeatable: bool,
 }
 

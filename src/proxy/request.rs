@@ -1,5 +1,7 @@
 //! What is remembered of one request while it is on its way.
 
+mod elsewhere;
+
 use super::asked::{self, Asked};
 use super::choice::{By, Chosen, Cookies};
 use super::client_stream::Signals;
@@ -384,35 +386,6 @@ impl Request {
     /// Attempts made on the pool that the request is on now.
     pub(super) fn attempts_here(&self) -> u8 {
         self.attempts.saturating_sub(self.shielded_after.unwrap_or(0).max(self.attempts_before))
-    }
-
-    /// It goes elsewhere, as a request that has not been tried yet.
-    pub(super) fn turn_to(&mut self, table: Arc<Table>, target: Target) {
-        let is_same = self.target == Some(target) && Arc::ptr_eq(&self.table, &table);
-        if !is_same {
-            self.tried = Tried::default();
-        }
-        self.recalls += 1;
-        self.attempts_before = self.attempts;
-        self.table = table;
-        self.target = Some(target);
-    }
-
-    /// Its attempt is over, or somebody else's business; whether it was ended to take the request back.
-    pub(super) fn leave_registry(&mut self) -> bool {
-        self.place.take().is_some_and(|place| self.registry.leave(place))
-    }
-
-    /// Its attempt cannot be taken back any more.
-    pub(super) fn settle(&mut self) {
-        if let Some(place) = &mut self.place {
-            self.registry.settle(place);
-        }
-    }
-
-    /// Whether the proxy still waits for a part of it.
-    pub(super) fn is_held(&self) -> bool {
-        self.attempt.as_ref().is_some_and(|attempt| attempt.started.is_held())
     }
 
     /// Counts a limit that the client has met.

@@ -7,6 +7,8 @@ use super::super::verbatim;
 use super::Gate;
 use crate::core::own_limit::OwnLimit;
 use crate::core::table::Pool;
+use http::HeaderValue;
+use http::header::ACCEPT;
 use http::request::Parts;
 use pingora_core::prelude::HttpPeer;
 use pingora_error::{Error, ErrorType, Result};
@@ -54,11 +56,7 @@ impl Gate {
                 if !is_whole {
                     timeouts.read = timeouts.read.saturating_add(upload_time(pool, head, request));
                 }
-                let needs = PeerNeeds {
-                    timeouts,
-                    is_alone: request.is_alone,
-                    is_repeatable: head.method.is_idempotent(),
-                };
+                let needs = PeerNeeds { timeouts, is_alone: request.is_alone, is_repeatable: is_brief(head) };
                 let mut peer = self.peer(pool, upstream, needs);
                 request.is_verbatim = false;
                 if let Some(target) = request.verbatim_target(pool) {
@@ -86,6 +84,15 @@ impl Gate {
         }
         Error::e_explain(ErrorType::HTTPStatus(503), "no upstream is ready")
     }
+}
+
+/// Whether a request may be repeated, and its answer ends: such requests share connections of HTTP/2, so that
+/// none has to wait for another to end when they are taken back.
+fn is_brief(head: &Parts) -> bool {
+    let asks_for_events = |value: &HeaderValue| {
+        value.as_bytes().to_ascii_lowercase().windows(17).any(|part| part == b"text/event-stream")
+    };
+    head.method.is_idempotent() && !head.headers.get_all(ACCEPT).iter().any(asks_for_events)
 }
 
 /// What pingora's timeout of reading has to add for the client's body, which it does not leave out of account.

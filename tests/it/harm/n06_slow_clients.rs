@@ -11,10 +11,10 @@ use std::time::{Duration, Instant};
 
 const UPLOADS: usize = 60;
 /// Of each upload, and the pause before each.
-const PIECES: usize = 30;
+const PIECES: usize = 40;
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// All traffic goes to a candidate that may take 1.5 s.
+/// All traffic goes to a candidate that may take 2.5 s.
 fn config(blue: SocketAddr, green: SocketAddr, http2: bool, more: &str) -> String {
     format!(
         "[server]\nstate_dir = \"state\"\nthreads = 2\n\
@@ -23,7 +23,7 @@ fn config(blue: SocketAddr, green: SocketAddr, http2: bool, more: &str) -> Strin
          [services.web.pools.blue]\nhttp2 = {http2}\nupstreams = [\"{blue}\"]\n\
          [services.web.pools.green]\nhttp2 = {http2}\nupstreams = [\"{green}\"]\n{more}\n\
          [services.web.rollout]\nsteps = [{{ weight = 100, hold = \"1h\" }}]\n\
-         [policies.default]\nlatency_p95 = {{ critical = \"1500ms\" }}\nerror_rate = {{ critical = \"1%\" }}\n"
+         [policies.default]\nlatency_p95 = {{ critical = \"2500ms\" }}\nerror_rate = {{ critical = \"1%\" }}\n"
     )
 }
 
@@ -69,7 +69,7 @@ fn is_unharmed(case: &str, pointsman: &Pointsman, id: &str, requests: usize) {
     assert_eq!(pointsman.weight("green"), 100.0, "{view}");
     assert_eq!(window["failures"], 0, "{window}");
     let p95 = window["latency_ms"]["p95"].as_f64();
-    assert!(p95.is_none_or(|p95| p95 < 1500.0), "{window}");
+    assert!(p95.is_none_or(|p95| p95 < 2500.0), "{window}");
 }
 
 /// By Content-Length, chunked, and with the expectation of a 100.
@@ -148,7 +148,7 @@ fn clients_that_leave_within_their_upload_charge_nobody() {
                 let mut client = Connection::open(address);
                 let head = format!("POST / HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: 10.0.0.{n}\r\nContent-Length: 100\r\n\r\nx");
                 let _ = client.write(head.as_bytes());
-                std::thread::sleep(PAUSE * 20);
+                std::thread::sleep(PAUSE * 30);
             })
         })
         .collect();
@@ -156,7 +156,7 @@ fn clients_that_leave_within_their_upload_charge_nobody() {
     let runtime = runtime();
     let uploads: Vec<_> = (0..UPLOADS)
         .map(|_| {
-            runtime.spawn(async move { Client::open(address).await.begin_and_leave("/", PAUSE * 20).await })
+            runtime.spawn(async move { Client::open(address).await.begin_and_leave("/", PAUSE * 30).await })
         })
         .collect();
     uploads.into_iter().for_each(|one| runtime.block_on(one).expect("a client"));
@@ -180,7 +180,7 @@ fn a_client_that_pauses_longer_than_the_answer_may_take_is_served() {
             blue,
             green,
             http2,
-            "timeouts = { connect = \"1s\", read = \"400ms\", write = \"5s\" }",
+            "timeouts = { connect = \"1s\", read = \"3s\", write = \"5s\" }",
         ));
         let id = all_to_green(&pointsman);
         let address = pointsman.http();
@@ -189,7 +189,7 @@ fn a_client_that_pauses_longer_than_the_answer_may_take_is_served() {
                 std::thread::spawn(move || {
                     let mut client = Connection::open(address);
                     let _ = client.write(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nx");
-                    std::thread::sleep(Duration::from_millis(1200));
+                    std::thread::sleep(Duration::from_millis(4500));
                     client.send(b"xx").status
                 })
             })
@@ -210,7 +210,7 @@ fn an_upload_that_the_upstream_closes_on_a_waiting_client_charges_nobody() {
     std::thread::spawn(move || {
         for stream in listener.incoming().map_while(Result::ok) {
             std::thread::spawn(move || {
-                std::thread::sleep(Duration::from_millis(2500));
+                std::thread::sleep(Duration::from_millis(3500));
                 drop(stream);
             });
         }
