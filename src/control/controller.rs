@@ -15,6 +15,7 @@ use super::saving::{Answer, Waiting};
 use super::view::Snapshot;
 use super::{recovery, shown};
 use crate::core::secret::Secret;
+use crate::core::service::ServiceState;
 use crate::core::settings::Config;
 use crate::core::table::Table;
 use crate::observe::clock::Clock;
@@ -119,6 +120,7 @@ pub fn start(parts: Parts) -> std::io::Result<Running> {
         configs,
         watched,
         reloads: VecDeque::new(),
+        retired: BTreeMap::new(),
         next_slot: 0,
         limits: Limits::default(),
         secret: parts.secret,
@@ -156,6 +158,8 @@ pub(super) struct Task {
     snapshots: watch::Sender<Arc<Snapshot>>,
     /// Reloads that wait until nothing is being written.
     pub reloads: VecDeque<(Arc<Config>, Answer)>,
+    /// What is known of services that a reload took away, should another bring them back.
+    pub retired: BTreeMap<Arc<str>, ServiceState>,
     next_tick: Duration,
     shown_at: Duration,
     sampled_at: Duration,
@@ -259,7 +263,7 @@ impl Task {
         let Some(input) = self.unless_held(input) else { return };
         match input {
             Input::Command { actor: _, command: Command::Reload { config }, reply } => {
-                self.reloads.push_back((config, Answer { to: reply, rollout: None }));
+                self.reloads.push_back((config, Answer { to: reply, rollout: None, detail: None }));
             }
             Input::Command { actor, command: Command::Maintenance { service, switch }, reply } => {
                 self.switch(Asked { actor, service, switch, to: reply });
@@ -283,7 +287,11 @@ impl Task {
                     return;
                 };
                 let said = result.as_ref().err().cloned();
-                if upstreams.checked(&upstream, address, result) {
+                let changed = upstreams.checked(&upstream, address, result);
+                if self.custody.is_ours() && said.is_none() && upstreams.is_proven(&upstream) {
+                    live.note_proven(&pool, &upstream);
+                }
+                if changed {
                     live.upstreams_changed();
                     if self.custody.is_ours() {
                         let note = shown::health_note(&pool, &upstream, address, said.as_deref());
@@ -334,7 +342,7 @@ fn service_of(command: &Command) -> &str {
     match command {
         Command::Weights { service, .. }
         | Command::Flip { service, .. }
-        | Command::Rollback { service }
+        | Command::Rollback { service, .. }
         | Command::Start { service, .. }
         | Command::Rollout { service, .. }
         | Command::Upstream { service, .. }

@@ -1,8 +1,9 @@
 //! The state a process starts with: what the store knew, held against the configuration.
 
+use super::coverage;
 use super::journal::Recovered;
 use super::links::Links;
-use super::live::{Live, SELF};
+use super::live::{Live, SELF, with_registered};
 use super::saving::Stored;
 use super::view::RolloutView;
 use crate::core::duration;
@@ -33,13 +34,16 @@ pub(super) fn live(
     links: &Links,
 ) -> Result<Live, String> {
     let stored = recovered.services.get(&*settings.name).map(|text| serde_json::from_str::<Stored>(text));
+    let mut records = Default::default();
     let (before, restored) = match stored {
         Some(Ok(Stored { mut state })) => {
             state.revision += UNWRITTEN_REVISIONS;
+            records = state.pools.clone();
             (state.rollout.clone(), Restored::of(state, settings, recovered, links))
         }
         other => {
-            let state = ServiceState::new(&settings.stable, settings.pools.keys().map(|name| &**name));
+            let mut state = ServiceState::new(&settings.stable, settings.pools.keys().map(|name| &**name));
+            state.note_upstreams(&coverage::sets(settings), false, &links.wall_text());
             let mut fresh = Restored { state, notes: Vec::new() };
             if let Some(Err(error)) = other {
                 let why = format!("as configured: the stored state cannot be read ({error})");
@@ -52,6 +56,9 @@ pub(super) fn live(
     let mut live = Live::new(settings.clone(), slot, state.clone());
     live.fit_pools(None, links)?;
     live.keys = keys(settings, recovered);
+    if state.pools != records {
+        live.saving.write_now();
+    }
     if !notes.is_empty() {
         // As it was before, so that a rollout that is aborted here is seen to end.
         live.state.rollout = before;
@@ -98,9 +105,13 @@ impl Restored {
     /// Goes on with a running rollout or a watch, unless that would be unsafe.
     fn of(state: ServiceState, settings: &settings::Service, recovered: &Recovered, links: &Links) -> Self {
         let mut restored = Restored { state, notes: Vec::new() };
+        restored.note_first(settings, links);
+        // Before anything is aborted again: where a version lies counts.
+        restored.note_upstreams(settings, links);
         restored.take_back(&recovered.aborted, links);
         restored.give_up(settings, links);
         restored.fit(settings);
+        restored.note_upstreams(settings, links);
         restored.go_on();
         restored
     }
@@ -113,14 +124,24 @@ impl Restored {
         };
         let id = last.id.clone();
         let who = format!("{SELF}; it took effect just before the process ended");
-        let change = match self.state.running() {
-            Some(_) => Change::Asked { id: &id, action: Action::Withdraw, who: &who },
-            None if self.state.stable == last.to && last.rollout.moves_traffic() => {
-                Change::Rollback { who: &who }
-            }
-            None => return,
-        };
-        self.apply(change, links);
+        if let Some(change) = self.state.undone_again(&id, &who) {
+            self.apply(change, links);
+        }
+    }
+
+    /// What is known of the versions, where the state was stored before there was any record of it.
+    fn note_first(&mut self, settings: &settings::Service, links: &Links) {
+        if self.state.pools.is_empty() {
+            self.note_upstreams(settings, links);
+            self.state.adopt_records(&links.wall_text());
+        }
+    }
+
+    /// The configuration may have other upstreams than when the state was stored.
+    fn note_upstreams(&mut self, settings: &settings::Service, links: &Links) {
+        let sets = coverage::sets(&with_registered(settings, &self.state));
+        let notes = self.state.note_upstreams(&sets, false, &links.wall_text());
+        self.notes.extend(notes);
     }
 
     /// Aborts a rollout that what it was about has been taken away from.

@@ -51,8 +51,8 @@ pub(super) struct Endpoint {
 impl Upstreams {
     /// The upstreams a process starts with count as up until their first check, so that a restart does
     /// not refuse everybody (`presumed`); those that a reload brings must be proven first.
-    pub(super) fn new(pool: &settings::Pool, presumed: bool) -> Self {
-        let slot = |u: &settings::Upstream| Slot::new(u.clone(), pool.health.as_ref(), presumed);
+    pub(super) fn new(pool: &settings::Pool, presumed: impl Fn(&str) -> bool) -> Self {
+        let slot = |u: &settings::Upstream| Slot::new(u.clone(), pool.health.as_ref(), presumed(&u.address));
         Upstreams { slots: pool.upstreams.iter().map(slot).collect(), cursor: Arc::default() }
     }
 
@@ -94,6 +94,12 @@ impl Upstreams {
         }
         endpoint.failing = result.err();
         changed
+    }
+
+    /// Whether an upstream has passed its checks in this process, and is up.
+    pub(super) fn is_proven(&self, label: &str) -> bool {
+        let mut slots = self.slots.iter().filter(|slot| &*slot.settings.address == label);
+        slots.any(|slot| slot.endpoints.iter().all(Endpoint::is_proven))
     }
 
     /// Takes in what a name resolves to. A failed look-up keeps the addresses there are.
