@@ -41,6 +41,21 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for AnyBody<T> {
     }
 }
 
+/// A JSON body, or none, whatever its `Content-Type` says.
+pub(super) struct MaybeBody<T>(pub T);
+
+impl<T: DeserializeOwned + Default, S: Send + Sync> FromRequest<S> for MaybeBody<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
+        let bytes = collect(request).await?;
+        if bytes.is_empty() {
+            return Ok(MaybeBody(T::default()));
+        }
+        parse(&bytes).map(|Body(value)| MaybeBody(value))
+    }
+}
+
 /// No body, or one that does not matter: read so that the connection can be used again.
 pub(super) struct NoBody;
 

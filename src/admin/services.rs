@@ -1,9 +1,9 @@
 //! Services: their views, weights, flips, upstreams and history.
 
 use super::auth::Identity;
-use super::body::{Body, NoBody};
+use super::body::{Body, MaybeBody, NoBody};
 use super::problem::Problem;
-use super::shapes::{FlipBody, HistoryPage, UpstreamsBody};
+use super::shapes::{FlipBody, HistoryPage, RollbackBody, UpstreamsBody, WeightEntry};
 use super::waiting::{Asked, Waiting};
 use super::{State, pages};
 use crate::control::command::{Command, Fault, Reply, UpstreamAction};
@@ -12,6 +12,7 @@ use crate::control::view::{ServiceView, Snapshot};
 use crate::core::own_address::OwnAddresses;
 use crate::core::settings::{Upstream, UpstreamHost};
 use crate::core::weight::BasisPoints;
+use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State as Extract};
 use axum::http::{HeaderMap, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
@@ -47,22 +48,53 @@ pub(super) async fn show(
     Ok(shown(&*state.service(&service)?))
 }
 
+/// `?force=true`, beside the same in the body.
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct Force {
+    #[serde(default)]
+    force: bool,
+}
+
+type Forced = Result<Query<Force>, QueryRejection>;
+
+fn forced(query: Forced) -> Result<bool, Problem> {
+    let Query(query) = query.map_err(|error| Problem::invalid_field("force", error.body_text()))?;
+    Ok(query.force)
+}
+
 pub(super) async fn weights(
     Extract(state): Extract<State>,
     Path(service): Path<String>,
     Extension(who): Extension<Identity>,
     headers: HeaderMap,
-    Body(body): Body<BTreeMap<String, f64>>,
+    query: Forced,
+    Body(body): Body<BTreeMap<String, WeightEntry>>,
 ) -> Result<Response, Problem> {
-    let weights = weights_meant(body)?;
+    let (weights, force) = weights_meant(body)?;
+    let force = force | forced(query)?;
     let if_match = if_match(&headers)?;
-    ask(&state, &who, &service.clone(), Command::Weights { service, weights, if_match }).await
+    ask(&state, &who, &service.clone(), Command::Weights { service, weights, if_match, force }).await
 }
 
-pub(super) fn weights_meant(body: BTreeMap<String, f64>) -> Result<BTreeMap<String, BasisPoints>, Problem> {
+/// The weights by pool, and whether they are forced.
+pub(super) fn weights_meant(
+    body: BTreeMap<String, WeightEntry>,
+) -> Result<(BTreeMap<String, BasisPoints>, bool), Problem> {
     let mut weights = BTreeMap::new();
     let mut faults = Vec::new();
-    for (pool, percent) in body {
+    let mut force = false;
+    for (pool, entry) in body {
+        let percent = match entry {
+            WeightEntry::Percent(percent) => percent,
+            WeightEntry::Force(value) if pool == "force" => {
+                force = value;
+                continue;
+            }
+            WeightEntry::Force(value) => {
+                faults.push(Fault { path: pool, detail: format!("{value} is not a number of percent") });
+                continue;
+            }
+        };
         match BasisPoints::from_percent(percent) {
             Some(weight) => drop(weights.insert(pool, weight)),
             None => {
@@ -74,25 +106,29 @@ pub(super) fn weights_meant(body: BTreeMap<String, f64>) -> Result<BTreeMap<Stri
     if !faults.is_empty() {
         return Err(Problem::invalid(faults));
     }
-    Ok(weights)
+    Ok((weights, force))
 }
 
 pub(super) async fn flip(
     Extract(state): Extract<State>,
     Path(service): Path<String>,
     Extension(who): Extension<Identity>,
+    query: Forced,
     Body(body): Body<FlipBody>,
 ) -> Result<Response, Problem> {
-    ask(&state, &who, &service.clone(), Command::Flip { service, to: body.to }).await
+    let force = body.force | forced(query)?;
+    ask(&state, &who, &service.clone(), Command::Flip { service, to: body.to, force }).await
 }
 
 pub(super) async fn rollback(
     Extract(state): Extract<State>,
     Path(service): Path<String>,
     Extension(who): Extension<Identity>,
-    _: NoBody,
+    query: Forced,
+    MaybeBody(body): MaybeBody<RollbackBody>,
 ) -> Result<Response, Problem> {
-    ask(&state, &who, &service.clone(), Command::Rollback { service }).await
+    let force = body.force | forced(query)?;
+    ask(&state, &who, &service.clone(), Command::Rollback { service, force }).await
 }
 
 pub(super) async fn upstream(
@@ -181,7 +217,7 @@ pub(super) struct Paging {
 pub(super) async fn history(
     Extract(state): Extract<State>,
     Path(service): Path<String>,
-    paging: Result<Query<Paging>, axum::extract::rejection::QueryRejection>,
+    paging: Result<Query<Paging>, QueryRejection>,
 ) -> Result<Json<HistoryPage>, Problem> {
     state.service(&service)?;
     rows(&state, Some(service), paging).await

@@ -4,7 +4,7 @@ use super::args::{Command, Upstream, Upstreams};
 use super::client::{Client, Failure};
 use super::out::Out;
 use super::{Done, follow, render};
-use crate::admin::shapes::{FlipBody, HealthView, HistoryPage, UpstreamsBody};
+use crate::admin::shapes::{FlipBody, HealthView, HistoryPage, RollbackBody, UpstreamsBody, WeightEntry};
 use crate::control::command::{ReloadReport, UpgradeReport};
 use crate::control::view::{HistoryView, ServiceView};
 use reqwest::Method;
@@ -28,26 +28,30 @@ pub(super) async fn run(client: &Client, command: Command, out: &Out) -> Result<
         }
         Command::Status { service, watch: true } => follow::status(client, service.as_deref(), out).await?,
         Command::Status { service, watch: false } => return status(client, service.as_deref(), out).await,
-        Command::Weights { service, weights, if_match } => {
+        Command::Weights { service, weights, if_match, force } => {
             let mut body = BTreeMap::new();
             for (pool, percent) in weights {
-                if body.insert(pool.clone(), percent).is_some() {
+                if body.insert(pool.clone(), WeightEntry::Percent(percent)).is_some() {
                     return Err(Failure::Other(format!("{pool} is given twice")));
                 }
+            }
+            if force {
+                body.insert("force".to_owned(), WeightEntry::Force(true));
             }
             let headers: Vec<_> = if_match.iter().map(|r| ("If-Match", format!("\"{r}\""))).collect();
             let path = ["v1", "services", &service, "weights"];
             let view = client.send_json(Method::PUT, &path, &headers, &body).await?;
             out.show(&view, render::weights);
         }
-        Command::Flip { service, to } => {
+        Command::Flip { service, to, force } => {
             let path = ["v1", "services", &service, "flip"];
-            let view = client.send_json(Method::POST, &path, &[], &FlipBody { to }).await?;
-            out.show(&view, render::weights);
+            let view = client.send_json(Method::POST, &path, &[], &FlipBody { to, force }).await?;
+            out.show(&view, render::done);
         }
-        Command::Rollback { service } => {
-            let view = client.post(&["v1", "services", &service, "rollback"]).await?;
-            out.show(&view, render::weights);
+        Command::Rollback { service, force } => {
+            let path = ["v1", "services", &service, "rollback"];
+            let view = client.send_json(Method::POST, &path, &[], &RollbackBody { force }).await?;
+            out.show(&view, render::done);
         }
         Command::Drain(upstream) => turn(client, &upstream, "drain", out).await?,
         Command::Ready(upstream) => turn(client, &upstream, "ready", out).await?,

@@ -7,6 +7,7 @@ use super::{cohort, rollout, rule, shield, upstream_tls};
 use crate::core::balance::{Balance, HashBy};
 use crate::core::duration;
 use crate::core::policy::Policy;
+use crate::core::service::Refuge;
 use crate::core::settings::{Forwarded, Health, Passive, Pool, Service, Timeouts, Upstream};
 use http::HeaderName;
 use std::collections::BTreeMap;
@@ -82,6 +83,8 @@ fn service(
     let mirror = Arc::new(mirror::read(&section.section("mirror")));
     let rollout::Read { plan, smoke, hooks, update } = rollout::read(&section.section("rollout"));
     let (cohort, testers) = cohort::of_service(section);
+    let refuges = [("healthy", Refuge::Healthy), ("none", Refuge::None), ("any", Refuge::Any)];
+    let refuge = section.read("refuge", Refuge::Healthy, |item| item.choice(&refuges));
     let rules = rule::rules(section, &pools);
     let expose_pool = cohort::expose_pool(section);
     section.finish();
@@ -91,6 +94,7 @@ fn service(
         policy,
         shield,
         mirror,
+        refuge,
         close_streams,
         pools,
         cohort,

@@ -127,13 +127,18 @@ pub enum Command {
         service: String,
         weights: BTreeMap<String, BasisPoints>,
         if_match: Option<u64>,
+        /// Whether pools that are down, or hold an aborted version, may get traffic; so for the next two.
+        force: bool,
     },
     Flip {
         service: String,
         to: String,
+        force: bool,
     },
+    /// Aborts the running rollout, or goes back after a promotion.
     Rollback {
         service: String,
+        force: bool,
     },
     Start {
         service: String,

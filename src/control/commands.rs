@@ -11,7 +11,7 @@ use super::shown;
 use super::upstreams::Slot;
 use crate::core::own_address::OwnAddresses;
 use crate::core::rollout::Action;
-use crate::core::service::{Change, Denied, Order};
+use crate::core::service::{Caution, Change, Denied, Order};
 use crate::core::settings::{self, UpstreamHost};
 use crate::core::weight::BasisPoints;
 use std::sync::Arc;
@@ -22,6 +22,9 @@ impl Live {
         let aborts = match &waiting.command {
             Command::Rollout { id, action: RolloutAction::Abort, .. } => {
                 self.state.running().is_some_and(|running| running.id == *id)
+            }
+            Command::Rollback { .. } => {
+                self.state.running().is_some_and(|running| !running.rollout.plan.dry_run)
             }
             _ => false,
         };
@@ -45,14 +48,22 @@ impl Live {
         let Waiting { actor, command, to } = waiting;
         self.asked_from = actor.address;
         let who = actor.name.as_str();
-        let answer = Answer { to, rollout: None };
+        let answer = Answer { to, rollout: None, detail: None };
+        let down = self.known_down();
+        let caution = |force| Caution { down: &down, force };
         match command {
-            Command::Weights { weights, if_match, .. } => {
-                let change = Change::Weights { weights: &weights, if_match, who };
+            Command::Weights { weights, if_match, force, .. } => {
+                let change = Change::Weights { weights: &weights, if_match, caution: caution(force), who };
                 self.ask(change, who, answer, None, links);
             }
-            Command::Flip { to, .. } => self.ask(Change::Flip { to: &to, who }, who, answer, None, links),
-            Command::Rollback { .. } => self.ask(Change::Rollback { who }, who, answer, None, links),
+            Command::Flip { to, force, .. } => {
+                let change = Change::Flip { to: &to, caution: caution(force), who };
+                self.ask(change, who, answer, None, links);
+            }
+            Command::Rollback { force, .. } => {
+                let change = Change::Rollback { caution: caution(force), who };
+                self.ask(change, who, answer, None, links);
+            }
             Command::Start { start, .. } => self.start(*start, who, answer, links),
             Command::Rollout { id, action, .. } => {
                 let answer = Answer { rollout: Some(false), ..answer };
@@ -81,6 +92,8 @@ impl Live {
             Ok(applied) => applied,
             Err(denied) => return self.todo.refusals.push((answer, refusal(denied))),
         };
+        let texts: Vec<&str> = applied.notes.iter().map(|note| &*note.text).collect();
+        let answer = Answer { detail: (!texts.is_empty()).then(|| texts.join("; ")), ..answer };
         match applied.order {
             Order::Quiet => self.todo.answers.push(answer),
             Order::JournalFirst => {
@@ -182,7 +195,12 @@ impl Live {
     ) {
         match self.registrable(pool, set.as_deref(), &links.own) {
             Err(refusal) => self.todo.refusals.push((answer, refusal)),
-            Ok(()) => self.ask(Change::Upstreams { pool, set, who }, who, answer, None, links),
+            Ok(()) => {
+                let configured = || self.configured.pools.get(pool).map(|pool| &pool.upstreams);
+                let upstreams = set.as_ref().or_else(configured).into_iter().flatten();
+                let addresses = upstreams.map(|upstream| upstream.address.to_string()).collect();
+                self.ask(Change::Upstreams { pool, set, addresses, who }, who, answer, None, links);
+            }
         }
     }
 

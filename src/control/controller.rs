@@ -17,6 +17,7 @@ use super::view::Snapshot;
 use super::{recovery, shown};
 use crate::core::own_address::OwnAddresses;
 use crate::core::secret::Secret;
+use crate::core::service::ServiceState;
 use crate::core::settings::Config;
 use crate::core::table::Table;
 use crate::observe::clock::Clock;
@@ -128,6 +129,7 @@ pub fn start(parts: Parts) -> std::io::Result<Running> {
         configs,
         watched,
         reloads: VecDeque::new(),
+        retired: BTreeMap::new(),
         next_slot: 0,
         limits: Limits::default(),
         secret: parts.secret,
@@ -168,6 +170,8 @@ pub(super) struct Task {
     snapshots: watch::Sender<Arc<Snapshot>>,
     /// Reloads that wait until nothing is being written.
     pub reloads: VecDeque<(Arc<Config>, Answer)>,
+    /// What is known of services that a reload took away, should another bring them back.
+    pub retired: BTreeMap<Arc<str>, ServiceState>,
     next_tick: Duration,
     shown_at: Duration,
     sampled_at: Duration,
@@ -299,7 +303,7 @@ impl Task {
         let input = input.plain();
         match input {
             Input::Command { actor: _, command: Command::Reload { config }, reply } => {
-                self.reloads.push_back((config, Answer { to: reply, rollout: None }));
+                self.reloads.push_back((config, Answer { to: reply, rollout: None, detail: None }));
             }
             Input::Command { actor, command: Command::Maintenance { service, switch }, reply } => {
                 self.switch(Asked { actor, service, switch, to: reply });
@@ -323,7 +327,11 @@ impl Task {
                 let known = live.pools.get_mut(&pool).filter(|pool| began >= pool.begun);
                 let Some(upstreams) = known.map(|pool| &mut pool.upstreams) else { return };
                 let said = result.as_ref().err().cloned();
-                if upstreams.checked(&upstream, address, result) {
+                let changed = upstreams.checked(&upstream, address, result);
+                if self.custody.is_ours() && said.is_none() && upstreams.is_proven(&upstream) {
+                    live.note_proven(&pool, &upstream);
+                }
+                if changed {
                     live.upstreams_changed();
                     if self.custody.is_ours() {
                         let note = shown::health_note(&pool, &upstream, address, said.as_deref());
@@ -377,7 +385,7 @@ fn service_of(command: &Command) -> &str {
     match command {
         Command::Weights { service, .. }
         | Command::Flip { service, .. }
-        | Command::Rollback { service }
+        | Command::Rollback { service, .. }
         | Command::Start { service, .. }
         | Command::Rollout { service, .. }
         | Command::Upstream { service, .. }

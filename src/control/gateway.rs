@@ -54,6 +54,7 @@ impl Gateway {
             requests_per_connection: 0,
             keepalive_connections: 0,
             http2: false,
+            is_quarantined: false,
             tls: None,
             balancer: Balancer::new(Balance::RoundRobin, &upstreams, Arc::default()),
             upstreams,

@@ -16,7 +16,7 @@ use super::upstreams::Upstreams;
 use super::watching::Watching;
 use crate::core::outcome::{ArmId, SlowLimits, Totals};
 use crate::core::policy::readings::Readings;
-use crate::core::service::{Applied, Order, ServiceState};
+use crate::core::service::{Applied, Coverage, Order, ServiceState};
 use crate::core::settings;
 use crate::core::weight::BasisPoints;
 use crate::core::window::{Figures, Window};
@@ -40,6 +40,10 @@ pub(super) struct Live {
     pub state: ServiceState,
     pub pools: BTreeMap<Arc<str>, LivePool>,
     pub watch: Option<Watching>,
+    /// Who served when the history was told last.
+    pub coverage: Coverage,
+    /// When receivers were told last that others serve, or nobody.
+    pub outage_told_at: Option<Duration>,
     /// Its maintenance, or the site's.
     pub stretch: Option<Stretch>,
     /// Rollouts by idempotency key.
@@ -97,6 +101,8 @@ impl Live {
             state,
             pools: BTreeMap::new(),
             watch: None,
+            coverage: Coverage::default(),
+            outage_told_at: None,
             stretch: None,
             keys: HashMap::new(),
             degraded: None,
@@ -126,8 +132,12 @@ impl Live {
             }
             let arm = links.recorder.arm(&self.settings.name, name);
             let arm = arm.ok_or("more pools than can be measured have been configured; restart")?;
-            // What is registered has no traffic before its first passed check, after a restart either.
-            let presumed = old.is_none() && !self.state.upstreams.contains_key(&**name);
+            // What is registered has no traffic before its first passed check, after a restart either. What had
+            // passed one is believed, as the configuration's are: else another version would stand in meanwhile.
+            let is_registered = self.state.upstreams.contains_key(&**name);
+            let proven = self.state.pools.get(&**name).map(|record| &record.proven);
+            let is_proven = |label: &str| proven.is_some_and(|proven| proven.contains(label));
+            let presumed = |label: &str| old.is_none() && (!is_registered || is_proven(label));
             let upstreams = Upstreams::new(pool, presumed, &links.own);
             let (window, readings) = (Window::new(SHOWN), Readings::default());
             let pool =
@@ -168,6 +178,17 @@ impl Live {
         pool.window = Window::new(shown);
         let totals = links.recorder.totals(pool.arm, links.clock.now_us(), &SlowLimits::default());
         pool.window.push(pool.begun, &totals);
+    }
+
+    /// Remembers that a registered upstream has passed a check.
+    pub(super) fn note_proven(&mut self, pool: &str, upstream: &str) {
+        if !self.state.upstreams.contains_key(pool) {
+            return;
+        }
+        let record = self.state.pools.entry(pool.to_owned()).or_default();
+        if record.proven.insert(upstream.to_owned()) {
+            self.saving.write_now();
+        }
     }
 
     fn drain_as_stored(&mut self) {

@@ -8,6 +8,7 @@ mod checks;
 pub mod command;
 mod commands;
 mod controller;
+mod coverage;
 mod gateway;
 mod handover;
 mod jobs;

@@ -1,8 +1,9 @@
 //! The state a process starts with: what the store knew, held against the configuration.
 
+use super::coverage;
 use super::journal::{Recovered, Started};
 use super::links::Links;
-use super::live::{Live, SELF};
+use super::live::{Live, SELF, with_registered};
 use super::saving;
 use super::view::RolloutView;
 use crate::core::duration;
@@ -33,20 +34,25 @@ pub(super) fn live(
     recovered: &Recovered,
     links: &Links,
 ) -> Result<Live, String> {
+    let mut records = Default::default();
     let (before, restored) = match stored(settings, recovered) {
         Stored::State(state) => {
             let mut state = *state;
             state.revision += UNWRITTEN_REVISIONS;
+            records = state.pools.clone();
             (state.rollout.clone(), Restored::of(state, settings, recovered, links))
         }
-        Stored::Lost(why) => (None, Restored::degraded(settings, recovered, &why)),
-        Stored::None => (None, Restored { state: fresh(settings), notes: Vec::new(), degraded: None }),
+        Stored::Lost(why) => (None, Restored::degraded(settings, recovered, &why, links)),
+        Stored::None => (None, Restored { state: fresh(settings, links), notes: Vec::new(), degraded: None }),
     };
     let Restored { state, notes, degraded } = restored;
     let mut live = Live::new(settings.clone(), slot, state.clone());
     live.fit_pools(None, links)?;
     live.keys = keys(settings, recovered);
     live.degraded = degraded;
+    if state.pools != records {
+        live.saving.write_now();
+    }
     if !notes.is_empty() {
         // As it was before, so that a rollout that is aborted here is seen to end.
         live.state.rollout = before;
@@ -99,8 +105,10 @@ fn stored(settings: &settings::Service, recovered: &Recovered) -> Stored {
     }
 }
 
-fn fresh(settings: &settings::Service) -> ServiceState {
-    ServiceState::new(&settings.stable, settings.pools.keys().map(|name| &**name))
+fn fresh(settings: &settings::Service, links: &Links) -> ServiceState {
+    let mut state = ServiceState::new(&settings.stable, settings.pools.keys().map(|name| &**name));
+    state.note_upstreams(&coverage::sets(settings), false, &links.wall_text());
+    state
 }
 
 /// Rollouts of a service by idempotency key.
@@ -118,11 +126,11 @@ struct Restored {
 
 impl Restored {
     /// All traffic on the pool that was stable last, as far as that is known, and no rollout.
-    fn degraded(settings: &settings::Service, recovered: &Recovered, why: &str) -> Self {
+    fn degraded(settings: &settings::Service, recovered: &Recovered, why: &str, links: &Links) -> Self {
         let kept = recovered.stable.get(&*settings.name);
         let stable = kept.and_then(|kept| kept["stable"].as_str());
         let stable = stable.filter(|stable| settings.pools.contains_key(*stable));
-        let mut state = fresh(settings);
+        let mut state = fresh(settings, links);
         // Nobody holds a revision that is as high.
         state.revision = u64::try_from(wall().as_millisecond()).unwrap_or(UNWRITTEN_REVISIONS);
         let mut from = "the one of the configuration";
@@ -134,6 +142,9 @@ impl Restored {
         let upstreams = kept.map(|kept| kept["upstreams"].clone());
         state.upstreams = upstreams.and_then(|kept| serde_json::from_value(kept).ok()).unwrap_or_default();
         state.upstreams.retain(|pool, _| settings.pools.contains_key(pool.as_str()));
+        let wall = links.wall_text();
+        state.note_upstreams(&coverage::sets(&with_registered(settings, &state)), false, &wall);
+        state.distrust_others(&wall);
         let text =
             format!("started degraded: all traffic on {}, {from}, and no rollout: {why}", state.stable);
         tracing::error!(service = %settings.name, "{text}");
@@ -146,9 +157,13 @@ impl Restored {
     /// Goes on with a running rollout or a watch, unless that would be unsafe.
     fn of(state: ServiceState, settings: &settings::Service, recovered: &Recovered, links: &Links) -> Self {
         let mut restored = Restored { state, notes: Vec::new(), degraded: None };
+        restored.note_first(settings, links);
+        // Before anything is aborted again: where a version lies counts.
+        restored.note_upstreams(settings, links);
         restored.take_back(&recovered.aborted, links);
         restored.give_up(settings, recovered.marks_lost.as_deref(), links);
         restored.fit(settings);
+        restored.note_upstreams(settings, links);
         restored.go_on();
         restored
     }
@@ -161,14 +176,24 @@ impl Restored {
         };
         let id = last.id.clone();
         let who = format!("{SELF}; it took effect just before the process ended");
-        let change = match self.state.running() {
-            Some(_) => Change::Asked { id: &id, action: Action::Withdraw, who: &who },
-            None if self.state.stable == last.to && last.rollout.moves_traffic() => {
-                Change::Rollback { who: &who }
-            }
-            None => return,
-        };
-        self.apply(change, links);
+        if let Some(change) = self.state.undone_again(&id, &who) {
+            self.apply(change, links);
+        }
+    }
+
+    /// What is known of the versions, where the state was stored before there was any record of it.
+    fn note_first(&mut self, settings: &settings::Service, links: &Links) {
+        if self.state.pools.is_empty() {
+            self.note_upstreams(settings, links);
+            self.state.adopt_records(&links.wall_text());
+        }
+    }
+
+    /// The configuration may have other upstreams than when the state was stored.
+    fn note_upstreams(&mut self, settings: &settings::Service, links: &Links) {
+        let sets = coverage::sets(&with_registered(settings, &self.state));
+        let notes = self.state.note_upstreams(&sets, false, &links.wall_text());
+        self.notes.extend(notes);
     }
 
     /// Aborts a rollout that what it was about has been taken away from.

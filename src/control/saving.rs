@@ -39,6 +39,8 @@ pub(super) struct Answer {
     pub to: oneshot::Sender<Result<Reply, Refusal>>,
     /// Whether the answer is the rollout, and if so, whether it is a new one.
     pub rollout: Option<bool>,
+    /// What was done, for people.
+    pub detail: Option<String>,
 }
 
 /// A command that waits for its turn.

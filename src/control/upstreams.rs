@@ -61,8 +61,9 @@ pub(super) struct Endpoint {
 impl Upstreams {
     /// The upstreams a process starts with count as up until their first check, so that a restart does
     /// not refuse everybody (`presumed`); those that a reload brings must be proven first.
-    pub(super) fn new(pool: &settings::Pool, presumed: bool, own: &OwnAddresses) -> Self {
-        let slot = |u: &settings::Upstream| Slot::new(u.clone(), pool.health.as_ref(), presumed, own);
+    pub(super) fn new(pool: &settings::Pool, presumed: impl Fn(&str) -> bool, own: &OwnAddresses) -> Self {
+        let slot =
+            |u: &settings::Upstream| Slot::new(u.clone(), pool.health.as_ref(), presumed(&u.address), own);
         Upstreams { slots: pool.upstreams.iter().map(slot).collect(), cursor: Arc::default() }
     }
 
@@ -108,6 +109,12 @@ impl Upstreams {
             slot.look_up();
         }
         changed
+    }
+
+    /// Whether an upstream has passed its checks in this process, and is up.
+    pub(super) fn is_proven(&self, label: &str) -> bool {
+        let mut slots = self.slots.iter().filter(|slot| &*slot.settings.address == label);
+        slots.any(|slot| slot.endpoints.iter().all(Endpoint::is_proven))
     }
 
     /// Takes in what a name resolves to. A failed look-up keeps the addresses there are.

@@ -19,6 +19,7 @@ use crate::core::retention::Retention;
 use crate::core::rollout::{HookPoint, Plan};
 use crate::core::route::Routes;
 use crate::core::rule::Rule;
+use crate::core::service::Refuge;
 use crate::core::shield::Shield;
 use crate::core::tester::Testers;
 use bytes::Bytes;
@@ -197,6 +198,8 @@ pub struct Service {
     pub shield: Option<Arc<Shield>>,
     /// How its requests are mirrored in a rollout's mirror steps.
     pub mirror: Arc<Mirror>,
+    /// Who serves while no pool with weight can.
+    pub refuge: Refuge,
     /// By when long streams have left a pool that has lost its weight; `None`: they stay until they end.
     pub close_streams: Option<Duration>,
     pub pools: BTreeMap<Arc<str>, Pool>,

@@ -92,6 +92,8 @@ pub struct Pool {
     pub keepalive_connections: u32,
     /// Whether its upstreams speak HTTP/2.
     pub http2: bool,
+    /// Whether its version was aborted, taken back or rolled back: rules pass it over.
+    pub is_quarantined: bool,
     /// By when long streams have left it once it has no weight, if they must.
     pub close_streams: Option<Duration>,
     /// `None`: they are spoken to in the clear.
@@ -125,6 +127,7 @@ impl Pool {
             requests_per_connection: 0,
             keepalive_connections: 0,
             http2: false,
+            is_quarantined: false,
             close_streams: None,
             tls: None,
             balancer: Balancer::new(super::balance::Balance::RoundRobin, &upstreams, Arc::default()),

@@ -3,7 +3,7 @@
 use super::super::command::{Refusal, Reply};
 use super::super::live::Live;
 use super::super::saving::Answer;
-use super::super::view::Snapshot;
+use super::super::view::{ServiceView, Snapshot};
 use super::super::{publish, shown};
 use super::{SNAPSHOT, Task};
 use crate::core::recall;
@@ -15,6 +15,9 @@ impl Task {
     pub(in crate::control) fn carry_out(&mut self) {
         let reloaded = self.reload_if_quiet();
         // A site without services has routes all the same.
+        if self.custody.is_ours() {
+            self.lives.values_mut().for_each(|live| live.note_coverage(&self.links));
+        }
         let is_new = !Arc::ptr_eq(&self.table.load().routes, &self.links.config.routes);
         if is_new || self.lives.values().any(|live| live.todo.publish) {
             self.fit_maintenance();
@@ -53,7 +56,10 @@ impl Task {
             for answer in std::mem::take(&mut live.todo.answers) {
                 let reply = match (answer.rollout, shown::rollout(live)) {
                     (Some(created), Some(view)) => Reply::Rollout { view: Arc::new(view), created },
-                    _ => Reply::Service(Arc::new(shown::service(live, &self.links))),
+                    _ => {
+                        let view = shown::service(live, &self.links);
+                        Reply::Service(Arc::new(ServiceView { detail: answer.detail, ..view }))
+                    }
                 };
                 // Whoever asked may have gone.
                 let _ = answer.to.send(Ok(reply));
