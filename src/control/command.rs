@@ -297,11 +297,11 @@ impl Input {
     pub(super) fn plain(self) -> Self {
         let plain = |why: String| text::plain(&why).into_owned();
         match self {
-            Input::Health { service, pool, upstream, address, result } => {
-                Input::Health { service, pool, upstream, address, result: result.map_err(plain) }
+            Input::Health { service, pool, upstream, address, began, result } => {
+                Input::Health { service, pool, upstream, address, began, result: result.map_err(plain) }
             }
-            Input::Resolved { service, pool, upstream, result } => {
-                Input::Resolved { service, pool, upstream, result: result.map_err(plain) }
+            Input::Resolved { service, pool, upstream, result, again } => {
+                Input::Resolved { service, pool, upstream, result: result.map_err(plain), again }
             }
             Input::JobDone { service, ticket, result } => {
                 let result = match result {
@@ -311,9 +311,9 @@ impl Input {
                 };
                 Input::JobDone { service, ticket, result }
             }
-            Input::Signals { service, pool, upstream, address, values } => {
+            Input::Signals { service, pool, upstream, address, began, values } => {
                 let values = values.into_iter().map(|(name, value)| (name, value.map_err(plain))).collect();
-                Input::Signals { service, pool, upstream, address, values }
+                Input::Signals { service, pool, upstream, address, began, values }
             }
             input @ Input::Command { .. } => input,
         }
