@@ -50,7 +50,6 @@ impl Pair {
 /// Pointsman alone, with what the import makes of a configuration that this nginx cannot read.
 pub struct Alone {
     pub address: SocketAddr,
-    pub report: String,
     pub toml: String,
     _app: Origin,
     _pointsman: Pointsman,
@@ -63,9 +62,9 @@ impl Alone {
         let port = TcpListener::bind("127.0.0.1:0").expect("a port");
         let address = port.local_addr().expect("an address");
         let dir = furnished();
-        let (report, toml) = imported(http, address, &app, &dir);
+        let (_, toml) = imported(http, address, &app, &dir);
         drop(port);
-        Alone { address, report, toml, _app: app, _pointsman: Pointsman::start_in(dir) }
+        Alone { address, toml, _app: app, _pointsman: Pointsman::start_in(dir) }
     }
 
     pub fn get(&self, host: &str, path: &str) -> Answer {
