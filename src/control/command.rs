@@ -1,6 +1,7 @@
 //! The inputs of the controller task: commands from the admin API, and events from the health checks.
 
 use super::view::{MaintenanceView, RolloutView, ServiceView};
+use crate::core::own_limit::OwnLimit;
 use crate::core::rollout::{Plan, Step, Strategy};
 use crate::core::settings::{self, Config};
 use crate::core::text;
@@ -9,8 +10,9 @@ use serde::Serialize;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot};
 
 /// Everything the controller task can be told.
 #[derive(Debug)]
@@ -31,7 +33,11 @@ pub enum Input {
         pool: Arc<str>,
         upstream: Arc<str>,
         result: Result<Vec<SocketAddr>, String>,
+        /// To be asked when a connection fails.
+        again: Arc<LookUp>,
     },
+    /// A check, test or scrape could not be made, for want of something in this process.
+    OwnLimit { limit: OwnLimit },
     /// What became of a [`Job`].
     JobDone { service: Arc<str>, ticket: u64, result: JobResult },
     /// The signals scraped from one upstream in one round: each with its value, or why it has none.
@@ -56,6 +62,27 @@ pub struct Actor {
 impl From<&str> for Actor {
     fn from(name: &str) -> Self {
         Actor { name: name.to_owned(), address: None }
+    }
+}
+
+/// Has a name looked up at once, since a connection to what it stands for has failed.
+#[derive(Debug, Default)]
+pub struct LookUp {
+    wake: Notify,
+    is_down: AtomicBool,
+}
+
+impl LookUp {
+    /// Asks for it. `is_down` says that checks have found down all addresses that the name stands for now.
+    pub fn ask(&self, is_down: bool) {
+        self.is_down.fetch_or(is_down, Ordering::Relaxed);
+        self.wake.notify_one();
+    }
+
+    /// Waits until it is asked for; whether all addresses were down.
+    pub async fn asked(&self) -> bool {
+        self.wake.notified().await;
+        self.is_down.swap(false, Ordering::Relaxed)
     }
 }
 
@@ -257,29 +284,18 @@ pub struct Controller {
 
 impl Input {
     /// The same with the texts of others made plain: they are shown on terminals, in chats and in logs.
-    pub(super) fn plain(self) -> Self {
-        let plain = |why: String| text::plain(&why).into_owned();
-        match self {
-            Input::Health { service, pool, upstream, address, result } => {
-                Input::Health { service, pool, upstream, address, result: result.map_err(plain) }
+    pub(super) fn plain(mut self) -> Self {
+        let plain = |why: &mut String| *why = text::plain(why).into_owned();
+        match &mut self {
+            Input::Health { result: Err(why), .. } | Input::Resolved { result: Err(why), .. } => plain(why),
+            Input::JobDone { result: JobResult::Refused(whys), .. } => whys.iter_mut().for_each(plain),
+            Input::JobDone { result: JobResult::Unanswered(why), .. } => plain(why),
+            Input::Signals { values, .. } => {
+                values.iter_mut().filter_map(|(_, value)| value.as_mut().err()).for_each(plain);
             }
-            Input::Resolved { service, pool, upstream, result } => {
-                Input::Resolved { service, pool, upstream, result: result.map_err(plain) }
-            }
-            Input::JobDone { service, ticket, result } => {
-                let result = match result {
-                    JobResult::Passed => JobResult::Passed,
-                    JobResult::Refused(why) => JobResult::Refused(why.into_iter().map(plain).collect()),
-                    JobResult::Unanswered(why) => JobResult::Unanswered(plain(why)),
-                };
-                Input::JobDone { service, ticket, result }
-            }
-            Input::Signals { service, pool, upstream, address, values } => {
-                let values = values.into_iter().map(|(name, value)| (name, value.map_err(plain))).collect();
-                Input::Signals { service, pool, upstream, address, values }
-            }
-            input @ Input::Command { .. } => input,
+            _ => (),
         }
+        self
     }
 }
 
