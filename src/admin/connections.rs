@@ -13,11 +13,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::{Notify, watch};
 
-/// Connections without a request that was let in, and how many of them one address may have.
-const FRONT: usize = 256;
-const FRONT_OF_ADDRESS: usize = 192;
+/// Connections without a request that was let in, and how many of them one address may have. With the back
+/// room and the streams of events, 512 in all: as many as descriptors are kept back for.
+const FRONT: usize = 224;
+const FRONT_OF_ADDRESS: usize = 160;
 /// Requests that were let in and are not answered yet.
-const BACK: usize = 256;
+const BACK: usize = 224;
 /// A connection that is younger has had no chance to speak.
 const YOUNG: Duration = Duration::from_millis(500);
 

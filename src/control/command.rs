@@ -55,6 +55,21 @@ pub enum Input {
     },
 }
 
+/// Who asks for a change.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Actor {
+    /// The token's name, or how a part of ours signs.
+    pub name: String,
+    /// Where they asked from, where it was over the network.
+    pub address: Option<String>,
+}
+
+impl From<&str> for Actor {
+    fn from(name: &str) -> Self {
+        Actor { name: name.to_owned(), address: None }
+    }
+}
+
 /// Has a name looked up at once, since a connection to what it stands for has failed.
 #[derive(Debug, Default)]
 pub struct LookUp {
@@ -73,21 +88,6 @@ impl LookUp {
     pub async fn asked(&self) -> bool {
         self.wake.notified().await;
         self.is_down.swap(false, Ordering::Relaxed)
-    }
-}
-
-/// Who asks for a change.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Actor {
-    /// The token's name, or how a part of ours signs.
-    pub name: String,
-    /// Where they asked from, where it was over the network.
-    pub address: Option<String>,
-}
-
-impl From<&str> for Actor {
-    fn from(name: &str) -> Self {
-        Actor { name: name.to_owned(), address: None }
     }
 }
 
@@ -294,29 +294,18 @@ pub struct Controller {
 
 impl Input {
     /// The same with the texts of others made plain: they are shown on terminals, in chats and in logs.
-    pub(super) fn plain(self) -> Self {
-        let plain = |why: String| text::plain(&why).into_owned();
-        match self {
-            Input::Health { service, pool, upstream, address, began, result } => {
-                Input::Health { service, pool, upstream, address, began, result: result.map_err(plain) }
+    pub(super) fn plain(mut self) -> Self {
+        let plain = |why: &mut String| *why = text::plain(why).into_owned();
+        match &mut self {
+            Input::Health { result: Err(why), .. } | Input::Resolved { result: Err(why), .. } => plain(why),
+            Input::JobDone { result: JobResult::Refused(whys), .. } => whys.iter_mut().for_each(plain),
+            Input::JobDone { result: JobResult::Unanswered(why), .. } => plain(why),
+            Input::Signals { values, .. } => {
+                values.iter_mut().filter_map(|(_, value)| value.as_mut().err()).for_each(plain);
             }
-            Input::Resolved { service, pool, upstream, result, again } => {
-                Input::Resolved { service, pool, upstream, result: result.map_err(plain), again }
-            }
-            Input::JobDone { service, ticket, result } => {
-                let result = match result {
-                    JobResult::Passed => JobResult::Passed,
-                    JobResult::Refused(why) => JobResult::Refused(why.into_iter().map(plain).collect()),
-                    JobResult::Unanswered(why) => JobResult::Unanswered(plain(why)),
-                };
-                Input::JobDone { service, ticket, result }
-            }
-            Input::Signals { service, pool, upstream, address, began, values } => {
-                let values = values.into_iter().map(|(name, value)| (name, value.map_err(plain))).collect();
-                Input::Signals { service, pool, upstream, address, began, values }
-            }
-            input @ Input::Command { .. } => input,
+            _ => (),
         }
+        self
     }
 }
 

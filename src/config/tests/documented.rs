@@ -7,6 +7,7 @@ use toml::de::DeTable;
 /// Enters every section that there can be; nothing in it needs to be right. A name that users choose is `chosen`.
 const EVERYWHERE: &str = r#"
 server = { retention = {} }
+limits = {}
 access_log = {}
 admin = { tokens = [{}], tls = { certificates = [{}] } }
 acme = {}
@@ -82,7 +83,7 @@ fn read_keys() -> BTreeSet<String> {
     let document = Document::new(EVERYWHERE, &env, Path::new("/nowhere"));
     let (table, errors) = DeTable::parse_recoverable(EVERYWHERE);
     assert!(errors.is_empty(), "{errors:?}");
-    read(&Section::root(&document, table.get_ref()));
+    read(&Section::root(&document, table.get_ref()), Surroundings::NONE);
     let asked = document.asked.borrow();
     asked.iter().map(|path| normal(path)).collect()
 }
