@@ -138,7 +138,11 @@ impl Paths {
         if let Some((_, true, target)) = longest {
             return Some(*target);
         }
-        let regex = self.regexes.iter().find(|(regex, _)| regex.is_match(path)).map(|(_, target)| *target);
+        // To nginx's expressions, `$` is also before a line feed at the end: `/x.php%0a` is no way around `\.php$`.
+        let without_feed = path.strip_suffix('\n');
+        let fits =
+            |regex: &Regex| regex.is_match(path) || without_feed.is_some_and(|path| regex.is_match(path));
+        let regex = self.regexes.iter().find(|(regex, _)| fits(regex)).map(|(_, target)| *target);
         regex.or(longest.map(|(.., target)| *target))
     }
 }
