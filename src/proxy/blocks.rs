@@ -210,5 +210,18 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for HeaderBlocks<S> {
 
 of_inner!(HeaderBlocks);
 
+/// What is read for these bytes of a client, which come in pieces of this size.
+#[cfg(any(test, feature = "fuzzing"))]
+pub(super) fn turned(bytes: &[u8], piece: usize) -> Vec<u8> {
+    let mut incoming = Incoming::new(BlockLimits { size: 4096, fields: 20 });
+    let mut out = Vec::new();
+    for piece in bytes.chunks(piece.max(1)) {
+        let passed = incoming.pass(piece);
+        out.extend_from_slice(piece.get(..passed).unwrap_or_default());
+        incoming.turn(piece.get(passed..).unwrap_or_default(), &mut out);
+    }
+    out
+}
+
 #[cfg(test)]
 mod tests;

@@ -288,8 +288,10 @@ impl Request {
     pub(super) fn say(&self, answer: &http::response::Parts) {
         match (&self.connection, &self.stream) {
             (Some(connection), _) => connection.signals.interim.send(answer),
-            (None, Some(stream)) => stream.interim.send_on(self.stream_number, answer),
-            (None, None) => {}
+            (None, Some(stream)) if self.stream_number > 0 => {
+                stream.interim.send_on(self.stream_number, answer);
+            }
+            (None, _) => {}
         }
     }
 

@@ -164,6 +164,7 @@ impl Paths {
     }
 }
 
+/// To nginx's expressions, `$` is also before a line feed at the end: `/x.php%0a` is no way around `\.php$`.
 fn first_fitting(regexes: &[(Regex, usize)], path: &str) -> Option<usize> {
     let line = path.strip_suffix('\n');
     let fits = |regex: &Regex| regex.is_match(path) || line.is_some_and(|line| regex.is_match(line));

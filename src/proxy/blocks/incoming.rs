@@ -111,7 +111,7 @@ impl Incoming {
                     }
                 }
                 At::Frame(_) if self.held.is_empty() && self.block.is_none() => match Frame::of(rest) {
-                    Some(frame) if frame.kind != HEADERS => {
+                    Some(frame) if frame.kind != HEADERS && frame.length <= LARGEST => {
                         passed += HEADER;
                         self.at = At::Passing(frame.length);
                     }

@@ -23,18 +23,6 @@ fn get(path: &[u8], more: &[(&[u8], &[u8])]) -> Vec<u8> {
     block(&[&fields[..], more].concat())
 }
 
-/// What is read for these bytes, in pieces of this size.
-fn turned(bytes: &[u8], piece: usize) -> Vec<u8> {
-    let mut incoming = Incoming::new(LIMITS);
-    let mut out = Vec::new();
-    for piece in bytes.chunks(piece) {
-        let passed = incoming.pass(piece);
-        out.extend_from_slice(&piece[..passed]);
-        incoming.turn(&piece[passed..], &mut out);
-    }
-    out
-}
-
 /// The frames behind the preface: kind, flags, stream and payload.
 fn frames(bytes: &[u8]) -> Vec<(u8, u8, u32, Vec<u8>)> {
     let (mut rest, mut frames) = (&bytes[24..], Vec::new());

@@ -346,7 +346,7 @@ fn no_route_is_dodged_by_an_odd_way_to_write_it() {
          [[routes]]\nhosts = [\"a\"]\npath = \"~ /<[a-z]+>/secret$\"\ndeny = true\n\
          [[routes]]\nhosts = [\"a\"]\npath = \"~ \\\\.php$\"\ndeny = true",
     );
-    let denied: [&[u8]; 14] = [
+    let denied: [&[u8]; 15] = [
         b"/private/<",
         b"/private/\xff",
         b"/%70rivate\"x",
@@ -361,6 +361,7 @@ fn no_route_is_dodged_by_an_odd_way_to_write_it() {
         b"/<x%3E/secret?`",
         b"/x\xff.php",
         b"/x<.php?y",
+        b"/x.php%0a",
     ];
     for target in denied {
         // Whatever the Host field says.
