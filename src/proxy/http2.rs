@@ -28,11 +28,11 @@ use std::future::poll_fn;
 use std::net::IpAddr;
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep, timeout};
-use turns::{Turn, Turns};
+use turns::{Busy, Turn, Turns};
 
 /// Streams that are taken from a client, though less may be served at a time: what clients go by before they
 /// have heard of another limit.
@@ -75,6 +75,8 @@ pub(super) struct Stream {
     /// What has cut it short.
     cut: OnceLock<Cut>,
     heard: Arc<Heard>,
+    /// Its place among the streams that are served.
+    turn: Mutex<Option<Busy>>,
 }
 
 impl Stream {
@@ -86,6 +88,11 @@ impl Stream {
     /// What has cut it short, if anything did.
     pub(super) fn cut(&self) -> Option<Cut> {
         self.cut.get().copied().or_else(|| self.heard.ended())
+    }
+
+    /// It has been answered, and only waits for its end: another may be served.
+    pub(super) fn give_turn(&self) {
+        self.turn.lock().unwrap_or_else(PoisonError::into_inner).take();
     }
 
     pub(super) fn body_came(&self, bytes: u64, whole: bool) {
@@ -145,8 +152,7 @@ pub(super) async fn serve(
                 let (listener, proxy, shutdown) = (listener.clone(), proxy.clone(), shutdown.clone());
                 let heard = heard.clone();
                 tokio::spawn(async move {
-                    stream(session, listener, heard, proxy, shutdown).await;
-                    drop(busy);
+                    stream(session, listener, heard, busy, proxy, shutdown).await;
                 });
             }
             Turn::End(cut) => {
@@ -192,6 +198,7 @@ async fn stream(
     session: HttpSession,
     listener: Arc<Bound>,
     heard: Arc<Heard>,
+    busy: Busy,
     proxy: Arc<HttpProxy<Gate>>,
     shutdown: watch::Receiver<bool>,
 ) {
@@ -199,8 +206,8 @@ async fn stream(
     tidy::settle_length(&mut session);
     let whole = AtomicBool::new(session.is_body_done());
     let (due, leave) = (Due::new(), Notify::new());
-    let (body, cut) = (AtomicU64::new(0), OnceLock::new());
-    let stream = Arc::new(Stream { listener, body, whole, leave, due, cut, heard });
+    let (body, cut, turn) = (AtomicU64::new(0), OnceLock::new(), Mutex::new(Some(busy)));
+    let stream = Arc::new(Stream { listener, body, whole, leave, due, cut, heard, turn });
     let settings = &stream.listener.settings;
     stream.due.signals.expect_body((settings.body_timeout, settings.body_rate));
     session.set_write_timeout(Some(settings.write_timeout));
@@ -223,6 +230,7 @@ async fn stream(
     if begun.elapsed() >= SERVED {
         stream.heard.served();
     }
+    stream.give_turn();
 }
 
 /// Ends when the body has come too slowly, while somebody waits for it.
