@@ -2,7 +2,7 @@
 
 use super::compress::{self, Encoder};
 use super::request::Request;
-use super::{error_page, files, plan, refuse, rewrite};
+use super::{error_page, files, linger, plan, refuse, rewrite};
 use crate::core::route::{Redirect, Reply, Target};
 use crate::core::template::Facts;
 use bytes::Bytes;
@@ -11,9 +11,13 @@ use http::{HeaderValue, Method};
 use pingora_error::{ErrorType, OrErr, Result};
 use pingora_http::ResponseHeader;
 use pingora_proxy::Session;
+use std::time::Duration;
+use tokio::time::timeout;
 
 /// A request body up to this is read and thrown away to keep the connection.
 const DRAINED: u64 = 64 << 10;
+/// How long a client of HTTP/2 may be silent after the answer to what it has not sent whole.
+const STREAM_SILENCE: Duration = Duration::from_secs(1);
 
 /// Whether a route has answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -211,6 +215,23 @@ pub(super) async fn keep(session: &mut Session, request: &Request) {
     if is_whole && session.as_downstream_mut().finish_body().await.is_ok() {
         connection.signals.answered();
         connection.signals.keep(left);
+    }
+}
+
+/// Reads on and drops what an answered request of HTTP/2 still brings; the end of the stream then says, by
+/// `RST_STREAM(NO_ERROR)`, that the rest is not needed. Said at once, that takes the answer away from clients
+/// that read both together: curl and Node among them.
+pub(super) async fn linger(session: &mut Session) {
+    if !session.is_http2() || session.as_downstream_mut().is_body_done() {
+        return;
+    }
+    if session.as_downstream_mut().finish_body().await.is_err() {
+        return;
+    }
+    let rest =
+        async { while let Ok(Ok(Some(_))) = timeout(STREAM_SILENCE, session.read_request_body()).await {} };
+    if timeout(linger::IN_ALL, rest).await.is_err() {
+        tracing::debug!("a stream was ended that went on after its answer");
     }
 }
 

@@ -455,7 +455,10 @@ impl ProxyHttp for Gate {
                 session.set_keepalive(None);
             }
             match error_page::send(session, request, status).await {
-                Ok(()) => answer::keep(session, request).await,
+                Ok(()) => {
+                    request.is_answered = true;
+                    answer::keep(session, request).await;
+                }
                 Err(e) => tracing::debug!("the error reply could not be sent: {e}"),
             }
         }
@@ -485,6 +488,9 @@ impl ProxyHttp for Gate {
         request.sent = session.body_bytes_sent() as u64;
         if let Some(unlogged) = request.unlogged.take() {
             unlogged.log(request, log_entry::ended(session, error, request));
+        }
+        if error.is_none() || request.is_answered {
+            answer::linger(session).await;
         }
     }
 }

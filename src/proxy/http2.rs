@@ -29,11 +29,11 @@ use std::future::poll_fn;
 use std::net::IpAddr;
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep, timeout};
-use turns::{Turn, Turns};
+use turns::{Busy, Turn, Turns};
 
 /// Streams that are taken from a client, though less may be served at a time: what clients go by before they
 /// have heard of another limit.
@@ -80,6 +80,8 @@ pub(super) struct Stream {
     heard: Arc<Heard>,
     /// What is said on the connection before answers.
     pub interim: Arc<Interim>,
+    /// Its place among the streams that are served.
+    turn: Mutex<Option<Busy>>,
 }
 
 impl Stream {
@@ -91,6 +93,11 @@ impl Stream {
     /// What has cut it short, if anything did.
     pub(super) fn cut(&self) -> Option<Cut> {
         self.cut.get().copied().or_else(|| self.heard.ended())
+    }
+
+    /// It has been answered, and only waits for its end: another may be served.
+    pub(super) fn give_turn(&self) {
+        self.turn.lock().unwrap_or_else(PoisonError::into_inner).take();
     }
 
     pub(super) fn body_came(&self, bytes: u64, whole: bool) {
@@ -150,8 +157,7 @@ pub(super) async fn serve(
                 let (listener, proxy, shutdown) = (listener.clone(), proxy.clone(), shutdown.clone());
                 let (heard, interim) = (heard.clone(), interim.clone());
                 tokio::spawn(async move {
-                    stream(session, listener, (heard, interim), proxy, shutdown).await;
-                    drop(busy);
+                    stream(session, listener, (heard, interim), busy, proxy, shutdown).await;
                 });
             }
             Turn::End(cut) => {
@@ -199,6 +205,7 @@ async fn stream(
     session: HttpSession,
     listener: Arc<Bound>,
     (heard, interim): (Arc<Heard>, Arc<Interim>),
+    busy: Busy,
     proxy: Arc<HttpProxy<Gate>>,
     shutdown: watch::Receiver<bool>,
 ) {
@@ -206,8 +213,8 @@ async fn stream(
     tidy::settle_length(&mut session);
     let whole = AtomicBool::new(session.is_body_done());
     let (due, leave) = (Due::new(), Notify::new());
-    let (body, cut) = (AtomicU64::new(0), OnceLock::new());
-    let stream = Arc::new(Stream { listener, body, whole, leave, due, cut, heard, interim });
+    let (body, cut, turn) = (AtomicU64::new(0), OnceLock::new(), Mutex::new(Some(busy)));
+    let stream = Arc::new(Stream { listener, body, whole, leave, due, cut, heard, interim, turn });
     let settings = &stream.listener.settings;
     stream.due.signals.expect_body((settings.body_timeout, settings.body_rate));
     session.set_write_timeout(Some(settings.write_timeout));
@@ -230,6 +237,7 @@ async fn stream(
     if begun.elapsed() >= SERVED {
         stream.heard.served();
     }
+    stream.give_turn();
 }
 
 /// Ends when the body has come too slowly, while somebody waits for it.

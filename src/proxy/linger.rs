@@ -22,7 +22,7 @@ use tokio::time::{Instant, sleep};
 /// How long a client may be silent, and how long it may go on sending: nginx's `lingering_timeout` and
 /// `lingering_time`.
 const SILENCE: Duration = Duration::from_secs(5);
-const IN_ALL: Duration = Duration::from_secs(30);
+pub(super) const IN_ALL: Duration = Duration::from_secs(30);
 /// How long a client may be silent while the process ends.
 const SILENCE_AT_END: Duration = Duration::from_millis(500);
 /// Bytes that are dropped at a time.

@@ -132,6 +132,8 @@ pub(super) struct Request {
     /// The status of its answer, 0 before it is known, and the bytes of the body so far.
     pub status: u16,
     pub sent: u64,
+    /// Whether the client has been answered whole after a failure.
+    pub is_answered: bool,
     /// Its line of the access log, until it is written.
     pub unlogged: Option<Unlogged>,
 }
@@ -266,6 +268,7 @@ impl Request {
             original: None,
             status: 0,
             sent: 0,
+            is_answered: false,
             unlogged: None,
         }
     }

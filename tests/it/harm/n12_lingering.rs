@@ -330,24 +330,81 @@ fn an_early_answer_of_http2_ends_its_stream_alone() {
     let pointsman = site(&origin, &format!("[[listeners]]\naddress = \"127.0.0.1:0\"\n{tls}\n"));
     let mut h2 = H2::open(pointsman.http(), &root).expect("a connection");
     let length = BODY.to_string();
-    let mut stream = 1;
-    for (path, status) in REFUSALS {
-        // The first of them has the rate; and an upstream may still want what comes after its answer.
-        if matches!(*path, "/rated" | "/early") {
-            continue;
-        }
+    // The first with a rate would have it; and an upstream may still want what comes after its answer.
+    let refusals = REFUSALS.iter().filter(|(path, _)| !matches!(*path, "/rated" | "/early"));
+    let mut wanted = Vec::new();
+    for (path, status) in refusals {
         for length in [&[("content-length", length.as_str())][..], &[]] {
+            let stream = 2 * wanted.len() as u32 + 1;
             h2.frame(HEADERS, END_HEADERS, stream, &request("POST", path, length)).expect("written");
-            // What fits the window of a stream is on its way before the answer is there.
-            for _ in 0..8 {
-                h2.frame(DATA, 0, stream, &[b'x'; 16000]).expect("written");
-            }
-            assert_eq!(h2.status(stream), *status, "{path}");
-            let end = h2.find(|frame| frame.kind == RST_STREAM && frame.stream == stream);
-            assert_eq!(end.map(|end| end.number(0)), Some(0), "{path}: the rest is not needed");
-            stream += 2;
+            h2.frame(DATA, 0, stream, &[b'x'; 16000]).expect("written");
+            wanted.push((stream, *path, *status));
         }
     }
+    let (mut heard, mut ended) = (Vec::new(), Vec::new());
+    while ended.len() < wanted.len() {
+        let frame = h2.next().expect("in time").expect("the connection goes on");
+        match frame.kind {
+            HEADERS => heard.push((frame.stream, frame.status())),
+            // The rest is not needed.
+            RST_STREAM => ended.push((frame.stream, frame.number(0))),
+            _ => {}
+        }
+        if frame.kind == HEADERS {
+            // What is on its way meanwhile is dropped.
+            h2.frame(DATA, 0, frame.stream, &[b'x'; 16000]).expect("written");
+        }
+    }
+    heard.sort_unstable();
+    ended.sort_unstable();
+    println!("{} refusals of HTTP/2 were heard", heard.len());
+    assert_eq!(heard, wanted.iter().map(|(stream, _, status)| (*stream, *status)).collect::<Vec<_>>());
+    assert!(ended.iter().all(|(_, code)| *code == 0), "{ended:?}");
+    let stream = 2 * wanted.len() as u32 + 1;
     h2.frame(HEADERS, END_HEADERS | END_STREAM, stream, &request("GET", "/fine", &[])).expect("written");
     assert_eq!(h2.status(stream), 200, "the connection goes on");
+}
+
+const NODE_HTTP2: &str = "
+const http2 = require('http2');
+const [port, size] = process.argv.slice(-2);
+const client = http2.connect('http://127.0.0.1:' + port);
+// What waits to be sent counts towards the memory that a session may have.
+const pieces = function* () { for (let n = 0; n < size / 65536; n++) yield Buffer.alloc(65536); };
+let heard = 0, over = 0;
+for (let n = 0; n < 10; n++) {
+  const stream = client.request({ ':method': 'POST', ':path': '/limited', 'content-length': size });
+  stream.on('response', head => { heard += head[':status'] === 413; });
+  stream.on('error', () => {});
+  stream.on('close', () => {
+    if (++over < 10) return;
+    const next = client.request({ ':path': '/fine' });
+    next.on('response', head => { console.log(heard, 'of 10, then', head[':status']); process.exit(0); });
+    next.end();
+  });
+  stream.resume();
+  require('stream').Readable.from(pieces(), { objectMode: false }).pipe(stream);
+}
+";
+
+#[test]
+fn an_early_answer_of_http2_is_heard_by_curl_and_node() {
+    let origin = Origin::named("blue");
+    let pointsman = site(&origin, "[[listeners]]\naddress = \"127.0.0.1:0\"\nh2c = true\n");
+    let node = heard("node", &["-e"], NODE_HTTP2, pointsman.http());
+    let file = pointsman.dir.path().join("upload");
+    std::fs::write(&file, vec![b'x'; BODY]).expect("a file");
+    let curl = |path: &str| {
+        let output = Command::new("curl")
+            .args(["-sS", "--http2-prior-knowledge", "-o", "/dev/null", "-w", "%{http_code}", "-T"])
+            .arg(&file)
+            .arg(format!("http://{}{path}", pointsman.http()))
+            .env("NO_PROXY", "127.0.0.1")
+            .output();
+        String::from_utf8_lossy(&output.expect("`make setup-test` installs it").stdout).into_owned()
+    };
+    let curl: Vec<_> = ["/limited", "/denied", "/moved", "/dead"].map(curl).into();
+    println!("Node heard {node}; curl heard {curl:?}");
+    assert_eq!(node, "10 of 10, then 200");
+    assert_eq!(curl, ["413", "403", "301", "502"]);
 }

@@ -19,7 +19,7 @@ fn site() -> (Origin, Pointsman) {
     });
     let pointsman = Pointsman::start(&format!(
         "[access_log]\npath = \"access.log\"\n\
-         [[listeners]]\naddress = \"127.0.0.1:0\"\nh2c = true\ntimeouts = {{ header = \"1s\" }}\n\
+         [[listeners]]\naddress = \"127.0.0.1:0\"\nh2c = true\ntimeouts = {{ header = \"2s\" }}\n\
          limits = {{ requests_per_connection = 1000000 }}\n\
          [services.web.pools.blue]\npassive = {{ max_fails = 0 }}\nupstreams = [\"{}\"]\n",
         origin.address
@@ -28,7 +28,9 @@ fn site() -> (Origin, Pointsman) {
 }
 
 fn h2(pointsman: &Pointsman) -> H2 {
-    H2::plain(pointsman.http()).and_then(H2::begun).expect("a connection")
+    // Its preface has the time of a head, which is short here.
+    let connect = || H2::plain(pointsman.http()).and_then(H2::begun);
+    connect().or_else(|_| connect()).expect("a connection")
 }
 
 /// The frames of a flood by its name, the first of them on stream 1.
@@ -125,16 +127,16 @@ fn an_unfinished_head_ends_in_time_though_others_are_under_way() {
         }
         let since = Instant::now();
         let end = h2.find(|frame| frame.kind == GOAWAY).map(|frame| frame.number(4));
-        println!("ended after {:?}, of 1 s", since.elapsed());
+        println!("ended after {:?}, of 2 s", since.elapsed());
         assert_eq!(end, Some(ENHANCE_YOUR_CALM));
     }
     // Heads that are cut, and whole in time, are fine; each has its own time.
     let mut h2 = h2(&pointsman);
     let since = Instant::now();
-    for stream in (0..).map(|n| 2 * n + 1).take_while(|_| since.elapsed() < Duration::from_millis(1500)) {
+    for stream in (0..).map(|n| 2 * n + 1).take_while(|_| since.elapsed() < Duration::from_millis(3000)) {
         let head = frame(HEADERS, END_HEADERS | END_STREAM, stream, &get("/ok"));
         h2.raw(&head[..12]).expect("written");
-        std::thread::sleep(Duration::from_millis(100));
+        std::thread::sleep(Duration::from_millis(300));
         h2.raw(&head[12..]).expect("written");
         assert_eq!(h2.status(stream), 200);
     }
