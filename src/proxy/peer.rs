@@ -5,12 +5,15 @@ use crate::core::settings::Timeouts;
 use crate::core::table::{Pool, Upstream};
 use pingora_core::prelude::HttpPeer;
 use pingora_core::protocols::ALPN;
+use std::time::Duration;
 
 /// Requests at a time over one HTTP/2 connection to an upstream.
 const H2_STREAMS: usize = 100;
 /// Keeps connections apart, beside the number of the arm: those that no other request uses up, and those of
 /// HTTP/2 whose requests must not be repeated, or have answers that last.
 const ALONE: u64 = 1 << 32;
+/// How long a connection is kept that no other request can find.
+const UNKEPT: Duration = Duration::from_millis(1);
 const UNREPEATABLE: u64 = 1 << 33;
 
 /// What sets a request apart from others to the same upstream.
@@ -22,10 +25,11 @@ pub(super) struct PeerNeeds {
     pub is_repeatable: bool,
 }
 
-/// Has the peer reached over a connection that no other request uses up.
-pub(super) fn set_alone(peer: &mut HttpPeer) {
-    peer.group_key |= ALONE;
+/// Has the peer reached over a fresh connection that no other request uses up; `draw` is random.
+pub(super) fn set_alone(peer: &mut HttpPeer, draw: u64) {
+    peer.group_key |= draw | ALONE;
     peer.options.max_h2_streams = 1;
+    peer.options.idle_timeout = Some(UNKEPT);
 }
 
 impl Gate {
@@ -47,7 +51,7 @@ impl Gate {
             }
         }
         if needs.is_alone {
-            set_alone(&mut peer);
+            set_alone(&mut peer, self.draw());
         }
         if let Some(tls) = &pool.tls {
             // Otherwise the handshake has as long once more.

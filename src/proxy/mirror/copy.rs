@@ -5,6 +5,7 @@
 
 use super::evidence::Evidence;
 use super::original::Collected;
+use crate::core::balance::mix;
 use crate::core::mirror::{Mirror, Place};
 use crate::core::outcome::Outcome;
 use crate::core::table::{InFlight, UpstreamLive};
@@ -88,7 +89,7 @@ impl Copy {
             } else {
                 return Err(error);
             }
-            peer::set_alone(&mut self.peer);
+            peer::set_alone(&mut self.peer, mix(self.evidence.shared.clock.now_us()));
         }
     }
 
