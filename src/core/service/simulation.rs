@@ -315,7 +315,8 @@ impl World {
         };
         check_step(&before, &applied);
         self.note(&before, &applied);
-        if applied.order != Order::JournalFirst || !self.disk_full {
+        let takes_effect = applied.order != Order::JournalFirst || !self.disk_full;
+        if takes_effect && !applied.notes.is_empty() {
             let sets = self.sets(&applied.state);
             self.barred.take_in(&before, &applied, &sets, named);
             let forced = |note: &Note| note.text.contains(", forced: ");

@@ -267,3 +267,21 @@ fn after_a_rolling_update_there_is_no_way_to_an_unrelated_pool() {
     assert_eq!((pointsman.web()["previous"].clone(), met(&pointsman, 20).get("blue")), (Value::Null, None));
     assert_eq!(pointsman.web()["pools"]["green"]["version"], "v3");
 }
+
+#[test]
+fn a_service_that_reloads_take_away_and_bring_back_keeps_its_stable_version_and_its_bars() {
+    let versions = Versions::new();
+    let pointsman = aborted(&versions, "");
+    let other = format!(
+        "[[routes]]\nservice = \"api\"\n[services.api.pools.one]\nupstreams = [\"{}\"]\n",
+        versions.red.origin.address
+    );
+    pointsman.configure(&other);
+    assert_eq!(pointsman.cli(&["reload"]).code, 0);
+    pointsman.configure(&versions.config(BOTH, "", ""));
+    assert_eq!(pointsman.cli(&["reload"]).code, 0);
+    becomes(&pointsman, "green", "ready");
+    println!("a service that came back: 20 requests met {:?}", met(&pointsman, 20));
+    assert_eq!(met(&pointsman, 20).get("green"), Some(&20), "the file says that blue is stable at first");
+    assert_eq!(pointsman.call("POST", FLIP, r#"{"to": "blue"}"#).status, 409);
+}

@@ -1,9 +1,10 @@
 //! Who serves while no pool with weight can.
 
-use super::versions::{HALF, Versions, abort, becomes, met};
+use super::versions::{HALF, Version, Versions, abort, becomes, met, promote};
 use crate::harness::{Origin, Pointsman, Reaction, eventually, get};
 use serde_json::Value;
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 const BOTH: &[&str] = &["blue", "green"];
 const ALL: &[&str] = &["blue", "green", "red"];
@@ -74,7 +75,7 @@ fn a_pool_that_waits_for_approval_serves_nobody() {
 fn a_version_that_was_rolled_back_serves_nobody() {
     let versions = Versions::new();
     let pointsman = Pointsman::start(&versions.config(BOTH, "", ""));
-    super::versions::promote(&pointsman, "green", "v2");
+    promote(&pointsman, "green", "v2");
     assert_eq!(pointsman.cli(&["rollback", "web"]).code, 0);
     nobody_serves(&pointsman, &versions, "green was rolled back");
 }
@@ -104,10 +105,7 @@ fn another_pool_serves_and_the_history_and_a_notice_say_so() {
     assert!(notice["action"].as_str().is_some_and(|text| text.contains("red")), "{notice}");
     versions.blue.is_healthy(true);
     becomes(&pointsman, "blue", "ready");
-    eventually("and that it is over", || {
-        let rows = pointsman.history().into_iter().filter(|row| row["action"] == "refuge");
-        rows.count() == 2
-    });
+    says(&pointsman.row("refuge-over"), &["blue"]);
     assert_eq!(pointsman.web()["refuge"], Value::Null);
 }
 
@@ -147,4 +145,30 @@ fn a_rule_passes_over_an_aborted_pool_and_a_tester_does_not() {
     assert_eq!(who("x-team: a"), "blue");
     assert_eq!(who("x-team: b"), "green", "a strict rule is for that pool and no other");
     assert_eq!(who("x-pointsman-pool: green"), "green", "testers look at what was wrong with it");
+}
+
+/// Its first check takes a while; nobody else may serve meanwhile.
+#[test]
+fn what_was_registered_and_proven_serves_at_once_after_a_restart_and_an_upgrade() {
+    let versions = Versions::new();
+    let pointsman = Pointsman::start(&versions.config(BOTH, "", ""));
+    let fresh = Version::named("fresh");
+    let address = fresh.origin.address.to_string();
+    assert_eq!(pointsman.cli(&["upstreams", "set", "web", "green", &address]).code, 0);
+    becomes(&pointsman, "green", "ready");
+    promote(&pointsman, "green", "v2");
+    abort(&pointsman, "blue", &versions.blue, "v3");
+    versions.blue.is_good(true);
+    fresh.origin.react(|request| match request.path() {
+        "/health" => Reaction::Late(Duration::from_millis(500), 200, "slow".into()),
+        _ => Reaction::ok("fresh"),
+    });
+    let mut pointsman = pointsman.kill_and_restart();
+    let after_kill = met(&pointsman, 50);
+    assert_eq!(pointsman.upgrade().code, 0);
+    let after_upgrade = met(&pointsman, 50);
+    println!(
+        "registered, proven and stable: 50 requests after kill -9 met {after_kill:?}, after an upgrade {after_upgrade:?}"
+    );
+    assert_eq!((after_kill.get("fresh"), after_upgrade.get("fresh")), (Some(&50), Some(&50)));
 }
