@@ -8,7 +8,7 @@
 mod back;
 mod change;
 #[cfg(test)]
-mod clients_simulation;
+mod clients;
 mod drive;
 mod operate;
 mod record;

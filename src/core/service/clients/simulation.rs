@@ -5,8 +5,8 @@
 //! The counterpart shows that the runs are not blind: a candidate that hangs, fails or resets on one in five
 //! requests, or on all, is aborted, or held by a reason that names it.
 
-use super::tests::{canary, start};
-use super::*;
+use super::super::tests::{canary, start};
+use super::super::*;
 use crate::core::client::{ClientCount, ClientKey};
 use crate::core::outcome::{ArmId, MAX_LIMITS, Outcome, Reason, SlowLimits, Totals};
 use crate::core::passive::{Accusation, Ejection, EndedAttempts};
