@@ -3,7 +3,7 @@
 use super::reader::{Item, Section};
 use super::{cohort, tls};
 use crate::core::settings::{
-    AccessLog, Acme, Admin, Listener, LogFormat, ProcessLimits, Role, Server, Token,
+    AccessLog, Acme, Admin, Listener, LogFormat, ProcessLimits, ProcessLog, Role, Server, Token,
 };
 use http::HeaderValue;
 use sha2::{Digest, Sha256};
@@ -11,6 +11,8 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 const DEFAULT_ADMIN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 9900);
+
+const LOGS: [(&str, ProcessLog); 2] = [("text", ProcessLog::Text), ("json", ProcessLog::Json)];
 
 pub(super) fn server(section: &Section<'_>) -> Server {
     let cores = || std::thread::available_parallelism().map_or(1, usize::from);
@@ -23,6 +25,7 @@ pub(super) fn server(section: &Section<'_>) -> Server {
             item.duration(Duration::ZERO..=Duration::from_secs(3600))
         }),
         expose_pool: cohort::expose_pool(section),
+        log: section.read("log", ProcessLog::default(), |item| item.choice(&LOGS)),
     };
     section.finish();
     server

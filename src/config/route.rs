@@ -8,10 +8,10 @@ mod tests;
 
 use super::front::{address, networks};
 use super::headers::headers;
-use super::limits;
 use super::reader::{Item, Section};
+use super::{limits, service};
 use crate::core::route::{Clients, Fallback, OwnTimeouts, PathSpec, RouteSpec, Target};
-use crate::core::settings::Admin;
+use crate::core::settings::{Admin, Forwarded};
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -69,6 +69,7 @@ fn route(section: &Section<'_>, known: &Known<'_>) -> Option<RouteSpec> {
         access_log: section.read("access_log", true, Item::bool),
         timeouts: timeouts(section, target.as_ref()),
         compression: section.read("compression", true, Item::bool),
+        forwarded: forwarded(section, target.as_ref()),
         headers: headers(&section.section("headers")),
         rewriting: rewriting::read(section, &path, target.as_ref()),
         relocations: rewriting::relocations(section, target.as_ref()),
@@ -121,6 +122,14 @@ fn timeouts(section: &Section<'_>, target: Option<&Target>) -> OwnTimeouts {
     let timeouts = OwnTimeouts { connect: read("connect"), read: read("read"), write: read("write") };
     inner.finish();
     timeouts
+}
+
+fn forwarded(section: &Section<'_>, target: Option<&Target>) -> Option<Forwarded> {
+    let item = section.item("forwarded")?;
+    if !matches!(target, None | Some(Target::Service(_))) {
+        item.fault("has no effect on a route that leads to no service; take it out");
+    }
+    item.choice(&service::FORWARDED)
 }
 
 fn host(text: &str) -> Result<String, String> {

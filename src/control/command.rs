@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::time::Instant;
 
 /// Everything the controller task can be told.
 #[derive(Debug)]
@@ -24,6 +25,8 @@ pub enum Input {
         pool: Arc<str>,
         upstream: Arc<str>,
         address: SocketAddr,
+        /// When it began: what it found is of no account to a version that came later.
+        began: Instant,
         result: Result<(), String>,
     },
     /// What an upstream's name resolves to now (sorted), or why it does not.
@@ -45,6 +48,8 @@ pub enum Input {
         pool: Arc<str>,
         upstream: Arc<str>,
         address: SocketAddr,
+        /// When they were asked for.
+        began: Instant,
         values: Vec<(Arc<str>, Result<f64, String>)>,
     },
 }

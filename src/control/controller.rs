@@ -10,7 +10,7 @@ use super::handover::{Custody, Handover, Order};
 use super::journal::{Journal, Recovered, SITE};
 use super::limits::Limits;
 use super::links::{Links, Written};
-use super::live::Live;
+use super::live::{Live, SELF};
 use super::maintenance::{Asked, Maintenance};
 use super::saving::{Answer, Waiting};
 use super::view::Snapshot;
@@ -287,16 +287,17 @@ impl Task {
                 // A rollout that has just begun is looked at soon.
                 self.next_tick = self.next_tick.min(self.links.clock.now() + WATCHFUL);
             }
-            Input::Health { service, pool, upstream, address, result } => {
+            Input::Health { service, pool, upstream, address, began, result } => {
                 let Some(live) = self.lives.get_mut(&service) else { return };
-                let Some(upstreams) = live.pools.get_mut(&pool).map(|pool| &mut pool.upstreams) else {
-                    return;
-                };
+                let began = self.links.at(began);
+                let known = live.pools.get_mut(&pool).filter(|pool| began >= pool.begun);
+                let Some(upstreams) = known.map(|pool| &mut pool.upstreams) else { return };
                 let said = result.as_ref().err().cloned();
                 if upstreams.checked(&upstream, address, result) {
                     live.upstreams_changed();
                     if self.custody.is_ours() {
                         let note = shown::health_note(&pool, &upstream, address, said.as_deref());
+                        live.log_health(&pool, &note, said.is_some(), SELF);
                         live.note(&[note], &self.links);
                     }
                 }
@@ -309,9 +310,10 @@ impl Task {
                     live.job_done(ticket, result, &self.links);
                 }
             }
-            Input::Signals { service, pool, upstream, address, values } => {
+            Input::Signals { service, pool, upstream, address, began, values } => {
                 if let Some(live) = self.lives.get_mut(&service) {
-                    live.signals(&pool, &(upstream, address), values, &self.links);
+                    let asked = self.links.at(began);
+                    live.signals(&pool, &(upstream, address), values, asked, &self.links);
                 }
             }
             Input::OwnLimit { limit } => self.links.recorder.own_limit(limit),

@@ -12,8 +12,10 @@ use crate::observe::recorder::Recorder;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 
 /// The controller's connections to the rest of the process.
 #[derive(Debug)]
@@ -43,6 +45,11 @@ impl Links {
     /// The time of day as text, for [`Links::moment`].
     pub(super) fn wall_text(&self) -> String {
         format!("{:.3}", wall())
+    }
+
+    /// When something began, on the process clock.
+    pub(super) fn at(&self, began: Instant) -> Duration {
+        self.clock.now().saturating_sub(began.elapsed())
     }
 
     pub(super) fn moment<'a>(&self, wall: &'a str) -> Moment<'a> {

@@ -64,6 +64,8 @@ pub(super) struct Asked {
 struct Pending {
     stretches: Stretches,
     to: Option<ReplyTo>,
+    /// Who switched it, and what the log says once it is so.
+    log: Vec<(String, String)>,
 }
 
 impl Task {
@@ -132,6 +134,9 @@ impl Task {
                 self.maintenance.answers.extend(pending.to);
                 // News for those who wait for a service, like a change of its upstreams.
                 self.lives.values_mut().for_each(Live::upstreams_changed);
+                for (actor, text) in pending.log {
+                    tracing::info!(actor, action = "maintenance", "{text}");
+                }
             }
             Err(error) => {
                 tracing::error!("maintenance: {error}");
@@ -159,7 +164,6 @@ impl Task {
         let at = wall();
         let mut history = Vec::new();
         for (scope, text) in rows {
-            tracing::info!(actor, action = "maintenance", "{text}");
             let mut notice = notices::of_maintenance(*scope, text, actor, at, &self.links);
             let row = HistoryRow {
                 at,
@@ -179,7 +183,8 @@ impl Task {
         // Texts and numbers: there is nothing JSON cannot hold.
         let state = serde_json::to_string(&next).unwrap_or_default();
         self.maintenance.serial += 1;
-        self.maintenance.pending = Some(Pending { stretches: next, to });
+        let log = rows.iter().map(|(_, text)| (actor.to_owned(), text.clone())).collect();
+        self.maintenance.pending = Some(Pending { stretches: next, to, log });
         self.links.write_site(self.maintenance.serial, SiteChange { state, history });
     }
 }

@@ -15,6 +15,7 @@ pub mod journal;
 mod limits;
 mod links;
 mod live;
+mod log;
 mod maintenance;
 mod mirroring;
 mod notices;

@@ -104,7 +104,7 @@ fn wanting(receivers: &[Notify], kind: Kind, service: &str) -> Vec<String> {
 fn compose(live: &Live, next: &ServiceState, kind: Kind, links: &Links) -> Notice {
     let running = rollout_in_question(live, next, kind);
     let to = running.map_or(&next.stable, |running| &running.to);
-    let figures = live.pools.get(to.as_str()).map(|pool| live.figures(pool, links)).unwrap_or_default();
+    let figures = live.figures_in(next, to, links);
     let measured = |value: fn(&Figures) -> f64| (figures.requests > 0).then(|| value(&figures));
     let machine = running.map(|running| &running.rollout);
     Notice {

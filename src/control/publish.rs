@@ -58,6 +58,8 @@ fn service(live: &Live, config: &Config, secret: &Secret) -> Service {
         pools.push(Pool {
             name: name.clone(),
             arm: pool.arm,
+            forwarded: settings.forwarded,
+            era_us: pool.begun_us(),
             weight: live.state.weights.get(&**name).copied().unwrap_or_default(),
             close_streams: live.settings.close_streams,
             slow,

@@ -9,6 +9,7 @@ use super::jobs::JobAnswer;
 use super::journal::{Change, HistoryRow, JournalError, RolloutRecord};
 use super::links::{Links, Written, unwritten};
 use super::live::{Live, SELF};
+use super::log::LogLine;
 use super::notices::{Reports, told};
 use super::shown;
 use crate::core::rollout::Note;
@@ -78,6 +79,8 @@ struct Pending {
     key: Option<String>,
     answer: Option<Answer>,
     job: Option<JobAnswer>,
+    /// What the log says once it has taken effect.
+    log: Vec<LogLine>,
 }
 
 impl Saving {
@@ -137,7 +140,8 @@ impl Live {
         let serial = self.saving.next_serial();
         self.saving.saved_at = links.clock.now();
         let Extra { answer, key, job } = extra;
-        self.saving.pending = Some(Pending { serial, state, key, answer, job });
+        let log = self.log_lines(&state, notes, actor);
+        self.saving.pending = Some(Pending { serial, state, key, answer, job, log });
         links.write(self.settings.name.clone(), serial, change);
     }
 
@@ -145,6 +149,8 @@ impl Live {
     pub(super) fn take_effect(&mut self, applied: Applied, actor: &str, links: &Links) {
         let rows = self.rows(&applied.state, &applied.notes, actor, links);
         self.saving.late.extend(rows);
+        let lines = self.log_lines(&applied.state, &applied.notes, actor);
+        self.todo.log.extend(lines);
         if applied.notes.iter().any(|note| matches!(note.action, "aborted" | "returned")) {
             self.todo.mark = applied.state.rollout.as_ref().map(|running| running.id.clone());
         }
@@ -158,7 +164,8 @@ impl Live {
         self.saving.late_rollout = shown::rollout(self).map(|view| record(&view, None));
     }
 
-    /// Adds lines of history about what is so already; they are written as soon as may be.
+    /// Adds lines of history about what is so already; they are written as soon as may be. What the log says of
+    /// it is the caller's.
     pub(super) fn note(&mut self, notes: &[Note], links: &Links) {
         if self.saving.late.len() >= MOST_NOTED {
             // A disk that stays full must not fill the memory, too; the log has it.
@@ -226,6 +233,16 @@ impl Live {
     /// Whoever asked for it is told; what we decided ourselves is tried again, and meanwhile the rollout says
     /// what it waits for.
     fn not_written(&mut self, pending: Pending, error: &JournalError, links: &Links) {
+        let running = pending.state.rollout.as_ref();
+        let (rollout, pool) = running.map(|running| (running.id.as_str(), running.to.as_str())).unzip();
+        let service = &*self.settings.name;
+        let promotes = self.state.stable != pending.state.stable;
+        let what = if promotes {
+            "not promoted, the state cannot be written"
+        } else {
+            "not done, the state cannot be written"
+        };
+        tracing::warn!(service, rollout, pool, "{what}: {error}");
         if let Some(answer) = pending.answer {
             return self.todo.refusals.push((answer, unwritten(error)));
         }
@@ -260,6 +277,7 @@ impl Live {
             self.keys.insert(key, running.id.clone());
         }
         self.enter(pending.state, links);
+        self.todo.log.extend(pending.log);
         self.todo.answers.extend(pending.answer);
     }
 
@@ -283,17 +301,14 @@ impl Live {
         let figures = shown::history_figures(self, state, links);
         let rollout =
             state.rollout.as_ref().filter(|r| !r.rollout.has_ended() || self.state.running().is_some());
-        let row = |note: &Note| {
-            tracing::info!(service = %self.settings.name, actor, action = note.action, "{}", note.text);
-            HistoryRow {
-                at,
-                actor: actor.to_owned(),
-                action: note.action.to_owned(),
-                text: note.text.clone(),
-                figures: figures.clone(),
-                rollout: rollout.map(|running| running.id.clone()),
-                notice: told(self, state, note, actor, at, links),
-            }
+        let row = |note: &Note| HistoryRow {
+            at,
+            actor: actor.to_owned(),
+            action: note.action.to_owned(),
+            text: note.text.clone(),
+            figures: figures.clone(),
+            rollout: rollout.map(|running| running.id.clone()),
+            notice: told(self, state, note, actor, at, links),
         };
         notes.iter().map(row).collect()
     }

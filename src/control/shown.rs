@@ -127,8 +127,8 @@ pub(super) fn health_note(pool: &str, upstream: &str, address: SocketAddr, wrong
 pub(super) fn history_figures(live: &Live, next: &ServiceState, links: &Links) -> Value {
     let weights: serde_json::Map<_, _> =
         next.weights.iter().map(|(pool, weight)| (pool.clone(), json!(weight.percent()))).collect();
-    let pools = live.pools.iter().map(|(name, pool)| {
-        let figures = live.figures(pool, links);
+    let pools = live.pools.keys().map(|name| {
+        let figures = live.figures_in(next, name, links);
         let value = json!({
             "requests": figures.requests,
             "failures": figures.failures,

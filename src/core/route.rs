@@ -15,7 +15,7 @@ pub use rewritten::{Current, Rewritten};
 pub use router::without_port;
 
 use super::headers::{Edits, Headers};
-use super::settings::Timeouts;
+use super::settings::{Forwarded, Timeouts};
 use super::template::Template;
 use bytes::Bytes;
 use http::HeaderValue;
@@ -50,6 +50,8 @@ pub struct RouteSpec {
     pub connections_per_client: u32,
     /// Whether answers may be compressed.
     pub compression: bool,
+    /// What the upstream is told of the client, in place of what its pool says.
+    pub forwarded: Option<Forwarded>,
     pub headers: Headers,
 }
 
@@ -168,6 +170,7 @@ impl RouteSpec {
             rates: Vec::new(),
             connections_per_client: 0,
             compression: true,
+            forwarded: None,
             headers: Headers::default(),
         }
     }
@@ -175,6 +178,10 @@ impl RouteSpec {
 
 impl Clients {
     pub fn admit(&self, client: IpAddr) -> bool {
+        // A client whom nobody knows is on every list that shuts out, and on none that lets in.
+        if client.is_unspecified() && !(self.allow.is_empty() && self.deny.is_empty()) {
+            return false;
+        }
         let holds = |nets: &[IpNet]| nets.iter().any(|net| net.contains(&client));
         !holds(&self.deny) && (self.allow.is_empty() || holds(&self.allow))
     }

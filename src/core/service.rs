@@ -6,6 +6,8 @@
 //! abort takes effect first.
 
 mod change;
+#[cfg(test)]
+mod clients;
 mod drive;
 mod operate;
 #[cfg(test)]

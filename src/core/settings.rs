@@ -62,6 +62,17 @@ pub struct Server {
     pub drain_delay: Duration,
     /// For services that say nothing else.
     pub expose_pool: Option<HeaderName>,
+    /// How the process writes its own log, on standard error.
+    pub log: ProcessLog,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ProcessLog {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON object a line: `timestamp`, `level`, `message`, and the fields beside them.
+    Json,
 }
 
 /// What the process may take, over all listeners.
@@ -220,6 +231,22 @@ pub struct Pool {
     pub tls: Option<Arc<UpstreamTls>>,
     pub upstreams: Vec<Upstream>,
     pub health: Option<Health>,
+    /// What its upstreams are told of clients, where a route does not say otherwise.
+    pub forwarded: Forwarded,
+}
+
+/// What an upstream is told of the client and of the proxies before this one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Forwarded {
+    /// `X-Forwarded-For` of trusted proxies is continued, that of others is replaced.
+    #[default]
+    Trusted,
+    /// It is continued for everybody, as nginx's `$proxy_add_x_forwarded_for` is.
+    Append,
+    /// It is the client's address alone, whatever came.
+    Replace,
+    /// Nothing of the client, neither by `X-Forwarded-*` nor by `X-Real-IP` or `Forwarded`.
+    Off,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -177,6 +177,7 @@ impl Metrics {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::core::client::ClientKey;
     use crate::core::outcome::{Outcome, Reason};
     use crate::core::own_limit::OwnLimit;
 
@@ -186,7 +187,7 @@ mod tests {
         let arm = recorder.arm("web", "green").expect("a free arm");
         let shard = recorder.shard(0);
         for n in 0..10 {
-            let started = shard.start(arm, 0);
+            let started = shard.start(arm, 0, ClientKey::NAMELESS);
             let (outcome, code) =
                 if n < 3 { (Outcome::Failure(Reason::Status), 500) } else { (Outcome::Success, 200) };
             shard.answered(arm, started, 30_000, outcome, code, &SlowLimits::default());

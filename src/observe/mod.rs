@@ -9,5 +9,6 @@ pub mod differences;
 pub mod metrics;
 pub mod recorder;
 pub mod shard;
+mod starts;
 pub mod streams;
 pub mod wake;

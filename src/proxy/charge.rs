@@ -2,7 +2,6 @@
 
 use super::gate::Gate;
 use super::request::{Attempt, Ended, Phase, Request};
-use crate::core::client::ClientKey;
 use crate::core::outcome::{Outcome, Reason};
 use crate::core::table::Pool;
 
@@ -22,7 +21,7 @@ impl Gate {
         let kept = pool.keepalive_connections;
         request.attempt = Some(Attempt {
             arm: pool.arm,
-            started: self.shard.start(pool.arm, now),
+            started: self.shard.start(pool.arm, now, request.client_key()).in_era(pool.era_us),
             started_us: now,
             phase: Phase::Waiting,
             is_crowded: kept > 0 && upstream.live.in_flight() > kept,
@@ -41,13 +40,12 @@ impl Gate {
     /// turns a success into a failure.
     pub(super) fn charge(&self, request: &mut Request, outcome: Outcome, code: u16) {
         let Some(pool) = request.target.and_then(|t| t.pool(&request.table)) else { return };
-        let client = request.client;
         let Some(attempt) = request.attempt.as_mut() else { return };
         match (attempt.phase, outcome) {
             (Phase::Waiting, _) => {
                 let now = self.shared.clock.now_us();
                 if let Outcome::Failure(_) = outcome {
-                    self.shard.failed_for(attempt.arm, ClientKey::of(client), now);
+                    self.shard.failed_for(attempt.arm, attempt.started, now);
                 }
                 let took = now.saturating_sub(attempt.started_us);
                 self.shard.answered(attempt.arm, attempt.started, now, outcome, code, &pool.slow);
@@ -62,8 +60,8 @@ impl Gate {
             }
             (Phase::Succeeding, Outcome::Failure(reason)) => {
                 let now = self.shared.clock.now_us();
-                self.shard.failed_for(attempt.arm, ClientKey::of(client), now);
-                self.shard.broken(attempt.arm, reason);
+                self.shard.failed_for(attempt.arm, attempt.started, now);
+                self.shard.broken(attempt.arm, attempt.started, reason);
                 if let Some(last) = &mut request.last {
                     (last.outcome, last.broke_us) = (outcome, Some(now));
                 }
@@ -82,10 +80,11 @@ impl Gate {
 
     /// No upstream could take the request: a failure of the pool all the same.
     pub(super) fn charge_unavailable(&self, pool: &Pool, request: &mut Request) {
-        let started = self.shard.start(pool.arm, request.started_us);
+        let started = self.shard.start(pool.arm, request.started_us, request.client_key());
+        let started = started.in_era(pool.era_us);
         let outcome = Outcome::Failure(Reason::Unavailable);
         let now = self.shared.clock.now_us();
-        self.shard.failed_for(pool.arm, ClientKey::of(request.client), now);
+        self.shard.failed_for(pool.arm, started, now);
         self.shard.answered(pool.arm, started, now, outcome, 0, &pool.slow);
         self.shared.wake.adverse(now);
         let (target, began_us) = (request.target, request.started_us);

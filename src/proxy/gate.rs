@@ -16,7 +16,7 @@ use super::retry;
 use super::uses::Uses;
 use super::worker::Shared;
 use super::{
-    challenge, compress, error_page, follow, forward, log_entry, refuse, reply, rewrite, sound, tidy,
+    challenge, claims, compress, error_page, follow, forward, log_entry, refuse, reply, rewrite, sound, tidy,
 };
 use crate::core::balance::mix;
 use crate::core::outcome::{Outcome, Reason};
@@ -93,8 +93,10 @@ impl ProxyHttp for Gate {
         if let Some(peer) = peer {
             let trusted = request.listener.as_ref().map_or(&[][..], |l| &l.settings.trusted_proxies);
             request.believed = forward::is_believed(peer, trusted);
-            request.client = forward::client(peer, &session.req_header().headers, trusted);
+            let client = forward::client(peer, &session.req_header().headers, trusted);
+            (request.client, request.is_nameless) = (client.address, client.is_nameless);
         }
+        claims::remove(session.req_header_mut(), request.believed);
         request.own_id = forward::id_of(self.draw(), self.draw());
         let unread = request.connection.as_ref().and_then(|connection| connection.signals.refused());
         let refused = unread.or_else(|| {

@@ -10,7 +10,7 @@ use pingora_proxy::Session;
 pub(super) fn of(session: &Session, request: &Request, now_us: u64) -> Entry {
     let head = session.req_header();
     Entry {
-        client: Some(request.client),
+        client: Some(request.client).filter(|client| !client.is_unspecified()),
         method: head.method.clone(),
         host: plan::host(head).as_bytes().to_vec(),
         uri: head.raw_path().to_vec(),

@@ -15,7 +15,6 @@ use super::gate::Gate;
 use super::plan;
 use super::request::Request;
 use crate::core::balance::Tried;
-use crate::core::client::ClientKey;
 use crate::core::mirror::{Mirroring, Place};
 use crate::core::own_limit::OwnLimit;
 use crate::core::table::Pool;
@@ -71,7 +70,7 @@ impl Gate {
             shard: self.shard.clone(),
             arm: mirroring.arm,
             slow: pool.slow,
-            client: ClientKey::of(request.client),
+            client: request.client_key(),
         };
         let Some(upstream) = chosen.and_then(|index| pool.upstreams.get(index)) else {
             if pool.is_ready() {

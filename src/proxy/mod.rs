@@ -15,6 +15,7 @@ mod challenge;
 mod charge;
 mod choice;
 mod chunks;
+mod claims;
 mod client_stream;
 mod compress;
 mod connection;

@@ -10,13 +10,14 @@ use super::listen::Bound;
 use super::mirror::Original;
 use super::plan::Target;
 use crate::core::balance::Tried;
+use crate::core::client::ClientKey;
 use crate::core::compression::Compression;
 use crate::core::limit::counts::Held;
 use crate::core::mirror::Place;
 use crate::core::outcome::{ArmId, Outcome};
 use crate::core::own_limit::OwnLimit;
 use crate::core::route::{Rewritten, RouteSpec};
-use crate::core::settings::Timeouts;
+use crate::core::settings::{Forwarded, Timeouts};
 use crate::core::table::{InFlight, Pool, Service, Table, Upstream};
 use crate::observe::clock::Clock;
 use crate::observe::shard::{Shard, Started};
@@ -40,6 +41,8 @@ pub(super) struct Request {
     pub started_us: u64,
     /// The real client: the peer, or whom a trusted proxy names.
     pub client: IpAddr,
+    /// Whether that is nobody in particular: a trusted proxy sent it, and names nobody that can be read.
+    pub is_nameless: bool,
     /// Whether the peer is a trusted proxy, whose word on the client counts.
     pub believed: bool,
     /// What the request is called where no trusted proxy has named it: 32 hexadecimal digits.
@@ -158,6 +161,7 @@ impl Request {
             stream: None,
             started_us,
             client: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+            is_nameless: false,
             believed: false,
             own_id: [b'0'; 32],
             route: None,
@@ -199,6 +203,17 @@ impl Request {
 
     pub(super) fn route(&self) -> Option<&RouteSpec> {
         self.table.route(self.route)
+    }
+
+    /// The client, as it is told apart from others.
+    pub(super) fn client_key(&self) -> ClientKey {
+        if self.is_nameless { ClientKey::NAMELESS } else { ClientKey::of(self.client) }
+    }
+
+    /// What the upstream is told of the client.
+    pub(super) fn forwarded(&self) -> Forwarded {
+        let own = self.route().and_then(|route| route.forwarded);
+        own.or_else(|| Some(self.pool()?.forwarded)).unwrap_or_default()
     }
 
     /// The path and the query that it has now, as they are sent.

@@ -1,6 +1,7 @@
 //! What an input led to, carried out: the table, marks, views, writes and answers.
 
 use super::super::command::{Refusal, Reply};
+use super::super::live::Live;
 use super::super::saving::Answer;
 use super::super::view::Snapshot;
 use super::super::{publish, shown};
@@ -31,6 +32,7 @@ impl Task {
         } else if self.links.clock.now() >= self.shown_at + SNAPSHOT {
             self.show();
         }
+        self.lives.values_mut().for_each(Live::write_log);
         for (answer, reloaded) in reloaded {
             // Whoever asked may have gone.
             let _ = answer.to.send(reloaded);

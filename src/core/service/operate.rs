@@ -133,6 +133,9 @@ impl ServiceState {
                 next.upstreams.insert(pool.to_owned(), set);
             }
         }
+        if let Some(running) = next.rollout.as_mut().filter(|running| running.to == pool) {
+            running.rollout.candidate_replaced();
+        }
         Ok(next.journaled("upstreams", text))
     }
 

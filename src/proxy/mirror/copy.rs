@@ -8,6 +8,7 @@ use super::original::Collected;
 use crate::core::mirror::{Mirror, Place};
 use crate::core::outcome::Outcome;
 use crate::core::table::{InFlight, UpstreamLive};
+use crate::observe::shard::Started;
 use crate::proxy::reply;
 use pingora_core::connectors::ConnectorOptions;
 use pingora_core::connectors::http::Connector;
@@ -52,7 +53,7 @@ impl Copy {
         match self.ask().await {
             Ok((session, status)) => {
                 self.evidence.answered(started, reply::outcome_of_status(status), status);
-                if let Some(mine) = self.throw_away(session, status).await {
+                if let Some(mine) = self.throw_away(session, status, started).await {
                     self.compare(mine).await;
                 }
             }
@@ -110,7 +111,12 @@ impl Copy {
     }
 
     /// Reads the body; what is kept of it, where it is to be compared.
-    async fn throw_away(&mut self, mut session: HttpSession, status: u16) -> Option<Collected> {
+    async fn throw_away(
+        &mut self,
+        mut session: HttpSession,
+        status: u16,
+        started: Started,
+    ) -> Option<Collected> {
         let compare = self.mirror.compare.as_ref().filter(|_| self.stable.is_some());
         let head = session.response_header();
         let mut mine =
@@ -138,7 +144,7 @@ impl Copy {
                 session.shutdown().await;
                 let outcome = self.outcome(&error.into_up());
                 self.count_failure(outcome);
-                self.evidence.broken(outcome);
+                self.evidence.broken(started, outcome);
                 None
             }
             // Long, but not broken.
