@@ -50,10 +50,11 @@ fn remedy(detail: &str) -> &'static str {
 }
 
 fn told(problem: &ProblemView) -> String {
-    let mut text = problem.detail.clone();
+    // A line of theirs does not pass for one of ours.
+    let mut text = problem.detail.replace('\n', "\n  ");
     if problem.errors.len() > 1 {
         for fault in &problem.errors {
-            text.push_str(&format!("\n  {}: {}", fault.path, fault.detail));
+            text.push_str(&format!("\n  {}: {}", fault.path, fault.detail.replace('\n', "\n    ")));
         }
     }
     if let Some(rollout) = &problem.rollout {

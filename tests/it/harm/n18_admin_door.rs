@@ -84,7 +84,7 @@ fn guest(habit: Habit, admin: SocketAddr) -> Option<TcpStream> {
               Content-Type: application/json\r\nContent-Length: 60000\r\n\r\n",
         ),
         Habit::HalfOpen => stream.shutdown(Shutdown::Write),
-        Habit::Unread => stream.write_all(get("/metrics").repeat(30).as_bytes()),
+        Habit::Unread => stream.write_all(get("/metrics").repeat(8).as_bytes()),
         Habit::Idle => {
             let sent = stream.write_all(get("/healthz").as_bytes());
             // Where no answer comes, the silence is the same.
