@@ -26,7 +26,10 @@ impl<'a> Import<'a> {
             Some((root, file))
                 if alias.is_some() && matches!(spot.kind, Kind::Exact(_)) && !file.is_empty() =>
             {
-                (if root.is_empty() { "/" } else { root }, Some(file.to_owned()).filter(is_legal))
+                (
+                    if root.is_empty() { "/" } else { root },
+                    Some(file.to_owned()).filter(|name| is_legal(name)),
+                )
             }
             _ => (folder.arg(0), index),
         };
@@ -38,14 +41,14 @@ impl<'a> Import<'a> {
         let index = spot.scope.last("index")?;
         let name = index.arg(0);
         match index.args.len() {
-            1 if name == "index.html" || is_legal(&name.to_owned()) => self.ledger.carried(index),
+            1 if name == "index.html" || is_legal(name) => self.ledger.carried(index),
             1 => self.ledger.missing(index, "the index of a folder is the name of a file; index.html is looked for"),
             _ => self.ledger.noted(
                 index,
                 &format!("only {name} is looked for in a folder; where it is not there, nginx looks for the next, and a route answers 404"),
             ),
         }
-        Some(name.to_owned()).filter(|name| name != "index.html").filter(is_legal)
+        Some(name.to_owned()).filter(|name| name != "index.html").filter(|name| is_legal(name))
     }
 
     /// Why a folder does not hold what nginx serves.
@@ -67,6 +70,6 @@ impl<'a> Import<'a> {
     }
 }
 
-fn is_legal(name: &String) -> bool {
+fn is_legal(name: &str) -> bool {
     !name.is_empty() && !name.contains(['/', '$', '\0']) && !name.starts_with('.')
 }

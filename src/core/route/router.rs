@@ -31,6 +31,8 @@ struct Hosts {
     any: Paths,
 }
 
+type Regexes = Vec<(Regex, usize)>;
+
 /// The routes of one host.
 #[derive(Debug, Default)]
 struct Paths {
@@ -38,9 +40,9 @@ struct Paths {
     /// Longest first; with whether it is final.
     prefixes: Vec<(Box<str>, bool, usize)>,
     /// In the order of the file.
-    regexes: Vec<(Regex, usize)>,
+    regexes: Regexes,
     /// Those within a prefix, in the order of the file.
-    within: Vec<(Box<str>, Vec<(Regex, usize)>)>,
+    within: Vec<(Box<str>, Regexes)>,
 }
 
 impl Router {
@@ -133,7 +135,7 @@ impl Paths {
         }
     }
 
-    fn regexes_within(&mut self, prefix: &str) -> &mut Vec<(Regex, usize)> {
+    fn regexes_within(&mut self, prefix: &str) -> &mut Regexes {
         let known = self.within.iter().position(|(other, _)| **other == *prefix);
         let at = known.unwrap_or_else(|| {
             self.within.push((prefix.into(), Vec::new()));
