@@ -5,7 +5,6 @@ use crate::harness::{Connection, Pointsman};
 use crate::hostile::h2::{DATA, END_HEADERS, END_STREAM, Frame, GOAWAY, H2, HEADERS, RST_STREAM, request};
 use crate::hostile::recorder::Recorder;
 use std::io::Read;
-use std::time::Duration;
 
 /// By path: what the upstream says before its answer, and the answer.
 fn upstream() -> Recorder {
@@ -161,8 +160,6 @@ fn a_client_that_waits_for_100_gets_it_once_and_not_before_a_refusal() {
     // The upstream says nothing of its own, or says 100 itself.
     for path in ["/x", "/continue"] {
         let mut connection = Connection::open(pointsman.http());
-        let waits = Some(Duration::from_secs(2));
-        connection.reader.get_ref().set_read_timeout(waits).expect("a socket");
         connection.write(expecting(path, 5, "1.1").as_bytes()).expect("written");
         let mut before = [0; 25];
         let read = connection.reader.read_exact(&mut before);
