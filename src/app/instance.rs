@@ -106,8 +106,7 @@ impl Instance {
         certificates.watch(&runtime);
         certificates.renew(&runtime, running.configs.clone(), shared.challenges.clone());
         let workers = Workers::start(&shared, config.server.threads, config.server.grace)?;
-        let (stopping, stops) = watch::channel(false);
-        let (reloads, requests) = mpsc::channel(REQUESTS);
+        let ((stopping, stops), (reloads, requests)) = (watch::channel(false), mpsc::channel(REQUESTS));
         let (upgrades, asked) = mpsc::channel(REQUESTS);
         let state = admin::State {
             controller: running.controller.clone(),
@@ -124,8 +123,8 @@ impl Instance {
             stopping: stops,
         };
         let serving_admin = runtime.spawn(admin::serve(admin, tls, state, doors_seen));
-        let (controller, configs) = (running.controller.clone(), running.configs.clone());
-        let started = config.clone();
+        let (controller, configs, started) =
+            (running.controller.clone(), running.configs.clone(), config.clone());
         runtime.spawn(Reloader { file, started, controller, configs, certificates, addresses }.run(requests));
         Ok(Instance {
             admin: address,
