@@ -123,9 +123,11 @@ impl Instance {
             stopping: stops,
         };
         let serving_admin = runtime.spawn(admin::serve(admin, tls, state, doors_seen));
-        let (controller, configs, started) =
-            (running.controller.clone(), running.configs.clone(), config.clone());
-        runtime.spawn(Reloader { file, started, controller, configs, certificates, addresses }.run(requests));
+        let (controller, configs) = (running.controller.clone(), running.configs.clone());
+        runtime.spawn(
+            Reloader { file, started: config.clone(), controller, configs, certificates, addresses }
+                .run(requests),
+        );
         Ok(Instance {
             admin: address,
             listeners: shared.listeners.iter().map(|bound| (bound.scheme(), bound.address)).collect(),
