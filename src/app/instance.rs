@@ -88,20 +88,10 @@ impl Instance {
         let Opened { bound, admin, tls, certificates, journal, recovered, secret, access_log, guard, clock } =
             Opened::open(&config, predecessor)?;
         let (address, runtime) = (admin.local_addr()?, runtime()?);
-        let own_addresses =
-            OwnAddresses::new(bound.iter().map(|bound| bound.address), address, config::is_local);
-        let places = Places::new(descriptors::shares(&config));
-        let shared =
-            Arc::new(shared(&config, bound, access_log.clone(), clock, places, HopMark::new(&secret)));
+        let shared = Arc::new(shared(&config, bound, access_log.clone(), clock, &secret));
+        let addresses = own_addresses(&shared, address);
         let desk = Arc::new(Semaphore::new(notify::PLACES as usize));
-        let core = Core {
-            config: &config,
-            shared: &shared,
-            journal: &journal,
-            desk: &desk,
-            admin: address,
-            own: &own_addresses,
-        };
+        let core = Core { config: &config, shared: &shared, journal: &journal, desk: &desk, admin: address };
         let (running, metrics) = core.start(&runtime, recovered, secret.clone())?;
         runtime.block_on(upstreams_known(running.snapshots.clone()));
         let (doors, doors_seen) = watch::channel(Doors::Open);
@@ -118,8 +108,7 @@ impl Instance {
         certificates.watch(&runtime);
         certificates.renew(&runtime, running.configs.clone(), shared.challenges.clone());
         let workers = Workers::start(&shared, config.server.threads, config.server.grace)?;
-        let (stopping, stops) = watch::channel(false);
-        let (reloads, requests) = mpsc::channel(REQUESTS);
+        let ((stopping, stops), (reloads, requests)) = (watch::channel(false), mpsc::channel(REQUESTS));
         let (upgrades, asked) = mpsc::channel(REQUESTS);
         let state = admin::State {
             controller: running.controller.clone(),
@@ -127,7 +116,7 @@ impl Instance {
             configs: running.configs.clone(),
             journal: journal.clone(),
             secret,
-            own: own_addresses.clone(),
+            own: addresses.clone(),
             metrics,
             access_log: access_log.clone(),
             reloads: reloads.clone(),
@@ -140,9 +129,9 @@ impl Instance {
         };
         let serving_admin = runtime.spawn(admin::serve(admin, tls, state, doors_seen));
         let (controller, configs) = (running.controller.clone(), running.configs.clone());
-        let started = config.clone();
         runtime.spawn(
-            Reloader { file, started, controller, configs, certificates, own: own_addresses }.run(requests),
+            Reloader { file, started: config.clone(), controller, configs, certificates, addresses }
+                .run(requests),
         );
         Ok(Instance {
             admin: address,
@@ -223,7 +212,6 @@ struct Core<'a> {
     journal: &'a Journal,
     desk: &'a Arc<Semaphore>,
     admin: SocketAddr,
-    own: &'a OwnAddresses,
 }
 
 impl Core<'_> {
@@ -233,7 +221,7 @@ impl Core<'_> {
         recovered: Recovered,
         secret: Secret,
     ) -> anyhow::Result<(control::Running, Arc<Metrics>)> {
-        let Core { config, shared, journal, desk, admin, own } = self;
+        let Core { config, shared, journal, desk, admin } = self;
         let metrics = Arc::new(Metrics::new(shared.recorder.clone(), shared.clock)?);
         let (jobs, wanted) = mpsc::unbounded_channel();
         let running = control::start(Parts {
@@ -247,7 +235,7 @@ impl Core<'_> {
             recovered,
             jobs,
             admin,
-            own: own.clone(),
+            own: own_addresses(shared, admin),
             secret,
         })?;
         let (controller, configs) = (&running.controller, running.configs.clone());
@@ -282,14 +270,18 @@ fn sockets(
     listeners.chain([Ok(admin)]).collect()
 }
 
+/// Where this process listens.
+fn own_addresses(shared: &Shared, admin: SocketAddr) -> OwnAddresses {
+    OwnAddresses::new(shared.listeners.iter().map(|bound| bound.address), admin, config::is_local)
+}
+
 /// Where the workers and the controller meet.
 fn shared(
     config: &Config,
     listeners: Vec<Arc<Bound>>,
     access_log: Option<AccessLog>,
     clock: Clock,
-    places: Places,
-    hop_mark: HopMark,
+    secret: &Secret,
 ) -> Shared {
     Shared {
         table: Arc::new(ArcSwap::from_pointee(Table::default())),
@@ -298,8 +290,8 @@ fn shared(
         access_log,
         clock,
         listeners,
-        places,
-        hop_mark,
+        places: Places::new(descriptors::shares(config)),
+        hop_mark: HopMark::new(secret),
         challenges: Arc::default(),
         seed: rand::random(),
     }

@@ -22,7 +22,7 @@ pub(super) struct Reloader {
     pub configs: watch::Receiver<Arc<Config>>,
     pub certificates: InUse,
     /// Where this process listens, until the restart.
-    pub own: OwnAddresses,
+    pub addresses: OwnAddresses,
 }
 
 impl Reloader {
@@ -88,7 +88,7 @@ impl Reloader {
         for (service, pool) in config.services.values().flat_map(|s| s.pools.values().map(|p| (&s.name, p))) {
             for (index, upstream) in pool.upstreams.iter().enumerate() {
                 let UpstreamHost::Address(address) = upstream.host else { continue };
-                let Some(own) = self.own.at(address) else { continue };
+                let Some(own) = self.addresses.at(address) else { continue };
                 let path = format!("services.{service}.pools.{}.upstreams[{index}]", pool.name);
                 let detail = format!("{address} is {own} of this proxy itself, so a request would never end");
                 faults.push(Fault { path, detail });

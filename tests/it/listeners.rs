@@ -210,9 +210,9 @@ fn as_many_workers_as_configured_and_all_of_them_serve() {
 
 #[test]
 fn a_taken_address_is_an_error_at_the_start() {
-    let origin = Origin::named("blue");
+    let (origin, taken) = (Origin::named("blue"), Origin::named("taken"));
     let dir = tempfile::tempdir().expect("a directory");
-    let text = config(&origin, "").replace("127.0.0.1:0", &origin.address.to_string());
+    let text = config(&origin, "").replace("127.0.0.1:0", &taken.address.to_string());
     std::fs::write(
         dir.path().join("p.toml"),
         format!("[server]\nstate_dir = \"s\"\n[[routes]]\nservice = \"web\"\n{text}"),
@@ -220,7 +220,7 @@ fn a_taken_address_is_an_error_at_the_start() {
     .expect("a file");
     let printed = super::harness::Printed::of(&["run", "--config", "p.toml"], dir.path());
     assert_eq!(printed.code, 1);
-    assert!(printed.err.contains(&format!("cannot listen on {}", origin.address)), "{}", printed.err);
+    assert!(printed.err.contains(&format!("cannot listen on {}", taken.address)), "{}", printed.err);
 }
 
 #[test]
