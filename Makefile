@@ -82,7 +82,7 @@ lock-fuzz: setup ## lock the fuzz targets to the versions of Cargo.lock, after t
 
 SEEDS ?= 1000000
 simulate: setup ## run the simulation of rollouts longer: make simulate SEEDS=1000000
-	POINTSMAN_SEEDS=$(SEEDS) cargo test --release --locked --lib -- --nocapture simulation::random_runs
+	POINTSMAN_SEEDS=$(SEEDS) cargo test --release --locked --lib -- --nocapture random_runs no_client_and_no_limit
 
 bench: setup-test ## the benchmarks of the core, and how fast a revert is
 	cargo bench --locked --bench core --bench reaction

@@ -4,6 +4,7 @@
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use pointsman::core::balance::mix;
+use pointsman::core::client::ClientKey;
 use pointsman::core::cohort::{CookieKeys, Identity, Split};
 use pointsman::core::limit::buckets::Buckets;
 use pointsman::core::limit::counts::Counts;
@@ -60,7 +61,7 @@ fn record(c: &mut Criterion) {
     let stop = AtomicBool::new(false);
     let (mine, other) = (recorder.shard(0), recorder.shard(1));
     let outcome = |shard: &pointsman::observe::shard::Shard, arm: ArmId, now: u64| {
-        let started = shard.start(arm, now);
+        let started = shard.start(arm, now, ClientKey::NAMELESS);
         shard.answered(arm, started, now + 300 + (now & 0x3ff), Outcome::Success, 200, &limits);
     };
     std::thread::scope(|scope| {
@@ -93,7 +94,7 @@ fn record_alone(c: &mut Criterion) {
     c.bench_function("record an outcome, one thread", |b| {
         b.iter(|| {
             now += 20;
-            let started = shard.start(arm, black_box(now));
+            let started = shard.start(arm, black_box(now), ClientKey::NAMELESS);
             shard.answered(arm, started, now + 300 + (now & 0x3ff), Outcome::Success, 200, &limits);
         });
     });

@@ -13,9 +13,12 @@ fn main() -> ExitCode {
     let Args { connection, command } = Args::parse();
     let result = match command {
         Command::Run(run) => app::run(&run.file.config, run.take_over),
-        Command::Check(file) => {
-            app::check(&file.config).map_err(anyhow::Error::from).map(|config| summary(&config))
-        }
+        Command::Check(file) => app::check(&file.config).map_err(anyhow::Error::from).map(|config| {
+            for warning in &config.warnings {
+                let _ = writeln!(std::io::stderr(), "warning: {warning}");
+            }
+            summary(&config);
+        }),
         Command::Demo { keep } => app::demo::run(keep),
         command => {
             app::install_crypto();

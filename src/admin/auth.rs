@@ -7,12 +7,15 @@
 
 use super::State;
 use super::problem::Problem;
+use super::server::Seat;
+use crate::control::command::Actor;
 use crate::core::settings::{Role, Token};
 use axum::extract::{Request, State as Extract};
 use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use sha2::{Digest, Sha256};
+use std::net::IpAddr;
 use std::sync::Arc;
 use subtle::ConstantTimeEq;
 
@@ -21,6 +24,23 @@ use subtle::ConstantTimeEq;
 pub(super) struct Identity {
     /// The token's name; without tokens that of the client's certificate, or `local`.
     pub name: String,
+    /// Where they asked from.
+    pub address: Option<String>,
+}
+
+impl Identity {
+    /// As the log knows them.
+    pub(super) fn signed(&self) -> String {
+        match &self.address {
+            Some(address) => format!("{} from {address}", self.name),
+            None => self.name.clone(),
+        }
+    }
+
+    /// As the history knows them.
+    pub(super) fn actor(&self) -> Actor {
+        Actor { name: self.name.clone(), address: self.address.clone() }
+    }
 }
 
 /// Whom the certificate of a client was made for; in the extensions of each of its requests.
@@ -29,15 +49,76 @@ pub(super) struct Presented(pub Arc<str>);
 
 /// Lets a request in if its token may do what it asks for.
 pub(super) async fn check(Extract(state): Extract<State>, mut request: Request, next: Next) -> Response {
+    // One that sends many requests at once takes turns with those who send one.
+    tokio::task::yield_now().await;
     let needed = needed(request.method(), request.uri().path());
     let tokens = state.configs.borrow().admin.tokens.clone();
     let presented = request.extensions().get::<Presented>();
-    match identify(&tokens, presented, request.headers(), needed) {
-        Ok(identity) => {
-            request.extensions_mut().insert(identity);
+    let seat = request.extensions().get::<Seat>().cloned();
+    let identified = identify(&tokens, presented, request.headers(), needed);
+    match identified {
+        Ok(name) => {
+            if seat.as_ref().is_some_and(|seat| !seat.lets_in()) {
+                return Problem::busy().into_response();
+            }
+            let peer = seat.as_ref().map(|seat| seat.peer.ip());
+            let address = peer.map(|peer| claimed(peer, request.headers()));
+            request.extensions_mut().insert(Identity { name, address });
+            if let Some(seat) = seat {
+                match request.uri() {
+                    uri if uri.path() == "/v1/events" => seat.streams(),
+                    uri if uri.query().is_some_and(|query| query.contains("wait=")) => seat.waits(),
+                    _ if has_body(request.headers()) => seat.reads_body(),
+                    _ => (),
+                }
+            }
             next.run(request).await
         }
-        Err(problem) => problem.into_response(),
+        Err(Denied { problem, is_guess }) => {
+            if let Some(seat) = seat.filter(|_| is_guess) {
+                slow_down(&state, seat.peer.ip()).await;
+            }
+            problem.into_response()
+        }
+    }
+}
+
+/// Counts a guess at a token, says so once a minute, and makes the next one wait.
+async fn slow_down(state: &State, address: IpAddr) {
+    state.metrics.token_refused();
+    let consequence = state.refused.guessed(address, state.clock.now());
+    if let Some(guesses) = consequence.told {
+        tracing::warn!(%address, guesses, "the admin API refused a token that is not known");
+    }
+    tokio::time::sleep(consequence.wait).await;
+}
+
+fn has_body(headers: &HeaderMap) -> bool {
+    let length = headers.get(header::CONTENT_LENGTH).map(|length| length.as_bytes() != b"0");
+    length.unwrap_or_else(|| headers.contains_key(header::TRANSFER_ENCODING))
+}
+
+/// The address of whoever asks; from this machine, with the one that a proxy on it names: a request that
+/// came over a route with `admin = "maintenance"` is one of those.
+fn claimed(peer: IpAddr, headers: &HeaderMap) -> String {
+    let named = headers.get("x-forwarded-for").and_then(|value| value.to_str().ok());
+    let named = named.and_then(|list| list.rsplit(',').next()?.trim().parse::<IpAddr>().ok());
+    match named.filter(|_| peer.to_canonical().is_loopback()) {
+        Some(named) => format!("{} for {named}", peer.to_canonical()),
+        None => peer.to_canonical().to_string(),
+    }
+}
+
+/// Why a request is not let in.
+struct Denied {
+    problem: Problem,
+    /// Whether it came with a token that nobody has.
+    is_guess: bool,
+}
+
+impl From<Problem> for Denied {
+    fn from(problem: Problem) -> Self {
+        Denied { problem, is_guess: false }
     }
 }
 
@@ -65,16 +146,16 @@ fn identify(
     presented: Option<&Presented>,
     headers: &HeaderMap,
     needed: Role,
-) -> Result<Identity, Problem> {
+) -> Result<String, Denied> {
     if tokens.is_empty() {
-        return Ok(Identity { name: presented.map_or("local", |presented| &presented.0).to_owned() });
+        return Ok(presented.map_or("local", |presented| &presented.0).to_owned());
     }
     let unauthorized = |detail: &str| Problem::new(StatusCode::UNAUTHORIZED, "unauthorized", detail);
     let given = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
     let given = given.ok_or_else(|| unauthorized("send a token: `Authorization: Bearer TOKEN`"))?;
     let (scheme, secret) = given.split_once(' ').unwrap_or((given, ""));
     if !scheme.eq_ignore_ascii_case("bearer") {
-        return Err(unauthorized("only `Authorization: Bearer TOKEN` is understood"));
+        return Err(unauthorized("only `Authorization: Bearer TOKEN` is understood").into());
     }
     let hash: [u8; 32] = Sha256::digest(secret.trim().as_bytes()).into();
     // All of them, whichever matches: the time taken says nothing.
@@ -82,14 +163,15 @@ fn identify(
         let same = bool::from(token.sha256.ct_eq(&hash));
         if same { Some(token) } else { known }
     });
-    let token = known.ok_or_else(|| unauthorized("this token is not known"))?;
+    let guess = || Denied { problem: unauthorized("this token is not known"), is_guess: true };
+    let token = known.ok_or_else(guess)?;
     if token.role < needed {
         let role = |role: Role| format!("{role:?}").to_lowercase();
         let (has, needs) = (role(token.role), role(needed));
         let detail = format!("the token {} has the role {has}; this needs {needs}", token.name);
-        return Err(Problem::new(StatusCode::FORBIDDEN, "forbidden", detail));
+        return Err(Problem::new(StatusCode::FORBIDDEN, "forbidden", detail).into());
     }
-    Ok(Identity { name: token.name.clone() })
+    Ok(token.name.clone())
 }
 
 fn forged(headers: &HeaderMap, open: bool) -> Option<String> {
@@ -132,8 +214,7 @@ mod tests {
         let tokens = [token("eye", Role::Read), token("ci", Role::Deploy), token("root", Role::Admin)];
         let ask = |value: &str, needed| {
             identify(&tokens, None, &with(value), needed)
-                .map(|i| i.name)
-                .map_err(|p| p.into_response().status())
+                .map_err(|denied| denied.problem.into_response().status())
         };
         assert_eq!(ask("Bearer secret-eye", Role::Read), Ok("eye".into()));
         assert_eq!(ask("bearer secret-ci", Role::Deploy), Ok("ci".into()));
@@ -144,7 +225,7 @@ mod tests {
         assert_eq!(ask("Basic secret-eye", Role::Read), Err(StatusCode::UNAUTHORIZED));
         assert_eq!(ask("Bearer", Role::Read), Err(StatusCode::UNAUTHORIZED));
         let nothing = identify(&tokens, None, &HeaderMap::new(), Role::Read);
-        assert_eq!(nothing.map_err(|p| p.into_response().status()).err(), Some(StatusCode::UNAUTHORIZED));
+        assert_eq!(nothing.map_err(|denied| denied.problem.status).err(), Some(StatusCode::UNAUTHORIZED));
     }
 
     #[test]

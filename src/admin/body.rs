@@ -1,6 +1,7 @@
 //! Bodies of requests: JSON, small, and refused with the path of the fault.
 
 use super::problem::Problem;
+use super::server::Seat;
 use axum::body::Bytes;
 use axum::extract::{FromRequest, Request};
 use axum::http::{StatusCode, header};
@@ -40,6 +41,21 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for AnyBody<T> {
     }
 }
 
+/// A JSON body, or none, whatever its `Content-Type` says.
+pub(super) struct MaybeBody<T>(pub T);
+
+impl<T: DeserializeOwned + Default, S: Send + Sync> FromRequest<S> for MaybeBody<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
+        let bytes = collect(request).await?;
+        if bytes.is_empty() {
+            return Ok(MaybeBody(T::default()));
+        }
+        parse(&bytes).map(|Body(value)| MaybeBody(value))
+    }
+}
+
 /// No body, or one that does not matter: read so that the connection can be used again.
 pub(super) struct NoBody;
 
@@ -56,9 +72,15 @@ impl<S: Send + Sync> FromRequest<S> for NoBody {
 }
 
 async fn collect(request: Request) -> Result<Bytes, Problem> {
+    let seat = request.extensions().get::<Seat>().cloned();
     let read = axum::body::to_bytes(request.into_body(), LARGEST);
     match tokio::time::timeout(PATIENCE, read).await {
-        Ok(Ok(bytes)) => Ok(bytes),
+        Ok(Ok(bytes)) => {
+            if let Some(seat) = seat {
+                seat.has_body();
+            }
+            Ok(bytes)
+        }
         Ok(Err(_)) => {
             let detail = format!("the body is larger than {LARGEST} bytes, or broke off");
             Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "content too large", detail))

@@ -45,7 +45,7 @@ async fn switch(
 ) -> Result<Json<MaintenanceView>, Problem> {
     let switch = meant(&body)?;
     let command = Command::Maintenance { service: body.service, switch };
-    Ok(Json(match state.controller.ask(&who.name, command).await? {
+    Ok(Json(match state.controller.ask(who.actor(), command).await? {
         Reply::Maintenance(view) => view,
         // A switch is answered with what is under maintenance.
         _ => MaintenanceView::default(),

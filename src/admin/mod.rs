@@ -4,16 +4,20 @@
 //! a request is authenticated ([`auth`]), its body parsed into a command, the command asked of the
 //! controller, and the answer shown.
 
+mod answer;
 mod auth;
 mod body;
+mod connections;
 mod events;
 mod figures;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzzing;
 mod maintenance;
 mod operations;
+mod paced;
 mod pages;
 mod problem;
+mod refused;
 mod rollouts;
 mod server;
 mod services;
@@ -22,6 +26,8 @@ mod testers;
 mod waiting;
 
 pub use events::STREAMS;
+pub use operations::RENDERS;
+pub use refused::Refused;
 pub use server::{Doors, serve};
 
 use crate::control::command::{Controller, Reload, Upgrade};
@@ -31,6 +37,7 @@ use crate::core::own_address::OwnAddresses;
 use crate::core::secret::Secret;
 use crate::core::settings::{ADMIN_MAINTENANCE, Config};
 use crate::observe::access_log::AccessLog;
+use crate::observe::clock::Clock;
 use crate::observe::metrics::Metrics;
 use axum::Router;
 use axum::routing::{get, post, put};
@@ -54,6 +61,11 @@ pub struct State {
     pub access_log: Option<AccessLog>,
     pub reloads: mpsc::Sender<Reload>,
     pub upgrades: mpsc::Sender<Upgrade>,
+    pub clock: Clock,
+    /// Turns at rendering the metrics.
+    pub renders: Arc<Semaphore>,
+    /// Guesses at tokens.
+    pub refused: Arc<Refused>,
     /// Places for streams of events.
     pub streams: Arc<Semaphore>,
     /// True once the process is stopping.
@@ -85,6 +97,7 @@ pub fn router(state: State) -> Router {
             put(services::register).delete(services::unregister),
         )
         .route("/v1/services/{service}/pools/{pool}/upstreams/{upstream}/{action}", post(services::upstream))
+        .route("/v1/history", get(services::whole_history))
         .route("/v1/events", get(events::stream))
         .route("/v1/maintenance", get(maintenance::show).put(maintenance::put))
         .route(ADMIN_MAINTENANCE, post(maintenance::post))

@@ -13,6 +13,9 @@ use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use tokio::sync::oneshot;
 
+/// How many render the metrics at a time.
+pub const RENDERS: usize = 1;
+
 /// Lives: it can answer.
 pub(super) async fn healthy() -> Json<HealthView> {
     Json(HealthView { status: "ok".into(), reasons: Vec::new() })
@@ -28,7 +31,10 @@ pub(super) async fn ready(Extract(state): Extract<State>) -> Response {
     let dark = services.values().filter(|service| !has_ready_upstream(service));
     reasons.extend(dark.map(|service| format!("service {}: no upstream is ready", service.name)));
     if reasons.is_empty() {
-        return healthy().await.into_response();
+        // It serves; that its state was not the last one is for people to know.
+        let reasons = state.snapshots.borrow().degraded.to_vec();
+        let status = if reasons.is_empty() { "ok" } else { "degraded" };
+        return Json(HealthView { status: status.into(), reasons }).into_response();
     }
     let body = HealthView { status: "unavailable".into(), reasons };
     (StatusCode::SERVICE_UNAVAILABLE, Json(body)).into_response()
@@ -40,6 +46,8 @@ fn has_ready_upstream(service: &ServiceView) -> bool {
 }
 
 pub(super) async fn metrics(Extract(state): Extract<State>) -> Response {
+    // A crowd that asks for figures waits for its turn, so that others have theirs.
+    let _turn = state.renders.acquire().await;
     if let Some(log) = &state.access_log {
         state.metrics.log_dropped(log.dropped());
     }
@@ -54,7 +62,7 @@ pub(super) async fn reload(
 ) -> Result<Json<ReloadReport>, Problem> {
     let stopped = || Refusal::Unavailable("the process is stopping".into());
     let (answer, report) = oneshot::channel();
-    state.reloads.send((who.name, answer)).await.map_err(|_| stopped())?;
+    state.reloads.send((who.signed(), answer)).await.map_err(|_| stopped())?;
     Ok(Json(report.await.map_err(|_| stopped())??))
 }
 
@@ -65,6 +73,6 @@ pub(super) async fn upgrade(
 ) -> Result<Json<UpgradeReport>, Problem> {
     let stopped = || Refusal::Unavailable("the process is stopping".into());
     let (answer, report) = oneshot::channel();
-    state.upgrades.send((who.name, answer)).await.map_err(|_| stopped())?;
+    state.upgrades.send((who.signed(), answer)).await.map_err(|_| stopped())?;
     Ok(Json(report.await.map_err(|_| stopped())??))
 }

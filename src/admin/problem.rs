@@ -5,6 +5,18 @@ use crate::control::command::{Fault, Refusal};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
+/// Characters of a detail: it may repeat what was sent.
+const LONGEST: usize = 2000;
+/// Faults that are told at once.
+const FAULTS: usize = 100;
+
+fn bounded(text: String) -> String {
+    match text.char_indices().nth(LONGEST) {
+        Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
+        None => text,
+    }
+}
+
 /// An error on its way to the client.
 #[derive(Debug)]
 pub(super) struct Problem {
@@ -19,7 +31,7 @@ impl Problem {
             kind,
             title: title.to_owned(),
             status: status.as_u16(),
-            detail: detail.into(),
+            detail: bounded(detail.into()),
             errors: Vec::new(),
             rollout: None,
             rollout_url: None,
@@ -31,8 +43,16 @@ impl Problem {
         Problem::new(StatusCode::NOT_FOUND, "not found", detail)
     }
 
+    /// Everything that can be carried out at a time is.
+    pub(super) fn busy() -> Self {
+        let detail = "the admin API is busy with as many requests as it takes; ask again in a second";
+        Problem::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", detail)
+    }
+
     /// Well-formed, but it can never be right.
     pub(super) fn invalid(errors: Vec<Fault>) -> Self {
+        let shown = |fault: Fault| Fault { path: bounded(fault.path), detail: bounded(fault.detail) };
+        let errors: Vec<_> = errors.into_iter().take(FAULTS).map(shown).collect();
         let detail = match errors.as_slice() {
             [only] if only.path.is_empty() => only.detail.clone(),
             [only] => format!("{}: {}", only.path, only.detail),

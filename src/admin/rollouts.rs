@@ -3,6 +3,7 @@
 use super::auth::Identity;
 use super::body::{Body, NoBody};
 use super::problem::{Problem, rollout_path};
+use super::services::page;
 use super::shapes::{RolloutList, StartBody, StepBody};
 use super::waiting::{Asked, Waiting};
 use super::{State, pages};
@@ -10,28 +11,56 @@ use crate::control::command::{Command, Fault, Reply, RolloutAction, StartRollout
 use crate::control::view::{RolloutView, Snapshot};
 use crate::core::duration;
 use crate::core::rollout::{Step, Strategy};
+use crate::core::text;
 use crate::core::weight::BasisPoints;
-use axum::extract::{Path, State as Extract};
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Path, Query, State as Extract};
 use axum::http::{HeaderMap, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
+use serde::Deserialize;
+use sha2::{Digest, Sha256};
 use std::time::Duration;
 
 /// Longest idempotency key.
 const LONGEST_KEY: usize = 255;
 
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Paging {
+    /// The id of a rollout: those that began before it.
+    before: Option<String>,
+    limit: Option<usize>,
+}
+
 pub(super) async fn list(
     Extract(state): Extract<State>,
     Path(service): Path<String>,
+    paging: Result<Query<Paging>, QueryRejection>,
 ) -> Result<Json<RolloutList>, Problem> {
+    let Query(paging) = paging.map_err(|error| Problem::invalid_field("query", error.body_text()))?;
+    let limit = page(paging.limit)?;
     let current = state.service(&service)?.rollout.clone();
     let ended = state.snapshots.borrow().ended.clone();
-    let mut rollouts: Vec<RolloutView> =
-        ended.values().filter(|view| view.service == service).map(|view| (**view).clone()).collect();
-    rollouts.retain(|view| current.as_ref().is_none_or(|current| current.id != view.id));
-    rollouts.extend(current);
-    rollouts.sort_by(|one, other| other.started_at.cmp(&one.started_at));
-    Ok(Json(RolloutList { rollouts }))
+    let mut rollouts: Vec<&RolloutView> = ended.values().map(|view| &**view).collect();
+    rollouts.retain(|view| {
+        view.service == service && current.as_ref().is_none_or(|current| current.id != view.id)
+    });
+    rollouts.extend(&current);
+    rollouts.sort_by(|one, other| (&other.started_at, &other.id).cmp(&(&one.started_at, &one.id)));
+    let from = match &paging.before {
+        None => 0,
+        Some(before) => {
+            rollouts.iter().position(|view| view.id == *before).map(|at| at + 1).ok_or_else(|| {
+                Problem::invalid_field("before", format!("the service {service} has no rollout {before}"))
+            })?
+        }
+    };
+    let rest = rollouts.get(from..).unwrap_or_default();
+    let page: Vec<RolloutView> = rest.iter().take(limit).map(|view| (*view).clone()).collect();
+    let last = page.last().filter(|_| rest.len() > page.len());
+    let next = last.map(|last| format!("/v1/services/{service}/rollouts?before={}&limit={limit}", last.id));
+    Ok(Json(RolloutList { rollouts: page, next }))
 }
 
 pub(super) async fn start(
@@ -41,8 +70,10 @@ pub(super) async fn start(
     headers: HeaderMap,
     Body(body): Body<StartBody>,
 ) -> Result<Response, Problem> {
-    let start = Box::new(StartRollout { idempotency_key: idempotency_key(&headers)?, ..meant(body)? });
-    let asked = state.controller.ask(&who.name, Command::Start { service: service.clone(), start }).await;
+    let asked = Some(digest(&body));
+    let start = StartRollout { idempotency_key: idempotency_key(&headers)?, asked, ..meant(body)? };
+    let start = Box::new(start);
+    let asked = state.controller.ask(who.actor(), Command::Start { service: service.clone(), start }).await;
     let reply = asked.map_err(|refusal| Problem::about(&service, refusal))?;
     Ok(match reply {
         Reply::Rollout { view, created } => {
@@ -86,7 +117,7 @@ pub(super) async fn act(
         _ => return Err(pages::not_found(uri).await),
     };
     let command = Command::Rollout { service: service.clone(), id, action };
-    let asked = state.controller.ask(&who.name, command).await;
+    let asked = state.controller.ask(who.actor(), command).await;
     Ok(match asked.map_err(|refusal| Problem::about(&service, refusal))? {
         Reply::Rollout { view, .. } => Json(view).into_response(),
         Reply::Service(view) => Json(view).into_response(),
@@ -109,10 +140,23 @@ fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
     key.map(|key| Some(key.to_owned())).ok_or_else(fault)
 }
 
+/// Tells one body from another, whatever the order of its fields.
+fn digest(body: &StartBody) -> String {
+    let text = serde_json::to_vec(body).unwrap_or_default();
+    Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 /// From what was sent to what is meant; every fault at once.
 pub(super) fn meant(body: StartBody) -> Result<StartRollout, Problem> {
     let mut faults = Vec::new();
     let mut fault = |path: String, detail: String| faults.push(Fault { path, detail });
+    let names =
+        [("to", Some(&body.to)), ("version", body.version.as_ref()), ("policy", body.policy.as_ref())];
+    for (path, name) in names {
+        if let Some(Err(why)) = name.map(|name| text::check(name)) {
+            fault(path.into(), why);
+        }
+    }
     let strategy = body.strategy.and_then(|label| {
         let known = Strategy::from_label(&label);
         if known.is_none() {
@@ -158,5 +202,15 @@ pub(super) fn meant(body: StartBody) -> Result<StartRollout, Problem> {
         return Err(Problem::invalid(faults));
     }
     let StartBody { to, version, policy, gate, dry_run, .. } = body;
-    Ok(StartRollout { to, strategy, version, steps, policy, gate, dry_run, idempotency_key: None })
+    Ok(StartRollout {
+        to,
+        strategy,
+        version,
+        steps,
+        policy,
+        gate,
+        dry_run,
+        idempotency_key: None,
+        asked: None,
+    })
 }

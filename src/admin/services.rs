@@ -1,9 +1,9 @@
 //! Services: their views, weights, flips, upstreams and history.
 
 use super::auth::Identity;
-use super::body::{Body, NoBody};
+use super::body::{Body, MaybeBody, NoBody};
 use super::problem::Problem;
-use super::shapes::{FlipBody, HistoryPage, UpstreamsBody};
+use super::shapes::{FlipBody, HistoryPage, RollbackBody, UpstreamsBody, WeightEntry};
 use super::waiting::{Asked, Waiting};
 use super::{State, pages};
 use crate::control::command::{Command, Fault, Reply, UpstreamAction};
@@ -12,6 +12,7 @@ use crate::control::view::{ServiceView, Snapshot};
 use crate::core::own_address::OwnAddresses;
 use crate::core::settings::{Upstream, UpstreamHost};
 use crate::core::weight::BasisPoints;
+use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State as Extract};
 use axum::http::{HeaderMap, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
@@ -26,7 +27,7 @@ use tokio::time::timeout;
 
 /// The longest that a look-up may hold up an answer.
 const LOOK_UP: Duration = Duration::from_secs(3);
-/// Rows of history a page has, and may have.
+/// Entries that a page has, and may have.
 const PAGE: usize = 50;
 const LARGEST_PAGE: usize = 500;
 
@@ -47,22 +48,53 @@ pub(super) async fn show(
     Ok(shown(&*state.service(&service)?))
 }
 
+/// `?force=true`, beside the same in the body.
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct Force {
+    #[serde(default)]
+    force: bool,
+}
+
+type Forced = Result<Query<Force>, QueryRejection>;
+
+fn forced(query: Forced) -> Result<bool, Problem> {
+    let Query(query) = query.map_err(|error| Problem::invalid_field("force", error.body_text()))?;
+    Ok(query.force)
+}
+
 pub(super) async fn weights(
     Extract(state): Extract<State>,
     Path(service): Path<String>,
     Extension(who): Extension<Identity>,
     headers: HeaderMap,
-    Body(body): Body<BTreeMap<String, f64>>,
+    query: Forced,
+    Body(body): Body<BTreeMap<String, WeightEntry>>,
 ) -> Result<Response, Problem> {
-    let weights = weights_meant(body)?;
+    let (weights, force) = weights_meant(body)?;
+    let force = force | forced(query)?;
     let if_match = if_match(&headers)?;
-    ask(&state, &who, &service.clone(), Command::Weights { service, weights, if_match }).await
+    ask(&state, &who, &service.clone(), Command::Weights { service, weights, if_match, force }).await
 }
 
-pub(super) fn weights_meant(body: BTreeMap<String, f64>) -> Result<BTreeMap<String, BasisPoints>, Problem> {
+/// The weights by pool, and whether they are forced.
+pub(super) fn weights_meant(
+    body: BTreeMap<String, WeightEntry>,
+) -> Result<(BTreeMap<String, BasisPoints>, bool), Problem> {
     let mut weights = BTreeMap::new();
     let mut faults = Vec::new();
-    for (pool, percent) in body {
+    let mut force = false;
+    for (pool, entry) in body {
+        let percent = match entry {
+            WeightEntry::Percent(percent) => percent,
+            WeightEntry::Force(value) if pool == "force" => {
+                force = value;
+                continue;
+            }
+            WeightEntry::Force(value) => {
+                faults.push(Fault { path: pool, detail: format!("{value} is not a number of percent") });
+                continue;
+            }
+        };
         match BasisPoints::from_percent(percent) {
             Some(weight) => drop(weights.insert(pool, weight)),
             None => {
@@ -74,25 +106,29 @@ pub(super) fn weights_meant(body: BTreeMap<String, f64>) -> Result<BTreeMap<Stri
     if !faults.is_empty() {
         return Err(Problem::invalid(faults));
     }
-    Ok(weights)
+    Ok((weights, force))
 }
 
 pub(super) async fn flip(
     Extract(state): Extract<State>,
     Path(service): Path<String>,
     Extension(who): Extension<Identity>,
+    query: Forced,
     Body(body): Body<FlipBody>,
 ) -> Result<Response, Problem> {
-    ask(&state, &who, &service.clone(), Command::Flip { service, to: body.to }).await
+    let force = body.force | forced(query)?;
+    ask(&state, &who, &service.clone(), Command::Flip { service, to: body.to, force }).await
 }
 
 pub(super) async fn rollback(
     Extract(state): Extract<State>,
     Path(service): Path<String>,
     Extension(who): Extension<Identity>,
-    _: NoBody,
+    query: Forced,
+    MaybeBody(body): MaybeBody<RollbackBody>,
 ) -> Result<Response, Problem> {
-    ask(&state, &who, &service.clone(), Command::Rollback { service }).await
+    let force = body.force | forced(query)?;
+    ask(&state, &who, &service.clone(), Command::Rollback { service, force }).await
 }
 
 pub(super) async fn upstream(
@@ -181,28 +217,51 @@ pub(super) struct Paging {
 pub(super) async fn history(
     Extract(state): Extract<State>,
     Path(service): Path<String>,
+    paging: Result<Query<Paging>, QueryRejection>,
+) -> Result<Json<HistoryPage>, Problem> {
+    state.service(&service)?;
+    rows(&state, Some(service), paging).await
+}
+
+/// Over all services.
+pub(super) async fn whole_history(
+    Extract(state): Extract<State>,
+    paging: Result<Query<Paging>, axum::extract::rejection::QueryRejection>,
+) -> Result<Json<HistoryPage>, Problem> {
+    rows(&state, None, paging).await
+}
+
+async fn rows(
+    state: &State,
+    service: Option<String>,
     paging: Result<Query<Paging>, axum::extract::rejection::QueryRejection>,
 ) -> Result<Json<HistoryPage>, Problem> {
     let Query(paging) = paging.map_err(|error| Problem::invalid_field("query", error.body_text()))?;
-    let limit = paging.limit.unwrap_or(PAGE);
-    if !(1..=LARGEST_PAGE).contains(&limit) {
-        return Err(Problem::invalid_field("limit", format!("from 1 to {LARGEST_PAGE}")));
-    }
-    state.service(&service)?;
+    let limit = page(paging.limit)?;
     let unreadable =
         |error: JournalError| Problem::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", error.to_string());
     // One more than asked for tells whether there is another page.
-    let mut history =
-        state.journal.history(service.clone(), paging.before, limit + 1).await.map_err(unreadable)?;
+    let read = state.journal.history(service.clone(), paging.before, limit + 1).await;
+    let mut history = read.map_err(unreadable)?;
     let more = history.len() > limit;
     history.truncate(limit);
+    let path = service.map_or("/v1/history".into(), |service| format!("/v1/services/{service}/history"));
     let last = history.last().filter(|_| more);
-    let next = last.map(|row| format!("/v1/services/{service}/history?before={}&limit={limit}", row.id));
+    let next = last.map(|row| format!("{path}?before={}&limit={limit}", row.id));
     Ok(Json(HistoryPage { history, next }))
 }
 
+/// How many entries a page has.
+pub(super) fn page(limit: Option<usize>) -> Result<usize, Problem> {
+    let limit = limit.unwrap_or(PAGE);
+    match (1..=LARGEST_PAGE).contains(&limit) {
+        true => Ok(limit),
+        false => Err(Problem::invalid_field("limit", format!("from 1 to {LARGEST_PAGE}"))),
+    }
+}
+
 async fn ask(state: &State, who: &Identity, service: &str, command: Command) -> Result<Response, Problem> {
-    let asked = state.controller.ask(&who.name, command).await;
+    let asked = state.controller.ask(who.actor(), command).await;
     match asked.map_err(|refusal| Problem::about(service, refusal))? {
         Reply::Service(view) => Ok(shown(&view)),
         // Commands about services are answered with services.

@@ -28,6 +28,53 @@ pub struct ProblemView {
 #[serde(deny_unknown_fields)]
 pub struct FlipBody {
     pub to: String,
+    /// Whether the pool may be down, or hold an aborted version.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub force: bool,
+}
+
+/// The body of a rollback, which may be left out.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RollbackBody {
+    /// Whether the pool may be down, or hold another version than when it was stable.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub force: bool,
+}
+
+/// What stands beside a name in the body that sets weights.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[serde(untagged)]
+pub enum WeightEntry {
+    /// Percent of a pool.
+    Percent(f64),
+    /// Of the key `force`.
+    Force(bool),
+}
+
+impl<'de> Deserialize<'de> for WeightEntry {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Entry;
+        impl serde::de::Visitor<'_> for Entry {
+            type Value = WeightEntry;
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("a number of percent")
+            }
+            fn visit_bool<E>(self, force: bool) -> Result<WeightEntry, E> {
+                Ok(WeightEntry::Force(force))
+            }
+            fn visit_f64<E>(self, percent: f64) -> Result<WeightEntry, E> {
+                Ok(WeightEntry::Percent(percent))
+            }
+            fn visit_u64<E>(self, percent: u64) -> Result<WeightEntry, E> {
+                Ok(WeightEntry::Percent(percent as f64))
+            }
+            fn visit_i64<E>(self, percent: i64) -> Result<WeightEntry, E> {
+                Ok(WeightEntry::Percent(percent as f64))
+            }
+        }
+        deserializer.deserialize_any(Entry)
+    }
 }
 
 /// The body that asks for a tester's value.
@@ -143,16 +190,19 @@ pub struct HistoryPage {
     pub next: Option<String>,
 }
 
-/// A service's rollouts, newest first.
+/// One page of a service's rollouts, newest first.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct RolloutList {
     pub rollouts: Vec<RolloutView>,
+    /// The path of the next, older page; absent on the last one.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub next: Option<String>,
 }
 
 /// Whether the process lives and could serve.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct HealthView {
-    /// `ok` or `unavailable`.
+    /// `ok`, `degraded` (it serves, but its state was damaged at the start), or `unavailable`.
     pub status: String,
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub reasons: Vec<String>,

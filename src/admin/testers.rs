@@ -8,6 +8,7 @@ use super::shapes::{TesterBody, TesterView};
 use crate::core::duration;
 use crate::core::settings::Service;
 use crate::core::tester::{LASTS, TesterKey, Testers, Wanted};
+use crate::core::text;
 use crate::observe::clock::wall;
 use axum::extract::{Path, State as Extract};
 use axum::http::StatusCode;
@@ -30,7 +31,7 @@ pub(super) async fn issue(
     let until = wall().as_second().saturating_add_unsigned(ttl.as_secs());
     let value = TesterKey::of(&state.secret, &service).sign(&body.to, until.unsigned_abs());
     tracing::info!(
-        actor = who.name,
+        actor = who.signed(),
         service,
         to = body.to,
         ttl = duration::show(ttl),
@@ -52,6 +53,7 @@ fn meant<'a>(service: &'a Service, body: &TesterBody) -> Result<(&'a Testers, Du
         let detail = format!("{name} has no testers; add [services.{name}.testers] to the configuration");
         Problem::new(StatusCode::CONFLICT, "conflict", detail)
     })?;
+    text::check(&body.to).map_err(|why| Problem::invalid_field("to", why))?;
     if Wanted::named(&body.to, service.pools.keys()).is_none() {
         let names: Vec<_> = service.pools.keys().map(|name| &**name).collect();
         let (to, names) = (&body.to, names.join(", "));

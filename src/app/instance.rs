@@ -40,6 +40,8 @@ const REQUESTS: usize = 8;
 /// How long idle connections are kept once another process serves: their next request is still answered
 /// here, so that none is lost to a close that crosses it.
 const LINGER: Duration = Duration::from_secs(2);
+/// How long the state store may take to be closed.
+const CLOSING: Duration = Duration::from_secs(10);
 /// How long answers of the admin API may take once another process serves.
 const LAST_ANSWERS: Duration = Duration::from_secs(3);
 
@@ -130,6 +132,9 @@ impl Instance {
             access_log: access_log.clone(),
             reloads: reloads.clone(),
             upgrades,
+            clock: shared.clock,
+            renders: Arc::new(Semaphore::new(admin::RENDERS)),
+            refused: Arc::default(),
             streams: Arc::new(Semaphore::new(admin::STREAMS)),
             stopping: stops,
         };
@@ -201,6 +206,11 @@ impl Instance {
         drop(self.own);
         self.workers.stop(linger);
         self.running.stop();
+        // The database alone is the state then; without the log, there is nothing to lose beside it.
+        let closed = async { tokio::time::timeout(CLOSING, self.journal.close()).await };
+        if self.runtime.block_on(closed).is_err() {
+            tracing::warn!("the state store was still writing");
+        }
         self.runtime.shutdown_timeout(Duration::from_secs(1));
         drop(self.guard);
     }

@@ -15,6 +15,9 @@ use rustls::ServerConfig;
 use std::net::TcpListener;
 use std::sync::Arc;
 
+/// Connections to the admin API that the system holds until they are accepted.
+const BACKLOG: i32 = 1024;
+
 /// All that can fail for the place it runs in, before anything is started.
 pub(super) struct Opened {
     pub bound: Vec<Arc<Bound>>,
@@ -56,6 +59,8 @@ impl Opened {
             })?,
         };
         admin.set_nonblocking(true)?;
+        // More than std asks for: a flood must not push out whoever connects in the same moment.
+        rustix::net::listen(&admin, BACKLOG)?;
         let tls = config.admin.tls.as_ref().map(AdminTls::load).transpose().context("admin.tls")?;
         let certificates = InUse::new(&bound, tls.as_ref());
         let tls = tls.map(|tls| tls.config);
@@ -64,8 +69,11 @@ impl Opened {
         if let Some(predecessor) = predecessor {
             predecessor.give_me_the_state()?;
         }
-        let (journal, recovered) = Journal::open(&config.server.state_dir)?;
-        let secret = secret::open(&config.server.state_dir)?;
+        let (journal, mut recovered) = Journal::open(&config.server.state_dir)?;
+        let is_first = recovered.services.is_empty() && recovered.damage.is_empty();
+        let secret = secret::open(&config.server.state_dir, is_first);
+        let (secret, wrong) = if recovered.is_unwritable { secret::or_passing(secret) } else { secret? };
+        recovered.damage.extend(wrong);
         Ok(Opened { bound, admin, tls, certificates, journal, recovered, secret, access_log, guard, clock })
     }
 }

@@ -7,7 +7,7 @@ use crate::config;
 use crate::control::command::{Command, Controller, Fault, Refusal, Reload, ReloadReport, Reply};
 use crate::core::own_address::OwnAddresses;
 use crate::core::route::Target;
-use crate::core::settings::{Config, UpstreamHost};
+use crate::core::settings::{Config, Server, UpstreamHost};
 use std::path::PathBuf;
 use std::sync::Arc;
 use tokio::sync::{mpsc, watch};
@@ -53,6 +53,7 @@ impl Reloader {
         let checked = checked.map_err(|_| Refusal::Unavailable("the check of the file panicked".into()))?;
         let config = checked.map_err(|faults| Refusal::Invalid(faults_of(&faults)))?;
         self.fits_what_serves(&config)?;
+        config.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
         let (changed, needs_restart) = config::diff(&self.in_effect(), &config);
         let config = Arc::new(config);
         let reply = self.controller.ask(actor, Command::Reload { config: config.clone() }).await?;
@@ -104,7 +105,7 @@ impl Reloader {
         admin.listen = started.admin.listen;
         admin.tls.clone_from(&started.admin.tls);
         Config {
-            server: started.server.clone(),
+            server: Server { retention: newest.server.retention, ..started.server.clone() },
             limits: started.limits.clone(),
             admin,
             access_log: started.access_log.clone(),

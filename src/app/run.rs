@@ -3,6 +3,8 @@
 use super::handover::{Predecessor, Upgrader, Upgrades, binary};
 use super::signals::{Signals, Told};
 use super::{Instance, check, descriptors, logging, systemd};
+use crate::config::Faults;
+use crate::core::settings::Config;
 use anyhow::Context;
 use std::path::Path;
 use std::sync::Arc;
@@ -18,9 +20,11 @@ use tokio::time::{Interval, interval};
 /// What stood in the way of the start.
 pub fn run(path: &Path, take_over: bool) -> anyhow::Result<()> {
     let binary = binary().context("the file of this program cannot be found")?;
-    logging::start()?;
+    // A configuration that is at fault says nothing of the log either; the fault itself comes later.
+    let config = check(path);
+    logging::start(config.as_ref().map(|config| config.server.log).unwrap_or_default())?;
     let mut predecessor = take_over.then(Predecessor::greet).transpose()?;
-    let started = start(path, predecessor.as_mut());
+    let started = start(path, config, predecessor.as_mut());
     let (mut instance, mut signals) = match started {
         Ok(started) => started,
         Err(error) => {
@@ -56,9 +60,14 @@ pub fn run(path: &Path, take_over: bool) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn start(path: &Path, predecessor: Option<&mut Predecessor>) -> anyhow::Result<(Instance, Signals)> {
+fn start(
+    path: &Path,
+    config: Result<Config, Faults>,
+    predecessor: Option<&mut Predecessor>,
+) -> anyhow::Result<(Instance, Signals)> {
     descriptors::raise_limit();
-    let config = check(path)?;
+    let config = config?;
+    config.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
     let instance = Instance::start_after(config, Some(path.to_owned()), predecessor)?;
     let _entered = instance.runtime.enter();
     let signals = Signals::heard().context("signals")?;

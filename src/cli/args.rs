@@ -117,15 +117,27 @@ pub enum Command {
         /// Only if the service still has this revision.
         #[arg(long, value_name = "REVISION")]
         if_match: Option<u64>,
+        /// Even to a pool that is down, or whose version was aborted.
+        #[arg(long)]
+        force: bool,
     },
     /// Switch all traffic to another pool at once, and make it stable.
     Flip {
         service: String,
         #[arg(long, value_name = "POOL")]
         to: String,
+        /// Even to a pool that is down, or whose version was aborted.
+        #[arg(long)]
+        force: bool,
     },
-    /// Return to the previous stable pool at once.
-    Rollback { service: String },
+    /// Abort the running rollout; after a promotion, return to the version before, once. Refused where another
+    /// version lies there by now, or that one was aborted.
+    Rollback {
+        service: String,
+        /// Even to a pool that is down, was aborted, or holds another version.
+        #[arg(long)]
+        force: bool,
+    },
     /// Start, watch and steer rollouts.
     Rollout {
         #[command(subcommand)]
@@ -150,9 +162,9 @@ pub enum Command {
         #[command(subcommand)]
         action: Maintenance,
     },
-    /// Who did what, when and why; newest first.
+    /// Who did what, when, why and from where; newest first. Without a service, of all.
     History {
-        service: String,
+        service: Option<String>,
         /// Lines to show.
         #[arg(long, short = 'n', default_value_t = 20)]
         limit: usize,

@@ -1,10 +1,11 @@
 //! The admin API from the client's side.
 
-use super::args::Connection;
+use super::args::{Connection, Format};
 use crate::admin::shapes::ProblemView;
 use reqwest::{Certificate, ClientBuilder, Identity, Method, StatusCode, Url};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 use std::error::Error;
 use std::path::Path;
 use std::time::Duration;
@@ -69,6 +70,8 @@ pub(super) struct Client {
     http: reqwest::Client,
     base: Url,
     token: Option<String>,
+    /// Whether answers are shown as text, in lines of ours: theirs have none then.
+    as_text: bool,
 }
 
 impl Client {
@@ -82,7 +85,8 @@ impl Client {
             .user_agent(concat!("pointsman/", env!("CARGO_PKG_VERSION")))
             .build()
             .map_err(|error| Failure::Other(format!("no HTTP client: {error}")))?;
-        Ok(Client { http, base, token: connection.token.clone().filter(|token| !token.is_empty()) })
+        let token = connection.token.clone().filter(|token| !token.is_empty());
+        Ok(Client { http, base, token, as_text: connection.output == Format::Text })
     }
 
     pub(super) async fn get<T: DeserializeOwned>(&self, path: &[&str]) -> Result<T, Failure> {
@@ -98,7 +102,7 @@ impl Client {
         let well = answer.status().is_success();
         let body = answer.bytes().await.map_err(unreachable)?;
         let strange = |error: serde_json::Error| Failure::Strange { url: url(), detail: error.to_string() };
-        Ok((well, serde_json::from_slice(&body).map_err(strange)?))
+        Ok((well, self.read(&body).map_err(strange)?))
     }
 
     pub(super) async fn get_query<T: DeserializeOwned>(
@@ -149,6 +153,15 @@ impl Client {
         }
     }
 
+    /// An answer; as text its texts act on no terminal and begin no lines.
+    fn read<T: DeserializeOwned>(&self, body: &[u8]) -> serde_json::Result<T> {
+        let mut value: Value = serde_json::from_slice(body)?;
+        if self.as_text {
+            in_one_line(&mut value);
+        }
+        serde_json::from_value(value)
+    }
+
     async fn send<T: DeserializeOwned>(&self, request: reqwest::RequestBuilder) -> Result<T, Failure> {
         let url = || self.base.to_string();
         let unreachable = |error: reqwest::Error| Failure::Unreachable { url: url(), detail: cause(&error) };
@@ -158,12 +171,29 @@ impl Client {
         if status.is_success() {
             let strange =
                 |error: serde_json::Error| Failure::Strange { url: url(), detail: error.to_string() };
-            return serde_json::from_slice(&body).map_err(strange);
+            return self.read(&body).map_err(strange);
         }
         Err(match serde_json::from_slice(&body) {
             Ok(problem) => Failure::Refused(Box::new(problem)),
             Err(_) => Failure::Strange { url: url(), detail: format!("it answered {status}") },
         })
+    }
+}
+
+fn in_one_line(value: &mut Value) {
+    match value {
+        Value::String(text) if text.contains('\n') => *text = text.replace('\n', "\\n"),
+        Value::Array(values) => values.iter_mut().for_each(in_one_line),
+        Value::Object(values) => {
+            for (mut name, mut value) in std::mem::take(values) {
+                if name.contains('\n') {
+                    name = name.replace('\n', "\\n");
+                }
+                in_one_line(&mut value);
+                values.insert(name, value);
+            }
+        }
+        _ => (),
     }
 }
 

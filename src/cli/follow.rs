@@ -130,7 +130,7 @@ pub(super) async fn status(client: &Client, name: Option<&str>, out: &Out) -> Re
         let services = service::fetch(client, name).await?;
         let now: Vec<_> = services.iter().map(|view| view.revision).collect();
         if out.terminal {
-            out.raw(format!("\x1b[H\x1b[2J{}", render::status(&services)).as_bytes());
+            out.screen(&render::status(&services));
         } else if revisions != now {
             out.event(&services, |services| render::status(services));
         }

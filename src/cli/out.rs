@@ -1,7 +1,9 @@
 //! Where answers go. A reader that has closed the pipe ends the command quietly.
 
 use super::args::Format;
+use crate::core::text;
 use serde::Serialize;
+use std::borrow::Cow;
 use std::io::{IsTerminal, Write};
 
 /// Standard output and error.
@@ -36,13 +38,27 @@ impl Out {
 
     pub(super) fn line(&self, text: &str) {
         let clear = if self.terminal { "\r\x1b[2K" } else { "" };
-        self.raw(format!("{clear}{}\n", text.trim_end_matches('\n')).as_bytes());
+        let text = self.harmless(text.trim_end_matches('\n'));
+        self.raw(format!("{clear}{text}\n").as_bytes());
     }
 
     /// Draws over the last line drawn; nothing where nobody looks on.
     pub(super) fn in_place(&self, text: &str) {
         if self.terminal {
-            self.raw(format!("\r\x1b[2K{text}").as_bytes());
+            self.raw(format!("\r\x1b[2K{}", self.harmless(text)).as_bytes());
+        }
+    }
+
+    /// Draws in place of the whole screen.
+    pub(super) fn screen(&self, text: &str) {
+        self.raw(format!("\x1b[H\x1b[2J{}", self.harmless(text)).as_bytes());
+    }
+
+    /// What comes from the server may act on no terminal.
+    fn harmless<'a>(&self, text: &'a str) -> Cow<'a, str> {
+        match self.format {
+            Format::Json => text::json_on_terminal(text),
+            Format::Text => text::on_terminal(text),
         }
     }
 
@@ -61,6 +77,11 @@ impl Out {
     /// For people only: on standard error, so that standard output stays what was asked for.
     pub(super) fn aside(&self, text: &str) {
         // Where standard error is closed too, nobody wants to know.
-        let _ = writeln!(std::io::stderr(), "{}{text}", if self.terminal { "\n" } else { "" });
+        let _ = writeln!(
+            std::io::stderr(),
+            "{}{}",
+            if self.terminal { "\n" } else { "" },
+            text::on_terminal(text)
+        );
     }
 }

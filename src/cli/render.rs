@@ -23,6 +23,12 @@ fn service(view: &ServiceView) -> String {
         // Writing to a text cannot fail.
         let _ = writeln!(text, "  {}", maintenance::line(&view.name, stretch));
     }
+    if let Some(why) = &view.no_way_back {
+        let _ = writeln!(text, "  no way back: {why}");
+    }
+    if let Some(refuge) = &view.refuge {
+        let _ = writeln!(text, "  {refuge} serves as a refuge: no pool with weight can");
+    }
     let mut rows =
         vec![["pool", "weight", "requests", "errors", "p50", "p95", "p99", "upstreams"].map(String::from)];
     rows.extend(view.pools.iter().map(|(name, pool)| row(name, pool)));
@@ -35,6 +41,12 @@ fn service(view: &ServiceView) -> String {
                 text,
                 "  {name}: {count} requests were kept out by our own limits, charged to nobody"
             );
+        }
+        if let Some(version) = &pool.version {
+            let _ = writeln!(text, "  {version} on {name}");
+        }
+        if let Some(why) = &pool.quarantine {
+            let _ = writeln!(text, "  {name} gets no traffic: {why}");
         }
         for upstream in pool.upstreams.iter().filter(|upstream| upstream.state != "ready") {
             let detail = upstream.detail.as_deref().map(|detail| format!(": {detail}")).unwrap_or_default();
@@ -165,16 +177,30 @@ pub(super) fn weights(view: &ServiceView) -> String {
     format!("{}: {}, stable {}", view.name, weights.join(", "), view.stable)
 }
 
-pub(super) fn history(rows: &[HistoryView]) -> String {
+/// What a command did, and how the weights stand.
+pub(super) fn done(view: &ServiceView) -> String {
+    match &view.detail {
+        Some(detail) => format!("{detail}\n{}", weights(view)),
+        None => weights(view),
+    }
+}
+
+/// One line a row; of all services, each with its own.
+pub(super) fn history(rows: &[HistoryView], of_all: bool) -> String {
     if rows.is_empty() {
         return "nothing has happened yet".into();
     }
-    rows.iter().map(|row| event(row) + "\n").collect()
+    let line = |row: &HistoryView| match of_all {
+        true => format!("{:<12} {}\n", row.service, event(row)),
+        false => event(row) + "\n",
+    };
+    rows.iter().map(line).collect()
 }
 
 /// One line.
 pub(super) fn event(row: &HistoryView) -> String {
-    format!("{}  {:<10} {}", row.at, row.action, row.text)
+    let from = row.address.as_ref().map(|address| format!(" (from {address})")).unwrap_or_default();
+    format!("{}  {:<10} {}{from}", row.at, row.action, row.text)
 }
 
 pub(super) fn upgrade(report: &UpgradeReport) -> String {

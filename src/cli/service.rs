@@ -4,7 +4,7 @@ use super::args::{Command, Upstream, Upstreams};
 use super::client::{Client, Failure};
 use super::out::Out;
 use super::{Done, follow, render};
-use crate::admin::shapes::{FlipBody, HealthView, HistoryPage, UpstreamsBody};
+use crate::admin::shapes::{FlipBody, HealthView, HistoryPage, RollbackBody, UpstreamsBody, WeightEntry};
 use crate::control::command::{ReloadReport, UpgradeReport};
 use crate::control::view::{HistoryView, ServiceView};
 use reqwest::Method;
@@ -28,33 +28,37 @@ pub(super) async fn run(client: &Client, command: Command, out: &Out) -> Result<
         }
         Command::Status { service, watch: true } => follow::status(client, service.as_deref(), out).await?,
         Command::Status { service, watch: false } => return status(client, service.as_deref(), out).await,
-        Command::Weights { service, weights, if_match } => {
+        Command::Weights { service, weights, if_match, force } => {
             let mut body = BTreeMap::new();
             for (pool, percent) in weights {
-                if body.insert(pool.clone(), percent).is_some() {
+                if body.insert(pool.clone(), WeightEntry::Percent(percent)).is_some() {
                     return Err(Failure::Other(format!("{pool} is given twice")));
                 }
+            }
+            if force {
+                body.insert("force".to_owned(), WeightEntry::Force(true));
             }
             let headers: Vec<_> = if_match.iter().map(|r| ("If-Match", format!("\"{r}\""))).collect();
             let path = ["v1", "services", &service, "weights"];
             let view = client.send_json(Method::PUT, &path, &headers, &body).await?;
             out.show(&view, render::weights);
         }
-        Command::Flip { service, to } => {
+        Command::Flip { service, to, force } => {
             let path = ["v1", "services", &service, "flip"];
-            let view = client.send_json(Method::POST, &path, &[], &FlipBody { to }).await?;
-            out.show(&view, render::weights);
+            let view = client.send_json(Method::POST, &path, &[], &FlipBody { to, force }).await?;
+            out.show(&view, render::done);
         }
-        Command::Rollback { service } => {
-            let view = client.post(&["v1", "services", &service, "rollback"]).await?;
-            out.show(&view, render::weights);
+        Command::Rollback { service, force } => {
+            let path = ["v1", "services", &service, "rollback"];
+            let view = client.send_json(Method::POST, &path, &[], &RollbackBody { force }).await?;
+            out.show(&view, render::done);
         }
         Command::Drain(upstream) => turn(client, &upstream, "drain", out).await?,
         Command::Ready(upstream) => turn(client, &upstream, "ready", out).await?,
         Command::Upstreams { action } => register(client, action, out).await?,
         Command::History { service, limit } => {
-            let rows = history(client, &service, limit).await?;
-            out.show(&rows, |rows| render::history(rows));
+            let rows = history(client, service.as_deref(), limit).await?;
+            out.show(&rows, |rows| render::history(rows, service.is_none()));
         }
         // The others need no service, or serve.
         _ => return Err(Failure::Other("this is no command about a service".into())),
@@ -100,12 +104,16 @@ async fn register(client: &Client, action: Upstreams, out: &Out) -> Result<(), F
 }
 
 /// The newest rows, over as many pages as it takes.
-async fn history(client: &Client, service: &str, limit: usize) -> Result<Vec<HistoryView>, Failure> {
+async fn history(client: &Client, service: Option<&str>, limit: usize) -> Result<Vec<HistoryView>, Failure> {
     let mut rows: Vec<HistoryView> = Vec::new();
+    let path = match service {
+        Some(service) => vec!["v1", "services", service, "history"],
+        None => vec!["v1", "history"],
+    };
     while rows.len() < limit {
         let mut query = vec![("limit", (limit - rows.len()).min(500).to_string())];
         query.extend(rows.last().map(|row| ("before", row.id.to_string())));
-        let page: HistoryPage = client.get_query(&["v1", "services", service, "history"], &query).await?;
+        let page: HistoryPage = client.get_query(&path, &query).await?;
         rows.extend(page.history);
         if page.next.is_none() {
             break;

@@ -24,7 +24,9 @@ pub fn diff(old: &Config, new: &Config) -> (Vec<String>, Vec<String>) {
     note(&mut at_start, "server.state_dir", old.server.state_dir != new.server.state_dir);
     note(&mut at_start, "server.grace", old.server.grace != new.server.grace);
     note(&mut at_start, "server.drain_delay", old.server.drain_delay != new.server.drain_delay);
+    note(&mut at_start, "server.log", old.server.log != new.server.log);
     note(&mut at_start, "limits", old.limits != new.limits);
+    note(&mut at_once, "server.retention", old.server.retention != new.server.retention);
     note(&mut at_start, "admin.listen", old.admin.listen != new.admin.listen);
     note(&mut at_start, "admin.tls", old.admin.tls != new.admin.tls);
     note(&mut at_start, "access_log", old.access_log != new.access_log);
@@ -54,6 +56,7 @@ pub fn diff(old: &Config, new: &Config) -> (Vec<String>, Vec<String>) {
         note(&mut at_once, &format!("{path}.expose_pool"), before.expose_pool != service.expose_pool);
         note(&mut at_once, &format!("{path}.shield"), before.shield != service.shield);
         note(&mut at_once, &format!("{path}.mirror"), before.mirror != service.mirror);
+        note(&mut at_once, &format!("{path}.refuge"), before.refuge != service.refuge);
         note(&mut at_once, &format!("{path}.close_streams"), before.close_streams != service.close_streams);
         at_once.extend(differing(&format!("{path}.pools"), &before.pools, &service.pools));
     }

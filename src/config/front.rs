@@ -1,16 +1,20 @@
 //! The process's own settings: `[server]`, `[admin]`, `[access_log]`, `[[listeners]]`.
 
 use super::reader::{Item, Section};
-use super::{cohort, tls};
+use super::{cohort, tls, weak};
+use crate::core::retention::Retention;
 use crate::core::settings::{
-    AccessLog, Acme, Admin, Listener, LogFormat, ProcessLimits, Role, Server, Token,
+    AccessLog, Acme, Admin, Listener, LogFormat, ProcessLimits, ProcessLog, Role, Server, Token,
 };
+use crate::core::text;
 use http::HeaderValue;
 use sha2::{Digest, Sha256};
 use std::net::SocketAddr;
 use std::time::Duration;
 
 const DEFAULT_ADMIN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 9900);
+
+const LOGS: [(&str, ProcessLog); 2] = [("text", ProcessLog::Text), ("json", ProcessLog::Json)];
 
 pub(super) fn server(section: &Section<'_>) -> Server {
     let cores = || std::thread::available_parallelism().map_or(1, usize::from);
@@ -23,6 +27,8 @@ pub(super) fn server(section: &Section<'_>) -> Server {
             item.duration(Duration::ZERO..=Duration::from_secs(3600))
         }),
         expose_pool: cohort::expose_pool(section),
+        retention: retention(&section.section("retention")),
+        log: section.read("log", ProcessLog::default(), |item| item.choice(&LOGS)),
     };
     section.finish();
     server
@@ -35,10 +41,33 @@ pub(super) fn process_limits(section: &Section<'_>) -> ProcessLimits {
     ProcessLimits { connections: connections.map(|count| count as u32) }
 }
 
+fn retention(section: &Section<'_>) -> Retention {
+    let default = Retention::default();
+    let number = |item: &Item<'_>| item.integer(0..=100_000_000);
+    let retention = Retention {
+        history: section.read("history", default.history, number),
+        rollouts: section.read("rollouts", default.rollouts, number),
+        age: section.read("age", default.age, |item| {
+            item.duration(Duration::ZERO..=Duration::from_secs(100 * 366 * 86_400))
+        }),
+    };
+    section.finish();
+    retention
+}
+
 pub(super) fn admin(section: &Section<'_>) -> Option<Admin> {
     let listen = section.item("listen");
     let address = listen.as_ref().map_or(Some(DEFAULT_ADMIN), address)?;
-    let tokens: Vec<Token> = section.tables("tokens").iter().filter_map(token).collect();
+    let sections = section.tables("tokens");
+    let mut tokens: Vec<Token> = Vec::new();
+    for section in &sections {
+        let Some(token) = token(section) else { continue };
+        if let Some(other) = tokens.iter().find(|other| other.sha256 == token.sha256) {
+            let detail = format!("is the token of {}, too: nobody could tell who it is", other.name);
+            section.fault(&detail);
+        }
+        tokens.push(token);
+    }
     let tls = section.item("tls").map(|item| tls::of_admin(&item.section()?));
     section.finish();
     let admin = Admin { listen: address, tokens, tls: tls.transpose_ok()? };
@@ -52,18 +81,35 @@ pub(super) fn admin(section: &Section<'_>) -> Option<Admin> {
 }
 
 fn token(section: &Section<'_>) -> Option<Token> {
-    let name = section.need("name", "the history names who did what by it", Item::string);
+    let name = section.need("name", "the history names who did what by it", |item| {
+        item.parsed(|text| match text.is_empty() {
+            true => Err("is empty; the history names who did what by it".to_owned()),
+            false => text::check(text).map(|()| text.to_owned()),
+        })
+    });
     let roles = [("read", Role::Read), ("deploy", Role::Deploy), ("admin", Role::Admin)];
     let role = section.need("role", "write read, deploy or admin", |item| item.choice(&roles));
-    let hash = |secret: String| -> [u8; 32] { Sha256::digest(secret.trim().as_bytes()).into() };
+    let hash = |item: &Item<'_>, secret: String| -> Option<[u8; 32]> {
+        let secret = secret.trim();
+        if secret.is_empty() {
+            item.fault(
+                "is empty: whoever sends no token at all would have it; `pointsman token new` makes one",
+            );
+            return None;
+        }
+        if secret.chars().count() < weak::SHORT {
+            item.warn("this token is short and can be guessed; `pointsman token new` makes one that cannot");
+        }
+        Some(Sha256::digest(secret.as_bytes()).into())
+    };
     let from_file = |item: &Item<'_>| {
         let path = item.file()?;
         std::fs::read_to_string(&path).map_err(|e| item.fault(&format!("{}: {e}", path.display()))).ok()
     };
     let given = [
         section.item("sha256").map(|item| item.parsed(hex)),
-        section.item("env").map(|item| item.variable().map(hash)),
-        section.item("file").map(|item| from_file(&item).map(hash)),
+        section.item("env").map(|item| item.variable().and_then(|secret| hash(&item, secret))),
+        section.item("file").map(|item| from_file(&item).and_then(|secret| hash(&item, secret))),
     ];
     section.finish();
     let mut given = given.into_iter().flatten();
@@ -83,6 +129,13 @@ fn hex(text: &str) -> Result<[u8; 32], String> {
     for (byte, digits) in bytes.iter_mut().zip(text.as_bytes().chunks(2)) {
         let digits = std::str::from_utf8(digits).map_err(|_| wrong())?;
         *byte = u8::from_str_radix(digits, 16).map_err(|_| wrong())?;
+    }
+    if bytes == <[u8; 32]>::from(Sha256::digest("")) {
+        return Err(
+            "is the hash of nothing: whoever sends an empty token would have it; `pointsman token new` \
+                    makes one"
+                .to_owned(),
+        );
     }
     Ok(bytes)
 }

@@ -31,6 +31,7 @@ mod signals;
 mod tls;
 mod units;
 mod upstream_tls;
+mod weak;
 
 pub use diff::diff;
 pub use fault::{Fault, Faults};
@@ -115,9 +116,11 @@ fn parsed(
         document.fault_at(error.span().map_or(0, |span| span.start), "", error.message());
     }
     if document.is_clean() {
-        let config = read(&Section::root(&document, table.get_ref()), surroundings);
+        let root = Section::root(&document, table.get_ref());
+        let config = read(&root, surroundings);
         if let Some(config) = config.filter(|_| document.is_clean()) {
-            return Ok(config);
+            weak::look(&root, &config);
+            return Ok(Config { warnings: document.warnings(name), ..config });
         }
     }
     Err(document.into_faults(name))
@@ -175,6 +178,7 @@ fn read(root: &Section<'_>, surroundings: Surroundings) -> Option<Config> {
         services,
         policies,
         notify,
+        warnings: Vec::new(),
     })
 }
 

@@ -4,10 +4,14 @@ use super::fault::{Fault, Faults};
 use super::units;
 use crate::core::duration;
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
+
+/// A value of so many characters is looked for in every message, not only in those about its own place.
+const TELLING: usize = 6;
 
 /// The file being read, and what has been found wrong with it.
 pub(super) struct Document<'a> {
@@ -16,19 +20,50 @@ pub(super) struct Document<'a> {
     base: &'a Path,
     /// With the offset, to sort them by.
     faults: RefCell<Vec<(usize, Fault)>>,
+    /// The same for what stops nothing.
+    warnings: RefCell<Vec<(usize, Fault)>>,
+    /// Variables of the environment that were filled in: their values stand in no message.
+    filled: RefCell<BTreeMap<String, String>>,
+    /// The path of every key that was asked for.
+    #[cfg(test)]
+    pub(super) asked: RefCell<Vec<String>>,
 }
 
 impl<'a> Document<'a> {
     pub(super) fn new(text: &'a str, env: &'a dyn Fn(&str) -> Option<String>, base: &'a Path) -> Self {
-        Document { text, env, base, faults: RefCell::default() }
+        let (faults, warnings, filled) = Default::default();
+        Document {
+            text,
+            env,
+            base,
+            faults,
+            warnings,
+            filled,
+            #[cfg(test)]
+            asked: RefCell::default(),
+        }
     }
 
     pub(super) fn fault_at(&self, offset: usize, path: &str, detail: &str) {
+        self.faults.borrow_mut().push((offset, self.placed(offset, path, detail)));
+    }
+
+    fn placed(&self, offset: usize, path: &str, detail: &str) -> Fault {
         let before = self.text.get(..offset).unwrap_or(self.text);
         let line = before.matches('\n').count() + 1;
         let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
-        let fault = Fault { path: path.to_owned(), line, column, detail: detail.to_owned() };
-        self.faults.borrow_mut().push((offset, fault));
+        let filled = self.filled.borrow();
+        let telling = filled.iter().filter(|(_, value)| value.len() >= TELLING);
+        let detail = units::without_values(detail, telling);
+        Fault { path: path.to_owned(), line, column, detail }
+    }
+
+    /// The warnings in the order of the file, as they are shown.
+    pub(super) fn warnings(&self, file: &str) -> Vec<String> {
+        let mut warnings = self.warnings.borrow().clone();
+        warnings.sort_by_key(|(offset, _)| *offset);
+        let one = |fault| Faults { file: file.to_owned(), faults: vec![fault] }.to_string();
+        warnings.into_iter().map(|(_, fault)| one(fault)).collect()
     }
 
     pub(super) fn is_clean(&self) -> bool {
@@ -57,6 +92,11 @@ impl<'a> Section<'a> {
         Section { document, path: String::new(), offset: 0, table: Some(table), known: RefCell::default() }
     }
 
+    /// Where relative file names start.
+    pub(super) fn base(&self) -> &'a Path {
+        self.document.base
+    }
+
     pub(super) fn exists(&self) -> bool {
         self.table.is_some()
     }
@@ -66,6 +106,8 @@ impl<'a> Section<'a> {
     }
 
     pub(super) fn item(&self, key: &'static str) -> Option<Item<'a>> {
+        #[cfg(test)]
+        self.document.asked.borrow_mut().push(self.path_to(key));
         let mut known = self.known.borrow_mut();
         if !known.contains(&key) {
             known.push(key);
@@ -170,7 +212,37 @@ pub(super) struct Item<'a> {
 
 impl<'a> Item<'a> {
     pub(super) fn fault(&self, detail: &str) {
-        self.document.fault_at(self.offset(), &self.path, detail);
+        // Its own variables stand in its messages by their names, however short their values are.
+        let own = self.variables();
+        let detail = units::without_values(detail, own.iter().map(|(name, value)| (name, value)));
+        self.document.fault_at(self.offset(), &self.path, &detail);
+    }
+
+    /// Something that is allowed and hardly meant.
+    pub(super) fn warn(&self, detail: &str) {
+        let fault = self.document.placed(self.offset(), &self.path, detail);
+        self.document.warnings.borrow_mut().push((self.offset(), fault));
+    }
+
+    fn variables(&self) -> Vec<(String, String)> {
+        let text = self.value.get_ref().as_str().unwrap_or_default();
+        units::variables(text)
+            .filter_map(|name| Some((name.to_owned(), (self.document.env)(name)?)))
+            .collect()
+    }
+
+    /// A text that has been read already, again: nothing is said of it.
+    pub(super) fn quiet(&self) -> Option<String> {
+        units::with_variables(self.value.get_ref().as_str()?, self.document.env).ok()
+    }
+
+    /// A table, if it is one; nothing is said where it is not.
+    pub(super) fn table(&self) -> Option<Section<'a>> {
+        self.value.get_ref().as_table().and_then(|_| self.section())
+    }
+
+    pub(super) fn base(&self) -> &'a Path {
+        self.document.base
     }
 
     pub(super) fn offset(&self) -> usize {
@@ -190,6 +262,7 @@ impl<'a> Item<'a> {
     /// A text, with `${VARIABLES}` filled in; `$$` is a dollar sign.
     pub(super) fn string(&self) -> Option<String> {
         let Some(text) = self.value.get_ref().as_str() else { return self.mismatch("a string") };
+        self.document.filled.borrow_mut().extend(self.variables());
         units::with_variables(text, self.document.env).map_err(|detail| self.fault(&detail)).ok()
     }
 
@@ -255,9 +328,16 @@ impl<'a> Item<'a> {
 
     pub(super) fn variable(&self) -> Option<String> {
         let name = self.string()?;
+        // Who writes the secret itself here finds it in no message.
+        let is_name = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_';
+        if name.is_empty() || !name.chars().all(is_name) {
+            self.fault("is no name of a variable of the environment, such as CI_TOKEN");
+            return None;
+        }
         let value = (self.document.env)(&name);
-        if value.is_none() {
-            self.fault(&format!("the environment has no variable {name}"));
+        match &value {
+            None => self.fault(&format!("the environment has no variable {name}")),
+            Some(value) => drop(self.document.filled.borrow_mut().insert(name, value.clone())),
         }
         value
     }

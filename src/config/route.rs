@@ -8,10 +8,11 @@ mod tests;
 
 use super::front::{address, networks};
 use super::headers::headers;
-use super::limits;
+use super::pages;
 use super::reader::{Item, Section};
+use super::{limits, service};
 use crate::core::route::{Clients, Fallback, OwnTimeouts, PathSpec, RouteSpec, Target};
-use crate::core::settings::Admin;
+use crate::core::settings::{Admin, Forwarded};
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -36,7 +37,7 @@ pub(super) fn routes(root: &Section<'_>, known: &Known<'_>) -> Vec<RouteSpec> {
     specs.into_iter().flatten().collect()
 }
 
-/// A name stands for one route, and a fallback for one that there is.
+/// A name stands for one route, a fallback for one that there is, and `within` for the path of another.
 fn names(section: &Section<'_>, spec: Option<&RouteSpec>, specs: &[Option<RouteSpec>]) {
     let Some(spec) = spec else { return };
     let named = |name: &String| {
@@ -47,6 +48,15 @@ fn names(section: &Section<'_>, spec: Option<&RouteSpec>, specs: &[Option<RouteS
         && named(name) > 1
     {
         item.fault(&format!("several routes are called @{name}; give each a name of its own"));
+    }
+    let leads_in = |other: &RouteSpec| match &other.path {
+        PathSpec::Prefix { prefix, .. } => Some(prefix) == spec.within.as_ref(),
+        _ => false,
+    };
+    if let Some(item) = section.item("within").filter(|_| spec.within.is_some())
+        && !specs.iter().flatten().any(leads_in)
+    {
+        item.fault("there is no route whose path is this prefix; add [[routes]] with that path");
     }
     if let Target::Files(files) = &spec.target
         && let Some(Fallback::Route(name)) = &files.fallback
@@ -64,12 +74,15 @@ fn route(section: &Section<'_>, known: &Known<'_>) -> Option<RouteSpec> {
     let target = target::read(section, &path, known);
     let mut spec = RouteSpec {
         hosts: hosts.iter().filter_map(|item| item.parsed(host)).collect(),
+        within: within(section, &path),
         listeners: listeners(section, known),
         clients: Clients { allow: networks(section, "allow"), deny: networks(section, "deny_from") },
         access_log: section.read("access_log", true, Item::bool),
         timeouts: timeouts(section, target.as_ref()),
         compression: section.read("compression", true, Item::bool),
+        forwarded: forwarded(section, target.as_ref()),
         headers: headers(&section.section("headers")),
+        error_pages: section.item("error_pages").and_then(|item| Some(pages::error_pages(&item.section()?))),
         rewriting: rewriting::read(section, &path, target.as_ref()),
         relocations: rewriting::relocations(section, target.as_ref()),
         ..RouteSpec::new(path, Target::Deny)
@@ -78,6 +91,19 @@ fn route(section: &Section<'_>, known: &Known<'_>) -> Option<RouteSpec> {
     only_named(section, &spec);
     section.finish();
     Some(RouteSpec { target: target?, ..spec })
+}
+
+/// The prefix that a regex is tried within.
+fn within(section: &Section<'_>, path: &PathSpec) -> Option<String> {
+    let item = section.item("within")?;
+    if !matches!(path, PathSpec::Regex { .. }) {
+        item.fault("is for a path that is a regular expression; take it out, or write path = \"~ …\"");
+        return None;
+    }
+    item.parsed(|text| match text.starts_with('/') {
+        true => Ok(text.to_owned()),
+        false => Err(format!("\"{text}\" must begin with /, as the path of the route that it is within")),
+    })
 }
 
 /// A route with a name is led to after another one was chosen, and has counted the request.
@@ -126,6 +152,14 @@ fn timeouts(section: &Section<'_>, target: Option<&Target>) -> OwnTimeouts {
     let timeouts = OwnTimeouts { connect: read("connect"), read: read("read"), write: read("write"), body };
     inner.finish();
     timeouts
+}
+
+fn forwarded(section: &Section<'_>, target: Option<&Target>) -> Option<Forwarded> {
+    let item = section.item("forwarded")?;
+    if !matches!(target, None | Some(Target::Service(_))) {
+        item.fault("has no effect on a route that leads to no service; take it out");
+    }
+    item.choice(&service::FORWARDED)
 }
 
 fn host(text: &str) -> Result<String, String> {

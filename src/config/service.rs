@@ -7,11 +7,20 @@ use super::{cohort, rollout, rule, shield, upstream_tls};
 use crate::core::balance::{Balance, HashBy};
 use crate::core::duration;
 use crate::core::policy::Policy;
-use crate::core::settings::{Health, Passive, Pool, Service, Timeouts, Upstream};
+use crate::core::service::Refuge;
+use crate::core::settings::{Forwarded, Health, Passive, Pool, Service, Timeouts, Upstream};
 use http::HeaderName;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
+
+/// What upstreams may be told of clients, by pool or by route.
+pub(super) const FORWARDED: [(&str, Forwarded); 4] = [
+    ("trusted", Forwarded::Trusted),
+    ("append", Forwarded::Append),
+    ("replace", Forwarded::Replace),
+    ("off", Forwarded::Off),
+];
 
 pub(super) fn services(
     root: &Section<'_>,
@@ -74,6 +83,8 @@ fn service(
     let mirror = Arc::new(mirror::read(&section.section("mirror")));
     let rollout::Read { plan, smoke, hooks, update } = rollout::read(&section.section("rollout"));
     let (cohort, testers) = cohort::of_service(section);
+    let refuges = [("healthy", Refuge::Healthy), ("none", Refuge::None), ("any", Refuge::Any)];
+    let refuge = section.read("refuge", Refuge::Healthy, |item| item.choice(&refuges));
     let rules = rule::rules(section, &pools);
     let expose_pool = cohort::expose_pool(section);
     section.finish();
@@ -83,6 +94,7 @@ fn service(
         policy,
         shield,
         mirror,
+        refuge,
         close_streams,
         pools,
         cohort,
@@ -148,6 +160,7 @@ fn pool(name: Arc<str>, section: &Section<'_>, loops: &Loops) -> Pool {
         balance,
         upstreams,
         health: section.item("health").and_then(|item| health(&item.section()?, http2)),
+        forwarded: section.read("forwarded", Forwarded::default(), |item| item.choice(&FORWARDED)),
     };
     section.finish();
     pool

@@ -1,3 +1,5 @@
+mod documented;
+
 use super::*;
 use crate::core::balance::{Balance, HashBy};
 use crate::core::policy::{Mode, Policy, Reaction};

@@ -43,9 +43,52 @@ pub(super) fn with_variables(text: &str, env: &dyn Fn(&str) -> Option<String>) -
     Ok(out)
 }
 
+/// The names of the `${VARIABLES}` in a text.
+pub(super) fn variables(text: &str) -> impl Iterator<Item = &str> {
+    let pieces = text.split("${").skip(1);
+    pieces.filter_map(|piece| Some(piece.split_once('}')?.0))
+}
+
+/// A message with the names of variables in place of their values. One that shows a value in another form
+/// (in other letters, cut, escaped) says nothing but that it is not right.
+pub(super) fn without_values<'v>(
+    message: &str,
+    values: impl Iterator<Item = (&'v String, &'v String)>,
+) -> String {
+    let mut out = message.to_owned();
+    for (name, value) in values.filter(|(_, value)| !value.is_empty()) {
+        out = out.replace(value.as_str(), &format!("${{{name}}}"));
+        let (shown, sought) = (out.to_lowercase(), value.to_lowercase());
+        let pieces: Vec<char> = sought.chars().collect();
+        let is_told = pieces
+            .windows(PIECE.min(pieces.len()))
+            .any(|piece| pieces.len() >= PIECE && shown.contains(&piece.iter().collect::<String>()));
+        if is_told {
+            return format!("is not right with what ${{{name}}} stands for");
+        }
+    }
+    out
+}
+
+/// Characters of a value that tell something of it.
+const PIECE: usize = 6;
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn values_of_variables_stand_in_no_message() {
+        let values =
+            [("TOKEN".to_owned(), "Abc\"dEf-123456".to_owned()), ("PORT".to_owned(), "3000".to_owned())];
+        let hidden = |message: &str| without_values(message, values.iter().map(|(n, v)| (n, v)));
+        assert_eq!(hidden("\"https://Abc\"dEf-123456/\" is no URL"), "\"https://${TOKEN}/\" is no URL");
+        assert_eq!(hidden("\"app:3000\" is no address"), "\"app:${PORT}\" is no address");
+        for told in ["abc\"def-123456 is lower", "Abc\\\"dEf-123456", "the end is f-123456"] {
+            assert_eq!(hidden(told), "is not right with what ${TOKEN} stands for");
+        }
+        assert_eq!(variables("a${ONE}b${TWO}$$c").collect::<Vec<_>>(), ["ONE", "TWO"]);
+    }
 
     #[test]
     fn what_people_type() {

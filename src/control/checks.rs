@@ -25,7 +25,7 @@ struct Serving<'a> {
 
 /// In the order of the runbook. `figures` are those of the pools, in their order.
 pub(super) fn of(live: &Live, figures: &[Figures], links: &Links) -> Vec<CheckView> {
-    let effective = live.state.effective_weights(|pool| live.is_up(pool));
+    let effective = live.effective();
     let has = |weight: Option<&BasisPoints>| weight.is_some_and(|weight| *weight > BasisPoints::ZERO);
     let serves = |name: &Arc<str>| has(effective.get(&**name)) || has(live.state.weights.get(&**name));
     let pools = live.pools.iter().zip(figures).filter(|((name, _), _)| serves(name));

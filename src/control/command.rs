@@ -4,6 +4,7 @@ use super::view::{MaintenanceView, RolloutView, ServiceView};
 use crate::core::own_limit::OwnLimit;
 use crate::core::rollout::{Plan, Step, Strategy};
 use crate::core::settings::{self, Config};
+use crate::core::text;
 use crate::core::weight::BasisPoints;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -12,18 +13,21 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::time::Instant;
 
 /// Everything the controller task can be told.
 #[derive(Debug)]
 pub enum Input {
     /// Somebody asks for a change and waits for the answer.
-    Command { actor: String, command: Command, reply: oneshot::Sender<Result<Reply, Refusal>> },
+    Command { actor: Actor, command: Command, reply: oneshot::Sender<Result<Reply, Refusal>> },
     /// The result of one active check of one upstream.
     Health {
         service: Arc<str>,
         pool: Arc<str>,
         upstream: Arc<str>,
         address: SocketAddr,
+        /// When it began: what it found is of no account to a version that came later.
+        began: Instant,
         result: Result<(), String>,
     },
     /// What an upstream's name resolves to now (sorted), or why it does not.
@@ -45,8 +49,25 @@ pub enum Input {
         pool: Arc<str>,
         upstream: Arc<str>,
         address: SocketAddr,
+        /// When they were asked for.
+        began: Instant,
         values: Vec<(Arc<str>, Result<f64, String>)>,
     },
+}
+
+/// Who asks for a change.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Actor {
+    /// The token's name, or how a part of ours signs.
+    pub name: String,
+    /// Where they asked from, where it was over the network.
+    pub address: Option<String>,
+}
+
+impl From<&str> for Actor {
+    fn from(name: &str) -> Self {
+        Actor { name: name.to_owned(), address: None }
+    }
 }
 
 /// Has a name looked up at once, since a connection to what it stands for has failed.
@@ -106,13 +127,18 @@ pub enum Command {
         service: String,
         weights: BTreeMap<String, BasisPoints>,
         if_match: Option<u64>,
+        /// Whether pools that are down, or hold an aborted version, may get traffic; so for the next two.
+        force: bool,
     },
     Flip {
         service: String,
         to: String,
+        force: bool,
     },
+    /// Aborts the running rollout, or goes back after a promotion.
     Rollback {
         service: String,
+        force: bool,
     },
     Start {
         service: String,
@@ -161,6 +187,8 @@ pub struct StartRollout {
     pub policy: Option<String>,
     /// The same key returns the same rollout, over restarts too.
     pub idempotency_key: Option<String>,
+    /// A digest of what is asked for: the same key for something else is refused.
+    pub asked: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -264,6 +292,23 @@ pub struct Controller {
     pub(super) inputs: mpsc::Sender<Input>,
 }
 
+impl Input {
+    /// The same with the texts of others made plain: they are shown on terminals, in chats and in logs.
+    pub(super) fn plain(mut self) -> Self {
+        let plain = |why: &mut String| *why = text::plain(why).into_owned();
+        match &mut self {
+            Input::Health { result: Err(why), .. } | Input::Resolved { result: Err(why), .. } => plain(why),
+            Input::JobDone { result: JobResult::Refused(whys), .. } => whys.iter_mut().for_each(plain),
+            Input::JobDone { result: JobResult::Unanswered(why), .. } => plain(why),
+            Input::Signals { values, .. } => {
+                values.iter_mut().filter_map(|(_, value)| value.as_mut().err()).for_each(plain);
+            }
+            _ => (),
+        }
+        self
+    }
+}
+
 impl Controller {
     /// One whose inputs a test reads.
     #[cfg(test)]
@@ -277,10 +322,10 @@ impl Controller {
     ///
     /// # Errors
     /// [`Refusal`]; `Unavailable` also when the controller has stopped.
-    pub async fn ask(&self, actor: &str, command: Command) -> Result<Reply, Refusal> {
+    pub async fn ask(&self, actor: impl Into<Actor>, command: Command) -> Result<Reply, Refusal> {
         let stopped = || Refusal::Unavailable("the controller has stopped".into());
         let (reply, answer) = oneshot::channel();
-        let input = Input::Command { actor: actor.to_owned(), command, reply };
+        let input = Input::Command { actor: actor.into(), command, reply };
         self.inputs.send(input).await.map_err(|_| stopped())?;
         answer.await.map_err(|_| stopped())?
     }

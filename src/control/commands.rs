@@ -3,6 +3,7 @@
 use super::command::{
     Command, Fault, Refusal, Reply, RolloutAction, StartRollout, UpstreamAction, merged_plan,
 };
+use super::journal::{IdempotencyKey, Started};
 use super::links::Links;
 use super::live::{Live, LivePool};
 use super::saving::{Answer, Extra, Waiting};
@@ -10,7 +11,7 @@ use super::shown;
 use super::upstreams::Slot;
 use crate::core::own_address::OwnAddresses;
 use crate::core::rollout::Action;
-use crate::core::service::{Change, Denied, Order};
+use crate::core::service::{Caution, Change, Denied, Order};
 use crate::core::settings::{self, UpstreamHost};
 use crate::core::weight::BasisPoints;
 use std::sync::Arc;
@@ -21,6 +22,9 @@ impl Live {
         let aborts = match &waiting.command {
             Command::Rollout { id, action: RolloutAction::Abort, .. } => {
                 self.state.running().is_some_and(|running| running.id == *id)
+            }
+            Command::Rollback { .. } => {
+                self.state.running().is_some_and(|running| !running.rollout.plan.dry_run)
             }
             _ => false,
         };
@@ -42,15 +46,24 @@ impl Live {
 
     fn obey(&mut self, waiting: Waiting, links: &Links) {
         let Waiting { actor, command, to } = waiting;
-        let who = actor.as_str();
-        let answer = Answer { to, rollout: None };
+        self.asked_from = actor.address;
+        let who = actor.name.as_str();
+        let answer = Answer { to, rollout: None, detail: None };
+        let down = self.known_down();
+        let caution = |force| Caution { down: &down, force };
         match command {
-            Command::Weights { weights, if_match, .. } => {
-                let change = Change::Weights { weights: &weights, if_match, who };
+            Command::Weights { weights, if_match, force, .. } => {
+                let change = Change::Weights { weights: &weights, if_match, caution: caution(force), who };
                 self.ask(change, who, answer, None, links);
             }
-            Command::Flip { to, .. } => self.ask(Change::Flip { to: &to, who }, who, answer, None, links),
-            Command::Rollback { .. } => self.ask(Change::Rollback { who }, who, answer, None, links),
+            Command::Flip { to, force, .. } => {
+                let change = Change::Flip { to: &to, caution: caution(force), who };
+                self.ask(change, who, answer, None, links);
+            }
+            Command::Rollback { force, .. } => {
+                let change = Change::Rollback { caution: caution(force), who };
+                self.ask(change, who, answer, None, links);
+            }
             Command::Start { start, .. } => self.start(*start, who, answer, links),
             Command::Rollout { id, action, .. } => {
                 let answer = Answer { rollout: Some(false), ..answer };
@@ -63,14 +76,24 @@ impl Live {
             // Not about one service; the controller does it.
             Command::Reload { .. } | Command::Maintenance { .. } => {}
         }
+        self.asked_from = None;
     }
 
-    fn ask(&mut self, change: Change<'_>, who: &str, answer: Answer, key: Option<String>, links: &Links) {
+    fn ask(
+        &mut self,
+        change: Change<'_>,
+        who: &str,
+        answer: Answer,
+        key: Option<IdempotencyKey>,
+        links: &Links,
+    ) {
         let wall = links.wall_text();
         let applied = match self.state.apply(change, links.moment(&wall)) {
             Ok(applied) => applied,
             Err(denied) => return self.todo.refusals.push((answer, refusal(denied))),
         };
+        let texts: Vec<&str> = applied.notes.iter().map(|note| &*note.text).collect();
+        let answer = Answer { detail: (!texts.is_empty()).then(|| texts.join("; ")), ..answer };
         match applied.order {
             Order::Quiet => self.todo.answers.push(answer),
             Order::JournalFirst => {
@@ -86,7 +109,12 @@ impl Live {
 
     fn start(&mut self, start: StartRollout, who: &str, answer: Answer, links: &Links) {
         let seen = start.idempotency_key.as_ref().and_then(|key| self.keys.get(key));
-        if let Some(id) = seen {
+        if let Some(Started { id, asked }) = seen {
+            if asked.is_some() && start.asked.is_some() && *asked != start.asked {
+                let detail = format!("has started the rollout {id} with another body; take a new key");
+                let fault = Fault { path: "Idempotency-Key".into(), detail };
+                return self.todo.refusals.push((answer, Refusal::Invalid(vec![fault])));
+            }
             let current = shown::rollout(self).filter(|view| view.id == *id).map(Arc::new);
             if let Some(view) = current.or_else(|| links.ended(id)) {
                 // Whoever asked may have gone.
@@ -113,7 +141,8 @@ impl Live {
             who,
         };
         let answer = Answer { rollout: Some(true), ..answer };
-        self.ask(change, who, answer, start.idempotency_key, links);
+        let key = start.idempotency_key.map(|key| IdempotencyKey { key, asked: start.asked });
+        self.ask(change, who, answer, key, links);
     }
 
     /// Unlike any other: the revision it makes has never been before.
@@ -166,7 +195,12 @@ impl Live {
     ) {
         match self.registrable(pool, set.as_deref(), &links.own) {
             Err(refusal) => self.todo.refusals.push((answer, refusal)),
-            Ok(()) => self.ask(Change::Upstreams { pool, set, who }, who, answer, None, links),
+            Ok(()) => {
+                let configured = || self.configured.pools.get(pool).map(|pool| &pool.upstreams);
+                let upstreams = set.as_ref().or_else(configured).into_iter().flatten();
+                let addresses = upstreams.map(|upstream| upstream.address.to_string()).collect();
+                self.ask(Change::Upstreams { pool, set, addresses, who }, who, answer, None, links);
+            }
         }
     }
 

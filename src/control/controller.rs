@@ -10,13 +10,14 @@ use super::handover::{Custody, Handover, Order};
 use super::journal::{Journal, Recovered, SITE};
 use super::limits::Limits;
 use super::links::{Links, Written};
-use super::live::Live;
+use super::live::{Live, SELF};
 use super::maintenance::{Asked, Maintenance};
 use super::saving::{Answer, Waiting};
 use super::view::Snapshot;
 use super::{recovery, shown};
 use crate::core::own_address::OwnAddresses;
 use crate::core::secret::Secret;
+use crate::core::service::ServiceState;
 use crate::core::settings::Config;
 use crate::core::table::Table;
 use crate::observe::clock::Clock;
@@ -40,6 +41,9 @@ const WATCHFUL: Duration = Duration::from_millis(25);
 const CALM: Duration = Duration::from_millis(250);
 /// Least time between two snapshots of the figures.
 const SNAPSHOT: Duration = Duration::from_millis(250);
+/// How often the past is looked through for what is kept no longer, and the first time after a start.
+const FORGET: Duration = Duration::from_secs(600);
+const FORGET_FIRST: Duration = Duration::from_secs(5);
 /// After a bell that brought nothing against a candidate, so long it is not listened to: a stable pool
 /// that fails every request must not keep this thread busy.
 const DEAF: Duration = Duration::from_millis(1);
@@ -125,6 +129,7 @@ pub fn start(parts: Parts) -> std::io::Result<Running> {
         configs,
         watched,
         reloads: VecDeque::new(),
+        retired: BTreeMap::new(),
         next_slot: 0,
         limits: Limits::default(),
         secret: parts.secret,
@@ -133,6 +138,8 @@ pub fn start(parts: Parts) -> std::io::Result<Running> {
         sampled_at: Duration::ZERO,
         told: Told::default(),
         deaf_until: Duration::ZERO,
+        forget_at: FORGET_FIRST,
+        degraded: Arc::default(),
         custody: Custody::Ours,
         held: Vec::new(),
     };
@@ -163,12 +170,18 @@ pub(super) struct Task {
     snapshots: watch::Sender<Arc<Snapshot>>,
     /// Reloads that wait until nothing is being written.
     pub reloads: VecDeque<(Arc<Config>, Answer)>,
+    /// What is known of services that a reload took away, should another bring them back.
+    pub retired: BTreeMap<Arc<str>, ServiceState>,
     next_tick: Duration,
     shown_at: Duration,
     sampled_at: Duration,
     /// What operators have been told of own limits.
     told: Told,
     deaf_until: Duration,
+    /// When the past is looked through next.
+    forget_at: Duration,
+    /// Why the state is not the last one, if it is not.
+    pub degraded: Arc<[String]>,
     /// Whether the state is ours to change.
     pub custody: Custody,
     /// Commands that came while it was not.
@@ -185,11 +198,16 @@ struct Inbox {
 
 impl Task {
     fn recover(&mut self, recovered: &Recovered) -> Result<(), String> {
+        let mut degraded = recovered.damage.clone();
         for settings in self.links.config.services.values() {
             let live = recovery::live(settings, self.next_slot, recovered, &self.links)?;
             self.next_slot += 1;
+            degraded.extend(live.degraded.clone());
             self.lives.insert(settings.name.clone(), live);
         }
+        degraded.iter().for_each(|why| tracing::error!("started degraded: {why}"));
+        self.links.metrics.started_degraded(degraded.len());
+        self.degraded = degraded.into();
         Ok(())
     }
 
@@ -260,16 +278,32 @@ impl Task {
         }
         if self.custody.is_ours() {
             self.end_maintenance();
+            self.forget(now);
         }
         let watchful = !self.custody.is_ours() || self.lives.values().any(Live::is_watchful);
         self.next_tick = now + if watchful { WATCHFUL } else { CALM };
     }
 
+    /// Lets go of what is kept no longer, from time to time.
+    fn forget(&mut self, now: Duration) {
+        if now < self.forget_at {
+            return;
+        }
+        self.forget_at = now + FORGET;
+        let gone = self.links.forget();
+        if !gone.is_empty() {
+            for live in self.lives.values_mut() {
+                live.keys.retain(|_, started| !gone.contains(&started.id));
+            }
+        }
+    }
+
     pub(super) fn input(&mut self, input: Input) {
         let Some(input) = self.unless_held(input) else { return };
+        let input = input.plain();
         match input {
             Input::Command { actor: _, command: Command::Reload { config }, reply } => {
-                self.reloads.push_back((config, Answer { to: reply, rollout: None }));
+                self.reloads.push_back((config, Answer { to: reply, rollout: None, detail: None }));
             }
             Input::Command { actor, command: Command::Maintenance { service, switch }, reply } => {
                 self.switch(Asked { actor, service, switch, to: reply });
@@ -287,16 +321,21 @@ impl Task {
                 // A rollout that has just begun is looked at soon.
                 self.next_tick = self.next_tick.min(self.links.clock.now() + WATCHFUL);
             }
-            Input::Health { service, pool, upstream, address, result } => {
+            Input::Health { service, pool, upstream, address, began, result } => {
                 let Some(live) = self.lives.get_mut(&service) else { return };
-                let Some(upstreams) = live.pools.get_mut(&pool).map(|pool| &mut pool.upstreams) else {
-                    return;
-                };
+                let began = self.links.at(began);
+                let known = live.pools.get_mut(&pool).filter(|pool| began >= pool.begun);
+                let Some(upstreams) = known.map(|pool| &mut pool.upstreams) else { return };
                 let said = result.as_ref().err().cloned();
-                if upstreams.checked(&upstream, address, result) {
+                let changed = upstreams.checked(&upstream, address, result);
+                if self.custody.is_ours() && said.is_none() && upstreams.is_proven(&upstream) {
+                    live.note_proven(&pool, &upstream);
+                }
+                if changed {
                     live.upstreams_changed();
                     if self.custody.is_ours() {
                         let note = shown::health_note(&pool, &upstream, address, said.as_deref());
+                        live.log_health(&pool, &note, said.is_some(), SELF);
                         live.note(&[note], &self.links);
                     }
                 }
@@ -309,9 +348,10 @@ impl Task {
                     live.job_done(ticket, result, &self.links);
                 }
             }
-            Input::Signals { service, pool, upstream, address, values } => {
+            Input::Signals { service, pool, upstream, address, began, values } => {
                 if let Some(live) = self.lives.get_mut(&service) {
-                    live.signals(&pool, &(upstream, address), values, &self.links);
+                    let asked = self.links.at(began);
+                    live.signals(&pool, &(upstream, address), values, asked, &self.links);
                 }
             }
             Input::OwnLimit { limit } => self.links.recorder.own_limit(limit),
@@ -345,7 +385,7 @@ fn service_of(command: &Command) -> &str {
     match command {
         Command::Weights { service, .. }
         | Command::Flip { service, .. }
-        | Command::Rollback { service }
+        | Command::Rollback { service, .. }
         | Command::Start { service, .. }
         | Command::Rollout { service, .. }
         | Command::Upstream { service, .. }

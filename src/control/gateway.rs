@@ -8,7 +8,7 @@ use super::links::Links;
 use crate::core::balance::{Balance, Balancer};
 use crate::core::choice::Choice;
 use crate::core::outcome::{ArmId, SlowLimits};
-use crate::core::settings::{ADMIN_SERVICE, Timeouts};
+use crate::core::settings::{ADMIN_SERVICE, Forwarded, Timeouts};
 use crate::core::table::{Pool, Service, Upstream, UpstreamLive};
 use crate::core::weight::{BasisPoints, Picker};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -42,6 +42,8 @@ impl Gateway {
         let pool = Pool {
             name: ADMIN_SERVICE.into(),
             arm: self.arm,
+            forwarded: Forwarded::default(),
+            era_us: 0,
             weight: BasisPoints::FULL,
             close_streams: None,
             slow: SlowLimits::default(),
@@ -52,6 +54,7 @@ impl Gateway {
             requests_per_connection: 0,
             keepalive_connections: 0,
             http2: false,
+            is_quarantined: false,
             tls: None,
             balancer: Balancer::new(Balance::RoundRobin, &upstreams, Arc::default()),
             upstreams,

@@ -7,14 +7,18 @@
 //! waits in the [`outbox`].
 
 mod custody;
+mod directory;
 mod events;
 pub mod marks;
 pub mod outbox;
+pub(super) mod retention;
 mod schema;
 mod site;
 mod store;
 #[cfg(test)]
 mod tests;
+mod unwritable;
+mod witness;
 
 use super::view::HistoryView;
 use custody::Keeper;
@@ -50,6 +54,9 @@ pub enum JournalError {
     Damaged { path: PathBuf, detail: String },
     #[error("the state store cannot write: {0}")]
     Write(String),
+    /// It could not at the start.
+    #[error("{0}")]
+    Refused(String),
     #[error("the state store cannot read: {0}")]
     Read(String),
 }
@@ -69,9 +76,24 @@ pub struct Change {
 #[derive(Clone, Debug, PartialEq)]
 pub struct RolloutRecord {
     pub id: String,
-    pub idempotency_key: Option<String>,
+    pub key: Option<IdempotencyKey>,
     /// The view of it, as JSON.
     pub record: String,
+}
+
+/// What a start was asked for by, and a digest of what it asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IdempotencyKey {
+    pub key: String,
+    pub asked: Option<String>,
+}
+
+/// The rollout that a key has started.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Started {
+    pub id: String,
+    /// A digest of what was asked for; `None` where a version wrote it that kept none.
+    pub asked: Option<String>,
 }
 
 /// One row of history, not yet numbered.
@@ -81,6 +103,8 @@ pub struct HistoryRow {
     pub actor: String,
     pub action: String,
     pub text: String,
+    /// Where it was asked for, where it was over the network.
+    pub address: Option<String>,
     pub figures: serde_json::Value,
     pub rollout: Option<String>,
     /// Whom it is told to, and how.
@@ -92,12 +116,22 @@ pub struct HistoryRow {
 pub struct Recovered {
     /// The stored state by service; the whole site's under [`SITE`].
     pub services: BTreeMap<String, String>,
-    /// Rollout ids by service and idempotency key.
-    pub keys: HashMap<(String, String), String>,
+    /// Rollouts by service and idempotency key.
+    pub keys: HashMap<(String, String), Started>,
     /// All rollouts' records by id.
     pub rollouts: BTreeMap<String, String>,
     /// Ids of rollouts whose abort took effect but may not have become durable.
     pub aborted: Vec<String>,
+    /// By service: the pool that was stable last, and the upstreams registered then, as far as is known.
+    pub stable: BTreeMap<String, serde_json::Value>,
+    /// Why the stored states are not the last ones: they are not to be gone on with.
+    pub lost: Option<String>,
+    /// Why it is not known which rollouts were aborted last: none is to be gone on with.
+    pub marks_lost: Option<String>,
+    /// Everything that was found wrong, a sentence each.
+    pub damage: Vec<String>,
+    /// Whether no change can be written until the next start.
+    pub is_unwritable: bool,
 }
 
 pub(super) enum Message {
@@ -110,7 +144,7 @@ pub(super) enum Message {
         answer: oneshot::Sender<Result<Vec<HistoryView>, JournalError>>,
     },
     History {
-        service: String,
+        service: Option<String>,
         before: Option<u64>,
         limit: usize,
         answer: oneshot::Sender<Result<Vec<HistoryView>, JournalError>>,
@@ -136,13 +170,19 @@ impl Journal {
     /// Opens the store in a directory, which is made if need be, and starts its thread.
     ///
     /// # Errors
-    /// [`JournalError`] when the directory is not writable or in use, or the store newer or damaged. A
-    /// damaged store is never replaced silently.
+    /// [`JournalError`] when the directory is in use, the store newer, or there is neither a store nor a way to
+    /// make one. One that is damaged is kept under another name, one that cannot be written is read; both
+    /// are said in what is recovered.
     pub fn open(dir: &Path) -> Result<(Journal, Recovered), JournalError> {
-        let mut store = Store::open(dir, watch::Sender::new(0))?;
-        let mut recovered = store.recover()?;
-        let (marks, aborted) = Marks::open(dir)?;
-        recovered.aborted = aborted;
+        let (store, mut recovered) = Store::open_or_read(dir, watch::Sender::new(0))?;
+        let marks::Found { marks, ids, wrong } = match recovered.is_unwritable {
+            true => Marks::read_only(dir),
+            false => Marks::open(dir)?,
+        };
+        recovered.aborted = ids;
+        // A store that nothing is known of has had no marks either.
+        recovered.marks_lost = wrong.filter(|_| !recovered.services.is_empty() && recovered.lost.is_none());
+        recovered.damage.extend(recovered.marks_lost.clone());
         let newest = store.newest.subscribe();
         let keeper = Keeper::of(store, dir);
         let (messages, inbox) = mpsc::channel();
@@ -166,13 +206,13 @@ impl Journal {
         receiver
     }
 
-    /// A service's history, newest first: at most `limit` rows with an id below `before`.
+    /// The history of a service, or of all, newest first: at most `limit` rows with an id below `before`.
     ///
     /// # Errors
     /// [`JournalError::Read`].
     pub async fn history(
         &self,
-        service: String,
+        service: Option<String>,
         before: Option<u64>,
         limit: usize,
     ) -> Result<Vec<HistoryView>, JournalError> {

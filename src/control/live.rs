@@ -5,7 +5,9 @@
 
 use super::command::Refusal;
 use super::jobs::Jobs;
+use super::journal::Started;
 use super::links::Links;
+use super::log::LogLine;
 use super::maintenance::Stretch;
 use super::mirroring::MirrorArm;
 use super::saving::{Answer, Extra, Saving};
@@ -14,10 +16,11 @@ use super::upstreams::Upstreams;
 use super::watching::Watching;
 use crate::core::outcome::{ArmId, SlowLimits, Totals};
 use crate::core::policy::readings::Readings;
-use crate::core::service::{Applied, Order, ServiceState};
+use crate::core::service::{Applied, Coverage, Order, ServiceState};
 use crate::core::settings;
+use crate::core::weight::BasisPoints;
 use crate::core::window::{Figures, Window};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -37,10 +40,18 @@ pub(super) struct Live {
     pub state: ServiceState,
     pub pools: BTreeMap<Arc<str>, LivePool>,
     pub watch: Option<Watching>,
+    /// Who served when the history was told last.
+    pub coverage: Coverage,
+    /// When receivers were told last that others serve, or nobody.
+    pub outage_told_at: Option<Duration>,
     /// Its maintenance, or the site's.
     pub stretch: Option<Stretch>,
-    /// Rollout ids by idempotency key.
-    pub keys: HashMap<String, String>,
+    /// Rollouts by idempotency key.
+    pub keys: HashMap<String, Started>,
+    /// Why its state is not the one that was stored, if it is not.
+    pub degraded: Option<String>,
+    /// From where the command came that is being carried out.
+    pub asked_from: Option<String>,
     pub saving: Saving,
     pub jobs: Jobs,
     pub todo: Todo,
@@ -49,9 +60,14 @@ pub(super) struct Live {
 #[derive(Debug)]
 pub(super) struct LivePool {
     pub arm: ArmId,
+    /// Since when everything that is counted of it is about the version it has now: when it became a rollout's
+    /// candidate, or got other upstreams.
+    pub begun: Duration,
     /// Of requests that are mirrored to it.
     pub mirror: Option<MirrorArm>,
     pub upstreams: Upstreams,
+    /// Whether the log has it that somebody could serve.
+    pub logged_up: Option<bool>,
     /// What is shown of it.
     pub window: Window,
     /// What its upstreams say of themselves.
@@ -68,6 +84,8 @@ pub(super) struct Todo {
     pub mark: Option<String>,
     /// When the bell was rung that led to it (µs).
     pub rung_us: Option<u64>,
+    /// To be written to the process's log once the table is out.
+    pub log: Vec<LogLine>,
     /// To be answered once the table is out.
     pub answers: Vec<Answer>,
     /// To be answered with what went wrong.
@@ -83,8 +101,12 @@ impl Live {
             state,
             pools: BTreeMap::new(),
             watch: None,
+            coverage: Coverage::default(),
+            outage_told_at: None,
             stretch: None,
             keys: HashMap::new(),
+            degraded: None,
+            asked_from: None,
             saving: Saving::default(),
             jobs: Jobs::default(),
             todo: Todo { publish: true, watch: true, ..Todo::default() },
@@ -97,27 +119,76 @@ impl Live {
     /// A sentence, when there are more pools than can be measured.
     pub(super) fn fit_pools(&mut self, old: Option<&settings::Service>, links: &Links) -> Result<(), String> {
         self.pools.retain(|name, _| self.settings.pools.contains_key(name));
-        let shown = self.settings.policy.as_ref().map_or(SHOWN, |policy| policy.window);
+        let now = links.clock.now();
+        let (mut added, mut replaced) = (Vec::new(), Vec::new());
         for (name, pool) in &self.settings.pools {
             let before = old.and_then(|old| old.pools.get(name));
             if let (Some(live), Some(before)) = (self.pools.get_mut(name), before) {
                 live.upstreams.reconfigure(before, pool, &links.own);
+                if has_others(before, pool) {
+                    replaced.push(name.clone());
+                }
                 continue;
             }
             let arm = links.recorder.arm(&self.settings.name, name);
             let arm = arm.ok_or("more pools than can be measured have been configured; restart")?;
-            // What is registered has no traffic before its first passed check, after a restart either.
-            let presumed = old.is_none() && !self.state.upstreams.contains_key(&**name);
+            // What is registered has no traffic before its first passed check, after a restart either. What had
+            // passed one is believed, as the configuration's are: else another version would stand in meanwhile.
+            let is_registered = self.state.upstreams.contains_key(&**name);
+            let proven = self.state.pools.get(&**name).map(|record| &record.proven);
+            let is_proven = |label: &str| proven.is_some_and(|proven| proven.contains(label));
+            let presumed = |label: &str| old.is_none() && (!is_registered || is_proven(label));
             let upstreams = Upstreams::new(pool, presumed, &links.own);
-            let mut window = Window::new(shown);
-            let totals = links.recorder.totals(arm, links.clock.now_us(), &SlowLimits::default());
-            window.push(links.clock.now(), &totals);
-            let pool = LivePool { arm, mirror: None, upstreams, window, readings: Readings::default() };
+            let (window, readings) = (Window::new(SHOWN), Readings::default());
+            let pool =
+                LivePool { arm, begun: now, mirror: None, upstreams, logged_up: None, window, readings };
             self.pools.insert(name.clone(), pool);
+            added.push(name.clone());
         }
+        added.iter().for_each(|name| self.begin_window(name, links));
+        replaced.iter().for_each(|name| self.begin_anew(name, links));
         self.drain_as_stored();
         (self.todo.publish, self.todo.watch) = (true, true);
         Ok(())
+    }
+
+    /// The version behind a pool is another one from now on, as far as anybody knows: what is counted, scraped,
+    /// checked and held against it begins anew.
+    fn begin_anew(&mut self, pool: &str, links: &Links) {
+        let serves = self.state.weights.get(pool).is_some_and(|weight| *weight > BasisPoints::ZERO);
+        if let Some(pool) = self.pools.get_mut(pool) {
+            pool.begun = links.clock.now();
+            pool.readings = Readings::default();
+            pool.upstreams.begin_anew(serves);
+        }
+        self.begin_window(pool, links);
+        self.expect_signals(links);
+        self.todo.publish = true;
+    }
+
+    /// Counts what begins from now on. What is under way counts apart.
+    fn begin_window(&mut self, pool: &str, links: &Links) {
+        let shown = self.settings.policy.as_ref().map_or(SHOWN, |policy| policy.window);
+        let Some(pool) = self.pools.get_mut(pool) else { return };
+        let begun_us = pool.begun_us();
+        links.recorder.begin(pool.arm, begun_us);
+        if let Some(mirror) = &pool.mirror {
+            links.recorder.begin(mirror.arm, begun_us);
+        }
+        pool.window = Window::new(shown);
+        let totals = links.recorder.totals(pool.arm, links.clock.now_us(), &SlowLimits::default());
+        pool.window.push(pool.begun, &totals);
+    }
+
+    /// Remembers that a registered upstream has passed a check.
+    pub(super) fn note_proven(&mut self, pool: &str, upstream: &str) {
+        if !self.state.upstreams.contains_key(pool) {
+            return;
+        }
+        let record = self.state.pools.entry(pool.to_owned()).or_default();
+        if record.proven.insert(upstream.to_owned()) {
+            self.saving.write_now();
+        }
     }
 
     fn drain_as_stored(&mut self) {
@@ -210,6 +281,7 @@ impl Live {
         // Upstreams may have changed in the meantime, and revisions never repeat.
         let revision = state.revision.max(self.state.revision + 1);
         let registered = self.state.upstreams != state.upstreams;
+        let candidate = candidate_from(&self.state, &state).map(str::to_owned);
         self.state = ServiceState { revision, ..state };
         self.todo.publish = true;
         if registered {
@@ -219,6 +291,9 @@ impl Live {
             }
         }
         self.drain_as_stored();
+        if let Some(candidate) = candidate {
+            self.begin_anew(&candidate, links);
+        }
         self.follow_rollout(links);
         if ended && let Some(view) = shown::rollout(self) {
             links.metrics.rollout_ended(&self.settings.name, &view.phase);
@@ -233,10 +308,47 @@ impl Live {
         pools.map(|(name, _)| format!("{}/{name}", self.settings.name)).collect()
     }
 
+    /// The pool whose rollout is given up by what is published next.
+    pub(super) fn aborting(&self) -> Option<ArmId> {
+        self.todo.mark.as_ref()?;
+        let to = self.state.rollout.as_ref().map(|last| last.to.as_str())?;
+        self.pools.get(to).map(|pool| pool.arm)
+    }
+
     /// The figures of a pool over its window.
     pub(super) fn figures(&self, pool: &LivePool, links: &Links) -> Figures {
         pool.window.figures(links.clock.now(), &self.totals(pool, links))
     }
+
+    /// The same beside a state that is about to be entered: nothing, where the pool begins anew with it.
+    pub(super) fn figures_in(&self, next: &ServiceState, name: &str, links: &Links) -> Figures {
+        let begins = candidate_from(&self.state, next) == Some(name)
+            || self.state.upstreams.get(name) != next.upstreams.get(name);
+        let pool = self.pools.get(name).filter(|_| !begins);
+        pool.map(|pool| self.figures(pool, links)).unwrap_or_default()
+    }
+}
+
+impl LivePool {
+    /// [`LivePool::begun`] as the counters have it.
+    pub(super) fn begun_us(&self) -> u64 {
+        self.begun.as_micros() as u64
+    }
+}
+
+/// The pool that becomes a candidate between two states.
+fn candidate_from<'a>(before: &ServiceState, after: &'a ServiceState) -> Option<&'a str> {
+    let running = after.running()?;
+    let is_new = before.rollout.as_ref().is_none_or(|last| last.id != running.id);
+    is_new.then_some(running.to.as_str())
+}
+
+/// Whether a pool has other addresses; their weights say nothing of the version behind them.
+fn has_others(before: &settings::Pool, after: &settings::Pool) -> bool {
+    let of = |pool: &settings::Pool| -> BTreeSet<Arc<str>> {
+        pool.upstreams.iter().map(|upstream| upstream.address.clone()).collect()
+    };
+    of(before) != of(after)
 }
 
 /// The settings with the upstreams that are registered. A pool without a check gets one then: whether it

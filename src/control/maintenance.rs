@@ -10,7 +10,7 @@ mod stretches;
 
 pub(super) use stretches::Stretch;
 
-use super::command::{MaintenanceSwitch, Refusal, Reply};
+use super::command::{Actor, MaintenanceSwitch, Refusal, Reply};
 use super::controller::Task;
 use super::gateway::Gateway;
 use super::journal::{HistoryRow, Recovered, SITE, SiteChange};
@@ -53,7 +53,7 @@ type ReplyTo = oneshot::Sender<Result<Reply, Refusal>>;
 /// Somebody who asks for a switch.
 #[derive(Debug)]
 pub(super) struct Asked {
-    pub actor: String,
+    pub actor: Actor,
     /// `None` is the whole site.
     pub service: Option<String>,
     pub switch: MaintenanceSwitch,
@@ -64,6 +64,8 @@ pub(super) struct Asked {
 struct Pending {
     stretches: Stretches,
     to: Option<ReplyTo>,
+    /// Who switched it, and what the log says once it is so.
+    log: Vec<(String, String)>,
 }
 
 impl Task {
@@ -104,7 +106,7 @@ impl Task {
         if !ended.is_empty() {
             let row = |scope: &Option<String>| format!("the maintenance of {} is over", of(scope.as_deref()));
             let rows: Vec<_> = ended.iter().map(|scope| (scope.as_deref(), row(scope))).collect();
-            self.write_maintenance(next, &rows, SELF, None);
+            self.write_maintenance(next, &rows, &SELF.into(), None);
         }
     }
 
@@ -132,6 +134,9 @@ impl Task {
                 self.maintenance.answers.extend(pending.to);
                 // News for those who wait for a service, like a change of its upstreams.
                 self.lives.values_mut().for_each(Live::upstreams_changed);
+                for (actor, text) in pending.log {
+                    tracing::info!(actor, action = "maintenance", "{text}");
+                }
             }
             Err(error) => {
                 tracing::error!("maintenance: {error}");
@@ -153,19 +158,20 @@ impl Task {
         &mut self,
         next: Stretches,
         rows: &[(Option<&str>, String)],
-        actor: &str,
+        actor: &Actor,
         to: Option<ReplyTo>,
     ) {
         let at = wall();
         let mut history = Vec::new();
+        let Actor { name: actor, address } = actor;
         for (scope, text) in rows {
-            tracing::info!(actor, action = "maintenance", "{text}");
             let mut notice = notices::of_maintenance(*scope, text, actor, at, &self.links);
             let row = HistoryRow {
                 at,
                 actor: actor.to_owned(),
                 action: "maintenance".to_owned(),
                 text: text.clone(),
+                address: address.clone(),
                 figures: serde_json::to_value(next.view(self.links.clock.now())).unwrap_or_default(),
                 rollout: None,
                 notice: None,
@@ -179,7 +185,8 @@ impl Task {
         // Texts and numbers: there is nothing JSON cannot hold.
         let state = serde_json::to_string(&next).unwrap_or_default();
         self.maintenance.serial += 1;
-        self.maintenance.pending = Some(Pending { stretches: next, to });
+        let log = rows.iter().map(|(_, text)| (actor.to_owned(), text.clone())).collect();
+        self.maintenance.pending = Some(Pending { stretches: next, to, log });
         self.links.write_site(self.maintenance.serial, SiteChange { state, history });
     }
 }

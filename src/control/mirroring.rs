@@ -2,7 +2,7 @@
 //! the samples of answers that differed.
 
 use super::links::Links;
-use super::live::Live;
+use super::live::{Live, SELF};
 use super::view::MirrorView;
 use crate::core::mirror::{Mirroring, UnderWay};
 use crate::core::outcome::{ArmId, Totals};
@@ -77,7 +77,10 @@ impl Live {
         let Some(to) = self.mirrors().map(|(running, _)| running.to.clone()) else { return };
         let Some(pool) = self.pools.get_mut(to.as_str()).filter(|pool| pool.mirror.is_none()) else { return };
         match links.recorder.mirror_arm(&self.settings.name, &to) {
-            Some(arm) => pool.mirror = Some(MirrorArm { arm, under_way: Arc::default() }),
+            Some(arm) => {
+                links.recorder.begin(arm, pool.begun_us());
+                pool.mirror = Some(MirrorArm { arm, under_way: Arc::default() });
+            }
             None => tracing::error!("nothing can be mirrored to {to}: more pools than can be measured"),
         }
     }
@@ -109,7 +112,10 @@ impl Live {
             && mirrored.takes(links.clock.now())
         {
             mirrored.samples.push(text.to_owned());
-            self.note(&[Note { action: "difference", text: format!("mirrored {text}") }], links);
+            let note = [Note { action: "difference", text: format!("mirrored {text}") }];
+            let lines = self.log_lines(&self.state, &note, SELF);
+            self.todo.log.extend(lines);
+            self.note(&note, links);
         }
     }
 }

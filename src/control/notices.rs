@@ -9,7 +9,7 @@ use super::links::Links;
 use super::live::{Live, SELF};
 use crate::core::notice::{self, Kind, Notice, Place};
 use crate::core::rollout::{Note, Rollout};
-use crate::core::service::{Running, ServiceState};
+use crate::core::service::{Coverage, Running, ServiceState};
 use crate::core::settings::Notify;
 use crate::core::window::Figures;
 use crate::observe::clock::wall;
@@ -37,12 +37,13 @@ pub(super) fn told(
     let running = next.running().or_else(|| live.state.running());
     let kind = Kind::of(note.action, running.map(|running| &running.rollout.verdict))?;
     let receivers = wanting(&links.config.notify, kind, &live.settings.name);
-    if receivers.is_empty() {
+    let is_repeated = note.action == "refuge" && live.was_told_lately(links);
+    if receivers.is_empty() || is_repeated {
         return None;
     }
     let notice = compose(live, next, kind, links);
     let notice = Notice { at: format!("{at:.3}"), actor: actor.to_owned(), ..notice };
-    Some(Outgoing { notice: explained(notice, &note.text, live, next), receivers })
+    Some(Outgoing { notice: explained(notice, note, live, next), receivers })
 }
 
 /// The notice of maintenance of a service, or of the whole site.
@@ -104,7 +105,7 @@ fn wanting(receivers: &[Notify], kind: Kind, service: &str) -> Vec<String> {
 fn compose(live: &Live, next: &ServiceState, kind: Kind, links: &Links) -> Notice {
     let running = rollout_in_question(live, next, kind);
     let to = running.map_or(&next.stable, |running| &running.to);
-    let figures = live.pools.get(to.as_str()).map(|pool| live.figures(pool, links)).unwrap_or_default();
+    let figures = live.figures_in(next, to, links);
     let measured = |value: fn(&Figures) -> f64| (figures.requests > 0).then(|| value(&figures));
     let machine = running.map(|running| &running.rollout);
     Notice {
@@ -116,7 +117,10 @@ fn compose(live: &Live, next: &ServiceState, kind: Kind, links: &Links) -> Notic
         rollout: running.map(|running| running.id.clone()),
         strategy: machine.map(|machine| machine.plan.strategy.label().to_owned()),
         version: running.and_then(|running| running.version.clone()),
-        from: running.map(|running| running.from.clone()).or_else(|| next.previous.clone()),
+        from: running.map(|running| running.from.clone()).or_else(|| {
+            let left = next.void.as_ref().filter(|_| kind == Kind::Rollback).map(|void| void.pool.clone());
+            next.previous.clone().or(left)
+        }),
         to: Some(to.clone()),
         weight: next.weights.get(to).map(|weight| weight.percent()),
         step: machine.map(|machine| Place { step: machine.step + 1, of: steps(machine) }),
@@ -140,7 +144,9 @@ fn rollout_in_question<'a>(live: &Live, next: &'a ServiceState, kind: Kind) -> O
     let about = match kind {
         Kind::Maintenance => false,
         // Its version is stable, or was until just now.
-        Kind::Rollback => next.previous.as_ref() == Some(&last.to) && next.stable == last.from,
+        Kind::Rollback => {
+            next.void.as_ref().is_some_and(|void| void.pool == last.to) && next.stable == last.from
+        }
         Kind::Degraded => next.stable == last.to,
         _ => at_hand,
     };
@@ -148,22 +154,18 @@ fn rollout_in_question<'a>(live: &Live, next: &'a ServiceState, kind: Kind) -> O
 }
 
 /// Why it happened, what has been done about it, and how things are now.
-fn explained(notice: Notice, why: &str, live: &Live, next: &ServiceState) -> Notice {
-    let stable = &next.stable;
+fn explained(notice: Notice, note: &Note, live: &Live, next: &ServiceState) -> Notice {
+    let (stable, why) = (&next.stable, note.text.as_str());
     let action = match notice.kind {
         Kind::Aborted if next.rollout.as_ref().is_some_and(|last| !last.rollout.moves_traffic()) => {
             Some("it stopped; no traffic was moved".to_owned())
         }
-        Kind::Aborted => Some(format!("all traffic is back on {stable}")),
-        Kind::Rollback => Some(format!("all traffic is on {stable}")),
-        Kind::Degraded => Some(match &next.previous {
-            Some(previous) => {
-                format!(
-                    "{stable} stays stable; `pointsman rollback {}` goes back to {previous}",
-                    notice.service
-                )
-            }
-            None => format!("{stable} stays stable"),
+        Kind::Aborted => Some(format!("all traffic is back on {}", next.version_on(stable))),
+        Kind::Rollback => Some(format!("all traffic is on {}", next.version_on(stable))),
+        Kind::Degraded => Some(advice(live, next, &notice.service)),
+        Kind::Incident if note.action == "refuge" => Some(match live.current_coverage() {
+            Coverage::Refuge(pool) => format!("{} serves meanwhile", next.version_on(&pool)),
+            Coverage::Weights | Coverage::Nobody => "users get 503 until a pool with weight is up".to_owned(),
         }),
         Kind::Held | Kind::Incident => Some("the rollout waits; its weights stay".to_owned()),
         _ => None,
@@ -171,6 +173,23 @@ fn explained(notice: Notice, why: &str, live: &Live, next: &ServiceState) -> Not
     let reason = action.is_some().then(|| why.to_owned());
     let status = action.is_some().then(|| status(live, stable, next));
     Notice { detail: why.to_owned(), reason, action, status, ..notice }
+}
+
+/// What helps after a promotion, where anything does.
+fn advice(live: &Live, next: &ServiceState, service: &str) -> String {
+    let down = live.known_down();
+    let stays = format!("{} stays stable", next.version_on(&next.stable));
+    match (&next.previous, next.no_way_back()) {
+        (Some(previous), _) => match down.get(previous) {
+            Some(why) => format!("{stays}; there is no going back: {previous} is down ({why})"),
+            None => {
+                let back = next.version_on(previous);
+                format!("{stays}; `pointsman rollback {service}` goes back to {back}")
+            }
+        },
+        (None, Some(why)) => format!("{stays}; there is no going back: {why}"),
+        (None, None) => stays,
+    }
 }
 
 fn status(live: &Live, pool: &str, next: &ServiceState) -> String {
@@ -190,7 +209,7 @@ mod tests {
     use crate::control::recovery;
     use crate::core::own_address::OwnAddresses;
     use crate::core::rollout::Phase;
-    use crate::core::service::{Change, Moment};
+    use crate::core::service::{Caution, Change, Moment};
     use crate::core::verdict::{Level, Reason};
     use crate::observe::clock::Clock;
     use crate::observe::metrics::Metrics;
@@ -266,15 +285,19 @@ mod tests {
         let degraded = notice(&live, &live.state, "degraded", &links).expect("a notice");
         assert_eq!((degraded.version.as_deref(), degraded.rollout.as_deref()), (Some("v2"), Some("web-1")));
         let action = degraded.action.expect("an action");
-        assert_eq!(action, "green stays stable; `pointsman rollback web` goes back to blue");
-        let back = Change::Rollback { who: "ci" };
+        assert_eq!(action, "v2 on green stays stable; `pointsman rollback web` goes back to blue");
+        let nothing = BTreeMap::new();
+        let caution = |force| Caution { down: &nothing, force };
+        let back = Change::Rollback { caution: caution(false), who: "ci" };
         let next = live.state.apply(back, Moment { now: Duration::ZERO, wall: "now" }).expect("ok").state;
         let rollback = notice(&live, &next, "rollback", &links).expect("a notice");
         assert_eq!((rollback.version.as_deref(), rollback.rollout.as_deref()), (Some("v2"), Some("web-1")));
         // Back and forth: the second one is about no version that is known.
         live.state = next;
-        let again =
-            live.state.apply(Change::Rollback { who: "ci" }, Moment { now: Duration::ZERO, wall: "" });
+        let again = live.state.apply(
+            Change::Rollback { caution: caution(true), who: "ci" },
+            Moment { now: Duration::ZERO, wall: "" },
+        );
         let again = notice(&live, &again.expect("ok").state, "rollback", &links).expect("a notice");
         assert_eq!((again.version, again.to.as_deref()), (None, Some("green")));
         assert_eq!(again.from.as_deref(), Some("blue"));

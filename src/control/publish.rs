@@ -47,7 +47,7 @@ fn service(live: &Live, config: &Config, secret: &Secret) -> Service {
     let policy: Option<&Policy> =
         named.and_then(|name| config.policies.get(name)).or(live.settings.policy.as_ref()).map(|p| &**p);
     let slow = policy.map(Policy::slow_limits).unwrap_or_default();
-    let effective = live.state.effective_weights(|pool| live.is_up(pool));
+    let effective = live.effective();
     let (mut set, mut weights) = (Vec::new(), Vec::new());
     let mut pools = Vec::new();
     for (name, pool) in &live.pools {
@@ -58,6 +58,8 @@ fn service(live: &Live, config: &Config, secret: &Secret) -> Service {
         pools.push(Pool {
             name: name.clone(),
             arm: pool.arm,
+            forwarded: settings.forwarded,
+            era_us: pool.begun_us(),
             weight: live.state.weights.get(&**name).copied().unwrap_or_default(),
             close_streams: live.settings.close_streams,
             slow,
@@ -67,6 +69,7 @@ fn service(live: &Live, config: &Config, secret: &Secret) -> Service {
             requests_per_connection: settings.requests_per_connection,
             keepalive_connections: settings.keepalive_connections,
             http2: settings.http2,
+            is_quarantined: live.state.quarantine(name).is_some(),
             tls: settings.tls.clone(),
             balancer,
             upstreams,

@@ -1,14 +1,16 @@
 //! The state a process starts with: what the store knew, held against the configuration.
 
-use super::journal::Recovered;
+use super::coverage;
+use super::journal::{Recovered, Started};
 use super::links::Links;
-use super::live::{Live, SELF};
-use super::saving::Stored;
+use super::live::{Live, SELF, with_registered};
+use super::saving;
 use super::view::RolloutView;
 use crate::core::duration;
 use crate::core::rollout::{Action, Note};
 use crate::core::service::{Applied, Change, Order, ServiceState};
 use crate::core::settings;
+use crate::observe::clock::wall;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,26 +34,25 @@ pub(super) fn live(
     recovered: &Recovered,
     links: &Links,
 ) -> Result<Live, String> {
-    let stored = recovered.services.get(&*settings.name).map(|text| serde_json::from_str::<Stored>(text));
-    let (before, restored) = match stored {
-        Some(Ok(Stored { mut state })) => {
+    let mut records = Default::default();
+    let (before, restored) = match stored(settings, recovered) {
+        Stored::State(state) => {
+            let mut state = *state;
             state.revision += UNWRITTEN_REVISIONS;
+            records = state.pools.clone();
             (state.rollout.clone(), Restored::of(state, settings, recovered, links))
         }
-        other => {
-            let state = ServiceState::new(&settings.stable, settings.pools.keys().map(|name| &**name));
-            let mut fresh = Restored { state, notes: Vec::new() };
-            if let Some(Err(error)) = other {
-                let why = format!("as configured: the stored state cannot be read ({error})");
-                fresh.start_over(&settings.name, &why);
-            }
-            (None, fresh)
-        }
+        Stored::Lost(why) => (None, Restored::degraded(settings, recovered, &why, links)),
+        Stored::None => (None, Restored { state: fresh(settings, links), notes: Vec::new(), degraded: None }),
     };
-    let Restored { state, notes } = restored;
+    let Restored { state, notes, degraded } = restored;
     let mut live = Live::new(settings.clone(), slot, state.clone());
     live.fit_pools(None, links)?;
     live.keys = keys(settings, recovered);
+    live.degraded = degraded;
+    if state.pools != records {
+        live.saving.write_now();
+    }
     if !notes.is_empty() {
         // As it was before, so that a rollout that is aborted here is seen to end.
         live.state.rollout = before;
@@ -63,9 +64,8 @@ pub(super) fn live(
 /// Takes over what another process may have made of a service's state meanwhile.
 pub(super) fn take_back(live: &mut Live, recovered: &Recovered, links: &Links) {
     live.keys = keys(&live.configured, recovered);
-    let stored =
-        recovered.services.get(&*live.settings.name).map(|text| serde_json::from_str::<Stored>(text));
-    let Some(Ok(Stored { mut state })) = stored else { return };
+    let Stored::State(state) = stored(&live.configured, recovered) else { return };
+    let mut state = *state;
     let aborted = state.rollout.as_ref().is_some_and(|last| recovered.aborted.contains(&last.id));
     if is_same(&state, &live.state) && !aborted {
         return;
@@ -74,7 +74,7 @@ pub(super) fn take_back(live: &mut Live, recovered: &Recovered, links: &Links) {
     let mut restored = Restored::of(state, &live.configured, recovered, links);
     let text = "taken back from the new process of an upgrade, which failed".into();
     restored.notes.insert(0, Note { action: "recovered", text });
-    let Restored { state, notes } = restored;
+    let Restored { state, notes, .. } = restored;
     live.take_effect(Applied { state, notes, order: Order::EffectFirst }, SELF, links);
 }
 
@@ -82,25 +82,88 @@ fn is_same(one: &ServiceState, other: &ServiceState) -> bool {
     ServiceState { revision: other.revision, ..one.clone() } == *other
 }
 
-/// Rollout ids of a service by idempotency key.
-fn keys(settings: &settings::Service, recovered: &Recovered) -> HashMap<String, String> {
+/// What the store knows of a service.
+enum Stored {
+    None,
+    State(Box<ServiceState>),
+    /// It is not the last state, or cannot have been one; why.
+    Lost(String),
+}
+
+fn stored(settings: &settings::Service, recovered: &Recovered) -> Stored {
+    let name = &settings.name;
+    if let Some(why) = &recovered.lost {
+        return Stored::Lost(why.clone());
+    }
+    let Some(text) = recovered.services.get(&**name) else { return Stored::None };
+    match serde_json::from_str::<saving::Stored>(text) {
+        Ok(saving::Stored { state }) => match state.unsound() {
+            None => Stored::State(Box::new(state)),
+            Some(why) => Stored::Lost(format!("the stored state of {name} cannot be right: {why}")),
+        },
+        Err(error) => Stored::Lost(format!("the stored state of {name} cannot be read: {error}")),
+    }
+}
+
+fn fresh(settings: &settings::Service, links: &Links) -> ServiceState {
+    let mut state = ServiceState::new(&settings.stable, settings.pools.keys().map(|name| &**name));
+    state.note_upstreams(&coverage::sets(settings), false, &links.wall_text());
+    state
+}
+
+/// Rollouts of a service by idempotency key.
+fn keys(settings: &settings::Service, recovered: &Recovered) -> HashMap<String, Started> {
     let keys = recovered.keys.iter().filter(|((service, _), _)| **service == *settings.name);
-    keys.map(|((_, key), id)| (key.clone(), id.clone())).collect()
+    keys.map(|((_, key), started)| (key.clone(), started.clone())).collect()
 }
 
 /// What became of a stored state, and what there is to say about it.
 struct Restored {
     state: ServiceState,
     notes: Vec<Note>,
+    degraded: Option<String>,
 }
 
 impl Restored {
+    /// All traffic on the pool that was stable last, as far as that is known, and no rollout.
+    fn degraded(settings: &settings::Service, recovered: &Recovered, why: &str, links: &Links) -> Self {
+        let kept = recovered.stable.get(&*settings.name);
+        let stable = kept.and_then(|kept| kept["stable"].as_str());
+        let stable = stable.filter(|stable| settings.pools.contains_key(*stable));
+        let mut state = fresh(settings, links);
+        // Nobody holds a revision that is as high.
+        state.revision = u64::try_from(wall().as_millisecond()).unwrap_or(UNWRITTEN_REVISIONS);
+        let mut from = "the one of the configuration";
+        if let Some(stable) = stable {
+            state = ServiceState { stable: stable.to_owned(), ..state };
+            state.give_all(stable);
+            from = "the last one that is known to have been stable";
+        }
+        let upstreams = kept.map(|kept| kept["upstreams"].clone());
+        state.upstreams = upstreams.and_then(|kept| serde_json::from_value(kept).ok()).unwrap_or_default();
+        state.upstreams.retain(|pool, _| settings.pools.contains_key(pool.as_str()));
+        let wall = links.wall_text();
+        state.note_upstreams(&coverage::sets(&with_registered(settings, &state)), false, &wall);
+        state.distrust_others(&wall);
+        let text =
+            format!("started degraded: all traffic on {}, {from}, and no rollout: {why}", state.stable);
+        tracing::error!(service = %settings.name, "{text}");
+        let notes = vec![Note { action: "recovered", text }];
+        // What is wrong with the whole store is told once.
+        let degraded = recovered.lost.is_none().then(|| why.to_owned());
+        Restored { state, notes, degraded }
+    }
+
     /// Goes on with a running rollout or a watch, unless that would be unsafe.
     fn of(state: ServiceState, settings: &settings::Service, recovered: &Recovered, links: &Links) -> Self {
-        let mut restored = Restored { state, notes: Vec::new() };
+        let mut restored = Restored { state, notes: Vec::new(), degraded: None };
+        restored.note_first(settings, links);
+        // Before anything is aborted again: where a version lies counts.
+        restored.note_upstreams(settings, links);
         restored.take_back(&recovered.aborted, links);
-        restored.give_up(settings, links);
+        restored.give_up(settings, recovered.marks_lost.as_deref(), links);
         restored.fit(settings);
+        restored.note_upstreams(settings, links);
         restored.go_on();
         restored
     }
@@ -113,19 +176,30 @@ impl Restored {
         };
         let id = last.id.clone();
         let who = format!("{SELF}; it took effect just before the process ended");
-        let change = match self.state.running() {
-            Some(_) => Change::Asked { id: &id, action: Action::Withdraw, who: &who },
-            None if self.state.stable == last.to && last.rollout.moves_traffic() => {
-                Change::Rollback { who: &who }
-            }
-            None => return,
-        };
-        self.apply(change, links);
+        if let Some(change) = self.state.undone_again(&id, &who) {
+            self.apply(change, links);
+        }
+    }
+
+    /// What is known of the versions, where the state was stored before there was any record of it.
+    fn note_first(&mut self, settings: &settings::Service, links: &Links) {
+        if self.state.pools.is_empty() {
+            self.note_upstreams(settings, links);
+            self.state.adopt_records(&links.wall_text());
+        }
+    }
+
+    /// The configuration may have other upstreams than when the state was stored.
+    fn note_upstreams(&mut self, settings: &settings::Service, links: &Links) {
+        let sets = coverage::sets(&with_registered(settings, &self.state));
+        let notes = self.state.note_upstreams(&sets, false, &links.wall_text());
+        self.notes.extend(notes);
     }
 
     /// Aborts a rollout that what it was about has been taken away from.
-    fn give_up(&mut self, settings: &settings::Service, links: &Links) {
-        let Some(why) = unsafe_to_go_on(&self.state, settings) else { return };
+    fn give_up(&mut self, settings: &settings::Service, marks_lost: Option<&str>, links: &Links) {
+        let lost = marks_lost.map(|why| format!("{why}, so that it may have been aborted already"));
+        let Some(why) = lost.or_else(|| unsafe_to_go_on(&self.state, settings)) else { return };
         let Some(id) = self.state.running().map(|running| running.id.clone()) else { return };
         let who = format!("{SELF}: {why}");
         self.apply(Change::Asked { id: &id, action: Action::Abort, who: &who }, links);
@@ -277,7 +351,7 @@ mod tests {
             state = state.apply(change, moment).expect("on the way to the promotion").state;
         }
         assert_eq!(state.stable, "green");
-        let text = serde_json::to_string(&Stored { state }).expect("JSON");
+        let text = serde_json::to_string(&saving::Stored { state }).expect("JSON");
         for (aborted, stable) in [(vec!["web-1".to_owned()], "blue"), (Vec::new(), "green")] {
             let services = BTreeMap::from([("web".to_owned(), text.clone())]);
             let recovered = Recovered { services, aborted, ..Recovered::default() };

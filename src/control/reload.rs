@@ -2,11 +2,16 @@
 
 use super::command::{Fault, Refusal};
 use super::controller::Task;
+use super::coverage;
 use super::live::{Live, with_registered};
+use crate::core::rollout::Note;
 use crate::core::service::ServiceState;
 use crate::core::settings::{Config, Upstream};
 use std::collections::BTreeMap;
 use std::sync::Arc;
+
+/// The state of each service, and what its history is told of it.
+type Reconciled = BTreeMap<Arc<str>, (ServiceState, Vec<Note>)>;
 
 impl Task {
     /// Takes over routes, services, pools, upstreams and policies; live weights and roles stay.
@@ -16,9 +21,17 @@ impl Task {
     pub(super) fn reload(&mut self, config: Arc<Config>) -> Result<(), Refusal> {
         let states = self.reconciled(&config)?;
         self.links.config = config.clone();
-        self.lives.retain(|name, _| config.services.contains_key(&**name));
-        for (name, state) in states {
+        let gone: Vec<_> =
+            self.lives.keys().filter(|name| !config.services.contains_key(&***name)).cloned().collect();
+        for name in gone {
+            let state = self.lives.remove(&name).map(|live| live.state);
+            self.retired.extend(state.map(|state| (name, state)));
+        }
+        self.retired.retain(|name, _| !states.contains_key(name));
+        for (name, (state, notes)) in states {
             let Some(settings) = config.services.get(&*name) else { continue };
+            let records = self.lives.get(&name).map(|live| live.state.pools.clone());
+            let changed = records.as_ref() != Some(&state.pools);
             let old = self.lives.get_mut(&name).map(|live| {
                 live.state = state.clone();
                 live.configured = settings.clone();
@@ -33,6 +46,11 @@ impl Task {
                 tracing::error!(service = %live.settings.name, "{why}");
             }
             live.follow_rollout(&self.links);
+            live.note(&notes, &self.links);
+            if changed {
+                live.state.revision += 1;
+                live.saving.write_now();
+            }
         }
         self.configs.send_replace(config);
         Ok(())
@@ -52,21 +70,28 @@ impl Task {
     }
 
     /// The state every service would have.
-    fn reconciled(&self, config: &Config) -> Result<BTreeMap<Arc<str>, ServiceState>, Refusal> {
+    fn reconciled(&self, config: &Config) -> Result<Reconciled, Refusal> {
         let mut faults = Vec::new();
         let mut states = BTreeMap::new();
         for (name, settings) in &config.services {
             let pools = || settings.pools.keys().map(|name| &**name);
             let path = format!("services.{name}.pools");
             let state = match self.lives.get(name.as_str()) {
-                None => Ok(ServiceState::new(&settings.stable, pools())),
+                None => Ok(match self.retired.get(name.as_str()) {
+                    Some(state) => state.fitted(pools(), &settings.stable),
+                    None => ServiceState::new(&settings.stable, pools()),
+                }),
                 Some(live) => live.state.reconcile(pools()).map(|next| ServiceState {
                     revision: live.state.revision + u64::from(next.weights != live.state.weights),
                     ..next
                 }),
             };
             match state {
-                Ok(state) => drop(states.insert(settings.name.clone(), state)),
+                Ok(mut state) => {
+                    let sets = coverage::sets(&with_registered(settings, &state));
+                    let notes = state.note_upstreams(&sets, false, &self.links.wall_text());
+                    states.insert(settings.name.clone(), (state, notes));
+                }
                 Err(whys) => {
                     faults.extend(whys.into_iter().map(|detail| Fault { path: path.clone(), detail }))
                 }

@@ -4,11 +4,12 @@
 //! takes no other command, and only an abort overtakes it. An abort takes effect first
 //! ([`Live::take_effect`]); its rows follow, and are tried again until they are written.
 
-use super::command::{Command, Refusal, Reply};
+use super::command::{Actor, Command, Refusal, Reply};
 use super::jobs::JobAnswer;
-use super::journal::{Change, HistoryRow, JournalError, RolloutRecord};
+use super::journal::{Change, HistoryRow, IdempotencyKey, JournalError, RolloutRecord, Started};
 use super::links::{Links, Written, unwritten};
 use super::live::{Live, SELF};
+use super::log::LogLine;
 use super::notices::{Reports, told};
 use super::shown;
 use crate::core::rollout::Note;
@@ -38,12 +39,14 @@ pub(super) struct Answer {
     pub to: oneshot::Sender<Result<Reply, Refusal>>,
     /// Whether the answer is the rollout, and if so, whether it is a new one.
     pub rollout: Option<bool>,
+    /// What was done, for people.
+    pub detail: Option<String>,
 }
 
 /// A command that waits for its turn.
 #[derive(Debug)]
 pub(super) struct Waiting {
-    pub actor: String,
+    pub actor: Actor,
     pub command: Command,
     pub to: oneshot::Sender<Result<Reply, Refusal>>,
 }
@@ -75,9 +78,11 @@ pub(super) struct Saving {
 struct Pending {
     serial: u64,
     state: ServiceState,
-    key: Option<String>,
+    key: Option<IdempotencyKey>,
     answer: Option<Answer>,
     job: Option<JobAnswer>,
+    /// What the log says once it has taken effect.
+    log: Vec<LogLine>,
 }
 
 impl Saving {
@@ -137,7 +142,8 @@ impl Live {
         let serial = self.saving.next_serial();
         self.saving.saved_at = links.clock.now();
         let Extra { answer, key, job } = extra;
-        self.saving.pending = Some(Pending { serial, state, key, answer, job });
+        let log = self.log_lines(&state, notes, actor);
+        self.saving.pending = Some(Pending { serial, state, key, answer, job, log });
         links.write(self.settings.name.clone(), serial, change);
     }
 
@@ -145,6 +151,8 @@ impl Live {
     pub(super) fn take_effect(&mut self, applied: Applied, actor: &str, links: &Links) {
         let rows = self.rows(&applied.state, &applied.notes, actor, links);
         self.saving.late.extend(rows);
+        let lines = self.log_lines(&applied.state, &applied.notes, actor);
+        self.todo.log.extend(lines);
         if applied.notes.iter().any(|note| matches!(note.action, "aborted" | "returned")) {
             self.todo.mark = applied.state.rollout.as_ref().map(|running| running.id.clone());
         }
@@ -158,7 +166,8 @@ impl Live {
         self.saving.late_rollout = shown::rollout(self).map(|view| record(&view, None));
     }
 
-    /// Adds lines of history about what is so already; they are written as soon as may be.
+    /// Adds lines of history about what is so already; they are written as soon as may be. What the log says of
+    /// it is the caller's.
     pub(super) fn note(&mut self, notes: &[Note], links: &Links) {
         if self.saving.late.len() >= MOST_NOTED {
             // A disk that stays full must not fill the memory, too; the log has it.
@@ -226,6 +235,16 @@ impl Live {
     /// Whoever asked for it is told; what we decided ourselves is tried again, and meanwhile the rollout says
     /// what it waits for.
     fn not_written(&mut self, pending: Pending, error: &JournalError, links: &Links) {
+        let running = pending.state.rollout.as_ref();
+        let (rollout, pool) = running.map(|running| (running.id.as_str(), running.to.as_str())).unzip();
+        let service = &*self.settings.name;
+        let promotes = self.state.stable != pending.state.stable;
+        let what = if promotes {
+            "not promoted, the state cannot be written"
+        } else {
+            "not done, the state cannot be written"
+        };
+        tracing::warn!(service, rollout, pool, "{what}: {error}");
         if let Some(answer) = pending.answer {
             return self.todo.refusals.push((answer, unwritten(error)));
         }
@@ -256,10 +275,11 @@ impl Live {
     }
 
     fn commit(&mut self, pending: Pending, links: &Links) {
-        if let (Some(key), Some(running)) = (pending.key, pending.state.running()) {
-            self.keys.insert(key, running.id.clone());
+        if let (Some(IdempotencyKey { key, asked }), Some(running)) = (pending.key, pending.state.running()) {
+            self.keys.insert(key, Started { id: running.id.clone(), asked });
         }
         self.enter(pending.state, links);
+        self.todo.log.extend(pending.log);
         self.todo.answers.extend(pending.answer);
     }
 
@@ -283,17 +303,15 @@ impl Live {
         let figures = shown::history_figures(self, state, links);
         let rollout =
             state.rollout.as_ref().filter(|r| !r.rollout.has_ended() || self.state.running().is_some());
-        let row = |note: &Note| {
-            tracing::info!(service = %self.settings.name, actor, action = note.action, "{}", note.text);
-            HistoryRow {
-                at,
-                actor: actor.to_owned(),
-                action: note.action.to_owned(),
-                text: note.text.clone(),
-                figures: figures.clone(),
-                rollout: rollout.map(|running| running.id.clone()),
-                notice: told(self, state, note, actor, at, links),
-            }
+        let row = |note: &Note| HistoryRow {
+            at,
+            actor: actor.to_owned(),
+            action: note.action.to_owned(),
+            text: note.text.clone(),
+            address: self.asked_from.clone().filter(|_| actor != SELF),
+            figures: figures.clone(),
+            rollout: rollout.map(|running| running.id.clone()),
+            notice: told(self, state, note, actor, at, links),
         };
         notes.iter().map(row).collect()
     }
@@ -303,12 +321,12 @@ impl Live {
 #[derive(Debug, Default)]
 pub(super) struct Extra {
     pub answer: Option<Answer>,
-    pub key: Option<String>,
+    pub key: Option<IdempotencyKey>,
     /// The answer of a job that led to it.
     pub job: Option<JobAnswer>,
 }
 
-fn record(view: &super::view::RolloutView, idempotency_key: Option<String>) -> RolloutRecord {
+fn record(view: &super::view::RolloutView, key: Option<IdempotencyKey>) -> RolloutRecord {
     let record = serde_json::to_string(view).unwrap_or_default();
-    RolloutRecord { id: view.id.clone(), idempotency_key, record }
+    RolloutRecord { id: view.id.clone(), key, record }
 }

@@ -10,7 +10,7 @@ use super::view::{
 };
 use crate::core::duration;
 use crate::core::rollout::{Guard, Note, Rollout};
-use crate::core::service::ServiceState;
+use crate::core::service::{Coverage, ServiceState};
 use crate::core::settings::UpstreamHost;
 use crate::core::table::UpstreamState;
 use crate::core::weight::BasisPoints;
@@ -22,10 +22,14 @@ use std::sync::Arc;
 
 pub(super) fn service(live: &Live, links: &Links) -> ServiceView {
     let state = &live.state;
-    let effective = state.effective_weights(|pool| live.is_up(pool));
+    let effective = live.effective();
     let figures: Vec<_> = live.pools.values().map(|pool| live.figures(pool, links)).collect();
     let pools = live.pools.iter().zip(&figures).map(|((name, pool), figures)| {
+        let record = state.pools.get(&**name);
         let view = PoolView {
+            version: record.and_then(|record| record.version.clone()),
+            since: record.and_then(|record| record.since.clone()),
+            quarantine: state.quarantine(name).map(|quarantine| quarantine.sentence(name)),
             weight: state.weights.get(&**name).copied().unwrap_or_default().percent(),
             effective_weight: effective.get(&**name).copied().unwrap_or_default().percent(),
             upstreams: upstreams(pool),
@@ -39,6 +43,12 @@ pub(super) fn service(live: &Live, links: &Links) -> ServiceView {
         stable: state.stable.clone(),
         candidate: state.running().map(|running| running.to.clone()),
         previous: state.previous.clone(),
+        no_way_back: state.no_way_back().filter(|_| state.previous.is_none()),
+        refuge: match live.current_coverage() {
+            Coverage::Refuge(pool) => Some(pool),
+            Coverage::Weights | Coverage::Nobody => None,
+        },
+        detail: None,
         revision: state.revision,
         cohort: live.settings.cohort.label().to_owned(),
         pools: pools.collect(),
@@ -127,8 +137,8 @@ pub(super) fn health_note(pool: &str, upstream: &str, address: SocketAddr, wrong
 pub(super) fn history_figures(live: &Live, next: &ServiceState, links: &Links) -> Value {
     let weights: serde_json::Map<_, _> =
         next.weights.iter().map(|(pool, weight)| (pool.clone(), json!(weight.percent()))).collect();
-    let pools = live.pools.iter().map(|(name, pool)| {
-        let figures = live.figures(pool, links);
+    let pools = live.pools.keys().map(|name| {
+        let figures = live.figures_in(next, name, links);
         let value = json!({
             "requests": figures.requests,
             "failures": figures.failures,
@@ -153,7 +163,7 @@ pub(super) fn history_figures(live: &Live, next: &ServiceState, links: &Links) -
 }
 
 pub(super) fn gauges(live: &Live, links: &Links) -> ServiceGauges {
-    let effective = live.state.effective_weights(|pool| live.is_up(pool));
+    let effective = live.effective();
     let ratio = |(pool, weight): (&str, BasisPoints)| (pool.to_owned(), weight.percent() / 100.0);
     let candidate = live.state.running().map(|running| running.to.as_str());
     let evidence = live.watch.iter().flat_map(|watching| watching.looks.watch.evidence());

@@ -7,6 +7,7 @@ use super::live::{Live, LivePool};
 use crate::core::policy::readings::Source;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 impl Live {
     /// Takes in one round of one upstream.
@@ -15,10 +16,12 @@ impl Live {
         pool: &str,
         source: &Source,
         values: Vec<(Arc<str>, Result<f64, String>)>,
+        asked: Duration,
         links: &Links,
     ) {
         self.expect_signals(links);
-        if let Some(pool) = self.pools.get_mut(pool) {
+        // What was asked for before the pool began anew may be another version's word.
+        if let Some(pool) = self.pools.get_mut(pool).filter(|pool| asked >= pool.begun) {
             pool.readings.observe(source, values, links.clock.now());
         }
         self.judge(links, None);

@@ -4,7 +4,7 @@ use super::command::LookUp;
 use crate::core::balance::Balancer;
 use crate::core::health::Health;
 use crate::core::own_address::OwnAddresses;
-use crate::core::passive::Ejection;
+use crate::core::passive::{Accusation, Ejection, EndedAttempts};
 use crate::core::ramp::{self, Ramp};
 use crate::core::rollout::UpstreamSeen;
 use crate::core::settings::{self, UpstreamHost};
@@ -14,6 +14,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
 use std::time::Duration;
+
+/// Why an upstream is down that fails real traffic.
+const EJECTED: &str = "taken out for failing requests";
 
 /// All upstreams of one pool, live.
 #[derive(Debug)]
@@ -51,14 +54,16 @@ pub(super) struct Endpoint {
     ejection: Ejection,
     ramp: Ramp,
     failures_seen: u64,
+    ended_seen: u32,
     live: Arc<UpstreamLive>,
 }
 
 impl Upstreams {
     /// The upstreams a process starts with count as up until their first check, so that a restart does
     /// not refuse everybody (`presumed`); those that a reload brings must be proven first.
-    pub(super) fn new(pool: &settings::Pool, presumed: bool, own: &OwnAddresses) -> Self {
-        let slot = |u: &settings::Upstream| Slot::new(u.clone(), pool.health.as_ref(), presumed, own);
+    pub(super) fn new(pool: &settings::Pool, presumed: impl Fn(&str) -> bool, own: &OwnAddresses) -> Self {
+        let slot =
+            |u: &settings::Upstream| Slot::new(u.clone(), pool.health.as_ref(), presumed(&u.address), own);
         Upstreams { slots: pool.upstreams.iter().map(slot).collect(), cursor: Arc::default() }
     }
 
@@ -106,6 +111,12 @@ impl Upstreams {
         changed
     }
 
+    /// Whether an upstream has passed its checks in this process, and is up.
+    pub(super) fn is_proven(&self, label: &str) -> bool {
+        let mut slots = self.slots.iter().filter(|slot| &*slot.settings.address == label);
+        slots.any(|slot| slot.endpoints.iter().all(Endpoint::is_proven))
+    }
+
     /// Takes in what a name resolves to. A failed look-up keeps the addresses there are.
     pub(super) fn resolved(
         &mut self,
@@ -142,11 +153,10 @@ impl Upstreams {
         for slot in &mut self.slots {
             let mut fails = false;
             for endpoint in &mut slot.endpoints {
-                let failed = endpoint.live.failed();
-                fails |= failed > endpoint.failures_seen;
                 let was_out = endpoint.ejection.is_out();
-                endpoint.ejection.observe(&pool.passive, failed - endpoint.failures_seen, now);
-                endpoint.failures_seen = failed;
+                let ended = endpoint.newly_ended();
+                fails |= ended.failures > 0;
+                endpoint.ejection.observe(&pool.passive, ended, now);
                 changed |= was_out != endpoint.ejection.is_out();
             }
             if fails {
@@ -218,16 +228,22 @@ impl Upstreams {
         (!unknown).then(|| Err(self.complaint()))
     }
 
-    /// Whether every upstream that is not draining is known to be up, and there is one.
+    /// Whether every upstream that is not draining is known to be up, and not taken out for failing requests, and
+    /// there is one. One that is alone is never taken out.
     ///
     /// # Errors
     /// As [`Upstreams::ready`].
     pub(super) fn all_ready(&self) -> Result<(), String> {
         let mut open = self.slots.iter().filter(|slot| !slot.draining);
-        if open.all(|s| !s.endpoints.is_empty() && s.endpoints.iter().all(Endpoint::is_proven)) {
-            return self.ready();
+        if !open.all(|s| !s.endpoints.is_empty() && s.endpoints.iter().all(Endpoint::is_proven)) {
+            return Err(self.complaint());
         }
-        Err(self.complaint())
+        let open = || self.endpoints().filter(|(slot, _)| !slot.draining);
+        let mut out = open().filter(|(_, endpoint)| endpoint.ejection.is_out());
+        match out.next().filter(|_| open().count() > 1) {
+            Some((slot, _)) => Err(format!("{}: {EJECTED}", slot.settings.address)),
+            None => self.ready(),
+        }
     }
 
     /// An upstream that active checks found down, and the last answer; draining ones do not count.
@@ -239,6 +255,35 @@ impl Upstreams {
             let why = endpoint.failing.as_deref().unwrap_or("its checks have not recovered yet");
             format!("{}: {why}", slot.settings.address)
         })
+    }
+
+    /// The upstream that fails the most of its requests, of those that were taken out for that; draining ones do
+    /// not count. One that is alone is never taken out: what it fails speaks by its share alone.
+    pub(super) fn accused(&self) -> Option<Accusation> {
+        let open = || self.endpoints().filter(|(slot, _)| !slot.draining);
+        if open().count() < 2 {
+            return None;
+        }
+        let accused = open().filter_map(|(slot, endpoint)| {
+            let (ended, since) = endpoint.ejection.accusation()?;
+            Some(Accusation { upstream: slot.settings.address.to_string(), ended, since, clients: 0 })
+        });
+        accused.max_by(|one, other| one.ended.share().total_cmp(&other.ended.share()))
+    }
+
+    /// Another version may be behind the same addresses: what was found out of the former one counts no more.
+    /// A pool that `serves` goes on as it is until the next checks and failures say otherwise.
+    pub(super) fn begin_anew(&mut self, serves: bool) {
+        for endpoint in self.slots.iter_mut().flat_map(|slot| &mut slot.endpoints) {
+            endpoint.newly_ended();
+            endpoint.ejection.forgive();
+            if !serves {
+                endpoint.ejection = Ejection::default();
+            }
+            let is_up = endpoint.is_up();
+            endpoint.health = endpoint.health.map(|health| health.begun_anew(is_up));
+            endpoint.failing = None;
+        }
     }
 
     /// The upstreams that are not draining, with their addresses.
@@ -293,7 +338,12 @@ impl Slot {
     pub(super) fn drain(&mut self, draining: bool) {
         self.draining = draining;
         if draining {
-            self.endpoints.iter_mut().for_each(|endpoint| endpoint.ramp = Ramp::out());
+            for endpoint in &mut self.endpoints {
+                endpoint.ramp = Ramp::out();
+                // What comes back may be another version.
+                endpoint.newly_ended();
+                endpoint.ejection = Ejection::default();
+            }
         }
     }
 
@@ -366,6 +416,7 @@ impl Endpoint {
             // comes to it.
             ramp: if presumed { Ramp::whole() } else { Ramp::out() },
             failures_seen: 0,
+            ended_seen: 0,
             live: Arc::default(),
         }
     }
@@ -377,6 +428,17 @@ impl Endpoint {
     fn is_proven(&self) -> bool {
         let is_proven = |health: &Health| health.is_up() && health.is_proven();
         !self.leads_back && self.health.as_ref().is_none_or(is_proven)
+    }
+
+    /// What has come to its end since the last call.
+    fn newly_ended(&mut self) -> EndedAttempts {
+        let (failed, ended) = (self.live.failed(), self.live.ended());
+        let new = EndedAttempts {
+            attempts: u64::from(ended.wrapping_sub(self.ended_seen)),
+            failures: failed.saturating_sub(self.failures_seen),
+        };
+        (self.failures_seen, self.ended_seen) = (failed, ended);
+        new
     }
 
     /// What it is fit for; `eject` is whether ejections hold ([`Upstreams::ejects`]).
@@ -392,7 +454,7 @@ impl Endpoint {
     pub(super) fn detail(&self) -> Option<String> {
         let rising = self.health.as_ref().is_some_and(|health| health.is_proven() && !health.is_up());
         let told = match () {
-            () if self.ejection.is_out() => Some("taken out for failing requests"),
+            () if self.ejection.is_out() => Some(EJECTED),
             () if rising => Some("its last check passed, and it takes some in a row to come back"),
             () => None,
         };

@@ -16,6 +16,9 @@ pub struct Snapshot {
     /// Rollouts that have ended, by id.
     pub ended: Arc<BTreeMap<String, Arc<RolloutView>>>,
     pub maintenance: MaintenanceView,
+    /// What was found wrong with the state at the start, a sentence each: the process has started with
+    /// what is safe.
+    pub degraded: Arc<[String]>,
 }
 
 /// What is under maintenance now.
@@ -54,6 +57,15 @@ pub struct ServiceView {
     pub candidate: Option<String>,
     /// Where a rollback goes.
     pub previous: Option<String>,
+    /// Why it goes nowhere, where a pool was stable before.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub no_way_back: Option<String>,
+    /// The pool that serves in place of those with weight, which cannot.
+    #[serde(default)]
+    pub refuge: Option<String>,
+    /// In the answer to a command: what it did.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub detail: Option<String>,
     /// Grows with every change of weights, roles, upstream states or rollout; the ETag.
     pub revision: u64,
     /// What users keep their pool by: `request` (they do not), `cookie`, `client_ip` or `header`.
@@ -84,6 +96,15 @@ pub struct CheckView {
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PoolView {
+    /// As the rollout that brought it named it; `null` where that is not known.
+    #[serde(default)]
+    pub version: Option<String>,
+    /// When the pool became candidate, or got other upstreams, last.
+    #[serde(default)]
+    pub since: Option<String>,
+    /// Why its version gets no traffic: it was aborted, taken back or rolled back.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub quarantine: Option<String>,
     pub weight: f64,
     /// What the traffic is really split by: a pool that is down has 0 while another is up.
     pub effective_weight: f64,
@@ -245,11 +266,15 @@ pub struct HistoryView {
     /// `weights`, `flip`, `rollback`, `drain`, `ready`, `upstreams`, `maintenance`, `health`; of rollouts
     /// `started`, `hook`, `testing`, `tested`, `approval`, `approved`, `step`, `updating`, `updated`, `held`,
     /// `passing`, `difference`, `baking`, `paused`, `resumed`, `promoted`, `aborted`; after a promotion `degraded`,
-    /// `verified`, `returned`; and `recovered`.
+    /// `verified`, `returned`; `refuge` and `refuge-over`; and `recovered`.
     pub action: String,
     /// A sentence that says what happened and why.
     pub text: String,
     /// The figures it was based on.
     pub figures: serde_json::Value,
     pub rollout: Option<String>,
+    /// Where it was asked for: an address, or `ADDRESS for ADDRESS` where a proxy on this machine names
+    /// another; absent for our own decisions.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub address: Option<String>,
 }

@@ -4,7 +4,9 @@
 use super::links::Links;
 use super::live::{Live, LivePool, SHOWN};
 use super::mirroring::Mirrored;
-use crate::core::outcome::{ArmId, SlowLimits, Totals};
+use crate::core::client::ClientCount;
+use crate::core::outcome::{ArmId, MAX_LIMITS, SlowLimits, Totals};
+use crate::core::passive::Accusation;
 use crate::core::policy::{Circumstances, Looks, Policy};
 use crate::core::rollout::{Observation, Phase, Rollout};
 use crate::core::service::{Change, Running};
@@ -12,6 +14,9 @@ use crate::core::verdict::Level;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
+
+/// Within so much, failures are looked at.
+const LOOKED_AT: Duration = Duration::from_millis(500);
 
 /// The evidence against the pool that is watched.
 #[derive(Debug)]
@@ -35,6 +40,9 @@ struct Subject {
     /// Whether it gets mirrored requests only: its evidence is on an arm of its own, and begins anew with the
     /// first weight. What it did with copies of safe requests says little of the rest.
     mirrored: bool,
+    /// Since when what is counted of the pool, and of the one it is compared with, is about the versions they
+    /// have now.
+    begun: (Duration, Option<Duration>),
 }
 
 impl Live {
@@ -51,15 +59,22 @@ impl Live {
             let mirrored = rollout.mirrors().is_some();
             let compared = (from != to).then(|| from.clone());
             let (rollout, pool, other) = (id.clone(), to.clone(), Some(from.clone()));
-            return Some(Subject { rollout, pool, compared, other, mirrored });
+            let begun = self.begun(to, compared.as_deref());
+            return Some(Subject { rollout, pool, compared, other, mirrored, begun });
         }
         state.guard.as_ref().map(|guard| Subject {
+            begun: self.begun(&guard.pool, None),
             rollout: guard.rollout.clone(),
             pool: guard.pool.clone(),
             compared: None,
             other: state.previous.clone(),
             mirrored: false,
         })
+    }
+
+    fn begun(&self, pool: &str, compared: Option<&str>) -> (Duration, Option<Duration>) {
+        let begun = |name: &str| self.pools.get(name).map(|pool| pool.begun);
+        (begun(pool).unwrap_or_default(), compared.and_then(begun))
     }
 
     /// Holds the running rollout, or what was promoted last, against what its pool did. `rung_us` is when the bell was rung
@@ -71,6 +86,7 @@ impl Live {
         let pool = |name: &Option<String>| self.pools.get(name.as_deref()?);
         let stable = pool(&subject.compared);
         let stable_up = stable.is_none_or(|stable| stable.upstreams.any_up());
+        let stable_ejected = stable.and_then(|stable| stable.upstreams.accused());
         let stable_ready = pool(&subject.other).is_some_and(|other| other.upstreams.any_up());
         let rollout = self.state.running().map(|running| &running.rollout);
         let is_rolling = rollout.is_some_and(Rollout::is_rolling);
@@ -87,8 +103,11 @@ impl Live {
         }
         let seen = Circumstances {
             clients: watching.clients(arm, links, now),
+            slow_clients: watching.slow_clients(arm, links, now),
             down: candidate.upstreams.found_down(),
+            ejected: watching.accused(candidate, arm, links),
             stable_up,
+            stable_ejected: stable_ejected.is_some_and(|stable| watching.looks.watch.is_too_much(&stable)),
             readings: Some(&candidate.readings),
             ..Circumstances::default()
         };
@@ -143,6 +162,28 @@ impl Watching {
     fn clients(&self, candidate: ArmId, links: &Links, now: Duration) -> usize {
         let since = self.looks.clients_since(now);
         since.map_or(0, |since| links.recorder.failed_clients(candidate, since.as_micros() as u64))
+    }
+
+    /// The same that were answered later than each critical limit.
+    fn slow_clients(&self, candidate: ArmId, links: &Links, now: Duration) -> [ClientCount; MAX_LIMITS] {
+        let mut met = [ClientCount::default(); MAX_LIMITS];
+        for (slot, since) in self.looks.slow_since(now) {
+            if let Some(met) = met.get_mut(slot) {
+                let (since_us, now_us) = (since.as_micros() as u64, links.clock.now_us());
+                let slow = self.looks.slow();
+                *met = links.recorder.slow_clients(candidate, slot, slow, since_us, now_us);
+            }
+        }
+        met
+    }
+
+    /// What speaks against an upstream that was taken out, with the clients that met failures since.
+    fn accused(&self, candidate: &LivePool, arm: ArmId, links: &Links) -> Option<Accusation> {
+        let accused = candidate.upstreams.accused()?;
+        // A failure is stamped a moment before it is counted, and counted a moment before it is looked at.
+        let since = accused.since.saturating_sub(LOOKED_AT);
+        let clients = links.recorder.failed_clients(arm, since.as_micros() as u64);
+        Some(Accusation { clients, ..accused })
     }
 
     /// Whether the candidate could serve. Before it gets traffic that must be proven; where one upstream

@@ -34,6 +34,11 @@ impl Health {
         Health { up: true, ..Health::new(rise, fall) }
     }
 
+    /// With nothing known of it yet, but what it is believed until the next result.
+    pub fn begun_anew(self, up: bool) -> Self {
+        Health { up, ..Health::new(self.rise, self.fall) }
+    }
+
     pub fn is_up(&self) -> bool {
         self.up
     }

@@ -37,7 +37,12 @@ impl Maintenance {
 impl settings::Maintenance {
     /// Whether a request is served all the same: by its exact path, or by its client.
     pub fn lets_pass(&self, path: &str, client: IpAddr) -> bool {
-        self.pass.iter().any(|pass| pass == path) || self.allow.iter().any(|net| net.contains(&client))
+        self.pass.iter().any(|pass| pass == path) || self.allows(client)
+    }
+
+    /// A client whom nobody knows is on no list.
+    fn allows(&self, client: IpAddr) -> bool {
+        !client.is_unspecified() && self.allow.iter().any(|net| net.contains(&client))
     }
 }
 

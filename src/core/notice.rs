@@ -25,7 +25,8 @@ pub enum Kind {
     Rollback,
     /// Limits are broken after the promotion.
     Degraded,
-    /// Stable fails as well: an outage that no version is to blame for.
+    /// An outage that no version is to blame for: stable fails as well, or it is down and another pool, or nobody,
+    /// serves.
     Incident,
     /// A rollout waits for somebody's approval.
     Approval,
@@ -140,6 +141,8 @@ impl Kind {
         let shared = || verdict.is_some_and(|v| v.reasons.iter().any(|r| r.metric == SHARED_OUTAGE));
         match action {
             "held" if shared() => Some(Kind::Incident),
+            // Nobody serves, or another pool than those with weight.
+            "refuge" => Some(Kind::Incident),
             // By itself, after a promotion.
             "returned" => Some(Kind::Rollback),
             "progress" => None,
@@ -210,6 +213,7 @@ mod tests {
         let reason = Reason::condition(SHARED_OUTAGE, Level::Warning, "blue fails too".into());
         let verdict = Verdict { state: State::Hold, reasons: vec![reason] };
         assert_eq!(Kind::of("held", Some(&verdict)), Some(Kind::Incident));
+        assert_eq!((Kind::of("refuge", None), Kind::of("refuge-over", None)), (Some(Kind::Incident), None));
         assert_eq!(Kind::of("aborted", Some(&verdict)), Some(Kind::Aborted));
     }
 }

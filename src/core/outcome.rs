@@ -115,6 +115,16 @@ pub struct Totals {
     pub own_limits: u64,
     /// Attempts started and not yet answered, now.
     pub in_flight: u64,
+    /// What ended since the arm began anew, but had begun before: no part of anything above.
+    pub past: Past,
+}
+
+/// Attempts of a former version that ended after it was replaced. They are counted, and speak neither for nor
+/// against the version that follows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Past {
+    pub codes: [u64; 6],
+    pub reasons: [u64; Reason::ALL.len()],
 }
 
 impl Default for Totals {
@@ -135,6 +145,7 @@ impl Default for Totals {
             dropped: 0,
             own_limits: 0,
             in_flight: 0,
+            past: Past::default(),
         }
     }
 }

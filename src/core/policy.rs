@@ -20,6 +20,7 @@ mod watch;
 pub use looks::Looks;
 pub use watch::{Circumstances, Watch};
 
+use super::client::ClientCount;
 use super::outcome::{MAX_LIMITS, SlowLimits, Totals};
 use super::signal::Signal;
 use super::verdict::Level;
@@ -27,6 +28,11 @@ use std::time::Duration;
 
 /// How many clients that failed are told apart.
 pub const MAX_CLIENTS: usize = 16;
+/// From so many clients events must come at least, of the kinds that a client can bring about by itself: a
+/// slow answer may be the work of whoever asks for it, and a cookie lets it stay on the candidate.
+const LEAST_CLIENTS: usize = 3;
+/// An upstream is broken of which at least this share of the attempts failed that it was taken out for.
+const BROKEN: f64 = 0.5;
 
 /// The limits a candidate must keep.
 #[derive(Clone, Debug, PartialEq)]
@@ -46,8 +52,8 @@ pub struct Policy {
     pub relative_ratio: f64,
     /// What a candidate comes to that breaks a limit together with stable, and is not worse.
     pub on_shared_outage: Reaction,
-    /// Failures must come from that many clients before they break the critical error rate; at most
-    /// [`MAX_CLIENTS`].
+    /// Failures must come from that many clients before they break a critical level; at most [`MAX_CLIENTS`].
+    /// Of slow answers it is three at least.
     pub min_clients: usize,
     /// What it comes to when an upstream of the candidate is found down: critical fails, warning holds.
     pub health: Option<Level>,
@@ -131,6 +137,21 @@ impl Policy {
             }
         }
         limits
+    }
+
+    /// From how many clients slow answers must come that came to `met`: behind a trusted proxy that names
+    /// nobody, clients cannot be told apart.
+    fn slow_clients(&self, met: ClientCount) -> usize {
+        if met.is_untold() { 1 } else { self.min_clients.max(LEAST_CLIENTS) }
+    }
+
+    /// Whether more of an upstream's requests failed than may be: any, where no limit says how many.
+    fn is_too_much(&self, share: f64) -> bool {
+        let critical = self.limits.iter().filter_map(|limit| match limit {
+            Limit::ErrorRate { critical, .. } => *critical,
+            _ => None,
+        });
+        critical.reduce(f64::min).is_none_or(|tolerated| share > tolerated)
     }
 
     fn levels(&self) -> Vec<(Level, Bound)> {

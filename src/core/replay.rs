@@ -177,7 +177,12 @@ impl Replay {
         trial.looks.observe(now, totals, other);
         let since = trial.looks.clients_since(now);
         let clients = since.map_or(0, |since| self.subject.failed_clients(since.as_micros() as u64));
-        let seen = Circumstances { clients, stable_up: true, ..Circumstances::default() };
+        let mut seen = Circumstances { clients, stable_up: true, ..Circumstances::default() };
+        for (slot, since) in trial.looks.slow_since(now) {
+            if let Some(met) = seen.slow_clients.get_mut(slot) {
+                *met = self.subject.slow_clients(slot, since.as_micros() as u64);
+            }
+        }
         let verdict = trial.looks.verdict(now, totals, seen);
         let attempts = trial.looks.watch.attempts();
         let observation = Observation { verdict, ..observation(State::Pass, attempts) };

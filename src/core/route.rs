@@ -15,7 +15,7 @@ pub use rewritten::{Current, Rewritten};
 pub use router::without_port;
 
 use super::headers::{Edits, Headers};
-use super::settings::Timeouts;
+use super::settings::{Forwarded, Timeouts};
 use super::template::Template;
 use bytes::Bytes;
 use http::HeaderValue;
@@ -32,6 +32,8 @@ pub struct RouteSpec {
     /// Lower-case host names, `*.example.org` for any name below; empty means any host.
     pub hosts: Vec<String>,
     pub path: PathSpec,
+    /// The prefix that a regex is tried within, before all others: only for paths whose longest prefix it is.
+    pub within: Option<String>,
     /// As configured; empty means all.
     pub listeners: Vec<SocketAddr>,
     pub target: Target,
@@ -52,7 +54,11 @@ pub struct RouteSpec {
     pub connections_per_client: u32,
     /// Whether answers may be compressed.
     pub compression: bool,
+    /// What the upstream is told of the client, in place of what its pool says.
+    pub forwarded: Option<Forwarded>,
     pub headers: Headers,
+    /// In place of those for all routes, where there are any.
+    pub error_pages: Option<BTreeMap<u16, Bytes>>,
 }
 
 /// How a path is matched.
@@ -161,6 +167,7 @@ impl RouteSpec {
         RouteSpec {
             hosts: Vec::new(),
             path,
+            within: None,
             listeners: Vec::new(),
             target,
             rewriting: Rewriting::default(),
@@ -173,13 +180,19 @@ impl RouteSpec {
             rates: Vec::new(),
             connections_per_client: 0,
             compression: true,
+            forwarded: None,
             headers: Headers::default(),
+            error_pages: None,
         }
     }
 }
 
 impl Clients {
     pub fn admit(&self, client: IpAddr) -> bool {
+        // A client whom nobody knows is on every list that shuts out, and on none that lets in.
+        if client.is_unspecified() && !(self.allow.is_empty() && self.deny.is_empty()) {
+            return false;
+        }
         let holds = |nets: &[IpNet]| nets.iter().any(|net| net.contains(&client));
         !holds(&self.deny) && (self.allow.is_empty() || holds(&self.allow))
     }
@@ -223,6 +236,12 @@ impl Routes {
     /// The index of the route with a name.
     pub fn named(&self, name: &str) -> Option<usize> {
         self.named.get(name).copied()
+    }
+
+    /// The page for an error that the proxy makes itself on a route, or on none.
+    pub fn error_page<'a>(&'a self, route: Option<&'a RouteSpec>, status: u16) -> Option<&'a Bytes> {
+        let own = route.and_then(|route| route.error_pages.as_ref());
+        own.unwrap_or(&self.error_pages).get(&status)
     }
 
     /// What is changed on answers of a route, or of none.

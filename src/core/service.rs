@@ -5,15 +5,23 @@
 //! order it becomes durable and takes effect: what gives traffic to somebody is journaled first; an
 //! abort takes effect first.
 
+mod back;
 mod change;
+#[cfg(test)]
+mod clients;
 mod drive;
 mod operate;
+mod record;
+mod refuge;
 #[cfg(test)]
 mod simulation;
+mod sound;
 #[cfg(test)]
 mod tests;
 
-pub use change::{Applied, Change, Denied, Moment, Order};
+pub use change::{Applied, Caution, Change, Denied, Moment, Order};
+pub use record::{PoolRecord, Quarantine, QuarantineCause, Void};
+pub use refuge::{Coverage, Refuge};
 
 use super::rollout::{Guard, Rollout, Work};
 use super::settings::Upstream;
@@ -27,6 +35,12 @@ pub struct ServiceState {
     pub stable: String,
     /// Where a rollback goes.
     pub previous: Option<String>,
+    /// Why it goes nowhere, where a pool was stable before.
+    #[serde(default)]
+    pub void: Option<Void>,
+    /// What is known of the versions in the pools; some that are no longer configured are kept.
+    #[serde(default)]
+    pub pools: BTreeMap<String, PoolRecord>,
     /// Of every configured pool; they sum to 100 %.
     pub weights: BTreeMap<String, BasisPoints>,
     /// Grows with every change that is published or journaled.
@@ -68,6 +82,8 @@ impl ServiceState {
         ServiceState {
             stable: stable.to_owned(),
             previous: None,
+            void: None,
+            pools: BTreeMap::new(),
             weights,
             revision: 1,
             rollout: None,
@@ -92,38 +108,9 @@ impl ServiceState {
         self.rollout.as_ref().filter(|running| !running.rollout.has_ended())
     }
 
-    /// The weights that traffic is split by: no pool that is down has any while another is up. What a
-    /// pool that is down would have had goes to the pools that are up and have weight, in proportion;
-    /// to stable, or else to any pool that is up but the aborted candidate, when none has. With all
-    /// down, the weights stand as they are.
-    pub fn effective_weights(&self, up: impl Fn(&str) -> bool) -> BTreeMap<&str, BasisPoints> {
-        let nominal = || self.weights.iter().map(|(pool, weight)| (pool.as_str(), *weight));
-        if self.weights.keys().all(|pool| !up(pool)) {
-            return nominal().collect();
-        }
-        let kept = nominal().map(|(pool, weight)| (pool, if up(pool) { weight } else { BasisPoints::ZERO }));
-        let mut kept: BTreeMap<_, _> = kept.collect();
-        if kept.values().all(|weight| *weight == BasisPoints::ZERO) {
-            let refuge = self.refuge(&up).unwrap_or(&self.stable);
-            kept.insert(refuge, BasisPoints::FULL);
-        }
-        kept
-    }
-
-    /// Who takes the traffic when no pool with weight is up. An aborted candidate comes last: it serves
-    /// only where the alternative is no service at all.
-    fn refuge(&self, up: &impl Fn(&str) -> bool) -> Option<&str> {
-        let candidate = self.rollout.as_ref().map(|running| running.to.as_str());
-        let all = || self.weights.keys().map(String::as_str).filter(|pool| up(pool));
-        let preferred = [Some(self.stable.as_str()), self.previous.as_deref()].into_iter().flatten();
-        preferred
-            .filter(|pool| up(pool) && Some(*pool) != candidate)
-            .chain(all())
-            .find(|pool| Some(*pool) != candidate || all().all(|other| Some(other) == candidate))
-    }
-
     /// The state for another set of pools at a start, when nobody can be refused any more: where a pool
-    /// that had traffic is gone, stable gets all of it; where stable is, the `configured` one.
+    /// that had traffic is gone, stable gets all of it; where stable is, the `configured` one, or another where
+    /// that one's version is quarantined. Only where every pool's is, the configured one serves all the same.
     pub fn fitted<'a>(
         &self,
         pools: impl IntoIterator<Item = &'a str> + Clone,
@@ -132,7 +119,13 @@ impl ServiceState {
         let known: BTreeSet<&str> = pools.clone().into_iter().collect();
         let mut next = self.clone();
         if !known.contains(next.stable.as_str()) {
-            (next.stable, next.previous, next.guard) = (configured.to_owned(), None, None);
+            let previous = next.previous.as_deref().filter(|pool| known.contains(pool));
+            let fit = [Some(configured), previous].into_iter().flatten().chain(known.iter().copied());
+            let fit = fit.filter(|pool| next.unfit(pool).is_none()).map(str::to_owned).next();
+            next.stable = fit.unwrap_or_else(|| configured.to_owned());
+            (next.previous, next.void, next.guard) = (None, None, None);
+            let stable = next.stable.clone();
+            next.lift_quarantine(&stable);
         }
         for pool in self.weights.keys().filter(|pool| !known.contains(pool.as_str())) {
             next.weights.remove(pool);
@@ -173,6 +166,7 @@ impl ServiceState {
             }
         }
         next.previous = self.previous.clone().filter(|pool| next.weights.contains_key(pool));
+        next.void = next.void.filter(|void| next.weights.contains_key(&void.pool));
         next.guard = next.guard.filter(|guard| next.weights.contains_key(&guard.pool));
         next.draining.retain(|(pool, _)| next.weights.contains_key(pool));
         next.upstreams.retain(|pool, _| next.weights.contains_key(pool));

@@ -15,9 +15,11 @@ use crate::core::compression::Compression;
 use crate::core::limit::RateLimit;
 use crate::core::mirror::Mirror;
 use crate::core::policy::Policy;
+use crate::core::retention::Retention;
 use crate::core::rollout::{HookPoint, Plan};
 use crate::core::route::Routes;
 use crate::core::rule::Rule;
+use crate::core::service::Refuge;
 use crate::core::shield::Shield;
 use crate::core::tester::Testers;
 use bytes::Bytes;
@@ -49,6 +51,8 @@ pub struct Config {
     pub policies: BTreeMap<String, Arc<Policy>>,
     /// In file order; names are unique.
     pub notify: Vec<Notify>,
+    /// What is allowed and hardly meant: each a sentence with its place.
+    pub warnings: Vec<String>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -62,6 +66,19 @@ pub struct Server {
     pub drain_delay: Duration,
     /// For services that say nothing else.
     pub expose_pool: Option<HeaderName>,
+    /// How much of the past is kept.
+    pub retention: Retention,
+    /// How the process writes its own log, on standard error.
+    pub log: ProcessLog,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ProcessLog {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON object a line: `timestamp`, `level`, `message`, and the fields beside them.
+    Json,
 }
 
 /// What the process may take, over all listeners.
@@ -181,6 +198,8 @@ pub struct Service {
     pub shield: Option<Arc<Shield>>,
     /// How its requests are mirrored in a rollout's mirror steps.
     pub mirror: Arc<Mirror>,
+    /// Who serves while no pool with weight can.
+    pub refuge: Refuge,
     /// By when long streams have left a pool that has lost its weight; `None`: they stay until they end.
     pub close_streams: Option<Duration>,
     pub pools: BTreeMap<Arc<str>, Pool>,
@@ -220,6 +239,22 @@ pub struct Pool {
     pub tls: Option<Arc<UpstreamTls>>,
     pub upstreams: Vec<Upstream>,
     pub health: Option<Health>,
+    /// What its upstreams are told of clients, where a route does not say otherwise.
+    pub forwarded: Forwarded,
+}
+
+/// What an upstream is told of the client and of the proxies before this one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Forwarded {
+    /// `X-Forwarded-For` of trusted proxies is continued, that of others is replaced.
+    #[default]
+    Trusted,
+    /// It is continued for everybody, as nginx's `$proxy_add_x_forwarded_for` is.
+    Append,
+    /// It is the client's address alone, whatever came.
+    Replace,
+    /// Nothing of the client, neither by `X-Forwarded-*` nor by `X-Real-IP` or `Forwarded`.
+    Off,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -18,7 +18,7 @@ use super::weight::{BasisPoints, Picker};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 /// Everything a request needs to find its upstream.
@@ -73,6 +73,10 @@ pub struct Pool {
     pub name: Arc<str>,
     /// Where its outcomes are counted.
     pub arm: ArmId,
+    /// What its upstreams are told of clients.
+    pub forwarded: settings::Forwarded,
+    /// Since when they are those of the version it has now, µs on the process clock.
+    pub era_us: u64,
     /// Its share of the traffic, whether or not it is up.
     pub weight: BasisPoints,
     /// The latencies its policy watches.
@@ -88,6 +92,8 @@ pub struct Pool {
     pub keepalive_connections: u32,
     /// Whether its upstreams speak HTTP/2.
     pub http2: bool,
+    /// Whether its version was aborted, taken back or rolled back: rules pass it over.
+    pub is_quarantined: bool,
     /// By when long streams have left it once it has no weight, if they must.
     pub close_streams: Option<Duration>,
     /// `None`: they are spoken to in the clear.
@@ -111,6 +117,8 @@ impl Pool {
         Pool {
             name: name.into(),
             arm: ArmId(0),
+            forwarded: settings::Forwarded::default(),
+            era_us: 0,
             weight: BasisPoints::FULL,
             slow: SlowLimits::default(),
             timeouts: Timeouts { connect: second, read: second, write: second },
@@ -119,6 +127,7 @@ impl Pool {
             requests_per_connection: 0,
             keepalive_connections: 0,
             http2: false,
+            is_quarantined: false,
             close_streams: None,
             tls: None,
             balancer: Balancer::new(super::balance::Balance::RoundRobin, &upstreams, Arc::default()),
@@ -194,19 +203,27 @@ impl Upstream {
 /// The counters of one upstream, shared by all workers and all tables it appears in.
 #[derive(Debug, Default)]
 pub struct UpstreamLive {
-    in_flight: AtomicU32,
+    /// Attempts under way in the lower half; attempts ever, which wrap around, in the upper: one counter, so
+    /// that the request path pays for one.
+    attempts: AtomicU64,
     /// Attempts that failed on the way to or from it, ever. A 5xx answer is not one.
     failed: AtomicU64,
 }
 
 impl UpstreamLive {
     pub fn in_flight(&self) -> u32 {
-        self.in_flight.load(Ordering::Relaxed)
+        self.attempts.load(Ordering::Relaxed) as u32
+    }
+
+    /// Attempts that have come to their end, ever. It wraps around.
+    pub fn ended(&self) -> u32 {
+        let attempts = self.attempts.load(Ordering::Relaxed);
+        ((attempts >> 32) as u32).wrapping_sub(attempts as u32)
     }
 
     /// Counts one request in flight until the guard is dropped.
     pub fn enter(self: Arc<Self>) -> InFlight {
-        self.in_flight.fetch_add(1, Ordering::Relaxed);
+        self.attempts.fetch_add(1 << 32 | 1, Ordering::Relaxed);
         InFlight(self)
     }
 
@@ -225,6 +242,6 @@ pub struct InFlight(Arc<UpstreamLive>);
 
 impl Drop for InFlight {
     fn drop(&mut self) {
-        self.0.in_flight.fetch_sub(1, Ordering::Relaxed);
+        self.0.attempts.fetch_sub(1, Ordering::Relaxed);
     }
 }

@@ -2,7 +2,7 @@
 
 use super::exchange::{Ask, Failed};
 use super::resolve::{Found, Resolver};
-use super::targets::{self, Place, Work, rounds};
+use super::targets::{self, Place, Work, begin, rounds};
 use super::transport::Transport;
 use crate::control::command::{Controller, Input, LookUp};
 use crate::core::settings::{Config, Health, Pool, Service, Upstream, UpstreamHost, UpstreamTls};
@@ -40,6 +40,7 @@ impl Work for Probe {
         let transport = Transport::to(&place.upstream, health.http2, self.tls.as_deref());
         let mut rounds = rounds(&place, address, health.interval);
         loop {
+            let began = begin();
             let result =
                 match timeout(health.timeout, check(&health, &place.upstream, &transport, address)).await {
                     Ok(Err(Failed::Ours(limit))) => {
@@ -55,7 +56,7 @@ impl Work for Probe {
                     Err(_) => Err(format!("no answer within {:?}", health.timeout)),
                 };
             let Place { service, pool, upstream } = place.clone();
-            if !controller.tell(Input::Health { service, pool, upstream, address, result }).await {
+            if !controller.tell(Input::Health { service, pool, upstream, address, began, result }).await {
                 return;
             }
             rounds.tick().await;

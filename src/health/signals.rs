@@ -6,7 +6,7 @@
 
 use super::exchange::{Ask, Failed};
 use super::resolve::Resolver;
-use super::targets::{self, Place, Work, rounds};
+use super::targets::{self, Place, Work, begin, rounds};
 use super::transport::Transport;
 use crate::control::command::{Controller, Input};
 use crate::core::own_limit::OwnLimit;
@@ -102,6 +102,7 @@ impl Scrape {
     async fn run(self, controller: Controller, place: Place, address: SocketAddr, server: Server) {
         let mut rounds = rounds(&place, address, self.interval);
         loop {
+            let began = begin();
             let values = match self.round(address, &server).await {
                 Ok(values) => values,
                 Err(limit) => {
@@ -114,7 +115,8 @@ impl Scrape {
                 }
             };
             let Place { service, pool, upstream } = place.clone();
-            if !controller.tell(Input::Signals { service, pool, upstream, address, values }).await {
+            let told = Input::Signals { service, pool, upstream, address, began, values };
+            if !controller.tell(told).await {
                 return;
             }
             rounds.tick().await;
@@ -192,7 +194,7 @@ mod tests {
     type Told = (String, SocketAddr, Vec<(String, Result<f64, String>)>);
 
     async fn next(told: &mut mpsc::Receiver<Input>) -> Told {
-        let Some(Input::Signals { service, pool, upstream, address, values }) = told.recv().await else {
+        let Some(Input::Signals { service, pool, upstream, address, values, .. }) = told.recv().await else {
             panic!("signals")
         };
         assert_eq!((&*service, &*pool), ("web", "blue"));

@@ -135,6 +135,12 @@ async fn addresses<W: Work>(controller: Controller, place: Place, work: W, mut n
     }
 }
 
+/// When a round begins.
+#[allow(clippy::disallowed_methods, reason = "the timer's own clock")]
+pub(super) fn begin() -> Instant {
+    Instant::now()
+}
+
 /// The rounds after a first one that is made at once: spread over the interval by place and address, so
 /// that a hundred upstreams are not asked at the same moment.
 #[allow(clippy::disallowed_methods, reason = "the timer's own clock")]

@@ -106,7 +106,7 @@ fn issue(notice: &Notice) -> Value {
     let what = match notice.kind {
         Kind::Aborted => format!("{} was aborted", text::subject(notice)),
         Kind::Degraded => format!("{} breaks its limits after the promotion", text::subject(notice)),
-        _ => "outage of both versions".to_owned(),
+        _ => "outage".to_owned(),
     };
     let line = |name: &str, value: Option<&str>| value.map(|value| format!("| {name} | {} |", tame(value)));
     let figures = text::figures(notice);

@@ -32,7 +32,7 @@ pub(super) fn plain(notice: &Notice) -> String {
         Kind::Degraded => {
             ("🔥", format!("{} breaks its limits after the promotion — {}", subject(notice), why(notice)))
         }
-        Kind::Incident => ("🚨", format!("outage of both versions — {}", why(notice))),
+        Kind::Incident => ("🚨", format!("outage — {}", why(notice))),
         Kind::Approval => {
             ("✋", format!("{} waits for approval at {} — {}", subject(notice), share(notice), notice.detail))
         }

@@ -9,7 +9,9 @@ use super::recorder::Recorder;
 use crate::core::outcome::SlowLimits;
 use mirrored::Mirrored;
 use own_limits::Met;
-use prometheus::{Encoder, GaugeVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder};
+use prometheus::{
+    Encoder, GaugeVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
+};
 use std::sync::Arc;
 use traffic::Traffic;
 
@@ -30,6 +32,9 @@ pub struct Metrics {
     signal: GaugeVec,
     log_dropped: IntGauge,
     notifications: IntCounterVec,
+    admin_closed: IntCounterVec,
+    refused_tokens: IntCounter,
+    degraded: IntGauge,
 }
 
 /// What the controller shows of one service.
@@ -92,6 +97,21 @@ impl Metrics {
                 Opts::new("pointsman_notifications_total", "Tries to notify: sent, failed or dropped."),
                 &["receiver", "result"],
             )?,
+            admin_closed: IntCounterVec::new(
+                Opts::new(
+                    "pointsman_admin_connections_closed_total",
+                    "Connections that the admin API closed by itself, by what they took too long for, or for room.",
+                ),
+                &["reason"],
+            )?,
+            degraded: IntGauge::new(
+                "pointsman_state_degraded",
+                "What was found wrong with the state at the start; 0 where it was whole.",
+            )?,
+            refused_tokens: IntCounter::new(
+                "pointsman_admin_refused_tokens_total",
+                "Requests to the admin API with a token that is not known.",
+            )?,
         };
         let build = ints("pointsman_build_info", "1, labelled with the version.", &["version"])?;
         build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
@@ -108,6 +128,9 @@ impl Metrics {
         registry.register(Box::new(metrics.signal.clone()))?;
         registry.register(Box::new(metrics.log_dropped.clone()))?;
         registry.register(Box::new(metrics.notifications.clone()))?;
+        registry.register(Box::new(metrics.admin_closed.clone()))?;
+        registry.register(Box::new(metrics.refused_tokens.clone()))?;
+        registry.register(Box::new(metrics.degraded.clone()))?;
         Ok(metrics)
     }
 
@@ -152,6 +175,21 @@ impl Metrics {
         self.notifications.with_label_values(&[receiver, result]).inc();
     }
 
+    /// Counts a connection that the admin API closed by itself.
+    pub fn admin_closed(&self, reason: &str) {
+        self.admin_closed.with_label_values(&[reason]).inc();
+    }
+
+    /// How much was wrong with the state at the start.
+    pub fn started_degraded(&self, reasons: usize) {
+        self.degraded.set(i64::try_from(reasons).unwrap_or(i64::MAX));
+    }
+
+    /// Counts a token that is not known.
+    pub fn token_refused(&self) {
+        self.refused_tokens.inc();
+    }
+
     pub fn log_dropped(&self, total: u64) {
         self.log_dropped.set(total.min(i64::MAX as u64) as i64);
     }
@@ -177,6 +215,7 @@ impl Metrics {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::core::client::ClientKey;
     use crate::core::outcome::{Outcome, Reason};
     use crate::core::own_limit::OwnLimit;
 
@@ -186,7 +225,7 @@ mod tests {
         let arm = recorder.arm("web", "green").expect("a free arm");
         let shard = recorder.shard(0);
         for n in 0..10 {
-            let started = shard.start(arm, 0);
+            let started = shard.start(arm, 0, ClientKey::NAMELESS);
             let (outcome, code) =
                 if n < 3 { (Outcome::Failure(Reason::Status), 500) } else { (Outcome::Success, 200) };
             shard.answered(arm, started, 30_000, outcome, code, &SlowLimits::default());

@@ -1,8 +1,10 @@
 //! All shards together: who has which arm, and the sums over all workers.
 
 use super::differences::Differences;
-use super::shard::{MAX_ARMS, Shard};
+use super::recalls::Recalls;
+use super::shard::{Late, MAX_ARMS, Shard};
 use super::streams::Streams;
+use crate::core::client::ClientCount;
 use crate::core::outcome::{ArmId, SlowLimits, Totals};
 use crate::core::own_limit::OwnLimit;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -27,6 +29,8 @@ pub struct Recorder {
     own_limits: [AtomicU64; OwnLimit::ALL.len()],
     /// Where long streams hear that they have to leave.
     pub streams: Streams,
+    /// Where workers hear whose waiting requests go elsewhere.
+    pub recalls: Recalls,
     /// Samples of answers to mirrored requests that differ from stable's.
     pub differences: Differences,
 }
@@ -40,6 +44,7 @@ impl Recorder {
             names: Mutex::default(),
             own_limits: Default::default(),
             streams: Streams::default(),
+            recalls: Recalls::default(),
             differences: Differences::default(),
         }
     }
@@ -103,6 +108,14 @@ impl Recorder {
         names.iter().enumerate().filter_map(arm).collect()
     }
 
+    /// The version behind an arm is another one from now on (µs on the process clock). What has begun before
+    /// is counted apart when it ends ([`Totals::past`]).
+    pub fn begin(&self, arm: ArmId, now_us: u64) {
+        for shard in &self.shards {
+            shard.begin(arm, now_us);
+        }
+    }
+
     /// Everything counted on an arm, over all workers, as of `now_us` on the process clock.
     pub fn totals(&self, arm: ArmId, now_us: u64, limits: &SlowLimits) -> Totals {
         let mut totals = Totals::default();
@@ -123,6 +136,25 @@ impl Recorder {
         clients.dedup();
         clients.len()
     }
+
+    /// To how many clients attempts of an arm came that passed the limit of a slot since a time: those that
+    /// were answered, as far as they are told apart, or those that wait, whichever are more.
+    pub fn slow_clients(
+        &self,
+        arm: ArmId,
+        slot: usize,
+        limits: &SlowLimits,
+        since_us: u64,
+        now_us: u64,
+    ) -> ClientCount {
+        let (mut clients, mut lanes) = (Vec::new(), 0);
+        for shard in &self.shards {
+            lanes |= shard.add_late(&mut clients, arm, Late { slot, limits, since_us, now_us });
+        }
+        clients.sort_unstable();
+        clients.dedup();
+        ClientCount::of(&clients).or(ClientCount::of_lanes(lanes))
+    }
 }
 
 #[cfg(test)]
@@ -132,6 +164,8 @@ mod tests {
     use crate::core::outcome::{Outcome, Reason};
     use proptest::prelude::*;
     use std::sync::atomic::{AtomicBool, Ordering};
+
+    const ONE: ClientKey = ClientKey::NAMELESS;
 
     fn limits(us: &[u32]) -> SlowLimits {
         let mut limits = SlowLimits::default();
@@ -147,7 +181,7 @@ mod tests {
         for worker in 0..2 {
             let shard = recorder.shard(worker);
             let end = |at, outcome, code| {
-                let started = shard.start(arm, 1000);
+                let started = shard.start(arm, 1000, ONE);
                 shard.answered(arm, started, at, outcome, code, &limits);
             };
             end(21_000, Outcome::Success, 200);
@@ -155,8 +189,8 @@ mod tests {
             end(2_500_000, Outcome::Failure(Reason::Timeout), 0);
             end(21_000, Outcome::Ignored, 0);
             end(9_000_000, Outcome::Success, 101);
-            shard.start(arm, 2000);
-            shard.broken(arm, Reason::Reset);
+            let left = shard.start(arm, 2000, ONE);
+            shard.broken(arm, left, Reason::Reset);
         }
         let t = recorder.totals(arm, 30_000, &limits);
         assert_eq!((t.attempts, t.failures, t.answered, t.in_flight), (8, 6, 6, 2));
@@ -173,15 +207,19 @@ mod tests {
         let arm = recorder.arm("web", "blue").expect("a free arm");
         let client = |n: u8| ClientKey::of(std::net::Ipv4Addr::new(10, 0, 0, n).into());
         assert_eq!(recorder.failed_clients(arm, 0), 0);
+        let failed = |worker: usize, client, at| {
+            let shard = recorder.shard(worker);
+            shard.failed_for(arm, shard.start(arm, 0, client), at);
+        };
         for at in 1..=50 {
-            recorder.shard(0).failed_for(arm, client(1), at);
-            recorder.shard(1).failed_for(arm, client(1), at);
+            failed(0, client(1), at);
+            failed(1, client(1), at);
         }
         assert_eq!(recorder.failed_clients(arm, 0), 1);
-        recorder.shard(1).failed_for(arm, client(2), 60);
+        failed(1, client(2), 60);
         assert_eq!((recorder.failed_clients(arm, 50), recorder.failed_clients(arm, 51)), (2, 1));
         for n in 0..100 {
-            recorder.shard(0).failed_for(arm, client(n), 100 + u64::from(n));
+            failed(0, client(n), 100 + u64::from(n));
         }
         assert_eq!(recorder.failed_clients(arm, 61), 16, "the latest sixteen");
         assert_eq!(recorder.failed_clients(arm, 199), 1);
@@ -193,20 +231,69 @@ mod tests {
         let (arm, limits) =
             (recorder.arm("web", "green").expect("a free arm"), limits(&[500_000, 2_000_000]));
         let shard = recorder.shard(0);
-        let started = shard.start(arm, 1_000_000);
+        let started = shard.start(arm, 1_000_000, ONE);
         let slow = |now| recorder.totals(arm, now, &limits).slow;
         assert_eq!(slow(1_400_000)[..2], [0, 0]);
         assert_eq!(slow(1_600_000)[..2], [1, 0]);
         assert_eq!(slow(3_100_000)[..2], [1, 1]);
         shard.answered(arm, started, 3_200_000, Outcome::Success, 200, &limits);
         assert_eq!(slow(3_200_000)[..2], [1, 1], "counted once");
-        let hung = shard.start(arm, 4_000_000);
+        let hung = shard.start(arm, 4_000_000, ONE);
         // Much later its slot is taken over by another time.
-        let next = shard.start(arm, 4_000_000 + 1024 * 100_000);
+        let next = shard.start(arm, 4_000_000 + 1024 * 100_000, ONE);
         assert_eq!(slow(200_000_000)[1], 3);
         shard.answered(arm, hung, 200_000_000, Outcome::Ignored, 0, &limits);
         shard.answered(arm, next, 200_000_000, Outcome::Failure(Reason::Timeout), 0, &limits);
         assert_eq!((slow(200_000_000)[1], recorder.totals(arm, 200_000_000, &limits).in_flight), (3, 0));
+    }
+
+    #[test]
+    fn the_clock_stands_still_while_a_request_is_not_whole() {
+        let recorder = Recorder::new(1);
+        let (arm, limits) = (recorder.arm("web", "green").expect("a free arm"), limits(&[500_000]));
+        let shard = recorder.shard(0);
+        let totals = |now| recorder.totals(arm, now, &limits);
+        let upload = shard.hold(arm, 1_000_000, ClientKey::NAMELESS);
+        assert_eq!((totals(9_000_000).slow[0], totals(9_000_000).in_flight), (0, 1));
+        let upload = shard.release(arm, upload, 9_000_000);
+        assert_eq!((totals(9_400_000).slow[0], totals(9_700_000).slow[0]), (0, 1));
+        assert_eq!(shard.release(arm, upload, 9_500_000).at_us(), 9_000_000, "it starts once");
+        shard.answered(arm, upload, 9_800_000, Outcome::Success, 200, &limits);
+        let left = shard.hold(arm, 10_000_000, ClientKey::NAMELESS);
+        shard.answered(arm, left, 20_000_000, Outcome::Ignored, 0, &limits);
+        let early = shard.hold(arm, 10_000_000, ClientKey::NAMELESS);
+        shard.answered(arm, early, 20_000_000, Outcome::Success, 413, &limits);
+        let t = totals(30_000_000);
+        assert_eq!((t.slow[0], t.attempts, t.answered, t.in_flight), (1, 2, 1, 0));
+        assert_eq!(t.latency_sum_us, 800_000);
+    }
+
+    #[test]
+    fn what_had_begun_before_counts_for_nobody() {
+        let recorder = Recorder::new(1);
+        let (arm, limits) = (recorder.arm("web", "green").expect("a free arm"), limits(&[500_000]));
+        let shard = recorder.shard(0);
+        let client = |n: u8| ClientKey::of([10, 0, 0, n].into());
+        let old: Vec<_> = (0..3).map(|n| shard.start(arm, 1_000_000, client(n))).collect();
+        recorder.begin(arm, 2_000_000);
+        let new = shard.start(arm, 2_300_000, client(9));
+        let late = shard.start(arm, 2_400_000, client(8)).in_era(0);
+        let fail = Outcome::Failure(Reason::Timeout);
+        shard.failed_for(arm, old[0], 3_000_000);
+        shard.answered(arm, old[0], 3_000_000, fail, 0, &limits);
+        shard.answered(arm, old[1], 3_000_000, Outcome::Success, 200, &limits);
+        shard.broken(arm, old[1], Reason::Reset);
+        shard.answered(arm, late, 2_500_000, Outcome::Failure(Reason::Status), 500, &limits);
+        let totals = recorder.totals(arm, 3_100_000, &limits);
+        assert_eq!((totals.attempts, totals.failures, totals.in_flight), (0, 0, 2));
+        assert_eq!((totals.slow[0], totals.fast[0]), (1, 0), "only the one that began since");
+        assert_eq!((totals.past.codes[0], totals.past.codes[2], totals.past.codes[5]), (1, 1, 1));
+        assert_eq!(totals.past.reasons.iter().sum::<u64>(), 3);
+        assert_eq!(recorder.failed_clients(arm, 0), 0);
+        assert_eq!(recorder.slow_clients(arm, 0, &limits, 0, 3_100_000).get(), 1);
+        shard.answered(arm, new, 3_200_000, Outcome::Success, 200, &limits);
+        let totals = recorder.totals(arm, 3_200_000, &limits);
+        assert_eq!((totals.attempts, totals.slow[0], totals.in_flight), (1, 1, 1));
     }
 
     proptest! {
@@ -228,7 +315,7 @@ mod tests {
             let mut before = 0;
             for (now, ended) in events {
                 match ended {
-                    None => drop(shard.start(arm, now)),
+                    None => drop(shard.start(arm, now, ONE)),
                     Some((at_us, ignored)) => {
                         let outcome = if ignored { Outcome::Ignored } else { Outcome::Success };
                         let started = Shard::started_for_tests(at_us);
@@ -255,7 +342,7 @@ mod tests {
                     let shard = recorder.shard(worker);
                     scope.spawn(move || {
                         for n in 0..50_000 {
-                            let started = shard.start(arm, n * 10);
+                            let started = shard.start(arm, n * 10, ONE);
                             let outcome =
                                 if n % 7 == 0 { Outcome::Failure(Reason::Status) } else { Outcome::Success };
                             shard.answered(arm, started, n * 10 + 5, outcome, 200, &limits);

@@ -5,13 +5,19 @@
 //! any time and see each counter as it was a moment ago.
 //!
 //! "Slow" counts when the limit's time has passed, not when the answer at last arrives, and without a
-//! timer per request: starts and answers are counted by start time in buckets of [`BUCKET_US`]; what
-//! started longer ago than the limit and has no answer has exceeded it.
+//! timer per request: starts and answers are counted by start time in buckets; what
+//! started longer ago than the limit and has no answer has exceeded it ([`super::starts`]). While the proxy
+//! still waits for the client's body, an attempt is held: its clock stands still, and starts with the last of
+//! the body.
+//!
+//! An arm begins anew with every version of its pool ([`super::recorder::Recorder::begin`]): an attempt that
+//! had begun before speaks neither for nor against the version that follows, whenever it ends.
 
 use super::clients::Clients;
+use super::starts::Starts;
 use crate::core::client::ClientKey;
 use crate::core::latency::{BUCKETS, bucket_of};
-use crate::core::outcome::{ArmId, MAX_LIMITS, Outcome, Reason, SlowLimits, Totals};
+use crate::core::outcome::{ArmId, MAX_LIMITS, Outcome, Past, Reason, SlowLimits, Totals};
 use crate::core::own_limit::OwnLimit;
 use crate::core::shield::Budget;
 use std::sync::OnceLock;
@@ -21,11 +27,6 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 const CHUNK: usize = 64;
 /// How many arms there can be.
 pub(super) const MAX_ARMS: usize = CHUNK * 64;
-
-/// Width of a start-time bucket, µs.
-const BUCKET_US: u64 = 100_000;
-/// Start-time buckets kept apart: 102.4 s of them, longer than any latency limit may be.
-const SLOTS: usize = 1024;
 
 /// All counters of one worker.
 #[derive(Debug)]
@@ -38,12 +39,28 @@ pub struct Shard {
 #[derive(Clone, Copy, Debug)]
 pub struct Started {
     at_us: u64,
+    /// Since when its arm counted for the version that it began on.
+    era_us: u64,
+    client: ClientKey,
+    is_held: bool,
 }
 
 impl Started {
     /// When that was, µs on the process clock.
     pub fn at_us(self) -> u64 {
         self.at_us
+    }
+
+    /// Whether its clock stands still.
+    pub fn is_held(self) -> bool {
+        self.is_held
+    }
+
+    /// On a pool of a table from the era `era_us`: a request keeps its table, and may try an upstream of a
+    /// version that has been replaced meanwhile.
+    #[inline]
+    pub fn in_era(self, era_us: u64) -> Self {
+        Started { era_us: self.era_us.min(era_us), ..self }
     }
 }
 
@@ -57,10 +74,16 @@ struct Cell {
     late: [Counter; MAX_LIMITS],
     latency_sum_us: Counter,
     latency: [Counter; BUCKETS],
-    starts: Box<[Slot]>,
-    /// Attempts under way whose slot was taken by a later time.
-    old_open: Counter,
+    starts: Starts,
+    /// Attempts under way whose clock stands still.
+    held: Counter,
+    /// Since when it counts for the version that its pool has now. Written by the controller.
+    era_us: Counter,
+    past_codes: [Counter; 6],
+    past_reasons: [Counter; Reason::ALL.len()],
+    /// Who met failures, and who was answered later than each limit.
     clients: Clients,
+    late_clients: [Clients; MAX_LIMITS],
     shielded: Counter,
     /// What the shield owes its budget, and how many attempts the service had served then.
     debt: Counter,
@@ -72,20 +95,12 @@ struct Cell {
     own_limits: Counter,
 }
 
-/// Attempts under way that started within one bucket of time: the number of the bucket + 1 in the upper
-/// half (0 while unused), how many in the lower.
-#[derive(Debug, Default)]
-struct Slot(Counter);
-
-/// The lower half of a [`Slot`].
-const OPEN: u64 = u32::MAX as u64;
-
 /// A counter with one writer.
 #[derive(Debug, Default)]
 pub(super) struct Counter(AtomicU64);
 
 impl Counter {
-    fn add(&self, n: u64) {
+    pub(super) fn add(&self, n: u64) {
         self.0.store(self.0.load(Relaxed).wrapping_add(n), Relaxed);
     }
 
@@ -106,17 +121,51 @@ impl Shard {
         }
     }
 
-    /// Counts the start of an attempt.
+    /// Counts the start of an attempt for a client.
     #[inline]
-    pub fn start(&self, arm: ArmId, now_us: u64) -> Started {
+    pub fn start(&self, arm: ArmId, now_us: u64, client: ClientKey) -> Started {
+        let mut started = Started { at_us: now_us, era_us: 0, client, is_held: false };
         if let Some(cell) = self.cell(arm) {
-            cell.begin(now_us);
+            started.era_us = cell.era_us.read();
+            cell.starts.begin(now_us, client);
         }
-        Started { at_us: now_us }
+        started
+    }
+
+    /// The version of the arm's pool is another one from now on. The one call that another thread than the
+    /// worker's makes to write: nobody else writes what it writes.
+    pub(super) fn begin(&self, arm: ArmId, now_us: u64) {
+        if let Some(cell) = self.cell(arm) {
+            cell.era_us.set(now_us);
+        }
+    }
+
+    /// Counts the start of an attempt whose request is not whole yet.
+    pub fn hold(&self, arm: ArmId, now_us: u64, client: ClientKey) -> Started {
+        let mut started = Started { at_us: now_us, era_us: 0, client, is_held: true };
+        if let Some(cell) = self.cell(arm) {
+            started.era_us = cell.era_us.read();
+            cell.held.add(1);
+        }
+        started
+    }
+
+    /// The clock of an attempt starts now, if it stood still.
+    pub fn release(&self, arm: ArmId, started: Started, now_us: u64) -> Started {
+        if !started.is_held {
+            return started;
+        }
+        if let Some(cell) = self.cell(arm) {
+            // First, so that a reader never misses it.
+            cell.starts.begin(now_us, started.client);
+            cell.held.set(cell.held.read().saturating_sub(1));
+        }
+        Started { at_us: now_us, is_held: false, ..started }
     }
 
     /// Counts what a started attempt came to; exactly once for each. `code` is the status of the answer,
-    /// 0 without one. A client that went away counts as nothing, but as slow if a limit had passed.
+    /// 0 without one. A client that went away counts as nothing, but as slow if a limit had passed. An answer to
+    /// a request that is not whole says nothing of how fast the upstream is.
     #[inline]
     pub fn answered(
         &self,
@@ -128,12 +177,17 @@ impl Shard {
         limits: &SlowLimits,
     ) {
         let Some(cell) = self.cell(arm) else { return };
+        if cell.is_past(started) {
+            return cell.end_past(started, outcome, code);
+        }
         let took = now_us.saturating_sub(started.at_us);
         let counts = outcome != Outcome::Ignored;
         // A switch of protocols says nothing of how fast the upstream answers.
-        if code != 101 {
-            for (late, limit) in cell.late.iter().zip(limits.used()) {
+        if code != 101 && !started.is_held {
+            for ((late, clients), limit) in cell.late.iter().zip(&cell.late_clients).zip(limits.used()) {
                 if took > u64::from(*limit) {
+                    // Before the count, so that who reads the count finds the client.
+                    clients.note(started.client, now_us);
                     late.add(1);
                 }
             }
@@ -149,22 +203,24 @@ impl Shard {
             cell.fail(reason);
         }
         // Last, so that a reader never finds an attempt neither under way nor late.
-        cell.end(started.at_us);
+        cell.end(started);
     }
 
     /// An attempt that was counted as a success broke afterwards.
-    pub fn broken(&self, arm: ArmId, reason: Reason) {
-        if let Some(cell) = self.cell(arm) {
-            cell.fail(reason);
+    pub fn broken(&self, arm: ArmId, started: Started, reason: Reason) {
+        match self.cell(arm) {
+            Some(cell) if cell.is_past(started) => cell.fail_past(reason),
+            Some(cell) => cell.fail(reason),
+            None => {}
         }
     }
 
-    /// Notes to whom a failure came. To be called before the failure is counted, so that who reads the
-    /// count finds the client.
+    /// Notes to whom the failure of an attempt came. To be called before the failure is counted, so that who
+    /// reads the count finds the client.
     #[inline]
-    pub fn failed_for(&self, arm: ArmId, client: ClientKey, now_us: u64) {
-        if let Some(cell) = self.cell(arm) {
-            cell.clients.note(client, now_us);
+    pub fn failed_for(&self, arm: ArmId, started: Started, now_us: u64) {
+        if let Some(cell) = self.cell(arm).filter(|cell| !cell.is_past(started)) {
+            cell.clients.note(started.client, now_us);
         }
     }
 
@@ -223,18 +279,35 @@ impl Shard {
         }
     }
 
+    /// The same of clients that were answered later than the limit of a slot since then; and the lanes of those
+    /// whose attempts passed the limit since then and are under way.
+    pub(super) fn add_late(&self, clients: &mut Vec<ClientKey>, arm: ArmId, asked: Late<'_>) -> u16 {
+        let Some(cell) = self.cell(arm) else { return 0 };
+        if let Some(late) = cell.late_clients.get(asked.slot) {
+            clients.extend(late.since(asked.since_us));
+        }
+        let limit = asked.limits.used().get(asked.slot);
+        limit.map_or(0, |limit| {
+            let limit = u64::from(*limit);
+            cell.starts.overdue_lanes(asked.now_us, limit, asked.since_us, cell.era_us.read())
+        })
+    }
+
     /// Adds this worker's part of an arm to the totals.
     pub(super) fn add_to(&self, totals: &mut Totals, arm: ArmId, now_us: u64, limits: &SlowLimits) {
         let Some(cell) = self.cell(arm) else { return };
         // Under way is read before late: an attempt that ends in between is counted for a moment in
         // both, never in neither; the recorder keeps what it showed from falling.
-        let (in_flight, overdue) = cell.under_way(now_us, limits);
-        totals.in_flight += in_flight;
+        let (in_flight, overdue) = cell.starts.under_way(now_us, limits, cell.era_us.read());
+        totals.in_flight += in_flight + cell.held.read();
         totals.failures += cell.failures.read();
         totals.shielded += cell.shielded.read();
         totals.compared += cell.compared.read();
         totals.differing += cell.differing.read();
         totals.dropped += cell.dropped.read();
+        let Past { codes, reasons } = &mut totals.past;
+        add(codes, &cell.past_codes);
+        add(reasons, &cell.past_reasons);
         totals.own_limits += cell.own_limits.read();
         add(&mut totals.reasons, &cell.reasons);
         totals.attempts += add(&mut totals.codes, &cell.codes);
@@ -251,7 +324,7 @@ impl Shard {
     /// The start of an attempt at a given time, without counting it.
     #[cfg(test)]
     pub(super) fn started_for_tests(at_us: u64) -> Started {
-        Started { at_us }
+        Started { at_us, era_us: 0, client: ClientKey::NAMELESS, is_held: false }
     }
 
     fn cell(&self, arm: ArmId) -> Option<&Cell> {
@@ -273,9 +346,13 @@ impl Cell {
             late: zeros(),
             latency_sum_us: Counter::default(),
             latency: zeros(),
-            starts: (0..SLOTS).map(|_| Slot::default()).collect(),
-            old_open: Counter::default(),
+            starts: Starts::new(),
+            held: Counter::default(),
+            era_us: Counter::default(),
+            past_codes: zeros(),
+            past_reasons: zeros(),
             clients: Clients::default(),
+            late_clients: std::array::from_fn(|_| Clients::default()),
             shielded: Counter::default(),
             debt: Counter::default(),
             served: Counter::default(),
@@ -297,56 +374,47 @@ impl Cell {
         }
     }
 
-    /// Counts an attempt as under way; an older time gives up its slot if need be.
-    fn begin(&self, at_us: u64) {
-        let (slot, epoch) = self.slot(at_us);
-        let now = slot.0.read();
-        if now >> 32 == epoch {
-            slot.0.set(now + 1);
+    /// Whether the version that an attempt began on has been replaced.
+    fn is_past(&self, started: Started) -> bool {
+        started.era_us < self.era_us.read()
+    }
+
+    fn end_past(&self, started: Started, outcome: Outcome, code: u16) {
+        if outcome != Outcome::Ignored
+            && let Some(counter) = self.past_codes.get(usize::from(code / 100).min(5))
+        {
+            counter.add(1);
+        }
+        if let Outcome::Failure(reason) = outcome {
+            self.fail_past(reason);
+        }
+        self.end(started);
+    }
+
+    /// An attempt is under way no more.
+    fn end(&self, started: Started) {
+        if started.is_held {
+            self.held.set(self.held.read().saturating_sub(1));
         } else {
-            self.old_open.add(now & OPEN);
-            slot.0.set(epoch << 32 | 1);
+            self.starts.end(started.at_us, started.client);
         }
     }
 
-    fn end(&self, at_us: u64) {
-        let (slot, epoch) = self.slot(at_us);
-        let now = slot.0.read();
-        if now >> 32 == epoch && now & OPEN > 0 {
-            slot.0.set(now - 1);
-        } else {
-            self.old_open.set(self.old_open.read().saturating_sub(1));
+    fn fail_past(&self, reason: Reason) {
+        if let Some(counter) = self.past_reasons.get(reason as usize) {
+            counter.add(1);
         }
     }
+}
 
-    fn slot(&self, at_us: u64) -> (&Slot, u64) {
-        let epoch = at_us / BUCKET_US + 1;
-        (&self.starts[epoch as usize % SLOTS], epoch)
-    }
-
-    /// Attempts without an answer: all, and those that started longer ago than each limit.
-    fn under_way(&self, now_us: u64, limits: &SlowLimits) -> (u64, [u64; MAX_LIMITS]) {
-        let mut overdue = [0; MAX_LIMITS];
-        let mut all = self.old_open.read();
-        // The last bucket that ended more than the limit ago.
-        let last = limits.0.map(|limit| now_us.saturating_sub(u64::from(limit)) / BUCKET_US);
-        let used = limits.used().len();
-        overdue[..used].fill(all);
-        for slot in &self.starts {
-            let slot = slot.0.read();
-            let open = slot & OPEN;
-            if open == 0 {
-                continue;
-            }
-            all += open;
-            for (overdue, last) in overdue[..used].iter_mut().zip(&last) {
-                if slot >> 32 <= *last {
-                    *overdue += open;
-                }
-            }
-        }
-        (all, overdue)
-    }
+/// Which late attempts are asked about.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Late<'a> {
+    /// The place of the limit.
+    pub slot: usize,
+    pub limits: &'a SlowLimits,
+    pub since_us: u64,
+    pub now_us: u64,
 }
 
 /// Adds counters to sums; returns what they came to together.

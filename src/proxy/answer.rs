@@ -6,7 +6,7 @@ use super::{error_page, files, linger, plan, refuse, rewrite};
 use crate::core::route::{Redirect, Reply, Target};
 use crate::core::template::Facts;
 use bytes::Bytes;
-use http::header::{CONTENT_LENGTH, CONTENT_TYPE, EXPECT, LOCATION, TRANSFER_ENCODING};
+use http::header::{ALLOW, CONTENT_LENGTH, CONTENT_TYPE, EXPECT, LOCATION, TRANSFER_ENCODING};
 use http::{HeaderValue, Method};
 use pingora_error::{ErrorType, OrErr, Result};
 use pingora_http::ResponseHeader;
@@ -38,13 +38,28 @@ pub(super) async fn own(session: &mut Session, request: &Request) -> Result<Own>
     if let Some(Target::Files(folder)) = target {
         return files::serve(session, request, folder).await;
     }
-    drain(session).await?;
+    drain(session, request).await?;
     match target {
         Some(Target::Redirect(to)) => redirect(session, request, to).await?,
         Some(Target::Reply(fixed)) => reply(session, request, fixed).await?,
         _ => error_page::send(session, request, 404).await?,
     }
     Ok(Own::Sent)
+}
+
+/// The methods that are passed on.
+pub(super) const ALLOWED: HeaderValue =
+    HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
+
+/// Answers `OPTIONS *`, which asks the server itself (RFC 9110, 9.3.7): there is no upstream that it could mean.
+///
+/// # Errors
+/// When the client cannot be written to.
+pub(super) async fn server_itself(session: &mut Session, request: &Request) -> Result<()> {
+    drain(session, request).await?;
+    let mut head = ResponseHeader::build(200, Some(4))?;
+    head.insert_header(ALLOW, ALLOWED)?;
+    send(session, request, head, Bytes::new()).await
 }
 
 /// Sends the client elsewhere.
@@ -57,7 +72,7 @@ pub(super) async fn away(
     status: u16,
     location: HeaderValue,
 ) -> Result<()> {
-    drain(session).await?;
+    drain(session, request).await?;
     moved(session, request, status, location).await
 }
 
@@ -103,10 +118,11 @@ pub(super) async fn send(
     mut head: ResponseHeader,
     body: Bytes,
 ) -> Result<()> {
-    if !matches!(head.status.as_u16(), 204 | 304) {
+    let has_none = matches!(head.status.as_u16(), 204 | 304);
+    if !has_none {
         head.insert_header(CONTENT_LENGTH, body.len())?;
     }
-    let is_bare = body.is_empty() || session.req_header().method == Method::HEAD;
+    let is_bare = has_none || body.is_empty() || session.req_header().method == Method::HEAD;
     let mut encoder = begin(session, request, head, is_bare).await?;
     if is_bare {
         return Ok(());
@@ -145,7 +161,7 @@ pub(super) async fn begin(
     mut head: ResponseHeader,
     is_all: bool,
 ) -> Result<Option<Box<Encoder>>> {
-    if may_go_on(session) {
+    if may_go_on(session, request) {
         session.as_downstream_mut().set_close_on_response_before_downstream_finish(false);
     } else {
         session.set_keepalive(None);
@@ -165,8 +181,8 @@ pub(super) async fn begin(
 ///
 /// # Errors
 /// When the client cannot be read from.
-pub(super) async fn drain(session: &mut Session) -> Result<()> {
-    if has_small_body(session) {
+pub(super) async fn drain(session: &mut Session, request: &Request) -> Result<()> {
+    if has_small_body(session, request) {
         while session.read_request_body().await?.is_some() {}
     }
     Ok(())
@@ -175,16 +191,16 @@ pub(super) async fn drain(session: &mut Session) -> Result<()> {
 /// Whether another request can follow on the connection: not behind a body that would first have to be
 /// read to an end that may be far. Its client hears the answer while the connection lingers. What is left of
 /// a small one is read after the answer.
-fn may_go_on(session: &mut Session) -> bool {
-    session.is_http2() || session.as_downstream_mut().is_body_done() || has_small_body(session)
+fn may_go_on(session: &mut Session, request: &Request) -> bool {
+    session.is_http2() || session.as_downstream_mut().is_body_done() || has_small_body(session, request)
 }
 
 /// Whether what the client has yet to send is little.
-fn has_small_body(session: &Session) -> bool {
+fn has_small_body(session: &Session, request: &Request) -> bool {
     let header = session.req_header();
     let is_small = plan::body_length(header).is_some_and(|length| length <= DRAINED);
     // A client that waits for 100 has sent none yet, and need not do so any more.
-    is_small && !header.headers.contains_key(EXPECT)
+    is_small && !request.expects && !header.headers.contains_key(EXPECT)
 }
 
 /// An exchange with an upstream has failed, and the client has been answered: whether its connection goes on.
@@ -195,7 +211,7 @@ pub(super) async fn keep(session: &mut Session, request: &Request) {
     if session.get_keepalive().is_none() || left == 0 {
         return;
     }
-    let is_whole = drain(session).await.is_ok() && session.as_downstream_mut().is_body_done();
+    let is_whole = drain(session, request).await.is_ok() && session.as_downstream_mut().is_body_done();
     if is_whole && session.as_downstream_mut().finish_body().await.is_ok() {
         connection.signals.answered();
         connection.signals.keep(left);

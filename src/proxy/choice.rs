@@ -2,7 +2,8 @@
 //! upstream's business.
 //!
 //! A tester's choice comes first, then the first rule that holds, then the cohort: see [`crate::core::cohort`].
-//! A pool without a ready upstream is passed over for the weights, unless a rule is strict about it.
+//! A pool without a ready upstream is passed over for the weights, unless a rule is strict about it. So is one whose
+//! version was aborted, by rules: who tests goes on seeing what was wrong with it.
 
 mod given;
 mod taken;
@@ -68,9 +69,11 @@ fn pool(service: &Service, asked: Asked<'_>, cookies: &mut Cookies) -> Option<(u
     if let Some(pool) = testers_own(service, asked, cookies).filter(is_ready) {
         return Some((pool, By::Tester));
     }
+    let is_sound =
+        |pool: &usize| service.pools.get(*pool).is_some_and(|pool| pool.is_ready() && !pool.is_quarantined);
     if let Some(rule) = choice.rules.iter().find(|rule| rule.holds(asked.request, asked.client))
         && let Some(pool) =
-            choice.place(&rule.to, &service.pools).filter(|pool| rule.strict || is_ready(pool))
+            choice.place(&rule.to, &service.pools).filter(|pool| rule.strict || is_sound(pool))
     {
         return Some((pool, By::Rule));
     }

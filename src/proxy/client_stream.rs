@@ -16,6 +16,7 @@ mod signals;
 
 pub(super) use signals::Signals;
 
+use super::asked;
 use super::gather::Gather;
 use super::head::{Head, HeadLimits};
 use super::inner::of_inner;
@@ -50,6 +51,8 @@ pub(super) struct ClientStream<S> {
     /// Of the body under way: bytes so far, and the time spent waiting for them.
     body: u64,
     waited: Duration,
+    /// Since when the client takes nothing of what is sent to it.
+    untaken: Option<Instant>,
     /// The head under way was refused: nothing more is read.
     refused: bool,
     /// The protocol was switched: bytes pass as they are.
@@ -108,6 +111,7 @@ impl<S> ClientStream<S> {
             timer: None,
             body: 0,
             waited: Duration::ZERO,
+            untaken: None,
             refused: false,
             open: false,
             has_ended: false,
@@ -143,13 +147,25 @@ impl<S> ClientStream<S> {
         true
     }
 
-    /// Puts a bare head in the place of the one that is refused.
+    /// Puts a bare head, which says what came, in the place of the one that is refused.
     fn refuse(&mut self, status: u16) {
         self.signals.refuse(status);
+        self.signals.note_settled(true);
         self.refused = true;
-        self.kept.clear();
-        self.kept.extend_from_slice(b"GET / HTTP/1.1\r\nHost: refused\r\nConnection: close\r\n\r\n");
+        self.kept = asked::stand_in(status, &self.kept);
         self.ready = self.kept.len();
+    }
+
+    /// Keeps the time while the client takes nothing.
+    fn note_taking(&mut self, takes: bool) {
+        match (takes, self.untaken) {
+            (true, Some(since)) => {
+                self.untaken = None;
+                self.signals.took_after(since.elapsed());
+            }
+            (false, None) => self.untaken = Some(Instant::now()),
+            _ => {}
+        }
     }
 
     /// The last exchange is over.
@@ -204,13 +220,35 @@ impl<S> ClientStream<S> {
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for ClientStream<S> {
+impl<S: AsyncWrite + Unpin> ClientStream<S> {
+    /// Puts what is said before an answer in front of it.
+    fn take_interim(&mut self) {
+        if let Some(said) = self.signals.interim.take() {
+            self.out.put(&said);
+        }
+    }
+
+    /// Sends it at once: its reader waits. Where it has to wait for room, the next write takes it along.
+    fn poll_interim(&mut self, cx: &mut Context<'_>) {
+        if !self.signals.interim.is_waiting() {
+            return;
+        }
+        self.take_interim();
+        if self.out.poll_empty(&mut self.inner, cx).is_ready() {
+            // A broken connection is found by the next read.
+            let _ = Pin::new(&mut self.inner).poll_flush(cx);
+        }
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for ClientStream<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = &mut *self;
+        this.poll_interim(cx);
         if buf.remaining() == 0 || this.give(buf) {
             return Poll::Ready(Ok(()));
         }
@@ -243,14 +281,18 @@ impl<S: AsyncRead + Unpin> AsyncRead for ClientStream<S> {
 impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for ClientStream<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let this = &mut *self;
+        this.take_interim();
         let written = this.out.poll_write(&mut this.inner, cx, buf);
+        this.note_taking(written.is_ready());
         this.is_broken |= matches!(written, Poll::Ready(Err(_)));
         written
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = &mut *self;
-        ready!(this.out.poll_empty(&mut this.inner, cx))?;
+        let empty = this.out.poll_empty(&mut this.inner, cx);
+        this.note_taking(empty.is_ready());
+        ready!(empty)?;
         Pin::new(&mut this.inner).poll_flush(cx)
     }
 
@@ -266,7 +308,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for ClientStream<S> {
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let this = &mut *self;
+        this.take_interim();
         let written = this.out.poll_write_vectored(&mut this.inner, cx, bufs);
+        this.note_taking(written.is_ready());
         this.is_broken |= matches!(written, Poll::Ready(Err(_)));
         written
     }

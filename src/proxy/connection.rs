@@ -1,10 +1,12 @@
 //! One client connection: TLS, then HTTP/1 or HTTP/2 until it closes.
 
 use super::admission::Admitted;
+use super::blocks::{BlockLimits, HeaderBlocks};
 use super::client_stream::{ClientStream, Signals};
 use super::frames::{Frames, Heard};
 use super::gate::Gate;
 use super::http2;
+use super::interim::Interim;
 use super::linger::Remains;
 use super::listen::Bound;
 use super::loan::Home;
@@ -82,14 +84,16 @@ fn prepare(socket: TcpStream, peer: SocketAddr) -> Tcp {
 /// HTTP/2: many at a time.
 async fn http2<S: IO + 'static>(stream: S, line: Line)
 where
-    Frames<S>: IO,
+    HeaderBlocks<Frames<S>>: IO,
 {
     let Line { listener, proxy, shutdown, closing, log } = line;
-    let (heard, settings) = (Arc::new(Heard::default()), &listener.settings);
+    let (heard, interim, settings) = (Arc::new(Heard::default()), Arc::new(Interim::default()), &listener.settings);
     let frames = Frames::new(stream, settings.max_streams, settings.header_timeout, heard.clone());
+    let blocks = HeaderBlocks::new(frames, BlockLimits::from(settings), interim.clone());
     let home = Home::new();
-    http2::serve(Box::new(home.lend(frames)), heard, listener.clone(), proxy, shutdown, log).await;
-    close(home.take().and_then(Frames::remains), &listener, closing).await;
+    let stream = Box::new(home.lend(blocks));
+    http2::serve(stream, (heard, interim), listener.clone(), proxy, shutdown, log).await;
+    close(home.take().map(HeaderBlocks::into_inner).and_then(Frames::remains), &listener, closing).await;
 }
 
 /// HTTP/1: one request after the other.

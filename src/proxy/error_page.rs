@@ -6,7 +6,7 @@ use super::plan::Refusal;
 use super::request::Request;
 use crate::core::own_limit::OwnLimit;
 use bytes::Bytes;
-use http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
+use http::header::{ACCEPT, ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use pingora_error::Result;
 use pingora_http::ResponseHeader;
@@ -54,8 +54,12 @@ pub(super) async fn send(session: &mut Session, request: &Request, status: u16) 
     if let Some(limit) = OwnLimit::of_status(status) {
         request.met(limit);
     }
-    let retry = (status == 503).then(|| (RETRY_AFTER, HeaderValue::from(RETRY_AFTER_SECONDS)));
-    send_with(session, request, status, retry).await
+    let field = match status {
+        405 => Some((ALLOW, answer::ALLOWED)),
+        503 => Some((RETRY_AFTER, HeaderValue::from(RETRY_AFTER_SECONDS))),
+        _ => None,
+    };
+    send_with(session, request, status, field).await
 }
 
 /// The same with one more header field.
@@ -69,7 +73,7 @@ pub(super) async fn send_with(
     field: Option<(HeaderName, HeaderValue)>,
 ) -> Result<()> {
     let format = preferred(&session.req_header().headers);
-    let own = request.table.routes.error_pages.get(&status).filter(|_| format != Format::Json);
+    let own = request.table.routes.error_page(request.route(), status).filter(|_| format != Format::Json);
     let page = match own {
         Some(own) => (HTML, own.clone()),
         None => page(status, explanation(status), format),
@@ -132,6 +136,7 @@ fn explanation(status: u16) -> &'static str {
         405 => "This address does not take that method.",
         408 => "The request did not arrive in time.",
         413 => "The request body is too large.",
+        414 => "The address is too long.",
         416 => "The file has no such range.",
         429 => "There have been too many requests. Please try again shortly.",
         431 => "The request header is too large.",

@@ -42,7 +42,7 @@ pub(super) async fn serve(session: &mut Session, request: &Request, files: &File
     if found.is_ok() && follow::is_index_of_another(header, request, &files.index) {
         return Ok(Own::Index);
     }
-    answer::drain(session).await?;
+    answer::drain(session, request).await?;
     match found {
         Ok((opened, kind)) => send(session, request, opened, kind).await?,
         Err(Unopened::Folder) => to_folder(session, request).await?,

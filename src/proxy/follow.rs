@@ -10,7 +10,8 @@ use super::request::Request;
 use super::{refuse, rewrite};
 use crate::core::route::{self, BadPath, Current, Fallback, Rewritten, Target, Turn};
 use bytes::Bytes;
-use http::{HeaderValue, Uri};
+use http::header::HOST;
+use http::{HeaderValue, Uri, Version};
 use pingora_error::{ErrorType, OrErr, Result};
 use pingora_http::RequestHeader;
 use std::borrow::Cow;
@@ -101,11 +102,29 @@ fn index_of(at: Current<'_>, index: &str) -> std::result::Result<Rewritten, BadP
     Rewritten::new(&[at.path, index.as_bytes()].concat(), at.query.as_bytes())
 }
 
-/// Puts what a request has become in place of what was asked, on its way to an upstream.
+/// Puts what a request has become in place of what was asked, on its way to an upstream; or its very bytes,
+/// where other words stood for them inside.
 ///
 /// # Errors
-/// None in practice: a path and a query fit into every address.
-pub(super) fn retarget(upstream: &mut RequestHeader, rewritten: &Rewritten) -> Result<()> {
+/// When a path does not fit into an address, which it came from.
+pub(super) fn retarget(upstream: &mut RequestHeader, request: &Request) -> Result<()> {
+    let is_http1 = upstream.version != Version::HTTP_2;
+    if !upstream.headers.contains_key(HOST) && upstream.uri.authority().is_none() {
+        // HTTP/1.0 need not name one. nginx would say its `$proxy_host`.
+        let label = request.upstream().map_or("localhost", |upstream| &*upstream.label);
+        upstream.insert_header(
+            HOST,
+            HeaderValue::from_str(label).unwrap_or(HeaderValue::from_static("localhost")),
+        )?;
+    }
+    let Some(rewritten) = &request.rewritten else {
+        if let Some(asked) = request.asked.as_ref().filter(|_| is_http1) {
+            // Where even that cannot be carried, the escaped form stays: it means the same, or is exchanged
+            // on its connection.
+            let _ = upstream.set_raw_path(&asked.target);
+        }
+        return Ok(());
+    };
     let mut parts = upstream.uri.clone().into_parts();
     parts.path_and_query = Some(rewritten.target().clone());
     upstream.set_uri(Uri::from_parts(parts).or_err(ErrorType::InternalError, "rewriting a path")?);

@@ -2,6 +2,7 @@
 
 mod attempt;
 mod facts;
+mod turned_away;
 mod way;
 
 pub(super) use facts::answer_begun;
@@ -12,13 +13,15 @@ use super::http2::Stream;
 use super::keyring::Keyring;
 use super::log_entry::Unlogged;
 use super::mirror::Sender;
+use super::recall::RECALLED;
+use super::registry::AttemptRegistry;
 use super::request::Request;
 use super::retry;
 use super::uses::Uses;
 use super::worker::Shared;
 use super::{
-    answer, challenge, compress, error_page, follow, forward, log_entry, plan, refuse, reply, rewrite, sound,
-    tidy,
+    answer, challenge, claims, compress, connection_end, error_page, follow, forward, log_entry, plan, refuse,
+    reply, rewrite, sound, tidy, unchunk,
 };
 use crate::core::balance::mix;
 use crate::core::outcome::{Outcome, Reason};
@@ -26,7 +29,7 @@ use crate::observe::access_log::AccessLog;
 use crate::observe::shard::Shard;
 use async_trait::async_trait;
 use bytes::Bytes;
-use http::header::CONNECTION;
+use http::header::{CONNECTION, CONTENT_LENGTH};
 use http::{HeaderValue, Version};
 use pingora_core::prelude::HttpPeer;
 use pingora_core::protocols::Digest;
@@ -49,6 +52,7 @@ pub(super) struct Gate {
     /// State of the worker's random numbers (SplitMix64); only its own thread draws.
     pub random: AtomicU64,
     pub uses: Uses,
+    pub registry: Arc<AttemptRegistry>,
     pub keyring: Keyring,
     /// Sends mirrored requests.
     pub sender: Sender,
@@ -69,7 +73,8 @@ impl ProxyHttp for Gate {
     type CTX = Request;
 
     fn new_ctx(&self) -> Request {
-        let mut request = Request::new(self.shared.table.load_full(), self.shard.clone(), self.shared.clock);
+        let (table, registry) = (self.shared.table.load_full(), self.registry.clone());
+        let mut request = Request::new(table, self.shard.clone(), registry, self.shared.clock);
         if let Some(stream) = Stream::current() {
             request.listener = Some(stream.listener.clone());
             request.stream = Some(stream);
@@ -77,7 +82,9 @@ impl ProxyHttp for Gate {
         request
     }
 
-    fn init_downstream_modules(&self, _: &mut pingora_core::modules::http::HttpModules) {}
+    fn init_downstream_modules(&self, modules: &mut pingora_core::modules::http::HttpModules) {
+        modules.add_module(Box::new(unchunk::Unchunking));
+    }
 
     fn on_connection_reuse(
         &self,
@@ -95,18 +102,24 @@ impl ProxyHttp for Gate {
     }
 
     async fn request_filter(&self, session: &mut Session, request: &mut Request) -> Result<bool> {
+        // Interim answers pass it by.
+        session.set_ignore_info_resp(true);
+        request.note_asked(session.req_header_mut());
         tidy::tidy(session.req_header_mut());
         let peer = session.client_addr().and_then(|a| a.as_inet()).map(|a| a.ip());
         if let Some(peer) = peer {
             let trusted = request.listener.as_ref().map_or(&[][..], |l| &l.settings.trusted_proxies);
             request.believed = forward::is_believed(peer, trusted);
-            request.client = forward::client(peer, &session.req_header().headers, trusted);
+            let client = forward::client(peer, &session.req_header().headers, trusted);
+            (request.client, request.is_nameless) = (client.address, client.is_nameless);
         }
+        claims::remove(session.req_header_mut(), request.believed);
         request.own_id = forward::id_of(self.draw(), self.draw());
         if let Some(log) = &self.log {
             request.unlogged = Some(Unlogged::new(log, session, request));
         }
         let unread = request.connection.as_ref().and_then(|connection| connection.signals.refused());
+        let unread = unread.or_else(|| request.asked.as_ref()?.status);
         let refused = unread.or_else(|| {
             let header = session.req_header();
             let listener = request.listener.as_ref()?;
@@ -117,6 +130,11 @@ impl ProxyHttp for Gate {
         if let Some(status) = refused {
             session.set_keepalive(None);
             error_page::send(session, request, status).await?;
+            return Ok(true);
+        }
+        request.expects = tidy::take_expectation(session.req_header_mut());
+        if session.req_header().raw_path() == b"*" {
+            answer::server_itself(session, request).await?;
             return Ok(true);
         }
         let (listener, path) = (request.listener.as_deref(), session.req_header().uri.path());
@@ -134,7 +152,7 @@ impl ProxyHttp for Gate {
 
     async fn connected_to_upstream(
         &self,
-        _: &mut Session,
+        session: &mut Session,
         reused: bool,
         _: &HttpPeer,
         socket: RawFd,
@@ -148,7 +166,9 @@ impl ProxyHttp for Gate {
         }
         let most = own.map_or(0, |pool| pool.requests_per_connection);
         let is_crowded = own.is_some() && request.attempt.as_ref().is_some_and(|attempt| attempt.is_crowded);
-        request.closes = most > 0 && self.uses.count(socket, reused) >= most || is_crowded;
+        let is_last = most > 0 && self.uses.count(socket, reused) >= most;
+        request.closes = is_last || is_crowded || own.is_some() && request.is_alone || request.is_verbatim;
+        self.enter_registry(session, request, socket, reused)?;
         // Only the access log asks for it.
         if self.shared.access_log.is_some()
             && let Some(attempt) = &request.attempt
@@ -167,29 +187,40 @@ impl ProxyHttp for Gate {
         if request.closes && !session.is_upgrade_req() {
             upstream_request.insert_header(CONNECTION, HeaderValue::from_static("close"))?;
         }
-        if let Some(rewritten) = &request.rewritten {
-            follow::retarget(upstream_request, rewritten)?;
-        }
+        follow::retarget(upstream_request, request)?;
         forward::set(session, upstream_request, request)?;
         self.shared.hop_mark.add(upstream_request)?;
         rewrite::to_upstream(session, request, upstream_request)?;
         self.mirror(session, request, upstream_request);
+        // An upstream is there: the body is wanted.
+        if std::mem::take(&mut request.expects) && !session.is_body_empty() {
+            request.say(&*ResponseHeader::build(100, Some(0))?);
+        }
         Ok(())
     }
 
     async fn request_body_filter(
         &self,
-        _: &mut Session,
+        session: &mut Session,
         body: &mut Option<Bytes>,
         whole: bool,
         request: &mut Request,
     ) -> Result<()> {
         let came = body.as_ref().map_or(0, |b| b.len() as u64);
-        request.body_read += came;
+        // What is sent again has been read once.
+        request.body_read = session.body_bytes_read() as u64;
+        self.body_came(request, whole);
+        if session.as_ref().retry_buffer_truncated() {
+            request.settle();
+        }
         if let Some(stream) = &request.stream {
             stream.body_came(came, whole);
         }
-        if request.body_read > request.max_body {
+        // Pingora would write a last chunk for an empty last piece, and another one for the end.
+        if whole && came == 0 {
+            *body = None;
+        }
+        if request.body_read > request.max_body && !session.was_upgraded() {
             return Error::e_explain(ErrorType::HTTPStatus(413), "the request body is too large")
                 .map_err(|e| e.into_down());
         }
@@ -203,7 +234,7 @@ impl ProxyHttp for Gate {
         request: &mut Request,
     ) -> Result<()> {
         let status = response.status.as_u16();
-        request.interim += u8::from(status < 200 && status != 101);
+        request.interim = request.interim.saturating_add(u8::from(status < 200 && status != 101));
         sound::check(response, request.interim)
             .map_err(|fault| Error::explain(ErrorType::InvalidHTTPHeader, fault).into_up())?;
         sound::merge_lengths(response)?;
@@ -226,7 +257,16 @@ impl ProxyHttp for Gate {
                 _ => signals.answered(),
             }
         }
+        if (102..200).contains(&status) && session.req_header().version != Version::HTTP_10 {
+            // Of 100, a client that waits for it has heard by then.
+            request.say(response);
+        }
         if status >= 200 || status == 101 {
+            request.is_bodiless = reply::unframe(&session.req_header().method, response);
+            request.settle();
+            if request.is_held() && reply::is_grpc(&session.req_header().headers) {
+                self.converses(request);
+            }
             self.charge(request, reply::outcome_of_status(status), status);
             if self.hides(session, request, status) {
                 return Error::e_explain(SHIELDED, "the candidate's answer is not shown");
@@ -242,7 +282,9 @@ impl ProxyHttp for Gate {
             rewrite::relocate(session, request, response)?;
             rewrite::answer(session, request, response)?;
         }
-        if let Some(compression) = request.compression() {
+        if status >= 200
+            && let Some(compression) = request.compression()
+        {
             request.encoder = compress::begin(session.req_header(), response, compression)?;
         }
         Ok(())
@@ -255,7 +297,9 @@ impl ProxyHttp for Gate {
         end: bool,
         request: &mut Request,
     ) -> Result<Option<Duration>> {
-        if let Some(encoder) = &mut request.encoder {
+        if request.is_bodiless {
+            *body = None;
+        } else if let Some(encoder) = &mut request.encoder {
             let encoded = encoder.encode(body.as_deref().unwrap_or_default(), end);
             let encoded = encoded.or_err(ErrorType::InternalError, "compressing")?;
             // An empty piece would be read as the last one.
@@ -269,10 +313,14 @@ impl ProxyHttp for Gate {
         &self,
         session: &mut Session,
         response: &mut ResponseHeader,
-        _: &mut Request,
+        request: &mut Request,
     ) -> Result<()> {
-        if session.req_header().version == Version::HTTP_10 && reply::unchunk(response) {
-            session.set_keepalive(None);
+        let is_final = !response.status.is_informational();
+        if session.req_header().version == Version::HTTP_10 && is_final {
+            let has_length = response.headers.contains_key(CONTENT_LENGTH);
+            if reply::unchunk(response) || !(has_length || request.is_bodiless) {
+                session.set_keepalive(None);
+            }
         }
         Ok(())
     }
@@ -325,9 +373,14 @@ impl ProxyHttp for Gate {
         if let Some(limit) = self.shortage(&error, request) {
             return self.short(session, request, limit);
         }
+        if let Some(unprocessed) = connection_end::unprocessed(&error) {
+            // A kept connection of HTTP/2 that has ended.
+            return self.turned_away(session, request, error, unprocessed.over(true));
+        }
         self.charge(request, Outcome::Failure(Reason::Connect), 0);
-        let again =
-            self.shield(session, request, true) || retry::again(self.situation(session, request, true));
+        let again = self.shield(session, request, true)
+            || retry::again(self.situation(session, request, true))
+            || self.leaves_with_weight(session, request, true);
         error.set_retry(again);
         error
     }
@@ -343,15 +396,22 @@ impl ProxyHttp for Gate {
         if let Some(stream) = &request.stream {
             stream.due.disconnected();
         }
+        let was_taken_back = request.leave_registry();
         if *error.etype() == SHIELDED {
             error.set_retry(true);
             return error;
+        }
+        if was_taken_back || *error.etype() == RECALLED {
+            return self.taken_back(session, request, error);
         }
         if request.signals().is_some_and(Signals::is_late) {
             // It looks like the client's end of the line, or like a reset by the upstream.
             error = Error::explain(ErrorType::ReadTimedout, "the answer's head took too long").into_up();
         }
-        let mut outcome = reply::outcome_of_error(&error);
+        if let Some(unprocessed) = connection_end::unprocessed(&error).filter(|_| request.head_us.is_none()) {
+            return self.turned_away(session, request, error, unprocessed.over(reused));
+        }
+        let mut outcome = self.excuse(request, reply::outcome_of_error(&error));
         if matches!(outcome, Outcome::Failure(_))
             && let Some(limit) = self.shortage(&error, request)
         {
@@ -361,14 +421,17 @@ impl ProxyHttp for Gate {
         let situation = self.situation(session, request, false);
         let reset = outcome == Outcome::Failure(Reason::Reset) && request.head_us.is_none();
         if retry::stale(situation, reused, reset, request.stale_seen) {
-            request.take_back();
+            request.stale_seen = true;
+            request.take_back(true);
             self.charge(request, Outcome::Ignored, 0);
             error.set_retry(true);
             return error;
         }
         self.charge(request, outcome, 0);
         let again = matches!(outcome, Outcome::Failure(_))
-            && (self.shield(session, request, false) || retry::again(situation));
+            && (self.shield(session, request, false)
+                || retry::again(situation)
+                || self.leaves_with_weight(session, request, false));
         error.set_retry(again);
         error
     }
@@ -380,7 +443,8 @@ impl ProxyHttp for Gate {
         request: &mut Request,
     ) -> FailToProxy {
         let begun = answer_begun(session);
-        let status = reply::status_of_error(error).filter(|_| !begun);
+        let late = request.is_late.then_some(408);
+        let status = late.or_else(|| reply::status_of_error(error)).filter(|_| !begun);
         if begun {
             // What the client is sent of it may still wait for the rest of its packet.
             session.as_downstream_mut().shutdown().await;
@@ -416,6 +480,7 @@ impl ProxyHttp for Gate {
             original.end();
         }
         self.charge(request, Outcome::Ignored, 0);
+        request.leave_registry();
         request.attempt = None;
         request.held = None;
         request.lasting = None;

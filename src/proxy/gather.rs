@@ -53,6 +53,11 @@ impl Gather {
         Poll::Ready(Ok(total))
     }
 
+    /// Keeps some more, whatever its size.
+    pub(super) fn put(&mut self, buf: &[u8]) {
+        self.keep(buf);
+    }
+
     /// Writes all that waits.
     pub(super) fn poll_empty<S: AsyncWrite + Unpin>(
         &mut self,

@@ -2,8 +2,12 @@
 //!
 //! It runs before pingora sees the head, while the bytes are still as they were sent. What has two
 //! readings somewhere (a bare line feed, a folded line, a space before a colon, two lengths, a sign in a
-//! length) is refused here, so that no server behind can take it otherwise than this one. What a host may
-//! look like, and what else is decided on the meaning of fields, is left to `refuse`, which HTTP/2 shares.
+//! length) is refused here, so that no server behind can take it otherwise than this one. What is decided on
+//! the meaning of fields is left to `refuse`, which HTTP/2 shares; a head that has one reading, but other words
+//! than the library below takes, is told as odd, and [`target`](super::target) has them.
+
+use super::refuse::is_host;
+use super::target;
 
 /// How large a head may be.
 #[derive(Clone, Copy, Debug)]
@@ -28,6 +32,8 @@ pub(super) enum Scan {
     Whole {
         end: usize,
         body: Body,
+        /// Whether it has to be put into other words before it is passed on.
+        is_odd: bool,
     },
     /// The status to refuse it with.
     Refused(u16),
@@ -40,8 +46,9 @@ pub(super) struct Head {
     seen: usize,
     /// Where the line under way begins.
     line: usize,
-    /// The minor version, once the request line is known.
+    /// The minor version, 0 or 1, once the request line is known.
     minor: Option<u8>,
+    is_odd: bool,
     fields: usize,
     hosts: usize,
     length: Option<u64>,
@@ -91,7 +98,8 @@ impl Head {
             // Empty lines before a request are skipped (RFC 9112, 2.2).
             None if line.is_empty() => Ok(false),
             None => {
-                self.minor = Some(request_line(line)?);
+                let (minor, is_odd) = request_line(line)?;
+                (self.minor, self.is_odd) = (Some(minor), is_odd);
                 Ok(false)
             }
             Some(_) if line.is_empty() => Ok(true),
@@ -115,7 +123,7 @@ impl Head {
         match name.len() {
             4 if name.eq_ignore_ascii_case(b"host") => {
                 self.hosts += 1;
-                (self.hosts == 1).then_some(())
+                (self.hosts == 1 && is_host(value)).then_some(())
             }
             14 if name.eq_ignore_ascii_case(b"content-length") => {
                 let first = self.length.is_none();
@@ -133,33 +141,39 @@ impl Head {
 
     fn whole(&self) -> Scan {
         let body = match (self.chunked, self.length) {
+            // HTTP/1.1 names its host (RFC 9112, 3.2).
+            _ if self.hosts == 0 && self.minor == Some(1) => return Scan::Refused(400),
             (false, length) => Body::Length(length.unwrap_or(0)),
             (true, None) if self.minor == Some(1) => Body::Chunked,
             _ => return Scan::Refused(400),
         };
-        Scan::Whole { end: self.seen, body }
+        Scan::Whole { end: self.seen, body, is_odd: self.is_odd }
     }
 }
 
-/// The minor version of a request line.
-fn request_line(line: &[u8]) -> Result<u8, u16> {
+/// The minor version of a request line, and whether the line has to be put into other words.
+fn request_line(line: &[u8]) -> Result<(u8, bool), u16> {
     let mut parts = line.split(|byte| *byte == b' ');
     let (Some(method), Some(target), Some(version), None) =
         (parts.next(), parts.next(), parts.next(), parts.next())
     else {
         return Err(400);
     };
-    // Methods are in upper case (nginx takes no others), so that `get` is not another method behind.
-    let legal = |byte: &u8| byte.is_ascii_uppercase() || matches!(byte, b'-' | b'_');
-    if method.is_empty() || method.len() > LONGEST_METHOD || !method.iter().all(legal) {
+    if !is_method(method) {
         return Err(400);
     }
     if !is_target(target, method) {
         return Err(400);
     }
+    let is_odd = !target.starts_with(b"/") && target != b"*" || !target::is_carried(target);
     match version {
-        b"HTTP/1.1" => Ok(1),
-        b"HTTP/1.0" => Ok(0),
+        // Tunnels are none of our business.
+        b"HTTP/1.1" | b"HTTP/1.0" if method == b"CONNECT" => Err(405),
+        _ if target.len() > target::LONGEST => Err(414),
+        b"HTTP/1.1" => Ok((1, is_odd)),
+        b"HTTP/1.0" => Ok((0, is_odd)),
+        // A later one is understood as the one that is known (RFC 9110, 2.5).
+        [b'H', b'T', b'T', b'P', b'/', b'1', b'.', minor @ ..] if is_minor(minor) => Ok((1, true)),
         [b'H', b'T', b'T', b'P', b'/', major, b'.', minor]
             if major.is_ascii_digit() && minor.is_ascii_digit() =>
         {
@@ -169,20 +183,36 @@ fn request_line(line: &[u8]) -> Result<u8, u16> {
     }
 }
 
+/// One digit or two, as nginx takes them.
+fn is_minor(digits: &[u8]) -> bool {
+    let is_number = digits.iter().all(u8::is_ascii_digit);
+    is_number && (digits.len() == 1 || digits.len() == 2 && digits.first() != Some(&b'0'))
+}
+
 /// A path, a whole address, or `*` for OPTIONS. A fragment never belongs there: who cuts it and who does
 /// not would see two targets. CONNECT is refused later, with its own status.
 fn is_target(target: &[u8], method: &[u8]) -> bool {
-    let starts = |scheme: &[u8]| target.get(..scheme.len()).is_some_and(|t| t.eq_ignore_ascii_case(scheme));
     let form = target.starts_with(b"/")
-        || starts(b"http://")
-        || starts(b"https://")
+        || target::whole_address(target).is_some()
         || (target == b"*" && method == b"OPTIONS")
         || (method == b"CONNECT" && !target.is_empty());
-    form && target.iter().all(|byte| *byte > b' ' && !matches!(*byte, 0x7f | b'#'))
+    form && is_target_text(target)
+}
+
+/// What a target is made of: no control byte, no space, no fragment.
+pub(super) fn is_target_text(target: &[u8]) -> bool {
+    target.iter().all(|byte| *byte > b' ' && !matches!(*byte, 0x7f | b'#'))
+}
+
+/// Whether a word can be a method.
+pub(super) fn is_method(method: &[u8]) -> bool {
+    // Methods are in upper case (nginx takes no others), so that `get` is not another method behind.
+    let legal = |byte: &u8| byte.is_ascii_uppercase() || matches!(byte, b'-' | b'_');
+    !method.is_empty() && method.len() <= LONGEST_METHOD && method.iter().all(legal)
 }
 
 /// Digits alone: no sign, no list, and no zero in front, which some read as octal.
-fn length(value: &[u8]) -> Option<u64> {
+pub(super) fn length(value: &[u8]) -> Option<u64> {
     let plain = value == b"0" || value.first().is_some_and(|first| *first != b'0');
     if !plain || value.len() > LENGTH_DIGITS || !value.iter().all(u8::is_ascii_digit) {
         return None;
@@ -190,7 +220,7 @@ fn length(value: &[u8]) -> Option<u64> {
     std::str::from_utf8(value).ok()?.parse().ok()
 }
 
-fn trim(value: &[u8]) -> &[u8] {
+pub(super) fn trim(value: &[u8]) -> &[u8] {
     let is_space = |byte: &u8| matches!(byte, b' ' | b'\t');
     let start = value.iter().position(|byte| !is_space(byte)).unwrap_or(value.len());
     let end = value.iter().rposition(|byte| !is_space(byte)).map_or(start, |last| last + 1);
@@ -221,14 +251,33 @@ mod tests {
     #[test]
     fn a_head_ends_where_it_ends_and_says_what_follows() {
         let head = b"GET /x HTTP/1.1\r\nHost: a\r\n\r\nGET /y";
-        assert_eq!(scan(head), Scan::Whole { end: 28, body: Body::Length(0) });
+        assert_eq!(scan(head), Scan::Whole { end: 28, body: Body::Length(0), is_odd: false });
         let head = b"\r\nPOST * HTTP/1.0\r\n\r\n";
         assert_eq!(scan(head), Scan::Refused(400));
         assert_eq!(scan(b"CONNECT  HTTP/1.1\r\n\r\n"), Scan::Refused(400));
-        let head = b"POST / HTTP/1.1\r\nContent-Length:\t 17 \r\n\r\n";
-        assert_eq!(scan(head), Scan::Whole { end: head.len(), body: Body::Length(17) });
-        let head = b"POST / HTTP/1.1\r\ntransfer-ENCODING: Chunked\r\n\r\n";
-        assert_eq!(scan(head), Scan::Whole { end: head.len(), body: Body::Chunked });
+        let head = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length:\t 17 \r\n\r\n";
+        assert_eq!(scan(head), Scan::Whole { end: head.len(), body: Body::Length(17), is_odd: false });
+        let head = b"POST / HTTP/1.1\r\nHost: a\r\ntransfer-ENCODING: Chunked\r\n\r\n";
+        assert_eq!(scan(head), Scan::Whole { end: head.len(), body: Body::Chunked, is_odd: false });
+    }
+
+    #[test]
+    fn other_words_and_other_versions_are_odd_or_refused() {
+        let line = |line: &str| scan(format!("{line}\r\nHost: a\r\n\r\n").as_bytes());
+        for odd in ["GET /< HTTP/1.1", "GET HTTP://a/ HTTP/1.1", "GET / HTTP/1.2", "GET / HTTP/1.99"] {
+            assert!(matches!(line(odd), Scan::Whole { is_odd: true, .. }), "{odd}");
+        }
+        for (refused, status) in [
+            ("GET / HTTP/1.01", 400),
+            ("GET / HTTP/1.100", 400),
+            ("GET / HTTP/2.0", 505),
+            ("CONNECT a:1 HTTP/1.1", 405),
+            ("GET a:1 HTTP/1.1", 400),
+            ("GET /# HTTP/1.1", 400),
+        ] {
+            assert_eq!(line(refused), Scan::Refused(status), "{refused}");
+        }
+        assert_eq!(scan(b"GET / HTTP/1.1\r\n\r\n"), Scan::Refused(400), "no host");
     }
 
     #[test]
@@ -246,7 +295,7 @@ mod tests {
     proptest! {
         #[test]
         fn pieces_are_read_as_the_whole_is(bytes in prop::collection::vec(any::<u8>(), 0..300), cuts in prop::collection::vec(0usize..300, 0..5)) {
-            let mut head = b"GET / HTTP/1.1\r\n".to_vec();
+            let mut head = b"GET / HTTP/1.1\r\nHost: a\r\n".to_vec();
             head.extend(&bytes);
             head.extend(b"\r\n\r\n");
             let whole = scan(&head);

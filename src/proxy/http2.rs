@@ -11,6 +11,7 @@ mod turns;
 
 use super::frames::Heard;
 use super::gate::Gate;
+use super::interim::Interim;
 use super::listen::Bound;
 use super::log_entry::Logger;
 use super::tidy;
@@ -43,6 +44,8 @@ const CONNECTION_WINDOW: u32 = 512 << 10;
 /// Bytes of an answer that wait for the client, for each stream; beside them, pingora reads ahead: up to
 /// eleven pieces of 64 KiB, which [`Listener::max_streams`] multiplies.
 const SEND_BUFFER: usize = 32 << 10;
+/// Bytes of fields of our own in a request.
+const OWN_FIELDS: usize = 32 << 10;
 /// Resets that are remembered: by this side, by the client before a stream was looked at, and in all for
 /// the client's errors; beyond, the connection ends (ENHANCE_YOUR_CALM).
 const OWN_RESETS: usize = 256;
@@ -75,6 +78,8 @@ pub(super) struct Stream {
     /// What has cut it short.
     cut: OnceLock<Cut>,
     heard: Arc<Heard>,
+    /// What is said on the connection before answers.
+    pub interim: Arc<Interim>,
     /// Its place among the streams that are served.
     turn: Mutex<Option<Busy>>,
 }
@@ -104,7 +109,7 @@ impl Stream {
 /// Serves a connection to its end.
 pub(super) async fn serve(
     io: Io,
-    heard: Arc<Heard>,
+    (heard, interim): (Arc<Heard>, Arc<Interim>),
     listener: Arc<Bound>,
     proxy: Arc<HttpProxy<Gate>>,
     mut shutdown: watch::Receiver<bool>,
@@ -150,9 +155,9 @@ pub(super) async fn serve(
         match turn {
             Turn::Served(session, busy) => {
                 let (listener, proxy, shutdown) = (listener.clone(), proxy.clone(), shutdown.clone());
-                let heard = heard.clone();
+                let (heard, interim) = (heard.clone(), interim.clone());
                 tokio::spawn(async move {
-                    stream(session, listener, heard, busy, proxy, shutdown).await;
+                    stream(session, listener, (heard, interim), busy, proxy, shutdown).await;
                 });
             }
             Turn::End(cut) => {
@@ -180,9 +185,11 @@ async fn end(mut connection: h2::server::Connection<Io, Bytes>) {
 }
 
 fn options(settings: &Listener) -> H2Options {
+    // What clients send is counted before; here escapes and fields of our own have to fit in, too.
+    let most = settings.max_header_size.saturating_mul(4).saturating_add(OWN_FIELDS);
     let mut options = server::default_h2_options();
     options
-        .max_header_list_size(u32::try_from(settings.max_header_size).unwrap_or(u32::MAX))
+        .max_header_list_size(u32::try_from(most).unwrap_or(u32::MAX))
         .max_concurrent_streams(settings.max_streams.max(TAKEN))
         .initial_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
@@ -197,7 +204,7 @@ fn options(settings: &Listener) -> H2Options {
 async fn stream(
     session: HttpSession,
     listener: Arc<Bound>,
-    heard: Arc<Heard>,
+    (heard, interim): (Arc<Heard>, Arc<Interim>),
     busy: Busy,
     proxy: Arc<HttpProxy<Gate>>,
     shutdown: watch::Receiver<bool>,
@@ -207,7 +214,7 @@ async fn stream(
     let whole = AtomicBool::new(session.is_body_done());
     let (due, leave) = (Due::new(), Notify::new());
     let (body, cut, turn) = (AtomicU64::new(0), OnceLock::new(), Mutex::new(Some(busy)));
-    let stream = Arc::new(Stream { listener, body, whole, leave, due, cut, heard, turn });
+    let stream = Arc::new(Stream { listener, body, whole, leave, due, cut, heard, interim, turn });
     let settings = &stream.listener.settings;
     stream.due.signals.expect_body((settings.body_timeout, settings.body_rate));
     session.set_write_timeout(Some(settings.write_timeout));

@@ -129,11 +129,14 @@ pub(super) fn ended(session: &Session, error: Option<&Error>, request: &Request)
 
 fn of(session: &Session, request: &Request, now_us: u64) -> Entry {
     let head = session.req_header();
+    let asked = request.asked.as_deref();
     Entry {
-        client: Some(request.client),
-        method: head.method.clone(),
-        host: plan::host(head).as_bytes().to_vec(),
-        uri: head.raw_path().to_vec(),
+        client: Some(request.client).filter(|client| !client.is_unspecified()),
+        method: asked.and_then(|asked| asked.method.clone()).unwrap_or_else(|| head.method.clone()),
+        host: asked
+            .and_then(|asked| asked.host.clone())
+            .unwrap_or_else(|| plan::host(head).as_bytes().to_vec()),
+        uri: asked.map_or_else(|| head.raw_path(), |asked| &asked.target).to_vec(),
         version: head.version,
         status: session.response_written().map_or(0, |response| response.status.as_u16()),
         bytes_sent: session.body_bytes_sent() as u64,

@@ -12,10 +12,10 @@ pub(super) use copy::{Sender, sender};
 pub(super) use original::Original;
 
 use super::gate::Gate;
+use super::peer::PeerNeeds;
 use super::plan;
 use super::request::Request;
 use crate::core::balance::Tried;
-use crate::core::client::ClientKey;
 use crate::core::mirror::{Mirroring, Place};
 use crate::core::own_limit::OwnLimit;
 use crate::core::table::Pool;
@@ -71,7 +71,7 @@ impl Gate {
             shard: self.shard.clone(),
             arm: mirroring.arm,
             slow: pool.slow,
-            client: ClientKey::of(request.client),
+            client: request.client_key(),
         };
         let Some(upstream) = chosen.and_then(|index| pool.upstreams.get(index)) else {
             if pool.is_ready() {
@@ -90,7 +90,8 @@ impl Gate {
             return None;
         }
         let timeouts = request.timeouts(pool);
-        let peer = Box::new(self.peer(pool, upstream, timeouts));
+        let needs = PeerNeeds { timeouts, is_alone: false, is_repeatable: true };
+        let peer = Box::new(self.peer(pool, upstream, needs));
         let head = copied(header, sent, pool)?;
         let (original, stable) =
             mirroring.mirror.compare.as_ref().map(|_| Original::new(&mirroring.mirror)).unzip();
@@ -138,7 +139,9 @@ fn copied(asked: &RequestHeader, sent: &RequestHeader, pool: &Pool) -> Option<Bo
         copy.insert_header(HOST, host).ok()?;
         return Some(copy);
     }
-    let target = copy.uri.path_and_query().cloned()?;
+    // Bytes that are no UTF-8 stand in there as something else.
+    let carried = if sent.raw_path_is_utf8() { &copy.uri } else { &asked.uri };
+    let target = carried.path_and_query().cloned()?;
     let scheme = if pool.tls.is_some() { "https" } else { "http" };
     let uri = Uri::builder().scheme(scheme).authority(host.as_bytes()).path_and_query(target);
     copy.set_uri(uri.build().ok()?);

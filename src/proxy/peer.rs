@@ -5,12 +5,36 @@ use crate::core::settings::Timeouts;
 use crate::core::table::{Pool, Upstream};
 use pingora_core::prelude::HttpPeer;
 use pingora_core::protocols::ALPN;
+use std::time::Duration;
 
 /// Requests at a time over one HTTP/2 connection to an upstream.
 const H2_STREAMS: usize = 100;
+/// Keeps connections apart, beside the number of the arm: those that no other request uses up, and those of
+/// HTTP/2 whose requests must not be repeated, or have answers that last.
+const ALONE: u64 = 1 << 32;
+/// How long a connection is kept that no other request can find.
+const UNKEPT: Duration = Duration::from_millis(1);
+const UNREPEATABLE: u64 = 1 << 33;
+
+/// What sets a request apart from others to the same upstream.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct PeerNeeds {
+    pub timeouts: Timeouts,
+    pub is_alone: bool,
+    /// Whether it may be repeated, and its answer ends.
+    pub is_repeatable: bool,
+}
+
+/// Has the peer reached over a fresh connection that no other request uses up; `draw` is random.
+pub(super) fn set_alone(peer: &mut HttpPeer, draw: u64) {
+    peer.group_key |= draw | ALONE;
+    peer.options.max_h2_streams = 1;
+    peer.options.idle_timeout = Some(UNKEPT);
+}
 
 impl Gate {
-    pub(super) fn peer(&self, pool: &Pool, upstream: &Upstream, timeouts: Timeouts) -> HttpPeer {
+    pub(super) fn peer(&self, pool: &Pool, upstream: &Upstream, needs: PeerNeeds) -> HttpPeer {
+        let timeouts = needs.timeouts;
         // Without a name, pingora would not verify what it connects to.
         let name = pool.tls.as_ref().map_or("", |tls| tls.name_for(&upstream.label)).to_owned();
         let mut peer = HttpPeer::new(upstream.address, pool.tls.is_some(), name);
@@ -22,6 +46,12 @@ impl Gate {
         if pool.http2 {
             peer.options.alpn = ALPN::H2;
             peer.options.max_h2_streams = H2_STREAMS;
+            if !needs.is_repeatable {
+                peer.group_key |= UNREPEATABLE;
+            }
+        }
+        if needs.is_alone {
+            set_alone(&mut peer, self.draw());
         }
         if let Some(tls) = &pool.tls {
             // Otherwise the handshake has as long once more.

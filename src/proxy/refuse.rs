@@ -6,13 +6,15 @@ use crate::core::settings::Listener;
 use http::header::{CONTENT_LENGTH, EXPECT, HOST};
 use http::request::Parts;
 use http::{HeaderMap, Method, Version};
+use std::net::Ipv6Addr;
 
 /// Longest name of a host, with its port.
 const LONGEST_HOST: usize = 255 + 6;
 
 /// The status to refuse a request with. `target` is the target as sent.
 pub(super) fn status(request: &Parts, target: &[u8], limits: &Listener) -> Option<u16> {
-    if request.method == Method::CONNECT {
+    // A tunnel, and a look at what others have added on the way (RFC 9110, 9.3.8): neither is for strangers.
+    if matches!(request.method, Method::CONNECT | Method::TRACE) {
         return Some(405);
     }
     let headers = &request.headers;
@@ -57,9 +59,37 @@ fn names_one_host(request: &Parts) -> bool {
     }
 }
 
+/// A name or an address, and perhaps a port.
 pub(super) fn is_host(bytes: &[u8]) -> bool {
-    let legal = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._:[]".contains(byte);
-    !bytes.is_empty() && bytes.len() <= LONGEST_HOST && bytes.iter().all(legal)
+    let (name, port) = match bytes.strip_prefix(b"[") {
+        Some(rest) => {
+            let Some(end) = rest.iter().position(|byte| *byte == b']') else { return false };
+            let (address, behind) = rest.split_at(end);
+            if !std::str::from_utf8(address).is_ok_and(|text| text.parse::<Ipv6Addr>().is_ok()) {
+                return false;
+            }
+            (None, behind.get(1..).unwrap_or_default())
+        }
+        None => {
+            let (name, port) = bytes.split_at(bytes.iter().position(|b| *b == b':').unwrap_or(bytes.len()));
+            (Some(name), port)
+        }
+    };
+    bytes.len() <= LONGEST_HOST && name.is_none_or(is_name) && is_port(port)
+}
+
+/// Labels, of which only the last may be empty.
+fn is_name(name: &[u8]) -> bool {
+    let legal = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._".contains(byte);
+    let is_dotted = name.starts_with(b".") || name.windows(2).any(|two| two == b"..");
+    !name.is_empty() && !is_dotted && name.iter().all(legal)
+}
+
+/// Nothing, or a colon and a number that is one of a port.
+fn is_port(port: &[u8]) -> bool {
+    let Some(digits) = port.strip_prefix(b":") else { return port.is_empty() };
+    let number = std::str::from_utf8(digits).ok().and_then(|text| text.parse::<u16>().ok());
+    digits.len() <= 5 && digits.iter().all(u8::is_ascii_digit) && number.is_some_and(|number| number > 0)
 }
 
 /// `100-continue` is the only expectation there is (RFC 9110, 10.1.1).
@@ -73,10 +103,15 @@ mod tests {
 
     #[test]
     fn hosts_are_names() {
-        for host in ["a", "shop.example", "shop.example:8080", "[::1]:80", "a_b"] {
+        for host in
+            ["a", "shop.example", "shop.example:8080", "[::1]:80", "a_b", "a.", "[::1]", "10.0.0.1:65535"]
+        {
             assert!(is_host(host.as_bytes()), "{host}");
         }
-        for host in ["", "a b", "a,b", "a/b", "a@b", "a\u{e9}", "a?b"] {
+        for host in [
+            "", "a b", "a,b", "a/b", "a@b", "a\u{e9}", "a?b", "[", "[]", "::1", "a:", "a:0", "a:99999",
+            "a:80:90",
+        ] {
             assert!(!is_host(host.as_bytes()), "{host}");
         }
     }

@@ -1,10 +1,11 @@
 //! What an answer, or the lack of one, comes to: the outcome charged to the pool, and the status the
 //! client gets for an error.
 
+use super::connection_end;
 use crate::core::outcome::{Outcome, Reason};
 use crate::core::own_limit::OwnLimit;
-use http::Method;
-use http::header::{CONNECTION, CONTENT_LENGTH, HeaderName, TRANSFER_ENCODING};
+use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, TRANSFER_ENCODING};
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use pingora_error::{Error, ErrorSource, ErrorType};
 use pingora_http::{RequestHeader, ResponseHeader};
 use std::io;
@@ -23,6 +24,7 @@ pub(super) fn outcome_of_error(error: &Error) -> Outcome {
     Outcome::Failure(match error.etype() {
         ErrorType::ReadTimedout | ErrorType::WriteTimedout => Reason::Timeout,
         ErrorType::ReadError | ErrorType::WriteError | ErrorType::ConnectionClosed => Reason::Reset,
+        _ if connection_end::is_reset(error) => Reason::Reset,
         ErrorType::InvalidHTTPHeader | ErrorType::H1Error | ErrorType::H2Error | ErrorType::InvalidH2 => {
             Reason::Malformed
         }
@@ -64,10 +66,28 @@ pub(super) fn status_of_error(error: &Error) -> Option<u16> {
     }
 }
 
+/// Whether a message is one of gRPC.
+pub(super) fn is_grpc(headers: &HeaderMap) -> bool {
+    let kind = headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
+    kind.get(..16).is_some_and(|start| start.eq_ignore_ascii_case(b"application/grpc"))
+}
+
 /// Whether an answer may have a body, so that the client can hear more of it while it still sends its own.
 pub(super) fn goes_on(response: &ResponseHeader, request: &RequestHeader) -> bool {
     let is_empty = response.headers.get(CONTENT_LENGTH).is_some_and(|length| length.as_bytes() == b"0");
     request.method != Method::HEAD && !matches!(response.status.as_u16(), 204 | 304) && !is_empty
+}
+
+/// Takes off what frames a body where there is none (RFC 9110, 6.4.1 and 8.6); whether there is none. An answer to
+/// HEAD keeps the length that its GET would have.
+pub(super) fn unframe(method: &Method, response: &mut ResponseHeader) -> bool {
+    let has_none = matches!(response.status.as_u16(), 101 | 204 | 304);
+    if has_none {
+        response.remove_header(&TRANSFER_ENCODING);
+        response.remove_header(&CONTENT_LENGTH);
+    }
+    // What follows 101 is another protocol.
+    has_none && response.status != StatusCode::SWITCHING_PROTOCOLS || *method == Method::HEAD
 }
 
 /// HTTP/1.0 knows no chunks: its answers end with their connection.

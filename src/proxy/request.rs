@@ -1,5 +1,8 @@
 //! What is remembered of one request while it is on its way.
 
+mod elsewhere;
+
+use super::asked::{self, Asked};
 use super::choice::{By, Chosen, Cookies};
 use super::client_stream::Signals;
 use super::compress::Encoder;
@@ -10,19 +13,23 @@ use super::listen::Bound;
 use super::log_entry::Unlogged;
 use super::mirror::Original;
 use super::plan::{self, Target};
+use super::registry::{AttemptRegistry, RegistryPlace};
+use super::target;
 use crate::core::balance::Tried;
+use crate::core::client::ClientKey;
 use crate::core::compression::Compression;
 use crate::core::limit::counts::Held;
 use crate::core::mirror::Place;
 use crate::core::outcome::{ArmId, Outcome};
 use crate::core::own_limit::OwnLimit;
 use crate::core::route::{Rewritten, RouteSpec};
-use crate::core::settings::Timeouts;
+use crate::core::settings::{Forwarded, Timeouts};
 use crate::core::table::{InFlight, Pool, Service, Table, Upstream};
 use crate::observe::access_log::Cut;
 use crate::observe::clock::Clock;
 use crate::observe::shard::{Shard, Started};
 use http::request::Parts;
+use pingora_http::RequestHeader;
 use pingora_proxy::Session;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
@@ -32,6 +39,7 @@ use std::time::Duration;
 pub(super) struct Request {
     pub table: Arc<Table>,
     shard: Arc<Shard>,
+    registry: Arc<AttemptRegistry>,
     clock: Clock,
     /// The listener it came in by.
     pub listener: Option<Arc<Bound>>,
@@ -43,6 +51,16 @@ pub(super) struct Request {
     pub started_us: u64,
     /// The real client: the peer, or whom a trusted proxy names.
     pub client: IpAddr,
+    /// What came, where other words for it stand in its head.
+    pub asked: Option<Box<Asked>>,
+    /// The number of its stream (HTTP/2).
+    stream_number: u32,
+    /// Whether that is written on a connection of its own.
+    pub is_verbatim: bool,
+    /// Whether its client waits to be told to send the body.
+    pub expects: bool,
+    /// Whether that is nobody in particular: a trusted proxy sent it, and names nobody that can be read.
+    pub is_nameless: bool,
     /// Whether the peer is a trusted proxy, whose word on the client counts.
     pub believed: bool,
     /// What the request is called where no trusted proxy has named it: 32 hexadecimal digits.
@@ -90,10 +108,23 @@ pub(super) struct Request {
     pub upstream: Option<usize>,
     /// Whether a kept connection has proved stale already.
     pub stale_seen: bool,
+    /// How often an upstream has turned it away unprocessed, and how often it was taken back from one.
+    pub turned_away: u8,
+    pub recalls: u8,
+    /// Whether the next attempt has a connection of its own, which no other request uses up.
+    pub is_alone: bool,
+    /// Where its attempt stands among those of the worker.
+    pub place: Option<RegistryPlace>,
+    /// Whether it failed because its body was so long in coming.
+    pub is_late: bool,
+    /// Attempts made before it was taken back.
+    attempts_before: u8,
     /// Whether the connection to the upstream has had its last request.
     pub closes: bool,
     /// What ends it, where it is a long stream that may have to leave.
     pub lasting: Option<Lasting>,
+    /// Whether its answer has no body, whatever the upstream sends.
+    pub is_bodiless: bool,
     /// What the answer's body goes through.
     pub encoder: Option<Box<Encoder>>,
     /// What is kept of its answer, to be compared with that of its copy.
@@ -111,7 +142,11 @@ pub(super) struct Request {
 pub(super) struct Attempt {
     pub arm: ArmId,
     pub started: Started,
+    /// When its clock started: µs on the process clock. While the request is not whole, when the last piece
+    /// of its body came.
     pub started_us: u64,
+    /// When it began.
+    pub began_us: u64,
     pub phase: Phase,
     /// Whether its upstream had as many requests under way before it as connections are kept for.
     pub is_crowded: bool,
@@ -138,6 +173,7 @@ pub(super) struct Ended {
 /// access log.
 impl Drop for Request {
     fn drop(&mut self) {
+        self.leave_registry();
         self.count_as_nothing();
         if let Some(unlogged) = self.unlogged.take() {
             let cut = self.stream.as_ref().and_then(|stream| stream.cut());
@@ -172,17 +208,28 @@ pub(super) enum Phase {
 }
 
 impl Request {
-    pub(super) fn new(table: Arc<Table>, shard: Arc<Shard>, clock: Clock) -> Self {
+    pub(super) fn new(
+        table: Arc<Table>,
+        shard: Arc<Shard>,
+        registry: Arc<AttemptRegistry>,
+        clock: Clock,
+    ) -> Self {
         let started_us = clock.now_us();
         Request {
             table,
             shard,
+            registry,
             clock,
             listener: None,
             connection: None,
             stream: None,
             started_us,
             client: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+            asked: None,
+            stream_number: 0,
+            is_verbatim: false,
+            expects: false,
+            is_nameless: false,
             believed: false,
             own_id: [b'0'; 32],
             route: None,
@@ -208,14 +255,46 @@ impl Request {
             connect_us: None,
             upstream: None,
             stale_seen: false,
+            turned_away: 0,
+            recalls: 0,
+            is_alone: false,
+            place: None,
+            is_late: false,
+            attempts_before: 0,
             closes: false,
             lasting: None,
+            is_bodiless: false,
             encoder: None,
             original: None,
             status: 0,
             sent: 0,
             is_answered: false,
             unlogged: None,
+        }
+    }
+
+    /// Takes our own fields off its head.
+    pub(super) fn note_asked(&mut self, head: &mut RequestHeader) {
+        let is_ours = self.connection.as_ref().is_none_or(|connection| connection.signals.is_settled());
+        self.asked = asked::take(head, is_ours).map(Box::new);
+        self.stream_number = asked::take_stream(head).unwrap_or_default();
+    }
+
+    /// The target that came, where only a connection of its own can carry it.
+    pub(super) fn verbatim_target(&self, pool: &Pool) -> Option<&[u8]> {
+        let is_possible = self.rewritten.is_none() && !pool.http2 && pool.tls.is_none();
+        let asked = self.asked.as_deref().filter(|_| is_possible)?;
+        (!target::fits(&asked.target)).then_some(&*asked.target)
+    }
+
+    /// Says something to its client before the answer.
+    pub(super) fn say(&self, answer: &http::response::Parts) {
+        match (&self.connection, &self.stream) {
+            (Some(connection), _) => connection.signals.interim.send(answer),
+            (None, Some(stream)) if self.stream_number > 0 => {
+                stream.interim.send_on(self.stream_number, answer);
+            }
+            (None, _) => {}
         }
     }
 
@@ -228,6 +307,17 @@ impl Request {
 
     pub(super) fn route(&self) -> Option<&RouteSpec> {
         self.table.route(self.route)
+    }
+
+    /// The client, as it is told apart from others.
+    pub(super) fn client_key(&self) -> ClientKey {
+        if self.is_nameless { ClientKey::NAMELESS } else { ClientKey::of(self.client) }
+    }
+
+    /// What the upstream is told of the client.
+    pub(super) fn forwarded(&self) -> Forwarded {
+        let own = self.route().and_then(|route| route.forwarded);
+        own.or_else(|| Some(self.pool()?.forwarded)).unwrap_or_default()
     }
 
     /// The path and the query that it has now, as they are sent.
@@ -288,9 +378,10 @@ impl Request {
         self.pool().map_or(Duration::MAX, |pool| self.timeouts(pool).read)
     }
 
-    /// The last attempt met a stale connection: it does not count, and its upstream may be tried again.
-    pub(super) fn take_back(&mut self) {
-        self.stale_seen = true;
+    /// The last attempt met the end of a connection: it does not count, and its upstream may be tried again;
+    /// `alone` over a connection that others do not use up.
+    pub(super) fn take_back(&mut self, alone: bool) {
+        self.is_alone = alone;
         self.attempts = self.attempts.saturating_sub(1);
         if let Some(index) = self.upstream {
             self.tried.remove(index);
@@ -299,7 +390,7 @@ impl Request {
 
     /// Attempts made on the pool that the request is on now.
     pub(super) fn attempts_here(&self) -> u8 {
-        self.attempts.saturating_sub(self.shielded_after.unwrap_or(0))
+        self.attempts.saturating_sub(self.shielded_after.unwrap_or(0).max(self.attempts_before))
     }
 
     /// Counts a limit that the client has met.

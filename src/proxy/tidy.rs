@@ -8,7 +8,9 @@
 //! Of HTTP/2, the crumbs of a cookie become one line, and a length of 0 goes while the stream is open:
 //! pingora would take its word for it and pass the request on as whole, whatever body follows.
 
-use http::header::{CONNECTION, CONTENT_LENGTH, COOKIE, HeaderName, HeaderValue, TRANSFER_ENCODING, UPGRADE};
+use http::header::{
+    CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, HeaderName, HeaderValue, TRANSFER_ENCODING, UPGRADE,
+};
 use http::{HeaderMap, Method, Version};
 use pingora_core::protocols::http::ServerSession;
 use pingora_http::RequestHeader;
@@ -24,6 +26,11 @@ pub(super) fn tidy(request: &mut RequestHeader) {
     if request.version == Version::HTTP_2 {
         join_crumbs(request);
     }
+}
+
+/// Takes the expectation off; whether its client waits for 100. One of HTTP/1.0 does not (RFC 9110, 10.1.1).
+pub(super) fn take_expectation(request: &mut RequestHeader) -> bool {
+    request.remove_header(&EXPECT).is_some() && request.version != Version::HTTP_10
 }
 
 /// Takes a length of 0 off a request whose stream is still open.

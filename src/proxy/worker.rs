@@ -9,6 +9,7 @@ use super::listen::Bound;
 use super::log_entry::Logger;
 use super::mirror;
 use super::places::Places;
+use super::registry::{self, AttemptRegistry};
 use super::uses::Uses;
 use crate::core::own_limit::OwnLimit;
 use crate::core::table::Table;
@@ -126,7 +127,9 @@ async fn worker(
     mut shutdown: watch::Receiver<bool>,
     end: End,
 ) {
-    let proxy = Arc::new(proxy(index, &shared));
+    let registry = Arc::new(AttemptRegistry::default());
+    tokio::spawn(registry::obey(shared.recorder.recalls.hear(), registry.clone()));
+    let proxy = Arc::new(proxy(index, &shared, registry));
     // Every connection holds a sender: when all are gone, the receiver ends.
     let (alive, mut all_closed) = mpsc::channel::<()>(1);
     let (close, closing) = watch::channel(false);
@@ -157,7 +160,7 @@ async fn worker(
     }
 }
 
-fn proxy(index: usize, shared: &Arc<Shared>) -> HttpProxy<Gate> {
+fn proxy(index: usize, shared: &Arc<Shared>, registry: Arc<AttemptRegistry>) -> HttpProxy<Gate> {
     let conf = ServerConf {
         threads: 1,
         work_stealing: false,
@@ -168,6 +171,7 @@ fn proxy(index: usize, shared: &Arc<Shared>) -> HttpProxy<Gate> {
         shared: shared.clone(),
         shard: shared.recorder.shard(index),
         uses: Uses::default(),
+        registry,
         keyring: Keyring::default(),
         sender: mirror::sender(shared.places.shares().kept_by_mirror),
         log: shared.access_log.clone().map(Arc::new),
@@ -209,8 +213,7 @@ async fn accept(
                     Some(place) => place,
                     None => {
                         shard.own_limit(OwnLimit::Connections);
-                        // One that lingers gives its place, whichever listener it came by.
-                        let _ = shared.listeners.iter().any(|bound| bound.door.take_place());
+                        line.listener.door.take_place();
                         tokio::select! {
                             Some(place) = shared.places.next_client() => place,
                             _ = shutdown.wait_for(|stop| *stop) => return,

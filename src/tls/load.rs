@@ -1,6 +1,7 @@
 //! One certificate, from its files: chain, key and OCSP response, and the names it is good for.
 
 use crate::core::settings::Certificate;
+use crate::core::text;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
@@ -98,7 +99,7 @@ pub fn common_name(certificate: &CertificateDer<'_>) -> String {
     let parsed = X509Certificate::from_der(certificate).ok();
     let subject = parsed.as_ref().map(|(_, certificate)| certificate.subject());
     let name = subject.and_then(|subject| subject.iter_common_name().next()?.as_str().ok());
-    name.unwrap_or("certificate").to_owned()
+    text::plain(name.unwrap_or("certificate")).into_owned()
 }
 
 /// An OCSP response, which must be a successful one: clients take a stapled refusal for a failure.

@@ -99,7 +99,7 @@ fn chats_are_told_the_start_the_good_end_and_the_bad_one() {
         assert!(texts[1].ends_with(" ms; green serves 100 %"), "{}", texts[1]);
         assert!(texts[2].contains("deploying v3 (canary) — ETA 20 min"), "{}", texts[2]);
         assert!(texts[3].starts_with("❌ web: v3 (canary) failed — reason: error rate"), "{}", texts[3]);
-        let end = "; action: all traffic is back on green; status: green serves 100 % and is ready";
+        let end = "; action: all traffic is back on v2 on green; status: green serves 100 % and is ready";
         assert!(texts[3].ends_with(end), "{}", texts[3]);
         assert_eq!(receiver.last().line, "POST /hook/s3cret HTTP/1.1");
     }

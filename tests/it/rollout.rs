@@ -1,6 +1,6 @@
 //! Rollouts under load, with real origins: good ones go through, bad ones are put back by themselves.
 
-use super::harness::{Load, Nginx, Origin, Pointsman, Reaction, eventually, median};
+use super::harness::{Load, NAMELESS, Nginx, Origin, Pointsman, Reaction, eventually, median};
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -101,7 +101,8 @@ fn one_that_fails_a_tenth_is_aborted_after_a_median_of_at_most_200_requests() {
 fn one_that_hangs_is_aborted_at_the_latency_limit() {
     let nginx = Nginx::start(&["blue"]);
     let green = Origin::new(|_| Reaction::Hang);
-    let pointsman = Pointsman::start(&config(nginx.addresses[0], green.address, LONG));
+    let config = config(nginx.addresses[0], green.address, LONG);
+    let pointsman = Pointsman::start(&[NAMELESS, &config].concat());
     let load = Load::start(pointsman.http(), 32);
     let id = pointsman.start_rollout(r#"{"to": "green"}"#);
     let view = pointsman.ended(&id);

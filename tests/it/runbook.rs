@@ -317,10 +317,12 @@ fn manual_rollback_is_one_command_or_one_curl() {
     assert_eq!(pointsman.cli(&["flip", "web", "--to", "green"]).code, 0);
     assert_eq!(pointsman.cli(&["rollback", "web"]).code, 0);
     assert_eq!(get(pointsman.http(), "/").text(), "blue");
+    assert_eq!(pointsman.cli(&["rollback", "web"]).code, 1, "once");
+    assert_eq!(pointsman.cli(&["flip", "web", "--to", "green"]).code, 0);
     let url = format!("http://{}/v1/services/web/rollback", pointsman.admin);
     let curl = std::process::Command::new("curl").args(["-sf", "-X", "POST", &url]).output().expect("curl");
     assert!(curl.status.success());
-    assert_eq!(get(pointsman.http(), "/").text(), "green");
+    assert_eq!(get(pointsman.http(), "/").text(), "blue");
     let rows = pointsman.history();
     assert_eq!((rows[0]["action"].as_str(), rows[0]["actor"].as_str()), (Some("rollback"), Some("local")));
 }

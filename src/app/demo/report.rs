@@ -56,7 +56,7 @@ pub(super) async fn gather(
 /// Newest first. The row of an abort is written just after it took effect.
 async fn history(instance: &Instance, bad: &RolloutView) -> anyhow::Result<Vec<HistoryView>> {
     loop {
-        let rows = instance.journal.history("web".into(), None, 100).await?;
+        let rows = instance.journal.history(Some("web".into()), None, 100).await?;
         if rows.iter().any(|row| row.action == "aborted" && row.rollout.as_ref() == Some(&bad.id)) {
             return Ok(rows);
         }

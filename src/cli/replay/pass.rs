@@ -153,7 +153,7 @@ impl Pass<'_> {
         let is_slow = self.slow.used().iter().any(|limit| tried.took_us > u64::from(*limit));
         let is_told = (failed || is_slow) && !said.request.is_empty();
         let request = is_told.then(|| Box::from(&*said.request));
-        let client = failed.then(|| said.client.parse().ok().map(ClientKey::of)).flatten();
+        let client = (failed || is_slow).then(|| said.client.parse().ok().map(ClientKey::of)).flatten();
         Attempt {
             role,
             started_us,

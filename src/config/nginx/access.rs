@@ -1,8 +1,8 @@
 //! Who may come in: `allow`, `deny`, and what cannot be asked here.
 
 use super::Import;
-use super::ledger::Level;
 use super::scope::Scope;
+use super::servers::Server;
 use super::tree::Directive;
 
 /// Whom a route serves.
@@ -16,12 +16,22 @@ pub(super) struct Clients {
     pub is_denied: bool,
 }
 
-/// What asks for credentials; the argument that switches it off.
-const CREDENTIALS: [&str; 5] =
-    ["auth_basic", "auth_request", "auth_jwt", "secure_link", "access_by_lua_block"];
+impl Clients {
+    /// Leaves in only those who are let in by others, too.
+    pub(super) fn meet(&mut self, others: Clients) {
+        let is_open = |clients: &Clients| clients.allow.is_empty() && clients.deny.is_empty();
+        self.is_denied |= others.is_denied;
+        // Two lists have no list for what they have in common.
+        let differ = (&self.allow, &self.deny) != (&others.allow, &others.deny);
+        self.is_closed |= others.is_closed || (differ && !is_open(self) && !is_open(&others));
+        if is_open(self) {
+            (self.allow, self.deny) = (others.allow, others.deny);
+        }
+    }
+}
 
 impl<'a> Import<'a> {
-    pub(super) fn clients(&self, scope: &Scope<'a>) -> Clients {
+    pub(super) fn clients(&self, server: &Server<'a>, scope: &Scope<'a>) -> Clients {
         let mut clients = Clients::default();
         let mut everybody_else = true;
         for line in scope.any(&["allow", "deny"]) {
@@ -34,9 +44,13 @@ impl<'a> Import<'a> {
                 ("allow", "all") => {
                     // The rest is let in: the exceptions before it are what counts.
                     clients.allow.clear();
-                    return self.closed(scope, clients);
+                    everybody_else = true;
+                    break;
                 }
                 (_, "all") => everybody_else = false,
+                (_, "unix:") => {
+                    self.ledger.noted(line, "there are no listeners on sockets of the file system")
+                }
                 (name, network) => self.network(line, name, network, &mut clients),
             }
         }
@@ -46,7 +60,14 @@ impl<'a> Import<'a> {
             // `deny all` alone.
             return Clients { is_denied: true, ..Clients::default() };
         }
-        self.closed(scope, clients)
+        let lists = clients.allow.iter().chain(&clients.deny).count();
+        if let Some(why) = self.unknown_clients(server, scope).filter(|_| lists > 0) {
+            for line in scope.any(&["allow", "deny"]) {
+                self.ledger.missing(line, &format!("{why}, so its routes are denied"));
+            }
+            clients.is_closed = true;
+        }
+        clients
     }
 
     fn network(&self, line: &'a Directive, name: &str, network: &str, clients: &mut Clients) {
@@ -64,23 +85,5 @@ impl<'a> Import<'a> {
                 clients.deny.push(network.to_owned());
             }
         }
-    }
-
-    /// Credentials that nginx asked for.
-    fn closed(&self, scope: &Scope<'a>, mut clients: Clients) -> Clients {
-        for name in CREDENTIALS {
-            let Some(line) = scope.last(name).filter(|line| line.arg(0) != "off") else { continue };
-            self.ledger.missing(line, "Pointsman checks no credentials, so its routes are denied; protect them in the application, then open them");
-            clients.is_closed = true;
-        }
-        if let Some(limit) = scope.own("limit_except") {
-            self.ledger.whole(
-                limit,
-                Level::Missing,
-                "methods are not told apart, so its route is denied; do it in the application, then open it",
-            );
-            clients.is_closed = true;
-        }
-        clients
     }
 }

@@ -12,10 +12,10 @@ use super::values::{time, translate};
 
 /// Set by Pointsman towards the upstream, each with the values of nginx that mean the same.
 const FORWARDED: [(&str, &[&str]); 7] = [
-    ("host", &["$host", "$http_host", "$host:$server_port"]),
-    ("x-real-ip", &["$remote_addr", "$realip_remote_addr"]),
-    ("x-forwarded-proto", &["$scheme", "$http_x_forwarded_proto"]),
-    ("x-forwarded-host", &["$host", "$http_host", "$host:$server_port", "$server_name"]),
+    ("host", &["$host", "$http_host"]),
+    ("x-real-ip", &["$remote_addr"]),
+    ("x-forwarded-proto", &["$scheme"]),
+    ("x-forwarded-host", &["$host", "$http_host"]),
     ("x-forwarded-port", &["$server_port"]),
     ("x-request-id", &["$request_id"]),
     ("accept-encoding", &["$http_accept_encoding"]),
@@ -39,10 +39,10 @@ impl<'a> Import<'a> {
     pub(super) fn headers(&self, server: &Server<'a>, scope: &Scope<'a>, lead: &Lead) -> Headers {
         let proxied = matches!(lead, Lead::Service(_));
         let request = if proxied { self.request_headers(server, scope) } else { Edits::default() };
-        Headers { response: self.response_headers(server, scope), request }
+        Headers { response: self.response_headers(server, scope, lead), request }
     }
 
-    fn response_headers(&self, server: &Server<'a>, scope: &Scope<'a>) -> Edits {
+    fn response_headers(&self, server: &Server<'a>, scope: &Scope<'a>, lead: &Lead) -> Edits {
         let mut edits = Edits::default();
         let passed = scope.all("proxy_pass_header");
         passed.iter().for_each(|line| self.ledger.carried(line));
@@ -58,6 +58,10 @@ impl<'a> Import<'a> {
             {
                 edits.remove.push(line.arg(0).to_owned());
             }
+        }
+        // Where nginx would follow it, nobody may learn of the place.
+        if matches!(lead, Lead::Service(_)) && has_internal(server.scope.block()) {
+            edits.remove.push("X-Accel-Redirect".to_owned());
         }
         if let Some(expires) = scope.last("expires") {
             self.expires(expires, &mut edits);
@@ -138,6 +142,10 @@ impl<'a> Import<'a> {
             let known = FORWARDED.iter().find(|(known, _)| *known == name);
             if known.is_some_and(|(_, values)| values.contains(&value)) {
                 self.ledger.carried(line);
+                // Clients name a port only where it is another one than usual, and `$host` has none.
+                if name == "host" && value == "$host" && has_odd_port(server) {
+                    edits.set.push(("Host".to_owned(), "$host".to_owned()));
+                }
                 continue;
             }
             if value.is_empty() && name != "host" && legal_name(&name) {
@@ -152,7 +160,17 @@ impl<'a> Import<'a> {
                     edits.set.push((line.arg(0).to_owned(), value));
                 }
                 Ok(_) => self.ledger.missing(line, "no such header can be set"),
-                Err(variable) => self.ledger.missing(line, &format!("values know $host, $remote_addr, $scheme, $request_uri and $request_id, not {variable}")),
+                Err(variable) => {
+                    // nginx puts its own in place of what a client says; here nothing is left of that.
+                    let is_removed = known.is_none() && legal_name(&name);
+                    edits.remove.extend(is_removed.then(|| line.arg(0).to_owned()));
+                    let what = if is_removed {
+                        "; it is taken off, whatever a client says"
+                    } else {
+                        "; Pointsman's own is sent"
+                    };
+                    self.ledger.missing(line, &format!("values know $host, $remote_addr, $scheme, $request_uri and $request_id, not {variable}{what}"));
+                }
             }
         }
         let target = scope.own("proxy_pass").map_or("", |pass| pass.arg(0));
@@ -171,7 +189,7 @@ impl<'a> Import<'a> {
         let port = ports.next().filter(|first| ports.all(|other| other == *first));
         let value = translate(text, |name| match name {
             "host" | "http_host" => Some("$host".to_owned()),
-            "remote_addr" | "realip_remote_addr" => Some("$remote_addr".to_owned()),
+            "remote_addr" => Some("$remote_addr".to_owned()),
             "scheme" => Some("$scheme".to_owned()),
             "request_uri" => Some("$request_uri".to_owned()),
             "request_id" => Some("$request_id".to_owned()),
@@ -207,6 +225,18 @@ impl<'a> Import<'a> {
         let legal = text.filter(|text| text.contains('/') && !text.contains(['$', '\n', '\r']));
         *kind = kind.take().or(legal.filter(|_| !body.is_empty()).map(str::to_owned));
     }
+}
+
+fn has_internal(block: &[Directive]) -> bool {
+    block.iter().any(|line| line.name == "internal" || line.name == "location" && has_internal(line.block()))
+}
+
+/// Whether a server listens on a port that clients have to name.
+fn has_odd_port(server: &Server<'_>) -> bool {
+    let usual = |listen: &super::servers::Listen<'_>| {
+        listen.address.ends_with(if listen.tls { ":443" } else { ":80" })
+    };
+    !server.listens.iter().all(usual)
 }
 
 fn legal_name(name: &str) -> bool {

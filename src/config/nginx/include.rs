@@ -97,7 +97,12 @@ impl Reader<'_> {
 
     fn include(&mut self, directive: &Directive) -> Result<Vec<Directive>, SyntaxError> {
         let mut all = Vec::new();
-        for path in matching(&self.base.join(directive.arg(0))) {
+        let pattern = Path::new(directive.arg(0));
+        // A folder that is named whole is the machine's own: this may be another one.
+        if let Some(folder) = fixed_part(pattern).filter(|folder| pattern.is_absolute() && !folder.is_dir()) {
+            self.unread.push((directive.place.clone(), format!("there is no folder {}", folder.display())));
+        }
+        for path in matching(&self.base.join(pattern)) {
             let canonical = path.canonicalize().unwrap_or_else(|_| path.clone());
             self.files += 1;
             if self.open.contains(&canonical) || self.files > MAX_FILES {
@@ -118,6 +123,14 @@ impl Reader<'_> {
         }
         Ok(all)
     }
+}
+
+/// The folder before the first part that is a pattern.
+fn fixed_part(pattern: &Path) -> Option<PathBuf> {
+    let is_plain =
+        |part: &std::path::Component<'_>| !part.as_os_str().to_string_lossy().contains(['*', '?', '[']);
+    let plain: PathBuf = pattern.components().take_while(is_plain).collect();
+    (plain != pattern).then_some(plain)
 }
 
 /// The files that a pattern stands for, sorted; a name without a pattern stands for itself.
@@ -200,6 +213,13 @@ mod tests {
         let dir = folder(&[("nginx.conf", "a;\n include b;"), ("b", "include nginx.conf;")]);
         let error = read(&dir.path().join("nginx.conf")).expect_err("a loop");
         assert!(error.file.ends_with('b') && error.line == 1 && error.detail.contains("includes itself"));
+        std::fs::write(dir.path().join("else"), "include /nonexistent/conf.d/*.conf; include /*/none;")
+            .expect("a file");
+        assert_eq!(
+            read(&dir.path().join("else")).expect("a tree").unread.len(),
+            1,
+            "a folder of another machine"
+        );
         let missing = read(&dir.path().join("none")).expect_err("no file");
         assert!(missing.to_string().contains("none: cannot be read"), "{missing}");
     }

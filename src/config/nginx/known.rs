@@ -7,7 +7,8 @@ use super::ledger::Level::{self, Missing, Noted};
 use super::tree::Directive;
 
 const DEFAULTS: &str = "not needed: it is about nginx's own processes, sockets or buffers";
-const TLS: &str = "not needed: the TLS versions, suites and session resumption of rustls are modern; see tls of the listener";
+const TLS: &str = "the suites, curves and session resumption are those of rustls; see tls of the listener";
+const NO_TLS: &str = "TLS to clients has nothing like it; see tls of the listener";
 const STREAMS: &str = "not needed: bodies are streamed both ways with bounded buffers";
 const UNUSED: &str = "nothing uses it: it is overridden, or stands where it has no effect";
 const FILES: &str = "files are served as they are; leave it out, or serve them by a service";
@@ -19,7 +20,10 @@ const TLS_SUITES: &str =
 const GATEWAY: &str =
     "only HTTP upstreams are spoken to; put the application's own HTTP server in front of it";
 const BODY: &str = "answers are not rewritten; change it in the application";
-const AUTH: &str = "Pointsman checks no credentials; protect it in the application";
+const AUTH: &str = "Pointsman cannot ask that; protect it in the application";
+const BY_LISTENER: &str =
+    "set by listener: what the default server of the address says holds for all, in its locations, too";
+const VARIABLE: &str = "variables are not carried over; what asks for this one says so where it stands";
 const OTHER_PROTOCOL: &str = "only HTTP is proxied; keep nginx or another proxy for it";
 const SCRIPT: &str = "no scripts are run; express it as routes, or do it in the application";
 
@@ -37,8 +41,9 @@ const PREFIXES: &[(&str, Level, &str)] = &[
     ("grpc_ssl_", Missing, TLS_UPSTREAM),
     ("grpc_", Missing, "of gRPC, the timeouts and the headers set are carried over"),
     ("auth_", Missing, AUTH),
-    ("ssl_", Noted, TLS),
+    ("ssl_", Missing, NO_TLS),
     ("worker_", Noted, DEFAULTS),
+    ("referer_hash_", Noted, DEFAULTS),
     ("open_file_cache", Noted, DEFAULTS),
     ("sub_filter", Missing, BODY),
     ("lua_", Missing, SCRIPT),
@@ -46,7 +51,11 @@ const PREFIXES: &[(&str, Level, &str)] = &[
     ("perl", Missing, SCRIPT),
     ("more_", Missing, "the headers-more module; use [headers] set and remove"),
     ("zstd", Missing, "only gzip and brotli are compressed with; see [compression]"),
-    ("http2_", Noted, "the limits of HTTP/2 are built in"),
+    (
+        "http2_",
+        Noted,
+        "limits.streams of the listener bounds the streams; the other limits are built in, and nothing is pushed",
+    ),
     ("geoip", Missing, "addresses are not located; do it in the application"),
     ("dav_", Missing, FILES),
     ("health_check", Missing, "add health = { path = \"/health\" } to the pool"),
@@ -63,13 +72,25 @@ const NAMES: &[(&[&str], Level, &str)] = &[
        "map_hash_max_size", "map_hash_bucket_size", "limit_req_log_level", "limit_conn_log_level",
        "client_body_buffer_size", "client_body_temp_path", "client_header_buffer_size", "request_pool_size",
        "connection_pool_size", "lingering_close", "lingering_time", "lingering_timeout", "zone",
-       "client_body_in_file_only", "client_body_in_single_buffer", "ignore_invalid_headers",
-       "keepalive_disable", "read_ahead", "subrequest_output_buffer_size", "debug_connection"], Noted, DEFAULTS),
+       "client_body_in_single_buffer", "log_not_found", "log_subrequest", "open_log_file_cache",
+       "msie_padding", "msie_refresh", "keepalive_disable", "read_ahead", "subrequest_output_buffer_size", "debug_connection"], Noted, DEFAULTS),
+    (&["worker_connections", "worker_rlimit_nofile"], Noted, "as many as the system gives the process descriptors for"),
+    (&["max_headers"], Missing, "limits.headers of the listener says how many there may be"),
+    (&["worker_shutdown_timeout"], Noted, "server.grace says how long"),
+    (&["client_body_in_file_only"], Missing, "bodies are not written to files"),
+    (&["ignore_invalid_headers"], Noted, "fields with an underscore in their name are dropped, those that HTTP does not allow are refused"),
+    (&["ssl_ciphers", "ssl_prefer_server_ciphers", "ssl_session_cache", "ssl_session_timeout", "ssl_dhparam",
+       "ssl_ecdh_curve", "ssl_buffer_size", "ssl_protocols", "ssl_session_tickets", "ssl_trusted_certificate",
+       "ssl_client_certificate", "ssl_verify_client", "ssl_certificate", "ssl_certificate_key", "ssl_stapling",
+       "ssl_stapling_verify", "ssl_stapling_file"], Noted, TLS),
+    (&["ssl_early_data"], Missing, "early data is not taken, so that no request can be sent twice by others"),
     (&["load_module"], Missing, "there are no modules; what it was for is told where its directives stand"),
     (&["resolver", "resolver_timeout"], Noted, "names of upstreams are resolved by the system, again and again"),
-    (&["proxy_buffers", "proxy_buffer_size", "proxy_busy_buffers_size", "proxy_max_temp_file_size",
-       "proxy_limit_rate"], Noted, STREAMS),
-    (&["proxy_socket_keepalive", "proxy_ignore_client_abort", "proxy_force_ranges"], Noted, DEFAULTS),
+    (&["proxy_buffers", "proxy_buffer_size", "proxy_busy_buffers_size", "proxy_max_temp_file_size"],
+       Noted, STREAMS),
+    (&["proxy_limit_rate"], Missing, "answers are passed on as fast as the client takes them"),
+    (&["proxy_ignore_client_abort"], Missing, "a request to an upstream ends when its client goes"),
+    (&["proxy_socket_keepalive", "proxy_force_ranges", "proxy_ignore_headers"], Missing, "there is nothing like it"),
     (&["proxy_ssl_protocols", "proxy_ssl_ciphers", "proxy_ssl_session_reuse", "proxy_ssl_verify_depth",
        "grpc_ssl_protocols", "grpc_ssl_ciphers", "grpc_ssl_session_reuse", "grpc_ssl_verify_depth"], Noted, TLS_SUITES),
     (&["proxy_store", "proxy_store_access", "slice"], Missing, CACHE),
@@ -80,35 +101,40 @@ const NAMES: &[(&[&str], Level, &str)] = &[
      "an upstream's own error answers are passed on; error_pages are for the proxy's own errors"),
     (&["types", "default_type"], Noted, "files are served with the usual types of their names"),
     (&["charset", "source_charset", "override_charset", "charset_types", "charset_map"], Noted,
-     "the charset is the application's to say"),
-    (&["etag", "if_modified_since", "log_not_found", "log_subrequest", "open_log_file_cache",
-       "msie_padding", "msie_refresh", "disable_symlinks", "max_ranges"], Noted, "files are served plainly"),
+     "text in files is said to be UTF-8; what an application says of its answers stays"),
+    (&["etag", "if_modified_since", "max_ranges"], Noted,
+     "files have ETag and Last-Modified, and conditions and single ranges are answered by them"),
+    (&["disable_symlinks"], Noted, "links that lead out of the folder are never followed, others are"),
     (&["autoindex", "autoindex_exact_size", "autoindex_localtime", "autoindex_format", "random_index",
        "gzip_static", "brotli_static", "gunzip", "flv", "mp4", "image_filter", "ssi", "xslt_stylesheet",
        "limit_rate", "limit_rate_after", "add_trailer", "addition_types", "add_before_body", "add_after_body"],
        Missing, FILES),
     (&["gzip_disable", "gzip_buffers", "gzip_http_version", "gzip_window", "gzip_hash", "brotli_buffers",
        "brotli_window"], Noted, "not needed: the client's Accept-Encoding decides"),
-    (&["merge_slashes", "underscores_in_headers", "chunked_transfer_encoding"], Noted,
-     "paths and header names are passed on as the client sent them"),
+    (&["merge_slashes"], Noted, "routes take doubled slashes for one, always; what goes to an upstream stays as it was sent"),
+    (&["underscores_in_headers"], Missing, "fields with an underscore in their name are always dropped; applications take them for others"),
+    (&["chunked_transfer_encoding"], Noted, "an answer of unknown length is sent in chunks"),
     (&["absolute_redirect", "port_in_redirect", "server_name_in_redirect"], Noted,
      "redirects go where `to` says"),
     (&["set", "if", "break", "rewrite_log", "uninitialized_variable_warn"], Missing,
      "there are no conditions and variables; express it as routes with hosts and paths"),
-    (&["map", "geo", "split_clients"], Missing, "no route asks for its variable"),
+    (&["map", "geo", "split_clients"], Missing, VARIABLE),
     (&["limit_except"], Missing, "methods are not told apart; do it in the application"),
     (&["satisfy"], Missing, AUTH),
     (&["secure_link", "secure_link_md5", "secure_link_secret", "userid", "valid_referers"], Missing, AUTH),
     (&["post_action", "empty_gif", "degradation", "max_errors", "userid_service"], Missing, SCRIPT),
     (&["stream", "mail", "rtmp"], Missing, OTHER_PROTOCOL),
-    (&["http3", "quic_retry", "quic_gso", "ssl_early_data"], Missing, "there is no HTTP/3"),
+    (&["http3", "quic_retry", "quic_gso"], Missing, "there is no HTTP/3"),
     (&["server_tokens"], Noted, "no version is ever shown"),
     (&["error_log"], Noted, "errors go to standard error; POINTSMAN_LOG sets the level"),
-    (&["log_format"], Noted, "the formats are json and combined; both have the times"),
+    (&["log_format"], Noted, "the formats are json and combined, both with the times; fields of one's own are not in there"),
     (&["proxy_pass"], Noted, "another directive of its location answers first"),
     (&["include"], Noted, "what it names is in its place"),
     (&["status_zone", "api", "status", "stub_status"], Noted,
      "figures are at /metrics and /v1/services of the admin API"),
+    (&["client_body_timeout", "client_header_timeout", "keepalive_timeout", "keepalive_requests", "keepalive_time",
+       "send_timeout", "large_client_header_buffers", "real_ip_header", "real_ip_recursive", "set_real_ip_from"],
+       Noted, BY_LISTENER),
     (&["upstream"], Noted, "no proxy_pass names it"),
     (&["state", "ntlm", "sticky", "sticky_cookie_insert", "queue", "least_time"], Missing,
      "use balance = \"hash\" with hash_by for clients that must stay on an upstream"),
@@ -120,17 +146,49 @@ const NAMES: &[(&[&str], Level, &str)] = &[
        "proxy_set_header", "proxy_hide_header", "proxy_pass_header", "proxy_connect_timeout",
        "proxy_read_timeout", "proxy_send_timeout", "proxy_http_version", "proxy_buffering",
        "proxy_request_buffering", "proxy_redirect", "proxy_next_upstream", "proxy_next_upstream_tries",
-       "proxy_next_upstream_timeout", "client_max_body_size", "client_body_timeout", "client_header_timeout",
-       "keepalive_timeout", "keepalive_requests", "keepalive_time", "send_timeout", "large_client_header_buffers",
+       "proxy_next_upstream_timeout", "client_max_body_size",
        "root", "alias", "index", "error_page", "limit_req", "limit_conn", "limit_req_zone", "limit_conn_zone",
-       "limit_req_status", "limit_conn_status", "access_log", "allow", "deny", "try_files", "internal", "real_ip_header",
-       "real_ip_recursive", "set_real_ip_from", "server_name", "location", "server", "return", "rewrite"],
+       "limit_req_status", "limit_conn_status", "access_log", "allow", "deny", "try_files", "internal", "server_name", "location", "server", "return", "rewrite"],
        Noted, UNUSED),
+];
+
+/// What is off anyway.
+const OFF: &[&str] = &[
+    "auth_basic",
+    "auth_request",
+    "auth_jwt",
+    "proxy_cache",
+    "proxy_store",
+    "proxy_ignore_client_abort",
+    "proxy_force_ranges",
+    "proxy_intercept_errors",
+    "recursive_error_pages",
+    "autoindex",
+    "random_index",
+    "gzip_static",
+    "brotli_static",
+    "gunzip",
+    "ssi",
+    "underscores_in_headers",
+    "modsecurity",
+    "http3",
+    "mirror",
+    "proxy_socket_keepalive",
+    "ssl_early_data",
+    "ssl_reject_handshake",
+    "ssl_stapling",
+    "image_filter",
+    "sub_filter_once",
+    "limit_req_dry_run",
 ];
 
 /// The level of a directive that nobody has marked, and what to say.
 pub(super) fn fate(directive: &Directive) -> (Level, String) {
     let name = directive.name.as_str();
+    let is_only = |value: &str| directive.args.len() == 1 && directive.arg(0) == value;
+    if (OFF.contains(&name) && is_only("off")) || (name == "satisfy" && is_only("all")) {
+        return (Level::Carried, String::new());
+    }
     let row = NAMES.iter().find(|(names, ..)| names.contains(&name)).map(|(_, level, why)| (*level, *why));
     let prefix = || PREFIXES.iter().find(|(prefix, ..)| name.starts_with(prefix));
     let found = row.or_else(|| prefix().map(|(_, level, why)| (*level, *why)));

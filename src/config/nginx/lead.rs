@@ -1,32 +1,14 @@
 //! Where a location leads: the same order in which nginx's phases ask: rewrite, access, content.
 
 use super::Import;
+use super::access::Clients;
 use super::locations::Kind;
-use super::scope::Scope;
+use super::safeguards::{Safeguards, guarded};
 use super::servers::Server;
-use super::site::{Lead, Rewriting, Route, Rule, Tries};
+use super::site::{Lead, Rewriting, Route, Rule, Then, Tries};
+use super::spot::{MADE_FROM_FILES, OTHER_CONTENT, Spot};
 use super::tree::Directive;
-use super::values;
-
-/// A location, or a server's own block for what none of its locations takes.
-#[derive(Clone, Debug)]
-pub(super) struct Spot<'a> {
-    pub directive: Option<&'a Directive>,
-    pub scope: Scope<'a>,
-    pub kind: Kind,
-}
-
-/// Directives that answer by other means than HTTP upstreams, files and texts.
-pub(super) const OTHER_CONTENT: [&str; 8] = [
-    "fastcgi_pass",
-    "uwsgi_pass",
-    "scgi_pass",
-    "memcached_pass",
-    "content_by_lua_block",
-    "content_by_lua_file",
-    "js_content",
-    "perl",
-];
+use super::tries::FileSearch;
 
 impl<'a> Import<'a> {
     pub(super) fn route(
@@ -38,28 +20,37 @@ impl<'a> Import<'a> {
         listeners: &[String],
     ) -> Route {
         let mut comments = Vec::new();
-        let (spot, tries) = self.tries(server, spot, &mut comments);
-        // nginx rewrites and returns before it counts and asks who may come in.
-        let (rules, answer) = self.rewritten_lead(server, &spot, &mut comments);
-        let mut rewriting = Rewriting { rules, ..Rewriting::default() };
-        if let Some(lead) = answer {
-            let route = self.plain_route(server, &spot, hosts.to_vec(), listeners, lead);
-            rewriting.rules.retain(|_| route.lead != Lead::Deny);
-            return Route { path, comments, rewriting, ..route };
+        let at = |import: &mut Self, lead: Lead, spot: &Spot<'a>| {
+            import.plain_route(server, spot, hosts.to_vec(), listeners, lead)
+        };
+        if let Some(why) = &spot.closed {
+            comments.push(format!("denied: {why}"));
+            let route = at(self, Lead::Deny, spot);
+            return Route { path, comments, ..route };
         }
-        let lead = self.content(server, &spot, tries, &mut rewriting, &mut comments);
-        let clients = self.clients(&spot.scope);
-        if clients.is_closed {
+        // nginx rewrites and returns before it counts and asks who may come in.
+        let guard = self.guard(server, &spot.scope, spot.serves_files());
+        let (rules, answer) = self.rewritten_lead(server, spot, &mut comments);
+        if let Some(lead) = answer {
+            let (lead, rules) = guarded(guard.before, lead, rules, spot, &mut comments);
+            let route = at(self, lead, spot);
+            let rules = if route.lead == Lead::Deny { Vec::new() } else { rules };
+            return Route { path, comments, rewriting: Rewriting { rules, ..Rewriting::default() }, ..route };
+        }
+        let Content { spot: place, lead, rewriting, clients, guard } =
+            self.behind(server, spot, rules, guard, &mut comments);
+        let (lead, rules) = guarded(guard.before, lead, rewriting.rules, spot, &mut comments);
+        let is_closed = clients.is_closed || guard.access;
+        if is_closed && lead != Lead::Deny {
             comments.push("denied: what protected it in nginx was not carried over".to_owned());
         }
-        let lead = if clients.is_closed || clients.is_denied { Lead::Deny } else { lead };
-        if lead == Lead::Deny {
-            rewriting = Rewriting::default();
-        }
-        if !matches!(lead, Lead::Service(_)) {
-            rewriting = Rewriting { rules: rewriting.rules, ..Rewriting::default() };
-        }
-        let route = self.plain_route(server, &spot, hosts.to_vec(), listeners, lead);
+        let lead = if is_closed || clients.is_denied { Lead::Deny } else { lead };
+        let rewriting = match lead {
+            Lead::Deny => Rewriting::default(),
+            Lead::Service(_) => Rewriting { rules, ..rewriting },
+            _ => Rewriting { rules, ..Rewriting::default() },
+        };
+        let route = at(self, lead, &place);
         Route {
             path,
             comments,
@@ -82,13 +73,13 @@ impl<'a> Import<'a> {
         lead: Lead,
     ) -> Route {
         let scope = &spot.scope;
-        self.error_pages(server, scope);
         let mut route = Route {
             from: spot.directive.map_or(&server.place, |directive| &directive.place).clone(),
             comments: Vec::new(),
             hosts,
             listeners: listeners.to_vec(),
             path: spot.kind.path(),
+            within: spot.within.clone(),
             headers: self.headers(server, scope, &lead),
             access_log: self.access_log(scope),
             timeouts: self.timeouts(scope),
@@ -99,6 +90,7 @@ impl<'a> Import<'a> {
             allow: Vec::new(),
             deny_from: Vec::new(),
             rewriting: Rewriting::default(),
+            error_pages: self.error_pages(server, scope),
             lead,
         };
         self.content_type(scope, &mut route);
@@ -117,20 +109,87 @@ impl<'a> Import<'a> {
         if let Some(answer) = server.scope.own("return") {
             return (Vec::new(), Some(self.answered(server, answer)));
         }
-        if let Some(internal) = scope.own("internal").filter(|_| scope.own("return").is_none()) {
-            self.ledger.carried(internal);
-            let why = "only reached from within nginx; X-Accel-Redirect is not followed";
+        if let Some(lead) = self.rewritten_server(server) {
+            return (Vec::new(), Some(lead));
+        }
+        // nginx looks as soon as it has chosen the location; the locations in it inherit it.
+        if let Some(internal) =
+            scope.in_locations("internal", &server.scope).filter(|_| spot.kind != Kind::Named)
+        {
+            let why = "only reached from within nginx: answered 404, and X-Accel-Redirect of an upstream is not followed";
+            self.ledger.noted(internal, why);
             scope.own("proxy_pass").iter().for_each(|pass| self.ledger.missing(pass, why));
             return (Vec::new(), Some(Lead::status(404)));
         }
         self.rewritten(server, spot, comments)
     }
 
+    /// What answers where the rewrite phase does not, and who may ask.
+    fn behind(
+        &mut self,
+        server: &Server<'a>,
+        spot: &Spot<'a>,
+        rules: Vec<Rule>,
+        guard: Safeguards,
+        comments: &mut Vec<String>,
+    ) -> Content<'a> {
+        let clients = self.clients(server, &spot.scope);
+        let mut content = Content {
+            spot: spot.clone(),
+            lead: Lead::status(404),
+            rewriting: Rewriting { rules, ..Rewriting::default() },
+            clients,
+            guard,
+        };
+        match self.tries(server, spot, comments) {
+            FileSearch::Files(tries) => {
+                content.lead = self.content(server, spot, Some(tries), &mut content.rewriting, comments);
+            }
+            FileSearch::Named(target) => self.at_named(server, target, &mut content, comments),
+            FileSearch::Rule(rule) => {
+                if rule.then == Then::Stay {
+                    let tries = Tries { folders: false, fallback: None };
+                    content.lead = self.content(server, spot, Some(tries), &mut content.rewriting, comments);
+                }
+                content.rewriting.rules.push(rule);
+            }
+            FileSearch::Status(status) => content.lead = Lead::status(status),
+            FileSearch::Lost(line) => content.lead = Lead::not_imported(&line.place),
+        }
+        content
+    }
+
+    /// The content of a named location, for those who are let into both.
+    fn at_named(
+        &mut self,
+        server: &Server<'a>,
+        target: &'a Directive,
+        content: &mut Content<'a>,
+        comments: &mut Vec<String>,
+    ) {
+        let scope = server.scope.within(target.block());
+        let named = Spot { scope, ..content.spot.clone() };
+        let theirs = self.clients(server, &named.scope);
+        content.guard = content.guard.and(self.guard(server, &named.scope, named.serves_files()));
+        let own = std::mem::take(&mut content.rewriting.rules);
+        let (rules, answer) =
+            self.rewritten(server, &Spot { directive: Some(target), ..named.clone() }, comments);
+        let both = !own.is_empty() && !rules.is_empty();
+        content.rewriting.rules = if own.is_empty() { rules } else { own };
+        content.lead = match answer {
+            _ if both => Lead::not_imported(&target.place),
+            Some(lead) => lead,
+            None => self.content(server, &named, None, &mut content.rewriting, comments),
+        };
+        content.spot = named;
+        content.clients.meet(theirs);
+    }
+
     fn content(
         &mut self,
         server: &Server<'a>,
         spot: &Spot<'a>,
-        tries: Tries,
+        tries: Option<Tries>,
         rewriting: &mut Rewriting,
         comments: &mut Vec<String>,
     ) -> Lead {
@@ -138,7 +197,10 @@ impl<'a> Import<'a> {
         if let Some(pass) = scope.own("proxy_pass").or_else(|| scope.own("grpc_pass")) {
             return self.proxied(pass, server, spot, rewriting, comments);
         }
-        if let Some(other) = scope.block().iter().find(|d| OTHER_CONTENT.contains(&d.name.as_str())) {
+        let made =
+            MADE_FROM_FILES.iter().find_map(|name| scope.last(name)).filter(|line| line.arg(0) != "off");
+        let other = scope.block().iter().find(|d| OTHER_CONTENT.contains(&d.name.as_str()));
+        if let Some(other) = other.or(made) {
             comments.push(format!("{} was not carried over", other.name));
             return Lead::not_imported(&other.place);
         }
@@ -146,40 +208,16 @@ impl<'a> Import<'a> {
             self.ledger.noted(status, "figures are at /metrics of the admin API; the path answers 404");
             return Lead::status(404);
         }
-        self.files(spot, tries)
+        self.files(spot, tries.unwrap_or(Tries { folders: true, fallback: None }))
     }
+}
 
-    fn files(&self, spot: &Spot<'a>, tries: Tries) -> Lead {
-        let scope = &spot.scope;
-        let index = scope.last("index");
-        let index_name = index.map(|index| index.arg(0).to_owned()).filter(|name| name != "index.html");
-        if let Some(index) = index {
-            match index.args.len() {
-                1 => self.ledger.carried(index),
-                _ => self.ledger.noted(index, "the first name is taken"),
-            }
-        }
-        let legal =
-            |name: &String| !name.is_empty() && !name.contains(['/', '$', '\0']) && !name.starts_with('.');
-        let index = index_name.filter(&legal);
-        let alias = scope.own("alias");
-        let Some(folder) = alias.or_else(|| scope.last("root")) else { return Lead::status(404) };
-        let fits = |path: &str| path.ends_with('/') || matches!(spot.kind, Kind::Exact(_));
-        let alias_fits = alias.is_none() || spot.kind.prefix().is_some_and(fits);
-        if values::has_variables(folder.arg(0)) || !alias_fits {
-            self.ledger.missing(folder, "a folder without variables, and with alias a path that ends in /");
-            return Lead::not_imported(&folder.place);
-        }
-        self.ledger.carried(folder);
-        let (root, index) = match folder.arg(0).rsplit_once('/') {
-            // The one file of an exact path: what stands for its folder.
-            Some((root, file))
-                if alias.is_some() && matches!(spot.kind, Kind::Exact(_)) && !file.is_empty() =>
-            {
-                (if root.is_empty() { "/" } else { root }, Some(file.to_owned()).filter(&legal))
-            }
-            _ => (folder.arg(0), index),
-        };
-        Lead::Files { root: root.to_owned(), alias: alias.is_some(), index, tries }
-    }
+/// What answers behind the rewrite phase.
+struct Content<'a> {
+    /// Whose settings hold.
+    spot: Spot<'a>,
+    lead: Lead,
+    rewriting: Rewriting,
+    clients: Clients,
+    guard: Safeguards,
 }

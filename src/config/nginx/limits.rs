@@ -64,7 +64,12 @@ impl<'a> Import<'a> {
             self.ledger.missing(line, &format!("its zone of line {} was not carried over", zone.place.line));
             return None;
         };
-        self.ledger.carried(zone);
+        match zone.arg(0) {
+            "$server_name" | "$host" => {
+                self.ledger.noted(zone, "counted by the service that answers, for all its hosts together")
+            }
+            _ => self.ledger.carried(zone),
+        }
         match line.args.iter().any(|arg| arg == "nodelay") || burst == 0 {
             true => self.ledger.carried(line),
             false => self.ledger.noted(line, "requests within the burst are served at once, as with nodelay"),

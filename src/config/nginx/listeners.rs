@@ -2,6 +2,7 @@
 //! default server of the address.
 
 use super::Import;
+use super::scope::Scope;
 use super::servers::Server;
 use super::site::Listener;
 use super::tree::Directive;
@@ -95,7 +96,7 @@ impl<'a> Import<'a> {
     /// `large_client_header_buffers 4 8k`: all of them.
     fn header_size(&self, servers: &[&Server<'a>]) -> Option<u64> {
         let line = servers.first()?.scope.last("large_client_header_buffers")?;
-        self.ledger.carried(line);
+        self.ledger.noted(line, "as one size for the whole head, all lines together");
         let (count, each) = line.arg(0).parse::<u64>().ok().zip(size(line.arg(1)))?;
         Some(count.checked_mul(each)?.clamp(1024, 1 << 20))
     }
@@ -103,29 +104,76 @@ impl<'a> Import<'a> {
     fn trusted(&self, servers: &[&Server<'a>]) -> Vec<String> {
         let mut networks: Vec<String> = Vec::new();
         for scope in servers.iter().map(|server| &server.scope) {
-            for line in scope.all("set_real_ip_from") {
-                let text = line.arg(0);
-                if text.parse::<ipnet::IpNet>().is_err() && text.parse::<std::net::IpAddr>().is_err() {
-                    self.ledger.missing(line, "write the network itself, such as 10.0.0.0/8");
-                    continue;
-                }
-                self.ledger.carried(line);
-                if !networks.iter().any(|known| known == text) {
-                    networks.push(text.to_owned());
+            let is_read = self.real_ip(scope);
+            for line in scope.all("set_real_ip_from").iter().filter(|line| !is_network(line.arg(0))) {
+                self.ledger.missing(line, "write the network itself, such as 10.0.0.0/8");
+            }
+            for text in proxies(scope).into_iter().filter(|_| is_read) {
+                if !networks.contains(&text) {
+                    networks.push(text);
                 }
             }
-            let lines = [scope.last("real_ip_header"), scope.last("real_ip_recursive")];
-            lines.into_iter().flatten().for_each(|line| self.real_ip(line));
         }
         networks
     }
 
-    fn real_ip(&self, line: &'a Directive) {
-        let value = line.arg(0).to_ascii_lowercase();
-        match (line.name.as_str(), value.as_str()) {
-            ("real_ip_header", "x-forwarded-for" | "proxy_protocol") | ("real_ip_recursive", "on") => self.ledger.carried(line),
-            ("real_ip_header", _) => self.ledger.missing(line, "clients are taken from X-Forwarded-For or the PROXY protocol; have the proxy before set one of them"),
-            _ => self.ledger.noted(line, "the last address that is none of trusted_proxies is the client, as with on"),
+    /// Whether the field that nginx takes clients from is one that is read here.
+    fn real_ip(&self, scope: &Scope<'a>) -> bool {
+        let from = scope.all("set_real_ip_from");
+        let header = scope.last("real_ip_header");
+        let recursive = scope.last("real_ip_recursive");
+        let name = header.map_or("x-real-ip".to_owned(), |line| line.arg(0).to_ascii_lowercase());
+        let is_read = matches!(name.as_str(), "x-forwarded-for" | "proxy_protocol");
+        for line in from.iter().copied().chain(header) {
+            match is_read {
+                true => self.ledger.carried(line),
+                false => self.ledger.missing(
+                    line,
+                    &format!("clients are taken from X-Forwarded-For or the PROXY protocol, not from {name}: the proxy in front counts as the client; have it set one of them, then name it in trusted_proxies"),
+                ),
+            }
         }
+        let is_recursive = recursive.is_some_and(Directive::is_on);
+        if is_read && !is_recursive && name == "x-forwarded-for" {
+            let why = "the client is the last address that is none of trusted_proxies, as with real_ip_recursive on; nginx takes the last one here";
+            from.iter().copied().chain(recursive).for_each(|line| self.ledger.noted(line, why));
+        } else {
+            recursive.iter().for_each(|line| self.ledger.carried(line));
+        }
+        is_read
     }
+
+    /// Why the client in a place is not the one that nginx sees there.
+    pub(super) fn unknown_clients(&self, server: &Server<'a>, scope: &Scope<'a>) -> Option<String> {
+        let header =
+            scope.last("real_ip_header").map_or("x-real-ip", |line| line.arg(0)).to_ascii_lowercase();
+        let proxies = proxies(scope);
+        let by_protocol = !proxies.is_empty() && header == "proxy_protocol";
+        if !proxies.is_empty() && !by_protocol && header != "x-forwarded-for" {
+            return Some(format!("who the client is stands in {header}, which is not read"));
+        }
+        if header == "x-forwarded-for"
+            && !proxies.is_empty()
+            && !scope.last("real_ip_recursive").is_some_and(Directive::is_on)
+        {
+            return Some("a client behind two trusted proxies is another one than nginx's without real_ip_recursive on".to_owned());
+        }
+        let differs = |listener: &&Listener| {
+            let is_here = server.listens.iter().any(|listen| listen.address == listener.address);
+            is_here && (listener.trusted_proxies != proxies || listener.proxy_protocol != by_protocol)
+        };
+        self.site.listeners.iter().find(differs).map(|listener| {
+            format!("on {} other proxies are believed than set_real_ip_from says here", listener.address)
+        })
+    }
+}
+
+/// The proxies that are believed in a place, as far as they are written as networks.
+fn proxies(scope: &Scope<'_>) -> Vec<String> {
+    let all = scope.all("set_real_ip_from").into_iter().map(|line| line.arg(0));
+    all.filter(|text| is_network(text)).map(str::to_owned).collect()
+}
+
+fn is_network(text: &str) -> bool {
+    text.parse::<ipnet::IpNet>().is_ok() || text.parse::<std::net::IpAddr>().is_ok()
 }

@@ -1,15 +1,17 @@
 //! `location` blocks → routes, in nginx's order of precedence.
 //!
 //! Routes know no nesting, so locations in locations are laid flat: prefixes and exact paths need no
-//! more than that, since the longest wins. A regex within a prefix is tried before those outside; it
-//! goes first, with the prefix put before it.
+//! more than that, since the longest wins. A regex within a prefix stays within it, and within the prefixes
+//! in there. What cannot be told apart, a regex within a regex or one that only PCRE knows, is denied for all
+//! that may fit it.
 
 use super::Import;
-use super::lead::Spot;
 use super::ledger::Level;
+use super::patterns::{Translated, translated};
 use super::scope::Scope;
 use super::servers::Server;
 use super::site::{Lead, Route};
+use super::spot::Spot;
 use super::tree::Directive;
 
 /// How a location matches.
@@ -55,25 +57,28 @@ impl Kind {
         }
     }
 
-    /// Why it cannot be a route.
-    fn fault(&self) -> Option<String> {
+    /// As a route can have it, and why that is more than nginx takes.
+    fn settled(self) -> Result<(Kind, Option<String>), &'static str> {
         match self {
             Kind::Regex { pattern, ignore_case } => {
-                let built = regex::RegexBuilder::new(pattern).case_insensitive(*ignore_case).build();
-                let short =
-                    |error: regex::Error| error.to_string().lines().last().unwrap_or_default().to_owned();
-                built.err().map(|error| {
-                    format!(
-                        "the regex cannot be used ({}); write it without look-around and back-references",
-                        short(error)
-                    )
-                })
+                let Translated { pattern, is_exact } = translated(&pattern);
+                let why =
+                    "its regex has what only PCRE knows; write it without look-around and back-references";
+                Ok((Kind::Regex { pattern, ignore_case }, (!is_exact).then(|| why.to_owned())))
             }
-            Kind::Named => None,
+            Kind::Named => Ok((self, None)),
             _ => {
                 let path = self.prefix().unwrap_or_default();
-                let fine = path.starts_with('/') && path.trim() == path && !path.contains(char::is_control);
-                (!fine).then(|| "a path begins with /".to_owned())
+                if !path.starts_with('/') {
+                    return Err("never reached: a path begins with /");
+                }
+                let legal: String = path.chars().take_while(|c| !c.is_control()).collect();
+                if legal.trim_end() == path {
+                    return Ok((self, None));
+                }
+                let pattern = format!("^{}", regex::escape(legal.trim_end()));
+                let why = "a path has no control characters, and no space at its end";
+                Ok((Kind::Regex { pattern, ignore_case: false }, Some(why.to_owned())))
             }
         }
     }
@@ -82,27 +87,10 @@ impl Kind {
 impl<'a> Import<'a> {
     /// All routes of a server for these hosts and listeners.
     pub(super) fn routes(&mut self, server: &Server<'a>, hosts: &[String], listeners: &[String]) {
-        let mut spots = Vec::new();
-        if let Some(answer) = server.scope.own("return").filter(|d| d.place != server.place) {
-            for location in locations(server.scope.block()) {
-                self.ledger.whole(
-                    location,
-                    Level::Noted,
-                    &format!("never reached: return in line {} answers first", answer.place.line),
-                );
-            }
-        } else {
-            self.gather(&server.scope, None, &mut spots);
-        }
-        if !spots
-            .iter()
-            .any(|spot| matches!(spot.kind.prefix(), Some("/")) && !matches!(spot.kind, Kind::Exact(_)))
-        {
-            spots.push(Spot { directive: None, scope: server.scope.clone(), kind: Kind::Prefix("/".into()) });
-        }
+        let mut spots = self.spots.clone();
         let slashless = slashless(&spots);
         let taken: Vec<&str> = slashless.iter().map(|(path, _)| path.as_str()).collect();
-        self.server_rewrites(server, &spots, &taken, hosts, listeners);
+        self.server_rewrites(server, &mut spots, &taken, hosts, listeners);
         for spot in &spots {
             let route = self.route(server, spot, spot.kind.path(), hosts, listeners);
             self.site.routes.push(route);
@@ -115,43 +103,139 @@ impl<'a> Import<'a> {
         }
     }
 
-    /// The locations of a block and of those in it; `outer` is the path of the block.
-    fn gather(&self, scope: &Scope<'a>, outer: Option<&Kind>, spots: &mut Vec<Spot<'a>>) {
-        let mut own = Vec::new();
-        for location in locations(scope.block()) {
-            let mut kind = Kind::of(location);
-            if let (Some(outer), Kind::Regex { pattern, ignore_case }) = (outer, &kind) {
-                let Some(prefix) = outer.prefix() else {
-                    self.ledger.whole(
-                        location,
-                        Level::Missing,
-                        "a location within a regex cannot be told apart; write it as one regex",
-                    );
-                    continue;
-                };
-                let inside = if pattern.starts_with('^') {
-                    pattern.clone()
-                } else {
-                    format!("^{}.*(?:{pattern})", regex::escape(prefix.trim_end_matches('/')))
-                };
-                kind = Kind::Regex { pattern: inside, ignore_case: *ignore_case };
-                self.ledger.noted(
+    /// The places of a server, in the order of its routes.
+    pub(super) fn spots(&self, server: &Server<'a>) -> Vec<Spot<'a>> {
+        let mut spots = Vec::new();
+        if let Some(answer) = server.scope.own("return").filter(|d| d.place != server.place) {
+            for location in locations(server.scope.block()) {
+                self.ledger.whole(
                     location,
-                    &format!("its regex is tried for all paths below {prefix}, before the regexes outside"),
+                    Level::Noted,
+                    &format!("never reached: return in line {} answers first", answer.place.line),
                 );
             }
-            if let Some(why) = kind.fault() {
-                self.ledger.whole(location, Level::Missing, &why);
+        } else {
+            self.gather(&server.scope, &Outer::default(), &mut spots);
+        }
+        if !spots
+            .iter()
+            .any(|spot| matches!(spot.kind.prefix(), Some("/")) && !matches!(spot.kind, Kind::Exact(_)))
+        {
+            spots.push(Spot::new(None, server.scope.clone(), Kind::Prefix("/".into())));
+        }
+        spots
+    }
+
+    /// The locations of a block and of those in it.
+    fn gather(&self, scope: &Scope<'a>, outer: &Outer<'a>, spots: &mut Vec<Spot<'a>>) {
+        let mut own = Vec::new();
+        let mut regexes = Vec::new();
+        for location in locations(scope.block()) {
+            let (kind, more) = match Kind::of(location).settled() {
+                Ok(settled) => settled,
+                Err(why) => {
+                    self.ledger.whole(location, Level::Noted, why);
+                    continue;
+                }
+            };
+            let closed = outer
+                .is_regex
+                .then(|| "a location within a regex cannot be told apart; write it as one regex".to_owned())
+                .or(more);
+            let scope = scope.within(location.block());
+            match &closed {
+                Some(why) => self.ledger.whole(
+                    location,
+                    Level::Missing,
+                    &format!("{why}; until then, what may fit it is denied"),
+                ),
+                None => self.ledger.carried(location),
+            }
+            if kind == Kind::Named {
                 continue;
             }
-            self.ledger.carried(location);
-            let scope = scope.within(location.block());
-            if kind != Kind::Named {
-                self.gather(&scope, Some(&kind), spots);
-                own.push(Spot { directive: Some(location), scope, kind });
+            let spot =
+                Spot { closed, within: outer.prefix.clone(), ..Spot::new(Some(location), scope, kind) };
+            match spot.kind {
+                Kind::Regex { .. } => regexes.push(spot),
+                _ => own.push(Spot { within: None, kind: outer.finality(spot.kind.clone()), ..spot }),
             }
         }
+        for spot in own.iter().filter(|spot| !matches!(spot.kind, Kind::Exact(_))) {
+            let is_final = spot.directive.is_some_and(|d| matches!(Kind::of(d), Kind::Final(_)));
+            self.gather(&spot.scope, &outer.within(spot, if is_final { &[] } else { &regexes }), spots);
+        }
+        for spot in &regexes {
+            self.gather(
+                &spot.scope,
+                &Outer { is_regex: true, prefix: outer.prefix.clone(), ..Outer::default() },
+                spots,
+            );
+        }
+        spots.extend(regexes);
+        if let Some(prefix) = &outer.prefix {
+            let here = |spot: &Spot<'a>| Spot { within: Some(prefix.clone()), ..spot.clone() };
+            spots.extend(outer.regexes.iter().map(here));
+        }
         spots.extend(own);
+    }
+
+    /// The place that nginx chooses for a path; `None` where that cannot be told.
+    pub(super) fn chosen(&self, path: &str) -> Option<&Spot<'a>> {
+        let fits = |spot: &&Spot<'a>| match &spot.kind {
+            Kind::Regex { pattern, ignore_case } => {
+                let built = regex::RegexBuilder::new(pattern).case_insensitive(*ignore_case).build();
+                built.is_ok_and(|regex| regex.is_match(path))
+            }
+            _ => false,
+        };
+        let spots = || self.spots.iter();
+        let exact = spots().find(|spot| matches!(&spot.kind, Kind::Exact(known) if known == path));
+        let prefixes = spots().filter(|spot| !matches!(spot.kind, Kind::Exact(_)));
+        let longest = prefixes
+            .filter_map(|spot| Some((spot, spot.kind.prefix().filter(|prefix| path.starts_with(prefix))?)))
+            .max_by_key(|(_, prefix)| prefix.len());
+        let within = |outer: &str| spots().filter(|spot| spot.within.as_deref() == Some(outer)).find(fits);
+        let found = exact
+            .or_else(|| longest.and_then(|(_, prefix)| within(prefix)))
+            .or_else(|| longest.map(|(spot, _)| spot).filter(|spot| matches!(spot.kind, Kind::Final(_))))
+            .or_else(|| spots().filter(|spot| spot.within.is_none()).find(fits))
+            .or(longest.map(|(spot, _)| spot))?;
+        found.closed.is_none().then_some(found)
+    }
+}
+
+/// What locations stand in.
+#[derive(Default)]
+struct Outer<'a> {
+    /// The innermost prefix.
+    prefix: Option<String>,
+    /// Whether the outermost prefix is final: nginx tries the regexes of a server after those of the prefix.
+    is_final: bool,
+    is_regex: bool,
+    /// The regexes of the prefixes around, which nginx tries after those within.
+    regexes: Vec<Spot<'a>>,
+}
+
+impl<'a> Outer<'a> {
+    fn within(&self, spot: &Spot<'a>, regexes: &[Spot<'a>]) -> Self {
+        let is_first = self.prefix.is_none();
+        // Those of the server are tried for all paths anyway.
+        let around = if is_first { &[][..] } else { regexes };
+        Outer {
+            prefix: spot.kind.prefix().map(str::to_owned),
+            is_final: if is_first { matches!(spot.kind, Kind::Final(_)) } else { self.is_final },
+            is_regex: false,
+            regexes: around.iter().chain(&self.regexes).cloned().collect(),
+        }
+    }
+
+    fn finality(&self, kind: Kind) -> Kind {
+        match (self.prefix.is_some(), self.is_final, kind) {
+            (true, true, Kind::Prefix(path)) => Kind::Final(path),
+            (true, false, Kind::Final(path)) => Kind::Prefix(path),
+            (.., kind) => kind,
+        }
     }
 }
 

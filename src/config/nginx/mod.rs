@@ -6,13 +6,17 @@
 //! written as TOML with the place each part comes from ([`mod@write`]).
 //!
 //! Where something cannot be expressed, the result is rather closed than open: what nginx protected is
-//! denied, and a location that would do something else answers 501 with the line it comes from.
+//! denied, and a location that would do something else answers 501 with the line it comes from. What is not
+//! known to be harmless ([`harmless`]) counts as protection ([`safeguards`]).
 
 mod access;
 mod answers;
 mod compression;
+mod conditions;
+mod files;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzzing;
+mod harmless;
 mod headers;
 mod include;
 mod known;
@@ -25,14 +29,17 @@ mod locations;
 mod log;
 mod pages;
 mod parse;
+mod patterns;
 mod proxy;
 mod reach;
 mod rewrites;
+mod safeguards;
 mod scope;
 mod server_rewrites;
 mod servers;
 mod settle;
 mod site;
+mod spot;
 mod tls;
 mod toml;
 mod tree;
@@ -49,6 +56,8 @@ use ledger::Ledger;
 use scope::Scope;
 use serde::Serialize;
 use site::{Site, Speech};
+use spot::Spot;
+use std::collections::HashSet;
 use std::path::Path;
 use tree::Directive;
 
@@ -106,6 +115,12 @@ struct Import<'a> {
     route_names: Vec<(usize, String)>,
     /// Zone, burst and status → the rate limit.
     limit_names: Vec<((String, u64, u64), String)>,
+    /// The conditions that have routes in their place, by number.
+    expressed: HashSet<usize>,
+    /// The `include` lines whose files could not be read, by number.
+    unread: HashSet<usize>,
+    /// The places of the server that is at hand.
+    spots: Vec<Spot<'a>>,
     site: Site,
 }
 
@@ -115,7 +130,7 @@ fn convert(tree: &Tree) -> Imported {
     import.main(&tree.directives);
     let servers = import.servers();
     import.listeners(&servers);
-    servers.iter().for_each(|server| import.server(server));
+    servers.iter().for_each(|server| import.server(server, &servers));
     let Import { mut site, ledger, .. } = import;
     settle::settle(&mut site);
     let toml = write::write(&site);
@@ -144,6 +159,9 @@ impl<'a> Import<'a> {
             service_names: Vec::new(),
             route_names: Vec::new(),
             limit_names: Vec::new(),
+            expressed: HashSet::new(),
+            unread: HashSet::new(),
+            spots: Vec::new(),
             site: Site::default(),
         }
     }
@@ -162,20 +180,27 @@ impl<'a> Import<'a> {
         }
     }
 
-    fn unread(&self, tree: &'a Tree) {
+    fn unread(&mut self, tree: &'a Tree) {
+        let (ledger, unread) = (&self.ledger, &mut self.unread);
         for directive in &tree.directives {
             directive.visit(&mut |inner| {
                 let whys = tree.unread.iter().filter(|(place, _)| *place == inner.place);
                 for (_, why) in whys {
+                    unread.insert(inner.id);
                     let harmless = inner.arg(0).ends_with("mime.types");
                     if harmless {
-                        self.ledger.noted(inner, "files are served with the usual types of their names");
+                        ledger.noted(inner, "files are served with the usual types of their names");
                     } else {
-                        self.ledger.missing(inner, &format!("{why}; import it where it can be read"));
+                        let closes = if harmless::is_harmless_file(inner.arg(0)) {
+                            ""
+                        } else {
+                            "; what stands around it is denied, since that may protect it"
+                        };
+                        ledger.missing(inner, &format!("{why}; import it where it can be read{closes}"));
                     }
                 }
                 if inner.name == "include" {
-                    self.ledger.carried(inner);
+                    ledger.carried(inner);
                 }
             });
         }

@@ -1,11 +1,11 @@
 //! `proxy_pass` and the settings of proxying.
 
 use super::Import;
-use super::lead::Spot;
 use super::locations::Kind;
 use super::scope::Scope;
 use super::servers::Server;
 use super::site::{Lead, Rewriting, Speech, Timeouts};
+use super::spot::Spot;
 use super::tree::Directive;
 use super::values::{self, LONGEST, Piece, pieces, time};
 use crate::core::route::{Rewritten, decoded};
@@ -41,9 +41,13 @@ impl<'a> Import<'a> {
         let speech = Speech { http2: pass.name == "grpc_pass", tls };
         let ends = |c: char| c == '/' || (c == '$' && !rest.starts_with('$'));
         let (authority, uri) = rest.split_at(rest.find(ends).unwrap_or(rest.len()));
-        if let [Piece::Variable(name), tail @ ..] = pieces(authority).as_slice() {
-            let chosen =
-                if tail.is_empty() && uri.is_empty() { self.choice(name, pass, &speech) } else { None };
+        if pieces(authority).iter().any(|piece| matches!(piece, Piece::Variable(_))) || !begins_a_path(uri) {
+            let chosen = match pieces(authority).as_slice() {
+                [Piece::Variable(name)] if uri.is_empty() && !is_set(&spot.scope, name) => {
+                    self.choice(name, pass, &speech)
+                }
+                _ => None,
+            };
             let Some(service) = chosen else {
                 return refuse(
                     self,
@@ -176,10 +180,10 @@ impl<'a> Import<'a> {
             }
         }
         if let Some(line) = scope.last("proxy_next_upstream") {
-            let safe = line.args.iter().all(|arg| matches!(arg.as_str(), "error" | "timeout" | "off"));
-            match safe {
-                true => ledger.carried(line),
-                false => ledger.noted(line, "another upstream is tried where it is safe: for idempotent requests, and where nothing was sent"),
+            let tries = "another upstream is tried where it is safe, for idempotent requests and where nothing was sent";
+            match line.arg(0) {
+                "off" => ledger.missing(line, &format!("{tries}; write tries = 1 in the pool for none")),
+                _ => ledger.noted(line, &format!("{tries}, after errors and not because of a status")),
             }
         }
         for name in ["proxy_next_upstream_tries", "proxy_next_upstream_timeout"] {
@@ -218,6 +222,25 @@ impl<'a> Import<'a> {
         };
         Timeouts { connect: read("connect_timeout"), read: read("read_timeout"), write: read("send_timeout") }
     }
+}
+
+/// Whether what follows the host is a path, whatever its variables are: another variable may be more of the
+/// host's name.
+fn begins_a_path(uri: &str) -> bool {
+    match pieces(uri).first() {
+        Some(Piece::Variable(name)) => matches!(*name, "uri" | "request_uri" | "document_uri"),
+        Some(Piece::Text(text)) => text.starts_with(['/', '?']),
+        None => true,
+    }
+}
+
+/// Whether a place sets a variable by itself.
+fn is_set(scope: &Scope<'_>, name: &str) -> bool {
+    let mut found = false;
+    for line in scope.levels().flatten().filter(|line| line.name != "server" && line.name != "location") {
+        line.visit(&mut |inner| found |= inner.name == "set" && inner.arg(0).strip_prefix('$') == Some(name));
+    }
+    found
 }
 
 /// Whether a redirect may go there.

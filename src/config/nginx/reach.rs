@@ -5,91 +5,149 @@
 //! all went is left out, and so is one that no request can name.
 
 use super::Import;
-use super::lead::Spot;
+use super::conditions::{HostTest, condition};
 use super::ledger::Level;
 use super::locations::Kind;
-use super::servers::{Listen, Server};
+use super::safeguards::guarded;
+use super::servers::{Folded, Listen, Server};
+use super::site::{Lead, Route};
+use super::spot::Spot;
 use super::tree::Directive;
 
-/// A redirect by `if` in a server: of a host, or of all that came in without TLS.
+/// An answer by `if` in a server: to some hosts, or to all that came in without TLS.
 struct Move<'a> {
-    host: Option<String>,
+    /// `None`: to all that came in without TLS.
+    test: Option<HostTest>,
     answer: &'a Directive,
+}
+
+/// What becomes of hosts that no server names, at the addresses where a server is the default one.
+enum Others<'a> {
+    Served,
+    Answered(&'a Directive),
+    /// They may be those of a name or a condition that cannot be expressed.
+    Denied,
+}
+
+/// Addresses at which a server is reached in the same way.
+#[derive(PartialEq)]
+struct Reach {
+    is_default: bool,
+    /// Everything there is redirected.
+    is_plain: bool,
+    /// Another server there has names that cannot be expressed.
+    has_odd: bool,
+    folded: Option<Folded>,
+    /// Names that an earlier server has there.
+    lost: Vec<String>,
 }
 
 impl<'a> Import<'a> {
     /// The routes of a server.
-    pub(super) fn server(&mut self, server: &Server<'a>) {
+    pub(super) fn server(&mut self, server: &Server<'a>, all: &[Server<'a>]) {
         let moves = self.moves(server);
-        let upgrades = moves.iter().any(|moved| moved.host.is_none());
-        let mut is_reached = false;
-        for (is_default, is_plain) in [(true, true), (true, false), (false, true), (false, false)] {
-            let here = |listen: &&Listen<'a>| {
-                let exists = self.site.listeners.iter().any(|listener| listener.address == listen.address);
-                exists && listen.is_default == is_default && (upgrades && !listen.tls) == is_plain
-            };
-            let group = server.listens.iter().filter(here);
-            let addresses: Vec<String> = group.map(|listen| listen.address.clone()).collect();
-            if !addresses.is_empty() {
-                is_reached |= self.group(server, &moves, &addresses, is_default, is_plain);
+        let upgrades = moves.iter().any(|moved| moved.test.is_none());
+        let mut groups: Vec<(Reach, Vec<String>)> = Vec::new();
+        for listen in &server.listens {
+            let exists = self.site.listeners.iter().any(|listener| listener.address == listen.address);
+            let reach = reach(server, listen, all, upgrades);
+            if !exists || (!reach.is_default && server.names.is_empty()) {
+                continue;
+            }
+            match groups.iter_mut().find(|(known, _)| *known == reach) {
+                Some((_, addresses)) => addresses.push(listen.address.clone()),
+                None => groups.push((reach, vec![listen.address.clone()])),
             }
         }
-        if !is_reached {
-            self.out_of_reach(server);
+        if groups.is_empty() {
+            return self.out_of_reach(server);
+        }
+        self.spots = self.spots(server);
+        groups.sort_by_key(|(reach, _)| (!reach.is_default, !reach.is_plain));
+        for (reach, addresses) in groups {
+            let first = self.site.routes.len();
+            self.group(server, all, &moves, &addresses, &reach);
+            if let Some(folded) = reach.folded {
+                self.site.routes.iter_mut().skip(first).for_each(|route| fold(route, folded));
+            }
         }
     }
 
-    /// The routes of a server at addresses where it is, or is not, the default one, and everything is, or
-    /// is not, redirected. Whether any request comes there.
+    /// The routes of a server at addresses where it is reached in the same way.
     fn group(
         &mut self,
         server: &Server<'a>,
+        all: &[Server<'a>],
         moves: &[Move<'a>],
         addresses: &[String],
-        is_default: bool,
-        is_plain: bool,
-    ) -> bool {
+        reach: &Reach,
+    ) {
         let everywhere = self.site.listeners.iter().all(|listener| addresses.contains(&listener.address));
         let listeners = if everywhere { &[] } else { addresses };
-        if !is_default && server.names.is_empty() {
-            return false;
+        let mut names: Vec<String> =
+            server.names.iter().filter(|name| !reach.lost.contains(name)).cloned().collect();
+        let asked = moves.iter().filter_map(|moved| moved.test.as_ref()?.name());
+        let asked = asked.filter(|name| reach.is_default || names.iter().any(|wild| covers(wild, name)));
+        let more: Vec<String> = asked
+            .filter(|name| !names.iter().any(|known| known == name) && !is_named(all, name))
+            .map(str::to_owned)
+            .collect();
+        names.extend(more);
+        let moved_by = |name: &String| {
+            moves.iter().find(|moved| moved.test.as_ref().is_some_and(|test| test.holds(name)))
+        };
+        for moved in moves.iter().filter(|moved| moved.test.is_some()) {
+            let is_here = |name: &&String| moved_by(name).is_some_and(|by| by.answer.id == moved.answer.id);
+            let hosts: Vec<String> = names.iter().filter(is_here).cloned().collect();
+            if !hosts.is_empty() {
+                self.moved(server, moved.answer, hosts, listeners);
+            }
         }
-        for moved in moves.iter().filter(|moved| is_plain || moved.host.is_some()) {
-            let hosts = match &moved.host {
-                Some(host) => vec![host.clone()],
-                None if is_default => Vec::new(),
-                None => server.names.clone(),
-            };
-            self.moved(server, moved.answer, hosts, listeners);
+        let kept: Vec<String> = names.iter().filter(|name| moved_by(name).is_none()).cloned().collect();
+        let upgrade = moves.iter().find(|moved| moved.test.is_none()).filter(|_| reach.is_plain);
+        if let Some(upgrade) = upgrade {
+            let hosts = if reach.is_default { Vec::new() } else { kept };
+            if reach.is_default || !hosts.is_empty() {
+                self.moved(server, upgrade.answer, hosts, listeners);
+            }
+            return;
         }
-        if is_plain {
-            // All of it is answered by the redirect.
-            return true;
+        let others = others(server, moves, reach);
+        let serves_names = !reach.is_default || !matches!(others, Others::Served) || self.is_shadowed(server);
+        if reach.is_default {
+            match others {
+                Others::Served => self.routes(server, &[], listeners),
+                Others::Answered(answer) => self.moved(server, answer, Vec::new(), listeners),
+                Others::Denied => self.others_denied(server, listeners),
+            }
         }
-        let is_moved = |name: &&String| moves.iter().any(|moved| moved.host.as_ref() == Some(*name));
-        let names: Vec<String> = server.names.iter().filter(|name| !is_moved(name)).cloned().collect();
-        if is_default {
-            self.routes(server, &[], listeners);
+        if !kept.is_empty() && serves_names {
+            self.routes(server, &kept, listeners);
         }
-        if !names.is_empty() && (!is_default || self.is_shadowed(server)) {
-            self.routes(server, &names, listeners);
-        }
-        true
     }
 
-    fn moves(&self, server: &Server<'a>) -> Vec<Move<'a>> {
+    /// The answers by condition that have routes in their place.
+    fn moves(&mut self, server: &Server<'a>) -> Vec<Move<'a>> {
         let mut moves = Vec::new();
         for line in server.scope.block().iter().filter(|directive| directive.name == "if") {
-            let condition = line.args.join(" ");
-            let condition = condition.trim_start_matches('(').trim_end_matches(')').trim();
             let [answer] = line.block() else { continue };
-            let is_redirect = answer.name == "return" && answer.arg(0).starts_with('3');
-            let is_name = |name: &&str| server.names.iter().any(|known| known == name);
-            let host = condition.strip_prefix("$host = ").filter(is_name);
+            let is_redirect = match answer.name.as_str() {
+                "return" => answer.arg(0).starts_with('3'),
+                "rewrite" => self.redirect_of_all(server, answer).is_some(),
+                _ => false,
+            };
             let schemes = ["$scheme = http", "$scheme != https", "$https =", "$https != on"];
-            if is_redirect && (host.is_some() || schemes.contains(&condition)) {
+            let is_upgrade = is_redirect && schemes.contains(&condition(line).as_str());
+            let test = HostTest::of(line).filter(|test| {
+                // What holds for one host of a wildcard need not hold for another.
+                let is_one = matches!(test, HostTest::Is(_));
+                (is_redirect || answer.name == "return")
+                    && (is_one || !server.names.iter().any(|name| name.starts_with('*')))
+            });
+            if is_upgrade || test.is_some() {
                 self.ledger.carried(line);
-                moves.push(Move { host: host.map(str::to_owned), answer });
+                self.expressed.insert(line.id);
+                moves.push(Move { test, answer });
             }
         }
         moves
@@ -102,11 +160,30 @@ impl<'a> Import<'a> {
         hosts: Vec<String>,
         listeners: &[String],
     ) {
-        let kind = Kind::Prefix("/".into());
-        let spot = Spot { directive: Some(answer), scope: server.scope.clone(), kind };
-        let lead = self.answered(server, answer);
+        let spot = Spot::new(Some(answer), server.scope.clone(), Kind::Prefix("/".into()));
+        let lead = match answer.name.as_str() {
+            "return" => self.answered(server, answer),
+            _ => {
+                self.ledger.carried(answer);
+                self.redirect_of_all(server, answer).unwrap_or(Lead::Deny)
+            }
+        };
+        let mut comments = Vec::new();
+        let guard = self.guard(server, &server.scope, false);
+        let (lead, _) = guarded(guard.before, lead, Vec::new(), &spot, &mut comments);
         let route = self.plain_route(server, &spot, hosts, listeners, lead);
-        self.site.routes.push(route);
+        self.site.routes.push(Route { comments, ..route });
+    }
+
+    fn others_denied(&mut self, server: &Server<'a>, listeners: &[String]) {
+        let spot = Spot::new(server.directive, server.scope.clone(), Kind::Prefix("/".into()));
+        let route = self.plain_route(server, &spot, Vec::new(), listeners, Lead::Deny);
+        let why =
+            "denied: a host that is not listed may be one of a name or a condition that was not carried over";
+        self.site.routes.push(Route { comments: vec![why.to_owned()], ..route });
+        if let Some(directive) = server.directive {
+            self.ledger.noted(directive, "it was the default for hosts that are not listed; these are denied, since a server name or a condition there has a pattern");
+        }
     }
 
     /// Whether a wildcard of another server would take requests for a name of this one.
@@ -116,7 +193,10 @@ impl<'a> Import<'a> {
         wildcards.any(|wild| {
             let suffix = wild.strip_prefix('*').or_else(|| wild.starts_with('.').then_some(wild.as_str()));
             suffix.is_some_and(|suffix| {
-                server.names.iter().any(|name| name.ends_with(suffix) && !name.starts_with('*'))
+                server
+                    .names
+                    .iter()
+                    .any(|name| name.ends_with(suffix) && name.strip_prefix('*') != Some(suffix))
             })
         })
     }
@@ -131,5 +211,63 @@ impl<'a> Import<'a> {
             (Level::Missing, "left out: nothing is left of the addresses that its server listens on")
         };
         self.ledger.whole(directive, level, why);
+    }
+}
+
+fn reach(server: &Server<'_>, listen: &Listen<'_>, all: &[Server<'_>], upgrades: bool) -> Reach {
+    let here = |other: &&Server<'_>| {
+        other.listens.iter().any(|l| l.address == listen.address && l.folded == listen.folded)
+    };
+    let is_other = |other: &&Server<'_>| other.place != server.place;
+    let before = all.iter().take_while(is_other).filter(here);
+    let taken: Vec<&String> = before.flat_map(|other| &other.names).collect();
+    Reach {
+        is_default: listen.is_default,
+        is_plain: upgrades && !listen.tls,
+        has_odd: all.iter().filter(is_other).filter(here).any(|other| other.has_odd_names),
+        folded: listen.folded,
+        lost: server.names.iter().filter(|name| taken.contains(name)).cloned().collect(),
+    }
+}
+
+fn others<'a>(server: &Server<'a>, moves: &[Move<'a>], reach: &Reach) -> Others<'a> {
+    for moved in moves {
+        match moved.test.as_ref().map(HostTest::holds_for_others) {
+            Some(Some(true)) => return Others::Answered(moved.answer),
+            Some(None) => return Others::Denied,
+            Some(Some(false)) | None => {}
+        }
+    }
+    let gives = |answer: &Directive| answer.arg(0).starts_with('2');
+    match reach.has_odd && server.scope.own("return").is_none_or(gives) {
+        true => Others::Denied,
+        false => Others::Served,
+    }
+}
+
+fn covers(wildcard: &str, name: &str) -> bool {
+    wildcard.strip_prefix('*').is_some_and(|suffix| name.ends_with(suffix) && name.len() > suffix.len())
+}
+
+fn is_named(all: &[Server<'_>], name: &str) -> bool {
+    all.iter().any(|server| server.names.iter().any(|known| known == name))
+}
+
+/// A route of an address that another one takes in, for those who could reach it.
+fn fold(route: &mut Route, folded: Folded) {
+    let gives = match &route.lead {
+        Lead::Service(_) | Lead::Files { .. } => true,
+        Lead::Reply { status, .. } => *status < 300,
+        Lead::Redirect { .. } | Lead::Deny => false,
+    };
+    if !gives {
+        return;
+    }
+    if folded == Folded::Loopback && route.allow.is_empty() {
+        route.allow = vec!["127.0.0.0/8".to_owned(), "::1/128".to_owned()];
+    } else {
+        route.comments.push("denied: nginx answers this at another address".to_owned());
+        route.lead = Lead::Deny;
+        route.rewriting = Default::default();
     }
 }

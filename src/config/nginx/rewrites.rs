@@ -2,10 +2,10 @@
 //! have routes of their own ([`super::server_rewrites`]).
 
 use super::Import;
-use super::lead::Spot;
 use super::scope::Scope;
 use super::servers::Server;
 use super::site::{Lead, Rule, Then};
+use super::spot::Spot;
 use super::tree::Directive;
 use super::values;
 use crate::core::route::{Pattern, Replacement};
@@ -75,7 +75,7 @@ impl<'a> Import<'a> {
         Lead::not_imported(&line.place)
     }
 
-    fn rewritten_server(&self, server: &Server<'a>) -> Option<Lead> {
+    pub(super) fn rewritten_server(&self, server: &Server<'a>) -> Option<Lead> {
         let mut lines = server.scope.block().iter().filter(|line| line.name == "rewrite");
         lines.find_map(|line| {
             let lead = self.redirect_of_all(server, line)?;

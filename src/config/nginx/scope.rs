@@ -41,6 +41,17 @@ impl<'a> Scope<'a> {
         self.block().iter().find(|directive| directive.name == name)
     }
 
+    /// The blocks around the place, the innermost first.
+    pub(super) fn levels(&self) -> impl Iterator<Item = &'a [Directive]> + '_ {
+        self.levels.iter().rev().copied()
+    }
+
+    /// The last of that name in the locations around the place, not in their server.
+    pub(super) fn in_locations(&self, name: &str, server: &Scope<'a>) -> Option<&'a Directive> {
+        let inner = self.levels.get(server.levels.len()..).unwrap_or_default();
+        inner.iter().rev().find_map(|level| level.iter().rev().find(|directive| directive.name == name))
+    }
+
     pub(super) fn block(&self) -> &'a [Directive] {
         self.levels.last().copied().unwrap_or_default()
     }

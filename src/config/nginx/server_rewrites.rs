@@ -1,14 +1,15 @@
 //! `rewrite` of a whole server → routes by regex before those of its locations.
 //!
 //! nginx tries them before any location is chosen, and only then. A route by regex comes after exact paths
-//! and final prefixes, and is tried again where the path has changed. Where that would make a difference, it
-//! is told instead: by what patterns and texts begin with, which may tell of one too many.
+//! and final prefixes, and is tried again where the path has changed. Where that would make a difference, what
+//! it may fit answers 501: what it leads away from would be served otherwise.
 
 use super::Import;
-use super::lead::Spot;
 use super::locations::Kind;
+use super::patterns::translated;
 use super::servers::Server;
 use super::site::{Lead, Rewriting, Route, Rule, Then};
+use super::spot::Spot;
 use super::tree::Directive;
 
 impl<'a> Import<'a> {
@@ -16,7 +17,7 @@ impl<'a> Import<'a> {
     pub(super) fn server_rewrites(
         &mut self,
         server: &Server<'a>,
-        spots: &[Spot<'a>],
+        spots: &mut [Spot<'a>],
         taken: &[&str],
         hosts: &[String],
         listeners: &[String],
@@ -37,12 +38,47 @@ impl<'a> Import<'a> {
             });
             match rule {
                 Ok(rule) => self.server_rewrite(server, line, rule, hosts, listeners),
-                // One that rarely fits closes no route.
-                Err(why) => self
-                    .ledger
-                    .missing(line, &format!("{why}; put it into `rewrite` of the routes it is for")),
+                Err(why) => {
+                    let why = format!(
+                        "{why}; what it may fit answers 501, or is denied, until it stands in `rewrite` of the routes it is for"
+                    );
+                    self.ledger.missing(line, &why);
+                    self.barrier(server, line, spots, hosts, listeners);
+                }
             }
         }
+    }
+
+    /// In place of a rewrite that cannot be expressed.
+    fn barrier(
+        &mut self,
+        server: &Server<'a>,
+        line: &'a Directive,
+        spots: &mut [Spot<'a>],
+        hosts: &[String],
+        listeners: &[String],
+    ) {
+        let pattern = translated(line.arg(0)).pattern;
+        let why =
+            format!("the {} of {} may lead away from here, and was not carried over", line.name, line.place);
+        let regex = regex::Regex::new(&pattern).ok();
+        let start = start(&pattern);
+        for spot in spots {
+            let is_before = match &spot.kind {
+                Kind::Exact(path) => regex.as_ref().is_none_or(|regex| regex.is_match(path)),
+                Kind::Final(prefix) => meet(&start, prefix),
+                // It is tried before those of the server.
+                Kind::Regex { .. } => spot.within.as_ref().is_some_and(|prefix| meet(&start, prefix)),
+                Kind::Prefix(_) | Kind::Named => false,
+            };
+            if is_before {
+                spot.closed.get_or_insert_with(|| why.clone());
+            }
+        }
+        let lead = Lead::not_imported(&line.place);
+        let spot = Spot::new(Some(line), server.scope.clone(), Kind::Prefix("/".into()));
+        let route = self.plain_route(server, &spot, hosts.to_vec(), listeners, lead);
+        self.site.routes.push(Route { path: format!("~ {pattern}"), comments: vec![why], ..route });
     }
 
     fn server_rewrite(
@@ -57,8 +93,7 @@ impl<'a> Import<'a> {
         let then = if matches!(rule.then, Then::Redirect(_)) { rule.then } else { Then::Route };
         let path = format!("~ {}", rule.pattern);
         let rewriting = Rewriting { rules: vec![Rule { then, ..rule }], ..Rewriting::default() };
-        let kind = Kind::Prefix("/".into());
-        let spot = Spot { directive: Some(line), scope: server.scope.clone(), kind };
+        let spot = Spot::new(Some(line), server.scope.clone(), Kind::Prefix("/".into()));
         let route = self.plain_route(server, &spot, hosts.to_vec(), listeners, Lead::status(404));
         let comments = vec!["of the whole server: before its locations".to_owned()];
         self.site.routes.push(Route { path, comments, rewriting, ..route });
@@ -72,6 +107,7 @@ fn before_locations(rule: &Rule, spots: &[Spot<'_>], taken: &[&str]) -> Result<(
     let takes = |spot: &&Spot<'_>| match &spot.kind {
         Kind::Exact(path) => pattern.is_match(path),
         Kind::Final(prefix) => meet(&start, prefix),
+        Kind::Regex { .. } => spot.within.as_ref().is_some_and(|prefix| meet(&start, prefix)),
         _ => false,
     };
     let first = spots.iter().find(takes).map(|spot| spot.kind.path());

@@ -17,7 +17,9 @@ pub(super) struct Server<'a> {
     pub listens: Vec<Listen<'a>>,
     /// As Pointsman has them; empty where nginx knows none.
     pub names: Vec<String>,
-    /// All its names are of kinds that cannot be expressed.
+    /// It has names of kinds that cannot be expressed.
+    pub has_odd_names: bool,
+    /// All its names are of such kinds.
     pub is_unnamable: bool,
 }
 
@@ -31,6 +33,16 @@ pub(super) struct Listen<'a> {
     /// Explicitly, or because it is the first one there.
     pub is_default: bool,
     pub proxy_protocol: bool,
+    /// Another address takes this one in: who may reach it is not told by the address any more.
+    pub folded: Option<Folded>,
+}
+
+/// What an address was that another one takes in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Folded {
+    /// Only for clients on the same machine.
+    Loopback,
+    Other,
 }
 
 impl<'a> Import<'a> {
@@ -66,6 +78,7 @@ impl<'a> Import<'a> {
                 http2: false,
                 is_default: false,
                 proxy_protocol: false,
+                folded: None,
             });
         }
         if let Some(ssl) = scope.last("ssl") {
@@ -92,7 +105,7 @@ impl<'a> Import<'a> {
         }
         names.dedup();
         let is_unnamable = odd > 0 && names.is_empty();
-        Server { place, directive, scope, listens, names, is_unnamable }
+        Server { place, directive, scope, listens, names, has_odd_names: odd > 0, is_unnamable }
     }
 
     fn listen(&self, line: &'a Directive) -> Vec<Listen<'a>> {
@@ -123,6 +136,7 @@ impl<'a> Import<'a> {
             http2: has("http2"),
             is_default: has("default_server") || has("default"),
             proxy_protocol: has("proxy_protocol"),
+            folded: None,
         };
         std::iter::once(address).chain(v4).map(listen).collect()
     }
@@ -135,15 +149,21 @@ impl<'a> Import<'a> {
             let Some((host, port)) = listen.address.rsplit_once(':') else { continue };
             let wide = format!("{}:{port}", if host.starts_with('[') { "[::]" } else { "0.0.0.0" });
             if listen.address != wide && all.contains(&wide) {
+                let is_loopback = host.starts_with("127.") || host == "[::1]";
+                listen.folded = Some(if is_loopback { Folded::Loopback } else { Folded::Other });
                 if let Some(line) = listen.directive {
-                    self.ledger
-                        .noted(line, &format!("{wide} takes it in: its servers are told apart by Host only"));
+                    let who = if is_loopback { "only for clients on this machine" } else { "denied" };
+                    let why = format!(
+                        "{wide} takes it in, where servers are told apart by Host only, so the routes of this server are {who}"
+                    );
+                    self.ledger.missing(line, &why);
                 }
                 listen.address = wide;
             }
         }
         for server in servers {
             let mut seen: Vec<String> = Vec::new();
+            server.listens.sort_by_key(|listen| listen.folded.is_some());
             server.listens.retain(|listen| {
                 let fresh = !seen.contains(&listen.address);
                 seen.push(listen.address.clone());
@@ -164,7 +184,7 @@ fn choose_defaults(servers: &mut [Server<'_>]) {
         let mut there = servers
             .iter_mut()
             .flat_map(|s| &mut s.listens)
-            .filter(|l| l.address == address)
+            .filter(|l| l.address == address && l.folded.is_none())
             .collect::<Vec<_>>();
         let first = there.iter().position(|listen| listen.is_default).unwrap_or(0);
         there.iter_mut().enumerate().for_each(|(index, listen)| listen.is_default = index == first);

@@ -1,5 +1,5 @@
 //! Lifts what most routes share to where it is said once: `[headers]`, the pools' timeouts, the
-//! listeners' body limit. A route keeps only what differs.
+//! listeners' body limit, the pages for errors. A route keeps only what differs.
 
 use super::site::{Headers, Lead, Route, Site, Timeouts};
 
@@ -8,6 +8,10 @@ pub(super) fn settle(site: &mut Site) {
         response: most(site.routes.iter().map(|route| &route.headers.response)).unwrap_or_default(),
         request: most(proxied(site).map(|route| &route.headers.request)).unwrap_or_default(),
     };
+    let pages = site.routes.first().map(|route| route.error_pages.clone()).unwrap_or_default();
+    if site.routes.iter().all(|route| route.error_pages == pages) {
+        site.error_pages = pages;
+    }
     for index in 0..site.listeners.len() {
         let address = &site.listeners[index].address;
         let here = site

@@ -12,6 +12,7 @@ pub(super) struct Site {
     pub listeners: Vec<Listener>,
     /// What most routes have; set by [`super::settle`].
     pub headers: Headers,
+    /// Set by [`super::settle`] where all routes have the same.
     pub error_pages: BTreeMap<String, String>,
     pub compression: Option<Compression>,
     pub rate_limits: Vec<RateLimit>,
@@ -104,6 +105,8 @@ pub(super) struct Route {
     pub listeners: Vec<String>,
     /// As `path` is written.
     pub path: String,
+    /// The prefix that a regex is tried within.
+    pub within: Option<String>,
     pub lead: Lead,
     pub rewriting: Rewriting,
     pub access_log: bool,
@@ -115,6 +118,8 @@ pub(super) struct Route {
     pub compression: bool,
     pub allow: Vec<String>,
     pub deny_from: Vec<String>,
+    /// Files by status.
+    pub error_pages: BTreeMap<String, String>,
 }
 
 /// Where a route leads.

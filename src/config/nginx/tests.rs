@@ -118,7 +118,8 @@ fn locations_keep_their_precedence_and_close_what_cannot_be_told() {
     says(
         &imported,
         &[
-            "path = '~ ^/a.*(?:\\.php$)'",
+            "path = '~ \\.php$'\nwithin = \"/a\"\nreply = { status = 501",
+            "path = \"~ ^\"\ndeny = true",
             "path = '~* \\.(gif|jpg)$'\nfiles = { root = \"/srv\" }",
             "path = \"^~ /b/\"\nservice",
             "path = \"= /c\"\ndeny = true",
@@ -276,7 +277,7 @@ fn limits_compression_and_pages() {
     let imported = imported(
         "http { limit_req_zone $binary_remote_addr zone=a:1m rate=5r/m; limit_conn_zone $binary_remote_addr zone=c:1m; gzip on; gzip_types text/css;
          server { limit_conn c 3; client_max_body_size 2m; location / { limit_req zone=a burst=4; proxy_pass http://h:1; }
-         location /up { client_max_body_size 0; gzip off; proxy_pass http://h:1; } error_page 502 /50x.html; root /srv; } }",
+         location /up { client_max_body_size 0; gzip off; proxy_pass http://h:1; } error_page 502 /50x.html; location = /50x.html { root /srv; } } }",
     );
     says(
         &imported,
@@ -309,7 +310,7 @@ fn nothing_is_dropped_silently() {
 fn what_check_would_refuse_is_told_of_and_not_written() {
     let imported = imported(
         "server { gzip on; gzip_types text/css text/ plain; add_header X-A a\u{1}b; add_header X-B ok; proxy_hide_header Connection;
-         location / { proxy_set_header 'X Y' ''; proxy_set_header HTTP2-Settings x; proxy_pass http://h:1; } '' x; }",
+         location / { proxy_set_header 'X Y' ''; proxy_set_header HTTP2-Settings x; proxy_pass http://h:1; } } server { server_name b; '' x; }",
     );
     says(
         &imported,

@@ -1,9 +1,11 @@
 //! `ssl_*` of the servers on an address → `tls` of its listener.
 
 use super::Import;
+use super::conditions::Loss;
 use super::scope::Scope;
 use super::servers::Server;
-use super::site::Tls;
+use super::site::{Listener, Tls};
+use super::tree::Directive;
 
 impl<'a> Import<'a> {
     /// `servers` are those on the address, the default one first.
@@ -23,8 +25,9 @@ impl<'a> Import<'a> {
         }
         for server in servers {
             self.versions(&server.scope, &mut tls);
-            self.client_certificates(&server.scope, &mut tls);
+            self.client_certificates(&server.scope);
         }
+        tls.client_ca = self.client_ca(servers);
         if let Some(tickets) = first.scope.last("ssl_session_tickets") {
             self.ledger.carried(tickets);
             tls.session_tickets = tickets.is_on();
@@ -85,21 +88,55 @@ impl<'a> Import<'a> {
         }
     }
 
-    fn client_certificates(&self, scope: &Scope<'a>, tls: &mut Tls) {
+    /// What every server on an address asks of clients; `None` where one does not, or asks something else.
+    fn client_ca(&self, servers: &[&Server<'a>]) -> Option<String> {
+        let wanted = |server: &&Server<'a>| {
+            let scope = &server.scope;
+            let is_on = scope.last("ssl_verify_client").is_some_and(Directive::is_on);
+            let checks_more = scope.last("ssl_crl").is_some()
+                || scope.last("ssl_ocsp").is_some_and(|line| line.arg(0) != "off");
+            let authority = scope.last("ssl_client_certificate").filter(|_| is_on && !checks_more)?;
+            Some(authority.arg(0).to_owned()).filter(|authority| !authority.contains('$'))
+        };
+        let first = servers.first().and_then(wanted)?;
+        servers.iter().all(|server| wanted(server).as_ref() == Some(&first)).then_some(first)
+    }
+
+    fn client_certificates(&self, scope: &Scope<'a>) {
         let Some(verify) = scope.last("ssl_verify_client").filter(|line| line.arg(0) != "off") else {
             return;
         };
-        let authority = scope.last("ssl_client_certificate");
-        match authority.filter(|_| verify.is_on()) {
-            Some(authority) => {
-                self.ledger.carried(verify);
-                self.ledger.carried(authority);
-                tls.client_ca = Some(authority.arg(0).to_owned());
-            }
-            None => self.ledger.missing(
+        if !verify.is_on() {
+            self.ledger.missing(
                 verify,
-                "client certificates are asked of every client of a listener, or of none; set client_ca",
-            ),
+                "certificates of clients are required of all that come to a listener (client_ca), or not asked for",
+            );
         }
+    }
+
+    /// Whether a server asks clients for certificates that its listeners do not ask for. nginx looks before
+    /// it does anything else.
+    pub(super) fn client_certificates_lost(&self, server: &Server<'a>) -> Option<Loss> {
+        let verify = server.scope.last("ssl_verify_client").filter(|line| line.is_on())?;
+        let authority = server.scope.last("ssl_client_certificate");
+        let asks = |listener: &&Listener| {
+            let tls = listener.tls.as_ref();
+            tls.is_none_or(|tls| {
+                tls.client_ca.is_some() && tls.client_ca.as_deref() == authority.map(|line| line.arg(0))
+            })
+        };
+        let here = self
+            .site
+            .listeners
+            .iter()
+            .filter(|l| server.listens.iter().any(|listen| listen.address == l.address));
+        if here.clone().all(|listener| asks(&listener)) {
+            self.ledger.carried(verify);
+            authority.iter().for_each(|line| self.ledger.carried(line));
+            return None;
+        }
+        let why = "certificates of clients are asked for by listener, and the servers on this one do not all ask for the same, so the routes of this server are denied; give it a listener of its own with client_ca, then open them";
+        self.ledger.missing(verify, why);
+        Some(Loss::Refusal)
     }
 }

@@ -1,63 +1,137 @@
 //! `try_files`: the files of a location, and what answers where there is none.
+//!
+//! Files are looked for by the path of the request only. A list that does not have `$uri` never comes to such
+//! a file, so that its last entry answers at once: a folder that is named there may hold anything.
 
 use super::Import;
-use super::lead::{OTHER_CONTENT, Spot};
 use super::locations::{Kind, locations};
 use super::rewrites::plainly;
 use super::servers::Server;
-use super::site::{Fallback, Route, Tries};
+use super::site::{Fallback, Route, Rule, Then, Tries};
+use super::spot::{OTHER_CONTENT, Spot};
 use super::tree::Directive;
 use super::values;
 use crate::core::route::Replacement;
 
+/// What `try_files` makes of a location.
+pub(super) enum FileSearch<'a> {
+    /// There is none, or the files of the path are looked for.
+    Files(Tries),
+    /// The content of a named location answers at once.
+    Named(&'a Directive),
+    /// The route for another path does, or a file of the folder.
+    Rule(Rule),
+    /// An error does.
+    Status(u16),
+    /// It cannot be expressed.
+    Lost(&'a Directive),
+}
+
 impl<'a> Import<'a> {
-    /// What is looked for, and the place whose content answers: where nothing says in which folder to look,
-    /// that of the named location.
     pub(super) fn tries(
         &mut self,
         server: &Server<'a>,
         spot: &Spot<'a>,
         comments: &mut Vec<String>,
-    ) -> (Spot<'a>, Tries) {
+    ) -> FileSearch<'a> {
         let scope = &spot.scope;
-        let plain = Tries { folders: true, fallback: None };
-        let Some(line) = scope.own("try_files").filter(|_| scope.own("return").is_none()) else {
-            return (spot.clone(), plain);
-        };
+        let plain = FileSearch::Files(Tries { folders: true, fallback: None });
+        let Some(line) = scope.own("try_files") else { return plain };
         let is_service = |directive: &Directive| {
             let name = directive.name.as_str();
             matches!(name, "proxy_pass" | "grpc_pass") || OTHER_CONTENT.contains(&name)
         };
         if scope.block().iter().any(is_service) {
             let why = "files are not looked for where a service answers; add a route with files for them";
-            self.ledger.missing(line, why);
+            self.ledger.missing(line, &format!("{why}; the route answers 501 until then"));
             comments.push(why.to_owned());
-            return (spot.clone(), plain);
+            return FileSearch::Lost(line);
         }
         let (last, tried) = line.args.split_last().map_or(("", &[][..]), |(last, tried)| (last, tried));
-        let target =
-            locations(server.scope.block()).find(|location| last.starts_with('@') && location.arg(0) == last);
-        if let Some(target) = target.filter(|_| scope.own("alias").or(scope.last("root")).is_none()) {
-            let why = format!("nothing says in which folder to look; {last} answers at once");
-            self.ledger.missing(line, &why);
-            comments.push(why);
-            self.ledger.carried(target);
-            let scope = server.scope.within(target.block());
-            return (Spot { scope, ..spot.clone() }, plain);
+        let folder = scope.own("alias").or(scope.last("root"));
+        let is_uri = |arg: &&String| matches!(arg.as_str(), "$uri" | "${uri}");
+        let at_uri = tried.iter().position(|arg| is_uri(&arg)).filter(|_| folder.is_some());
+        let before = tried.get(..at_uri.unwrap_or(tried.len())).unwrap_or_default();
+        let there = before.iter().find(|arg| folder.is_some_and(|folder| is_there(folder.arg(0), arg)));
+        self.odd_candidates(line, tried);
+        if let Some(there) = there.filter(|_| at_uri.is_some()) {
+            self.ledger
+                .missing(line, &format!("{there} is there and answers every path; write that as a route"));
+            return FileSearch::Lost(line);
         }
         self.ledger.carried(line);
-        if let Some(odd) = tried.iter().find(|arg| !matches!(arg.as_str(), "$uri" | "$uri/")) {
+        if at_uri.is_some() {
+            return self.files_and_fallback(server, line, last, tried);
+        }
+        self.at_once(server, line, tried, scope.own("alias").is_some())
+    }
+
+    fn odd_candidates(&self, line: &'a Directive, tried: &[String]) {
+        let never = ["$uri", "$uri/", "${uri}", "${uri}/", "", "/dev/null"];
+        for odd in tried.iter().filter(|arg| !never.contains(&arg.as_str())) {
             self.ledger.missing(line, &format!("only $uri and $uri/ are looked for, not {odd}"));
         }
-        let folders = tried.iter().any(|arg| arg == "$uri/");
-        let fallback = match self.fallback(server, last, target) {
+    }
+
+    fn files_and_fallback(
+        &mut self,
+        server: &Server<'a>,
+        line: &'a Directive,
+        last: &str,
+        tried: &[String],
+    ) -> FileSearch<'a> {
+        let folders = tried.iter().any(|arg| matches!(arg.as_str(), "$uri/" | "${uri}/"));
+        let fallback = match self.fallback(server, last, target(server, last)) {
             Ok(fallback) => fallback,
             Err(why) => {
                 self.ledger.missing(line, &format!("a path without a file is answered 404: {why}"));
                 None
             }
         };
-        (spot.clone(), Tries { folders, fallback })
+        FileSearch::Files(Tries { folders, fallback })
+    }
+
+    /// No file of the request's path is ever looked for.
+    fn at_once(
+        &mut self,
+        server: &Server<'a>,
+        line: &'a Directive,
+        tried: &[String],
+        has_alias: bool,
+    ) -> FileSearch<'a> {
+        let last = line.args.last().map_or("", String::as_str);
+        if let Some(target) = target(server, last) {
+            self.ledger.carried(target);
+            return FileSearch::Named(target);
+        }
+        let to = |text: &str, then| {
+            let drops = if text.contains('?') { "?" } else { "" };
+            let to = self.replacement(server, &plainly(text))? + drops;
+            Replacement::path(&to, 0)?;
+            Ok::<_, String>(FileSearch::Rule(Rule { pattern: "^".to_owned(), to, then }))
+        };
+        if let Some(status) = last.strip_prefix('=') {
+            let fixed = |arg: &&String| {
+                arg.starts_with('/') && !arg.contains('$') && !arg.ends_with('/') && *arg != "/dev/null"
+            };
+            let mut files = tried.iter().filter(fixed);
+            let is_expressed = status == "404" && !has_alias;
+            if let (Some(file), None, true) = (files.next(), files.next(), is_expressed)
+                && let Ok(rule) = to(file, Then::Stay)
+            {
+                return rule;
+            }
+            let status = status.parse().ok().filter(|status| (400..=599).contains(status));
+            return status.map_or(FileSearch::Lost(line), FileSearch::Status);
+        }
+        match to(last, Then::Route) {
+            Ok(rule) if last.starts_with('/') => rule,
+            _ => {
+                self.ledger
+                    .missing(line, &format!("{last} answers at once, and is no path or name of a location"));
+                FileSearch::Lost(line)
+            }
+        }
     }
 
     fn fallback(
@@ -94,10 +168,22 @@ impl<'a> Import<'a> {
         self.route_names.push((location.id, name.clone()));
         self.ledger.carried(location);
         let scope = server.scope.within(location.block());
-        let spot = Spot { directive: Some(location), scope, kind: Kind::Named };
+        let spot = Spot::new(Some(location), scope, Kind::Named);
         let route = self.route(server, &spot, name.clone(), &[], &[]);
-        // Who comes there is counted already.
+        // A request that falls back was counted on its first route.
         self.site.routes.push(Route { rates: Vec::new(), connections_per_client: None, ..route });
         name
     }
+}
+
+/// The named location that is tried last.
+fn target<'a>(server: &Server<'a>, last: &str) -> Option<&'a Directive> {
+    locations(server.scope.block()).find(|location| last.starts_with('@') && location.arg(0) == last)
+}
+
+/// A file that is tried whatever the path, as a page for times of maintenance.
+fn is_there(folder: &str, candidate: &str) -> bool {
+    candidate.starts_with('/')
+        && !candidate.contains('$')
+        && std::path::Path::new(&format!("{}{candidate}", folder.trim_end_matches('/'))).is_file()
 }

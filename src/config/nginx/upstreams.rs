@@ -1,7 +1,7 @@
 //! `upstream` blocks and plain addresses → services.
 //!
 //! An upstream group becomes a service with one pool, `blue`, which is stable; a group's name in
-//! `split_clients` or `map` becomes a pool of the service that the variable stands for.
+//! `split_clients` becomes a pool of the service that the variable stands for.
 
 use super::Import;
 use super::ledger::Level;
@@ -64,6 +64,14 @@ impl<'a> Import<'a> {
             upstreams: Vec::new(),
         };
         match group {
+            Some(group) if group.block().iter().any(|line| line.name.contains("_by_lua")) => {
+                self.ledger.whole(
+                    group,
+                    Level::Missing,
+                    "a script chooses its upstreams; list them in a pool",
+                );
+                return None;
+            }
             Some(group) => {
                 self.ledger.carried(group);
                 pool.from = group.place.clone();
@@ -197,13 +205,17 @@ impl<'a> Import<'a> {
         }
     }
 
-    /// The service for a variable that `split_clients` or `map` sets to names of upstream groups.
+    /// The service for a variable that `split_clients` sets to names of upstream groups.
     pub(super) fn choice(&mut self, variable: &str, pass: &'a Directive, speech: &Speech) -> Option<String> {
         let key = (speech.clone(), format!("${variable}"));
         if let Some((_, name)) = self.service_names.iter().find(|(known, _)| *known == key) {
             return Some(name.clone());
         }
-        let source = self.choices.iter().find(|d| d.arg(1).strip_prefix('$') == Some(variable)).copied()?;
+        // A share of the traffic can be had by weights; what a map would choose is for nobody to guess.
+        let is_its =
+            |d: &&&'a Directive| d.name == "split_clients" && d.arg(1).strip_prefix('$') == Some(variable);
+        let mut sources = self.choices.iter().filter(is_its);
+        let source = sources.next().copied().filter(|_| sources.next().is_none())?;
         let mut pools: Vec<(f64, Pool, String)> = Vec::new();
         for line in source.block() {
             let group = line.arg(0);
@@ -220,7 +232,7 @@ impl<'a> Import<'a> {
         let name = values::name(variable, self.site.services.iter().map(|service| service.name.as_str()));
         let cohort = cohort(source);
         let mut comments = self.choice_comments(source, &name, &stable, &pools);
-        if source.name == "split_clients" && cohort.is_none() {
+        if cohort.is_none() {
             comments.push(format!("each request goes by the weights for itself, not by {}", source.arg(0)));
         }
         let pools = pools.into_iter().map(|(_, pool, _)| pool).collect();
@@ -244,12 +256,6 @@ impl<'a> Import<'a> {
         pools: &[(f64, Pool, String)],
     ) -> Vec<String> {
         let shown = |share: f64| format!("{share:.2}").trim_end_matches('0').trim_end_matches('.').to_owned();
-        if source.name == "map" {
-            let detail =
-                format!("pools are chosen by weight, not by a variable; all traffic begins on {stable}");
-            self.ledger.whole(source, Level::Missing, &detail);
-            return vec![detail];
-        }
         let rest = 100.0 - pools.iter().map(|(share, ..)| share.max(0.0)).sum::<f64>();
         let each = |(share, pool, _): &(f64, Pool, String)| {
             format!("{}={}", pool.name, shown(if *share > 100.0 { rest + 101.0 } else { *share }))
@@ -263,15 +269,15 @@ impl<'a> Import<'a> {
     }
 }
 
-/// Percent of a line of `split_clients`; 101 for the rest, `*`, and for the default of a map.
+/// Percent of a line of `split_clients`; 101 for the rest, `*`.
 fn share(key: &str) -> f64 {
-    let rest = if key == "*" || key == "default" { 101.0 } else { 0.0 };
+    let rest = if key == "*" { 101.0 } else { 0.0 };
     key.strip_suffix('%').and_then(|number| number.parse().ok()).unwrap_or(rest)
 }
 
 /// By whom clients are split.
 fn cohort(source: &Directive) -> Option<String> {
-    let by = hash_by(source.arg(0)).filter(|_| source.name == "split_clients")?;
+    let by = hash_by(source.arg(0))?;
     match by.strip_prefix("header:") {
         Some(name) => Some(format!("{{ by = \"header\", name = \"{name}\" }}")),
         None if by == "client_ip" => Some("{ by = \"client_ip\" }".to_owned()),

@@ -136,6 +136,7 @@ impl Page {
             self.pair("hosts", &list(&route.hosts));
         }
         self.pair("path", &fixed(&route.path));
+        route.within.iter().for_each(|prefix| self.pair("within", &fixed(prefix)));
         if !route.listeners.is_empty() {
             self.pair("listeners", &list(&route.listeners));
         }
@@ -231,6 +232,10 @@ impl Page {
         limits.extend(route.connections_per_client.map(|most| format!("connections_per_client = {most}")));
         if !limits.is_empty() {
             self.pair("limits", &table(&limits));
+        }
+        if route.error_pages != site.error_pages {
+            let page = |(code, path): (&String, &String)| format!("{code} = {}", fixed(path));
+            self.pair("error_pages", &table(&route.error_pages.iter().map(page).collect::<Vec<_>>()));
         }
         if site.compression.is_some() && !route.compression {
             self.pair("compression", "false");

@@ -67,6 +67,27 @@ headers = { response = { set = { "Cache-Control" = "no-store", "X-Id" = "$reques
 }
 
 #[test]
+fn a_regex_within_a_prefix_and_pages_of_a_route_are_read() {
+    let text = "[[routes]]\npath = \"/a/\"\nservice = \"web\"\n[[routes]]\npath = '~ \\.php$'\nwithin = \"/a/\"\ndeny = true\n\
+                error_pages = { 403 = \"conf/minimal.toml\" }\n";
+    let routes = read(text).unwrap_or_else(|faults| panic!("{faults}"));
+    let route = routes.spec(1).expect("a route");
+    assert_eq!(route.within.as_deref(), Some("/a/"));
+    assert!(
+        routes.error_page(Some(route), 403).is_some() && routes.error_page(routes.spec(0), 403).is_none()
+    );
+    for (within, told) in
+        [("\"/b/\"", "there is no route whose path is this prefix"), ("\"a\"", "must begin with /")]
+    {
+        let faults =
+            read(&text.replace("\"/a/\"\ndeny", &format!("{within}\ndeny"))).expect_err(within).to_string();
+        assert!(faults.contains("routes[1].within: ") && faults.contains(told), "{faults}");
+    }
+    let faults = read(&text.replace("~ \\.php$", "/x")).expect_err("no regex").to_string();
+    assert!(faults.contains("is for a path that is a regular expression"), "{faults}");
+}
+
+#[test]
 fn what_holds_for_all_routes_is_read() {
     let routes = read(
         "[headers]\nresponse = { add = { \"Link\" = \"</a>\" } }\nrequest = { set = { Host = \"app\" } }\n\

@@ -1,10 +1,12 @@
 //! What an input led to, carried out: the table, marks, views, writes and answers.
 
 use super::super::command::{Refusal, Reply};
+use super::super::live::Live;
 use super::super::saving::Answer;
-use super::super::view::Snapshot;
+use super::super::view::{ServiceView, Snapshot};
 use super::super::{publish, shown};
 use super::{SNAPSHOT, Task};
+use crate::core::recall;
 use crate::core::settings::Config;
 use std::sync::Arc;
 
@@ -13,6 +15,9 @@ impl Task {
     pub(in crate::control) fn carry_out(&mut self) {
         let reloaded = self.reload_if_quiet();
         // A site without services has routes all the same.
+        if self.custody.is_ours() {
+            self.lives.values_mut().for_each(|live| live.note_coverage(&self.links));
+        }
         let is_new = !Arc::ptr_eq(&self.table.load().routes, &self.links.config.routes);
         if is_new || self.lives.values().any(|live| live.todo.publish) {
             self.fit_maintenance();
@@ -21,16 +26,20 @@ impl Task {
             let (config, limits) = (&self.links.config, &mut self.limits);
             let table = publish::table(config, &self.lives, gateway, limits, &self.secret, revision);
             let before = self.table.swap(Arc::new(table));
+            let aborted: Vec<_> = self.lives.values().filter_map(Live::aborting).collect();
             for live in self.lives.values_mut() {
                 live.todo.publish = false;
                 live.published(&self.links);
             }
             // After the marks of aborts: nothing delays those.
-            self.links.recorder.streams.follow(&before, &self.table.load(), self.links.clock.now_us());
+            let now = self.table.load();
+            self.links.recorder.recalls.give(recall::recalls(&before, &now, &aborted));
+            self.links.recorder.streams.follow(&before, &now, self.links.clock.now_us());
             self.show();
         } else if self.links.clock.now() >= self.shown_at + SNAPSHOT {
             self.show();
         }
+        self.lives.values_mut().for_each(Live::write_log);
         for (answer, reloaded) in reloaded {
             // Whoever asked may have gone.
             let _ = answer.to.send(reloaded);
@@ -47,7 +56,10 @@ impl Task {
             for answer in std::mem::take(&mut live.todo.answers) {
                 let reply = match (answer.rollout, shown::rollout(live)) {
                     (Some(created), Some(view)) => Reply::Rollout { view: Arc::new(view), created },
-                    _ => Reply::Service(Arc::new(shown::service(live, &self.links))),
+                    _ => {
+                        let view = shown::service(live, &self.links);
+                        Reply::Service(Arc::new(ServiceView { detail: answer.detail, ..view }))
+                    }
                 };
                 // Whoever asked may have gone.
                 let _ = answer.to.send(Ok(reply));
@@ -92,7 +104,13 @@ impl Task {
             services.map(|(name, live)| (name.to_string(), Arc::new(shown::service(live, &self.links))));
         let ended = self.links.ended.borrow().clone();
         let maintenance = self.maintenance.view(&self.links);
-        self.snapshots.send_replace(Arc::new(Snapshot { services: views.collect(), ended, maintenance }));
+        let degraded = self.degraded.clone();
+        self.snapshots.send_replace(Arc::new(Snapshot {
+            services: views.collect(),
+            ended,
+            maintenance,
+            degraded,
+        }));
         let gauges: Vec<_> = self.lives.values().map(|live| shown::gauges(live, &self.links)).collect();
         self.links.metrics.show(&gauges);
     }

@@ -31,7 +31,9 @@ impl Keeper {
         for message in inbox {
             match (message, &mut self.store) {
                 (Message::Close(answer), _) => {
-                    self.store = None;
+                    if let Some(store) = self.store.take() {
+                        store.checkpoint();
+                    }
                     // Whoever no longer waits for an answer does without, here and below.
                     let _ = answer.send(());
                 }
@@ -46,12 +48,10 @@ impl Keeper {
     }
 
     fn reopen(&mut self, posted: &Posted) -> Result<Recovered, JournalError> {
-        let mut store = match self.store.take() {
-            Some(open) => open,
-            None => Store::open(&self.dir, self.newest.clone())?,
-        };
-        let mut recovered = store.recover()?;
-        recovered.aborted = Marks::open(&self.dir)?.1;
+        // One that is open is closed first.
+        self.store = None;
+        let (mut store, mut recovered) = Store::open(&self.dir, self.newest.clone())?;
+        recovered.aborted = Marks::open(&self.dir)?.ids;
         for message in self.waiting.drain(..) {
             store.serve(message, posted);
         }

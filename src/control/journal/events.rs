@@ -1,6 +1,6 @@
 //! The history as a stream: rows by id over all services, and word of new ones.
 
-use super::store::{Store, view};
+use super::store::{COLUMNS, Store, view};
 use super::{Journal, JournalError, Message, Posted};
 use crate::control::view::HistoryView;
 use rusqlite::{Connection, params};
@@ -37,10 +37,9 @@ impl Store {
         limit: usize,
     ) -> rusqlite::Result<Vec<HistoryView>> {
         let of = if service.is_some() { "service = ?1" } else { "?1 IS NULL" };
-        let mut query = self.connection.prepare(&format!(
-            "SELECT id, at, service, actor, action, text, figures, rollout FROM history \
-             WHERE {of} AND id > ?2 ORDER BY id LIMIT ?3"
-        ))?;
+        let mut query = self
+            .connection
+            .prepare(&format!("SELECT {COLUMNS} FROM history WHERE {of} AND id > ?2 ORDER BY id LIMIT ?3"))?;
         let after = i64::try_from(after).unwrap_or(i64::MAX);
         let rows = query.query_map(params![service, after, limit as i64], view)?;
         rows.collect()

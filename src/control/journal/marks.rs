@@ -8,7 +8,7 @@
 use super::JournalError;
 use std::fs::{File, OpenOptions};
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
 
 const SLOT: usize = 128;
@@ -16,31 +16,63 @@ const SLOTS: usize = 1024;
 /// Length and checksum before the id.
 const HEAD: usize = 9;
 
+/// The file, and what was found in it.
+#[derive(Debug)]
+pub(super) struct Found {
+    pub marks: Marks,
+    /// The rollouts that are marked.
+    pub ids: Vec<String>,
+    /// Why there may have been more.
+    pub wrong: Option<String>,
+}
+
 /// The open file.
 #[derive(Debug)]
 pub struct Marks {
-    file: File,
+    /// `None` where nothing can be written.
+    file: Option<File>,
 }
 
 impl Marks {
-    /// Opens or makes the file; also returns the ids that are marked.
-    pub(super) fn open(dir: &Path) -> Result<(Marks, Vec<String>), JournalError> {
+    /// What is marked, where nothing can be written.
+    pub(super) fn read_only(dir: &Path) -> Found {
+        let all = std::fs::read(dir.join("aborts")).unwrap_or_default();
+        let ids = all.chunks(SLOT).filter_map(decode).collect();
+        Found { marks: Marks { file: None }, ids, wrong: None }
+    }
+
+    /// Opens or makes the file.
+    pub(super) fn open(dir: &Path) -> Result<Found, JournalError> {
         let failed = |source| JournalError::Directory { path: dir.to_owned(), source };
         let path = dir.join("aborts");
+        let shown = path.display().to_string();
+        let is_new = !path.exists();
         let file = OpenOptions::new()
             .read(true)
             .write(true)
             .create(true)
             .truncate(false)
+            .mode(0o600)
             .open(path)
             .map_err(failed)?;
-        if file.metadata().map_err(failed)?.len() < (SLOT * SLOTS) as u64 {
+        let is_short = file.metadata().map_err(failed)?.len() < (SLOT * SLOTS) as u64;
+        if is_short {
             file.write_all_at(&vec![0; SLOT * SLOTS], 0).map_err(failed)?;
         }
         let mut all = vec![0; SLOT * SLOTS];
         file.read_exact_at(&mut all, 0).map_err(failed)?;
         let ids = all.chunks(SLOT).filter_map(decode).collect();
-        Ok((Marks { file }, ids))
+        let is_torn = |slot: &[u8]| slot.iter().any(|byte| *byte != 0) && decode(slot).is_none();
+        let torn: Vec<_> = (0..SLOTS).filter(|n| all.chunks(SLOT).nth(*n).is_some_and(is_torn)).collect();
+        let marks = Marks { file: Some(file) };
+        // What was torn is told once.
+        torn.iter().for_each(|slot| marks.clear(*slot));
+        let wrong = match (is_new, is_short || !torn.is_empty()) {
+            (true, _) => Some(format!("the marks of aborts, {shown}, were gone")),
+            (false, true) => Some(format!("the marks of aborts, {shown}, were damaged")),
+            (false, false) => None,
+        };
+        Ok(Found { marks, ids, wrong })
     }
 
     /// Marks a rollout as aborted. `slot` is the service's; those past the last share it.
@@ -55,7 +87,8 @@ impl Marks {
 
     fn write(&self, slot: usize, bytes: &[u8; SLOT]) {
         let at = (slot.min(SLOTS - 1) * SLOT) as u64;
-        if let Err(error) = self.file.write_all_at(bytes, at) {
+        let Some(file) = &self.file else { return };
+        if let Err(error) = file.write_all_at(bytes, at) {
             tracing::error!("the mark of an abort cannot be written: {error}");
         }
     }
@@ -89,18 +122,24 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_mark_outlives_its_writer_and_a_torn_one_is_none() {
+    fn a_mark_outlives_its_writer_and_a_torn_one_is_told() {
         let dir = tempfile::tempdir().expect("a directory");
-        let (marks, ids) = Marks::open(dir.path()).expect("opened");
-        assert!(ids.is_empty());
+        let open = || Marks::open(dir.path()).expect("opened");
+        let Found { marks, ids, wrong } = open();
+        assert!(ids.is_empty() && wrong.expect("it was not there").contains("gone"));
         marks.set(0, "web-1");
         marks.set(3, "signaling-7");
-        let (marks, ids) = Marks::open(dir.path()).expect("opened");
-        assert_eq!(ids, ["web-1", "signaling-7"]);
+        let Found { marks, ids, wrong } = open();
+        assert_eq!((ids, wrong), (vec!["web-1".to_owned(), "signaling-7".to_owned()], None));
         marks.clear(0);
         let mut torn = encode("api-9");
         torn[HEAD + 2] ^= 1;
         marks.write(5, &torn);
-        assert_eq!(Marks::open(dir.path()).expect("opened").1, ["signaling-7"]);
+        let found = open();
+        assert_eq!(found.ids, ["signaling-7"]);
+        assert!(found.wrong.expect("torn").contains("damaged"));
+        assert_eq!(open().wrong, None, "once");
+        found.marks.file.as_ref().expect("a file").set_len(100).expect("shortened");
+        assert!(open().wrong.expect("short").contains("damaged"));
     }
 }

@@ -3,7 +3,7 @@
 use rusqlite::Connection;
 
 /// Each brings the store one version further; what has been released is never changed.
-const MIGRATIONS: [&str; 2] = [
+const MIGRATIONS: [&str; 3] = [
     "
 CREATE TABLE services (name TEXT PRIMARY KEY, state TEXT NOT NULL) STRICT;
 CREATE TABLE rollouts (
@@ -21,6 +21,12 @@ CREATE TABLE outbox (
 CREATE INDEX outbox_by_receiver ON outbox (receiver, id);
 CREATE TABLE remembered (
     receiver TEXT NOT NULL, key TEXT NOT NULL, value TEXT NOT NULL, PRIMARY KEY (receiver, key)) STRICT;
+",
+    "
+ALTER TABLE history ADD COLUMN address TEXT;
+ALTER TABLE rollouts ADD COLUMN asked TEXT;
+CREATE TABLE commits (id INTEGER PRIMARY KEY CHECK (id = 1), count INTEGER NOT NULL) STRICT;
+INSERT INTO commits VALUES (1, 0);
 ",
 ];
 

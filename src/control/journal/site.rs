@@ -1,6 +1,6 @@
 //! Changes that belong to no one service: the whole site's state, with rows in several histories.
 
-use super::store::{Store, insert_row};
+use super::store::{Store, count, insert_row};
 use super::{HistoryRow, Journal, JournalError, Message, SITE};
 use rusqlite::params;
 use std::sync::mpsc;
@@ -38,6 +38,11 @@ impl Store {
         for (service, row) in &change.history {
             insert_row(&transaction, service, row)?;
         }
-        transaction.commit()
+        let count = count(&transaction)?;
+        transaction.commit()?;
+        if let Some(witness) = &mut self.witness {
+            witness.committed(count, SITE, &change.state);
+        }
+        Ok(())
     }
 }

@@ -9,7 +9,7 @@ fn change(service: &str, n: u64) -> Change {
         state: format!("{{\"n\":{n}}}"),
         rollout: Some(RolloutRecord {
             id: format!("{service}-r"),
-            idempotency_key: Some("key".into()),
+            key: Some(IdempotencyKey { key: "key".into(), asked: Some("asked".into()) }),
             record: format!("{{\"n\":{n}}}"),
         }),
         history: vec![HistoryRow {
@@ -17,6 +17,7 @@ fn change(service: &str, n: u64) -> Change {
             actor: "ci".into(),
             action: "weights".into(),
             text: format!("change {n}"),
+            address: Some("10.0.0.1".into()),
             figures: json!({ "n": n }),
             rollout: None,
             notice: None,
@@ -33,7 +34,7 @@ fn runtime() -> tokio::runtime::Runtime {
 }
 
 fn history(journal: &Journal, before: Option<u64>, limit: usize) -> Vec<HistoryView> {
-    runtime().block_on(journal.history("web".into(), before, limit)).expect("history")
+    runtime().block_on(journal.history(Some("web".into()), before, limit)).expect("history")
 }
 
 /// Opens once the thread of the handle before has let go of the lock.
@@ -59,14 +60,15 @@ fn what_was_answered_is_there_after_a_restart() {
     drop(journal);
     let (journal, recovered) = reopen(dir.path());
     assert_eq!(recovered.services["web"], "{\"n\":5}");
-    assert_eq!(recovered.keys[&("web".to_owned(), "key".to_owned())], "web-r");
+    let started = &recovered.keys[&("web".to_owned(), "key".to_owned())];
+    assert_eq!((started.id.as_str(), started.asked.as_deref()), ("web-r", Some("asked")));
     assert_eq!(recovered.rollouts["web-r"], "{\"n\":5}");
     assert_eq!(recovered.aborted, ["web-r"]);
     let page = history(&journal, None, 2);
     assert_eq!(page.iter().map(|row| &*row.text).collect::<Vec<_>>(), ["change 5", "change 4"]);
     let rest = history(&journal, Some(page[1].id), 10);
     assert_eq!(rest.iter().map(|row| &*row.text).collect::<Vec<_>>(), ["change 3", "change 2", "change 1"]);
-    assert_eq!(rest[0].figures, json!({ "n": 3 }));
+    assert_eq!((&rest[0].figures, rest[0].address.as_deref()), (&json!({ "n": 3 }), Some("10.0.0.1")));
 }
 
 #[test]
@@ -103,11 +105,15 @@ fn a_closed_store_is_another_process_s_and_what_is_asked_meanwhile_waits() {
 }
 
 #[test]
-fn damage_and_newer_versions_are_told_and_left_alone() {
+fn a_damaged_store_is_kept_aside_and_told_and_a_newer_one_left_alone() {
     let dir = tempfile::tempdir().expect("a directory");
     std::fs::write(dir.path().join("state.db"), vec![7; 8192]).expect("written");
-    let error = Journal::open(dir.path()).expect_err("refused");
-    assert!(matches!(error, JournalError::Damaged { .. }), "{error}");
+    let (journal, recovered) = Journal::open(dir.path()).expect("a new one");
+    assert!(recovered.lost.expect("told").contains("was damaged"));
+    append(&journal, change("web", 1)).expect("written");
+    let kept = std::fs::read_dir(dir.path()).expect("a directory").flatten();
+    let mut kept = kept.filter(|entry| entry.file_name().to_string_lossy().contains("damaged"));
+    assert_eq!(std::fs::read(kept.next().expect("kept").path()).expect("a file"), vec![7; 8192]);
     let dir = tempfile::tempdir().expect("a directory");
     let newer = rusqlite::Connection::open(dir.path().join("state.db")).expect("a database");
     newer.pragma_update(None, "user_version", 99).expect("set");
@@ -116,13 +122,103 @@ fn damage_and_newer_versions_are_told_and_left_alone() {
     assert!(error.contains("newer version (schema 99"), "{error}");
 }
 
+/// Every place in turn: whatever is broken, a store opens, and either it is whole or it says that it is not.
+#[test]
+fn no_byte_of_a_store_can_be_changed_unnoticed_in_what_counts() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let (journal, _) = Journal::open(dir.path()).expect("opened");
+    for n in 1..=20 {
+        append(&journal, change("web", n)).expect("written");
+    }
+    runtime().block_on(journal.close());
+    let names = ["state.db", "commits", "aborts", "stable.json"];
+    let files = names.map(|name| std::fs::read(dir.path().join(name)).unwrap_or_default());
+    let whole = &files[0];
+    let mut told = 0;
+    for at in (0..whole.len()).step_by(whole.len() / 61) {
+        let copy = tempfile::tempdir().expect("a directory");
+        for (name, bytes) in names.iter().zip(&files) {
+            std::fs::write(copy.path().join(name), bytes).expect("written");
+        }
+        let mut broken = whole.clone();
+        broken.get_mut(at..).into_iter().flatten().take(64).for_each(|byte| *byte ^= 0xA5);
+        std::fs::write(copy.path().join("state.db"), broken).expect("written");
+        let (_journal, recovered) = Journal::open(copy.path()).expect("it opens");
+        told += usize::from(recovered.lost.is_some());
+        let is_whole = recovered.services.get("web").is_some_and(|state| state.contains("20"));
+        assert!(recovered.lost.is_some() || is_whole || !recovered.services.contains_key("web"), "at {at}");
+    }
+    println!("61 places broken, {told} told");
+    assert!(told > 0);
+}
+
+#[test]
+fn a_lost_log_and_a_lost_store_are_told_with_what_was_stable() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let (journal, _) = Journal::open(dir.path()).expect("opened");
+    let mut flip = change("web", 1);
+    flip.state = r#"{"state": {"stable": "green", "upstreams": {}}}"#.into();
+    append(&journal, flip.clone()).expect("written");
+    runtime().block_on(journal.close());
+    drop(journal);
+    let (journal, recovered) = reopen(dir.path());
+    assert_eq!((recovered.lost, recovered.damage), (None, vec![]), "a checkpoint at the end");
+    let log = dir.path().join("state.db-wal");
+    let aside = tempfile::tempdir().expect("a directory");
+    let copy = |name: &str| std::fs::copy(dir.path().join(name), aside.path().join(name)).expect("copied");
+    copy("state.db");
+    append(&journal, flip).expect("written");
+    assert!(std::fs::metadata(&log).expect("a log").len() > 0);
+    for name in ["commits", "aborts", "stable.json"] {
+        copy(name);
+    }
+    // The log is not there.
+    let (lacking, recovered) = Journal::open(aside.path()).expect("opened");
+    assert!(recovered.lost.expect("told").contains("lacks the last 1 changes"));
+    assert_eq!(recovered.stable["web"]["stable"], "green");
+    append(&lacking, change("web", 3)).expect("written");
+    drop(lacking);
+    assert_eq!(reopen(aside.path()).1.lost, None, "what is written after is the state");
+    std::fs::remove_file(aside.path().join("state.db")).expect("removed");
+    let (_, recovered) = reopen(aside.path());
+    assert!(recovered.lost.expect("told").contains("is gone"));
+}
+
+#[test]
+fn the_past_is_forgotten_by_number_and_age_in_small_pieces() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let (journal, _) = Journal::open(dir.path()).expect("opened");
+    for n in 1..=700 {
+        append(&journal, change("web", n)).expect("written");
+    }
+    append(&journal, change("api", 1)).expect("written");
+    let services = vec!["web".to_owned(), "api".to_owned()];
+    journal.forget(retention::Forgotten { keep: 50, services: services.clone(), ..Default::default() });
+    let is_done = |left: usize| {
+        let clock = crate::observe::clock::Clock::start();
+        while history(&journal, None, 1000).len() != left && clock.now().as_secs() < 20 {
+            std::thread::yield_now();
+        }
+        history(&journal, None, 1000).len() == left
+    };
+    assert!(is_done(50));
+    assert_eq!(history(&journal, None, 1)[0].text, "change 700");
+    let before = Some("2000-01-01T00:00:00.000Z".to_owned());
+    let rollouts = vec!["web-r".to_owned()];
+    journal.forget(retention::Forgotten { keep: 0, services, before, rollouts });
+    assert!(is_done(0), "all are of 1970");
+    drop(journal);
+    let (_, recovered) = reopen(dir.path());
+    assert!(!recovered.rollouts.contains_key("web-r") && recovered.services.contains_key("web"));
+}
+
 #[test]
 fn a_full_disk_refuses_whole_changes_and_spoils_nothing() {
     let dir = tempfile::tempdir().expect("a directory");
-    let store = Store::open(dir.path(), watch::Sender::new(0)).expect("opened");
+    let (store, _) = Store::open(dir.path(), watch::Sender::new(0)).expect("opened");
     store.limit_pages(2).expect("limited");
     let (messages, inbox) = mpsc::channel();
-    let marks = Arc::new(Marks::open(dir.path()).expect("marks").0);
+    let marks = Arc::new(Marks::open(dir.path()).expect("marks").marks);
     let newest = store.newest.subscribe();
     let posted = watch::Sender::new(0);
     let journal = Journal { messages, newest, marks, posted: posted.clone() };
@@ -254,7 +350,7 @@ fn a_store_of_the_first_version_is_brought_up_to_date_with_all_it_holds() {
     drop(old);
     let (journal, recovered) = Journal::open(dir.path()).expect("opened");
     assert_eq!(recovered.services["web"], "{\"n\":7}");
-    assert_eq!(recovered.keys[&("web".to_owned(), "key".to_owned())], "web-r");
+    assert_eq!(recovered.keys[&("web".to_owned(), "key".to_owned())].asked, None);
     append(&journal, telling(8, Kind::Started, &["slack"])).expect("written");
     let rows = history(&journal, None, 10);
     assert_eq!(rows.iter().map(|row| &*row.action).collect::<Vec<_>>(), ["weights", "flip"]);

@@ -43,12 +43,12 @@ impl Stretches {
         wall: Timestamp,
     ) -> (Stretches, Option<String>) {
         let mut next = self.clone();
-        let (scope, who) = (of(asked.service.as_deref()), &asked.actor);
+        let (scope, who) = (of(asked.service.as_deref()), &asked.actor.name);
         let stretch = match asked.switch {
             MaintenanceSwitch::Off => None,
             MaintenanceSwitch::On { length } => {
                 let end = length.map(|length| End::after(length, now, wall));
-                Some(Stretch { by: asked.actor.clone(), end })
+                Some(Stretch { by: asked.actor.name.clone(), end })
             }
         };
         let text = match &stretch {

@@ -79,11 +79,19 @@ fn worse(policy: &Policy, watched: &Watched, now: Duration, seen: &Circumstances
     }
 }
 
-/// A fail, unless its failures come from too few clients.
+/// A fail, unless its events come from too few clients.
 fn blame(policy: &Policy, watched: &Watched, seen: &Circumstances<'_>, reason: Reason) -> Finding {
-    let asks = policy.min_clients > 1 && watched.bound.is_errors();
-    if asks && seen.clients < policy.min_clients {
-        return (State::Hold, reasons::few_clients(policy.min_clients, seen.clients, reason));
+    let (needed, met, what) = match watched.bound {
+        Bound::Errors { .. } => (policy.min_clients, seen.clients, "failures"),
+        Bound::Slow { slot, .. } => {
+            let met = seen.slow_clients.get(slot).copied().unwrap_or_default();
+            (policy.slow_clients(met), met.get(), "slow answers")
+        }
+        // Of copies, which no client waits for.
+        Bound::Differences { .. } => (0, 0, ""),
+    };
+    if needed > 1 && met < needed {
+        return (State::Hold, reasons::few_clients(needed, met, what, reason));
     }
     (State::Fail, reason)
 }

@@ -48,6 +48,11 @@ impl Looks {
         self.watch.clients_since(now).map(|since| since.saturating_sub(SLACK))
     }
 
+    /// The same of slow answers, by the place of their limit.
+    pub fn slow_since(&self, now: Duration) -> impl Iterator<Item = (usize, Duration)> {
+        self.watch.slow_since(now).map(|(slot, since)| (slot, since.saturating_sub(SLACK)))
+    }
+
     /// What the policy says now; the figures of the window are added to what was `seen`.
     pub fn verdict(&self, now: Duration, totals: &Totals, seen: Circumstances<'_>) -> Verdict {
         // The sequential test looks at no figures.

@@ -114,9 +114,9 @@ pub(super) fn worse(policy: &Policy, watched: &Watched, relative: &Relative, now
 }
 
 /// What would fail the candidate, but comes from too few clients.
-pub(super) fn few_clients(needed: usize, clients: usize, reason: Reason) -> Reason {
+pub(super) fn few_clients(needed: usize, clients: usize, what: &str, reason: Reason) -> Reason {
     let met = if clients == 1 { "1 client".to_owned() } else { format!("{clients} clients") };
-    let text = format!("only {met} met failures, and {needed} are needed: {}", reason.text);
+    let text = format!("only {met} met {what}, and {needed} are needed: {}", reason.text);
     Reason { metric: "clients".to_owned(), limit: needed as f64, observed: clients as f64, text, ..reason }
 }
 

@@ -1,6 +1,8 @@
 //! From counters to verdicts.
 
-use crate::core::outcome::Totals;
+use crate::core::client::ClientCount;
+use crate::core::outcome::{MAX_LIMITS, Totals};
+use crate::core::passive::{Accusation, EndedAttempts};
 use crate::core::policy::{Circumstances, Limit, Mode, Policy, Reaction, Watch};
 use crate::core::verdict::{Level, State};
 use crate::core::window::{Figures, Latency};
@@ -40,9 +42,89 @@ fn a_handful_of_failures_fails_with_its_figures() {
     println!("{}", reason.text);
 }
 
+/// Slow answers came to so many clients, whatever the limit.
+fn slow_for(clients: usize) -> Circumstances<'static> {
+    let met = ClientCount { named: clients, nameless: false };
+    Circumstances { slow_clients: [met; MAX_LIMITS], stable_up: true, ..Circumstances::default() }
+}
+
+#[test]
+fn a_slow_answer_needs_three_clients_unless_nobody_has_a_name() {
+    let at = Duration::from_secs(9);
+    let hangs = watch(30, 0, 30);
+    assert_eq!(hangs.slow_since(at).map(|(slot, _)| slot).collect::<Vec<_>>(), [1], "the critical level");
+    assert_eq!(watch(30, 0, 0).slow_since(at).count(), 0, "nothing to count yet");
+    for (clients, expected) in [(0, State::Hold), (2, State::Hold), (3, State::Fail)] {
+        let verdict = hangs.verdict(at, &slow_for(clients));
+        assert_eq!(verdict.state, expected, "{clients}: {:?}", verdict.reasons);
+    }
+    let held = hangs.verdict(at, &slow_for(1));
+    let reason = &held.reasons[0];
+    assert_eq!((reason.metric.as_str(), reason.limit, reason.observed), ("clients", 3.0, 1.0));
+    assert!(reason.text.contains("only 1 client met slow answers, and 3 are needed"), "{}", reason.text);
+    let untold = ClientCount { named: 0, nameless: true };
+    let seen = Circumstances { slow_clients: [untold; MAX_LIMITS], ..Circumstances::default() };
+    assert_eq!(hangs.verdict(at, &seen).state, State::Fail, "behind a proxy that names nobody");
+    let mixed = ClientCount { named: 1, nameless: true };
+    let seen = Circumstances { slow_clients: [mixed; MAX_LIMITS], ..Circumstances::default() };
+    assert_eq!(hangs.verdict(at, &seen).state, State::Hold);
+}
+
+#[test]
+fn the_plain_rule_and_the_comparison_ask_for_three_clients_too() {
+    let watch = Watch::new(policy(Mode::Window), &Totals::default(), None, Duration::ZERO);
+    let latency_ms = Latency { p95: 2500.0, ..Latency::default() };
+    let figures = Figures { requests: 500, latency_ms, ..Figures::default() };
+    let seen = |clients| Circumstances { figures, ..slow_for(clients) };
+    assert_eq!(watch.slow_since(Duration::ZERO).count(), 1);
+    assert_eq!(watch.verdict(Duration::ZERO, &seen(2)).state, State::Hold);
+    assert_eq!(watch.verdict(Duration::ZERO, &seen(3)).state, State::Fail);
+
+    let limits =
+        vec![Limit::Latency { quantile: 0.5, warning: None, critical: Some(Duration::from_secs(2)) }];
+    let policy = Policy { limits, relative: Reaction::Abort, ..Policy::default() };
+    let none = Totals::default();
+    let mut watch = Watch::new(Arc::new(policy), &none, Some(&none), Duration::ZERO);
+    let (mut candidate, mut stable) = (Totals::default(), Totals::default());
+    for _ in 0..200 {
+        (candidate.attempts, candidate.fast[0], candidate.slow[0]) =
+            (candidate.attempts + 10, candidate.fast[0] + 6, candidate.slow[0] + 4);
+        (stable.attempts, stable.fast[0], stable.slow[0]) =
+            (stable.attempts + 10, stable.fast[0] + 10, stable.slow[0]);
+        watch.observe(Duration::from_secs(1), &candidate, Some(&stable));
+    }
+    let verdict = |clients| watch.verdict(Duration::from_secs(1), &slow_for(clients));
+    assert_eq!(verdict(2).state, State::Hold, "{:?}", verdict(2).reasons);
+    assert_eq!(verdict(3).state, State::Fail, "{:?}", verdict(3).reasons);
+}
+
+#[test]
+fn an_upstream_that_was_taken_out_fails_holds_or_is_shared() {
+    let accused = |failures, attempts| {
+        let ended = EndedAttempts { attempts, failures };
+        let accusation =
+            Accusation { upstream: "10.0.0.3:80".into(), ended, since: Duration::ZERO, clients: 1 };
+        Circumstances { ejected: Some(accusation), stable_up: true, ..Circumstances::default() }
+    };
+    let pair = |level| Pair::new(|policy| policy.health = level);
+    let critical = Some(Level::Critical);
+    assert_eq!(pair(critical).word_with(&accused(3, 3)), said(State::Fail, "health"));
+    assert_eq!(pair(critical).word_with(&accused(3, 0)), said(State::Fail, "health"), "not ended yet");
+    assert_eq!(pair(critical).word_with(&accused(3, 60)), said(State::Hold, "health"), "5 %, over the limit");
+    assert_eq!(pair(critical).word_with(&accused(3, 1000)), (State::Pass, None), "within the limit");
+    assert_eq!(pair(Some(Level::Warning)).word_with(&accused(3, 3)), said(State::Hold, "health"));
+    assert_eq!(pair(None).word_with(&accused(3, 3)), (State::Pass, None));
+    let shared = Circumstances { stable_ejected: true, ..accused(3, 3) };
+    assert_eq!(pair(critical).word_with(&shared), said(State::Hold, "shared_outage"));
+    let mut pair = Pair::new(|policy| (policy.health, policy.min_clients) = (critical, 3));
+    assert_eq!(pair.word_with(&accused(3, 3)), said(State::Hold, "clients"));
+    pair = Pair::new(|policy| (policy.health, policy.limits) = (critical, Vec::new()));
+    assert_eq!(pair.word_with(&accused(3, 1000)), said(State::Hold, "health"), "no limit allows it");
+}
+
 #[test]
 fn a_hanging_candidate_fails_on_latency() {
-    let verdict = watch(30, 0, 30).verdict(Duration::from_secs(9), &Circumstances::default());
+    let verdict = watch(30, 0, 30).verdict(Duration::from_secs(9), &slow_for(3));
     assert_eq!(verdict.state, State::Fail);
     assert_eq!(verdict.reasons[0].metric, "latency_p95");
     println!("{}", verdict.reasons[0].text);
@@ -67,7 +149,7 @@ fn the_plain_rule_waits_for_its_sample() {
     let at = |requests, error_rate, p95| {
         let latency_ms = Latency { p95, ..Latency::default() };
         let figures = Figures { requests, error_rate, latency_ms, ..Figures::default() };
-        watch.verdict(Duration::ZERO, &Circumstances { figures, ..Circumstances::default() }).state
+        watch.verdict(Duration::ZERO, &Circumstances { figures, ..slow_for(3) }).state
     };
     assert_eq!(at(499, 1.0, 0.0), State::Pass);
     assert_eq!(at(500, 0.02, 0.0), State::Fail);

@@ -3,9 +3,11 @@
 use super::readings::Readings;
 use super::stable::Beside;
 use super::{Bound, Mode, Policy, Reaction, judge};
+use crate::core::client::ClientCount;
 use crate::core::evidence::Evidence;
 use crate::core::evidence::relative::Batch;
-use crate::core::outcome::Totals;
+use crate::core::outcome::{MAX_LIMITS, Totals};
+use crate::core::passive::Accusation;
 use crate::core::verdict::{Level, Verdict};
 use crate::core::window::Figures;
 use std::sync::Arc;
@@ -43,8 +45,14 @@ pub struct Circumstances<'a> {
     pub figures: Figures,
     /// Clients that met failures since [`Watch::clients_since`]; of no account where that is `None`.
     pub clients: usize,
+    /// The same of answers slower than each limit, by its place: see [`Watch::slow_since`].
+    pub slow_clients: [ClientCount; MAX_LIMITS],
     /// An upstream of the candidate that active checks found down, with its last answer.
     pub down: Option<String>,
+    /// The upstream of the candidate that fails the most of its requests, of those that were taken out for it;
+    /// and whether stable has one that fails more than it may.
+    pub ejected: Option<Accusation>,
+    pub stable_ejected: bool,
     /// Whether a stable upstream is up. `true` where there is no stable pool.
     pub stable_up: bool,
     /// What the candidate's upstreams say of themselves.
@@ -111,9 +119,27 @@ impl Watch {
         }
         let mut errors = self.levels.iter().filter(|w| w.level == Level::Critical && w.bound.is_errors());
         match self.policy.mode {
-            Mode::Window => errors.next().map(|_| now.saturating_sub(self.policy.window)),
+            Mode::Window => errors.next().map(|_| now.saturating_sub(self.policy.window).max(self.began)),
             Mode::Evidence => errors.filter_map(Watched::accused_since).min(),
         }
+    }
+
+    /// The same of slow answers, for each limit that has to be asked for, by its place.
+    pub fn slow_since(&self, now: Duration) -> impl Iterator<Item = (usize, Duration)> {
+        let critical = self.levels.iter().filter(|watched| watched.level == Level::Critical);
+        critical.filter_map(move |watched| {
+            let Bound::Slow { slot, .. } = watched.bound else { return None };
+            let since = match self.policy.mode {
+                Mode::Window => Some(now.saturating_sub(self.policy.window).max(self.began)),
+                Mode::Evidence => watched.accused_since(),
+            };
+            Some((slot, since?))
+        })
+    }
+
+    /// Whether an upstream that was taken out for failing requests failed more of them than may be.
+    pub fn is_too_much(&self, accused: &Accusation) -> bool {
+        self.policy.is_too_much(accused.ended.share())
     }
 
     /// What the policy says now.

@@ -1,7 +1,7 @@
 //! One pool's counters, added up from facts to the same totals that the shards of the live ones give.
 
 use super::order::{Fact, What};
-use crate::core::client::ClientKey;
+use crate::core::client::{ClientCount, ClientKey};
 use crate::core::latency::bucket_of;
 use crate::core::outcome::{MAX_LIMITS, Outcome, Reason, SlowLimits, Totals};
 use crate::core::policy::MAX_CLIENTS;
@@ -16,8 +16,33 @@ pub struct Tally {
     /// Answered late, and without an answer past the limit.
     late: [u64; MAX_LIMITS],
     overdue: [u64; MAX_LIMITS],
-    /// The clients that met failures last, and when.
-    clients: Vec<(ClientKey, u64)>,
+    /// The clients that met failures last, and those that were answered later than each limit.
+    failed: Clients,
+    slow_clients: [Clients; MAX_LIMITS],
+}
+
+/// The clients that met something last, and when.
+#[derive(Clone, Debug, Default)]
+struct Clients(Vec<(ClientKey, u64)>);
+
+impl Clients {
+    fn note(&mut self, client: Option<ClientKey>, at_us: u64) {
+        let Some(client) = client else { return };
+        if let Some(known) = self.0.iter_mut().find(|(known, _)| *known == client) {
+            known.1 = at_us;
+            return;
+        }
+        if self.0.len() >= MAX_CLIENTS
+            && let Some(oldest) = (0..self.0.len()).min_by_key(|index| self.0[*index].1)
+        {
+            self.0.swap_remove(oldest);
+        }
+        self.0.push((client, at_us));
+    }
+
+    fn since(&self, since_us: u64) -> usize {
+        self.0.iter().filter(|(_, at)| *at >= since_us).count()
+    }
 }
 
 /// When an attempt that has no answer yet counts as slower than a limit.
@@ -28,7 +53,8 @@ pub fn overdue_at(started_us: u64, limit_us: u32) -> u64 {
 impl Tally {
     pub fn new(slow: SlowLimits) -> Self {
         let (totals, none) = (Totals::default(), [0; MAX_LIMITS]);
-        Tally { slow, totals, late: none, overdue: none, clients: Vec::new() }
+        let slow_clients = std::array::from_fn(|_| Clients::default());
+        Tally { slow, totals, late: none, overdue: none, failed: Clients::default(), slow_clients }
     }
 
     pub fn totals(&self) -> &Totals {
@@ -42,7 +68,11 @@ impl Tally {
     pub fn take(&mut self, fact: &Fact) {
         let attempt = &fact.attempt;
         match fact.what {
-            What::Overdue(slot) => self.overdue[slot.min(MAX_LIMITS - 1)] += 1,
+            What::Overdue(slot) => {
+                let slot = slot.min(MAX_LIMITS - 1);
+                self.overdue[slot] += 1;
+                self.slow_clients[slot].note(attempt.client, fact.at_us);
+            }
             What::Broke => {
                 if let Outcome::Failure(reason) = attempt.outcome {
                     self.fail(reason, fact);
@@ -58,7 +88,14 @@ impl Tally {
 
     /// Clients that met a failure at that time or later; exact up to [`MAX_CLIENTS`].
     pub fn failed_clients(&self, since_us: u64) -> usize {
-        self.clients.iter().filter(|(_, at)| *at >= since_us).count()
+        self.failed.since(since_us)
+    }
+
+    /// The same of clients whose attempts passed the limit of a place. A log that names no client tells
+    /// nobody apart.
+    pub fn slow_clients(&self, slot: usize, since_us: u64) -> ClientCount {
+        let named = self.slow_clients.get(slot).map_or(0, |clients| clients.since(since_us));
+        ClientCount { named, nameless: named == 0 }
     }
 
     fn know(&mut self, fact: &Fact) {
@@ -72,6 +109,7 @@ impl Tally {
             // A switch of protocols says nothing of how fast the upstream answers.
             if attempt.code != 101 && took > u64::from(*limit) {
                 self.late[slot] += 1;
+                self.slow_clients[slot].note(attempt.client, fact.at_us);
             }
         }
         if counts && attempt.code != 101 {
@@ -91,16 +129,6 @@ impl Tally {
     fn fail(&mut self, reason: Reason, fact: &Fact) {
         self.totals.failures += 1;
         self.totals.reasons[reason as usize] += 1;
-        let Some(client) = fact.attempt.client else { return };
-        if let Some(known) = self.clients.iter_mut().find(|(known, _)| *known == client) {
-            known.1 = fact.at_us;
-            return;
-        }
-        if self.clients.len() >= MAX_CLIENTS
-            && let Some(oldest) = (0..self.clients.len()).min_by_key(|index| self.clients[*index].1)
-        {
-            self.clients.swap_remove(oldest);
-        }
-        self.clients.push((client, fact.at_us));
+        self.failed.note(fact.attempt.client, fact.at_us);
     }
 }

@@ -221,7 +221,7 @@ proptest! {
         let mut starts = Vec::new();
         for fact in facts(slow, attempts.clone()) {
             while attempts.get(begun).is_some_and(|next| next.started_us <= fact.at_us) {
-                starts.push(shard.start(arm, attempts[begun].started_us));
+                starts.push(shard.start(arm, attempts[begun].started_us, ClientKey::NAMELESS));
                 begun += 1;
             }
             tally.take(&fact);
@@ -232,7 +232,7 @@ proptest! {
                     let (outcome, code) = (fact.attempt.first_outcome(), fact.attempt.code);
                     shard.answered(arm, starts[index], fact.at_us, outcome, code, &slow);
                 }
-                What::Broke => shard.broken(arm, Reason::Reset),
+                What::Broke => shard.broken(arm, starts[index], Reason::Reset),
             }
             let mut live = recorder.totals(arm, fact.at_us, &slow);
             live.in_flight = 0;

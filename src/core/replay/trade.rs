@@ -6,6 +6,7 @@
 
 use super::order::{Fact, What};
 use crate::core::balance::mix;
+use crate::core::client::ClientCount;
 use crate::core::outcome::{MAX_LIMITS, Outcome, SlowLimits, Totals};
 use crate::core::policy::{Circumstances, Policy, Watch};
 use crate::core::verdict::State;
@@ -118,7 +119,9 @@ impl Run {
             self.totals.fast[slot] = self.totals.answered - self.totals.slow[slot];
         }
         self.watch.observe(Duration::ZERO, &self.totals, None);
-        let seen = Circumstances { clients: usize::MAX, stable_up: true, ..Circumstances::default() };
+        let slow_clients = [ClientCount::MANY; MAX_LIMITS];
+        let seen =
+            Circumstances { clients: usize::MAX, slow_clients, stable_up: true, ..Circumstances::default() };
         self.aborted = self.watch.verdict(Duration::ZERO, &seen).state == State::Fail;
     }
 }

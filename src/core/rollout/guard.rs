@@ -107,8 +107,7 @@ impl Guard {
         let fails = self.verdict.state == State::Fail;
         let why = self.verdict.reasons.first().map_or("the policy failed it", |reason| &reason.text);
         if fails && self.rollback && seen.stable_ready {
-            effects.push(Effect::Return);
-            effects.push(note("returned", format!("back to the previous version by itself: {why}")));
+            effects.push(Effect::Return(why.to_owned()));
             return true;
         }
         if fails && !self.degraded {

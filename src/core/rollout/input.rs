@@ -90,8 +90,8 @@ pub enum Effect {
     Promote,
     /// All traffic goes back to stable.
     Revert,
-    /// After a promotion: the previous pool becomes stable again, with all traffic.
-    Return,
+    /// After a promotion: the previous pool becomes stable again, with all traffic; what was wrong.
+    Return(String),
     /// An upstream of the candidate gets no new requests.
     Drain(String),
     /// It gets requests again.

@@ -235,6 +235,24 @@ impl Rollout {
         self.seen.held_for.clear();
     }
 
+    /// The candidate has got other upstreams. What it has proven is of no account any more: before it has
+    /// traffic it is prepared and tested once more, under way the step begins anew.
+    pub fn candidate_replaced(&mut self) {
+        let asks_first = self.crossing.as_ref().is_some_and(|crossing| crossing.to == Phase::Preparing);
+        match self.phase {
+            Phase::Preparing if asks_first => {}
+            Phase::Preparing | Phase::Testing => {
+                self.enter(Phase::Preparing);
+                (self.crossing, self.approval) = (None, Approval::NotNeeded);
+            }
+            Phase::Shifting | Phase::Baking => {
+                (self.passed, self.step_attempts) = (Duration::ZERO, 0);
+                (self.seen.passing, self.verdict) = (false, Verdict::default());
+            }
+            Phase::Promoted | Phase::Aborted => {}
+        }
+    }
+
     fn done(&mut self, work: &Work, result: &WorkResult, effects: &mut Vec<Effect>) {
         if !self.work().contains(work) {
             return;

@@ -2,7 +2,9 @@
 //!
 //! Host: the exact name, else the longest `*.` wildcard, else the routes without hosts. Path: an exact
 //! match; else the longest prefix, if it is marked final (`^~`); else the first regex in file order;
-//! else the longest prefix. A host whose routes do not match the path falls back to the routes without
+//! else the longest prefix. A regex that is within a prefix is tried before all that, but for exact paths, and
+//! only for paths whose longest prefix that is. `$` in a regex also fits before a line feed at the end, as in
+//! PCRE: a path that ends in `%0A` must not pass by what denies the others. A host whose routes do not match the path falls back to the routes without
 //! hosts. Where two routes say the same, the one that names the listener wins, then the first of the
 //! file. Looking up allocates nothing.
 
@@ -37,6 +39,8 @@ struct Paths {
     prefixes: Vec<(Box<str>, bool, usize)>,
     /// In the order of the file.
     regexes: Vec<(Regex, usize)>,
+    /// Those within a prefix, in the order of the file.
+    within: Vec<(Box<str>, Vec<(Regex, usize)>)>,
 }
 
 impl Router {
@@ -65,10 +69,10 @@ impl Hosts {
         let anywhere = all.filter(|(_, route)| route.listeners.is_empty());
         for (index, route) in mine.chain(anywhere) {
             if route.hosts.is_empty() {
-                hosts.any.add(&route.path, index);
+                hosts.any.add(route, index);
             }
             for host in &route.hosts {
-                hosts.host(host).add(&route.path, index);
+                hosts.host(host).add(route, index);
             }
         }
         hosts.wildcards.sort_by_key(|(suffix, _)| std::cmp::Reverse(suffix.len()));
@@ -109,8 +113,8 @@ impl Hosts {
 
 impl Paths {
     /// The first route of the file wins where two say the same.
-    fn add(&mut self, path: &PathSpec, target: usize) {
-        match path {
+    fn add(&mut self, route: &RouteSpec, target: usize) {
+        match &route.path {
             PathSpec::Exact(path) => drop(self.exact.entry(path.as_str().into()).or_insert(target)),
             PathSpec::Prefix { prefix, is_final } => {
                 if self.prefixes.iter().all(|(other, ..)| **other != **prefix) {
@@ -119,15 +123,29 @@ impl Paths {
             }
             PathSpec::Regex { pattern, ignore_case } => {
                 let regex = RegexBuilder::new(pattern).case_insensitive(*ignore_case).build();
-                self.regexes.extend(regex.ok().map(|regex| (regex, target)));
+                let regexes = match &route.within {
+                    Some(prefix) => self.regexes_within(prefix),
+                    None => &mut self.regexes,
+                };
+                regexes.extend(regex.ok().map(|regex| (regex, target)));
             }
             PathSpec::Named(_) => {}
         }
     }
 
+    fn regexes_within(&mut self, prefix: &str) -> &mut Vec<(Regex, usize)> {
+        let known = self.within.iter().position(|(other, _)| **other == *prefix);
+        let at = known.unwrap_or_else(|| {
+            self.within.push((prefix.into(), Vec::new()));
+            self.within.len() - 1
+        });
+        &mut self.within[at].1
+    }
+
     fn sort(&mut self) {
         self.prefixes.sort_by_key(|(prefix, ..)| std::cmp::Reverse(prefix.len()));
-        self.regexes.sort_by_key(|(_, index)| *index);
+        let within = self.within.iter_mut().map(|(_, regexes)| regexes);
+        within.chain([&mut self.regexes]).for_each(|regexes| regexes.sort_by_key(|(_, index)| *index));
     }
 
     fn find(&self, path: &str) -> Option<usize> {
@@ -135,12 +153,22 @@ impl Paths {
             return Some(*target);
         }
         let longest = self.prefixes.iter().find(|(prefix, ..)| path.starts_with(&**prefix));
+        let within = longest.and_then(|(prefix, ..)| self.within.iter().find(|(outer, _)| outer == prefix));
+        if let Some(target) = within.and_then(|(_, regexes)| first_fitting(regexes, path)) {
+            return Some(target);
+        }
         if let Some((_, true, target)) = longest {
             return Some(*target);
         }
-        let regex = self.regexes.iter().find(|(regex, _)| regex.is_match(path)).map(|(_, target)| *target);
-        regex.or(longest.map(|(.., target)| *target))
+        first_fitting(&self.regexes, path).or(longest.map(|(.., target)| *target))
     }
+}
+
+/// To nginx's expressions, `$` is also before a line feed at the end: `/x.php%0a` is no way around `\.php$`.
+fn first_fitting(regexes: &[(Regex, usize)], path: &str) -> Option<usize> {
+    let line = path.strip_suffix('\n');
+    let fits = |regex: &Regex| regex.is_match(path) || line.is_some_and(|line| regex.is_match(line));
+    regexes.iter().find(|(regex, _)| fits(regex)).map(|(_, target)| *target)
 }
 
 /// `example.org:8080` without its port, `[::1]:80` without its port, too, and `example.org.` without the dot
@@ -227,6 +255,34 @@ mod tests {
             ("", "/", 3),
         ] {
             assert_eq!(router.find(None, host, path), Some(expected), "{host}{path}");
+        }
+    }
+
+    #[test]
+    fn a_regex_within_a_prefix_counts_for_the_paths_of_that_prefix_only() {
+        let within = |pattern: &str, prefix: &str| RouteSpec {
+            within: Some(prefix.to_owned()),
+            ..spec(&[], &regex(pattern, false), &[])
+        };
+        let router = Router::new(&[
+            spec(&[], &prefix("/", false), &[]),
+            spec(&[], &prefix("/a/", true), &[]),
+            spec(&[], &prefix("/a/b/", false), &[]),
+            within(r"\.php$", "/a/"),
+            spec(&[], &regex(r"\.(php|css)$", false), &[]),
+            spec(&[], &PathSpec::Exact("/a/exact.php".into()), &[]),
+        ]);
+        for (path, expected) in [
+            ("/a/x.php", 3),
+            ("/a/x.php\n", 3),
+            ("/a/x.css", 1),
+            ("/a/b/x.php", 4),
+            ("/x.php", 4),
+            ("/x.php\n", 4),
+            ("/x.php\n\n", 0),
+            ("/a/exact.php", 5),
+        ] {
+            assert_eq!(router.find(None, "any.example", path), Some(expected), "{path:?}");
         }
     }
 

@@ -4,7 +4,7 @@ use super::{Running, ServiceState};
 use crate::core::rollout::{Action, Input, Note, Observation, Plan, Rollout, Work, WorkResult};
 use crate::core::settings::Upstream;
 use crate::core::weight::BasisPoints;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 /// One change, as asked for or as observed.
@@ -15,13 +15,22 @@ pub enum Change<'a> {
     Weights {
         weights: &'a BTreeMap<String, BasisPoints>,
         if_match: Option<u64>,
+        caution: Caution<'a>,
         who: &'a str,
     },
     Flip {
         to: &'a str,
+        caution: Caution<'a>,
         who: &'a str,
     },
+    /// Aborts the running rollout; without one, goes back to the pool that was stable before.
     Rollback {
+        caution: Caution<'a>,
+        who: &'a str,
+    },
+    /// A promotion became durable although its rollout's abort, or its return, had been in effect before: it is
+    /// taken back.
+    TakeBack {
         who: &'a str,
     },
     Start {
@@ -54,6 +63,8 @@ pub enum Change<'a> {
     Upstreams {
         pool: &'a str,
         set: Option<Vec<Upstream>>,
+        /// The addresses that the pool has then.
+        addresses: BTreeSet<String>,
         who: &'a str,
     },
     Asked {
@@ -61,6 +72,15 @@ pub enum Change<'a> {
         action: Action,
         who: &'a str,
     },
+}
+
+/// What a command that gives a pool traffic is held against.
+#[derive(Clone, Copy, Debug)]
+pub struct Caution<'a> {
+    /// Pools that are known to be down, and why.
+    pub down: &'a BTreeMap<String, String>,
+    /// Whether it is carried out all the same.
+    pub force: bool,
 }
 
 /// When a change comes: on the process clock, and as RFC 3339 text for people.
@@ -113,9 +133,12 @@ impl ServiceState {
     /// [`Denied`] with the reason.
     pub fn apply(&self, change: Change<'_>, moment: Moment<'_>) -> Result<Applied, Denied> {
         match change {
-            Change::Weights { weights, if_match, who } => self.set_weights(weights, if_match, who),
-            Change::Flip { to, who } => self.flip(to, who),
-            Change::Rollback { who } => self.roll_back(who),
+            Change::Weights { weights, if_match, caution, who } => {
+                self.set_weights(weights, if_match, caution, who)
+            }
+            Change::Flip { to, caution, who } => self.flip(to, caution, who),
+            Change::Rollback { caution, who } => self.roll_back(caution, who, moment),
+            Change::TakeBack { who } => self.take_back(who, moment),
             Change::Start { id, to, version, policy, plan, upstreams, who } => {
                 let running = Running {
                     id,
@@ -128,7 +151,7 @@ impl ServiceState {
                     ended_at: None,
                     rollout: Rollout::new(plan, upstreams),
                 };
-                self.start(running, who)
+                self.start(running, who, moment)
             }
             Change::Observed(observation) if self.running().is_some() => {
                 Ok(self.drive(&Input::Observed(observation), moment))
@@ -137,7 +160,9 @@ impl ServiceState {
             Change::Asked { id, action, who } => self.ask(id, action, who, moment),
             Change::Done { id, work, result } => Ok(self.done(id, work, result, moment)),
             Change::Drain { pool, upstream, drains, who } => self.drain(pool, upstream, drains, who, moment),
-            Change::Upstreams { pool, set, who } => self.set_upstreams(pool, set, who),
+            Change::Upstreams { pool, set, addresses, who } => {
+                self.set_upstreams(pool, set, &addresses, who, moment)
+            }
         }
     }
 }

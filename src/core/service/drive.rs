@@ -1,12 +1,12 @@
 //! A rollout at work: what its machine and the watch after it decide becomes weights, roles and notes.
 
 use super::change::{Applied, Denied, Moment, Order};
-use super::{Running, ServiceState};
+use super::{QuarantineCause, Running, ServiceState};
 use crate::core::rollout::{Action, Effect, Guard, Input, Note, Observation, Phase, Work, WorkResult};
 use crate::core::weight::BasisPoints;
 
 impl ServiceState {
-    pub(super) fn start(&self, running: Running, who: &str) -> Result<Applied, Denied> {
+    pub(super) fn start(&self, running: Running, who: &str, moment: Moment<'_>) -> Result<Applied, Denied> {
         self.known("to", &running.to)?;
         self.free_of_rollout("start another")?;
         let rolling = running.rollout.is_rolling();
@@ -54,6 +54,7 @@ impl ServiceState {
         let mut next = self.clone();
         next.guard = next.guard.filter(|_| running.rollout.plan.dry_run);
         next.rollout = Some(running);
+        next.begin_attempt(moment.wall);
         Ok(next.journaled("started", text))
     }
 
@@ -93,7 +94,7 @@ impl ServiceState {
         if let Some(guard) = next.guard.as_mut().filter(|guard| guard.rollout == id) {
             guard.done(result, &mut effects);
         }
-        next.carry_out(effects, false)
+        next.carry_out(effects, false, moment)
     }
 
     /// Runs the rollout machine and carries its effects over to weights and roles.
@@ -116,22 +117,28 @@ impl ServiceState {
             next.guard = if running.rollout.plan.dry_run { next.guard } else { guard };
         }
         let dry_run = running.rollout.plan.dry_run;
-        next.carry_out(effects, dry_run)
+        let mut applied = next.carry_out(effects, dry_run, moment);
+        if ends {
+            applied.state.conclude_attempt(moment.wall);
+        }
+        applied
     }
 
     /// The watch after a promotion.
     pub(super) fn guarded(&self, seen: &Observation, moment: Moment<'_>) -> Applied {
         let mut next = self.clone();
         let mut effects = Vec::new();
+        // Where another version lies in it by now, there is nothing to go back to.
+        let seen = Observation { stable_ready: seen.stable_ready && self.previous.is_some(), ..seen.clone() };
         if let Some(guard) = &mut next.guard
-            && guard.observe(seen, moment.now, &mut effects)
+            && guard.observe(&seen, moment.now, &mut effects)
         {
             next.guard = None;
         }
-        next.carry_out(effects, false)
+        next.carry_out(effects, false, moment)
     }
 
-    fn carry_out(mut self, effects: Vec<Effect>, dry_run: bool) -> Applied {
+    fn carry_out(mut self, effects: Vec<Effect>, dry_run: bool, moment: Moment<'_>) -> Applied {
         if effects.is_empty() {
             return Applied { state: self, notes: Vec::new(), order: Order::Quiet };
         }
@@ -147,12 +154,13 @@ impl ServiceState {
                 Effect::Promote => {
                     self.give_all(&to);
                     self.stable.clone_from(&to);
-                    self.previous = Some(from.clone());
+                    (self.previous, self.void) = (Some(from.clone()), None);
                 }
-                Effect::Return => {
+                Effect::Return(why) => {
                     if let Some(previous) = self.previous.clone() {
-                        self.give_all(&previous);
-                        self.previous = Some(std::mem::replace(&mut self.stable, previous));
+                        let text = format!("back to {} by itself: {why}", self.version_on(&previous));
+                        self.go_back(&previous, QuarantineCause::Returned, &why, moment.wall);
+                        notes.push(Note { action: "returned", text });
                     }
                 }
                 Effect::Revert => self.give_all(&from),
@@ -174,7 +182,8 @@ impl ServiceState {
         }
     }
 
-    pub(super) fn give_all(&mut self, to: &str) {
+    /// All traffic to one pool.
+    pub fn give_all(&mut self, to: &str) {
         for (pool, weight) in &mut self.weights {
             *weight = if pool == to { BasisPoints::FULL } else { BasisPoints::ZERO };
         }

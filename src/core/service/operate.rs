@@ -1,17 +1,18 @@
-//! What operators ask of a service: weights, flips, rollbacks, drains, sets of upstreams.
+//! What operators ask of a service: weights, flips, drains, sets of upstreams.
 
-use super::change::{Applied, Denied, Moment, Order};
+use super::change::{Applied, Caution, Denied, Moment, Order};
 use super::{Running, ServiceState};
 use crate::core::rollout::{Input, Note, Stage};
 use crate::core::settings::Upstream;
 use crate::core::weight::BasisPoints;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 impl ServiceState {
     pub(super) fn set_weights(
         &self,
         asked: &BTreeMap<String, BasisPoints>,
         if_match: Option<u64>,
+        caution: Caution<'_>,
         who: &str,
     ) -> Result<Applied, Denied> {
         if if_match.is_some_and(|revision| revision != self.revision) {
@@ -30,38 +31,42 @@ impl ServiceState {
         if !self.running().is_some_and(|running| running.rollout.plan.dry_run) {
             self.free_of_rollout("change the weights")?;
         }
+        let gains = |pool: &&String| {
+            let given = asked.get(*pool).copied().unwrap_or_default();
+            self.weights.get(*pool).is_some_and(|weight| given > *weight)
+        };
+        let gaining: Vec<&String> = self.weights.keys().filter(gains).collect();
+        let forced = self.allow(gaining.iter().map(|pool| pool.as_str()), caution)?;
         let mut next = self.clone();
         next.guard = None;
+        for pool in &gaining {
+            next.name_anew(pool);
+        }
         for (pool, weight) in &mut next.weights {
             *weight = asked.get(pool).copied().unwrap_or_default();
+            if let Some(quarantine) = next.pools.get_mut(pool).and_then(|record| record.quarantine.as_mut()) {
+                let is_forced = gaining.contains(&pool);
+                quarantine.forced = if is_forced { *weight } else { quarantine.forced.min(*weight) };
+            }
         }
         let parts: Vec<_> = asked.iter().map(|(pool, weight)| format!("{pool} {weight}")).collect();
-        Ok(next.journaled("weights", format!("weights set by {who}: {}", parts.join(", "))))
+        Ok(next.journaled("weights", format!("weights set by {who}: {}{forced}", parts.join(", "))))
     }
 
-    pub(super) fn flip(&self, to: &str, who: &str) -> Result<Applied, Denied> {
+    pub(super) fn flip(&self, to: &str, caution: Caution<'_>, who: &str) -> Result<Applied, Denied> {
         self.known("to", to)?;
         self.free_of_rollout("flip")?;
+        let gains = self.weights.get(to).is_some_and(|weight| *weight < BasisPoints::FULL);
+        let forced = self.allow(gains.then_some(to).into_iter(), caution)?;
         let mut next = self.clone();
         next.guard = None;
         if next.stable != to {
             next.previous = Some(std::mem::replace(&mut next.stable, to.to_owned()));
+            next.void = None;
         }
+        next.lift_quarantine(to);
         next.give_all(to);
-        Ok(next.journaled("flip", format!("flipped to {to} by {who}")))
-    }
-
-    pub(super) fn roll_back(&self, who: &str) -> Result<Applied, Denied> {
-        self.free_of_rollout("roll back")?;
-        let Some(to) = self.previous.clone() else {
-            let detail = "there is no previous pool to go back to: nothing has been flipped or promoted yet";
-            return Err(Denied::Conflict { detail: detail.into(), rollout: None });
-        };
-        let mut next = self.clone();
-        next.guard = None;
-        next.previous = Some(std::mem::replace(&mut next.stable, to.clone()));
-        next.give_all(&to);
-        Ok(next.journaled("rollback", format!("rolled back to {to} by {who}")))
+        Ok(next.journaled("flip", format!("flipped to {} by {who}{forced}", self.version_on(to))))
     }
 
     /// Whether the upstream exists, and whether others can take over, is known to the caller.
@@ -106,7 +111,9 @@ impl ServiceState {
         &self,
         pool: &str,
         set: Option<Vec<Upstream>>,
+        addresses: &BTreeSet<String>,
         who: &str,
+        moment: Moment<'_>,
     ) -> Result<Applied, Denied> {
         let rolling = self.running().filter(|r| r.to == pool && r.rollout.is_rolling());
         if let Some(running) = rolling {
@@ -125,6 +132,7 @@ impl ServiceState {
                 format!("{pool} has the upstreams {}, registered by {who}", names.join(", "))
             }
         };
+        let named = set.is_some();
         match set {
             None => drop(next.upstreams.remove(pool)),
             Some(set) => {
@@ -133,7 +141,14 @@ impl ServiceState {
                 next.upstreams.insert(pool.to_owned(), set);
             }
         }
-        Ok(next.journaled("upstreams", text))
+        let sets = BTreeMap::from([(pool.to_owned(), addresses.clone())]);
+        let follow = next.note_upstreams(&sets, named, moment.wall);
+        if let Some(running) = next.rollout.as_mut().filter(|running| running.to == pool) {
+            running.rollout.candidate_replaced();
+        }
+        let mut applied = next.journaled("upstreams", text);
+        applied.notes.extend(follow);
+        Ok(applied)
     }
 
     fn unchanged(&self) -> Applied {

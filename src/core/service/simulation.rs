@@ -3,14 +3,17 @@
 //! after every step. A failure prints its seed: `POINTSMAN_SEED=n` runs it alone, `POINTSMAN_SEEDS=n` that
 //! many.
 
+mod barred;
 mod invariants;
 
 use super::tests::{UPSTREAMS, bp, canary, rolling, start};
 use super::*;
 use crate::core::rollout::{
-    Action, After, HookPoint, Idle, Observation, Phase, Plan, Step, Strategy, UpstreamSeen, Work, WorkResult,
+    Action, After, HookPoint, Idle, Note, Observation, Phase, Plan, Step, Strategy, UpstreamSeen, Work,
+    WorkResult,
 };
 use crate::core::verdict::{Level, Reason, State, Verdict};
+use barred::Barred;
 use invariants::{check_state, check_step};
 use rand::rngs::SmallRng;
 use rand::seq::IndexedRandom;
@@ -38,6 +41,11 @@ struct World {
     rollouts: u32,
     /// Whether the disk takes writes.
     disk_full: bool,
+    refuge: Refuge,
+    /// The addresses that the configuration names.
+    files: BTreeMap<String, BTreeSet<String>>,
+    /// Which pools must get no traffic, kept apart from the state that is under test.
+    barred: Barred,
     seen: Seen,
 }
 
@@ -54,13 +62,25 @@ struct Seen {
     refused_by_disk: u64,
     crashes: u64,
     marks: u64,
+    /// Commands that were denied, and ones that were carried out by force.
+    denied: u64,
+    forced: u64,
+    /// Steps in which a barred pool was up, and no pool with weight.
+    outages: u64,
 }
 
 impl World {
     fn new(seed: u64) -> Self {
-        let live = ServiceState::new("blue", POOLS);
+        let mut live = ServiceState::new("blue", POOLS);
+        let mut rng = SmallRng::seed_from_u64(seed);
+        let refuge = [Refuge::Healthy, Refuge::Healthy, Refuge::None, Refuge::Any][rng.random_range(0..4)];
+        let files: BTreeMap<_, _> = POOLS.map(|pool| (pool.to_owned(), addresses(pool, 1..2))).into();
+        live.note_upstreams(&files, false, "");
         World {
-            rng: SmallRng::seed_from_u64(seed),
+            rng,
+            refuge,
+            files,
+            barred: Barred::default(),
             now: Duration::ZERO,
             journal: live.clone(),
             live,
@@ -84,7 +104,7 @@ impl World {
     fn step(&mut self) {
         self.now += Duration::from_millis(self.rng.random_range(0..4000));
         self.checks += self.rng.random_range(0..2);
-        match self.rng.random_range(0..26) {
+        match self.rng.random_range(0..29) {
             0..=10 => self.observe(),
             11..=13 => self.answer_work(),
             14 => self.command(),
@@ -94,6 +114,9 @@ impl World {
             19 => self.save(),
             20 => self.disk_full = self.rng.random_bool(0.3),
             21 => self.upstream(),
+            22 => self.register(),
+            23 => self.reload(),
+            24 => self.toggle(),
             _ => self.act(),
         }
     }
@@ -194,13 +217,17 @@ impl World {
         let first = self.rng.random_range(0..=10_000);
         let weights =
             BTreeMap::from([("blue".to_owned(), bp(first)), ("green".to_owned(), bp(first).rest())]);
+        let is_down = |pool: &&&str| !self.up.contains(**pool);
+        let down: BTreeMap<_, _> =
+            POOLS.iter().filter(is_down).map(|pool| ((*pool).to_owned(), "status 503".to_owned())).collect();
+        let caution = Caution { down: &down, force: self.rng.random_bool(0.2) };
         match self.rng.random_range(0..3) {
-            0 => self.change(Change::Weights { weights: &weights, if_match: None, who: "sim" }),
+            0 => self.change(Change::Weights { weights: &weights, if_match: None, caution, who: "sim" }),
             1 => {
                 let to = POOLS[self.rng.random_range(0..3)];
-                self.change(Change::Flip { to, who: "sim" });
+                self.change(Change::Flip { to, caution, who: "sim" });
             }
-            _ => self.change(Change::Rollback { who: "sim" }),
+            _ => self.change(Change::Rollback { caution, who: "sim" }),
         }
     }
 
@@ -208,8 +235,54 @@ impl World {
     fn upstream(&mut self) {
         let upstream = UPSTREAMS[self.rng.random_range(0..3)];
         let pool = self.live.running().map_or("green", |running| running.to.as_str()).to_owned();
+        if self.rng.random_bool(0.2) {
+            // Another version comes behind it.
+            let set = Upstream::place(upstream).map(|(address, host)| Upstream {
+                address,
+                host,
+                weight: 1,
+                backup: false,
+                max_conns: 0,
+            });
+            let set = set.ok().map(|upstream| vec![upstream]);
+            return self.change(Change::Upstreams { pool: &pool, set, who: "deploy" });
+        }
         let drains = self.rng.random_bool(0.2);
         self.change(Change::Drain { pool: &pool, upstream, drains, who: "deploy" });
+    }
+
+    /// Other upstreams for a pool, or the configuration's again.
+    fn register(&mut self) {
+        let pool = POOLS[self.rng.random_range(0..3)];
+        let first = self.rng.random_range(1..3);
+        let named =
+            self.rng.random_bool(0.6).then(|| addresses(pool, first..first + self.rng.random_range(1..3)));
+        let upstream = |address: &String| {
+            let (address, host) = Upstream::place(address).expect("a place");
+            Upstream { address, host, weight: 1, backup: false, max_conns: 0 }
+        };
+        let set = named.as_ref().map(|set| set.iter().map(upstream).collect());
+        let addresses = named.unwrap_or_else(|| self.files[pool].clone());
+        self.change(Change::Upstreams { pool, set, addresses, who: "ci" });
+    }
+
+    /// The configuration names other upstreams.
+    fn reload(&mut self) {
+        let pool = POOLS[self.rng.random_range(0..3)];
+        let first = self.rng.random_range(1..3);
+        self.files.insert(pool.to_owned(), addresses(pool, first..first + 1));
+        let sets = self.sets(&self.live);
+        self.live.note_upstreams(&sets, false, "");
+        self.barred.follow(&sets);
+    }
+
+    fn sets(&self, state: &ServiceState) -> BTreeMap<String, BTreeSet<String>> {
+        let set = |(pool, file): (&String, &BTreeSet<String>)| {
+            let named = state.upstreams.get(pool);
+            let named = named.map(|set| set.iter().map(|upstream| upstream.address.to_string()).collect());
+            (pool.clone(), named.unwrap_or_else(|| file.clone()))
+        };
+        self.files.iter().map(set).collect()
     }
 
     fn act(&mut self) {
@@ -235,11 +308,20 @@ impl World {
     fn change(&mut self, change: Change<'_>) {
         let before = self.live.clone();
         let moment = self.moment();
+        let named = matches!(&change, Change::Upstreams { set: Some(_), .. });
         let Ok(applied) = self.live.apply(change, moment) else {
+            self.seen.denied += 1;
             return;
         };
         check_step(&before, &applied);
         self.note(&before, &applied);
+        let takes_effect = applied.order != Order::JournalFirst || !self.disk_full;
+        if takes_effect && !applied.notes.is_empty() {
+            let sets = self.sets(&applied.state);
+            self.barred.take_in(&before, &applied, &sets, named);
+            let forced = |note: &Note| note.text.contains(", forced: ");
+            self.seen.forced += u64::from(applied.notes.iter().any(forced));
+        }
         match applied.order {
             Order::Quiet => self.live = applied.state,
             Order::JournalFirst if self.disk_full => self.seen.refused_by_disk += 1,
@@ -301,23 +383,29 @@ impl World {
         assert_eq!(again, text, "what is restored is what was stored");
         let was = std::mem::replace(&mut self.live, restored);
         (self.now, self.attempts, self.checks) = (Duration::ZERO, 0, 0);
-        let Some(last) = self.live.rollout.clone().filter(|last| Some(&last.id) == mark.as_ref()) else {
-            return;
-        };
-        let change = match self.live.running() {
-            Some(_) => Change::Asked { id: &last.id, action: Action::Withdraw, who: "recovery" },
-            None if self.live.stable == last.to && last.rollout.moves_traffic() => {
-                Change::Rollback { who: "recovery" }
-            }
-            None => return,
-        };
-        self.seen.marks += 1;
+        let sets = self.sets(&self.live);
+        self.live.note_upstreams(&sets, false, "");
+        self.barred.follow(&sets);
+        let last = self.live.rollout.clone().filter(|last| Some(&last.id) == mark.as_ref());
+        let id = last.as_ref().map(|last| last.id.clone()).unwrap_or_default();
+        let before = self.live.clone();
+        let change = before.undone_again(&id, "recovery");
         let moment = self.moment();
-        self.live = self.live.apply(change, moment).expect("it can be taken back").state;
+        let undone = change.map(|change| before.apply(change, moment).expect("it can be taken back"));
+        if let Some(undone) = &undone {
+            self.seen.marks += 1;
+            self.live = undone.state.clone();
+        }
         self.journal = self.live.clone();
+        let Some(last) = last.filter(|_| undone.is_some()) else { return };
         if last.rollout.moves_traffic() {
             assert_eq!(self.live.weights, was.weights, "an abort in effect is in effect again");
         }
+    }
+
+    fn check(&mut self) {
+        check_state(&self.live, &self.up, self.refuge);
+        self.seen.outages += u64::from(self.barred.check(&self.live, &self.up, self.refuge));
     }
 
     /// Whatever happened: with everything up, a passing verdict and willing hooks, a rollout ends.
@@ -350,14 +438,19 @@ impl World {
     }
 }
 
+/// `blue:1` and so on.
+fn addresses(pool: &str, numbers: std::ops::Range<u16>) -> BTreeSet<String> {
+    numbers.map(|number| format!("{pool}:{number}")).collect()
+}
+
 fn run(seed: u64) -> Seen {
     let mut world = World::new(seed);
     for _ in 0..STEPS {
         world.step();
-        check_state(&world.live, &world.up);
+        world.check();
     }
     world.drive_to_the_end();
-    check_state(&world.live, &world.up);
+    world.check();
     world.seen
 }
 
@@ -388,6 +481,7 @@ fn random_runs_keep_the_invariants() {
     println!("{count} random runs of {STEPS} steps each, invariants after every step; they met {seen:?}");
     let met = seen.promoted.iter().chain(&seen.aborted).all(|count| *count > 0) && seen.returned > 0;
     let met = met && seen.mirrored > 0 && seen.aborted_mirrored > 0;
+    let met = met && seen.denied > 0 && seen.forced > 0 && seen.outages > 0;
     assert!(only.is_some() || count < 1000 || met && seen.marks > 0 && seen.gates > 0, "{seen:?}");
 }
 
@@ -404,6 +498,9 @@ impl Seen {
         self.refused_by_disk += other.refused_by_disk;
         self.crashes += other.crashes;
         self.marks += other.marks;
+        self.denied += other.denied;
+        self.forced += other.forced;
+        self.outages += other.outages;
         self
     }
 }

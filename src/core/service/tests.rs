@@ -1,3 +1,5 @@
+mod way_back;
+
 use super::*;
 use crate::core::rollout::{
     Action, After, HookPoint, Idle, Note, Observation, Phase, Plan, Rolling, Stage, Step, Strategy,
@@ -39,6 +41,10 @@ pub(super) fn start<'a>(id: &str, to: &'a str, plan: Plan) -> Change<'a> {
 }
 
 pub(super) const UPSTREAMS: [&str; 3] = ["u1:1", "u2:1", "u3:1"];
+
+/// Nothing is down, and nothing forced.
+pub(super) const CAREFUL: Caution<'static> = Caution { down: &BTreeMap::new(), force: false };
+pub(super) const FORCED: Caution<'static> = Caution { down: &BTreeMap::new(), force: true };
 
 fn seen(state: State, attempts: u64) -> Observation {
     let reason = Reason {
@@ -194,9 +200,8 @@ fn operators_cannot_interfere_with_a_rollout_but_by_its_commands() {
     let state = started(canary());
     let half = BTreeMap::from([("blue".to_owned(), bp(5000)), ("green".to_owned(), bp(5000))]);
     for change in [
-        Change::Weights { weights: &half, if_match: None, who: "op" },
-        Change::Flip { to: "red", who: "op" },
-        Change::Rollback { who: "op" },
+        Change::Weights { weights: &half, if_match: None, caution: CAREFUL, who: "op" },
+        Change::Flip { to: "red", caution: CAREFUL, who: "op" },
         start("r2", "red", canary()),
     ] {
         let denied = state.apply(change, at(1)).expect_err("denied");
@@ -209,7 +214,7 @@ fn weights_are_checked_before_anything_changes() {
     let state = service();
     let set = |pairs: &[(&str, u16)], if_match| {
         let weights = pairs.iter().map(|(pool, weight)| ((*pool).to_owned(), bp(*weight))).collect();
-        state.apply(Change::Weights { weights: &weights, if_match, who: "op" }, at(0))
+        state.apply(Change::Weights { weights: &weights, if_match, caution: CAREFUL, who: "op" }, at(0))
     };
     assert!(matches!(set(&[("blue", 9000)], None), Err(Denied::Invalid(_))));
     assert!(matches!(set(&[("blue", 9000), ("pink", 1000)], None), Err(Denied::Invalid(_))));
@@ -220,17 +225,31 @@ fn weights_are_checked_before_anything_changes() {
 }
 
 #[test]
-fn flip_and_rollback_swap_the_roles() {
-    let denied = service().apply(Change::Rollback { who: "op" }, at(0)).expect_err("nothing to go back to");
+fn a_flip_swaps_the_roles_and_a_rollback_goes_back_once() {
+    let denied = service()
+        .apply(Change::Rollback { caution: CAREFUL, who: "op" }, at(0))
+        .expect_err("nothing to go back to");
     assert!(matches!(denied, Denied::Conflict { .. }));
-    let flipped = service().apply(Change::Flip { to: "green", who: "op" }, at(0)).expect("flipped").state;
+    let flipped = service()
+        .apply(Change::Flip { to: "green", caution: CAREFUL, who: "op" }, at(0))
+        .expect("flipped")
+        .state;
     assert_eq!((flipped.stable.as_str(), flipped.previous.as_deref()), ("green", Some("blue")));
-    let again = flipped.apply(Change::Flip { to: "green", who: "op" }, at(0)).expect("idempotent").state;
+    let again = flipped
+        .apply(Change::Flip { to: "green", caution: CAREFUL, who: "op" }, at(0))
+        .expect("idempotent")
+        .state;
     assert_eq!(again.previous.as_deref(), Some("blue"));
-    let back = again.apply(Change::Rollback { who: "op" }, at(0)).expect("rolled back").state;
+    let back =
+        again.apply(Change::Rollback { caution: CAREFUL, who: "op" }, at(0)).expect("rolled back").state;
     assert_eq!(
         (back.stable.as_str(), back.previous.as_deref(), back.weights["blue"]),
-        ("blue", Some("green"), bp(10_000))
+        ("blue", None, bp(10_000))
+    );
+    let again = back.apply(Change::Rollback { caution: CAREFUL, who: "op" }, at(0)).expect_err("once");
+    assert!(
+        matches!(again, Denied::Conflict { ref detail, .. } if detail.contains("green was rolled back")),
+        "{again:?}"
     );
 }
 
@@ -257,15 +276,18 @@ fn weight_goes_where_somebody_is_up() {
     state.weights =
         BTreeMap::from([("blue".into(), bp(7000)), ("green".into(), bp(3000)), ("red".into(), bp(0))]);
     let up = |pools: &'static [&'static str]| move |pool: &str| pools.contains(&pool);
-    assert_eq!(state.effective_weights(up(&["green", "red"]))["blue"], bp(0));
-    assert_eq!(state.effective_weights(up(&["green", "red"]))["green"], bp(3000));
-    assert_eq!(state.effective_weights(up(&["red"]))["red"], bp(10_000));
-    assert_eq!(state.effective_weights(up(&[]))["blue"], bp(7000));
+    assert_eq!(state.effective_weights(up(&["green", "red"]), Refuge::Healthy)["blue"], bp(0));
+    assert_eq!(state.effective_weights(up(&["green", "red"]), Refuge::Healthy)["green"], bp(10_000));
+    assert_eq!(state.effective_weights(up(&["red"]), Refuge::Healthy)["red"], bp(10_000));
+    assert_eq!(state.effective_weights(up(&[]), Refuge::Healthy)["blue"], bp(7000));
 }
 
 #[test]
 fn a_reload_keeps_weights_and_refuses_to_take_a_pool_in_use() {
-    let state = service().apply(Change::Flip { to: "green", who: "op" }, at(0)).expect("flipped").state;
+    let state = service()
+        .apply(Change::Flip { to: "green", caution: CAREFUL, who: "op" }, at(0))
+        .expect("flipped")
+        .state;
     let next = state.reconcile(["green", "new"]).expect("blue has no weight");
     assert_eq!((next.weights["green"], next.weights["new"], next.previous), (bp(10_000), bp(0), None));
     let faults = state.reconcile(["blue", "red"]).expect_err("green has all traffic");
@@ -354,7 +376,7 @@ fn hooks_are_asked_between_the_phases_and_may_refuse() {
 fn a_dry_run_says_what_it_would_do_and_moves_nothing() {
     let mut state = started(Plan { dry_run: true, ..canary() });
     let half = BTreeMap::from([("blue".to_owned(), bp(5000)), ("green".to_owned(), bp(5000))]);
-    let weights = Change::Weights { weights: &half, if_match: None, who: "op" };
+    let weights = Change::Weights { weights: &half, if_match: None, caution: CAREFUL, who: "op" };
     state = state.apply(weights, at(0)).expect("the operator gives it traffic").state;
     let mut told = Vec::new();
     for second in 0..120 {
@@ -489,7 +511,7 @@ fn a_dry_run_after_a_promotion_does_not_confuse_the_watch() {
     let ended = observe(&ended.expect("aborted").state, &seen(State::Pass, 0), 6).state;
     let back = observe(&ended, &seen(State::Fail, 9), 7);
     assert_eq!((back.notes[0].action, back.state.stable.as_str()), ("returned", "blue"));
-    assert_eq!((back.state.previous.as_deref(), back.state.weights["blue"]), (Some("green"), bp(10_000)));
+    assert_eq!((back.state.previous.as_deref(), back.state.weights["blue"]), (None, bp(10_000)));
 }
 
 #[test]
@@ -497,7 +519,10 @@ fn a_registered_set_replaces_the_upstreams_and_their_drains() {
     let mut state = service();
     state.draining = BTreeSet::from([("green".into(), "old:1".into()), ("blue".into(), "b:1".into())]);
     let set = vec![serde_json::from_str(r#"{"address": "10.0.0.9:80"}"#).expect("an upstream")];
-    let change = |set| Change::Upstreams { pool: "green", set, who: "ci" };
+    let change = |set: Option<Vec<Upstream>>| {
+        let addresses = set.iter().flatten().map(|upstream| upstream.address.to_string()).collect();
+        Change::Upstreams { pool: "green", set, addresses, who: "ci" }
+    };
     let applied = state.apply(change(Some(set.clone())), at(0)).expect("registered");
     assert_eq!((applied.order, applied.notes[0].action), (Order::JournalFirst, "upstreams"));
     assert_eq!(applied.state.draining.len(), 1);
@@ -552,7 +577,7 @@ fn an_abort_in_a_mirror_step_says_that_no_user_met_it() {
 #[test]
 fn a_mirror_step_takes_back_weight_that_an_operator_gave() {
     let half = BTreeMap::from([("blue".to_owned(), bp(5_000)), ("green".to_owned(), bp(5_000))]);
-    let weights = Change::Weights { weights: &half, if_match: None, who: "op" };
+    let weights = Change::Weights { weights: &half, if_match: None, caution: CAREFUL, who: "op" };
     let state = service().apply(weights, at(0)).expect("set").state;
     let state = state.apply(start("r1", "green", mirrored_canary()), at(0)).expect("started").state;
     assert_eq!(observe(&state, &seen(State::Pass, 0), 0).state.weights["green"], bp(0));

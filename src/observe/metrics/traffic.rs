@@ -93,7 +93,9 @@ pub(super) fn by_code<'a>(
     labels: [(&'a str, &'a str); 2],
     totals: &'a Totals,
 ) -> impl Iterator<Item = Metric> + 'a {
-    let classes = ["none", "1xx", "2xx", "3xx", "4xx", "5xx"].into_iter().zip(totals.codes);
+    let classes = ["none", "1xx", "2xx", "3xx", "4xx", "5xx"].into_iter();
+    let counts = totals.codes.iter().zip(&totals.past.codes).map(|(now, past)| now + past);
+    let classes = classes.zip(counts);
     let some = classes.filter(|(_, count)| *count > 0);
     some.map(move |(code, count)| counter(&[("code", code), labels[0], labels[1]], count))
 }
@@ -103,7 +105,8 @@ pub(super) fn by_reason<'a>(
     labels: [(&'a str, &'a str); 2],
     totals: &'a Totals,
 ) -> impl Iterator<Item = Metric> + 'a {
-    let reasons = Reason::ALL.into_iter().zip(totals.reasons);
+    let reasons = totals.reasons.iter().zip(&totals.past.reasons).map(|(now, past)| now + past);
+    let reasons = Reason::ALL.into_iter().zip(reasons);
     reasons.map(move |(reason, count)| counter(&[labels[0], ("reason", reason.label()), labels[1]], count))
 }
 

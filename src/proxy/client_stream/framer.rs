@@ -20,6 +20,8 @@ pub(super) enum Look {
     More,
     /// So many bytes from the front are of this message.
     Of(usize),
+    /// The same; the first of them are a head that has to be put into other words.
+    Odd { head: usize, count: usize },
     /// The status to refuse the message with.
     Refused(u16),
 }
@@ -29,10 +31,10 @@ impl Framer {
     /// that is broken from the start has its request refused before anything of it is passed on.
     pub(super) fn head(&mut self, bytes: &[u8], limits: HeadLimits) -> Look {
         let Framer::Head(head) = self else { return Look::Of(0) };
-        let (end, body) = match head.scan(bytes, limits) {
+        let (end, body, is_odd) = match head.scan(bytes, limits) {
             Scan::More => return Look::More,
             Scan::Refused(status) => return Look::Refused(status),
-            Scan::Whole { end, body } => (end, body),
+            Scan::Whole { end, body, is_odd } => (end, body, is_odd),
         };
         *self = match body {
             Body::Length(0) => Framer::Done,
@@ -40,6 +42,7 @@ impl Framer {
             Body::Chunked => Framer::Chunked(Chunks::default()),
         };
         match self.body(bytes.get(end..).unwrap_or_default()) {
+            Look::Of(count) if is_odd => Look::Odd { head: end, count: end + count },
             Look::Of(count) => Look::Of(end + count),
             refused => refused,
         }

@@ -2,6 +2,7 @@
 
 use super::framer::Look;
 use super::{ClientStream, Wait};
+use crate::proxy::target;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -85,12 +86,14 @@ impl<S: AsyncRead + Unpin> ClientStream<S> {
             Look::Of(count) => {
                 self.kept.extend_from_slice(bytes.get(count..).unwrap_or_default());
                 buf.set_filled(start + count);
+                self.signals.note_settled(false);
                 self.body_begins();
                 true
             }
-            Look::Refused(status) => {
+            other => {
+                self.kept.extend_from_slice(bytes);
                 buf.set_filled(start);
-                self.refuse(status);
+                self.settle(other);
                 self.give(buf);
                 true
             }
@@ -100,13 +103,30 @@ impl<S: AsyncRead + Unpin> ClientStream<S> {
     fn look_at_kept(&mut self) -> bool {
         match self.framer.head(&self.kept, self.limits.head) {
             Look::More => return false,
-            Look::Of(count) => {
-                self.ready = count;
-                self.body_begins();
-            }
-            Look::Refused(status) => self.refuse(status),
+            look => self.settle(look),
         }
         true
+    }
+
+    /// A head is whole, or refused: all of it lies among the kept bytes.
+    fn settle(&mut self, look: Look) {
+        match look {
+            Look::More => return,
+            Look::Of(count) => {
+                self.ready = count;
+                self.signals.note_settled(false);
+            }
+            Look::Odd { head, count } => match target::settled(self.kept.get(..head).unwrap_or_default()) {
+                Ok(other_words) => {
+                    self.ready = count.saturating_sub(head).saturating_add(other_words.len());
+                    self.kept.splice(..head, other_words);
+                    self.signals.note_settled(true);
+                }
+                Err(status) => return self.refuse(status),
+            },
+            Look::Refused(status) => return self.refuse(status),
+        }
+        self.body_begins();
     }
 
     fn body_begins(&mut self) {
@@ -139,7 +159,7 @@ impl<S: AsyncRead + Unpin> ClientStream<S> {
                 buf.set_filled(start + own);
                 Poll::Ready(Ok(()))
             }
-            Look::More | Look::Refused(_) => {
+            Look::More | Look::Odd { .. } | Look::Refused(_) => {
                 buf.set_filled(start);
                 Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, "the chunked body is malformed")))
             }

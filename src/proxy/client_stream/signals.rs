@@ -1,5 +1,6 @@
 //! What the stream of a connection, or of a request of HTTP/2, and those who serve it tell each other.
 
+use crate::proxy::interim::Interim;
 use atomic_waker::AtomicWaker;
 use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU32, AtomicU64, Ordering};
 use std::task::Context;
@@ -12,6 +13,10 @@ pub(in crate::proxy) struct Signals {
     open: AtomicBool,
     late: AtomicBool,
     refused: AtomicU16,
+    /// Whether the head that just came was put into other words, which say so.
+    settled: AtomicBool,
+    /// What is said before the answer.
+    pub interim: Interim,
     /// Whether the exchange may be told to end, and whether it has been.
     may_leave: AtomicBool,
     leaves: AtomicBool,
@@ -25,12 +30,25 @@ pub(in crate::proxy) struct Signals {
     kept: AtomicU32,
     /// Which wait for an answer it is (upper half), and for how many milliseconds (lower half; 0: none).
     answer: AtomicU64,
+    /// How long in all the client has not taken what was sent to it, in this exchange: milliseconds.
+    untaken_ms: AtomicU64,
 }
 
 impl Signals {
     /// The exchange is over: another head may come.
     pub(in crate::proxy) fn await_next(&self) {
         self.next.store(true, Ordering::Relaxed);
+        self.untaken_ms.store(0, Ordering::Relaxed);
+    }
+
+    /// How long the client has not taken what was sent to it.
+    pub(in crate::proxy) fn untaken(&self) -> Duration {
+        Duration::from_millis(self.untaken_ms.load(Ordering::Relaxed))
+    }
+
+    /// The client has taken nothing for so long.
+    pub(super) fn took_after(&self, wait: Duration) {
+        self.untaken_ms.fetch_add(wait.as_millis() as u64, Ordering::Relaxed);
     }
 
     /// The body of the request may be silent for so long, and has to bring so many bytes a second (0: any).
@@ -71,6 +89,15 @@ impl Signals {
     /// The status with which the head that just came is to be refused.
     pub(in crate::proxy) fn refused(&self) -> Option<u16> {
         Some(self.refused.load(Ordering::Relaxed)).filter(|status| *status > 0)
+    }
+
+    /// Whether what the head that just came says of itself is ours.
+    pub(in crate::proxy) fn is_settled(&self) -> bool {
+        self.settled.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn note_settled(&self, is_settled: bool) {
+        self.settled.store(is_settled, Ordering::Relaxed);
     }
 
     /// The head of an answer is due within `limit` of the request's end.

@@ -26,7 +26,7 @@ const GET: &str = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
 #[tokio::test(start_paused = true)]
 async fn one_message_at_a_time_however_they_come() {
     let (mut client, mut stream, signals) = stream();
-    let post = "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n";
+    let post = "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n";
     client.write_all(format!("{GET}{post}{GET}").as_bytes()).await.expect("written");
     for message in [GET, post, GET] {
         assert_eq!(read(&mut stream).await.as_deref(), Some(message));
@@ -101,7 +101,7 @@ async fn idle_connections_and_late_answers_end() {
 #[tokio::test(start_paused = true)]
 async fn a_body_must_keep_its_rate_while_it_is_waited_for() {
     let (mut client, mut stream, _signals) = stream();
-    let head = b"POST / HTTP/1.1\r\nContent-Length: 100000\r\n\r\n";
+    let head = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\n";
     client.write_all(head).await.expect("written");
     let mut buf = [0; 4096];
     assert_eq!(stream.read(&mut buf).await.expect("a head"), head.len());

@@ -1,6 +1,6 @@
 //! The client that trusted proxies speak for.
 
-use crate::proxy::forward::{FORWARDED_FOR, client, join};
+use crate::proxy::forward::{self, FORWARDED_FOR, join, written};
 use http::{HeaderMap, HeaderValue};
 use ipnet::IpNet;
 use std::net::IpAddr;
@@ -27,6 +27,10 @@ pub fn forwarded(data: &[u8]) {
     the_next_proxy_agrees(peer, values, &trusted, found);
 }
 
+fn client(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr {
+    forward::client(peer, headers, trusted).address
+}
+
 fn map(values: &[HeaderValue]) -> HeaderMap {
     values.iter().map(|value| (FORWARDED_FOR, value.clone())).collect()
 }
@@ -35,15 +39,18 @@ fn trusts(trusted: &[IpNet], address: IpAddr) -> bool {
     trusted.iter().any(|net| net.contains(&address))
 }
 
-/// The same by another way: all lines as one list, from its end.
+/// The same by another way: all lines as one list, from its end. What cannot be read is nobody, and never a
+/// trusted address.
 fn walked(peer: IpAddr, values: &[HeaderValue], trusted: &[IpNet]) -> IpAddr {
     let list = values.iter().map(HeaderValue::as_bytes).collect::<Vec<_>>().join(&b',');
     let mut client = peer.to_canonical();
-    for part in list.rsplit(|byte| *byte == b',') {
-        let named = std::str::from_utf8(part).ok().and_then(|text| text.trim_ascii().parse::<IpAddr>().ok());
-        match named.filter(|_| trusts(trusted, client)) {
-            Some(address) => client = address.to_canonical(),
-            None => return client,
+    for part in list.rsplit(|byte| *byte == b',').map(<[u8]>::trim_ascii).filter(|part| !part.is_empty()) {
+        if !trusts(trusted, client) {
+            return client;
+        }
+        match std::str::from_utf8(part).ok().and_then(written) {
+            Some(address) => client = address,
+            None => return IpAddr::from([0, 0, 0, 0]),
         }
     }
     client

@@ -58,8 +58,13 @@ impl Gate {
                 Ok(Way::Upstream(chosen)) => {
                     request.take(chosen);
                     request.expect_its_body(session);
+                    let asked = request.asked.is_some().then(|| session.req_header().raw_path().to_vec());
                     if let Some(service) = request.service() {
                         choice::strip(session.req_header_mut(), service);
+                    }
+                    // What a tester sent does not go on in the words that came, either.
+                    if asked.is_some_and(|asked| asked != session.req_header().raw_path()) {
+                        request.asked = None;
                     }
                     return Ok(false);
                 }

@@ -5,10 +5,13 @@
 
 use super::evidence::Evidence;
 use super::original::Collected;
+use crate::core::balance::mix;
 use crate::core::mirror::{Mirror, Place};
 use crate::core::outcome::Outcome;
 use crate::core::table::{InFlight, UpstreamLive};
-use crate::proxy::reply;
+use crate::observe::shard::Started;
+use crate::proxy::connection_end::{MOST_TURNED_AWAY, unprocessed};
+use crate::proxy::{peer, reply};
 use pingora_core::connectors::ConnectorOptions;
 use pingora_core::connectors::http::Connector;
 use pingora_core::prelude::HttpPeer;
@@ -52,7 +55,7 @@ impl Copy {
         match self.ask().await {
             Ok((session, status)) => {
                 self.evidence.answered(started, reply::outcome_of_status(status), status);
-                if let Some(mine) = self.throw_away(session, status).await {
+                if let Some(mine) = self.throw_away(session, status, started).await {
                     self.compare(mine).await;
                 }
             }
@@ -64,18 +67,29 @@ impl Copy {
         }
     }
 
-    /// Sends it, once more where a kept connection had been closed meanwhile; the head of the answer.
+    /// Sends it, again where its connection has just ended as connections do; the head of the answer.
     async fn ask(&mut self) -> Result<(HttpSession, u16)> {
         let sender = self.sender.clone();
-        let (mut session, reused) = sender.get_http_session(&*self.peer).await.map_err(|e| e.into_up())?;
-        match self.exchange(&mut session).await {
-            Err(error) if reused && is_reset(&error) => {
-                drop(session);
-                let (mut session, _) = sender.get_http_session(&*self.peer).await.map_err(|e| e.into_up())?;
-                let status = self.exchange(&mut session).await?;
-                Ok((session, status))
+        let (mut turned_away, mut stale_seen) = (0, false);
+        loop {
+            let (error, reused) = match sender.get_http_session(&*self.peer).await {
+                Ok((mut session, reused)) => match self.exchange(&mut session).await {
+                    Ok(status) => return Ok((session, status)),
+                    Err(error) => (error.into_up(), reused),
+                },
+                Err(error) => (error.into_up(), true),
+            };
+            if unprocessed(&error).is_some_and(|end| end.over(reused).is_orderly) {
+                turned_away += 1;
+                if turned_away > MOST_TURNED_AWAY {
+                    return Err(error);
+                }
+            } else if reused && is_reset(&error) && !std::mem::replace(&mut stale_seen, true) {
+                // Its upstream closed it meanwhile.
+            } else {
+                return Err(error);
             }
-            other => other.map(|status| (session, status)),
+            peer::set_alone(&mut self.peer, mix(self.evidence.shared.clock.now_us()));
         }
     }
 
@@ -110,7 +124,12 @@ impl Copy {
     }
 
     /// Reads the body; what is kept of it, where it is to be compared.
-    async fn throw_away(&mut self, mut session: HttpSession, status: u16) -> Option<Collected> {
+    async fn throw_away(
+        &mut self,
+        mut session: HttpSession,
+        status: u16,
+        started: Started,
+    ) -> Option<Collected> {
         let compare = self.mirror.compare.as_ref().filter(|_| self.stable.is_some());
         let head = session.response_header();
         let mut mine =
@@ -138,7 +157,7 @@ impl Copy {
                 session.shutdown().await;
                 let outcome = self.outcome(&error.into_up());
                 self.count_failure(outcome);
-                self.evidence.broken(outcome);
+                self.evidence.broken(started, outcome);
                 None
             }
             // Long, but not broken.

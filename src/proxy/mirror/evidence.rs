@@ -19,13 +19,13 @@ pub(super) struct Evidence {
 
 impl Evidence {
     pub(super) fn start(&self) -> Started {
-        self.shard.start(self.arm, self.shared.clock.now_us())
+        self.shard.start(self.arm, self.shared.clock.now_us(), self.client)
     }
 
     pub(super) fn answered(&self, started: Started, outcome: Outcome, code: u16) {
         let now = self.shared.clock.now_us();
         if let Outcome::Failure(_) = outcome {
-            self.shard.failed_for(self.arm, self.client, now);
+            self.shard.failed_for(self.arm, started, now);
         }
         self.shard.answered(self.arm, started, now, outcome, code, &self.slow);
         let took = now.saturating_sub(started.at_us());
@@ -36,11 +36,11 @@ impl Evidence {
     }
 
     /// The body broke, of what had been counted as a success.
-    pub(super) fn broken(&self, outcome: Outcome) {
+    pub(super) fn broken(&self, started: Started, outcome: Outcome) {
         let Outcome::Failure(reason) = outcome else { return };
         let now = self.shared.clock.now_us();
-        self.shard.failed_for(self.arm, self.client, now);
-        self.shard.broken(self.arm, reason);
+        self.shard.failed_for(self.arm, started, now);
+        self.shard.broken(self.arm, started, reason);
         self.shared.wake.adverse(now);
     }
 

@@ -25,3 +25,5 @@ mod n21_log_levels;
 mod n22_import_closed;
 mod n23_import_tries;
 mod n24_import_report;
+
+mod versions;

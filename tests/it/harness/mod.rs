@@ -44,6 +44,11 @@ pub fn blue_green(blue: SocketAddr, green: SocketAddr) -> String {
     )
 }
 
+/// A listener behind a proxy that names nobody. Slow answers need not come from three clients then: all
+/// clients of a test have one address.
+pub const NAMELESS: &str = "[[listeners]]\naddress = \"127.0.0.1:0\"\ntrusted_proxies = [\"127.0.0.1\"]\n\
+                            limits = { requests_per_connection = 1000000 }\n";
+
 /// The middle of the values.
 pub fn median<T: Copy + PartialOrd>(values: &[T]) -> T {
     let mut sorted = values.to_vec();

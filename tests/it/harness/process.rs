@@ -328,5 +328,7 @@ pub fn whole(config: &str) -> String {
 /// Every `listening http=ADDRESS` of a log; `http` finds `https` too.
 fn addresses(log: &str, scheme: &str) -> Vec<SocketAddr> {
     let lines = log.lines().filter(|line| line.contains(&format!("listening {scheme}")));
-    lines.filter_map(|line| line.rsplit('=').next()?.trim().parse().ok()).collect()
+    lines
+        .filter_map(|line| line.rsplit('=').next()?.trim_end_matches(['"', '}']).trim().parse().ok())
+        .collect()
 }

@@ -19,7 +19,7 @@ fn ask(h2: &mut H2, stream: u32, method: &str, path: &str) -> Got {
     let mut got = Got::default();
     while let Some(frame) = h2.find(|frame| frame.stream == stream || frame.kind == GOAWAY) {
         match frame.kind {
-            HEADERS if got.status == 0 => got.status = frame.status(),
+            HEADERS if got.status < 200 => got.status = frame.status(),
             DATA => got.body.extend_from_slice(&frame.payload),
             RST_STREAM | GOAWAY => return got,
             _ => {}

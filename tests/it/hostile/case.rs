@@ -24,8 +24,6 @@ enum Allowed {
     Forwarded(Vec<Expected>),
     /// Either.
     Either(Vec<Expected>),
-    /// As `Either`, but an answer that there is no such thing need not close the connection.
-    Unserved(Vec<Expected>),
 }
 
 /// A request as it must arrive.
@@ -70,10 +68,6 @@ pub fn forwarded(
 
 pub fn either(name: &str, bytes: impl Into<Vec<u8>>, expected: Expected) -> Case {
     Case::new(name, bytes, Allowed::Either(vec![expected]))
-}
-
-pub fn unserved(name: &str, bytes: impl Into<Vec<u8>>, expected: Expected) -> Case {
-    Case::new(name, bytes, Allowed::Unserved(vec![expected]))
 }
 
 /// A request with this line, without its version.
@@ -134,7 +128,7 @@ pub enum Way {
 /// What was not as it should be.
 pub fn run(case: &Case, way: Way, proxy: SocketAddr, recorder: &Recorder) -> Result<(), String> {
     let waits_for = match &case.allowed {
-        Allowed::Forwarded(expected) | Allowed::Unserved(expected) => Some(expected.len()),
+        Allowed::Forwarded(expected) => Some(expected.len()),
         _ => None,
     };
     let seen = send(case, way, proxy, waits_for.filter(|_| !case.closes));
@@ -152,8 +146,6 @@ pub fn run(case: &Case, way: Way, proxy: SocketAddr, recorder: &Recorder) -> Res
         Allowed::Broken if case.closes => none_whole(&log),
         Allowed::Broken => is_refused_late(&seen, &log),
         Allowed::Forwarded(expected) => is_forwarded(&seen, &log, expected),
-        Allowed::Unserved(_) if seen.statuses == [404] => none_whole(&log),
-        Allowed::Unserved(expected) => is_forwarded(&seen, &log, expected),
         Allowed::Either(expected) => is_refused(&seen, &log).or_else(|fault| {
             is_forwarded(&seen, &log, expected).map_err(|other| format!("{fault}; {other}"))
         }),

@@ -108,17 +108,6 @@ pub fn cases() -> Vec<Case> {
             &[(b":method", b"GET"), (b":scheme", b"https"), (b":path", b"/x")],
             None,
         ),
-        case(
-            "OPTIONS *",
-            &[
-                (b":method", b"OPTIONS"),
-                (b":scheme", b"https"),
-                (b":path", b"*"),
-                (b":authority", b"localhost"),
-            ],
-            Some(arrives("OPTIONS *")),
-        )
-        .or_refused(),
         case("CONNECT", &[(b":method", b"CONNECT"), (b":authority", b"localhost:443")], None),
         case(
             "a CONNECT to a WebSocket",

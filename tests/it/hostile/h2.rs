@@ -241,6 +241,16 @@ impl H2 {
         None
     }
 
+    /// The same, where interim answers may come before.
+    pub fn final_status(&mut self, stream: u32) -> u16 {
+        loop {
+            match self.status(stream) {
+                100..200 => {}
+                status => return status,
+            }
+        }
+    }
+
     /// The status a stream is answered with; 0 where it is not.
     pub fn status(&mut self, stream: u32) -> u16 {
         let mine = |frame: &Frame| {

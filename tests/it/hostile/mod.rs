@@ -15,7 +15,7 @@ mod flow;
 mod framing;
 pub mod h2;
 mod head;
-mod recorder;
+pub mod recorder;
 mod slow;
 mod upstream;
 

@@ -33,6 +33,9 @@ pub struct Log {
     pub bytes: usize,
 }
 
+/// What is answered to a request; `None`: the connection closes.
+pub type React = dyn Fn(&Forwarded) -> Option<Vec<u8>> + Send + Sync;
+
 pub struct Recorder {
     pub address: SocketAddr,
     log: Arc<Mutex<Log>>,
@@ -40,7 +43,16 @@ pub struct Recorder {
 }
 
 impl Recorder {
+    /// Answers `ok`.
     pub fn start() -> Self {
+        Recorder::reacting(|request| {
+            let body = if request.line.starts_with("HEAD ") { "" } else { "ok" };
+            Some(format!("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{body}").into_bytes())
+        })
+    }
+
+    pub fn reacting(react: impl Fn(&Forwarded) -> Option<Vec<u8>> + Send + Sync + 'static) -> Self {
+        let react: Arc<React> = Arc::new(react);
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let address = listener.local_addr().expect("an address");
         let (log, stopped) = (Arc::new(Mutex::new(Log::default())), Arc::new(AtomicBool::new(false)));
@@ -50,8 +62,8 @@ impl Recorder {
                 if ending.load(Ordering::SeqCst) {
                     break;
                 }
-                let log = shared.clone();
-                std::thread::spawn(move || serve(stream, &log));
+                let (log, react) = (shared.clone(), react.clone());
+                std::thread::spawn(move || serve(stream, &log, &*react));
             }
         });
         Recorder { address, log, stopped }
@@ -73,7 +85,7 @@ impl Drop for Recorder {
     }
 }
 
-fn serve(mut stream: TcpStream, log: &Mutex<Log>) {
+fn serve(mut stream: TcpStream, log: &Mutex<Log>, react: &React) {
     let _ = stream.set_nodelay(true);
     let (mut bytes, mut piece) = (Vec::new(), [0; 65536]);
     while let Ok(count @ 1..) = stream.read(&mut piece) {
@@ -92,13 +104,12 @@ fn serve(mut stream: TcpStream, log: &Mutex<Log>) {
             };
             bytes.drain(..length);
             let fence = request.line.starts_with("GET /fence");
-            let is_head = request.line.starts_with("HEAD ");
+            let answer = react(&request);
             let mut log = log.lock().expect("no panic");
             log.bytes -= if fence { length } else { 0 };
             log.whole.push(request);
             drop(log);
-            let body = if is_head { "" } else { "ok" };
-            if write!(stream, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{body}").is_err() {
+            if answer.is_none_or(|answer| stream.write_all(&answer).is_err()) {
                 return;
             }
         }

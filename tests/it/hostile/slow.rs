@@ -150,7 +150,7 @@ fn the_head_of_an_answer_must_arrive_in_time_over_http2_too() {
         upstream.play(script);
         let stream = 4 * count as u32 + 1;
         h2.get(stream, "/x").expect("written");
-        assert_eq!(h2.status(stream), 504, "script {count}");
+        assert_eq!(h2.final_status(stream), 504, "script {count}");
         assert_eq!(timeouts(&pointsman), count as u64 + 1, "script {count}");
         h2.get(stream + 2, "/probe").expect("written");
         assert_eq!(h2.status(stream + 2), 200, "the connection goes on, script {count}");

@@ -1,6 +1,6 @@
 //! Mirror steps as a part of rollouts: what they lead to, and that nobody is served in them.
 
-use super::super::harness::{Load, Nginx, Origin, Pointsman, Reaction, eventually, get};
+use super::super::harness::{Load, NAMELESS, Nginx, Origin, Pointsman, Reaction, eventually, get};
 use super::{LENIENT, config, metric, mirror, mirroring, with_steps};
 use serde_json::Value;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -19,7 +19,7 @@ fn aborted(fault: &str, more: &str, bad: impl Fn() -> Reaction + Send + Sync + '
     let blue = Nginx::start(&["blue"]);
     let green = Origin::new(move |_| bad());
     let config = config(blue.addresses[0], green.address, 20, &[POLICY, more].concat());
-    let pointsman = Pointsman::start(&config);
+    let pointsman = Pointsman::start(&[NAMELESS, &config].concat());
     let load = Load::start(pointsman.http(), 16);
     let id = pointsman.start_rollout(r#"{"to": "green"}"#);
     let view = pointsman.ended(&id);

@@ -1,7 +1,7 @@
 //! Automatic rollback: each trigger by a real fault in the origin while load runs, with the failed requests
 //! of clients and the time it took.
 
-use crate::harness::{Load, Nginx, Origin, Pointsman, Reaction, eventually};
+use crate::harness::{Load, NAMELESS, Nginx, Origin, Pointsman, Reaction, eventually};
 use serde_json::Value;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -21,7 +21,7 @@ const SIGNALS: &str = "signals = [\n\
 fn config(blue: SocketAddr, green: SocketAddr, policy: &str) -> String {
     let check = "health = { path = \"/api/health\", interval = \"50ms\", rise = 1, fall = 2 }";
     format!(
-        "[services.web]\nstable = \"blue\"\npolicy = \"default\"\n\
+        "{NAMELESS}[services.web]\nstable = \"blue\"\npolicy = \"default\"\n\
          [services.web.pools.blue]\nupstreams = [\"{blue}\"]\n{check}\n\
          [services.web.pools.green]\nupstreams = [\"{green}\"]\n{check}\n\
          [services.web.rollout]\nsteps = [{{ weight = 5, hold = \"1h\" }}, {{ weight = 100 }}]\n{policy}"

@@ -4,13 +4,15 @@ use super::*;
 use crate::core::rollout::Stage;
 
 /// What holds for every state.
-pub(super) fn check_state(state: &ServiceState, up: &BTreeSet<&str>) {
+pub(super) fn check_state(state: &ServiceState, up: &BTreeSet<&str>, refuge: Refuge) {
     let sum: u32 = state.weights.values().map(|weight| u32::from(weight.get())).sum();
     assert_eq!(sum, 10_000, "weights sum to 100 %: {state:?}");
-    let effective = state.effective_weights(|pool| up.contains(pool));
+    assert_eq!(state.unsound(), None, "what can be reached is sound: {state:?}");
+    let effective = state.effective_weights(|pool| up.contains(pool), refuge);
+    let nobody = state.coverage(|pool| up.contains(pool), refuge) == Coverage::Nobody;
     assert!(effective.values().any(|weight| *weight > BasisPoints::ZERO), "somebody serves: {effective:?}");
     for (pool, weight) in &effective {
-        let wasted = *weight > BasisPoints::ZERO && !up.contains(pool) && !up.is_empty();
+        let wasted = *weight > BasisPoints::ZERO && !up.contains(pool) && !nobody;
         assert!(!wasted, "{pool} is down and has {weight} while {up:?} are up");
     }
     let Some(running) = state.running() else { return };
@@ -63,7 +65,9 @@ fn check_rollout(was: &Running, before: &ServiceState, applied: &Applied) {
     let after = &applied.state;
     let Some(is) = after.rollout.as_ref().filter(|is| is.id == was.id) else { return };
     let aborted = is.rollout.phase == Phase::Aborted;
-    if aborted {
+    // A rollback ends a dry run on its way to the version before.
+    let rolled_back = applied.notes.iter().any(|note| note.action == "rollback");
+    if aborted && !rolled_back {
         assert_eq!(applied.order, Order::EffectFirst, "an abort waits for no disk");
         assert!(is.rollout.reason.as_ref().is_some_and(|why| !why.is_empty()), "it says why");
     }
@@ -72,7 +76,7 @@ fn check_rollout(was: &Running, before: &ServiceState, applied: &Applied) {
         assert_eq!(after.weights[&is.from], BasisPoints::FULL);
     }
     let asked_weights = applied.notes.iter().any(|note| note.action == "weights");
-    if !was.rollout.moves_traffic() && !asked_weights {
+    if !was.rollout.moves_traffic() && !asked_weights && !rolled_back {
         assert_eq!(after.weights, before.weights, "nothing is shifted");
         assert_eq!(after.stable, before.stable);
     }
