@@ -221,12 +221,15 @@ pub(super) async fn keep(session: &mut Session, request: &Request) {
 /// Reads on and drops what an answered request of HTTP/2 still brings; the end of the stream then says, by
 /// `RST_STREAM(NO_ERROR)`, that the rest is not needed. Said at once, that takes the answer away from clients
 /// that read both together: curl and Node among them.
-pub(super) async fn linger(session: &mut Session) {
+pub(super) async fn linger(session: &mut Session, request: &Request) {
     if !session.is_http2() || session.as_downstream_mut().is_body_done() {
         return;
     }
     if session.as_downstream_mut().finish_body().await.is_err() {
         return;
+    }
+    if let Some(stream) = &request.stream {
+        stream.give_turn();
     }
     let rest =
         async { while let Ok(Ok(Some(_))) = timeout(STREAM_SILENCE, session.read_request_body()).await {} };

@@ -490,7 +490,7 @@ impl ProxyHttp for Gate {
             unlogged.log(request, log_entry::ended(session, error, request));
         }
         if error.is_none() || request.is_answered {
-            answer::linger(session).await;
+            answer::linger(session, request).await;
         }
     }
 }
