@@ -4,7 +4,7 @@ SHELL := /bin/sh
 # rustup puts cargo here; a cargo that is found already comes first.
 export PATH := $(PATH):$(HOME)/.cargo/bin
 
-.PHONY: help setup setup-test setup-bench demo test check examples alerts fuzz smoke-fuzz lock-fuzz simulate bench compare mirror soak slow
+.PHONY: help setup setup-test setup-deny setup-bench demo test check deny examples alerts fuzz smoke-fuzz lock-fuzz simulate bench compare mirror soak slow
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -30,6 +30,13 @@ setup: ## install what the build needs: cmake, a C compiler, Rust
 setup-test: setup ## and what the tests need: nginx, wrk, h2load, faketime, jq, promtool, shellcheck
 	$(call install,nginx:nginx wrk:wrk h2load:nghttp2-client ps:procps faketime:faketime jq:jq shellcheck:shellcheck promtool:prometheus)
 
+setup-deny: setup
+	@python3 -m ensurepip --version >/dev/null 2>&1 || { \
+	  echo "installing: python3-venv"; \
+	  sudo=""; [ "$$(id -u)" = 0 ] || sudo=sudo; \
+	  $$sudo apt-get update -qq && $$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends python3-venv >/dev/null; \
+	}
+
 setup-bench: setup-test ## and what the comparison needs: haproxy
 	$(call install,haproxy:haproxy)
 
@@ -37,16 +44,19 @@ demo: setup ## build, then show a good and a bad rollout
 	cargo build --release --locked
 	target/release/pointsman demo
 
-test: setup-test check ## everything that CI checks
+test: setup-test deny check ## everything that CI checks
 	cargo test --locked --all-targets
 	$(MAKE) --no-print-directory examples alerts smoke-fuzz
 
 check: setup-test ## format, lints, shell scripts and documentation, with warnings as errors
 	cargo fmt --check
 	cargo clippy --locked --all-targets -- -D warnings
-	shellcheck conf/github-action/*.sh conf/ci/*.sh fuzz/*.sh
+	shellcheck conf/github-action/*.sh conf/ci/*.sh fuzz/*.sh tools/*.sh
 	cargo fmt --check --manifest-path fuzz/Cargo.toml
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --lib --document-private-items --quiet
+
+deny: setup-deny ## licences, sources, banned crates and advisories of all that is compiled in
+	tools/deny.sh
 
 # conf/tallow.toml names certificates and folders of its server: tests/it/tallow checks it with others.
 examples: ## check every example configuration with the binary

@@ -40,6 +40,14 @@ fn service(view: &ServiceView) -> String {
         if let Some(why) = &pool.quarantine {
             let _ = writeln!(text, "  {name} gets no traffic: {why}");
         }
+        if pool.window.own_limits > 0 {
+            let count = pool.window.own_limits;
+            // Writing to a text cannot fail.
+            let _ = writeln!(
+                text,
+                "  {name}: {count} requests were kept out by our own limits, charged to nobody"
+            );
+        }
         for upstream in pool.upstreams.iter().filter(|upstream| upstream.state != "ready") {
             let detail = upstream.detail.as_deref().map(|detail| format!(": {detail}")).unwrap_or_default();
             // Writing to a text cannot fail.

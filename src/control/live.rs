@@ -107,7 +107,7 @@ impl Live {
         for (name, pool) in &self.settings.pools {
             let before = old.and_then(|old| old.pools.get(name));
             if let (Some(live), Some(before)) = (self.pools.get_mut(name), before) {
-                live.upstreams.reconfigure(before, pool);
+                live.upstreams.reconfigure(before, pool, &links.own);
                 continue;
             }
             let arm = links.recorder.arm(&self.settings.name, name);
@@ -118,7 +118,7 @@ impl Live {
             let proven = self.state.pools.get(&**name).map(|record| &record.proven);
             let is_proven = |label: &str| proven.is_some_and(|proven| proven.contains(label));
             let presumed = |label: &str| old.is_none() && (!is_registered || is_proven(label));
-            let upstreams = Upstreams::new(pool, presumed);
+            let upstreams = Upstreams::new(pool, presumed, &links.own);
             let mut window = Window::new(shown);
             let totals = links.recorder.totals(arm, links.clock.now_us(), &SlowLimits::default());
             window.push(links.clock.now(), &totals);
@@ -245,6 +245,13 @@ impl Live {
             links.metrics.rollout_ended(&self.settings.name, &view.phase);
             links.remember(view);
         }
+    }
+
+    /// The pools that own limits have kept requests from lately.
+    pub(super) fn kept_out(&self, links: &Links) -> Vec<String> {
+        let is_kept_out = |pool: &LivePool| self.figures(pool, links).own_limits > 0;
+        let pools = self.pools.iter().filter(|(_, pool)| is_kept_out(pool));
+        pools.map(|(name, _)| format!("{}/{name}", self.settings.name)).collect()
     }
 
     /// The figures of a pool over its window.

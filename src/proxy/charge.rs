@@ -27,6 +27,7 @@ impl Gate {
             phase: Phase::Waiting,
             is_crowded: kept > 0 && upstream.live.in_flight() > kept,
             _in_flight: in_flight,
+            place: None,
         });
         request.attempts += 1;
         request.tried.add(index);

@@ -102,6 +102,8 @@ impl ProxyHttp for Gate {
             let listener = request.listener.as_ref()?;
             refuse::status(header, header.raw_path(), &listener.settings)
         });
+        let refused =
+            refused.or_else(|| self.shared.hop_mark.ends(&session.req_header().headers).then_some(508));
         if let Some(status) = refused {
             session.set_keepalive(None);
             error_page::send(session, request, status).await?;
@@ -159,6 +161,7 @@ impl ProxyHttp for Gate {
             follow::retarget(upstream_request, rewritten)?;
         }
         forward::set(session, upstream_request, request)?;
+        self.shared.hop_mark.add(upstream_request)?;
         rewrite::to_upstream(session, request, upstream_request)?;
         self.mirror(session, request, upstream_request);
         Ok(())
@@ -301,6 +304,9 @@ impl ProxyHttp for Gate {
         mut error: Box<Error>,
     ) -> Box<Error> {
         tracing::debug!("no connection to {peer}: {error}");
+        if let Some(limit) = self.shortage(&error, request) {
+            return self.short(session, request, limit);
+        }
         self.charge(request, Outcome::Failure(Reason::Connect), 0);
         let again =
             self.shield(session, request, true) || retry::again(self.situation(session, request, true));
@@ -327,7 +333,13 @@ impl ProxyHttp for Gate {
             // It looks like the client's end of the line, or like a reset by the upstream.
             error = Error::explain(ErrorType::ReadTimedout, "the answer's head took too long").into_up();
         }
-        let outcome = reply::outcome_of_error(&error);
+        let mut outcome = reply::outcome_of_error(&error);
+        if matches!(outcome, Outcome::Failure(_))
+            && let Some(limit) = self.shortage(&error, request)
+        {
+            self.kept_out(request, limit);
+            outcome = Outcome::Ignored;
+        }
         let situation = self.situation(session, request, false);
         let reset = outcome == Outcome::Failure(Reason::Reset) && request.head_us.is_none();
         if retry::stale(situation, reused, reset, request.stale_seen) {

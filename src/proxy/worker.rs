@@ -3,14 +3,18 @@
 use super::admission::Admitted;
 use super::connection::{self, Line};
 use super::gate::Gate;
+use super::hops::HopMark;
 use super::keyring::Keyring;
 use super::listen::Bound;
 use super::mirror;
+use super::places::Places;
 use super::uses::Uses;
+use crate::core::own_limit::OwnLimit;
 use crate::core::table::Table;
 use crate::observe::access_log::AccessLog;
 use crate::observe::clock::Clock;
 use crate::observe::recorder::Recorder;
+use crate::observe::shard::Shard;
 use crate::observe::wake::Wake;
 use crate::tls::Challenges;
 use arc_swap::ArcSwap;
@@ -26,8 +30,6 @@ use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{sleep, timeout};
 
-/// Idle connections to upstreams that one worker keeps, over all pools.
-const KEPT_UPSTREAM_CONNECTIONS: usize = 1024;
 /// Threads of one worker that read files; more requests for files wait.
 const READERS: usize = 16;
 /// Pause after an accept that failed for want of file descriptors or memory.
@@ -42,6 +44,10 @@ pub struct Shared {
     pub access_log: Option<AccessLog>,
     pub clock: Clock,
     pub listeners: Vec<Arc<Bound>>,
+    /// How many descriptors clients and upstreams may take.
+    pub places: Places,
+    /// What requests to upstreams are marked with.
+    pub hop_mark: HopMark,
     /// What authorities ask for while a certificate is ordered.
     pub challenges: Arc<Challenges>,
     /// Seed of the workers' random numbers.
@@ -128,7 +134,8 @@ async fn worker(
             Ok(socket) => {
                 let (proxy, shutdown, closing) = (proxy.clone(), shutdown.clone(), closing.clone());
                 let line = Line { listener: listener.clone(), proxy, shutdown, closing };
-                tokio::spawn(accept(socket, line, alive.clone()));
+                let (shared, shard) = (shared.clone(), shared.recorder.shard(index));
+                tokio::spawn(accept(socket, line, alive.clone(), shared, shard));
             }
             Err(error) => tracing::error!("worker {index} cannot accept on {}: {error}", listener.address),
         }
@@ -152,7 +159,7 @@ fn proxy(index: usize, shared: &Arc<Shared>) -> HttpProxy<Gate> {
     let conf = ServerConf {
         threads: 1,
         work_stealing: false,
-        upstream_keepalive_pool_size: KEPT_UPSTREAM_CONNECTIONS,
+        upstream_keepalive_pool_size: shared.places.shares().kept,
         ..ServerConf::default()
     };
     let gate = Gate {
@@ -160,7 +167,7 @@ fn proxy(index: usize, shared: &Arc<Shared>) -> HttpProxy<Gate> {
         shard: shared.recorder.shard(index),
         uses: Uses::default(),
         keyring: Keyring::default(),
-        sender: mirror::sender(),
+        sender: mirror::sender(shared.places.shares().kept_by_mirror),
         random: AtomicU64::new(shared.seed.wrapping_add((index as u64) << 32)),
     };
     let mut proxy = http_proxy(&Arc::new(conf), gate);
@@ -171,7 +178,13 @@ fn proxy(index: usize, shared: &Arc<Shared>) -> HttpProxy<Gate> {
     proxy
 }
 
-async fn accept(socket: TcpListener, line: Line, alive: mpsc::Sender<()>) {
+async fn accept(
+    socket: TcpListener,
+    line: Line,
+    alive: mpsc::Sender<()>,
+    shared: Arc<Shared>,
+    shard: Arc<Shard>,
+) {
     let mut shutdown = line.shutdown.clone();
     loop {
         let accepted = tokio::select! {
@@ -180,15 +193,37 @@ async fn accept(socket: TcpListener, line: Line, alive: mpsc::Sender<()>) {
         };
         match accepted {
             Ok((stream, peer)) => {
-                let Some(admitted) = Admitted::new(&line.listener, peer.ip()) else { continue };
+                let admitted = match Admitted::new(&line.listener, peer.ip()) {
+                    Ok(admitted) => admitted,
+                    Err(limit) => {
+                        shard.own_limit(limit);
+                        continue;
+                    }
+                };
+                // While all places are taken, this one waits here and the others in the backlog.
+                let free = shared.places.client();
+                let place = match free {
+                    Some(place) => place,
+                    None => {
+                        shard.own_limit(OwnLimit::Connections);
+                        tokio::select! {
+                            Some(place) = shared.places.next_client() => place,
+                            _ = shutdown.wait_for(|stop| *stop) => return,
+                        }
+                    }
+                };
                 let (line, alive) = (line.clone(), alive.clone());
                 tokio::spawn(async move {
                     connection::serve(stream, peer, admitted, line).await;
-                    drop(alive);
+                    drop((place, alive));
                 });
             }
             Err(error) => {
-                tracing::warn!("accept on {}: {error}", line.listener.address);
+                match OwnLimit::of_error(&error) {
+                    // The controller tells of it, now and then.
+                    Some(limit) => shard.own_limit(limit),
+                    None => tracing::warn!("accept on {}: {error}", line.listener.address),
+                }
                 sleep(ACCEPT_PAUSE).await;
             }
         }

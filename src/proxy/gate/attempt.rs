@@ -3,6 +3,7 @@
 use super::super::plan;
 use super::super::request::Request;
 use super::Gate;
+use crate::core::own_limit::OwnLimit;
 use pingora_core::prelude::HttpPeer;
 use pingora_error::{Error, ErrorType, Result};
 use pingora_proxy::Session;
@@ -22,7 +23,16 @@ impl Gate {
             if let Some((index, upstream)) =
                 chosen.and_then(|index| Some((index, pool.upstreams.get(index)?)))
             {
+                // Streams of HTTP/2 share their connections.
+                let place = self.shared.places.upstream();
+                if place.is_none() && !pool.http2 {
+                    self.kept_out(request, OwnLimit::Descriptors);
+                    return Error::e_explain(ErrorType::HTTPStatus(503), "no descriptor for an upstream");
+                }
                 self.begin(pool, index, request);
+                if let Some(attempt) = &mut request.attempt {
+                    attempt.place = place.filter(|_| !pool.http2);
+                }
                 let timeouts = request.timeouts(pool);
                 if let Some(signals) = request.signals() {
                     signals.await_answer(timeouts.read);
@@ -30,6 +40,13 @@ impl Gate {
                 return Ok(Box::new(self.peer(pool, upstream, timeouts)));
             }
             if request.attempts_here() > 0 {
+                break;
+            }
+            if pool.is_ready() {
+                self.kept_out(request, OwnLimit::MaxConns);
+                if self.turn_elsewhere(session, request) {
+                    continue;
+                }
                 break;
             }
             self.charge_unavailable(pool, request);
