@@ -34,6 +34,12 @@ fn service(view: &ServiceView) -> String {
     rows.extend(view.pools.iter().map(|(name, pool)| row(name, pool)));
     text.push_str(&table(&rows));
     for (name, pool) in &view.pools {
+        if let Some(version) = &pool.version {
+            let _ = writeln!(text, "  {version} on {name}");
+        }
+        if let Some(why) = &pool.quarantine {
+            let _ = writeln!(text, "  {name} gets no traffic: {why}");
+        }
         if pool.window.own_limits > 0 {
             let count = pool.window.own_limits;
             // Writing to a text cannot fail.
@@ -41,12 +47,6 @@ fn service(view: &ServiceView) -> String {
                 text,
                 "  {name}: {count} requests were kept out by our own limits, charged to nobody"
             );
-        }
-        if let Some(version) = &pool.version {
-            let _ = writeln!(text, "  {version} on {name}");
-        }
-        if let Some(why) = &pool.quarantine {
-            let _ = writeln!(text, "  {name} gets no traffic: {why}");
         }
         for upstream in pool.upstreams.iter().filter(|upstream| upstream.state != "ready") {
             let detail = upstream.detail.as_deref().map(|detail| format!(": {detail}")).unwrap_or_default();
