@@ -87,7 +87,8 @@ where
     HeaderBlocks<Frames<S>>: IO,
 {
     let Line { listener, proxy, shutdown, closing, log } = line;
-    let (heard, interim, settings) = (Arc::new(Heard::default()), Arc::new(Interim::default()), &listener.settings);
+    let (heard, interim, settings) =
+        (Arc::new(Heard::default()), Arc::new(Interim::default()), &listener.settings);
     let frames = Frames::new(stream, settings.max_streams, settings.header_timeout, heard.clone());
     let blocks = HeaderBlocks::new(frames, BlockLimits::from(settings), interim.clone());
     let home = Home::new();

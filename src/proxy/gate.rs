@@ -20,8 +20,8 @@ use super::retry;
 use super::uses::Uses;
 use super::worker::Shared;
 use super::{
-    answer, challenge, claims, compress, connection_end, error_page, follow, forward, log_entry, plan, refuse,
-    reply, rewrite, sound, tidy, unchunk,
+    answer, challenge, claims, compress, connection_end, error_page, follow, forward, log_entry, plan,
+    refuse, reply, rewrite, sound, tidy, unchunk,
 };
 use crate::core::balance::mix;
 use crate::core::outcome::{Outcome, Reason};
