@@ -27,6 +27,7 @@ pub use server::{Doors, serve};
 use crate::control::command::{Controller, Reload, Upgrade};
 use crate::control::journal::Journal;
 use crate::control::view::{ServiceView, Snapshot};
+use crate::core::own_address::OwnAddresses;
 use crate::core::secret::Secret;
 use crate::core::settings::{ADMIN_MAINTENANCE, Config};
 use crate::observe::access_log::AccessLog;
@@ -45,6 +46,8 @@ pub struct State {
     /// For the tokens in effect.
     pub configs: watch::Receiver<Arc<Config>>,
     pub journal: Journal,
+    /// Where this process listens: no upstream may lead there.
+    pub own: OwnAddresses,
     /// Signs what testers send.
     pub secret: Secret,
     pub metrics: Arc<Metrics>,

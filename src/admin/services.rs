@@ -9,7 +9,8 @@ use super::{State, pages};
 use crate::control::command::{Command, Fault, Reply, UpstreamAction};
 use crate::control::journal::JournalError;
 use crate::control::view::{ServiceView, Snapshot};
-use crate::core::settings::Upstream;
+use crate::core::own_address::OwnAddresses;
+use crate::core::settings::{Upstream, UpstreamHost};
 use crate::core::weight::BasisPoints;
 use axum::extract::{Path, Query, State as Extract};
 use axum::http::{HeaderMap, StatusCode, Uri, header};
@@ -19,7 +20,12 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::lookup_host;
+use tokio::time::timeout;
 
+/// The longest that a look-up may hold up an answer.
+const LOOK_UP: Duration = Duration::from_secs(3);
 /// Rows of history a page has, and may have.
 const PAGE: usize = 50;
 const LARGEST_PAGE: usize = 500;
@@ -111,6 +117,7 @@ pub(super) async fn register(
     Body(body): Body<UpstreamsBody>,
 ) -> Result<Response, Problem> {
     let set = upstreams_meant(body)?;
+    lead_elsewhere(&state.own, &set).await?;
     ask(&state, &who, &service.clone(), Command::Upstreams { service, pool, set: Some(set) }).await
 }
 
@@ -143,6 +150,25 @@ pub(super) async fn unregister(
     _: NoBody,
 ) -> Result<Response, Problem> {
     ask(&state, &who, &service.clone(), Command::Upstreams { service, pool, set: None }).await
+}
+
+/// Refuses names that stand for an address of this proxy now; what they stand for later is seen to by the controller.
+async fn lead_elsewhere(own: &OwnAddresses, set: &[Upstream]) -> Result<(), Problem> {
+    let mut faults = Vec::new();
+    for (index, upstream) in set.iter().enumerate() {
+        let UpstreamHost::Name { host, port } = &upstream.host else { continue };
+        if !own.has_port(*port) {
+            continue;
+        }
+        let found = timeout(LOOK_UP, lookup_host((&**host, *port))).await;
+        let addresses: Vec<_> = found.ok().and_then(Result::ok).into_iter().flatten().collect();
+        let back = addresses.into_iter().find_map(|address| Some((address, own.at(address)?)));
+        if let Some((address, own)) = back {
+            let detail = format!("{address} is {own} of this proxy itself, so a request would never end");
+            faults.push(Fault { path: format!("upstreams[{index}]"), detail });
+        }
+    }
+    if faults.is_empty() { Ok(()) } else { Err(Problem::invalid(faults)) }
 }
 
 #[derive(Debug, Deserialize)]

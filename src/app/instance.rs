@@ -1,13 +1,16 @@
 //! One running Pointsman: everything put together, and taken apart again in order.
 
+use super::descriptors;
 use super::handover::{Own, Predecessor};
 use super::opened::Opened;
 use super::reload::Reloader;
 use crate::admin::{self, Doors};
+use crate::config;
 use crate::control::command::{Controller, Reload, Upgrade};
 use crate::control::journal::{Journal, Recovered};
 use crate::control::view::{Snapshot, UpstreamView};
 use crate::control::{self, Parts};
+use crate::core::own_address::OwnAddresses;
 use crate::core::secret::Secret;
 use crate::core::settings::Config;
 use crate::core::table::{Table, UpstreamState};
@@ -18,7 +21,7 @@ use crate::observe::clock::Clock;
 use crate::observe::metrics::Metrics;
 use crate::observe::recorder::Recorder;
 use crate::observe::wake::Wake;
-use crate::proxy::{Bound, Shared, Workers};
+use crate::proxy::{Bound, HopMark, Places, Shared, Workers};
 use arc_swap::ArcSwap;
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
@@ -83,9 +86,20 @@ impl Instance {
         let Opened { bound, admin, tls, certificates, journal, recovered, secret, access_log, guard, clock } =
             Opened::open(&config, predecessor)?;
         let (address, runtime) = (admin.local_addr()?, runtime()?);
-        let shared = Arc::new(shared(&config, bound, access_log.clone(), clock));
+        let own_addresses =
+            OwnAddresses::new(bound.iter().map(|bound| bound.address), address, config::is_local);
+        let places = Places::new(descriptors::shares(&config));
+        let shared =
+            Arc::new(shared(&config, bound, access_log.clone(), clock, places, HopMark::new(&secret)));
         let desk = Arc::new(Semaphore::new(notify::PLACES as usize));
-        let core = Core { config: &config, shared: &shared, journal: &journal, desk: &desk, admin: address };
+        let core = Core {
+            config: &config,
+            shared: &shared,
+            journal: &journal,
+            desk: &desk,
+            admin: address,
+            own: &own_addresses,
+        };
         let (running, metrics) = core.start(&runtime, recovered, secret.clone())?;
         runtime.block_on(upstreams_known(running.snapshots.clone()));
         let (doors, doors_seen) = watch::channel(Doors::Open);
@@ -111,6 +125,7 @@ impl Instance {
             configs: running.configs.clone(),
             journal: journal.clone(),
             secret,
+            own: own_addresses.clone(),
             metrics,
             access_log: access_log.clone(),
             reloads: reloads.clone(),
@@ -121,7 +136,9 @@ impl Instance {
         let serving_admin = runtime.spawn(admin::serve(admin, tls, state, doors_seen));
         let (controller, configs) = (running.controller.clone(), running.configs.clone());
         let started = config.clone();
-        runtime.spawn(Reloader { file, started, controller, configs, certificates }.run(requests));
+        runtime.spawn(
+            Reloader { file, started, controller, configs, certificates, own: own_addresses }.run(requests),
+        );
         Ok(Instance {
             admin: address,
             listeners: shared.listeners.iter().map(|bound| (bound.scheme(), bound.address)).collect(),
@@ -196,6 +213,7 @@ struct Core<'a> {
     journal: &'a Journal,
     desk: &'a Arc<Semaphore>,
     admin: SocketAddr,
+    own: &'a OwnAddresses,
 }
 
 impl Core<'_> {
@@ -205,7 +223,7 @@ impl Core<'_> {
         recovered: Recovered,
         secret: Secret,
     ) -> anyhow::Result<(control::Running, Arc<Metrics>)> {
-        let Core { config, shared, journal, desk, admin } = self;
+        let Core { config, shared, journal, desk, admin, own } = self;
         let metrics = Arc::new(Metrics::new(shared.recorder.clone(), shared.clock)?);
         let (jobs, wanted) = mpsc::unbounded_channel();
         let running = control::start(Parts {
@@ -219,11 +237,13 @@ impl Core<'_> {
             recovered,
             jobs,
             admin,
+            own: own.clone(),
             secret,
         })?;
         let (controller, configs) = (&running.controller, running.configs.clone());
-        runtime.spawn(health::watch(controller.clone(), running.watched.clone()));
-        runtime.spawn(health::signals::watch(controller.clone(), running.watched.clone()));
+        let resolver = health::Resolver::default();
+        runtime.spawn(health::watch(controller.clone(), running.watched.clone(), resolver.clone()));
+        runtime.spawn(health::signals::watch(controller.clone(), running.watched.clone(), resolver));
         runtime.spawn(health::work(controller.clone(), wanted));
         runtime.spawn(notify::deliver(journal.clone(), configs, metrics.clone(), desk.clone()));
         Ok((running, metrics))
@@ -258,6 +278,8 @@ fn shared(
     listeners: Vec<Arc<Bound>>,
     access_log: Option<AccessLog>,
     clock: Clock,
+    places: Places,
+    hop_mark: HopMark,
 ) -> Shared {
     Shared {
         table: Arc::new(ArcSwap::from_pointee(Table::default())),
@@ -266,6 +288,8 @@ fn shared(
         access_log,
         clock,
         listeners,
+        places,
+        hop_mark,
         challenges: Arc::default(),
         seed: rand::random(),
     }

@@ -5,8 +5,9 @@ use super::check::check;
 use super::systemd;
 use crate::config;
 use crate::control::command::{Command, Controller, Fault, Refusal, Reload, ReloadReport, Reply};
+use crate::core::own_address::OwnAddresses;
 use crate::core::route::Target;
-use crate::core::settings::Config;
+use crate::core::settings::{Config, UpstreamHost};
 use std::path::PathBuf;
 use std::sync::Arc;
 use tokio::sync::{mpsc, watch};
@@ -20,6 +21,8 @@ pub(super) struct Reloader {
     pub controller: Controller,
     pub configs: watch::Receiver<Arc<Config>>,
     pub certificates: InUse,
+    /// Where this process listens, until the restart.
+    pub own: OwnAddresses,
 }
 
 impl Reloader {
@@ -75,7 +78,22 @@ impl Reloader {
         if admin.tls.is_some() && config.routes.specs().iter().any(|route| route.target == Target::Admin) {
             return fault("routes", "the admin API speaks TLS until the restart, so no route can lead to it");
         }
-        Ok(())
+        self.leads_elsewhere(config)
+    }
+
+    /// The listeners stay where they are, too, whatever the file says of them.
+    fn leads_elsewhere(&self, config: &Config) -> Result<(), Refusal> {
+        let mut faults = Vec::new();
+        for (service, pool) in config.services.values().flat_map(|s| s.pools.values().map(|p| (&s.name, p))) {
+            for (index, upstream) in pool.upstreams.iter().enumerate() {
+                let UpstreamHost::Address(address) = upstream.host else { continue };
+                let Some(own) = self.own.at(address) else { continue };
+                let path = format!("services.{service}.pools.{}.upstreams[{index}]", pool.name);
+                let detail = format!("{address} is {own} of this proxy itself, so a request would never end");
+                faults.push(Fault { path, detail });
+            }
+        }
+        if faults.is_empty() { Ok(()) } else { Err(Refusal::Invalid(faults)) }
     }
 
     /// The newest configuration, but for what only a start brings into effect.
@@ -87,6 +105,7 @@ impl Reloader {
         admin.tls.clone_from(&started.admin.tls);
         Config {
             server: started.server.clone(),
+            limits: started.limits.clone(),
             admin,
             access_log: started.access_log.clone(),
             listeners: certificates::in_effect(&started.listeners, &newest.listeners),

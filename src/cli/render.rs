@@ -28,6 +28,14 @@ fn service(view: &ServiceView) -> String {
     rows.extend(view.pools.iter().map(|(name, pool)| row(name, pool)));
     text.push_str(&table(&rows));
     for (name, pool) in &view.pools {
+        if pool.window.own_limits > 0 {
+            let count = pool.window.own_limits;
+            // Writing to a text cannot fail.
+            let _ = writeln!(
+                text,
+                "  {name}: {count} requests were kept out by our own limits, charged to nobody"
+            );
+        }
         for upstream in pool.upstreams.iter().filter(|upstream| upstream.state != "ready") {
             let detail = upstream.detail.as_deref().map(|detail| format!(": {detail}")).unwrap_or_default();
             // Writing to a text cannot fail.

@@ -2,7 +2,9 @@
 
 use super::reader::{Item, Section};
 use super::{cohort, tls};
-use crate::core::settings::{AccessLog, Acme, Admin, Listener, LogFormat, Role, Server, Token};
+use crate::core::settings::{
+    AccessLog, Acme, Admin, Listener, LogFormat, ProcessLimits, Role, Server, Token,
+};
 use http::HeaderValue;
 use sha2::{Digest, Sha256};
 use std::net::SocketAddr;
@@ -24,6 +26,13 @@ pub(super) fn server(section: &Section<'_>) -> Server {
     };
     section.finish();
     server
+}
+
+/// `[limits]`: of the process.
+pub(super) fn process_limits(section: &Section<'_>) -> ProcessLimits {
+    let connections = section.item("connections").and_then(|item| item.integer(1..=10_000_000));
+    section.finish();
+    ProcessLimits { connections: connections.map(|count| count as u32) }
 }
 
 pub(super) fn admin(section: &Section<'_>) -> Option<Admin> {

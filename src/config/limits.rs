@@ -125,6 +125,23 @@ mod tests {
         assert!(read("", "", "", "").expect("accepted").compression.is_none());
     }
 
+    #[test]
+    fn the_process_has_limits_of_its_own() {
+        let of = |more| read("", "", "", more).expect("accepted").limits.connections;
+        assert_eq!((of(""), of("[limits]"), of("[limits]\nconnections = 20000")), (None, None, Some(20_000)));
+        for (text, expected) in [
+            ("[limits]\nconnections = 0", "limits.connections: must be from 1 to 10000000"),
+            ("[limits]\nconnection = 5", "limits.connection: unknown key; did you mean connections?"),
+        ] {
+            let told = read("", "", "", text).expect_err(expected).to_string();
+            assert!(told.contains(expected), "{told}");
+        }
+        let (before, after) = ("[limits]\nconnections = 5", "[limits]\nconnections = 6");
+        let config = |more| read("", "", "", more).expect("accepted");
+        let (_, at_start) = crate::config::diff(&config(before), &config(after));
+        assert_eq!(at_start, ["limits"], "at the next start");
+    }
+
     /// Keys of a listener, a route, a pool and the file, and what is said of them.
     const FAULTS: &[[&str; 5]] = &[
         [

@@ -14,6 +14,7 @@ mod front;
 pub(crate) mod fuzzing;
 mod headers;
 mod limits;
+mod loops;
 mod maintenance;
 mod mirror;
 pub mod nginx;
@@ -33,10 +34,12 @@ mod upstream_tls;
 
 pub use diff::diff;
 pub use fault::{Fault, Faults};
+pub use loops::is_local;
 
 use crate::core::policy::Policy;
 use crate::core::route::Routes;
 use crate::core::settings::Config;
+use loops::{Loops, Surroundings};
 use reader::{Document, Section};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -55,7 +58,8 @@ pub fn load(path: &Path) -> Result<Config, Faults> {
     let text = std::fs::read_to_string(path)
         .map_err(|error| Faults::unreadable(&name, &error, "name another file with --config"))?;
     let base = path.parent().unwrap_or(Path::new("."));
-    parse(&text, &name, &|variable| std::env::var(variable).ok(), base)
+    let document = Document::new(&text, &|variable| std::env::var(variable).ok(), base);
+    parsed(document, &text, &name, Surroundings::THIS_MACHINE)
 }
 
 /// Reads the policies of a file by name: a whole configuration, of which nothing else is looked at; a file
@@ -97,13 +101,21 @@ pub fn parse(
     env: &dyn Fn(&str) -> Option<String>,
     base: &Path,
 ) -> Result<Config, Faults> {
-    let document = Document::new(text, env, base);
+    parsed(Document::new(text, env, base), text, name, Surroundings::NONE)
+}
+
+fn parsed(
+    document: Document<'_>,
+    text: &str,
+    name: &str,
+    surroundings: Surroundings,
+) -> Result<Config, Faults> {
     let (table, errors) = DeTable::parse_recoverable(text);
     for error in errors {
         document.fault_at(error.span().map_or(0, |span| span.start), "", error.message());
     }
     if document.is_clean() {
-        let config = read(&Section::root(&document, table.get_ref()));
+        let config = read(&Section::root(&document, table.get_ref()), surroundings);
         if let Some(config) = config.filter(|_| document.is_clean()) {
             return Ok(config);
         }
@@ -111,8 +123,9 @@ pub fn parse(
     Err(document.into_faults(name))
 }
 
-fn read(root: &Section<'_>) -> Option<Config> {
+fn read(root: &Section<'_>, surroundings: Surroundings) -> Option<Config> {
     let server = front::server(&root.section("server"));
+    let process_limits = front::process_limits(&root.section("limits"));
     let admin = front::admin(&root.section("admin"));
     let access_log = root.item("access_log").and_then(|item| front::access_log(&item.section()?));
     let automatic = root.item("acme").and_then(|item| item.section());
@@ -123,12 +136,13 @@ fn read(root: &Section<'_>) -> Option<Config> {
         acme::fits(section, acme, &listeners);
     }
     let policies = policy::policies(root);
-    let services = service::services(root, &policies, server.expose_pool.as_ref());
+    let addresses: Vec<_> = listeners.iter().map(|listener| listener.address).collect();
+    let loops = Loops::new(&addresses, admin.as_ref(), surroundings);
+    let services = service::services(root, &policies, server.expose_pool.as_ref(), &loops);
     let names: Vec<String> = root.section("services").entries().into_iter().map(|(name, _)| name).collect();
     let rate_limits = limits::rate_limits(root);
     let rates: Vec<String> =
         root.section("rate_limits").entries().into_iter().map(|(name, _)| name).collect();
-    let addresses: Vec<_> = listeners.iter().map(|listener| listener.address).collect();
     let specs = route::routes(
         root,
         &route::Known { services: &names, rates: &rates, listeners: &addresses, admin: admin.as_ref() },
@@ -149,6 +163,7 @@ fn read(root: &Section<'_>) -> Option<Config> {
     let (admin, maintenance, routes) = (admin?, Arc::new(maintenance), Arc::new(routes));
     Some(Config {
         server,
+        limits: process_limits,
         admin,
         access_log,
         listeners,

@@ -1,5 +1,6 @@
 //! `[services.*]`: pools, upstreams, health checks and rollout defaults.
 
+use super::loops::Loops;
 use super::mirror;
 use super::reader::{Item, Section};
 use super::{cohort, rollout, rule, shield, upstream_tls};
@@ -16,6 +17,7 @@ pub(super) fn services(
     root: &Section<'_>,
     policies: &BTreeMap<String, Arc<Policy>>,
     expose_pool: Option<&HeaderName>,
+    loops: &Loops,
 ) -> BTreeMap<String, Service> {
     let entries = root.section("services").entries();
     // A site may consist of redirects, replies and files.
@@ -24,7 +26,7 @@ pub(super) fn services(
     }
     let service = |(name, item): &(String, Item<'_>)| {
         named(name, item)?;
-        let service = service(name, &item.section()?, policies)?;
+        let service = service(name, &item.section()?, policies, loops)?;
         let expose_pool = service.expose_pool.or_else(|| expose_pool.cloned());
         Some((name.clone(), Service { expose_pool, ..service }))
     };
@@ -40,14 +42,19 @@ pub(super) fn named(name: &str, item: &Item<'_>) -> Option<()> {
     None
 }
 
-fn service(name: &str, section: &Section<'_>, policies: &BTreeMap<String, Arc<Policy>>) -> Option<Service> {
+fn service(
+    name: &str,
+    section: &Section<'_>,
+    policies: &BTreeMap<String, Arc<Policy>>,
+    loops: &Loops,
+) -> Option<Service> {
     let entries = section.section("pools").entries();
     let pools: BTreeMap<Arc<str>, Pool> = entries
         .iter()
         .filter_map(|(name, item)| {
             named(name, item)?;
             let name: Arc<str> = name.as_str().into();
-            Some((name.clone(), pool(name, &item.section()?)))
+            Some((name.clone(), pool(name, &item.section()?, loops)))
         })
         .collect();
     if entries.is_empty() {
@@ -110,7 +117,7 @@ fn stable(section: &Section<'_>, pools: &BTreeMap<Arc<str>, Pool>) -> Option<Arc
     }
 }
 
-fn pool(name: Arc<str>, section: &Section<'_>) -> Pool {
+fn pool(name: Arc<str>, section: &Section<'_>, loops: &Loops) -> Pool {
     let hash_by = section.read("hash_by", HashBy::ClientIp, |item| item.parsed(hash_by));
     let kinds = [
         ("round_robin", Balance::RoundRobin),
@@ -122,7 +129,7 @@ fn pool(name: Arc<str>, section: &Section<'_>) -> Pool {
     if let Some(item) = section.item("hash_by").filter(|_| !matches!(balance, Balance::Hash(_))) {
         item.fault("has no effect without balance = \"hash\"");
     }
-    let upstreams = upstreams(section);
+    let upstreams = upstreams(section, loops);
     let http2 = section.read("http2", false, Item::bool);
     let pool = Pool {
         name,
@@ -184,13 +191,16 @@ fn passive(section: &Section<'_>) -> Passive {
     passive
 }
 
-fn upstreams(section: &Section<'_>) -> Vec<Upstream> {
+fn upstreams(section: &Section<'_>, loops: &Loops) -> Vec<Upstream> {
     let items = section.need("upstreams", "for example [\"10.0.0.1:3000\"]", Item::array).unwrap_or_default();
     let mut upstreams: Vec<Upstream> = Vec::new();
     for item in &items {
         let Some(upstream) = upstream(item) else { continue };
         if upstreams.iter().any(|other| other.address == upstream.address) {
             item.fault(&format!("{} stands twice in this pool; give it a weight instead", upstream.address));
+        }
+        if let Some(why) = loops.back(&upstream) {
+            item.fault(&why);
         }
         upstreams.push(upstream);
     }

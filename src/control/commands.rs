@@ -8,9 +8,10 @@ use super::live::{Live, LivePool};
 use super::saving::{Answer, Extra, Waiting};
 use super::shown;
 use super::upstreams::Slot;
+use crate::core::own_address::OwnAddresses;
 use crate::core::rollout::Action;
 use crate::core::service::{Change, Denied, Order};
-use crate::core::settings;
+use crate::core::settings::{self, UpstreamHost};
 use crate::core::weight::BasisPoints;
 use std::sync::Arc;
 
@@ -163,7 +164,7 @@ impl Live {
         answer: Answer,
         links: &Links,
     ) {
-        match self.registrable(pool, set.as_deref()) {
+        match self.registrable(pool, set.as_deref(), &links.own) {
             Err(refusal) => self.todo.refusals.push((answer, refusal)),
             Ok(()) => self.ask(Change::Upstreams { pool, set, who }, who, answer, None, links),
         }
@@ -171,7 +172,12 @@ impl Live {
 
     /// Whether a set names each upstream once, and leaves a pool with traffic somebody who serves: new
     /// ones must be proven first.
-    fn registrable(&self, pool: &str, set: Option<&[settings::Upstream]>) -> Result<(), Refusal> {
+    fn registrable(
+        &self,
+        pool: &str,
+        set: Option<&[settings::Upstream]>,
+        own: &OwnAddresses,
+    ) -> Result<(), Refusal> {
         let slots = &self.pool(pool)?.upstreams.slots;
         let configured = self.configured.pools.get(pool).map_or(&[][..], |pool| &pool.upstreams);
         let set = set.unwrap_or(configured);
@@ -179,6 +185,12 @@ impl Live {
         for (index, upstream) in set.iter().enumerate() {
             if set[..index].iter().any(|other| other.address == upstream.address) {
                 let detail = format!("{} stands twice; give it a weight instead", upstream.address);
+                faults.push(Fault { path: format!("upstreams[{index}]"), detail });
+            }
+            if let UpstreamHost::Address(address) = upstream.host
+                && let Some(own) = own.at(address)
+            {
+                let detail = format!("{address} is {own} of this proxy itself, so a request would never end");
                 faults.push(Fault { path: format!("upstreams[{index}]"), detail });
             }
         }

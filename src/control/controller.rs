@@ -3,6 +3,7 @@
 //! It runs on a thread of its own, so that a busy worker never delays a decision.
 
 mod outputs;
+mod own_limits;
 
 use super::command::{Command, Controller, Input, Job, Refusal};
 use super::handover::{Custody, Handover, Order};
@@ -14,6 +15,7 @@ use super::maintenance::{Asked, Maintenance};
 use super::saving::{Answer, Waiting};
 use super::view::Snapshot;
 use super::{recovery, shown};
+use crate::core::own_address::OwnAddresses;
 use crate::core::secret::Secret;
 use crate::core::settings::Config;
 use crate::core::table::Table;
@@ -22,6 +24,7 @@ use crate::observe::metrics::Metrics;
 use crate::observe::recorder::Recorder;
 use crate::observe::wake::Wake;
 use arc_swap::ArcSwap;
+use own_limits::Told;
 use std::cell::RefCell;
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
@@ -57,6 +60,8 @@ pub struct Parts {
     pub jobs: mpsc::UnboundedSender<Job>,
     /// Where the admin API listens, for routes that lead to it.
     pub admin: SocketAddr,
+    /// Where this process listens.
+    pub own: OwnAddresses,
     /// Assigns users, and signs what testers send.
     pub secret: Secret,
 }
@@ -102,6 +107,7 @@ pub fn start(parts: Parts) -> std::io::Result<Running> {
     let links = Links {
         config: parts.config,
         recorder: parts.recorder,
+        own: parts.own,
         clock: parts.clock,
         metrics: parts.metrics,
         journal: parts.journal,
@@ -125,6 +131,7 @@ pub fn start(parts: Parts) -> std::io::Result<Running> {
         next_tick: Duration::ZERO,
         shown_at: Duration::ZERO,
         sampled_at: Duration::ZERO,
+        told: Told::default(),
         deaf_until: Duration::ZERO,
         custody: Custody::Ours,
         held: Vec::new(),
@@ -159,6 +166,8 @@ pub(super) struct Task {
     next_tick: Duration,
     shown_at: Duration,
     sampled_at: Duration,
+    /// What operators have been told of own limits.
+    told: Told,
     deaf_until: Duration,
     /// Whether the state is ours to change.
     pub custody: Custody,
@@ -235,6 +244,7 @@ impl Task {
         let sample = now >= self.sampled_at + Duration::from_secs(1);
         if sample {
             self.sampled_at = now;
+            self.tell_own_limits(now);
         }
         for live in self.lives.values_mut() {
             live.observe_pools(now, &self.links, sample);
@@ -304,11 +314,12 @@ impl Task {
                     live.signals(&pool, &(upstream, address), values, &self.links);
                 }
             }
-            Input::Resolved { service, pool, upstream, result } => {
+            Input::OwnLimit { limit } => self.links.recorder.own_limit(limit),
+            Input::Resolved { service, pool, upstream, result, again } => {
                 let Some(live) = self.lives.get_mut(&service) else { return };
                 let settings = live.settings.pools.get(&pool);
                 let (Some(settings), Some(pool)) = (settings, live.pools.get_mut(&pool)) else { return };
-                if pool.upstreams.resolved(settings, &upstream, result) {
+                if pool.upstreams.resolved(settings, &upstream, result, again, &self.links.own) {
                     live.upstreams_changed();
                 }
                 if self.custody.is_ours() {

@@ -118,7 +118,7 @@ impl Task {
     pub(super) fn unless_held(&mut self, input: Input) -> Option<Input> {
         match input {
             input if self.custody.is_ours() => Some(input),
-            Input::Health { .. } | Input::Resolved { .. } => Some(input),
+            Input::Health { .. } | Input::Resolved { .. } | Input::OwnLimit { .. } => Some(input),
             Input::Command { .. } => {
                 match self.custody {
                     Custody::Gone => refer(input),

@@ -3,6 +3,7 @@
 use super::command::{Job, Refusal};
 use super::journal::{Change, Journal, JournalError, SITE, SiteChange};
 use super::view::RolloutView;
+use crate::core::own_address::OwnAddresses;
 use crate::core::service::Moment;
 use crate::core::settings::Config;
 use crate::observe::clock::{Clock, wall};
@@ -19,6 +20,8 @@ use tokio::sync::oneshot;
 pub(super) struct Links {
     pub config: Arc<Config>,
     pub recorder: Arc<Recorder>,
+    /// Where this process listens: no upstream may lead there.
+    pub own: OwnAddresses,
     pub clock: Clock,
     pub metrics: Arc<Metrics>,
     pub journal: Journal,

@@ -101,14 +101,14 @@ impl Live {
         for (name, pool) in &self.settings.pools {
             let before = old.and_then(|old| old.pools.get(name));
             if let (Some(live), Some(before)) = (self.pools.get_mut(name), before) {
-                live.upstreams.reconfigure(before, pool);
+                live.upstreams.reconfigure(before, pool, &links.own);
                 continue;
             }
             let arm = links.recorder.arm(&self.settings.name, name);
             let arm = arm.ok_or("more pools than can be measured have been configured; restart")?;
             // What is registered has no traffic before its first passed check, after a restart either.
             let presumed = old.is_none() && !self.state.upstreams.contains_key(&**name);
-            let upstreams = Upstreams::new(pool, presumed);
+            let upstreams = Upstreams::new(pool, presumed, &links.own);
             let mut window = Window::new(shown);
             let totals = links.recorder.totals(arm, links.clock.now_us(), &SlowLimits::default());
             window.push(links.clock.now(), &totals);
@@ -231,6 +231,13 @@ impl Live {
         self.todo.mark.as_ref()?;
         let to = self.state.rollout.as_ref().map(|last| last.to.as_str())?;
         self.pools.get(to).map(|pool| pool.arm)
+    }
+
+    /// The pools that own limits have kept requests from lately.
+    pub(super) fn kept_out(&self, links: &Links) -> Vec<String> {
+        let is_kept_out = |pool: &LivePool| self.figures(pool, links).own_limits > 0;
+        let pools = self.pools.iter().filter(|(_, pool)| is_kept_out(pool));
+        pools.map(|(name, _)| format!("{}/{name}", self.settings.name)).collect()
     }
 
     /// The figures of a pool over its window.

@@ -188,6 +188,7 @@ mod tests {
     use super::*;
     use crate::control::journal::Journal;
     use crate::control::recovery;
+    use crate::core::own_address::OwnAddresses;
     use crate::core::rollout::Phase;
     use crate::core::service::{Change, Moment};
     use crate::core::verdict::{Level, Reason};
@@ -212,6 +213,7 @@ mod tests {
             config: Arc::new(config),
             metrics: Arc::new(Metrics::new(recorder.clone(), clock).expect("metrics")),
             recorder,
+            own: OwnAddresses::new([], ([127, 0, 0, 1], 0).into(), |_| false),
             clock,
             journal,
             jobs: tokio::sync::mpsc::unbounded_channel().0,

@@ -215,6 +215,7 @@ fn unsafe_to_go_on(state: &ServiceState, settings: &settings::Service) -> Option
 mod tests {
     use super::*;
     use crate::control::journal::Journal;
+    use crate::core::own_address::OwnAddresses;
     use crate::core::rollout::Observation;
     use crate::core::service::Moment;
     use crate::core::verdict::Verdict;
@@ -238,6 +239,7 @@ mod tests {
             config: Arc::new(config),
             metrics: Arc::new(Metrics::new(recorder.clone(), clock).expect("metrics")),
             recorder,
+            own: OwnAddresses::new([], ([127, 0, 0, 1], 0).into(), |_| false),
             clock,
             journal: Journal::open(dir).expect("a store").0,
             written: tokio::sync::mpsc::unbounded_channel().0,

@@ -214,6 +214,7 @@ fn window(figures: &Figures) -> WindowView {
         failures: figures.failures,
         timeouts: figures.timeouts,
         shielded: figures.shielded,
+        own_limits: figures.own_limits,
         error_rate: figures.error_rate,
         latency_ms: LatencyView {
             mean: latency.mean,

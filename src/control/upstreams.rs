@@ -1,7 +1,9 @@
 //! The live state of a pool's upstreams: addresses, checks, ejection and draining.
 
+use super::command::LookUp;
 use crate::core::balance::Balancer;
 use crate::core::health::Health;
+use crate::core::own_address::OwnAddresses;
 use crate::core::passive::Ejection;
 use crate::core::ramp::{self, Ramp};
 use crate::core::rollout::UpstreamSeen;
@@ -28,6 +30,8 @@ pub(super) struct Slot {
     /// Why the name does not resolve, if it has been looked up and does not.
     pub unresolved: Option<String>,
     pub endpoints: Vec<Endpoint>,
+    /// Has its name looked up at once.
+    again: Option<Arc<LookUp>>,
     /// Whether its addresses count as up until their first check.
     presumed: bool,
 }
@@ -36,6 +40,8 @@ pub(super) struct Slot {
 #[derive(Debug)]
 pub(super) struct Endpoint {
     pub address: SocketAddr,
+    /// Whether this process itself listens there: it is never up.
+    leads_back: bool,
     /// `None` where the pool has no active check.
     health: Option<Health>,
     /// What the last check found wrong.
@@ -51,20 +57,20 @@ pub(super) struct Endpoint {
 impl Upstreams {
     /// The upstreams a process starts with count as up until their first check, so that a restart does
     /// not refuse everybody (`presumed`); those that a reload brings must be proven first.
-    pub(super) fn new(pool: &settings::Pool, presumed: bool) -> Self {
-        let slot = |u: &settings::Upstream| Slot::new(u.clone(), pool.health.as_ref(), presumed);
+    pub(super) fn new(pool: &settings::Pool, presumed: bool, own: &OwnAddresses) -> Self {
+        let slot = |u: &settings::Upstream| Slot::new(u.clone(), pool.health.as_ref(), presumed, own);
         Upstreams { slots: pool.upstreams.iter().map(slot).collect(), cursor: Arc::default() }
     }
 
     /// After a reload: what is still configured keeps its live state.
-    pub(super) fn reconfigure(&mut self, old: &settings::Pool, new: &settings::Pool) {
+    pub(super) fn reconfigure(&mut self, old: &settings::Pool, new: &settings::Pool, own: &OwnAddresses) {
         let mut before = std::mem::take(&mut self.slots);
         let same_checks = old.health == new.health;
         for settings in &new.upstreams {
             let known = before.iter().position(|slot| slot.settings.address == settings.address);
             let mut slot = match known {
                 Some(at) => before.swap_remove(at),
-                None => Slot::new(settings.clone(), new.health.as_ref(), false),
+                None => Slot::new(settings.clone(), new.health.as_ref(), false, own),
             };
             slot.settings = settings.clone();
             if !same_checks {
@@ -84,8 +90,9 @@ impl Upstreams {
 
     /// Takes in the result of one check; whether anything changed that the table must show.
     pub(super) fn checked(&mut self, label: &str, address: SocketAddr, result: Result<(), String>) -> bool {
-        let endpoint = self.slot(label).and_then(|s| s.endpoints.iter_mut().find(|e| e.address == address));
-        let Some(endpoint) = endpoint else { return false };
+        let Some(slot) = self.slot(label) else { return false };
+        let mut endpoints = slot.endpoints.iter_mut().filter(|endpoint| !endpoint.leads_back);
+        let Some(endpoint) = endpoints.find(|endpoint| endpoint.address == address) else { return false };
         let changed = endpoint.health.as_mut().and_then(|health| health.observe(result.is_ok())).is_some();
         endpoint.good_checks += u64::from(result.is_ok());
         if changed && !endpoint.is_up() {
@@ -93,6 +100,9 @@ impl Upstreams {
             endpoint.ramp = Ramp::out();
         }
         endpoint.failing = result.err();
+        if endpoint.failing.is_some() {
+            slot.look_up();
+        }
         changed
     }
 
@@ -102,15 +112,21 @@ impl Upstreams {
         pool: &settings::Pool,
         label: &str,
         result: Result<Vec<SocketAddr>, String>,
+        again: Arc<LookUp>,
+        own: &OwnAddresses,
     ) -> bool {
         let Some(slot) = self.slot(label) else { return false };
+        slot.again = Some(again);
         match result {
             Ok(addresses) => {
                 slot.unresolved = None;
+                let served = slot.is_up();
                 slot.endpoints.retain(|endpoint| addresses.contains(&endpoint.address));
+                // Who has moved as a whole is believed as before, until the first check of the new place.
+                let presumed = slot.presumed || (served && slot.endpoints.is_empty());
                 for address in addresses {
                     if slot.endpoints.iter().all(|endpoint| endpoint.address != address) {
-                        slot.endpoints.push(Endpoint::new(address, pool.health.as_ref(), slot.presumed));
+                        slot.endpoints.push(Endpoint::new(address, pool.health.as_ref(), presumed, own));
                     }
                 }
                 slot.presumed = false;
@@ -123,12 +139,19 @@ impl Upstreams {
     /// Takes in failures of real traffic and the passing of time; whether the table must show any of it.
     pub(super) fn observe(&mut self, pool: &settings::Pool, now: Duration) -> bool {
         let mut changed = false;
-        for endpoint in self.slots.iter_mut().flat_map(|slot| &mut slot.endpoints) {
-            let failed = endpoint.live.failed();
-            let was_out = endpoint.ejection.is_out();
-            endpoint.ejection.observe(&pool.passive, failed - endpoint.failures_seen, now);
-            endpoint.failures_seen = failed;
-            changed |= was_out != endpoint.ejection.is_out();
+        for slot in &mut self.slots {
+            let mut fails = false;
+            for endpoint in &mut slot.endpoints {
+                let failed = endpoint.live.failed();
+                fails |= failed > endpoint.failures_seen;
+                let was_out = endpoint.ejection.is_out();
+                endpoint.ejection.observe(&pool.passive, failed - endpoint.failures_seen, now);
+                endpoint.failures_seen = failed;
+                changed |= was_out != endpoint.ejection.is_out();
+            }
+            if fails {
+                slot.look_up();
+            }
         }
         self.ramp(pool.slow_start, now) || changed
     }
@@ -210,7 +233,8 @@ impl Upstreams {
     /// An upstream that active checks found down, and the last answer; draining ones do not count.
     pub(super) fn found_down(&self) -> Option<String> {
         let open = self.endpoints().filter(|(slot, _)| !slot.draining);
-        let mut down = open.filter(|(_, endpoint)| endpoint.health.is_some_and(|h| h.is_found_down()));
+        let is_down = |e: &Endpoint| e.leads_back || e.health.is_some_and(|health| health.is_found_down());
+        let mut down = open.filter(|(_, endpoint)| is_down(endpoint));
         down.next().map(|(slot, endpoint)| {
             let why = endpoint.failing.as_deref().unwrap_or("its checks have not recovered yet");
             format!("{}: {why}", slot.settings.address)
@@ -277,9 +301,16 @@ impl Slot {
         self.endpoints.iter().any(Endpoint::is_up)
     }
 
+    /// Has its name looked up, where it has one: it may have moved.
+    fn look_up(&self) {
+        if let Some(again) = &self.again {
+            again.ask(!self.endpoints.is_empty() && !self.is_up());
+        }
+    }
+
     /// Whether its look-up, or the first check of an address, is still to come.
     fn is_unknown(&self) -> bool {
-        let unchecked = |endpoint: &Endpoint| endpoint.health.is_some_and(|health| !health.is_proven());
+        let unchecked = |e: &Endpoint| !e.leads_back && e.health.is_some_and(|health| !health.is_proven());
         let not_looked_up = self.endpoints.is_empty() && self.unresolved.is_none();
         not_looked_up || self.endpoints.iter().any(unchecked)
     }
@@ -296,21 +327,39 @@ impl Slot {
         }
     }
 
-    fn new(settings: settings::Upstream, health: Option<&settings::Health>, presumed: bool) -> Self {
+    fn new(
+        settings: settings::Upstream,
+        health: Option<&settings::Health>,
+        presumed: bool,
+        own: &OwnAddresses,
+    ) -> Self {
         let endpoints = match &settings.host {
-            UpstreamHost::Address(address) => vec![Endpoint::new(*address, health, presumed)],
+            UpstreamHost::Address(address) => vec![Endpoint::new(*address, health, presumed, own)],
             UpstreamHost::Name { .. } => Vec::new(),
         };
-        Slot { settings, draining: false, unresolved: None, endpoints, presumed }
+        Slot { settings, draining: false, unresolved: None, endpoints, again: None, presumed }
     }
 }
 
 impl Endpoint {
-    fn new(address: SocketAddr, health: Option<&settings::Health>, presumed: bool) -> Self {
+    fn new(
+        address: SocketAddr,
+        health: Option<&settings::Health>,
+        presumed: bool,
+        own: &OwnAddresses,
+    ) -> Self {
+        let back = own.at(address);
+        let failing = back.map(|own| {
+            let why =
+                format!("{address} is where this proxy itself listens ({own}), so a request would never end");
+            tracing::warn!(upstream = %address, "an upstream is not used: {why}");
+            why
+        });
         Endpoint {
             address,
+            leads_back: back.is_some(),
             health: health.map(|health| unchecked(health, presumed)),
-            failing: None,
+            failing,
             good_checks: 0,
             ejection: Ejection::default(),
             // What serves from the start has its share; what is to be proven first, or has been added since,
@@ -322,11 +371,12 @@ impl Endpoint {
     }
 
     pub(super) fn is_up(&self) -> bool {
-        self.health.as_ref().is_none_or(Health::is_up)
+        !self.leads_back && self.health.as_ref().is_none_or(Health::is_up)
     }
 
     fn is_proven(&self) -> bool {
-        self.health.as_ref().is_none_or(|health| health.is_up() && health.is_proven())
+        let is_proven = |health: &Health| health.is_up() && health.is_proven();
+        !self.leads_back && self.health.as_ref().is_none_or(is_proven)
     }
 
     /// What it is fit for; `eject` is whether ejections hold ([`Upstreams::ejects`]).

@@ -121,6 +121,9 @@ pub struct WindowView {
     /// Failures that no user saw: stable answered instead.
     #[serde(default)]
     pub shielded: u64,
+    /// Requests kept from it by what the proxy itself is short of, `max_conns` first of all; charged to nobody.
+    #[serde(default)]
+    pub own_limits: u64,
     /// Share of failed attempts, 0–1.
     pub error_rate: f64,
     pub latency_ms: LatencyView,

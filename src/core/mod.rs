@@ -20,6 +20,8 @@ pub mod maintenance;
 pub mod mirror;
 pub mod notice;
 pub mod outcome;
+pub mod own_address;
+pub mod own_limit;
 pub mod passive;
 pub mod policy;
 pub mod ramp;

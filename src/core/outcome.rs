@@ -111,6 +111,8 @@ pub struct Totals {
     pub compared: u64,
     pub differing: u64,
     pub dropped: u64,
+    /// Requests that were kept from it by what the proxy itself is short of: no attempts.
+    pub own_limits: u64,
     /// Attempts started and not yet answered, now.
     pub in_flight: u64,
 }
@@ -131,6 +133,7 @@ impl Default for Totals {
             compared: 0,
             differing: 0,
             dropped: 0,
+            own_limits: 0,
             in_flight: 0,
         }
     }

@@ -33,6 +33,8 @@ use std::time::Duration;
 #[derive(Clone, Debug, PartialEq)]
 pub struct Config {
     pub server: Server,
+    /// Of the process.
+    pub limits: ProcessLimits,
     pub admin: Admin,
     pub access_log: Option<AccessLog>,
     pub listeners: Vec<Listener>,
@@ -60,6 +62,13 @@ pub struct Server {
     pub drain_delay: Duration,
     /// For services that say nothing else.
     pub expose_pool: Option<HeaderName>,
+}
+
+/// What the process may take, over all listeners.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ProcessLimits {
+    /// Connections of clients at a time; `None` is as many as the limit of file descriptors allows.
+    pub connections: Option<u32>,
 }
 
 #[derive(Clone, Debug, PartialEq)]

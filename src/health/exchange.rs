@@ -6,6 +6,7 @@
 //! without end.
 
 use super::transport::{Transport, connect};
+use crate::core::own_limit::OwnLimit;
 use bytes::{Bytes, BytesMut};
 use http::{Method, Request, Response, Version, header};
 use http_body_util::{BodyExt, Empty};
@@ -37,16 +38,40 @@ pub(super) struct Answer {
     pub whole: bool,
 }
 
+/// Why there is no answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Failed {
+    /// This process is short of something: nothing is known about the upstream.
+    Ours(OwnLimit),
+    /// A few words about what went wrong.
+    Theirs(String),
+}
+
+impl From<String> for Failed {
+    fn from(why: String) -> Self {
+        Failed::Theirs(why)
+    }
+}
+
+impl std::fmt::Display for Failed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Failed::Ours(limit) => write!(f, "our own limit: {}", limit.label()),
+            Failed::Theirs(why) => f.write_str(why),
+        }
+    }
+}
+
 impl Ask<'_> {
     /// Connects, asks and reads the answer.
     ///
     /// # Errors
-    /// A few words about what went wrong: no connection, no HTTP, a body that breaks off.
-    pub(super) async fn of(&self, address: SocketAddr) -> Result<Answer, String> {
+    /// No connection, no HTTP, a body that breaks off.
+    pub(super) async fn of(&self, address: SocketAddr) -> Result<Answer, Failed> {
         let stream = connect(address).await?;
         match self.over.tls()? {
-            None => self.on(stream).await,
-            Some(tls) => self.on(tls.shake(stream).await?).await,
+            None => Ok(self.on(stream).await?),
+            Some(tls) => Ok(self.on(tls.shake(stream).await?).await?),
         }
     }
 
@@ -237,15 +262,15 @@ pub(super) mod tests {
 
     #[tokio::test]
     async fn what_is_no_answer_is_told() {
-        let error = ask("/", &plain()).of(nobody()).await.expect_err("nobody listens");
+        let error = ask("/", &plain()).of(nobody()).await.expect_err("nobody listens").to_string();
         assert!(error.starts_with("connect: "), "{error}");
         let broken = origin(|_| Some(b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nab".to_vec())).await;
-        let error = ask("/", &plain()).of(broken).await.expect_err("cut short");
+        let error = ask("/", &plain()).of(broken).await.expect_err("cut short").to_string();
         assert!(error.starts_with("the body: "), "{error}");
         let strange = origin(|_| Some(b"SSH-2.0-OpenSSH\r\n".to_vec())).await;
-        let error = ask("/", &plain()).of(strange).await.expect_err("no HTTP");
+        let error = ask("/", &plain()).of(strange).await.expect_err("no HTTP").to_string();
         assert!(error.starts_with("no proper answer: "), "{error}");
-        let error = ask("/ä b", &plain()).of(strange).await.expect_err("no path");
+        let error = ask("/ä b", &plain()).of(strange).await.expect_err("no path").to_string();
         assert!(error.starts_with("the request cannot be made: "), "{error}");
     }
 }

@@ -35,7 +35,7 @@ pub async fn work(controller: Controller, mut jobs: UnboundedReceiver<Job>) {
 /// Does one job; false once the controller has stopped.
 async fn done(controller: Controller, hooks: Hooks, job: Job) -> bool {
     let result = match &job.task {
-        Task::Smoke { tests, upstreams } => smoke::run(tests, upstreams).await,
+        Task::Smoke { tests, upstreams } => smoke::run(&controller, tests, upstreams).await,
         Task::Hook { hook, key, body } => hooks.ask(hook, key, body).await,
     };
     tracing::debug!(service = %job.service, ticket = job.ticket, "{}", told(&result));

@@ -15,3 +15,4 @@ mod transport;
 
 pub use jobs::work;
 pub use probe::watch;
+pub use resolve::Resolver;

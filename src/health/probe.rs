@@ -1,10 +1,10 @@
 //! The active checks: a plain request to every address, now and then.
 
-use super::exchange::Ask;
-use super::resolve::Found;
+use super::exchange::{Ask, Failed};
+use super::resolve::{Found, Resolver};
 use super::targets::{self, Place, Work, rounds};
 use super::transport::Transport;
-use crate::control::command::{Controller, Input};
+use crate::control::command::{Controller, Input, LookUp};
 use crate::core::settings::{Config, Health, Pool, Service, Upstream, UpstreamHost, UpstreamTls};
 use http::Method;
 use std::net::SocketAddr;
@@ -17,8 +17,8 @@ const MAX_BODY: usize = 64 * 1024;
 
 /// Checks the upstreams of the newest configuration, and tells what their names resolve to, until the
 /// channel closes or the controller stops. Checks that stay the same go on undisturbed.
-pub async fn watch(controller: Controller, configs: Receiver<Arc<Config>>) {
-    targets::follow::<Probe>(controller, configs).await;
+pub async fn watch(controller: Controller, configs: Receiver<Arc<Config>>, resolver: Resolver) {
+    targets::follow::<Probe>(controller, configs, resolver).await;
 }
 
 /// The check of one upstream.
@@ -42,7 +42,16 @@ impl Work for Probe {
         loop {
             let result =
                 match timeout(health.timeout, check(&health, &place.upstream, &transport, address)).await {
-                    Ok(result) => result,
+                    Ok(Err(Failed::Ours(limit))) => {
+                        // It says nothing about the upstream.
+                        if !controller.tell(Input::OwnLimit { limit }).await {
+                            return;
+                        }
+                        rounds.tick().await;
+                        continue;
+                    }
+                    Ok(Err(Failed::Theirs(why))) => Err(why),
+                    Ok(Ok(())) => Ok(()),
                     Err(_) => Err(format!("no answer within {:?}", health.timeout)),
                 };
             let Place { service, pool, upstream } = place.clone();
@@ -53,9 +62,15 @@ impl Work for Probe {
         }
     }
 
-    async fn resolved(&self, controller: &Controller, place: &Place, found: &Found) -> bool {
+    async fn resolved(
+        &self,
+        controller: &Controller,
+        place: &Place,
+        found: &Found,
+        again: Arc<LookUp>,
+    ) -> bool {
         let Place { service, pool, upstream } = place.clone();
-        controller.tell(Input::Resolved { service, pool, upstream, result: found.clone() }).await
+        controller.tell(Input::Resolved { service, pool, upstream, result: found.clone(), again }).await
     }
 }
 
@@ -65,7 +80,7 @@ async fn check(
     label: &str,
     transport: &Transport,
     address: SocketAddr,
-) -> Result<(), String> {
+) -> Result<(), Failed> {
     if health.path.is_empty() {
         return transport.reach(address).await;
     }
@@ -80,8 +95,8 @@ async fn check(
     let answer = ask.of(address).await?;
     let (low, high) = health.expect;
     match answer.status {
-        status if !(low..=high).contains(&status) => Err(format!("status {status}")),
-        _ if !answer.whole => Err(format!("the body is longer than {} KiB", MAX_BODY / 1024)),
+        status if !(low..=high).contains(&status) => Err(Failed::Theirs(format!("status {status}"))),
+        _ if !answer.whole => Err(Failed::Theirs(format!("the body is longer than {} KiB", MAX_BODY / 1024))),
         _ => Ok(()),
     }
 }
@@ -131,7 +146,7 @@ mod tests {
         let address = server(answer, hold).await;
         let health = health();
         match timeout(health.timeout, check(&health, "app:80", &plain(), address)).await {
-            Ok(result) => result,
+            Ok(result) => result.map_err(|failed| failed.to_string()),
             Err(_) => Err("no answer".into()),
         }
     }
@@ -157,7 +172,8 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("bound");
         let address = listener.local_addr().expect("an address");
         drop(listener);
-        let error = check(&health(), "app:80", &plain(), address).await.expect_err("nobody listens");
+        let error =
+            check(&health(), "app:80", &plain(), address).await.expect_err("nobody listens").to_string();
         assert!(error.starts_with("connect: "), "{error}");
     }
 
@@ -170,7 +186,8 @@ mod tests {
         let (mut stream, _) = listener.accept().await.expect("a client");
         assert_eq!(stream.read(&mut [0; 16]).await.expect("an end"), 0, "nothing is sent");
         drop(listener);
-        let error = check(&connect_only, "app:80", &plain(), address).await.expect_err("nobody listens");
+        let error =
+            check(&connect_only, "app:80", &plain(), address).await.expect_err("nobody listens").to_string();
         assert!(error.starts_with("connect: "), "{error}");
     }
 }

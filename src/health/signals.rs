@@ -4,10 +4,12 @@
 //! times for five numbers. A value that could not be read is told with its reason: whether silence holds
 //! or fails a candidate is the policy's to say.
 
-use super::exchange::Ask;
+use super::exchange::{Ask, Failed};
+use super::resolve::Resolver;
 use super::targets::{self, Place, Work, rounds};
 use super::transport::Transport;
 use crate::control::command::{Controller, Input};
+use crate::core::own_limit::OwnLimit;
 use crate::core::settings::{Config, Pool, Service, Upstream, UpstreamTls};
 use crate::core::signal::{Locator, Signal};
 use http::Method;
@@ -23,8 +25,8 @@ const MAX_BODY: usize = 1024 * 1024;
 
 /// Scrapes the upstreams of the newest configuration, until the channel closes or the controller stops.
 /// Scrapes that stay the same go on undisturbed.
-pub async fn watch(controller: Controller, configs: Receiver<Arc<Config>>) {
-    targets::follow::<Scrapes>(controller, configs).await;
+pub async fn watch(controller: Controller, configs: Receiver<Arc<Config>>, resolver: Resolver) {
+    targets::follow::<Scrapes>(controller, configs, resolver).await;
 }
 
 /// All scrapes of one upstream.
@@ -52,6 +54,9 @@ struct Scrape {
     timeout: Duration,
     wanted: Vec<(Arc<str>, Locator)>,
 }
+
+/// What one round brought: each signal's value, or why it has none.
+type Values = Vec<(Arc<str>, Result<f64, String>)>;
 
 impl Work for Scrapes {
     fn wanted(service: &Service, pool: &Pool, _: &Upstream) -> Option<Self> {
@@ -97,7 +102,17 @@ impl Scrape {
     async fn run(self, controller: Controller, place: Place, address: SocketAddr, server: Server) {
         let mut rounds = rounds(&place, address, self.interval);
         loop {
-            let values = self.round(address, &server).await;
+            let values = match self.round(address, &server).await {
+                Ok(values) => values,
+                Err(limit) => {
+                    // It says nothing about the upstream.
+                    if !controller.tell(Input::OwnLimit { limit }).await {
+                        return;
+                    }
+                    rounds.tick().await;
+                    continue;
+                }
+            };
             let Place { service, pool, upstream } = place.clone();
             if !controller.tell(Input::Signals { service, pool, upstream, address, values }).await {
                 return;
@@ -107,27 +122,32 @@ impl Scrape {
     }
 
     /// Every signal's value, or the reason, which names the request.
-    async fn round(&self, address: SocketAddr, server: &Server) -> Vec<(Arc<str>, Result<f64, String>)> {
+    ///
+    /// # Errors
+    /// What this process is short of, so that nobody could be asked.
+    async fn round(&self, address: SocketAddr, server: &Server) -> Result<Values, OwnLimit> {
         let body = match timeout(self.timeout, self.body(address, server)).await {
-            Ok(body) => body,
+            Ok(Err(Failed::Ours(limit))) => return Err(limit),
+            Ok(Err(Failed::Theirs(why))) => Err(why),
+            Ok(Ok(body)) => Ok(body),
             Err(_) => Err(format!("no answer within {:?}", self.timeout)),
         };
         let value = |at: &Locator| {
             let value = body.as_deref().map_err(Clone::clone).and_then(|body| at.find(body));
             value.map_err(|why| format!("GET {}: {why}", self.from))
         };
-        self.wanted.iter().map(|(name, at)| (name.clone(), value(at))).collect()
+        Ok(self.wanted.iter().map(|(name, at)| (name.clone(), value(at))).collect())
     }
 
-    async fn body(&self, address: SocketAddr, server: &Server) -> Result<String, String> {
+    async fn body(&self, address: SocketAddr, server: &Server) -> Result<String, Failed> {
         let (method, path) = (Method::GET, self.from.as_str());
         let Server { host, transport } = server;
         let ask = Ask { method, path, host, agent: "pointsman-signals", limit: MAX_BODY, over: transport };
         let answer = ask.of(address).await?;
         match answer.status {
             200..=299 if answer.whole => Ok(String::from_utf8_lossy(&answer.body).into_owned()),
-            200..=299 => Err(format!("the body is longer than {} KiB", MAX_BODY / 1024)),
-            status => Err(format!("status {status}")),
+            200..=299 => Err(Failed::Theirs(format!("the body is longer than {} KiB", MAX_BODY / 1024))),
+            status => Err(Failed::Theirs(format!("status {status}"))),
         }
     }
 }
@@ -196,7 +216,7 @@ mod tests {
         let signals = ["a", "b", "c"].map(|name| signal(name, "/api/metrics"));
         let (_configs, configs) = channel::channel(config(&[address.to_string()], signals.into()));
         let (controller, mut told) = Controller::told();
-        let watching = tokio::spawn(watch(controller, configs));
+        let watching = tokio::spawn(watch(controller, configs, Resolver::default()));
         let missing = "GET /api/metrics: there is nothing at \"/c\"".to_owned();
         let values = [("a", Ok(12.0)), ("b", Ok(0.5)), ("c", Err(missing))];
         let expected = values.map(|(name, value)| (name.to_owned(), value)).to_vec();
@@ -232,10 +252,11 @@ mod tests {
         ] {
             let time = Duration::from_millis(if path == "/silent" { 40 } else { 20_000 });
             let mut scrapes = Scrape::all(&[Signal { timeout: time, ..signal("a", path) }]);
-            let values = scrapes.remove(0).round(origin, &app()).await;
+            let values = scrapes.remove(0).round(origin, &app()).await.expect("asked");
             assert_eq!(values, [("a".into(), Err(why.to_owned()))]);
         }
-        let values = Scrape::all(&[signal("a", "/a")]).remove(0).round(nobody(), &app()).await;
+        let values =
+            Scrape::all(&[signal("a", "/a")]).remove(0).round(nobody(), &app()).await.expect("asked");
         let why = values[0].1.clone().expect_err("nobody listens");
         assert!(why.starts_with("GET /a: connect: "), "{why}");
     }
@@ -253,7 +274,7 @@ mod tests {
         let kept_only = config(&[kept.to_string()], vec![signal("a", "/")]);
         let (configs, follows) = channel::channel(config(&[kept.to_string()], Vec::new()));
         let (controller, mut told) = Controller::told();
-        let watching = tokio::spawn(watch(controller, follows));
+        let watching = tokio::spawn(watch(controller, follows, Resolver::default()));
 
         configs.send_replace(kept_only);
         assert_eq!(next(&mut told).await, (kept.to_string(), kept, vec![("a".into(), Ok(1.0))]));

@@ -4,24 +4,31 @@
 //! are asked at the same time, the tests of one in their order; every failure is told, so that one run
 //! shows all that is wrong.
 
-use super::exchange::Ask;
+use super::exchange::{Ask, Failed};
 use super::transport::Transport;
-use crate::control::command::JobResult;
+use crate::control::command::{Controller, Input, JobResult};
 use crate::core::settings::SmokeTest;
 use http::Method;
 use regex::Regex;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::task::JoinSet;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 /// The most of a body that is read and matched.
 const MAX_BODY: usize = 1024 * 1024;
+/// Pause before a test that could not be made for want of something here.
+const AGAIN: Duration = Duration::from_millis(250);
 /// The most failures that are listed.
 const LISTED: usize = 20;
 
 /// Makes every test against every upstream (label and address).
-pub(super) async fn run(tests: &[SmokeTest], upstreams: &[(Arc<str>, SocketAddr)]) -> JobResult {
+pub(super) async fn run(
+    controller: &Controller,
+    tests: &[SmokeTest],
+    upstreams: &[(Arc<str>, SocketAddr)],
+) -> JobResult {
     if upstreams.is_empty() {
         return JobResult::Refused(vec!["there is no upstream to test".to_owned()]);
     }
@@ -31,8 +38,8 @@ pub(super) async fn run(tests: &[SmokeTest], upstreams: &[(Arc<str>, SocketAddr)
     };
     let mut asked = JoinSet::new();
     for (place, (label, address)) in upstreams.iter().cloned().enumerate() {
-        let tests = tests.clone();
-        asked.spawn(async move { (place, failures(&tests, &label, address).await) });
+        let (controller, tests) = (controller.clone(), tests.clone());
+        asked.spawn(async move { (place, failures(&controller, &tests, &label, address).await) });
     }
     let mut failures = asked.join_all().await;
     failures.sort_unstable_by_key(|(place, _)| *place);
@@ -51,14 +58,31 @@ fn judged(mut failures: Vec<String>) -> JobResult {
     JobResult::Refused(failures)
 }
 
-async fn failures(tests: &[Test], label: &str, address: SocketAddr) -> Vec<String> {
+async fn failures(controller: &Controller, tests: &[Test], label: &str, address: SocketAddr) -> Vec<String> {
     let mut failures = Vec::new();
     for test in tests {
-        if let Err(why) = test.passes(label, address).await {
+        if let Err(why) = result(controller, test, label, address).await {
             failures.push(format!("{}: {}: {why}", named(label, address), test.named()));
         }
     }
     failures
+}
+
+/// What a test came to. While this process is short of something, nothing is known: it is made again.
+async fn result(
+    controller: &Controller,
+    test: &Test,
+    label: &str,
+    address: SocketAddr,
+) -> Result<(), String> {
+    loop {
+        match test.passes(label, address).await {
+            Err(Failed::Ours(limit)) if controller.tell(Input::OwnLimit { limit }).await => {
+                sleep(AGAIN).await
+            }
+            result => return result.map_err(|failed| failed.to_string()),
+        }
+    }
 }
 
 /// With its address where the label is a name, which may stand for several.
@@ -87,7 +111,7 @@ impl Test {
         format!("{} {}", self.method, self.settings.path)
     }
 
-    async fn passes(&self, label: &str, address: SocketAddr) -> Result<(), String> {
+    async fn passes(&self, label: &str, address: SocketAddr) -> Result<(), Failed> {
         let SmokeTest { path, expect: (low, high), host, timeout: time, http2, tls, .. } = &self.settings;
         let ask = Ask {
             method: self.method.clone(),
@@ -101,12 +125,12 @@ impl Test {
             timeout(*time, ask.of(address)).await.map_err(|_| format!("no answer within {time:?}"))??;
         if !(*low..=*high).contains(&answer.status) {
             let expected = if low == high { low.to_string() } else { format!("{low}-{high}") };
-            return Err(format!("status {}, expected {expected}", answer.status));
+            return Err(format!("status {}, expected {expected}", answer.status).into());
         }
         let body = String::from_utf8_lossy(&answer.body);
         match &self.pattern {
             Some(pattern) if !pattern.is_match(&body) => {
-                Err(format!("the body does not match {:?}", pattern.as_str()))
+                Err(format!("the body does not match {:?}", pattern.as_str()).into())
             }
             _ => Ok(()),
         }
@@ -117,7 +141,11 @@ impl Test {
 mod tests {
     use super::super::exchange::tests::{answered, nobody, origin};
     use super::*;
-    use std::time::Duration;
+
+    async fn run(tests: &[SmokeTest], upstreams: &[(Arc<str>, SocketAddr)]) -> JobResult {
+        let (controller, _told) = Controller::told();
+        super::run(&controller, tests, upstreams).await
+    }
 
     fn test(path: &str) -> SmokeTest {
         SmokeTest {

@@ -4,8 +4,8 @@
 //! for several addresses that come and go, and every address has a task. What the task does is the
 //! [`Work`]; this module only keeps the right tasks running.
 
-use super::resolve::{Found, Names};
-use crate::control::command::Controller;
+use super::resolve::{Found, Names, Resolver};
+use crate::control::command::{Controller, LookUp};
 use crate::core::settings::{Config, Pool, Service, Upstream, UpstreamHost};
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -43,6 +43,7 @@ pub(super) trait Work: Clone + PartialEq + Send + Sync + 'static {
         _controller: &Controller,
         _place: &Place,
         _found: &Found,
+        _again: Arc<LookUp>,
     ) -> impl Future<Output = bool> + Send {
         async { true }
     }
@@ -56,14 +57,18 @@ struct Target<W> {
 
 /// Does the work on the upstreams of the newest configuration, until the channel closes. Tasks of
 /// upstreams whose work stays the same go on undisturbed.
-pub(super) async fn follow<W: Work>(controller: Controller, mut configs: Receiver<Arc<Config>>) {
+pub(super) async fn follow<W: Work>(
+    controller: Controller,
+    mut configs: Receiver<Arc<Config>>,
+    resolver: Resolver,
+) {
     let mut running: HashMap<_, (Target<W>, Tasks)> = HashMap::new();
     loop {
         let targets = all(&configs.borrow_and_update());
         running.retain(|place, (target, _)| targets.get(place) == Some(target));
         for (place, target) in targets {
             let at = place.clone();
-            let start = || (target.clone(), Tasks::start(controller.clone(), at, target));
+            let start = || (target.clone(), Tasks::start(controller.clone(), at, target, &resolver));
             running.entry(place).or_insert_with(start);
         }
         if configs.changed().await.is_err() {
@@ -94,12 +99,13 @@ fn all<W: Work>(config: &Config) -> HashMap<Place, Target<W>> {
 struct Tasks(JoinHandle<()>);
 
 impl Tasks {
-    fn start<W: Work>(controller: Controller, place: Place, target: Target<W>) -> Self {
+    fn start<W: Work>(controller: Controller, place: Place, target: Target<W>, resolver: &Resolver) -> Self {
+        let resolver = resolver.clone();
         Tasks(tokio::spawn(async move {
             match target.host {
                 UpstreamHost::Address(address) => target.work.run(controller, place, address).await,
                 UpstreamHost::Name { host, port } => {
-                    addresses(controller, place, target.work, Names::of(host, port)).await;
+                    addresses(controller, place, target.work, resolver.names(host, port)).await;
                 }
             }
         }))
@@ -117,7 +123,7 @@ async fn addresses<W: Work>(controller: Controller, place: Place, work: W, mut n
     let mut running: HashMap<SocketAddr, Tasks> = HashMap::new();
     loop {
         let found = names.changed().await;
-        if !work.resolved(&controller, &place, &found).await {
+        if !work.resolved(&controller, &place, &found, names.again()).await {
             return;
         }
         let Ok(found) = found else { continue };

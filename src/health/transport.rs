@@ -1,10 +1,11 @@
 //! How an upstream is spoken to: HTTP/1.1 or HTTP/2, in the clear or by TLS, as its pool says.
 
-use super::exchange::innermost;
+use super::exchange::{Failed, innermost};
+use crate::core::own_limit::OwnLimit;
 use crate::core::settings::UpstreamTls;
 use crate::tls::client_config;
 use rustls::pki_types::ServerName;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
@@ -47,7 +48,7 @@ impl Transport {
     ///
     /// # Errors
     /// A few words about what went wrong.
-    pub(super) async fn reach(&self, address: SocketAddr) -> Result<(), String> {
+    pub(super) async fn reach(&self, address: SocketAddr) -> Result<(), Failed> {
         let stream = connect(address).await?;
         if let Some(tls) = self.tls()? {
             tls.shake(stream).await?;
@@ -76,6 +77,19 @@ impl Tls {
     }
 }
 
-pub(super) async fn connect(address: SocketAddr) -> Result<TcpStream, String> {
-    TcpStream::connect(address).await.map_err(|error| format!("connect: {error}"))
+pub(super) async fn connect(address: SocketAddr) -> Result<TcpStream, Failed> {
+    TcpStream::connect(address).await.map_err(|error| match OwnLimit::of_error(&error) {
+        Some(limit) if limit != OwnLimit::Ports || has_source(address) => Failed::Ours(limit),
+        _ => Failed::Theirs(format!("connect: {error}")),
+    })
+}
+
+/// Whether this machine has an address to reach another from: without one it is no port that is missing.
+fn has_source(to: SocketAddr) -> bool {
+    let any: SocketAddr = match to {
+        SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
+        SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
+    };
+    // A datagram socket's connection sends nothing.
+    UdpSocket::bind(any).and_then(|socket| socket.connect(to)).is_ok()
 }

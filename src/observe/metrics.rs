@@ -1,12 +1,14 @@
 //! Prometheus: what the shards counted, merged when scraped, and what the controller decided.
 
 mod mirrored;
+mod own_limits;
 mod traffic;
 
 use super::clock::Clock;
 use super::recorder::Recorder;
 use crate::core::outcome::SlowLimits;
 use mirrored::Mirrored;
+use own_limits::Met;
 use prometheus::{Encoder, GaugeVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder};
 use std::sync::Arc;
 use traffic::Traffic;
@@ -95,6 +97,7 @@ impl Metrics {
         build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
         let registry = &metrics.registry;
         registry.register(Box::new(Traffic::new(recorder.clone(), clock)?))?;
+        registry.register(Box::new(Met::new(recorder.clone())?))?;
         registry.register(Box::new(Mirrored::new(recorder, clock)?))?;
         registry.register(Box::new(build))?;
         registry.register(Box::new(metrics.weight.clone()))?;
@@ -175,6 +178,7 @@ impl Metrics {
 mod tests {
     use super::*;
     use crate::core::outcome::{Outcome, Reason};
+    use crate::core::own_limit::OwnLimit;
 
     #[test]
     fn the_names_of_the_contract_are_there_with_their_counts() {
@@ -187,6 +191,8 @@ mod tests {
                 if n < 3 { (Outcome::Failure(Reason::Status), 500) } else { (Outcome::Success, 200) };
             shard.answered(arm, started, 30_000, outcome, code, &SlowLimits::default());
         }
+        shard.kept_out(arm, OwnLimit::MaxConns);
+        recorder.own_limit(OwnLimit::MaxConns);
         let metrics = Metrics::new(recorder, Clock::start()).expect("metrics");
         metrics.show(&[ServiceGauges {
             service: "web".into(),
@@ -214,6 +220,8 @@ mod tests {
             "pointsman_rollouts_total{outcome=\"promoted\",service=\"web\"} 0",
             "pointsman_verdict_evidence{metric=\"error_rate\",pool=\"green\",service=\"web\"} 3.5",
             "pointsman_signal{pool=\"green\",service=\"web\",signal=\"database_connections\"} 7",
+            "pointsman_own_limit_total{limit=\"max_conns\"} 2",
+            "pointsman_own_limit_total{limit=\"ports\"} 0",
             "pointsman_build_info{version=",
         ] {
             assert!(text.contains(line), "{line} is not in\n{text}");

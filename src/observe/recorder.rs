@@ -5,6 +5,8 @@ use super::recalls::Recalls;
 use super::shard::{MAX_ARMS, Shard};
 use super::streams::Streams;
 use crate::core::outcome::{ArmId, SlowLimits, Totals};
+use crate::core::own_limit::OwnLimit;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// The name of an arm.
@@ -22,6 +24,8 @@ pub struct Recorder {
     shards: Box<[Arc<Shard>]>,
     /// By [`ArmId`]. Locked by the controller and by readers of metrics, never on the request path.
     names: Mutex<Vec<Name>>,
+    /// Own limits that were met off the request path.
+    own_limits: [AtomicU64; OwnLimit::ALL.len()],
     /// Where long streams hear that they have to leave.
     pub streams: Streams,
     /// Where workers hear whose waiting requests go elsewhere.
@@ -37,6 +41,7 @@ impl Recorder {
         Recorder {
             shards,
             names: Mutex::default(),
+            own_limits: Default::default(),
             streams: Streams::default(),
             recalls: Recalls::default(),
             differences: Differences::default(),
@@ -46,6 +51,20 @@ impl Recorder {
     /// The shard of a worker, whose thread alone may write to it.
     pub fn shard(&self, worker: usize) -> Arc<Shard> {
         self.shards[worker % self.shards.len()].clone()
+    }
+
+    /// Counts an own limit that was met off the request path.
+    pub fn own_limit(&self, limit: OwnLimit) {
+        if let Some(count) = self.own_limits.get(limit as usize) {
+            count.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// How often each own limit has been met, in the order of [`OwnLimit::ALL`].
+    pub fn own_limits(&self) -> [u64; OwnLimit::ALL.len()] {
+        let mut counts = std::array::from_fn(|index| self.own_limits[index].load(Ordering::Relaxed));
+        self.shards.iter().for_each(|shard| shard.add_own_limits(&mut counts));
+        counts
     }
 
     /// The arm of a pool: the same for the life of the process. `None` once all 4096 are taken.

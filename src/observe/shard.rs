@@ -13,6 +13,7 @@ use super::clients::Clients;
 use crate::core::client::ClientKey;
 use crate::core::latency::{BUCKETS, bucket_of};
 use crate::core::outcome::{ArmId, MAX_LIMITS, Outcome, Reason, SlowLimits, Totals};
+use crate::core::own_limit::OwnLimit;
 use crate::core::shield::Budget;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -31,6 +32,7 @@ const SLOTS: usize = 1024;
 #[derive(Debug)]
 pub struct Shard {
     chunks: [OnceLock<Box<[Cell]>>; MAX_ARMS / CHUNK],
+    own_limits: [Counter; OwnLimit::ALL.len()],
 }
 
 /// The start of one attempt, to be handed back with its answer.
@@ -76,6 +78,7 @@ struct Cell {
     compared: Counter,
     differing: Counter,
     dropped: Counter,
+    own_limits: Counter,
 }
 
 /// Attempts under way that started within one bucket of time: the number of the bucket + 1 in the upper
@@ -106,7 +109,10 @@ impl Counter {
 
 impl Shard {
     pub(super) fn new() -> Self {
-        Shard { chunks: std::array::from_fn(|_| OnceLock::new()) }
+        Shard {
+            chunks: std::array::from_fn(|_| OnceLock::new()),
+            own_limits: std::array::from_fn(|_| Counter::default()),
+        }
     }
 
     /// Counts the start of an attempt.
@@ -225,6 +231,26 @@ impl Shard {
         }
     }
 
+    /// Counts what the proxy itself is short of, or does not allow.
+    pub fn own_limit(&self, limit: OwnLimit) {
+        if let Some(counter) = self.own_limits.get(limit as usize) {
+            counter.add(1);
+        }
+    }
+
+    /// The same, where it kept a request from a pool.
+    pub fn kept_out(&self, arm: ArmId, limit: OwnLimit) {
+        self.own_limit(limit);
+        if let Some(cell) = self.cell(arm) {
+            cell.own_limits.add(1);
+        }
+    }
+
+    /// How often each limit was met on this worker.
+    pub(super) fn add_own_limits(&self, counts: &mut [u64; OwnLimit::ALL.len()]) {
+        add(counts, &self.own_limits);
+    }
+
     /// Adds the clients to whom failures of an arm came since a time, on this worker.
     pub(super) fn add_clients(&self, clients: &mut Vec<ClientKey>, arm: ArmId, since_us: u64) {
         if let Some(cell) = self.cell(arm) {
@@ -244,6 +270,7 @@ impl Shard {
         totals.compared += cell.compared.read();
         totals.differing += cell.differing.read();
         totals.dropped += cell.dropped.read();
+        totals.own_limits += cell.own_limits.read();
         add(&mut totals.reasons, &cell.reasons);
         totals.attempts += add(&mut totals.codes, &cell.codes);
         totals.latency_sum_us += cell.latency_sum_us.read();
@@ -291,6 +318,7 @@ impl Cell {
             compared: Counter::default(),
             differing: Counter::default(),
             dropped: Counter::default(),
+            own_limits: Counter::default(),
         }
     }
 

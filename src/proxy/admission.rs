@@ -10,6 +10,7 @@ use super::proxy_protocol;
 use crate::core::client::ClientKey;
 use crate::core::limit::client_key;
 use crate::core::limit::counts::{Counts, Held};
+use crate::core::own_limit::OwnLimit;
 use crate::core::settings::Listener;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -43,14 +44,22 @@ pub(super) struct Admitted {
 }
 
 impl Admitted {
-    /// Lets a connection in, or not.
-    pub(super) fn new(listener: &Arc<Bound>, peer: IpAddr) -> Option<Self> {
+    /// Lets a connection in.
+    ///
+    /// # Errors
+    /// The limit of the listener that keeps it out.
+    pub(super) fn new(listener: &Arc<Bound>, peer: IpAddr) -> Result<Self, OwnLimit> {
         let settings = &listener.settings;
         let before = listener.door.open.fetch_add(1, Relaxed);
         let mut admitted = Admitted { listener: listener.clone(), client: None };
-        let room = settings.max_connections == 0 || before < settings.max_connections;
+        if settings.max_connections > 0 && before >= settings.max_connections {
+            return Err(OwnLimit::Connections);
+        }
         // Behind the PROXY protocol, the client is not known yet.
-        (room && (settings.proxy_protocol || admitted.count(peer.to_canonical()))).then_some(admitted)
+        if settings.proxy_protocol || admitted.count(peer.to_canonical()) {
+            return Ok(admitted);
+        }
+        Err(OwnLimit::ClientConnections)
     }
 
     /// Whose connection it is: the peer's, or whom its PROXY header names; `None` where it has to end.

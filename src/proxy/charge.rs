@@ -35,6 +35,7 @@ impl Gate {
             phase: Phase::Waiting,
             is_crowded: kept > 0 && upstream.live.in_flight() > kept,
             _in_flight: in_flight,
+            place: None,
         });
         request.attempts += 1;
         // What has been read of it goes out again.

@@ -4,6 +4,7 @@
 use super::answer;
 use super::plan::Refusal;
 use super::request::Request;
+use crate::core::own_limit::OwnLimit;
 use bytes::Bytes;
 use http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderMap, HeaderName, HeaderValue};
@@ -35,6 +36,7 @@ pub(super) async fn refuse(session: &mut Session, request: &Request, refusal: Re
             send(session, request, 413).await
         }
         Refusal::TooMany { status, retry_after_s } => {
+            request.met(OwnLimit::Rate);
             let field = (RETRY_AFTER, HeaderValue::from(retry_after_s));
             send_with(session, request, status, Some(field)).await
         }
@@ -49,6 +51,9 @@ pub(super) async fn refuse(session: &mut Session, request: &Request, refusal: Re
 /// # Errors
 /// When the client cannot be written to.
 pub(super) async fn send(session: &mut Session, request: &Request, status: u16) -> Result<()> {
+    if let Some(limit) = OwnLimit::of_status(status) {
+        request.met(limit);
+    }
     let retry = (status == 503).then(|| (RETRY_AFTER, HeaderValue::from(RETRY_AFTER_SECONDS)));
     send_with(session, request, status, retry).await
 }
@@ -132,6 +137,7 @@ fn explanation(status: u16) -> &'static str {
         431 => "The request header is too large.",
         502 => "The server behind this site did not answer properly.",
         503 => "The service is not available at the moment. Please try again shortly.",
+        508 => "The request leads back to this server again and again.",
         504 => "The server behind this site did not answer in time.",
         _ => "The request could not be served.",
     }

@@ -13,6 +13,7 @@ use super::answer::Own;
 use super::compress::Encoder;
 use super::request::Request;
 use super::{answer, error_page, follow};
+use crate::core::own_limit::OwnLimit;
 use crate::core::route::{Fallback, Files};
 use bytes::Bytes;
 use conditions::{Part, Wanted};
@@ -50,6 +51,9 @@ pub(super) async fn serve(session: &mut Session, request: &Request, files: &File
             error_page::send_with(session, request, 405, Some(allow)).await?;
         }
         Err(Unopened::Failed(status)) => {
+            if status == 503 {
+                request.met(OwnLimit::Descriptors);
+            }
             let status = match files.fallback {
                 Some(Fallback::Status(instead)) if status == 404 => instead,
                 _ => status,

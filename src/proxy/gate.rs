@@ -108,6 +108,8 @@ impl ProxyHttp for Gate {
             let listener = request.listener.as_ref()?;
             refuse::status(header, header.raw_path(), &listener.settings)
         });
+        let refused =
+            refused.or_else(|| self.shared.hop_mark.ends(&session.req_header().headers).then_some(508));
         if let Some(status) = refused {
             session.set_keepalive(None);
             error_page::send(session, request, status).await?;
@@ -167,6 +169,7 @@ impl ProxyHttp for Gate {
             follow::retarget(upstream_request, rewritten)?;
         }
         forward::set(session, upstream_request, request)?;
+        self.shared.hop_mark.add(upstream_request)?;
         rewrite::to_upstream(session, request, upstream_request)?;
         self.mirror(session, request, upstream_request);
         Ok(())
@@ -317,6 +320,9 @@ impl ProxyHttp for Gate {
         mut error: Box<Error>,
     ) -> Box<Error> {
         tracing::debug!("no connection to {peer}: {error}");
+        if let Some(limit) = self.shortage(&error, request) {
+            return self.short(session, request, limit);
+        }
         if let Some(unprocessed) = connection_end::unprocessed(&error) {
             // A kept connection of HTTP/2 that has ended.
             return self.turned_away(session, request, error, unprocessed.over(true));
@@ -355,7 +361,13 @@ impl ProxyHttp for Gate {
         if let Some(unprocessed) = connection_end::unprocessed(&error).filter(|_| request.head_us.is_none()) {
             return self.turned_away(session, request, error, unprocessed.over(reused));
         }
-        let outcome = self.excuse(request, reply::outcome_of_error(&error));
+        let mut outcome = self.excuse(request, reply::outcome_of_error(&error));
+        if matches!(outcome, Outcome::Failure(_))
+            && let Some(limit) = self.shortage(&error, request)
+        {
+            self.kept_out(request, limit);
+            outcome = Outcome::Ignored;
+        }
         let situation = self.situation(session, request, false);
         let reset = outcome == Outcome::Failure(Reason::Reset) && request.head_us.is_none();
         if retry::stale(situation, reused, reset, request.stale_seen) {

@@ -18,6 +18,7 @@ use super::request::Request;
 use crate::core::balance::Tried;
 use crate::core::client::ClientKey;
 use crate::core::mirror::{Mirroring, Place};
+use crate::core::own_limit::OwnLimit;
 use crate::core::table::Pool;
 use copy::Copy;
 use evidence::Evidence;
@@ -40,7 +41,9 @@ impl Gate {
         let Some(mirroring) = service.and_then(|service| service.mirroring.as_ref()) else { return };
         let first =
             request.target.is_some_and(|target| target.pool == mirroring.stable) && request.attempts == 1;
-        if !first || !mirroring.takes(self.draw() as u32) || !is_plain(session, sent) {
+        // A copy that comes back here by way of others is not copied again.
+        let returned = self.shared.hop_mark.is_known(&session.req_header().headers);
+        if !first || returned || !mirroring.takes(self.draw() as u32) || !is_plain(session, sent) {
             return;
         }
         let pool = service.and_then(|service| service.pools.get(mirroring.candidate));
@@ -72,9 +75,21 @@ impl Gate {
             client: ClientKey::of(request.client),
         };
         let Some(upstream) = chosen.and_then(|index| pool.upstreams.get(index)) else {
-            evidence.unavailable();
+            if pool.is_ready() {
+                // Full: an own limit, as any other that copies meet.
+                self.shard.own_limit(OwnLimit::MaxConns);
+                self.shard.dropped(mirroring.arm);
+            } else {
+                evidence.unavailable();
+            }
             return None;
         };
+        let descriptor = self.shared.places.upstream();
+        if descriptor.is_none() && !pool.http2 {
+            self.shard.own_limit(OwnLimit::Descriptors);
+            self.shard.dropped(mirroring.arm);
+            return None;
+        }
         let timeouts = request.timeouts(pool);
         let needs = PeerNeeds { timeouts, is_alone: false, is_repeatable: true };
         let peer = Box::new(self.peer(pool, upstream, needs));
@@ -88,6 +103,7 @@ impl Gate {
             live: upstream.live.clone(),
             _in_flight: upstream.live.clone().enter(),
             _place: place,
+            _descriptor: descriptor.filter(|_| !pool.http2),
             head,
             peer,
             mirror: mirroring.mirror.clone(),

@@ -3,11 +3,13 @@
 
 use super::connection_end;
 use crate::core::outcome::{Outcome, Reason};
+use crate::core::own_limit::OwnLimit;
 use http::header::{CONNECTION, CONTENT_TYPE, HeaderName, TRANSFER_ENCODING};
 use http::{HeaderMap, HeaderValue};
 use pingora_error::{Error, ErrorSource, ErrorType};
 use pingora_http::ResponseHeader;
 use std::io;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 
 /// The outcome of an attempt whose answer's head has arrived.
 pub(super) fn outcome_of_status(status: u16) -> Outcome {
@@ -31,6 +33,13 @@ pub(super) fn outcome_of_error(error: &Error) -> Outcome {
         other if is_connect(other) => Reason::Connect,
         _ => Reason::Reset,
     })
+}
+
+/// What this process is short of, by the error of a connection to an address.
+pub(super) fn shortage(error: &Error, to: Option<SocketAddr>) -> Option<OwnLimit> {
+    let limit = OwnLimit::of_error(error.root_cause())?;
+    let unreachable = limit == OwnLimit::Ports && !to.is_some_and(has_source);
+    (!unreachable).then_some(limit)
 }
 
 /// The status for an error that ends a request; `None` when the client is gone.
@@ -90,6 +99,17 @@ pub(super) fn drop_hop_by_hop(response: &mut ResponseHeader) {
     }
 }
 
+/// Whether this machine has an address to reach another from. Without one, "no address available" says nothing about
+/// ports: such an upstream cannot be reached from here, however few connections there are.
+fn has_source(to: SocketAddr) -> bool {
+    let any: SocketAddr = match to {
+        SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
+        SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
+    };
+    // A datagram socket's connection sends nothing.
+    UdpSocket::bind(any).and_then(|socket| socket.connect(to)).is_ok()
+}
+
 fn is_connect(kind: &ErrorType) -> bool {
     matches!(
         kind,
@@ -119,6 +139,22 @@ mod tests {
         assert_eq!(outcome_of_error(&up(ErrorType::ConnectionClosed)), Outcome::Failure(Reason::Reset));
         assert_eq!(outcome_of_error(&up(ErrorType::InvalidHTTPHeader)), Outcome::Failure(Reason::Malformed));
         assert_eq!(outcome_of_error(&down(ErrorType::ConnectionClosed)), Outcome::Ignored);
+    }
+
+    #[test]
+    fn what_we_are_short_of_is_known_by_the_systems_word() {
+        let because = |kind, code| {
+            let inner = Error::because(kind, "connecting", io::Error::from_raw_os_error(code));
+            *Error::because(ErrorType::InternalError, "to an upstream", inner)
+        };
+        let here = Some("127.0.0.1:1".parse().expect("an address"));
+        let descriptors = shortage(&because(ErrorType::SocketError, 24), here);
+        assert_eq!(descriptors, Some(OwnLimit::Descriptors));
+        assert_eq!(shortage(&because(ErrorType::BindError, 99), here), Some(OwnLimit::Ports));
+        // No address of this machine leads there, so it is no port that is missing.
+        assert_eq!(shortage(&because(ErrorType::BindError, 99), None), None);
+        assert_eq!(shortage(&because(ErrorType::ConnectRefused, 111), here), None);
+        assert_eq!(shortage(&Error::new_up(ErrorType::ConnectTimedout), here), None);
     }
 
     #[test]

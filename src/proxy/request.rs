@@ -15,7 +15,9 @@ use super::registry::{AttemptRegistry, RegistryPlace};
 use crate::core::balance::Tried;
 use crate::core::compression::Compression;
 use crate::core::limit::counts::Held;
+use crate::core::mirror::Place;
 use crate::core::outcome::{ArmId, Outcome};
+use crate::core::own_limit::OwnLimit;
 use crate::core::route::{Rewritten, RouteSpec};
 use crate::core::settings::Timeouts;
 use crate::core::table::{InFlight, Pool, Service, Table, Upstream};
@@ -64,6 +66,8 @@ pub(super) struct Request {
     /// What its answer sets, whoever makes it.
     pub cookies: Cookies,
     pub tried: Tried,
+    /// Whether an own limit has sent it to another pool.
+    pub moved: bool,
     /// Attempts made so far.
     pub attempts: u8,
     pub attempt: Option<Attempt>,
@@ -121,6 +125,8 @@ pub(super) struct Attempt {
     /// Whether its upstream had as many requests under way before it as connections are kept for.
     pub is_crowded: bool,
     pub _in_flight: InFlight,
+    /// Its descriptor, where it has one of its own.
+    pub place: Option<Place>,
 }
 
 /// An attempt whose outcome has been charged.
@@ -190,6 +196,7 @@ impl Request {
             by: None,
             cookies: Cookies::default(),
             tried: Tried::default(),
+            moved: false,
             attempts: 0,
             attempt: None,
             shielded_after: None,
@@ -277,6 +284,11 @@ impl Request {
     /// Attempts made on the pool that the request is on now.
     pub(super) fn attempts_here(&self) -> u8 {
         self.attempts.saturating_sub(self.shielded_after.unwrap_or(0).max(self.attempts_before))
+    }
+
+    /// Counts a limit that the client has met.
+    pub(super) fn met(&self, limit: OwnLimit) {
+        self.shard.own_limit(limit);
     }
 
     pub(super) fn upstream(&self) -> Option<&Upstream> {

@@ -3,15 +3,19 @@
 use super::admission::Admitted;
 use super::connection::{self, Line};
 use super::gate::Gate;
+use super::hops::HopMark;
 use super::keyring::Keyring;
 use super::listen::Bound;
 use super::mirror;
+use super::places::Places;
 use super::registry::{self, AttemptRegistry};
 use super::uses::Uses;
+use crate::core::own_limit::OwnLimit;
 use crate::core::table::Table;
 use crate::observe::access_log::AccessLog;
 use crate::observe::clock::Clock;
 use crate::observe::recorder::Recorder;
+use crate::observe::shard::Shard;
 use crate::observe::wake::Wake;
 use crate::tls::Challenges;
 use arc_swap::ArcSwap;
@@ -27,8 +31,6 @@ use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{sleep, timeout};
 
-/// Idle connections to upstreams that one worker keeps, over all pools.
-const KEPT_UPSTREAM_CONNECTIONS: usize = 1024;
 /// Threads of one worker that read files; more requests for files wait.
 const READERS: usize = 16;
 /// Pause after an accept that failed for want of file descriptors or memory.
@@ -43,6 +45,10 @@ pub struct Shared {
     pub access_log: Option<AccessLog>,
     pub clock: Clock,
     pub listeners: Vec<Arc<Bound>>,
+    /// How many descriptors clients and upstreams may take.
+    pub places: Places,
+    /// What requests to upstreams are marked with.
+    pub hop_mark: HopMark,
     /// What authorities ask for while a certificate is ordered.
     pub challenges: Arc<Challenges>,
     /// Seed of the workers' random numbers.
@@ -131,7 +137,8 @@ async fn worker(
             Ok(socket) => {
                 let (proxy, shutdown, closing) = (proxy.clone(), shutdown.clone(), closing.clone());
                 let line = Line { listener: listener.clone(), proxy, shutdown, closing };
-                tokio::spawn(accept(socket, line, alive.clone()));
+                let (shared, shard) = (shared.clone(), shared.recorder.shard(index));
+                tokio::spawn(accept(socket, line, alive.clone(), shared, shard));
             }
             Err(error) => tracing::error!("worker {index} cannot accept on {}: {error}", listener.address),
         }
@@ -155,7 +162,7 @@ fn proxy(index: usize, shared: &Arc<Shared>, registry: Arc<AttemptRegistry>) -> 
     let conf = ServerConf {
         threads: 1,
         work_stealing: false,
-        upstream_keepalive_pool_size: KEPT_UPSTREAM_CONNECTIONS,
+        upstream_keepalive_pool_size: shared.places.shares().kept,
         ..ServerConf::default()
     };
     let gate = Gate {
@@ -164,7 +171,7 @@ fn proxy(index: usize, shared: &Arc<Shared>, registry: Arc<AttemptRegistry>) -> 
         uses: Uses::default(),
         registry,
         keyring: Keyring::default(),
-        sender: mirror::sender(),
+        sender: mirror::sender(shared.places.shares().kept_by_mirror),
         random: AtomicU64::new(shared.seed.wrapping_add((index as u64) << 32)),
     };
     let mut proxy = http_proxy(&Arc::new(conf), gate);
@@ -175,7 +182,13 @@ fn proxy(index: usize, shared: &Arc<Shared>, registry: Arc<AttemptRegistry>) -> 
     proxy
 }
 
-async fn accept(socket: TcpListener, line: Line, alive: mpsc::Sender<()>) {
+async fn accept(
+    socket: TcpListener,
+    line: Line,
+    alive: mpsc::Sender<()>,
+    shared: Arc<Shared>,
+    shard: Arc<Shard>,
+) {
     let mut shutdown = line.shutdown.clone();
     loop {
         let accepted = tokio::select! {
@@ -184,15 +197,37 @@ async fn accept(socket: TcpListener, line: Line, alive: mpsc::Sender<()>) {
         };
         match accepted {
             Ok((stream, peer)) => {
-                let Some(admitted) = Admitted::new(&line.listener, peer.ip()) else { continue };
+                let admitted = match Admitted::new(&line.listener, peer.ip()) {
+                    Ok(admitted) => admitted,
+                    Err(limit) => {
+                        shard.own_limit(limit);
+                        continue;
+                    }
+                };
+                // While all places are taken, this one waits here and the others in the backlog.
+                let free = shared.places.client();
+                let place = match free {
+                    Some(place) => place,
+                    None => {
+                        shard.own_limit(OwnLimit::Connections);
+                        tokio::select! {
+                            Some(place) = shared.places.next_client() => place,
+                            _ = shutdown.wait_for(|stop| *stop) => return,
+                        }
+                    }
+                };
                 let (line, alive) = (line.clone(), alive.clone());
                 tokio::spawn(async move {
                     connection::serve(stream, peer, admitted, line).await;
-                    drop(alive);
+                    drop((place, alive));
                 });
             }
             Err(error) => {
-                tracing::warn!("accept on {}: {error}", line.listener.address);
+                match OwnLimit::of_error(&error) {
+                    // The controller tells of it, now and then.
+                    Some(limit) => shard.own_limit(limit),
+                    None => tracing::warn!("accept on {}: {error}", line.listener.address),
+                }
                 sleep(ACCEPT_PAUSE).await;
             }
         }

@@ -85,6 +85,8 @@ fn open_below(root: &Path, place: &Path) -> Result<File, Errno> {
 fn status_of(error: Errno) -> u16 {
     match error {
         Errno::NOENT | Errno::NOTDIR | Errno::NAMETOOLONG | Errno::NXIO => 404,
+        // This process is short of something.
+        Errno::MFILE | Errno::NFILE | Errno::NOMEM => 503,
         Errno::ACCESS | Errno::PERM | Errno::XDEV | Errno::LOOP => 403,
         error => {
             tracing::warn!("a file cannot be opened: {error}");

@@ -4,6 +4,7 @@ use super::super::peer::PeerNeeds;
 use super::super::plan;
 use super::super::request::Request;
 use super::Gate;
+use crate::core::own_limit::OwnLimit;
 use crate::core::table::Pool;
 use http::HeaderValue;
 use http::header::ACCEPT;
@@ -35,8 +36,17 @@ impl Gate {
             if let Some((index, upstream)) =
                 chosen.and_then(|index| Some((index, pool.upstreams.get(index)?)))
             {
+                // Streams of HTTP/2 share their connections.
+                let place = self.shared.places.upstream();
+                if place.is_none() && !pool.http2 {
+                    self.kept_out(request, OwnLimit::Descriptors);
+                    return Error::e_explain(ErrorType::HTTPStatus(503), "no descriptor for an upstream");
+                }
                 let is_whole = session.as_mut().is_body_done();
                 self.begin(pool, index, request, is_whole);
+                if let Some(attempt) = &mut request.attempt {
+                    attempt.place = place.filter(|_| !pool.http2);
+                }
                 let mut timeouts = request.timeouts(pool);
                 if let Some(signals) = request.signals() {
                     signals.await_answer(timeouts.read);
@@ -49,6 +59,13 @@ impl Gate {
                 return Ok(Box::new(self.peer(pool, upstream, needs)));
             }
             if request.attempts_here() > 0 {
+                break;
+            }
+            if pool.is_ready() {
+                self.kept_out(request, OwnLimit::MaxConns);
+                if self.turn_elsewhere(session, request) {
+                    continue;
+                }
                 break;
             }
             self.charge_unavailable(pool, request);

@@ -9,7 +9,7 @@ use pingora_proxy::Session;
 
 impl Gate {
     /// What is known for the decision whether the request goes to another upstream.
-    pub(super) fn situation<'a>(
+    pub(in crate::proxy) fn situation<'a>(
         &self,
         session: &'a Session,
         request: &Request,

@@ -15,6 +15,7 @@ use pingora_core::connectors::ConnectorOptions;
 use pingora_core::connectors::http::Connector;
 use pingora_core::prelude::HttpPeer;
 use pingora_core::protocols::http::client::HttpSession;
+use pingora_core::upstreams::peer::Peer;
 use pingora_error::{Error, ErrorType, Result};
 use pingora_http::RequestHeader;
 use std::sync::Arc;
@@ -25,8 +26,6 @@ use tokio::time::timeout;
 /// What a worker sends copies with: connections of their own, so that no original waits for one.
 pub(in crate::proxy) type Sender = Arc<Connector>;
 
-/// Idle connections to candidates that one worker keeps.
-const KEPT_CONNECTIONS: usize = 128;
 /// Bytes of an answer's body that are read; beyond, its connection is closed.
 const MOST_READ: usize = 1 << 20;
 /// Interim answers that are passed over.
@@ -40,6 +39,7 @@ pub(super) struct Copy {
     pub live: Arc<UpstreamLive>,
     pub _in_flight: InFlight,
     pub _place: Place,
+    pub _descriptor: Option<Place>,
     pub head: Box<RequestHeader>,
     pub peer: Box<HttpPeer>,
     pub mirror: Arc<Mirror>,
@@ -59,7 +59,7 @@ impl Copy {
                 }
             }
             Err(error) => {
-                let outcome = reply::outcome_of_error(&error.into_up());
+                let outcome = self.outcome(&error.into_up());
                 self.evidence.answered(started, outcome, 0);
                 self.count_failure(outcome);
             }
@@ -149,7 +149,7 @@ impl Copy {
             }
             Ok(Err(error)) => {
                 session.shutdown().await;
-                let outcome = reply::outcome_of_error(&error.into_up());
+                let outcome = self.outcome(&error.into_up());
                 self.count_failure(outcome);
                 self.evidence.broken(outcome);
                 None
@@ -176,6 +176,17 @@ impl Copy {
         self.evidence.compared(difference.as_deref(), &self.head);
     }
 
+    /// As that of an original.
+    fn outcome(&self, error: &Error) -> Outcome {
+        match reply::shortage(error, self.peer.address().as_inet().copied()) {
+            Some(limit) => {
+                self.evidence.shard.own_limit(limit);
+                Outcome::Ignored
+            }
+            None => reply::outcome_of_error(error),
+        }
+    }
+
     fn count_failure(&self, outcome: Outcome) {
         if matches!(outcome, Outcome::Failure(reason) if reason.is_transport()) {
             self.live.count_failure();
@@ -187,7 +198,7 @@ fn is_reset(error: &Error) -> bool {
     matches!(error.etype(), ErrorType::ConnectionClosed | ErrorType::ReadError | ErrorType::WriteError)
 }
 
-/// Connections of one worker's copies.
-pub(in crate::proxy) fn sender() -> Sender {
-    Arc::new(Connector::new(Some(ConnectorOptions::new(KEPT_CONNECTIONS))))
+/// Connections of one worker's copies, of which so many are kept.
+pub(in crate::proxy) fn sender(kept: usize) -> Sender {
+    Arc::new(Connector::new(Some(ConnectorOptions::new(kept))))
 }
