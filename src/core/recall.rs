@@ -54,8 +54,8 @@ pub fn recalls(before: &Table, now: &Table, aborted: &[ArmId]) -> Vec<Recall> {
 
 /// Whether another pool with weight can serve.
 fn has_others(service: &Service, index: usize) -> bool {
-    let others = service.pools.iter().enumerate().filter(|(other, _)| *other != index);
-    others.into_iter().any(|(_, pool)| pool.weight.get() > 0 && pool.is_ready())
+    let mut others = service.pools.iter().enumerate().filter(|(other, _)| *other != index);
+    others.any(|(_, pool)| pool.weight.get() > 0 && pool.is_ready())
 }
 
 fn find(table: &Table, arm: ArmId) -> Option<&Pool> {
