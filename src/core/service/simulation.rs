@@ -235,18 +235,6 @@ impl World {
     fn upstream(&mut self) {
         let upstream = UPSTREAMS[self.rng.random_range(0..3)];
         let pool = self.live.running().map_or("green", |running| running.to.as_str()).to_owned();
-        if self.rng.random_bool(0.2) {
-            // Another version comes behind it.
-            let set = Upstream::place(upstream).map(|(address, host)| Upstream {
-                address,
-                host,
-                weight: 1,
-                backup: false,
-                max_conns: 0,
-            });
-            let set = set.ok().map(|upstream| vec![upstream]);
-            return self.change(Change::Upstreams { pool: &pool, set, who: "deploy" });
-        }
         let drains = self.rng.random_bool(0.2);
         self.change(Change::Drain { pool: &pool, upstream, drains, who: "deploy" });
     }
