@@ -167,37 +167,10 @@ pub(super) fn meant(body: StartBody) -> Result<StartRollout, Problem> {
         }
         known
     });
-    let mut step = |(index, body): (usize, &StepBody)| {
-        let (key, percent) = match (body.weight, body.mirror) {
-            (Some(weight), None) => ("weight", weight),
-            (None, Some(mirror)) => ("mirror", mirror),
-            (Some(_), Some(_)) => {
-                fault(format!("steps[{index}].mirror"), "a step has a weight or mirrors, not both".into());
-                return None;
-            }
-            (None, None) => {
-                fault(format!("steps[{index}].weight"), "is missing; or name mirror in its place".into());
-                return None;
-            }
-        };
-        let share = BasisPoints::from_percent(percent);
-        if share.is_none() {
-            let detail = format!("{percent} is not a percentage with at most two decimals");
-            fault(format!("steps[{index}].{key}"), detail);
-        }
-        let hold = match body.hold.as_deref().map(duration::parse) {
-            None => Some(Duration::ZERO),
-            Some(Ok(hold)) => Some(hold),
-            Some(Err(why)) => {
-                fault(format!("steps[{index}].hold"), why);
-                None
-            }
-        };
-        let (share, hold) = (share?, hold?);
-        let step = if key == "mirror" { Step::mirror(share, hold) } else { Step::weight(share, hold) };
-        Some(Step { gate: body.gate, ..step })
-    };
-    let steps = body.steps.as_ref().map(|steps| steps.iter().enumerate().filter_map(&mut step).collect());
+    let steps = body.steps.as_ref().map(|steps| {
+        let steps = steps.iter().enumerate();
+        steps.filter_map(|(index, body)| step(index, body, &mut fault)).collect()
+    });
     if !faults.is_empty() {
         return Err(Problem::invalid(faults));
     }
@@ -213,4 +186,36 @@ pub(super) fn meant(body: StartBody) -> Result<StartRollout, Problem> {
         idempotency_key: None,
         asked: None,
     })
+}
+
+/// One step; where it is at fault, `fault` is called with the path and what is wrong.
+fn step(index: usize, body: &StepBody, fault: &mut impl FnMut(String, String)) -> Option<Step> {
+    let (key, percent) = match (body.weight, body.mirror) {
+        (Some(weight), None) => ("weight", weight),
+        (None, Some(mirror)) => ("mirror", mirror),
+        (Some(_), Some(_)) => {
+            fault(format!("steps[{index}].mirror"), "a step has a weight or mirrors, not both".into());
+            return None;
+        }
+        (None, None) => {
+            fault(format!("steps[{index}].weight"), "is missing; or name mirror in its place".into());
+            return None;
+        }
+    };
+    let share = BasisPoints::from_percent(percent);
+    if share.is_none() {
+        let detail = format!("{percent} is not a percentage with at most two decimals");
+        fault(format!("steps[{index}].{key}"), detail);
+    }
+    let hold = match body.hold.as_deref().map(duration::parse) {
+        None => Some(Duration::ZERO),
+        Some(Ok(hold)) => Some(hold),
+        Some(Err(why)) => {
+            fault(format!("steps[{index}].hold"), why);
+            None
+        }
+    };
+    let (share, hold) = (share?, hold?);
+    let step = if key == "mirror" { Step::mirror(share, hold) } else { Step::weight(share, hold) };
+    Some(Step { gate: body.gate, ..step })
 }

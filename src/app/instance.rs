@@ -95,16 +95,12 @@ impl Instance {
         let (running, metrics) = core.start(&runtime, recovered, secret.clone())?;
         runtime.block_on(upstreams_known(running.snapshots.clone()));
         let (doors, doors_seen) = watch::channel(Doors::Open);
-        let own = Own {
-            sockets: sockets(&shared.listeners, &config, &admin)?,
-            handover: running.handover.clone(),
-            doors,
-            desk,
-            runtime: runtime.handle().clone(),
-            clock: shared.clock,
-        };
+        let sockets = sockets(&shared.listeners, &config, &admin)?;
+        let (runtime_handle, clock) = (runtime.handle().clone(), shared.clock);
+        let handover = running.handover.clone();
+        let own = Own { sockets, handover, doors, desk, runtime: runtime_handle, clock };
         let admin = runtime.block_on(async { tokio::net::TcpListener::from_std(admin) })?;
-        // Nothing fails from here on: whoever is let in is served.
+        // What can fail from here on is the start of a worker thread.
         certificates.watch(&runtime);
         certificates.renew(&runtime, running.configs.clone(), shared.challenges.clone());
         let workers = Workers::start(&shared, config.server.threads, config.server.grace)?;
@@ -128,14 +124,13 @@ impl Instance {
             stopping: stops,
         };
         let serving_admin = runtime.spawn(admin::serve(admin, tls, state, doors_seen));
-        let (controller, configs) = (running.controller.clone(), running.configs.clone());
-        runtime.spawn(
-            Reloader { file, started: config.clone(), controller, configs, certificates, addresses }
-                .run(requests),
-        );
+        let (controller, configs, started) =
+            (running.controller.clone(), running.configs.clone(), config.clone());
+        let reloader = Reloader { file, started, controller, configs, certificates, addresses };
+        runtime.spawn(reloader.run(requests));
         Ok(Instance {
             admin: address,
-            listeners: shared.listeners.iter().map(|bound| (bound.scheme(), bound.address)).collect(),
+            listeners: serving(&shared),
             controller: running.controller.clone(),
             snapshots: running.snapshots.clone(),
             reloads,
@@ -268,6 +263,11 @@ fn sockets(
         .map(|bound| Ok((Own::name_of_listener(bound.settings.address), Arc::new(bound.socket()?))));
     let admin = (Own::name_of_admin(config.admin.listen), Arc::new(admin.try_clone()?));
     listeners.chain([Ok(admin)]).collect()
+}
+
+/// The scheme and the address of each listener.
+fn serving(shared: &Shared) -> Vec<(&'static str, SocketAddr)> {
+    shared.listeners.iter().map(|bound| (bound.scheme(), bound.address)).collect()
 }
 
 /// Where this process listens.

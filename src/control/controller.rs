@@ -322,26 +322,7 @@ impl Task {
                 self.next_tick = self.next_tick.min(self.links.clock.now() + WATCHFUL);
             }
             Input::Health { service, pool, upstream, address, began, result } => {
-                let Some(live) = self.lives.get_mut(&service) else { return };
-                let began = self.links.at(began);
-                let known = live.pools.get_mut(&pool).filter(|pool| began >= pool.begun);
-                let Some(upstreams) = known.map(|pool| &mut pool.upstreams) else { return };
-                let said = result.as_ref().err().cloned();
-                let changed = upstreams.checked(&upstream, address, result);
-                if self.custody.is_ours() && said.is_none() && upstreams.is_proven(&upstream) {
-                    live.note_proven(&pool, &upstream);
-                }
-                if changed {
-                    live.upstreams_changed();
-                    if self.custody.is_ours() {
-                        let note = shown::health_note(&pool, &upstream, address, said.as_deref());
-                        live.log_health(&pool, &note, said.is_some(), SELF);
-                        live.note(&[note], &self.links);
-                    }
-                }
-                if self.custody.is_ours() {
-                    live.judge(&self.links, None);
-                }
+                self.checked(&service, (&pool, &upstream, address), began, result);
             }
             Input::JobDone { service, ticket, result } => {
                 if let Some(live) = self.lives.get_mut(&service) {
@@ -366,6 +347,38 @@ impl Task {
                     live.judge(&self.links, None);
                 }
             }
+        }
+    }
+
+    /// An upstream has been checked; what was begun on a former version of its pool says nothing.
+    fn checked(
+        &mut self,
+        service: &str,
+        (pool, upstream, address): (&Arc<str>, &str, SocketAddr),
+        began: tokio::time::Instant,
+        result: Result<(), String>,
+    ) {
+        let Some(live) = self.lives.get_mut(service) else { return };
+        let began = self.links.at(began);
+        let known = live.pools.get_mut(pool).filter(|pool| began >= pool.begun);
+        let Some(upstreams) = known.map(|pool| &mut pool.upstreams) else { return };
+        let said = result.as_ref().err().cloned();
+        let changed = upstreams.checked(upstream, address, result);
+        let is_proven = said.is_none() && upstreams.is_proven(upstream);
+        let is_ours = self.custody.is_ours();
+        if is_ours && is_proven {
+            live.note_proven(pool, upstream);
+        }
+        if changed {
+            live.upstreams_changed();
+            if is_ours {
+                let note = shown::health_note(pool, upstream, address, said.as_deref());
+                live.log_health(pool, &note, said.is_some(), SELF);
+                live.note(&[note], &self.links);
+            }
+        }
+        if is_ours {
+            live.judge(&self.links, None);
         }
     }
 

@@ -120,18 +120,24 @@ impl Metrics {
         registry.register(Box::new(Met::new(recorder.clone())?))?;
         registry.register(Box::new(Mirrored::new(recorder, clock)?))?;
         registry.register(Box::new(build))?;
-        registry.register(Box::new(metrics.weight.clone()))?;
-        registry.register(Box::new(metrics.upstream_up.clone()))?;
-        registry.register(Box::new(metrics.phase.clone()))?;
-        registry.register(Box::new(metrics.rollouts.clone()))?;
-        registry.register(Box::new(metrics.evidence.clone()))?;
-        registry.register(Box::new(metrics.signal.clone()))?;
-        registry.register(Box::new(metrics.log_dropped.clone()))?;
-        registry.register(Box::new(metrics.notifications.clone()))?;
-        registry.register(Box::new(metrics.admin_closed.clone()))?;
-        registry.register(Box::new(metrics.refused_tokens.clone()))?;
-        registry.register(Box::new(metrics.degraded.clone()))?;
+        metrics.register()?;
         Ok(metrics)
+    }
+
+    fn register(&self) -> Result<(), prometheus::Error> {
+        let registry = &self.registry;
+        registry.register(Box::new(self.weight.clone()))?;
+        registry.register(Box::new(self.upstream_up.clone()))?;
+        registry.register(Box::new(self.phase.clone()))?;
+        registry.register(Box::new(self.rollouts.clone()))?;
+        registry.register(Box::new(self.evidence.clone()))?;
+        registry.register(Box::new(self.signal.clone()))?;
+        registry.register(Box::new(self.log_dropped.clone()))?;
+        registry.register(Box::new(self.notifications.clone()))?;
+        registry.register(Box::new(self.admin_closed.clone()))?;
+        registry.register(Box::new(self.refused_tokens.clone()))?;
+        registry.register(Box::new(self.degraded.clone()))?;
+        Ok(())
     }
 
     /// Shows the controller's state; what is not named is no longer shown.

@@ -39,7 +39,7 @@ fn is_sound(block: &[u8]) {
         return;
     }
     // Written without a table: a reader of its own understands each.
-    let list = HpackReader::default().read(block, usize::MAX).expect("a block of ours");
+    let Ok(list) = HpackReader::default().read(block, usize::MAX) else { panic!("a block of ours") };
     let mut pseudo = 0;
     for field in list.iter() {
         assert!(field.value.iter().all(|byte| is_text(*byte)), "{field:?}");
