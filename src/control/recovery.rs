@@ -8,7 +8,7 @@ use super::saving;
 use super::view::RolloutView;
 use crate::core::duration;
 use crate::core::rollout::{Action, Note};
-use crate::core::service::{Applied, Change, Order, ServiceState};
+use crate::core::service::{Applied, Change, Order, PoolRecord, ServiceState};
 use crate::core::settings;
 use crate::observe::clock::wall;
 use std::collections::{BTreeMap, HashMap};
@@ -156,11 +156,12 @@ impl Restored {
 
     /// Goes on with a running rollout or a watch, unless that would be unsafe.
     fn of(state: ServiceState, settings: &settings::Service, recovered: &Recovered, links: &Links) -> Self {
+        let stored = state.pools.clone();
         let mut restored = Restored { state, notes: Vec::new(), degraded: None };
         restored.note_first(settings, links);
         // Before anything is aborted again: where a version lies counts.
         restored.note_upstreams(settings, links);
-        restored.take_back(&recovered.aborted, links);
+        restored.take_back(&recovered.aborted, &stored, links);
         restored.give_up(settings, recovered.marks_lost.as_deref(), links);
         restored.fit(settings);
         restored.note_upstreams(settings, links);
@@ -170,14 +171,17 @@ impl Restored {
 
     /// Aborts again what had been aborted. An abort overtakes what is being written, a promotion too: where
     /// that had become durable all the same, it is taken back.
-    fn take_back(&mut self, aborted: &[String], links: &Links) {
+    fn take_back(&mut self, aborted: &[String], stored: &BTreeMap<String, PoolRecord>, links: &Links) {
         let Some(last) = self.state.rollout.as_ref().filter(|last| aborted.contains(&last.id)) else {
             return;
         };
-        let id = last.id.clone();
+        let (id, pool) = (last.id.clone(), last.to.clone());
         let who = format!("{SELF}; it took effect just before the process ended");
         if let Some(change) = self.state.undone_again(&id, &who) {
             self.apply(change, links);
+            if let Some(record) = stored.get(&pool) {
+                self.state.quarantine_also_at(&pool, record.upstreams.clone());
+            }
         }
     }
 

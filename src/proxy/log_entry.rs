@@ -2,16 +2,18 @@
 //!
 //! Its line is begun with the request, so that one that is dropped halfway has one, too.
 
+use super::asked::Asked;
 use super::choice::By;
 use super::gate::answer_begun;
 use super::request::{Ended, Request};
 use super::{forward, plan, reply};
 use crate::observe::access_log::{AccessLog, Attempted, Cut, Entry};
 use crate::observe::clock::Clock;
-use http::header::{HeaderMap, REFERER, USER_AGENT};
+use http::header::{HeaderMap, HeaderValue, REFERER, USER_AGENT};
 use http::{Method, Version};
 use pingora_core::protocols::http::v2::server::HttpSession;
 use pingora_error::{Error, ErrorSource, ErrorType};
+use pingora_http::RequestHeader;
 use pingora_proxy::Session;
 use std::io;
 use std::net::IpAddr;
@@ -69,6 +71,18 @@ pub(super) struct Unlogged {
 impl Unlogged {
     pub(super) fn new(log: &Arc<AccessLog>, session: &Session, request: &Request) -> Self {
         Unlogged { log: log.clone(), entry: Box::new(of(session, request, request.started_us)) }
+    }
+
+    /// What is none of anybody's business has been taken off the head since.
+    pub(super) fn stripped(&mut self, head: &RequestHeader, asked: Option<&Asked>) {
+        let uri = asked.map_or_else(|| head.raw_path(), |asked| &asked.target);
+        if self.entry.uri != uri {
+            self.entry.uri = uri.to_vec();
+        }
+        let referer = head.headers.get(REFERER).map(HeaderValue::as_bytes).unwrap_or_default();
+        if self.entry.referer != referer {
+            self.entry.referer = referer.to_vec();
+        }
     }
 
     /// Writes it, if its route wants that.

@@ -106,7 +106,7 @@ fn a_promoted_rollout_ends_the_step_well_with_its_outputs() {
     let pointsman = Pointsman::start(&config(nginx.addresses[0], nginx.addresses[1], SHORT));
     let load = Load::start(pointsman.http(), 4);
     // Nothing of a value is read as code, as JSON, as a command of GitHub's or as Markdown.
-    let version = "v2 \"$(touch pwned)\" `touch pwned` 'x' | %0A\n::error::forged";
+    let version = "v2 \"$(touch pwned)\" `touch pwned` 'x' | %0A::error::forged";
     let left =
         Job::action(&pointsman, &[("POINTSMAN_VERSION", version), ("POINTSMAN_STRATEGY", "canary")]).end();
     load.stop();

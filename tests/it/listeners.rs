@@ -123,7 +123,8 @@ fn the_head_must_arrive_in_time_however_it_drips() {
 
 #[test]
 fn a_silent_body_and_an_idle_connection_are_cut() {
-    let origin = Origin::new(|_| Reaction::Echo);
+    // It waits for the whole body: once it answers, nobody waits for the rest of it any more.
+    let origin = Origin::named("abc");
     let listener = "timeouts = { body = \"300ms\", keepalive = \"300ms\" }";
     let pointsman = Pointsman::start(&config(&origin, listener));
     let mut silent = Connection::open(pointsman.http());

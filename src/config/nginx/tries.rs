@@ -54,6 +54,10 @@ impl<'a> Import<'a> {
         let before = tried.get(..at_uri.unwrap_or(tried.len())).unwrap_or_default();
         let there = before.iter().find(|arg| folder.is_some_and(|folder| is_there(folder.arg(0), arg)));
         self.odd_candidates(line, tried);
+        if folder.is_none() && tried.iter().any(|arg| is_uri(&arg)) {
+            let why = "there is no root: files of nginx's own default folder are not looked for";
+            self.ledger.missing(line, why);
+        }
         if let Some(there) = there.filter(|_| at_uri.is_some()) {
             self.ledger
                 .missing(line, &format!("{there} is there and answers every path; write that as a route"));

@@ -126,6 +126,14 @@ impl ServiceState {
         }
     }
 
+    /// A version is taken back after a restart: it may have lain on the upstreams that the store knew, too, before
+    /// the file named others.
+    pub fn quarantine_also_at(&mut self, pool: &str, upstreams: BTreeSet<String>) {
+        if let Some(quarantine) = self.pools.get_mut(pool).and_then(|record| record.quarantine.as_mut()) {
+            quarantine.upstreams.extend(upstreams);
+        }
+    }
+
     pub(super) fn lift_quarantine(&mut self, pool: &str) {
         if let Some(record) = self.pools.get_mut(pool) {
             record.quarantine = None;

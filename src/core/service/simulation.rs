@@ -372,6 +372,7 @@ impl World {
         let was = std::mem::replace(&mut self.live, restored);
         (self.now, self.attempts, self.checks) = (Duration::ZERO, 0, 0);
         let sets = self.sets(&self.live);
+        let stored = self.live.pools.clone();
         self.live.note_upstreams(&sets, false, "");
         self.barred.follow(&sets);
         let last = self.live.rollout.clone().filter(|last| Some(&last.id) == mark.as_ref());
@@ -383,6 +384,9 @@ impl World {
         if let Some(undone) = &undone {
             self.seen.marks += 1;
             self.live = undone.state.clone();
+            if let Some((pool, record)) = last.as_ref().and_then(|last| stored.get_key_value(&last.to)) {
+                self.live.quarantine_also_at(pool, record.upstreams.clone());
+            }
         }
         self.journal = self.live.clone();
         let Some(last) = last.filter(|_| undone.is_some()) else { return };

@@ -66,6 +66,9 @@ impl Gate {
                     if asked.is_some_and(|asked| asked != session.req_header().raw_path()) {
                         request.asked = None;
                     }
+                    if let Some(unlogged) = &mut request.unlogged {
+                        unlogged.stripped(session.req_header(), request.asked.as_deref());
+                    }
                     return Ok(false);
                 }
                 Ok(Way::Own) => {

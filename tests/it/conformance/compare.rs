@@ -62,8 +62,14 @@ const ANSWER_FIELDS: &[&str] = &[
 const UPSTREAM_FIELDS: &[&str] = &["connection", "x-request-id"];
 
 /// Set by Pointsman even where nginx was not told to.
-const ADDED: &[&str] =
-    &["x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "x-forwarded-port", "x-real-ip"];
+const ADDED: &[&str] = &[
+    "x-forwarded-for",
+    "x-forwarded-proto",
+    "x-forwarded-host",
+    "x-forwarded-port",
+    "x-real-ip",
+    "x-pointsman-hops",
+];
 
 type Fields = BTreeMap<String, Vec<String>>;
 
