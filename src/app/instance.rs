@@ -96,9 +96,8 @@ impl Instance {
         runtime.block_on(upstreams_known(running.snapshots.clone()));
         let (doors, doors_seen) = watch::channel(Doors::Open);
         let sockets = sockets(&shared.listeners, &config, &admin)?;
-        let (runtime_handle, clock) = (runtime.handle().clone(), shared.clock);
-        let handover = running.handover.clone();
-        let own = Own { sockets, handover, doors, desk, runtime: runtime_handle, clock };
+        let (handle, clock, handover) = (runtime.handle().clone(), shared.clock, running.handover.clone());
+        let own = Own { sockets, handover, doors, desk, runtime: handle, clock };
         let admin = runtime.block_on(async { tokio::net::TcpListener::from_std(admin) })?;
         // What can fail from here on is the start of a worker thread.
         certificates.watch(&runtime);
@@ -124,9 +123,9 @@ impl Instance {
             stopping: stops,
         };
         let serving_admin = runtime.spawn(admin::serve(admin, tls, state, doors_seen));
-        let (controller, configs, started) =
-            (running.controller.clone(), running.configs.clone(), config.clone());
-        let reloader = Reloader { file, started, controller, configs, certificates, addresses };
+        let (controller, configs) = (running.controller.clone(), running.configs.clone());
+        let reloader =
+            Reloader { file, started: config.clone(), controller, configs, certificates, addresses };
         runtime.spawn(reloader.run(requests));
         Ok(Instance {
             admin: address,

@@ -59,10 +59,12 @@ impl Metrics {
     pub fn new(recorder: Arc<Recorder>, clock: Clock) -> Result<Self, prometheus::Error> {
         let gauges = |name: &str, help: &str, labels: &[&str]| GaugeVec::new(Opts::new(name, help), labels);
         let ints = |name: &str, help: &str, labels: &[&str]| IntGaugeVec::new(Opts::new(name, help), labels);
+        let counters =
+            |name: &str, help: &str, labels: &[&str]| IntCounterVec::new(Opts::new(name, help), labels);
         let pool = ["service", "pool"];
         let metrics = Metrics {
             registry: Registry::new(),
-            recorder: recorder.clone(),
+            recorder,
             clock,
             weight: gauges("pointsman_pool_weight_ratio", "Share of the service's traffic, 0 to 1.", &pool)?,
             upstream_up: ints(
@@ -75,8 +77,9 @@ impl Metrics {
                 "1 for the phase of the running rollout.",
                 &["service", "phase"],
             )?,
-            rollouts: IntCounterVec::new(
-                Opts::new("pointsman_rollouts_total", "Rollouts ended in this process, by outcome."),
+            rollouts: counters(
+                "pointsman_rollouts_total",
+                "Rollouts ended in this process, by outcome.",
                 &["service", "outcome"],
             )?,
             evidence: gauges(
@@ -93,15 +96,14 @@ impl Metrics {
                 "pointsman_access_log_dropped_total",
                 "Access log entries dropped because the log could not keep up.",
             )?,
-            notifications: IntCounterVec::new(
-                Opts::new("pointsman_notifications_total", "Tries to notify: sent, failed or dropped."),
+            notifications: counters(
+                "pointsman_notifications_total",
+                "Tries to notify: sent, failed or dropped.",
                 &["receiver", "result"],
             )?,
-            admin_closed: IntCounterVec::new(
-                Opts::new(
-                    "pointsman_admin_connections_closed_total",
-                    "Connections that the admin API closed by itself, by what they took too long for, or for room.",
-                ),
+            admin_closed: counters(
+                "pointsman_admin_connections_closed_total",
+                "Connections that the admin API closed by itself, by what they took too long for, or for room.",
                 &["reason"],
             )?,
             degraded: IntGauge::new(
@@ -113,19 +115,19 @@ impl Metrics {
                 "Requests to the admin API with a token that is not known.",
             )?,
         };
-        let build = ints("pointsman_build_info", "1, labelled with the version.", &["version"])?;
-        build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
-        let registry = &metrics.registry;
-        registry.register(Box::new(Traffic::new(recorder.clone(), clock)?))?;
-        registry.register(Box::new(Met::new(recorder.clone())?))?;
-        registry.register(Box::new(Mirrored::new(recorder, clock)?))?;
-        registry.register(Box::new(build))?;
         metrics.register()?;
         Ok(metrics)
     }
 
     fn register(&self) -> Result<(), prometheus::Error> {
-        let registry = &self.registry;
+        let (registry, recorder) = (&self.registry, &self.recorder);
+        let build = Opts::new("pointsman_build_info", "1, labelled with the version.");
+        let build = IntGaugeVec::new(build, &["version"])?;
+        build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
+        registry.register(Box::new(build))?;
+        registry.register(Box::new(Traffic::new(recorder.clone(), self.clock)?))?;
+        registry.register(Box::new(Met::new(recorder.clone())?))?;
+        registry.register(Box::new(Mirrored::new(recorder.clone(), self.clock)?))?;
         registry.register(Box::new(self.weight.clone()))?;
         registry.register(Box::new(self.upstream_up.clone()))?;
         registry.register(Box::new(self.phase.clone()))?;

@@ -411,7 +411,11 @@ impl ProxyHttp for Gate {
         if let Some(unprocessed) = connection_end::unprocessed(&error).filter(|_| request.head_us.is_none()) {
             return self.turned_away(session, request, error, unprocessed.over(reused));
         }
-        let mut outcome = self.excuse(request, reply::outcome_of_error(&error));
+        let mut outcome = reply::outcome_of_error(&error);
+        // What the upstream does not take, its client has sent.
+        if *error.etype() != ErrorType::WriteTimedout {
+            outcome = self.excuse(request, outcome);
+        }
         if matches!(outcome, Outcome::Failure(_))
             && let Some(limit) = self.shortage(&error, request)
         {

@@ -178,8 +178,9 @@ fn an_upstream_that_takes_no_bytes_is_given_up() {
         let _ = is_done.recv();
         drop(stream);
     });
+    let listener = "[[listeners]]\naddress = \"127.0.0.1:0\"\ntimeouts = { body = \"1s\" }\n";
     let text = config(&[address], "timeouts = { write = \"300ms\", read = \"1s\" }\ntries = 1");
-    let pointsman = Pointsman::start(&text);
+    let pointsman = Pointsman::start(&(listener.to_owned() + &text));
     let mut client = Connection::open(pointsman.http());
     let length = 50_000_000;
     client
@@ -192,6 +193,9 @@ fn an_upstream_that_takes_no_bytes_is_given_up() {
     });
     let answer = client.answer(false);
     assert!(matches!(answer.status, 502 | 504), "{}", answer.status);
+    eventually("it is the upstream's failure", || {
+        pointsman.get("/v1/services/web").json()["pools"]["blue"]["window"]["failures"] == 1
+    });
     drop(done);
     drop(client);
     sending.join().expect("it was cut");

@@ -117,6 +117,8 @@ fn the_window_of_a_candidate_shows_what_it_does_itself() {
     while green.requests() < before + 60 {
         connection.get("/");
     }
+    let has_all = || window(&pointsman, "green")["requests"].as_u64().is_some_and(|requests| requests >= 60);
+    eventually("the figures have all of them", has_all);
     let shown = window(&pointsman, "green");
     println!(
         "a version that fails 25 %: shown {:.2} % of {}",

@@ -224,7 +224,8 @@ fn logged(pointsman: &Pointsman) -> Vec<(String, String, String, u64)> {
 fn refusals_are_logged_with_what_was_asked() {
     let recorder = Recorder::start();
     let pointsman = before(&recorder, "");
-    let requests: [(&[u8], (&str, &str, &str, u64)); 8] = [
+    type Logged<'a> = (&'a str, &'a str, &'a str, u64);
+    let requests: [(&[u8], Logged<'_>); 8] = [
         (b"GET /a\x01b HTTP/1.1\r\nHost: shop.example\r\n\r\n", ("GET", "/a\u{1}b", "shop.example", 400)),
         (b"POST /b HTTP/1.1\r\nHost: u@shop.example\r\n\r\n", ("POST", "/b", "u@shop.example", 400)),
         (b"GET /c HTTP/1.1\r\nHost: a:99999\r\n\r\n", ("GET", "/c", "a:99999", 400)),

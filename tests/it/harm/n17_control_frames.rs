@@ -6,6 +6,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 /// What a flood is ended with.
+const PROTOCOL_ERROR: u32 = 1;
 const ENHANCE_YOUR_CALM: u32 = 11;
 /// Frames of a flood; far more than anybody needs.
 const MANY: u64 = 60_000;
@@ -98,7 +99,9 @@ fn floods_of_control_frames_end_their_connection() {
     for name in FLOODS {
         let (sent, code) = taken(&pointsman, name);
         println!("{name}: ended by {code:?}, {sent} frames written");
-        if code != Some(ENHANCE_YOUR_CALM) {
+        // A block of fields in so many pieces is malformed before it is a flood.
+        let is_malformed = name == &"CONTINUATION" && code == Some(PROTOCOL_ERROR);
+        if code != Some(ENHANCE_YOUR_CALM) && !is_malformed {
             failed.push(format!("{name}: {code:?} after {sent} frames"));
         }
     }

@@ -253,9 +253,12 @@ fn a_lost_or_damaged_secret_is_told() {
 }
 
 /// What stands in a sound database is looked at, too.
+/// What is changed in a stored state, in words and in deed.
+type Tampering = (&'static str, fn(&mut Value));
+
 #[test]
 fn weights_and_roles_that_cannot_be_are_not_served() {
-    let changes: [(&str, fn(&mut Value)); 6] = [
+    let changes: [Tampering; 6] = [
         ("sum to 130 %", |state| state["weights"]["blue"] = 3000.into()),
         ("sum to 0 %", |state| state["weights"]["green"] = 0.into()),
         ("cannot be read", |state| state["weights"]["blue"] = (-3000).into()),
@@ -273,7 +276,7 @@ fn weights_and_roles_that_cannot_be_are_not_served() {
 
 #[test]
 fn a_rollout_that_cannot_be_does_not_go_on() {
-    let changes: [(&str, fn(&mut Value)); 3] = [
+    let changes: [Tampering; 3] = [
         ("goes from blue", |state| state["rollout"]["from"] = "blue".into()),
         ("is not among its pools", |state| state["rollout"]["to"] = "purple".into()),
         ("while a rollout to red runs", |state| {

@@ -1,7 +1,6 @@
 //! A service with three versions side by side, and who of them its users met.
 
 use crate::harness::{Load, Origin, Pointsman, Reaction, eventually, get};
-use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -117,6 +116,6 @@ pub fn met(pointsman: &Pointsman, requests: usize) -> BTreeMap<String, usize> {
 #[track_caller]
 pub fn becomes(pointsman: &Pointsman, pool: &str, state: &str) {
     eventually("the upstream is seen so", || {
-        pointsman.web()["pools"][pool]["upstreams"][0]["state"] == Value::from(state)
+        pointsman.web()["pools"][pool]["upstreams"][0]["state"] == state
     });
 }
