@@ -38,7 +38,8 @@ impl Gate {
         if request.recalls < MOST_RECALLS && self.registry.is_recalled(arm, address, request.table.revision) {
             return Error::e_explain(RECALLED, "the upstream is not to be used any more");
         }
-        request.place = self.registry.enter(socket, !reused, arm, address, may_return);
+        let revision = request.table.revision;
+        request.place = self.registry.enter(socket, !reused, (arm, address), revision, may_return);
         Ok(())
     }
 

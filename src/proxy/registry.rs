@@ -44,6 +44,8 @@ struct Carrier {
     arm: AtomicU32,
     /// Of the upstream's address.
     address: AtomicU64,
+    /// Of the table that the oldest of what waits on it was planned on.
+    revision: AtomicU64,
     /// Which of the connections that this socket has been.
     turn: AtomicU32,
     /// Attempts that wait for an answer and may be taken back, and all others.
@@ -74,14 +76,14 @@ impl Default for AttemptRegistry {
 }
 
 impl AttemptRegistry {
-    /// An attempt has its connection, which `is_fresh` or kept from before. `may_return` says that it can be
-    /// taken back while it waits.
+    /// An attempt on an upstream, planned on the table of `revision`, has its connection, which `is_fresh` or
+    /// kept from before. `may_return` says that it can be taken back while it waits.
     pub(super) fn enter(
         &self,
         socket: RawFd,
         is_fresh: bool,
-        arm: ArmId,
-        upstream: SocketAddr,
+        (arm, upstream): (ArmId, SocketAddr),
+        revision: u64,
         may_return: bool,
     ) -> Option<RegistryPlace> {
         let carrier = self.carrier(socket)?;
@@ -92,6 +94,9 @@ impl AttemptRegistry {
         }
         carrier.arm.store(u32::from(arm.0), Relaxed);
         carrier.address.store(digest(upstream), Relaxed);
+        if carrier.waiting.load(Relaxed) == 0 {
+            carrier.revision.store(revision, Relaxed);
+        }
         // Whoever sends it requests again means it to serve.
         carrier.is_recalled.store(false, Relaxed);
         carrier.count(may_return, 1);
@@ -170,8 +175,10 @@ impl Carrier {
         counter.store(counter.load(Relaxed).saturating_add_signed(change), Relaxed);
     }
 
+    /// Whether a recall is for it: what was planned on a later table is meant to be there.
     fn is_of(&self, recall: &Recall) -> bool {
         self.arm.load(Relaxed) == u32::from(recall.arm.0)
+            && self.revision.load(Relaxed) < recall.revision
             && recall.upstream.is_none_or(|upstream| self.address.load(Relaxed) == digest(upstream))
     }
 
@@ -244,7 +251,7 @@ mod tests {
         let registry = AttemptRegistry::default();
         let (ours, mut theirs, address) = connection();
         let socket = ours.as_raw_fd();
-        let mut place = registry.enter(socket, true, GREEN, address, true).expect("a place");
+        let mut place = registry.enter(socket, true, (GREEN, address), 2, true).expect("a place");
         registry.recall(&[Recall { arm: ArmId(8), upstream: None, revision: 2 }]);
         registry.recall(&[Recall { arm: GREEN, upstream: Some(([127, 0, 0, 1], 1).into()), revision: 2 }]);
         assert!(is_open(&mut theirs), "others were named");
@@ -252,10 +259,10 @@ mod tests {
         registry.recall(&all());
         assert!(is_open(&mut theirs), "it has an answer");
         assert!(!registry.leave(place));
-        let place = registry.enter(socket, false, GREEN, address, false).expect("a place");
+        let place = registry.enter(socket, false, (GREEN, address), 2, false).expect("a place");
         registry.recall(&all());
         assert!(!registry.leave(place) && is_open(&mut theirs), "it must not be repeated");
-        let place = registry.enter(socket, false, GREEN, address, true).expect("a place");
+        let place = registry.enter(socket, false, (GREEN, address), 2, true).expect("a place");
         registry.recall(&[Recall { arm: GREEN, upstream: Some(address), revision: 4 }]);
         assert!(!is_open(&mut theirs));
         assert!(registry.leave(place), "it is told why");
@@ -263,18 +270,28 @@ mod tests {
     }
 
     #[test]
+    fn what_was_planned_on_the_table_of_the_recall_is_meant_to_be_there() {
+        let registry = AttemptRegistry::default();
+        let (ours, mut theirs, address) = connection();
+        let place = registry.enter(ours.as_raw_fd(), true, (GREEN, address), 3, true).expect("a place");
+        registry.recall(&all());
+        assert!(is_open(&mut theirs), "a tester looks at what was aborted");
+        assert!(!registry.leave(place));
+    }
+
+    #[test]
     fn a_shared_connection_ends_when_the_last_answer_on_it_has() {
         let registry = AttemptRegistry::default();
         let (ours, mut theirs, address) = connection();
         let socket = ours.as_raw_fd();
-        let waits = registry.enter(socket, true, GREEN, address, true).expect("a place");
-        let mut answered = registry.enter(socket, false, GREEN, address, true).expect("a place");
+        let waits = registry.enter(socket, true, (GREEN, address), 2, true).expect("a place");
+        let mut answered = registry.enter(socket, false, (GREEN, address), 2, true).expect("a place");
         registry.settle(&mut answered);
         registry.recall(&all());
         assert!(is_open(&mut theirs), "an answer is under way");
         assert!(!registry.leave(answered));
         assert!(!is_open(&mut theirs));
-        let fresh = registry.enter(socket, true, GREEN, address, true).expect("a place");
+        let fresh = registry.enter(socket, true, (GREEN, address), 2, true).expect("a place");
         assert!(registry.leave(waits), "though its socket is another connection's by now");
         assert!(!registry.leave(fresh));
     }
@@ -284,15 +301,15 @@ mod tests {
         let registry = AttemptRegistry::default();
         let (ours, _theirs, address) = connection();
         let socket = ours.as_raw_fd();
-        let old = registry.enter(socket, true, GREEN, address, true).expect("a place");
-        let new = registry.enter(socket, true, GREEN, address, false).expect("a place");
+        let old = registry.enter(socket, true, (GREEN, address), 2, true).expect("a place");
+        let new = registry.enter(socket, true, (GREEN, address), 2, false).expect("a place");
         assert!(!registry.leave(old), "the connection of its turn is gone");
         assert!(!registry.leave(new));
         let (other, mut theirs, _) = connection();
-        let place = registry.enter(other.as_raw_fd(), true, GREEN, address, true).expect("a place");
+        let place = registry.enter(other.as_raw_fd(), true, (GREEN, address), 2, true).expect("a place");
         registry.recall(&all());
         assert!(is_open(&mut theirs), "it is connected to somebody else");
         assert!(!registry.leave(place));
-        assert!(registry.enter(-1, true, GREEN, address, true).is_none());
+        assert!(registry.enter(-1, true, (GREEN, address), 2, true).is_none());
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! That library knows fewer bytes than nginx takes: no `<`, `>`, `` ` ``, no `"` in a query, nothing that is no
 //! UTF-8. Such bytes are escaped for as long as a request is inside (routes go by the decoded path, so that
-//! both ways of writing are one), and what came is kept beside it ([`asked`](super::asked)) for the upstream
+//! both ways of writing are one), and what came is kept beside it ([`asked`]) for the upstream
 //! and for the log. A whole address becomes its path, and its host the request's (RFC 9112, 3.2.2). Later
 //! minor versions are read as HTTP/1.1 (RFC 9110, 2.5).
 

@@ -1,6 +1,6 @@
 //! What the fields of a block become: a request in words that the library below takes, or one that is refused.
 //!
-//! The rules are those of a head of HTTP/1 ([`head`](crate::proxy::head)), and RFC 9113's, 8.2 and 8.3: what they
+//! The rules are those of a head of HTTP/1 ([`head`]), and RFC 9113's, 8.2 and 8.3: what they
 //! call malformed is answered 400 rather than reset, so that its client learns why.
 
 use super::BlockLimits;
