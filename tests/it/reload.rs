@@ -42,7 +42,7 @@ fn two_hundred_reloads_under_full_load_fail_nothing() {
     let [blue, green, new] = [0, 1, 2].map(|index| nginx.addresses[index]);
     let pointsman = Pointsman::start(&config(blue, green));
     let load = Load::start(pointsman.http(), 8);
-    let wrk = wrk(pointsman.http(), 32, 300);
+    let wrk = wrk(pointsman.http(), 16, 300);
     for reload in 0..200 {
         let added =
             format!("[services.web.pools.red]\nupstreams = [\"{new}\"]\n[[routes]]\nservice = \"web\"\n");

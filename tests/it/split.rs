@@ -10,7 +10,7 @@ fn config(nginx: &Nginx) -> String {
 fn five_hundred_changes_under_full_load_fail_no_request() {
     let nginx = Nginx::start(&["blue", "green"]);
     let pointsman = Pointsman::start(&config(&nginx));
-    let load = wrk(pointsman.http(), 64, 120);
+    let load = wrk(pointsman.http(), 16, 120);
     let mut probe = Connection::open(pointsman.http());
     let mut probes = 0;
     for change in 0..250 {

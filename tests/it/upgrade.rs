@@ -27,7 +27,7 @@ fn twenty_upgrades_under_full_load_fail_nothing() {
     let mut pointsman = Pointsman::start(&blue_green(nginx.addresses[0], nginx.addresses[1]));
     assert_eq!(pointsman.cli(&["weights", "web", "blue=30", "green=70"]).code, 0);
     let load = Load::start(pointsman.http(), 8);
-    let wrk = wrk(pointsman.http(), 32, 300);
+    let wrk = wrk(pointsman.http(), 16, 300);
     let mut took = Vec::new();
     for _ in 0..20 {
         let before = pointsman.pid();

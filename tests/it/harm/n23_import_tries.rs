@@ -86,7 +86,7 @@ const CASES: &[(&str, &[&str])] = &[
         &["GET /; X-To: other", "GET /s"],
     ),
     (
-        "resolver 127.0.0.1:1; location / { proxy_pass http://app$http_x_to; } location /h { proxy_pass http://app.$host/; } location /g { proxy_pass http://app$host; }",
+        "resolver 127.0.0.1:1; resolver_timeout 1s; location / { proxy_pass http://app$http_x_to; } location /h { proxy_pass http://app.$host/; } location /g { proxy_pass http://app$host; }",
         &["GET /; X-To: .evil", "GET /h", "GET /g"],
     ),
     ("location / { proxy_pass http://app$request_uri; }", &["=GET /x?y"]),
