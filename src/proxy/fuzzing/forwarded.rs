@@ -1,6 +1,6 @@
 //! The client that trusted proxies speak for.
 
-use crate::proxy::forward::{self, FORWARDED_FOR, join, written};
+use crate::proxy::headers::forward::{self, FORWARDED_FOR, join, written};
 use http::{HeaderMap, HeaderValue};
 use ipnet::IpNet;
 use std::net::IpAddr;

@@ -4,9 +4,9 @@
 //! lax as any server ever was. All must agree on where the head ends, how long the body is, and where it
 //! ends.
 
-use crate::proxy::chunks::Chunks;
-use crate::proxy::head::{Body, Head, HeadLimits, Scan};
-use crate::proxy::target;
+use crate::proxy::wire::chunks::Chunks;
+use crate::proxy::wire::head::{Body, Head, HeadLimits, Scan};
+use crate::proxy::wire::target;
 
 const LIMITS: HeadLimits = HeadLimits { size: 8 << 10, fields: 100 };
 

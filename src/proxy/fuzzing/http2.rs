@@ -1,9 +1,9 @@
 //! Blocks of header fields of HTTP/2: however they are cut, and whatever they say, what is passed on is sound.
 
-use crate::proxy::blocks::turned;
-use crate::proxy::head::{is_target_text, is_text, is_token};
-use crate::proxy::hpack::HpackReader;
-use crate::proxy::target;
+use crate::proxy::wire::blocks::turned;
+use crate::proxy::wire::head::{is_target_text, is_text, is_token};
+use crate::proxy::wire::hpack::HpackReader;
+use crate::proxy::wire::target;
 
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 const HEADERS: u8 = 1;

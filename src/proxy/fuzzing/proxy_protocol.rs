@@ -1,6 +1,6 @@
 //! The header of the PROXY protocol.
 
-use crate::proxy::proxy_protocol::{LONGEST, Malformed, Parsed, parse};
+use crate::proxy::listen::proxy_protocol::{LONGEST, Malformed, Parsed, parse};
 use std::net::{IpAddr, SocketAddr};
 
 /// The bytes of a connection.

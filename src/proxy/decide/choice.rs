@@ -1,0 +1,138 @@
+//! Which pool a request goes to, what its answer carries for the next one, and what is none of the
+//! upstream's business.
+//!
+//! A tester's choice comes first, then the first rule that holds, then the cohort: see [`crate::core::cohort`].
+//! A pool without a ready upstream is passed over for the weights, unless a rule is strict about it. So is one whose
+//! version was aborted, by rules: who tests goes on seeing what was wrong with it.
+
+mod given;
+mod taken;
+
+pub(in crate::proxy) use given::{Cookies, show};
+pub(in crate::proxy) use taken::strip;
+
+use crate::core::choice::Users;
+use crate::core::cohort::{Cohort, Identity, User};
+use crate::core::fields;
+use crate::core::table::{Pool, Service};
+use crate::core::tester::Word;
+use crate::observe::clock::unix_seconds;
+use crate::proxy::decide::plan::{Asked, Target};
+use given::set_cookie;
+
+/// What a pool was chosen by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::proxy) enum By {
+    Weights,
+    Cookie,
+    ClientIp,
+    Header,
+    Tester,
+    Rule,
+}
+
+impl By {
+    pub(in crate::proxy) fn label(self) -> &'static str {
+        match self {
+            By::Weights => "weights",
+            By::Cookie => "cookie",
+            By::ClientIp => "client_ip",
+            By::Header => "header",
+            By::Tester => "tester",
+            By::Rule => "rule",
+        }
+    }
+}
+
+/// A pool, and how it was come by.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::proxy) struct Chosen {
+    pub target: Target,
+    pub by: By,
+    pub cookies: Cookies,
+}
+
+/// Chooses; `None` where no pool has weight.
+pub(in crate::proxy) fn choose(index: usize, service: &Service, asked: Asked<'_>) -> Option<Chosen> {
+    let mut cookies = Cookies::default();
+    let (pool, by) = pool(service, asked, &mut cookies)?;
+    Some(Chosen { target: Target { service: index, pool }, by, cookies })
+}
+
+fn pool(service: &Service, asked: Asked<'_>, cookies: &mut Cookies) -> Option<(usize, By)> {
+    let choice = &service.choice;
+    let by_weights = || Some((service.picker.pick(asked.draw as u32)?, By::Weights));
+    if choice.is_by_chance() {
+        return by_weights();
+    }
+    let is_ready = |pool: &usize| service.pools.get(*pool).is_some_and(Pool::is_ready);
+    if let Some(pool) = testers_own(service, asked, cookies).filter(is_ready) {
+        return Some((pool, By::Tester));
+    }
+    let is_sound =
+        |pool: &usize| service.pools.get(*pool).is_some_and(|pool| pool.is_ready() && !pool.is_quarantined);
+    if let Some(rule) = choice.rules.iter().find(|rule| rule.holds(asked.request, asked.client))
+        && let Some(pool) =
+            choice.place(&rule.to, &service.pools).filter(|pool| rule.strict || is_sound(pool))
+    {
+        return Some((pool, By::Rule));
+    }
+    let Some(users) = &choice.users else { return by_weights() };
+    let (identity, by) = identity(users, asked, cookies);
+    Some((users.split.pick(identity.point(&users.draw_key), &service.picker)?, by))
+}
+
+/// The pool that a tester wants: by a header, else by the query, else by the cookie of an earlier one.
+fn testers_own(service: &Service, asked: Asked<'_>, cookies: &mut Cookies) -> Option<usize> {
+    let (testers, key) = service.choice.testers.as_ref()?;
+    let understand = |value: &str| {
+        let pools = service.pools.iter().map(|pool| &pool.name);
+        testers.understand(value, asked.client, key, unix_seconds(), pools)
+    };
+    let headers = &asked.request.headers;
+    let header = headers.get(&testers.header).and_then(|value| understand(value.to_str().ok()?));
+    let query = asked.request.uri.query().unwrap_or_default();
+    let mut given = fields::parameters(query, &testers.query);
+    let given = given.find_map(|value| Some((understand(&value)?, value)));
+    if let Some((word, value)) = &given {
+        let (value, age) = match word {
+            Word::Out => ("", 0),
+            Word::Choice { lasts, .. } => (&**value, lasts.as_secs()),
+        };
+        cookies.tester = set_cookie(&testers.cookie, value.as_bytes(), age, asked);
+    }
+    let kept = || {
+        let mut values = fields::cookies(headers, &testers.cookie);
+        values.find_map(|value| understand(std::str::from_utf8(value).ok()?))
+    };
+    match header.or(given.map(|(word, _)| word)).or_else(kept)? {
+        Word::Out => None,
+        Word::Choice { wanted, .. } => service.choice.place(&wanted, &service.pools),
+    }
+}
+
+/// Whom the request comes from, as the service knows its users.
+fn identity<'a>(users: &'a Users, asked: Asked<'a>, cookies: &mut Cookies) -> (Identity<'a>, By) {
+    let by_address = (Identity::Address(asked.client), By::ClientIp);
+    match &users.cohort {
+        Cohort::Cookie { name, ttl } => {
+            let now = unix_seconds() as u32;
+            let mut values = fields::cookies(&asked.request.headers, name);
+            let known = values.find_map(|value| users.cookie_keys.read(value));
+            let user = match known {
+                Some(user) => User { at: now, ..user },
+                None => users.cookie_keys.welcome(asked.draw, now),
+            };
+            if known.is_none_or(|user| user.is_due(now, *ttl)) {
+                let value = users.cookie_keys.write(user);
+                cookies.cohort = set_cookie(name, &value, ttl.as_secs(), asked);
+            }
+            (Identity::User(user.id), By::Cookie)
+        }
+        Cohort::Header(name) => match asked.request.headers.get(name) {
+            Some(value) => (Identity::Named(value.as_bytes()), By::Header),
+            None => by_address,
+        },
+        Cohort::ClientIp | Cohort::Request => by_address,
+    }
+}

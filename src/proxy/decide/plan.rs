@@ -1,0 +1,199 @@
+//! What to do with a request: which route it takes, and which service, pool and upstream it goes to.
+
+use crate::core::balance::{Balance, HashBy, Tried, mix};
+use crate::core::route::{self, RouteSpec, normalized};
+use crate::core::settings::Listener;
+use crate::core::table::{Pool, Service, Table};
+use crate::proxy::decide::choice::{self, Chosen};
+use http::HeaderValue;
+use http::header::CONTENT_LENGTH;
+use http::request::Parts;
+use std::borrow::Cow;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+/// What a body has to keep that nobody waits for: any silence, and any rate.
+pub(in crate::proxy) const AT_ITS_LEISURE: (Duration, u64) = (Duration::MAX, 0);
+const GRPC: &[u8] = b"application/grpc";
+
+/// Where a request goes, as indexes into the table it was planned on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::proxy) struct Target {
+    pub service: usize,
+    pub pool: usize,
+}
+
+/// Why a request goes nowhere.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::proxy) enum Refusal {
+    /// The path means nothing: 400.
+    BadPath,
+    /// No route leads anywhere: 404.
+    NoRoute,
+    /// The route is not for this client, or for nobody: 403.
+    Denied,
+    /// The body will be larger than it may: 413.
+    TooLarge,
+    /// Its path has been changed too often: 500.
+    Endless,
+    /// A limit has no room for it: its status, and when to come back.
+    TooMany { status: u16, retry_after_s: u64 },
+    /// The service is under maintenance: 503, and when to come back.
+    Maintenance { retry_after_s: u64 },
+    /// No pool of the service has weight, or no upstream of the pool can serve: 503.
+    NoUpstream,
+}
+
+/// Where a request leads that is not refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::proxy) enum Way {
+    /// To a pool, chosen once: a retry stays in it.
+    Upstream(Chosen),
+    /// To an answer that the proxy makes itself, as the route says.
+    Own,
+    /// To another place, which a rule of the route names.
+    Away { status: u16, location: HeaderValue },
+}
+
+/// What is known of a request when its way is chosen.
+#[derive(Clone, Copy)]
+pub(in crate::proxy) struct Asked<'a> {
+    pub request: &'a Parts,
+    /// In its plain form.
+    pub path: &'a str,
+    pub client: IpAddr,
+    /// Whether what the peer says of the client counts.
+    pub believed: bool,
+    pub listener: Option<&'a Listener>,
+    pub now: Duration,
+    /// Random, and no other request's.
+    pub draw: u64,
+}
+
+/// The path that routes go by.
+pub(in crate::proxy) fn path(request: &Parts) -> Result<Cow<'_, str>, Refusal> {
+    normalized(request.uri.path()).map_err(|_| Refusal::BadPath)
+}
+
+/// The index of the route.
+pub(in crate::proxy) fn route(
+    table: &Table,
+    listener: Option<SocketAddr>,
+    request: &Parts,
+    path: &str,
+) -> Result<usize, Refusal> {
+    table.routes.find(listener, host(request), path).ok_or(Refusal::NoRoute)
+}
+
+/// Whether a route is for a client at all.
+pub(in crate::proxy) fn admits(route: &RouteSpec, client: IpAddr) -> Result<(), Refusal> {
+    let is_denied = route.target == route::Target::Deny || !route.clients.admit(client);
+    if is_denied { Err(Refusal::Denied) } else { Ok(()) }
+}
+
+/// Largest body of a request on a route.
+pub(in crate::proxy) fn max_body(route: Option<&RouteSpec>, listener: Option<&Listener>) -> u64 {
+    let own = route.and_then(|route| route.max_body);
+    own.or(listener.map(|listener| listener.max_body)).unwrap_or(u64::MAX)
+}
+
+/// How long the body of a request may be silent, and how many bytes a second it has to bring (0: any). That
+/// is for bodies that an answer waits for: one of gRPC is a stream of its own.
+pub(in crate::proxy) fn body_pace(
+    request: &Parts,
+    route: Option<&RouteSpec>,
+    listener: Option<&Listener>,
+) -> (Duration, u64) {
+    if is_grpc(&request.headers) {
+        return AT_ITS_LEISURE;
+    }
+    let silence = route.and_then(|route| route.timeouts.body);
+    let rate = route.and_then(|route| route.body_rate);
+    (
+        silence.or(listener.map(|listener| listener.body_timeout)).unwrap_or(Duration::MAX),
+        rate.or(listener.map(|listener| listener.body_rate)).unwrap_or(0),
+    )
+}
+
+fn is_grpc(headers: &http::HeaderMap) -> bool {
+    let kind = headers.get(http::header::CONTENT_TYPE).map_or(&b""[..], http::HeaderValue::as_bytes);
+    kind.get(..GRPC.len()).is_some_and(|start| start.eq_ignore_ascii_case(GRPC))
+}
+
+/// Where the request leads on its route.
+pub(in crate::proxy) fn way(table: &Table, asked: Asked<'_>, index: usize) -> Result<Way, Refusal> {
+    let route = table.routes.spec(index).ok_or(Refusal::NoRoute)?;
+    admits(route, asked.client)?;
+    if body_length(asked.request) > Some(max_body(Some(route), asked.listener)) {
+        return Err(Refusal::TooLarge);
+    }
+    match route.target {
+        // Opened to one path, and to no other way of writing it: the admin API might read it otherwise.
+        route::Target::Admin if asked.request.uri.path() != asked.path => Err(Refusal::NoRoute),
+        route::Target::Service(_) | route::Target::Admin => chosen(table, asked, index).map(Way::Upstream),
+        _ => Ok(Way::Own),
+    }
+}
+
+/// The length that the request says its body has.
+pub(in crate::proxy) fn body_length(request: &Parts) -> Option<u64> {
+    request.headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+fn chosen(table: &Table, asked: Asked<'_>, route: usize) -> Result<Chosen, Refusal> {
+    let service = table.service_of(route).ok_or(Refusal::NoRoute)?;
+    let entry = table.services.get(service).ok_or(Refusal::NoRoute)?;
+    let stretch = entry.maintenance.filter(|_| !table.maintenance.lets_pass(asked.path, asked.client));
+    if let Some(retry_after_s) = stretch.and_then(|stretch| stretch.retry_after_s(asked.now)) {
+        return Err(Refusal::Maintenance { retry_after_s });
+    }
+    choice::choose(service, entry, asked).ok_or(Refusal::NoUpstream)
+}
+
+/// The upstream for the next attempt in a pool.
+pub(in crate::proxy) fn upstream(
+    pool: &Pool,
+    request: &Parts,
+    client: IpAddr,
+    draw: u32,
+    tried: Tried,
+) -> Option<usize> {
+    let key = match pool.balancer.balance() {
+        Balance::Hash(by) => hash_key(by, request, client),
+        _ => 0,
+    };
+    pool.balancer.choose(&pool.upstreams, key, draw, tried)
+}
+
+impl Target {
+    pub(in crate::proxy) fn service(self, table: &Table) -> Option<&Service> {
+        table.services.get(self.service)
+    }
+
+    pub(in crate::proxy) fn pool(self, table: &Table) -> Option<&Pool> {
+        self.service(table)?.pools.get(self.pool)
+    }
+}
+
+/// The host a request names, with its port if it has one: the target's authority (always there in
+/// HTTP/2) before the Host header.
+pub(in crate::proxy) fn host(request: &Parts) -> &str {
+    if let Some(authority) = request.uri.authority() {
+        return authority.as_str();
+    }
+    request.headers.get(http::header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default()
+}
+
+fn hash_key(by: &HashBy, request: &Parts, client: IpAddr) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    match by {
+        HashBy::Uri => request.uri.path_and_query().hash(&mut hasher),
+        HashBy::Header(name) => match request.headers.get(name.as_str()) {
+            Some(value) => value.as_bytes().hash(&mut hasher),
+            None => client.hash(&mut hasher),
+        },
+        HashBy::ClientIp => client.hash(&mut hasher),
+    }
+    mix(hasher.finish())
+}

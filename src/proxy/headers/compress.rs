@@ -1,0 +1,291 @@
+//! Answers compressed on their way to the client.
+//!
+//! [`begin`] looks at the head of an answer, changes it where the body is going to be compressed, and makes
+//! the [`Encoder`] that its pieces go through. A body whose length nobody knows may be a stream that is read
+//! as it comes, so that every piece of it is flushed; one of known length is compressed as a whole. Windows
+//! are no larger than the body, so that a small one costs little memory.
+
+use crate::core::compression::{Algorithm, Compression};
+use brotli::CompressorWriter;
+use brotli::enc::BrotliEncoderParams;
+use bytes::Bytes;
+use flate2::write::GzEncoder;
+use http::header::{
+    ACCEPT_ENCODING, ACCEPT_RANGES, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE,
+    CONTENT_TYPE, ETAG, HeaderName, VARY,
+};
+use http::request::Parts;
+use http::{HeaderMap, HeaderValue, Method, StatusCode, Version};
+use pingora_error::Result;
+use pingora_http::ResponseHeader;
+use std::io::{self, Write};
+
+/// Base-2 logarithms of brotli's smallest and of our largest window (256 KiB), in bytes.
+const WINDOWS: std::ops::RangeInclusive<u32> = 10..=18;
+const BROTLI_BUFFER: usize = 4096;
+
+/// Compresses one body.
+pub(in crate::proxy) struct Encoder {
+    kind: Kind,
+    /// Whether every piece is to be of use to the client by itself.
+    flushes: bool,
+}
+
+enum Kind {
+    Gzip(GzEncoder<Vec<u8>>),
+    Brotli(Box<CompressorWriter<Vec<u8>>>),
+    Ended,
+}
+
+/// Decides whether an answer is compressed, and changes its head accordingly. `Vary` is set whenever the
+/// decision depends on the client.
+///
+/// # Errors
+/// None in practice: every value is made of legal bytes.
+pub(in crate::proxy) fn begin(
+    request: &Parts,
+    response: &mut ResponseHeader,
+    compression: &Compression,
+) -> Result<Option<Box<Encoder>>> {
+    if response.status.is_informational() || response.status == StatusCode::NO_CONTENT {
+        return Ok(None);
+    }
+    // Where a 304 does not say its type, it stands for an answer that we cannot know.
+    let unchanged = response.status == StatusCode::NOT_MODIFIED;
+    let kind = text(&response.headers, &CONTENT_TYPE).unwrap_or_default();
+    let unknown = unchanged && kind.is_empty();
+    if !unknown && !compression.covers(kind) {
+        return Ok(None);
+    }
+    vary(response)?;
+    if unchanged || !may_change(&response.headers, response.status) || request.version < Version::HTTP_11 {
+        return Ok(None);
+    }
+    let length = text(&response.headers, &CONTENT_LENGTH).and_then(|length| length.parse::<u64>().ok());
+    if length.is_some_and(|length| length < compression.min_size.max(1)) {
+        return Ok(None);
+    }
+    let accepted = request.headers.get_all(ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok());
+    let Some(algorithm) = compression.choose(accepted) else { return Ok(None) };
+    announce(response, algorithm)?;
+    Ok((request.method != Method::HEAD).then(|| Box::new(Encoder::new(algorithm, compression, length))))
+}
+
+/// Whether the answer is whole, plain, and not to be left as it is.
+fn may_change(headers: &HeaderMap, status: StatusCode) -> bool {
+    let encoded =
+        text(headers, &CONTENT_ENCODING).is_some_and(|coding| !coding.eq_ignore_ascii_case("identity"));
+    let directives =
+        headers.get_all(CACHE_CONTROL).iter().flat_map(|value| value.as_bytes().split(|b| *b == b','));
+    let fixed = directives.map(<[u8]>::trim_ascii).any(|word| word.eq_ignore_ascii_case(b"no-transform"));
+    let partial = status == StatusCode::PARTIAL_CONTENT || headers.contains_key(CONTENT_RANGE);
+    !encoded && !fixed && !partial
+}
+
+/// Says that the body is another representation than the upstream's: its length and ranges are gone, and its
+/// tag stands for the same content, no longer for the same bytes.
+fn announce(response: &mut ResponseHeader, algorithm: Algorithm) -> Result<()> {
+    response.insert_header(CONTENT_ENCODING, HeaderValue::from_static(algorithm.name()))?;
+    response.remove_header(&CONTENT_LENGTH);
+    response.remove_header(&ACCEPT_RANGES);
+    let strong = response.headers.get(ETAG).map(HeaderValue::as_bytes).filter(|tag| !tag.starts_with(b"W/"));
+    if let Some(weak) = strong.and_then(|tag| HeaderValue::from_bytes(&[b"W/", tag].concat()).ok()) {
+        response.insert_header(ETAG, weak)?;
+    }
+    Ok(())
+}
+
+fn vary(response: &mut ResponseHeader) -> Result<()> {
+    let fields =
+        response.headers.get_all(VARY).iter().flat_map(|value| value.as_bytes().split(|b| *b == b','));
+    let known = |name: &[u8]| name == b"*" || name.eq_ignore_ascii_case(b"accept-encoding");
+    if fields.map(<[u8]>::trim_ascii).any(known) {
+        return Ok(());
+    }
+    response.append_header(VARY, HeaderValue::from_static("Accept-Encoding")).map(drop)
+}
+
+fn text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
+    headers.get(name).and_then(|value| value.to_str().ok())
+}
+
+impl Encoder {
+    /// `length` is the body's, where it is known.
+    fn new(algorithm: Algorithm, compression: &Compression, length: Option<u64>) -> Self {
+        let kind = match algorithm {
+            Algorithm::Gzip => {
+                Kind::Gzip(GzEncoder::new(Vec::new(), flate2::Compression::new(compression.gzip_level)))
+            }
+            Algorithm::Brotli => {
+                let bits = length.map_or(*WINDOWS.end(), |length| 64 - length.leading_zeros());
+                let params = BrotliEncoderParams {
+                    quality: compression.br_level as i32,
+                    lgwin: bits.clamp(*WINDOWS.start(), *WINDOWS.end()) as i32,
+                    size_hint: length.unwrap_or(0) as usize,
+                    ..BrotliEncoderParams::default()
+                };
+                Kind::Brotli(Box::new(CompressorWriter::with_params(Vec::new(), BROTLI_BUFFER, &params)))
+            }
+        };
+        Encoder { kind, flushes: length.is_none() }
+    }
+
+    /// What goes to the client for a piece of the body; it may be empty. Nothing comes after the end.
+    ///
+    /// # Errors
+    /// None in practice: memory takes all that is written.
+    pub(in crate::proxy) fn encode(&mut self, piece: &[u8], end: bool) -> io::Result<Bytes> {
+        let out = match &mut self.kind {
+            Kind::Gzip(gzip) => {
+                gzip.write_all(piece)?;
+                if self.flushes && !end && !piece.is_empty() {
+                    gzip.flush()?;
+                }
+                std::mem::take(gzip.get_mut())
+            }
+            Kind::Brotli(brotli) => {
+                brotli.write_all(piece)?;
+                if self.flushes && !end && !piece.is_empty() {
+                    brotli.flush()?;
+                }
+                std::mem::take(brotli.get_mut())
+            }
+            Kind::Ended => return Ok(Bytes::new()),
+        };
+        if !end {
+            return Ok(out.into());
+        }
+        let rest = match std::mem::replace(&mut self.kind, Kind::Ended) {
+            Kind::Gzip(gzip) => gzip.finish()?,
+            Kind::Brotli(brotli) => brotli.into_inner(),
+            Kind::Ended => Vec::new(),
+        };
+        Ok(if out.is_empty() { rest } else { [out, rest].concat() }.into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::io::Read;
+
+    fn settings() -> Compression {
+        Compression {
+            algorithms: vec![Algorithm::Brotli, Algorithm::Gzip],
+            types: vec!["text/html".to_owned()],
+            min_size: 256,
+            gzip_level: 6,
+            br_level: 5,
+        }
+    }
+
+    fn request(line: &str) -> Parts {
+        let (method, accepted) = line.split_once(' ').expect("a method");
+        let request = http::Request::builder().method(method).uri("/").header(ACCEPT_ENCODING, accepted);
+        request.body(()).expect("a request").into_parts().0
+    }
+
+    fn response(status: u16, fields: &[(&'static str, &str)]) -> ResponseHeader {
+        let mut response = ResponseHeader::build(status, None).expect("a head");
+        for (name, value) in fields {
+            response.append_header(*name, *value).expect("a field");
+        }
+        response
+    }
+
+    const PAGE: [(&str, &str); 4] = [
+        ("content-type", "text/html"),
+        ("content-length", "1000"),
+        ("etag", "\"x\""),
+        ("accept-ranges", "bytes"),
+    ];
+
+    /// Whether an answer is compressed; what its head says.
+    fn begun(asked: &str, status: u16, fields: &[(&'static str, &str)]) -> (bool, ResponseHeader) {
+        let mut head = response(status, fields);
+        let encoder = begin(&request(asked), &mut head, &settings()).expect("legal values");
+        (encoder.is_some(), head)
+    }
+
+    fn field<'a>(head: &'a ResponseHeader, name: &str) -> Option<&'a str> {
+        head.headers.get(name).map(|value| value.to_str().expect("text"))
+    }
+
+    #[test]
+    fn a_compressed_answer_says_so() {
+        for asked in ["GET gzip", "HEAD gzip"] {
+            let (compressed, head) = begun(asked, 200, &PAGE);
+            assert_eq!(compressed, asked == "GET gzip");
+            assert_eq!(field(&head, "content-encoding"), Some("gzip"));
+            assert_eq!((field(&head, "content-length"), field(&head, "accept-ranges")), (None, None));
+            assert_eq!(
+                (field(&head, "etag"), field(&head, "vary")),
+                (Some("W/\"x\""), Some("Accept-Encoding"))
+            );
+        }
+        let weak = [("content-type", "text/html"), ("etag", "W/\"x\""), ("vary", "Cookie, accept-encoding")];
+        let (_, head) = begun("GET br", 404, &weak);
+        assert_eq!((field(&head, "etag"), head.headers.get_all("vary").iter().count()), (Some("W/\"x\""), 1));
+    }
+
+    #[test]
+    fn what_must_not_change_does_not() {
+        let without = |name: &'static str, value: &'static str| {
+            let kept = PAGE.into_iter().filter(|(known, _)| *known != name);
+            kept.chain([(name, value)]).collect::<Vec<_>>()
+        };
+        for (asked, status, fields, varies) in [
+            ("GET identity", 200, PAGE.to_vec(), true),
+            ("GET gzip", 206, without("content-range", "bytes 0-999/5000"), true),
+            ("GET gzip", 200, without("content-encoding", "br"), true),
+            ("GET gzip", 200, without("cache-control", "public, No-Transform"), true),
+            ("GET gzip", 200, without("content-length", "255"), true),
+            ("GET gzip", 304, without("content-type", "text/html"), true),
+            ("GET gzip", 204, PAGE.to_vec(), false),
+            ("GET gzip", 101, PAGE.to_vec(), false),
+            ("GET gzip", 200, without("content-type", "image/png"), false),
+            ("GET gzip", 200, without("content-type", "text/event-stream"), false),
+        ] {
+            let (compressed, head) = begun(asked, status, &fields);
+            assert!(!compressed, "{fields:?}");
+            assert_eq!(field(&head, "vary").is_some(), varies, "{status} {fields:?}");
+            assert_eq!(field(&head, "etag"), Some("\"x\""));
+            assert!(head.headers.contains_key("content-length"));
+        }
+        assert_eq!(field(&begun("GET gzip", 304, &[("etag", "\"x\"")]).1, "vary"), Some("Accept-Encoding"));
+        let mut old = request("GET gzip");
+        old.version = Version::HTTP_10;
+        assert!(begin(&old, &mut response(200, &PAGE), &settings()).expect("legal").is_none());
+    }
+
+    fn decoded(algorithm: Algorithm, bytes: &[u8]) -> Vec<u8> {
+        let mut plain = Vec::new();
+        // What has come so far is read, even where the end has not.
+        let _ = match algorithm {
+            Algorithm::Gzip => flate2::read::GzDecoder::new(bytes).read_to_end(&mut plain),
+            Algorithm::Brotli => brotli::Decompressor::new(bytes, BROTLI_BUFFER).read_to_end(&mut plain),
+        };
+        plain
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(48))]
+        #[test]
+        fn every_piece_of_a_stream_arrives_by_itself(pieces in prop::collection::vec("[a-e ]{0,3000}", 1..8), level in 1u32..10) {
+            for algorithm in [Algorithm::Gzip, Algorithm::Brotli] {
+                let settings = Compression { gzip_level: level, br_level: level, ..settings() };
+                let mut encoder = Encoder::new(algorithm, &settings, None);
+                let (mut sent, mut plain) = (Vec::new(), Vec::new());
+                for piece in &pieces {
+                    sent.extend(encoder.encode(piece.as_bytes(), false).expect("memory"));
+                    plain.extend_from_slice(piece.as_bytes());
+                    prop_assert_eq!(&decoded(algorithm, &sent), &plain);
+                }
+                sent.extend(encoder.encode(b"", true).expect("memory"));
+                prop_assert_eq!(&decoded(algorithm, &sent), &plain);
+                prop_assert!(encoder.encode(b"more", true).expect("memory").is_empty());
+            }
+        }
+    }
+}

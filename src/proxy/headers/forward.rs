@@ -1,0 +1,324 @@
+//! What the upstream is told of the client: `X-Forwarded-For`, `-Proto`, `-Host`, `-Port`, `X-Real-IP`,
+//! `X-Request-Id`.
+//!
+//! What a client says of itself is replaced. What a trusted proxy says is believed: its
+//! `X-Forwarded-For` is continued, its proto, host, port and request id are kept. A route or a pool may choose
+//! otherwise ([`Forwarded`]).
+
+use crate::core::settings::Forwarded;
+use crate::proxy::decide::plan;
+use crate::proxy::exchange::request::Request;
+use http::header::{FORWARDED, HeaderName};
+use http::{HeaderMap, HeaderValue};
+use ipnet::IpNet;
+use pingora_error::{ErrorType::InternalError, OrErr, Result};
+use pingora_http::RequestHeader;
+use pingora_proxy::Session;
+use std::io::Write;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+pub(in crate::proxy) const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+const FORWARDED_PORT: HeaderName = HeaderName::from_static("x-forwarded-port");
+const REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// Who the client is, as far as it is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::proxy) struct RealClient {
+    /// The unspecified one where a trusted proxy named a client that cannot be read: that is nobody's, so that
+    /// no list of addresses lets it in, and it is never the proxy's own.
+    pub address: IpAddr,
+    /// Whether the trusted proxy that sent the request names nobody that can be read.
+    pub is_nameless: bool,
+}
+
+const UNKNOWN: RealClient = RealClient { address: IpAddr::V4(Ipv4Addr::UNSPECIFIED), is_nameless: true };
+
+/// The client: the peer, or, where the peer is a trusted proxy, the last address in `X-Forwarded-For` that is
+/// not one.
+pub(in crate::proxy) fn client(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> RealClient {
+    let peer = peer.to_canonical();
+    let is_nameless = is_trusted(peer, trusted);
+    let mut client = RealClient { address: peer, is_nameless };
+    if !is_nameless {
+        return client;
+    }
+    for value in headers.get_all(FORWARDED_FOR).iter().rev() {
+        // By bytes: what a client put before them never hides the addresses that proxies appended.
+        for part in value.as_bytes().rsplit(|byte| *byte == b',') {
+            let text = std::str::from_utf8(part.trim_ascii());
+            if text.is_ok_and(str::is_empty) {
+                continue;
+            }
+            let Some(address) = text.ok().and_then(written) else { return UNKNOWN };
+            client = RealClient { address, is_nameless: false };
+            if !is_trusted(address, trusted) {
+                return client;
+            }
+        }
+    }
+    client
+}
+
+/// An address in any of the forms that proxies write: with a port, in brackets, in quotes, with a zone, or as a
+/// node of `Forwarded` (RFC 7239, 6). `None` for names, `unknown` and the like.
+pub(in crate::proxy) fn written(text: &str) -> Option<IpAddr> {
+    let mut node = text;
+    if text.contains('=') {
+        let mut pairs = text.split(';').filter_map(|pair| pair.split_once('='));
+        node = pairs.find(|(name, _)| name.trim().eq_ignore_ascii_case("for"))?.1.trim();
+    }
+    if let Some(quoted) = node.strip_prefix('"') {
+        node = quoted.strip_suffix('"')?.trim();
+    }
+    let address = match node.strip_prefix('[') {
+        Some(bracketed) => {
+            let (address, port) = bracketed.split_once(']')?;
+            if !port.is_empty() {
+                is_port(port.strip_prefix(':')?).then_some(())?;
+            }
+            without_zone(address).parse::<Ipv6Addr>().ok()?.into()
+        }
+        None => without_zone(node).parse::<IpAddr>().ok().or_else(|| {
+            let (address, _) = node.rsplit_once(':').filter(|(_, port)| is_port(port))?;
+            without_zone(address).parse().ok()
+        })?,
+    };
+    let address = address.to_canonical();
+    (!address.is_unspecified()).then_some(address)
+}
+
+/// Empty, as `1.2.3.4:`, is none.
+fn is_port(text: &str) -> bool {
+    text.is_empty() || text.bytes().all(|byte| byte.is_ascii_digit()) && text.parse::<u16>().is_ok()
+}
+
+fn without_zone(address: &str) -> &str {
+    address.split_once('%').map_or(address, |(address, _)| address)
+}
+
+pub(in crate::proxy) fn is_trusted(address: IpAddr, trusted: &[IpNet]) -> bool {
+    trusted.iter().any(|net| net.contains(&address))
+}
+
+/// What the request is called: by a trusted proxy, or else by this one.
+pub(in crate::proxy) fn request_id<'a>(headers: &'a HeaderMap, request: &'a Request) -> &'a [u8] {
+    let given = headers.get(REQUEST_ID).filter(|_| request.believed);
+    given.map_or(&request.own_id[..], HeaderValue::as_bytes)
+}
+
+/// Whether what the peer says of a client counts.
+pub(in crate::proxy) fn is_believed(peer: IpAddr, trusted: &[IpNet]) -> bool {
+    is_trusted(peer.to_canonical(), trusted)
+}
+
+/// Sets the headers on the request to the upstream.
+///
+/// # Errors
+/// None can occur: every value is made of legal bytes.
+pub(in crate::proxy) fn set(
+    session: &Session,
+    upstream: &mut RequestHeader,
+    request: &Request,
+) -> Result<()> {
+    let believed = request.believed;
+    if !(believed && upstream.headers.contains_key(REQUEST_ID)) {
+        let id = HeaderValue::from_bytes(&request.own_id).or_err(InternalError, "id")?;
+        upstream.insert_header(REQUEST_ID, id)?;
+    }
+    let mode = request.forwarded();
+    if mode == Forwarded::Off {
+        for name in [FORWARDED, FORWARDED_FOR, FORWARDED_PROTO, FORWARDED_HOST, FORWARDED_PORT, REAL_IP] {
+            upstream.remove_header(&name);
+        }
+        return Ok(());
+    }
+    set_addresses(session, upstream, request, mode)?;
+    if !(believed && upstream.headers.contains_key(FORWARDED_PROTO)) {
+        let tls = session.digest().is_some_and(|d| d.ssl_digest.is_some());
+        upstream
+            .insert_header(FORWARDED_PROTO, HeaderValue::from_static(if tls { "https" } else { "http" }))?;
+    }
+    if !(believed && upstream.headers.contains_key(FORWARDED_HOST)) {
+        match HeaderValue::from_str(plan::host(session.req_header())) {
+            Ok(host) => upstream.insert_header(FORWARDED_HOST, host)?,
+            Err(_) => drop(upstream.remove_header(&FORWARDED_HOST)),
+        }
+    }
+    if !(believed && upstream.headers.contains_key(FORWARDED_PORT)) {
+        match request.listener.as_ref().map(|listener| listener.address.port()) {
+            Some(port) => upstream.insert_header(FORWARDED_PORT, HeaderValue::from(port))?,
+            None => drop(upstream.remove_header(&FORWARDED_PORT)),
+        }
+    }
+    Ok(())
+}
+
+/// `X-Forwarded-For` and `X-Real-IP`.
+fn set_addresses(
+    session: &Session,
+    upstream: &mut RequestHeader,
+    request: &Request,
+    mode: Forwarded,
+) -> Result<()> {
+    let peer =
+        session.client_addr().and_then(|a| a.as_inet()).map_or(request.client, |a| a.ip().to_canonical());
+    let client = Some(request.client).filter(|client| !client.is_unspecified());
+    let continues = match mode {
+        Forwarded::Trusted => request.believed,
+        Forwarded::Append => true,
+        Forwarded::Replace | Forwarded::Off => false,
+    };
+    let peer_value = address_value(peer);
+    let before = upstream.headers.get_all(FORWARDED_FOR).iter().any(|v| !v.is_empty());
+    if continues && before {
+        let chain = join(upstream.headers.get_all(FORWARDED_FOR).iter(), &peer_value);
+        upstream.insert_header(FORWARDED_FOR, chain)?;
+    } else {
+        let one = match (mode, client) {
+            (Forwarded::Replace, Some(client)) => address_value(client),
+            // Not the proxy's own, which would be taken for a client's.
+            (Forwarded::Replace, None) => HeaderValue::from_static("unknown"),
+            _ => peer_value.clone(),
+        };
+        upstream.insert_header(FORWARDED_FOR, one)?;
+    }
+    match client {
+        Some(client) if client == peer => upstream.insert_header(REAL_IP, peer_value),
+        Some(client) => upstream.insert_header(REAL_IP, address_value(client)),
+        None => {
+            upstream.remove_header(&REAL_IP);
+            Ok(())
+        }
+    }
+}
+
+/// An address as a header value, written without a `String` of its own.
+fn address_value(address: IpAddr) -> HeaderValue {
+    let mut text = Vec::with_capacity(46);
+    // Writing to a Vec cannot fail.
+    let _ = write!(text, "{address}");
+    HeaderValue::from_maybe_shared(bytes::Bytes::from(text)).unwrap_or(HeaderValue::from_static("unknown"))
+}
+
+pub(in crate::proxy) fn join<'a>(
+    values: impl Iterator<Item = &'a HeaderValue>,
+    last: &HeaderValue,
+) -> HeaderValue {
+    let mut all = Vec::with_capacity(128);
+    for value in values {
+        all.extend_from_slice(value.as_bytes());
+        all.extend_from_slice(b", ");
+    }
+    all.extend_from_slice(last.as_bytes());
+    HeaderValue::from_maybe_shared(bytes::Bytes::from(all)).unwrap_or_else(|_| last.clone())
+}
+
+/// 128 random bits as 32 hexadecimal digits.
+pub(in crate::proxy) fn id_of(high: u64, low: u64) -> [u8; 32] {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let bits = (u128::from(high) << 64) | u128::from(low);
+    std::array::from_fn(|n| DIGITS[(bits >> ((31 - n) * 4)) as usize & 15])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn chain(text: &str) -> HeaderMap {
+        HeaderMap::from_iter([(FORWARDED_FOR, HeaderValue::from_bytes(text.as_bytes()).expect("a value"))])
+    }
+
+    #[test]
+    fn the_client_is_the_last_untrusted_address() {
+        let trusted: Vec<IpNet> = vec!["10.0.0.0/8".parse().expect("a network")];
+        let ip = |text: &str| text.parse::<IpAddr>().expect("an address");
+        let cases = [
+            ("192.0.2.9", "203.0.113.7", "192.0.2.9"),
+            ("10.0.0.1", "203.0.113.7", "203.0.113.7"),
+            ("10.0.0.1", "6.6.6.6, 203.0.113.7, 10.0.0.2", "203.0.113.7"),
+            ("10.0.0.1", "garbage, 203.0.113.7", "203.0.113.7"),
+            ("10.0.0.1", "203.0.113.7, garbage", "0.0.0.0"),
+            ("10.0.0.1", "203.0.113.7, unknown, 10.0.0.2", "0.0.0.0"),
+            ("10.0.0.1", "203.0.113.7, 0.0.0.0", "0.0.0.0"),
+            ("10.0.0.1", "203.0.113.7:51234", "203.0.113.7"),
+            ("10.0.0.1", "6.6.6.6, 203.0.113.7 , , 10.0.0.2:80,", "203.0.113.7"),
+            ("10.0.0.1", "[2001:db8::7]:443, 10.0.0.2", "2001:db8::7"),
+            ("10.0.0.1", "for=\"[2001:db8::7]:443\"; proto=https", "2001:db8::7"),
+            ("10.0.0.1", "203.0.113.7, ::ffff:10.0.0.2", "203.0.113.7"),
+            ("10.0.0.1", " , ,", "10.0.0.1"),
+            ("10.0.0.1", "\u{e4}, 203.0.113.7", "203.0.113.7"),
+            ("::ffff:10.0.0.1", "2001:db8::1", "2001:db8::1"),
+            ("10.0.0.1", "10.0.0.3", "10.0.0.3"),
+        ];
+        for (peer, header, expected) in cases {
+            assert_eq!(
+                client(ip(peer), &chain(header), &trusted).address,
+                ip(expected),
+                "{peer} with {header}"
+            );
+        }
+        let unnamed = RealClient { address: ip("10.0.0.1"), is_nameless: true };
+        assert_eq!(client(ip("10.0.0.1"), &HeaderMap::new(), &trusted), unnamed);
+        assert!(!client(ip("10.0.0.1"), &chain("10.0.0.3"), &trusted).is_nameless);
+        assert!(client(ip("10.0.0.1"), &chain("_hidden"), &trusted).is_nameless);
+        assert!(!client(ip("192.0.2.9"), &chain("_hidden"), &trusted).is_nameless);
+    }
+
+    #[test]
+    fn addresses_are_read_as_proxies_write_them() {
+        for text in [
+            "203.0.113.7",
+            "203.0.113.7:51234",
+            "203.0.113.7:",
+            "\"203.0.113.7\"",
+            "\"203.0.113.7:51234\"",
+            "for=203.0.113.7",
+            "For=\"203.0.113.7:51234\";proto=https;by=10.0.0.1",
+            "proto=https; for=203.0.113.7",
+            "::ffff:203.0.113.7",
+            "::ffff:203.0.113.7:443",
+            "[::ffff:203.0.113.7]:443",
+        ] {
+            assert_eq!(written(text), Some([203, 0, 113, 7].into()), "{text}");
+        }
+        for text in
+            ["2001:db8::7", "[2001:db8::7]", "[2001:db8::7]:443", "2001:db8::7%eth0", "\"[2001:db8::7]\""]
+        {
+            assert_eq!(written(text), "2001:db8::7".parse().ok(), "{text}");
+        }
+        for text in [
+            "unknown",
+            "_hidden",
+            "-",
+            "localhost",
+            "203.0.113",
+            "203.0.113.7:99999",
+            "203.0.113.7:http",
+            "203.0.113.07",
+            "203.0.113.7 203.0.113.8",
+            "[203.0.113.7]",
+            "[2001:db8::7",
+            "[2001:db8::7]443",
+            "\"203.0.113.7",
+            "by=203.0.113.7",
+            "for=",
+            "for=unknown",
+            "0.0.0.0",
+            "::",
+            "::ffff:0.0.0.0",
+            "=",
+            "",
+        ] {
+            assert_eq!(written(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn values_are_as_expected() {
+        assert_eq!(address_value(IpAddr::from([127, 0, 0, 1])), "127.0.0.1");
+        assert_eq!(&id_of(0xab, 1), b"00000000000000ab0000000000000001");
+    }
+}

@@ -1,0 +1,104 @@
+//! What is taken off a request before anybody looks at it.
+//!
+//! Names with an underscore go, as nginx does it by default: CGI-like servers read `X_Real_IP` and
+//! `X-Real-IP` as one, so that a client could say what only the proxy may. An `Upgrade` goes that
+//! `Connection` does not name, or that comes with a body or another method than GET: such a request asks
+//! for no other protocol (RFC 9110, 7.8), and an upstream should not be able to think so.
+//!
+//! Of HTTP/2, the crumbs of a cookie become one line, and a length of 0 goes while the stream is open:
+//! pingora would take its word for it and pass the request on as whole, whatever body follows.
+
+use http::header::{
+    CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, HeaderName, HeaderValue, TRANSFER_ENCODING, UPGRADE,
+};
+use http::{HeaderMap, Method, Version};
+use pingora_core::protocols::http::ServerSession;
+use pingora_http::RequestHeader;
+
+/// Takes them off.
+pub(in crate::proxy) fn tidy(request: &mut RequestHeader) {
+    while let Some(name) = underscored(&request.headers) {
+        request.remove_header(&name);
+    }
+    if request.headers.contains_key(UPGRADE) && !asks_for_upgrade(&request.method, &request.headers) {
+        request.remove_header(&UPGRADE);
+    }
+    if request.version == Version::HTTP_2 {
+        join_crumbs(request);
+    }
+}
+
+/// Takes the expectation off; whether its client waits for 100. One of HTTP/1.0 does not (RFC 9110, 10.1.1).
+pub(in crate::proxy) fn take_expectation(request: &mut RequestHeader) -> bool {
+    request.remove_header(&EXPECT).is_some() && request.version != Version::HTTP_10
+}
+
+/// Takes a length of 0 off a request whose stream is still open.
+pub(in crate::proxy) fn settle_length(session: &mut ServerSession) {
+    let says_none = session.req_header().headers.get(CONTENT_LENGTH).is_some_and(|length| length == "0");
+    if !says_none || !session.is_http2() {
+        return;
+    }
+    session.req_header_mut().remove_header(&CONTENT_LENGTH);
+    // Only now it tells whether there is more to come.
+    if session.is_body_done() {
+        // A fresh field with a legal value fits in.
+        let _ = session.req_header_mut().insert_header(CONTENT_LENGTH, 0);
+    }
+}
+
+/// One cookie line, as HTTP/1 has it (RFC 9113, 8.2.3).
+fn join_crumbs(request: &mut RequestHeader) {
+    let mut crumbs = request.headers.get_all(COOKIE).iter();
+    let (Some(first), Some(second)) = (crumbs.next(), crumbs.next()) else { return };
+    let mut line = first.as_bytes().to_vec();
+    for crumb in std::iter::once(second).chain(crumbs) {
+        line.extend_from_slice(b"; ");
+        line.extend_from_slice(crumb.as_bytes());
+    }
+    // Made of values, it is one.
+    if let Ok(line) = HeaderValue::from_maybe_shared(bytes::Bytes::from(line)) {
+        let _ = request.insert_header(COOKIE, line);
+    }
+}
+
+fn underscored(headers: &HeaderMap) -> Option<HeaderName> {
+    headers.keys().find(|name| name.as_str().as_bytes().contains(&b'_')).cloned()
+}
+
+fn asks_for_upgrade(method: &Method, headers: &HeaderMap) -> bool {
+    let mut options =
+        headers.get_all(CONNECTION).iter().flat_map(|value| value.as_bytes().split(|b| *b == b','));
+    *method == Method::GET
+        && options.any(|option| option.trim_ascii().eq_ignore_ascii_case(b"upgrade"))
+        && !headers.contains_key(TRANSFER_ENCODING)
+        && headers.get(CONTENT_LENGTH).is_none_or(|length| length == "0")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(method: &str, fields: &[(&'static str, &str)]) -> Vec<String> {
+        let mut request = RequestHeader::build(method, b"/", None).expect("a request");
+        for (name, value) in fields {
+            request.append_header(*name, *value).expect("a field");
+        }
+        tidy(&mut request);
+        request.headers.keys().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn underscores_go() {
+        assert_eq!(names("GET", &[("X_A", "1"), ("X-A", "2"), ("X_A", "3"), ("_", "4")]), ["x-a"]);
+    }
+
+    #[test]
+    fn only_a_whole_upgrade_stays() {
+        let (up, named) = (("upgrade", "websocket"), ("connection", "keep-alive, Upgrade"));
+        assert_eq!(names("GET", &[up, named]), ["upgrade", "connection"]);
+        assert_eq!(names("GET", &[up]), [""; 0]);
+        assert_eq!(names("POST", &[named, up]), ["connection"]);
+        assert_eq!(names("GET", &[named, up, ("content-length", "3")]), ["connection", "content-length"]);
+    }
+}

@@ -1,0 +1,4 @@
+pub(in crate::proxy) mod admission;
+pub(in crate::proxy) mod bound;
+pub(in crate::proxy) mod places;
+pub(in crate::proxy) mod proxy_protocol;

@@ -1,0 +1,168 @@
+//! What a request asked for, where that is not what stands in its head.
+//!
+//! A head that the library below would not take never gets there: a stand-in does, or the same head in other
+//! words, with one field of our own that says what came. That field is taken off before anybody looks at the
+//! request, and a client's own of that name does not count: [`target`](crate::proxy::wire::target) and
+//! [`blocks`](crate::proxy::wire::blocks) leave it out, and elsewhere it is dropped.
+
+use http::{HeaderName, Method};
+use pingora_http::RequestHeader;
+
+/// What came, for the log and for the upstream.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(in crate::proxy) struct Asked {
+    /// The status to refuse it with; `None` where only its target is written in another way.
+    pub status: Option<u16>,
+    /// Where it was refused: its method as far as there was one, and its host.
+    pub method: Option<Method>,
+    pub host: Option<Vec<u8>>,
+    pub target: Vec<u8>,
+}
+
+const ASKED: HeaderName = HeaderName::from_static("x-pointsman-asked");
+const STREAM: HeaderName = HeaderName::from_static("x-pointsman-stream");
+const WRITTEN: &[u8] = b"X-Pointsman-Asked: ";
+/// Bytes that are kept of what was refused.
+const MOST_TARGET: usize = 8192;
+const MOST_METHOD: usize = 32;
+const MOST_HOST: usize = 300;
+
+/// Whether a field is one of ours, which nobody else may send.
+pub(in crate::proxy) fn is_own(name: &[u8]) -> bool {
+    [ASKED, STREAM].iter().any(|own| name.eq_ignore_ascii_case(own.as_str().as_bytes()))
+}
+
+/// Appends the field of a head in HTTP/1 that says its real target.
+pub(in crate::proxy) fn tell_target(target: &[u8], out: &mut Vec<u8>) {
+    out.extend_from_slice(WRITTEN);
+    out.extend_from_slice(target);
+    out.extend_from_slice(b"\r\n");
+}
+
+/// The names of our fields in HTTP/2.
+pub(in crate::proxy) fn names() -> (&'static [u8], &'static [u8]) {
+    (b"x-pointsman-asked", b"x-pointsman-stream")
+}
+
+/// The head that stands for one of HTTP/1 that is refused; `came` is what came of it.
+pub(in crate::proxy) fn stand_in(status: u16, came: &[u8]) -> Vec<u8> {
+    let (method, target, host) = parts(came);
+    let stands = if method == b"HEAD" { "HEAD" } else { "GET" };
+    let mut head = format!("{stands} / HTTP/1.1\r\nHost: refused\r\nConnection: close\r\n").into_bytes();
+    head.extend_from_slice(WRITTEN);
+    head.extend(refusal(status, method, target, host));
+    head.extend_from_slice(b"\r\n\r\n");
+    head
+}
+
+/// The value that tells of a refused request: its bytes in hexadecimal digits, since they may be any.
+pub(in crate::proxy) fn refusal(status: u16, method: &[u8], target: &[u8], host: &[u8]) -> Vec<u8> {
+    let mut value = status.to_string().into_bytes();
+    for (part, most) in [(method, MOST_METHOD), (target, MOST_TARGET), (host, MOST_HOST)] {
+        value.push(b' ');
+        for byte in part.iter().take(most) {
+            value.extend([byte >> 4, byte & 15].map(digit));
+        }
+    }
+    value
+}
+
+/// Takes our field off a head: what it says, if it is ours.
+pub(in crate::proxy) fn take(head: &mut RequestHeader, is_ours: bool) -> Option<Asked> {
+    let value = head.remove_header(&ASKED).filter(|_| is_ours)?;
+    let value = value.as_bytes();
+    if value.starts_with(b"/") {
+        return Some(Asked { target: value.to_vec(), ..Asked::default() });
+    }
+    let mut parts = value.split(|byte| *byte == b' ');
+    let status = parts.next().and_then(|status| std::str::from_utf8(status).ok()?.parse().ok())?;
+    let mut part = || parts.next().map(bytes_of).unwrap_or_default();
+    let (method, target, host) = (part(), part(), part());
+    let method = Method::from_bytes(&method).or_else(|_| Method::from_bytes(b"-")).ok();
+    Some(Asked { status: Some(status), method, host: Some(host), target })
+}
+
+/// Takes the number of its stream off a head of HTTP/2.
+pub(in crate::proxy) fn take_stream(head: &mut RequestHeader) -> Option<u32> {
+    let value = head.remove_header(&STREAM)?;
+    value.to_str().ok()?.parse().ok()
+}
+
+/// Method, target and host of a head of which nothing is known to be as it should.
+fn parts(came: &[u8]) -> (&[u8], &[u8], &[u8]) {
+    let came = came.trim_ascii_start();
+    let mut lines = came.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii_end);
+    let line = lines.next().unwrap_or_default();
+    let is_space = |byte: &u8| *byte == b' ';
+    let Some(first) = line.iter().position(is_space) else { return (b"", line, b"") };
+    let (method, rest) = line.split_at(first);
+    let rest = rest.trim_ascii_start();
+    let target = match rest.iter().rposition(is_space) {
+        Some(last) if rest.get(last..).is_some_and(|word| word.starts_with(b" HTTP/")) => {
+            rest.get(..last).unwrap_or_default()
+        }
+        _ => rest,
+    };
+    let host = lines.find_map(|line| {
+        let (name, value) = line.split_at_checked(line.iter().position(|byte| *byte == b':')?)?;
+        name.trim_ascii()
+            .eq_ignore_ascii_case(b"host")
+            .then(|| value.get(1..).unwrap_or_default().trim_ascii())
+    });
+    (method, target, host.unwrap_or_default())
+}
+
+fn digit(value: u8) -> u8 {
+    match value {
+        0..=9 => b'0' + value,
+        _ => b'a' + (value - 10),
+    }
+}
+
+fn bytes_of(digits: &[u8]) -> Vec<u8> {
+    let value = |digit: &u8| char::from(*digit).to_digit(16).unwrap_or_default() as u8;
+    digits.chunks(2).map(|pair| pair.iter().fold(0, |byte, digit| byte << 4 | value(digit))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(came: &[u8]) -> Asked {
+        let head = stand_in(400, came);
+        let text = String::from_utf8(head).expect("nothing but ASCII");
+        let value = text.lines().find_map(|line| line.strip_prefix("X-Pointsman-Asked: ")).expect("a field");
+        let mut head = RequestHeader::build("GET", b"/", None).expect("a head");
+        head.append_header(ASKED, value).expect("a field");
+        let asked = take(&mut head, true).expect("ours");
+        assert!(head.headers.is_empty());
+        asked
+    }
+
+    #[test]
+    fn what_came_is_told_whatever_it_was() {
+        let asked = |method: &[u8], target: &[u8], host: &[u8]| Asked {
+            status: Some(400),
+            method: Method::from_bytes(method).ok(),
+            host: Some(host.to_vec()),
+            target: target.to_vec(),
+        };
+        assert_eq!(
+            told(b"GET /\x01 HTTP/1.1\r\nX: y\r\nhOst : a b\r\n\r\n"),
+            asked(b"GET", b"/\x01", b"a b")
+        );
+        assert_eq!(told(b"\r\nGET /a b HTTP/3"), asked(b"GET", b"/a b", b""));
+        assert_eq!(told(b"\x16\x03\x01"), asked(b"-", b"\x16\x03\x01", b""));
+        assert_eq!(told(b""), asked(b"-", b"", b""));
+        assert_eq!(told(&[b'A'; 20_000]).target.len(), MOST_TARGET);
+        assert!(stand_in(400, b"HEAD /x\0 HTTP/1.1\r\n").starts_with(b"HEAD "), "an answer without a body");
+    }
+
+    #[test]
+    fn a_client_cannot_say_it() {
+        let mut head = RequestHeader::build("GET", b"/", None).expect("a head");
+        head.append_header(ASKED, "/forged").expect("a field");
+        assert_eq!(take(&mut head, false), None);
+        assert!(head.headers.is_empty(), "nor send it on");
+    }
+}
