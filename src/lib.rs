@@ -14,16 +14,16 @@
 //! | [`core`] | pools, weights, cohorts, balance, routes, outcome, window, evidence, policy, rollout; pure | std, small pure crates |
 //! | [`observe`] | shards, Prometheus collector, access log | core |
 //! | [`tls`] | certificates: reading, choice by name, exchange while they are served, ordering by ACME; the client's side | core, observe |
-//! | [`proxy`] | the pingora adapter: listeners, life-cycle hooks, headers, retries, error replies | core, observe, tls |
+//! | [`proxy`] | the data plane: listeners, requests from their head to the end of their answer, counting | core, observe, tls |
 //! | [`control`] | the controller task, commands, journal, recovery | core, observe |
 //! | [`health`] | active checks, name resolution, smoke tests, hooks, scraped signals | core, control's commands, tls |
-//! | [`notify`] | chat, webhooks and GitHub, out of the outbox | core, control's journal, observe |
+//! | [`notify`] | chat, webhooks and GitHub, out of the outbox | core, control's journal, observe, tls |
 //! | [`config`] | what was typed → what is meant; validation; the import of nginx's | core |
-//! | [`admin`] | HTTP API | core, control's commands, views and history, observe read-only, tls |
-//! | [`cli`] | client commands over the admin API; `import`; `replay` | core, config, admin's types |
+//! | [`admin`] | HTTP API | core, control's commands, control's views, control's journal, observe, tls |
+//! | [`cli`] | client commands over the admin API; `import`; `replay` | core, config, admin's shapes, control's commands, control's views, observe's clock |
 //! | [`app`] | the composition root, and the demo | all |
 //!
-//! `tests/it/house.rs` holds this table against the `use` lines of `src/`.
+//! `tests/it/house.rs` reads this table and holds it against the `use` lines of `src/`.
 
 pub mod admin;
 pub mod app;

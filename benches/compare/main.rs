@@ -1,4 +1,4 @@
-//! Pointsman beside nginx, haproxy and a bare pingora proxy: the same origin, one worker each, pinned,
+//! Pointsman beside nginx and haproxy: the same origin, one worker each, pinned,
 //! in alternating rounds. Prints requests a second, latencies and CPU time per request.
 //!
 //! `COMPARE_ROUNDS` and `COMPARE_SECONDS` change the length; `cargo test` runs a short smoke.
@@ -11,7 +11,6 @@
     reason = "a benchmark"
 )]
 
-mod bare;
 mod measure;
 mod proxies;
 
@@ -21,11 +20,6 @@ use std::collections::BTreeMap;
 
 fn main() {
     let arguments: Vec<String> = std::env::args().collect();
-    if let [_, command, listen, upstream] = arguments.as_slice()
-        && command == bare::COMMAND
-    {
-        bare::serve(listen, upstream);
-    }
     let smoke = !arguments.iter().any(|argument| argument == "--bench");
     let number = |name: &str, default: u64| {
         std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
@@ -82,9 +76,6 @@ fn report(path: &str, connections: usize, results: &BTreeMap<Kind, Vec<Round>>) 
             figure(|round| round.cpu_us),
             ratio(|round| round.cpu_us),
         );
-    }
-    if let Some(ratio) = paired(results, Kind::Pointsman, Kind::BarePingora, |round| round.cpu_us) {
-        println!("  CPU per request, pointsman to bare pingora: {ratio:.3}");
     }
 }
 

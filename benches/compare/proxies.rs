@@ -1,6 +1,5 @@
-//! The four proxies and their origin, each on a port of the system's choice, stopped by its own id.
+//! The three proxies and their origin, each on a port of the system's choice, stopped by its own id.
 
-use super::bare;
 use super::measure::other_cpu;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
@@ -14,18 +13,16 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub(super) enum Kind {
     Nginx,
     Haproxy,
-    BarePingora,
     Pointsman,
 }
 
 impl Kind {
-    pub(super) const ALL: [Kind; 4] = [Kind::Nginx, Kind::Haproxy, Kind::BarePingora, Kind::Pointsman];
+    pub(super) const ALL: [Kind; 3] = [Kind::Nginx, Kind::Haproxy, Kind::Pointsman];
 
     pub(super) fn label(self) -> &'static str {
         match self {
             Kind::Nginx => "nginx",
             Kind::Haproxy => "haproxy",
-            Kind::BarePingora => "bare pingora",
             Kind::Pointsman => "pointsman",
         }
     }
@@ -83,10 +80,6 @@ impl Running {
             Kind::Haproxy => {
                 Command::new("haproxy").arg("-v").stdout(Stdio::null()).status().ok()?;
                 haproxy(dir, address, upstream)
-            }
-            Kind::BarePingora => {
-                let own = std::env::current_exe().expect("a path").display().to_string();
-                Process::start(dir, "0", &own, &[bare::COMMAND, &address.to_string(), &upstream.to_string()])
             }
             Kind::Pointsman => pointsman(dir, address, upstream),
         };

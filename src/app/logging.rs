@@ -7,8 +7,8 @@ use tracing_subscriber::EnvFilter;
 const VARIABLE: &str = "POINTSMAN_LOG";
 /// What pingora logs for each failed request is in the access log and the metrics already. The library of
 /// HTTP/2 would write a line for every odd frame: as many as a hostile client likes.
-const DEFAULT: &str = "info,pingora_core=off,pingora_proxy=off,h2=off";
-const QUIET: &str = "error,pingora_core=off,pingora_proxy=off,h2=off";
+const DEFAULT: &str = "info,pingora_core=off,h2=off";
+const QUIET: &str = "error,pingora_core=off,h2=off";
 
 /// Overrides what the configuration says of the format: `text` or `json`.
 const FORMAT: &str = "POINTSMAN_LOG_FORMAT";

@@ -176,8 +176,8 @@ pub struct Listener {
     pub max_header_size: usize,
     pub max_headers: usize,
     pub requests_per_connection: u32,
-    /// Requests of HTTP/2 that are served at a time on a connection. Each may hold some 700 KiB of an answer
-    /// that its client does not take, the most of it in pingora's pipes.
+    /// Requests of HTTP/2 that are served at a time on a connection. Each may hold some 100 KiB of an answer
+    /// that its client does not take.
     pub max_streams: u32,
     /// Most connections at a time, in all and by client; 0 is no limit.
     pub max_connections: u32,

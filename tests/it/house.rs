@@ -1,21 +1,7 @@
 //! The rules of the house: who may know whom, and which licences come along.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-
-/// What each module may use, beside itself; `app` may use all.
-const MAY_USE: [(&str, &[&str]); 10] = [
-    ("core", &[]),
-    ("observe", &["core"]),
-    ("tls", &["core", "observe"]),
-    ("proxy", &["core", "observe", "tls"]),
-    ("control", &["core", "observe"]),
-    ("health", &["core", "control::command", "tls"]),
-    ("notify", &["core", "control::journal", "observe", "tls"]),
-    ("config", &["core"]),
-    ("admin", &["core", "control::command", "control::view", "control::journal", "observe", "tls"]),
-    ("cli", &["core", "config", "admin::shapes", "control::command", "control::view", "observe::clock"]),
-];
 
 fn files(dir: &Path) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(dir).expect("a directory").map(|entry| entry.expect("an entry").path());
@@ -43,17 +29,47 @@ fn used(text: &str) -> Vec<String> {
     paths
 }
 
+/// The table of a module's doc: what each part may use, beside itself. `None` is all.
+fn table(file: &str, words: &dyn Fn(&str) -> Option<String>) -> BTreeMap<String, Option<Vec<String>>> {
+    let text = std::fs::read_to_string(root().join(file)).expect("a file");
+    let rows = text.lines().filter_map(|line| line.strip_prefix("//! | ")?.strip_suffix(" |"));
+    let mut parts = BTreeMap::new();
+    for row in rows {
+        let cells: Vec<&str> = row.split(" | ").collect();
+        let [name, _, may] = cells.as_slice() else { continue };
+        let Some(name) = name.strip_prefix("[`").and_then(|name| name.strip_suffix("`]")) else { continue };
+        let may = (!may.starts_with("all")).then(|| may.split(", ").filter_map(words).collect());
+        parts.insert(name.to_owned(), may);
+    }
+    parts
+}
+
+/// The path that the words of the crate's table stand for.
+fn crate_path(word: &str) -> Option<String> {
+    let path = match word {
+        "std" | "small pure crates" => return None,
+        "control's commands" => "control::command",
+        "control's journal" => "control::journal",
+        "control's views" => "control::view",
+        "admin's shapes" => "admin::shapes",
+        "observe's clock" => "observe::clock",
+        module => module,
+    };
+    Some(path.to_owned())
+}
+
 #[test]
 fn modules_use_only_what_they_may() {
     let src = root().join("src");
-    let allowed: BTreeMap<_, _> = MAY_USE.into_iter().collect();
+    let allowed = table("src/lib.rs", &crate_path);
+    assert!(allowed.len() > 8, "{allowed:?}");
     let mut faults = Vec::new();
     let mut seen = 0;
     for path in files(&src) {
         let inner = path.strip_prefix(&src).expect("inside");
         let module = inner.iter().next().and_then(|name| name.to_str()).expect("a name");
         let test = inner.to_string_lossy().contains("test") || inner.to_string_lossy().contains("simulation");
-        let Some(may) = allowed.get(module).filter(|_| !test) else { continue };
+        let Some(Some(may)) = allowed.get(module).filter(|_| !test) else { continue };
         for used in used(&std::fs::read_to_string(&path).expect("a file")) {
             seen += 1;
             let own = used == module || used.starts_with(&format!("{module}::"));
@@ -65,6 +81,168 @@ fn modules_use_only_what_they_may() {
     }
     assert!(seen > 100, "the test must see the use lines: {seen}");
     assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
+
+/// Which files of a module use which others of it, by their paths in it.
+fn uses_within(module: &str) -> BTreeMap<String, BTreeSet<String>> {
+    let dir = root().join("src").join(module);
+    let name = |path: &Path| {
+        let inner = path.strip_prefix(&dir).expect("inside").with_extension("");
+        let parts: Vec<_> = inner.iter().map(|part| part.to_string_lossy().into_owned()).collect();
+        parts.join("::").trim_end_matches("::mod").to_owned()
+    };
+    let is_test = |path: &PathBuf| path.ends_with("tests.rs") || path.to_string_lossy().contains("/fuzzing");
+    let paths: Vec<PathBuf> = files(&dir).into_iter().filter(|path| !is_test(path)).collect();
+    let known: BTreeSet<String> = paths.iter().map(|path| name(path)).collect();
+    let find = |path: &str| {
+        let mut path = path;
+        while !known.contains(path) {
+            path = path.rsplit_once("::")?.0;
+        }
+        Some(path.to_owned())
+    };
+    paths
+        .iter()
+        .map(|path| {
+            let own = name(path);
+            let used = imports(&std::fs::read_to_string(path).expect("a file"), module, &own);
+            let others = used.iter().filter_map(|used| find(used)).filter(|other| *other != own).collect();
+            (own, others)
+        })
+        .collect()
+}
+
+/// What a file imports of its module, as paths in it.
+fn imports(text: &str, module: &str, own: &str) -> Vec<String> {
+    let code = text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
+    let code: String =
+        code.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join(" ");
+    let mut paths = Vec::new();
+    for import in code.split("use ").skip(1).filter_map(|rest| rest.split(';').next()) {
+        expand("", &import.replace(' ', ""), &mut paths);
+    }
+    let within = format!("crate::{module}::");
+    let relative = |path: &String| {
+        let mut rest = path.as_str();
+        let mut base: Vec<&str> = own.split("::").collect();
+        while let Some(inner) = rest.strip_prefix("super::") {
+            rest = inner;
+            base.pop();
+        }
+        match path.strip_prefix(&within) {
+            Some(inner) => Some(inner.to_owned()),
+            None if rest.len() < path.len() => Some([base, vec![rest]].concat().join("::")),
+            None => None,
+        }
+    };
+    paths.iter().filter_map(relative).collect()
+}
+
+/// The single paths of an import.
+fn expand(before: &str, import: &str, paths: &mut Vec<String>) {
+    let Some((prefix, inner)) = import.split_once('{') else {
+        return paths.push(format!("{before}{import}"));
+    };
+    let inner = inner.strip_suffix('}').unwrap_or(inner);
+    let (mut depth, mut start) = (0, 0);
+    for (at, letter) in inner.char_indices().chain([(inner.len(), ',')]) {
+        match letter {
+            '{' => depth += 1,
+            '}' => depth -= 1,
+            ',' if depth == 0 => {
+                expand(&format!("{before}{prefix}"), &inner[start..at], paths);
+                start = at + 1;
+            }
+            _ => {}
+        }
+    }
+}
+
+/// One circle, if there is any.
+fn circle(uses: &BTreeMap<String, BTreeSet<String>>) -> Option<Vec<String>> {
+    let mut done = BTreeSet::new();
+    for start in uses.keys() {
+        let mut way = Vec::new();
+        if let Some(found) = follow(start, uses, &mut way, &mut done) {
+            return Some(found);
+        }
+    }
+    None
+}
+
+fn follow(
+    file: &str,
+    uses: &BTreeMap<String, BTreeSet<String>>,
+    way: &mut Vec<String>,
+    done: &mut BTreeSet<String>,
+) -> Option<Vec<String>> {
+    if let Some(at) = way.iter().position(|before| before == file) {
+        return Some(way[at..].to_vec());
+    }
+    if !done.insert(file.to_owned()) && !way.iter().any(|before| before == file) {
+        return None;
+    }
+    way.push(file.to_owned());
+    let found = uses.get(file)?.iter().find_map(|next| follow(next, uses, way, done));
+    way.pop();
+    found
+}
+
+#[test]
+fn no_circle_of_imports_within_the_data_plane() {
+    let uses = uses_within("proxy");
+    assert!(uses.len() > 80, "the test must see the files: {}", uses.len());
+    assert!(uses.values().map(BTreeSet::len).sum::<usize>() > 200, "and their imports");
+    assert_eq!(circle(&uses), None);
+    let made = |pairs: &[(&str, &str)]| -> BTreeMap<String, BTreeSet<String>> {
+        let mut uses: BTreeMap<_, BTreeSet<_>> = BTreeMap::new();
+        for (from, to) in pairs {
+            uses.entry((*from).to_owned()).or_default().insert((*to).to_owned());
+            uses.entry((*to).to_owned()).or_default();
+        }
+        uses
+    };
+    assert!(circle(&made(&[("a", "b"), ("b", "c"), ("c", "b")])).is_some());
+    assert_eq!(circle(&made(&[("a", "b"), ("a", "c"), ("b", "c")])), None);
+}
+
+#[test]
+fn rooms_use_only_what_they_may() {
+    let allowed = table("src/proxy/mod.rs", &|word| (word != "–").then(|| word.to_owned()));
+    assert!(allowed.len() > 7, "{allowed:?}");
+    let room = |file: &str| file.split("::").next().unwrap_or_default().to_owned();
+    let mut faults = Vec::new();
+    for (file, used) in uses_within("proxy") {
+        let Some(may) = allowed.get(&room(&file)) else {
+            assert!(file == "mod", "{file} is in no room");
+            continue;
+        };
+        let Some(may) = may else { continue };
+        let foreign = used.iter().map(|used| room(used)).filter(|used| *used != room(&file));
+        faults.extend(foreign.filter(|used| !may.contains(used)).map(|used| format!("{file} uses {used}")));
+    }
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
+
+/// A walk of one request on one page names each file of its way once, and only files that are there.
+#[test]
+fn the_page_of_a_request_names_every_file_once() {
+    let page = std::fs::read_to_string(root().join("docs/request.md")).expect("a page");
+    let named: Vec<&str> = page.split('`').filter(|word| word.ends_with(".rs")).collect();
+    let once: BTreeSet<&str> = named.iter().copied().collect();
+    assert_eq!(named.len(), once.len(), "each once");
+    let proxy = root().join("src/proxy");
+    let is_told = |path: &PathBuf| {
+        let inner = path.strip_prefix(&proxy).expect("inside").to_string_lossy().into_owned();
+        !inner.starts_with("fuzzing") && !inner.ends_with("mod.rs") && !inner.ends_with("tests.rs")
+    };
+    let there: BTreeSet<String> = files(&proxy)
+        .iter()
+        .filter(|path| is_told(path))
+        .map(|path| path.strip_prefix(&proxy).expect("inside").to_string_lossy().into_owned())
+        .collect();
+    let told: BTreeSet<String> = once.into_iter().map(str::to_owned).collect();
+    assert_eq!(told, there);
 }
 
 #[test]

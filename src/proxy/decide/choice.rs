@@ -5,52 +5,16 @@
 //! A pool without a ready upstream is passed over for the weights, unless a rule is strict about it. So is one whose
 //! version was aborted, by rules: who tests goes on seeing what was wrong with it.
 
-mod given;
-mod taken;
-
-pub(in crate::proxy) use given::{Cookies, show};
-pub(in crate::proxy) use taken::strip;
-
 use crate::core::choice::Users;
 use crate::core::cohort::{Cohort, Identity, User};
 use crate::core::fields;
 use crate::core::table::{Pool, Service};
 use crate::core::tester::Word;
 use crate::observe::clock::unix_seconds;
-use crate::proxy::decide::plan::{Asked, Target};
-use given::set_cookie;
-
-/// What a pool was chosen by.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::proxy) enum By {
-    Weights,
-    Cookie,
-    ClientIp,
-    Header,
-    Tester,
-    Rule,
-}
-
-impl By {
-    pub(in crate::proxy) fn label(self) -> &'static str {
-        match self {
-            By::Weights => "weights",
-            By::Cookie => "cookie",
-            By::ClientIp => "client_ip",
-            By::Header => "header",
-            By::Tester => "tester",
-            By::Rule => "rule",
-        }
-    }
-}
-
-/// A pool, and how it was come by.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::proxy) struct Chosen {
-    pub target: Target,
-    pub by: By,
-    pub cookies: Cookies,
-}
+use crate::proxy::decide::asked::Asked;
+use crate::proxy::exchange::{By, Chosen, Cookies, Target};
+use http::HeaderValue;
+use std::io::Write;
 
 /// Chooses; `None` where no pool has weight.
 pub(in crate::proxy) fn choose(index: usize, service: &Service, asked: Asked<'_>) -> Option<Chosen> {
@@ -134,5 +98,27 @@ fn identity<'a>(users: &'a Users, asked: Asked<'a>, cookies: &mut Cookies) -> (I
             None => by_address,
         },
         Cohort::ClientIp | Cohort::Request => by_address,
+    }
+}
+/// Out of reach of scripts and of other sites' forms; only by TLS where the client came by TLS.
+fn set_cookie(name: &str, value: &[u8], age_s: u64, asked: Asked<'_>) -> Option<HeaderValue> {
+    let mut line = Vec::with_capacity(128);
+    line.extend_from_slice(name.as_bytes());
+    line.push(b'=');
+    line.extend_from_slice(value);
+    // Writing to a Vec cannot fail.
+    let _ = write!(line, "; Max-Age={age_s}; Path=/; HttpOnly; SameSite=Lax");
+    if is_secure(asked) {
+        line.extend_from_slice(b"; Secure");
+    }
+    HeaderValue::from_maybe_shared(bytes::Bytes::from(line)).ok()
+}
+
+/// Whether the client speaks TLS: to us, or to the trusted proxy that says so.
+fn is_secure(asked: Asked<'_>) -> bool {
+    let said = asked.request.headers.get("x-forwarded-proto").filter(|_| asked.believed);
+    match said.and_then(|scheme| scheme.as_bytes().split(|byte| *byte == b',').next()) {
+        Some(scheme) => scheme.trim_ascii().eq_ignore_ascii_case(b"https"),
+        None => asked.listener.tls.is_some(),
     }
 }

@@ -6,76 +6,97 @@
 
 use crate::core::route::{self, BadPath, Current, Fallback, Rewritten, Target, Turn};
 use crate::proxy::decide::plan::{self, Refusal};
-use crate::proxy::decide::refuse;
-use crate::proxy::exchange::request::Request;
+use crate::proxy::exchange::Request;
 use crate::proxy::headers::rewrite;
-use crate::proxy::own::answer::Own;
+use crate::proxy::wire::host::is_host;
 use bytes::Bytes;
-use http::header::HOST;
-use http::{HeaderValue, Uri, Version};
-use pingora_error::{ErrorType, OrErr, Result};
-use pingora_http::RequestHeader;
+use http::HeaderValue;
 use std::borrow::Cow;
 
 /// How often a request may be changed before it has a route for good; nginx takes as many.
 const MOST_CHANGES: u8 = 10;
 
 /// Where a request has come to.
-pub(in crate::proxy) enum Followed<'a> {
-    /// To the route it has now, with this path in its plain form.
-    Route(usize, Cow<'a, str>),
+pub(in crate::proxy) enum Followed {
+    /// To the route it has now.
+    Route(usize),
     /// Away: a rule redirects it.
     Away { status: u16, location: HeaderValue },
 }
 
+/// Why a route gives no answer of its own. The request is untouched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::proxy) enum Unanswered {
+    /// There is no file, and the route falls back.
+    FallsBack,
+    /// What stands for a folder belongs to another route.
+    Index,
+}
+
 /// Follows a request, from a route that is known already or from the one for its path.
-pub(in crate::proxy) fn follow<'a>(
-    head: &'a RequestHeader,
+///
+/// # Errors
+/// Why it goes nowhere.
+pub(in crate::proxy) fn follow(
     request: &mut Request,
     from: Option<usize>,
-) -> std::result::Result<Followed<'a>, Refusal> {
+) -> std::result::Result<Followed, Refusal> {
     let mut from = from;
     loop {
-        let path = match &request.rewritten {
-            Some(rewritten) => Cow::Owned(rewritten.text().into_owned()),
-            None => plan::path(head)?,
+        let found = match from.take() {
+            Some(found) => found,
+            None => route_of(request, &path(request)?)?,
         };
-        let listener = request.listener.as_ref().map(|listener| listener.settings.address);
-        let found = from.take().map_or_else(|| plan::route(&request.table, listener, head, &path), Ok)?;
-        request.route = Some(found);
-        match turn(head, request)? {
-            Turn::Kept => return Ok(Followed::Route(found, path)),
+        request.plan.route = Some(found);
+        match turn(request)? {
+            Turn::Kept => return Ok(Followed::Route(found)),
             Turn::Stays(to) => {
-                let path = Cow::Owned(to.text().into_owned());
-                request.rewritten = Some(Box::new(to));
-                return Ok(Followed::Route(found, path));
+                request.plan.rewritten = Some(Box::new(to));
+                return Ok(Followed::Route(found));
             }
             Turn::Leaves(to) => change(request, Some(to))?,
             Turn::Redirect { status, location, names_host } => {
-                return away(head, request, status, location, names_host);
+                return away(request, status, location, names_host);
             }
         }
     }
 }
 
+/// The path that routes go by: in its plain form, as it has become.
+///
+/// # Errors
+/// [`Refusal::BadPath`] when it means nothing.
+pub(in crate::proxy) fn path(request: &Request) -> std::result::Result<Cow<'_, str>, Refusal> {
+    match &request.plan.rewritten {
+        Some(rewritten) => Ok(Cow::Owned(rewritten.text().into_owned())),
+        None => plan::path(&request.head),
+    }
+}
+
+fn route_of(request: &Request, path: &str) -> std::result::Result<usize, Refusal> {
+    plan::route(&request.plan.table, request.inbound.listener.settings.address, &request.head, path)
+}
+
 /// Changes a request to what answers in place of its route; that, where it is a route with a name.
+///
+/// # Errors
+/// Why nothing does.
 pub(in crate::proxy) fn fall_back(
-    head: &RequestHeader,
     request: &mut Request,
-    own: Own,
+    why: Unanswered,
 ) -> std::result::Result<Option<usize>, Refusal> {
-    let table = request.table.clone();
-    let Some(Target::Files(files)) = table.route(request.route).map(|route| &route.target) else {
+    let table = request.plan.table.clone();
+    let Some(Target::Files(files)) = table.route(request.plan.route).map(|route| &route.target) else {
         return Err(Refusal::NoRoute);
     };
-    if own == Own::Index {
-        let made = with_current(head, request, |at| index_of(at, &files.index));
+    if why == Unanswered::Index {
+        let made = with_current(request, |at| index_of(at, &files.index));
         change(request, Some(made?.map_err(|_| Refusal::BadPath)?))?;
         return Ok(None);
     }
     match &files.fallback {
         Some(Fallback::Path(to)) => {
-            let made = with_current(head, request, |at| to.rewrite(at, None, &rewrite::facts(head, request)));
+            let made = with_current(request, |at| to.rewrite(at, None, &rewrite::facts(request)));
             change(request, Some(made?.map_err(|_| Refusal::BadPath)?))?;
             Ok(None)
         }
@@ -89,89 +110,56 @@ pub(in crate::proxy) fn fall_back(
 
 /// Whether the file that stands for a folder belongs to another route than the folder, as `= /index.html`
 /// does; nginx asks that one, and so do we.
-pub(in crate::proxy) fn is_index_of_another(head: &RequestHeader, request: &Request, index: &str) -> bool {
-    if !request.path_and_query(head).0.ends_with('/') {
+pub(in crate::proxy) fn is_index_of_another(request: &Request, index: &str) -> bool {
+    if !request.path_and_query().0.ends_with('/') {
         return false;
     }
-    let Ok(Ok(made)) = with_current(head, request, |at| index_of(at, index)) else { return false };
-    let listener = request.listener.as_ref().map(|listener| listener.settings.address);
-    let route = plan::route(&request.table, listener, head, &made.text());
-    route.is_ok_and(|route| Some(route) != request.route)
+    let Ok(Ok(made)) = with_current(request, |at| index_of(at, index)) else { return false };
+    route_of(request, &made.text()).is_ok_and(|route| Some(route) != request.plan.route)
 }
 
 fn index_of(at: Current<'_>, index: &str) -> std::result::Result<Rewritten, BadPath> {
     Rewritten::new(&[at.path, index.as_bytes()].concat(), at.query.as_bytes())
 }
 
-/// Puts what a request has become in place of what was asked, on its way to an upstream; or its very bytes,
-/// where other words stood for them inside.
-///
-/// # Errors
-/// When a path does not fit into an address, which it came from.
-pub(in crate::proxy) fn retarget(upstream: &mut RequestHeader, request: &Request) -> Result<()> {
-    let is_http1 = upstream.version != Version::HTTP_2;
-    if !upstream.headers.contains_key(HOST) && upstream.uri.authority().is_none() {
-        // HTTP/1.0 need not name one. nginx would say its `$proxy_host`.
-        let label = request.upstream().map_or("localhost", |upstream| &*upstream.label);
-        upstream.insert_header(
-            HOST,
-            HeaderValue::from_str(label).unwrap_or(HeaderValue::from_static("localhost")),
-        )?;
-    }
-    let Some(rewritten) = &request.rewritten else {
-        if let Some(asked) = request.asked.as_ref().filter(|_| is_http1) {
-            // Where even that cannot be carried, the escaped form stays: it means the same, or is exchanged
-            // on its connection.
-            let _ = upstream.set_raw_path(&asked.target);
-        }
-        return Ok(());
-    };
-    let mut parts = upstream.uri.clone().into_parts();
-    parts.path_and_query = Some(rewritten.target().clone());
-    upstream.set_uri(Uri::from_parts(parts).or_err(ErrorType::InternalError, "rewriting a path")?);
-    Ok(())
-}
-
-fn turn(head: &RequestHeader, request: &Request) -> std::result::Result<Turn, Refusal> {
+fn turn(request: &Request) -> std::result::Result<Turn, Refusal> {
     let Some(route) = request.route().filter(|route| !route.rewriting.is_none()) else {
         return Ok(Turn::Kept);
     };
-    plan::admits(route, request.client)?;
-    let facts = rewrite::facts(head, request);
-    with_current(head, request, |at| route.rewriting.turn(at, &facts))?.map_err(|_| Refusal::BadPath)
+    plan::admits(route, request.inbound.client)?;
+    let facts = rewrite::facts(request);
+    with_current(request, |at| route.rewriting.turn(at, &facts))?.map_err(|_| Refusal::BadPath)
 }
 
 fn with_current<T>(
-    head: &RequestHeader,
     request: &Request,
     look: impl FnOnce(Current<'_>) -> T,
 ) -> std::result::Result<T, Refusal> {
-    if let Some(rewritten) = &request.rewritten {
+    if let Some(rewritten) = &request.plan.rewritten {
         return Ok(look(rewritten.current()));
     }
-    let path = route::plain(head.uri.path()).map_err(|_| Refusal::BadPath)?;
-    Ok(look(Current { path: &path, query: head.uri.query().unwrap_or_default() }))
+    let path = route::plain(request.head.uri.path()).map_err(|_| Refusal::BadPath)?;
+    Ok(look(Current { path: &path, query: request.head.uri.query().unwrap_or_default() }))
 }
 
 fn change(request: &mut Request, to: Option<Rewritten>) -> std::result::Result<(), Refusal> {
-    if request.changes >= MOST_CHANGES {
+    if request.plan.changes >= MOST_CHANGES {
         return Err(Refusal::Endless);
     }
-    request.changes = request.changes.saturating_add(1);
+    request.plan.changes = request.plan.changes.saturating_add(1);
     if let Some(to) = to {
-        request.rewritten = Some(Box::new(to));
+        request.plan.rewritten = Some(Box::new(to));
     }
     Ok(())
 }
 
-fn away<'a>(
-    head: &RequestHeader,
+fn away(
     request: &Request,
     status: u16,
     location: Vec<u8>,
     names_host: bool,
-) -> std::result::Result<Followed<'a>, Refusal> {
-    if names_host && !refuse::is_host(rewrite::facts(head, request).host.as_bytes()) {
+) -> std::result::Result<Followed, Refusal> {
+    if names_host && !is_host(rewrite::facts(request).host.as_bytes()) {
         return Err(Refusal::BadPath);
     }
     let location = HeaderValue::from_maybe_shared(Bytes::from(location)).map_err(|_| Refusal::BadPath)?;

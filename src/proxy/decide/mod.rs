@@ -1,3 +1,4 @@
+pub(in crate::proxy) mod asked;
 pub(in crate::proxy) mod choice;
 pub(in crate::proxy) mod connection_end;
 pub(in crate::proxy) mod follow;

@@ -4,7 +4,7 @@
 use crate::core::outcome::{Outcome, Reason};
 use crate::core::own_limit::OwnLimit;
 use crate::proxy::decide::connection_end;
-use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, TRANSFER_ENCODING};
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use pingora_error::{Error, ErrorSource, ErrorType};
 use pingora_http::{RequestHeader, ResponseHeader};
@@ -90,32 +90,9 @@ pub(in crate::proxy) fn unframe(method: &Method, response: &mut ResponseHeader) 
     has_none && response.status != StatusCode::SWITCHING_PROTOCOLS || *method == Method::HEAD
 }
 
-/// HTTP/1.0 knows no chunks: its answers end with their connection.
-pub(in crate::proxy) fn unchunk(response: &mut ResponseHeader) -> bool {
-    response.remove_header(&TRANSFER_ENCODING).is_some()
-}
-
 /// What the system said.
 pub(in crate::proxy) fn cause(error: &Error) -> Option<io::ErrorKind> {
     error.root_cause().downcast_ref::<io::Error>().map(io::Error::kind)
-}
-
-/// Takes off what the upstream meant for this connection only. What frames the body stays, whatever
-/// `Connection` says of it.
-pub(in crate::proxy) fn drop_hop_by_hop(response: &mut ResponseHeader) {
-    if let Some(options) = response.headers.get(CONNECTION).cloned() {
-        for option in options.as_bytes().split(|byte| *byte == b',').map(<[u8]>::trim_ascii) {
-            let framing = [&b"content-length"[..], b"transfer-encoding", b"connection", b"upgrade"];
-            if framing.iter().all(|kept| !option.eq_ignore_ascii_case(kept))
-                && let Ok(name) = HeaderName::from_bytes(option)
-            {
-                response.remove_header(&name);
-            }
-        }
-    }
-    for name in ["keep-alive", "proxy-connection", "te", "trailer", "upgrade"] {
-        response.remove_header(name);
-    }
 }
 
 /// Whether this machine has an address to reach another from. Without one, "no address available" says nothing about

@@ -3,8 +3,11 @@
 use crate::core::balance::{Balance, HashBy, Tried, mix};
 use crate::core::route::{self, RouteSpec, normalized};
 use crate::core::settings::Listener;
-use crate::core::table::{Pool, Service, Table};
-use crate::proxy::decide::choice::{self, Chosen};
+use crate::core::table::{Pool, Table};
+use crate::proxy::decide::asked::Asked;
+use crate::proxy::decide::choice;
+use crate::proxy::exchange::Chosen;
+use crate::proxy::exchange::request::host;
 use http::HeaderValue;
 use http::header::CONTENT_LENGTH;
 use http::request::Parts;
@@ -16,13 +19,6 @@ use std::time::Duration;
 /// What a body has to keep that nobody waits for: any silence, and any rate.
 pub(in crate::proxy) const AT_ITS_LEISURE: (Duration, u64) = (Duration::MAX, 0);
 const GRPC: &[u8] = b"application/grpc";
-
-/// Where a request goes, as indexes into the table it was planned on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::proxy) struct Target {
-    pub service: usize,
-    pub pool: usize,
-}
 
 /// Why a request goes nowhere.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,21 +52,6 @@ pub(in crate::proxy) enum Way {
     Away { status: u16, location: HeaderValue },
 }
 
-/// What is known of a request when its way is chosen.
-#[derive(Clone, Copy)]
-pub(in crate::proxy) struct Asked<'a> {
-    pub request: &'a Parts,
-    /// In its plain form.
-    pub path: &'a str,
-    pub client: IpAddr,
-    /// Whether what the peer says of the client counts.
-    pub believed: bool,
-    pub listener: Option<&'a Listener>,
-    pub now: Duration,
-    /// Random, and no other request's.
-    pub draw: u64,
-}
-
 /// The path that routes go by.
 pub(in crate::proxy) fn path(request: &Parts) -> Result<Cow<'_, str>, Refusal> {
     normalized(request.uri.path()).map_err(|_| Refusal::BadPath)
@@ -79,11 +60,11 @@ pub(in crate::proxy) fn path(request: &Parts) -> Result<Cow<'_, str>, Refusal> {
 /// The index of the route.
 pub(in crate::proxy) fn route(
     table: &Table,
-    listener: Option<SocketAddr>,
+    listener: SocketAddr,
     request: &Parts,
     path: &str,
 ) -> Result<usize, Refusal> {
-    table.routes.find(listener, host(request), path).ok_or(Refusal::NoRoute)
+    table.routes.find(Some(listener), host(request), path).ok_or(Refusal::NoRoute)
 }
 
 /// Whether a route is for a client at all.
@@ -93,9 +74,9 @@ pub(in crate::proxy) fn admits(route: &RouteSpec, client: IpAddr) -> Result<(), 
 }
 
 /// Largest body of a request on a route.
-pub(in crate::proxy) fn max_body(route: Option<&RouteSpec>, listener: Option<&Listener>) -> u64 {
+pub(in crate::proxy) fn max_body(route: Option<&RouteSpec>, listener: &Listener) -> u64 {
     let own = route.and_then(|route| route.max_body);
-    own.or(listener.map(|listener| listener.max_body)).unwrap_or(u64::MAX)
+    own.unwrap_or(listener.max_body)
 }
 
 /// How long the body of a request may be silent, and how many bytes a second it has to bring (0: any). That
@@ -103,17 +84,14 @@ pub(in crate::proxy) fn max_body(route: Option<&RouteSpec>, listener: Option<&Li
 pub(in crate::proxy) fn body_pace(
     request: &Parts,
     route: Option<&RouteSpec>,
-    listener: Option<&Listener>,
+    listener: &Listener,
 ) -> (Duration, u64) {
     if is_grpc(&request.headers) {
         return AT_ITS_LEISURE;
     }
     let silence = route.and_then(|route| route.timeouts.body);
     let rate = route.and_then(|route| route.body_rate);
-    (
-        silence.or(listener.map(|listener| listener.body_timeout)).unwrap_or(Duration::MAX),
-        rate.or(listener.map(|listener| listener.body_rate)).unwrap_or(0),
-    )
+    (silence.unwrap_or(listener.body_timeout), rate.unwrap_or(listener.body_rate))
 }
 
 fn is_grpc(headers: &http::HeaderMap) -> bool {
@@ -164,25 +142,6 @@ pub(in crate::proxy) fn upstream(
         _ => 0,
     };
     pool.balancer.choose(&pool.upstreams, key, draw, tried)
-}
-
-impl Target {
-    pub(in crate::proxy) fn service(self, table: &Table) -> Option<&Service> {
-        table.services.get(self.service)
-    }
-
-    pub(in crate::proxy) fn pool(self, table: &Table) -> Option<&Pool> {
-        self.service(table)?.pools.get(self.pool)
-    }
-}
-
-/// The host a request names, with its port if it has one: the target's authority (always there in
-/// HTTP/2) before the Host header.
-pub(in crate::proxy) fn host(request: &Parts) -> &str {
-    if let Some(authority) = request.uri.authority() {
-        return authority.as_str();
-    }
-    request.headers.get(http::header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default()
 }
 
 fn hash_key(by: &HashBy, request: &Parts, client: IpAddr) -> u64 {

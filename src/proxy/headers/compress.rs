@@ -6,10 +6,7 @@
 //! are no larger than the body, so that a small one costs little memory.
 
 use crate::core::compression::{Algorithm, Compression};
-use brotli::CompressorWriter;
-use brotli::enc::BrotliEncoderParams;
-use bytes::Bytes;
-use flate2::write::GzEncoder;
+use crate::proxy::wire::encoder::Encoder;
 use http::header::{
     ACCEPT_ENCODING, ACCEPT_RANGES, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE,
     CONTENT_TYPE, ETAG, HeaderName, VARY,
@@ -18,24 +15,6 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Version};
 use pingora_error::Result;
 use pingora_http::ResponseHeader;
-use std::io::{self, Write};
-
-/// Base-2 logarithms of brotli's smallest and of our largest window (256 KiB), in bytes.
-const WINDOWS: std::ops::RangeInclusive<u32> = 10..=18;
-const BROTLI_BUFFER: usize = 4096;
-
-/// Compresses one body.
-pub(in crate::proxy) struct Encoder {
-    kind: Kind,
-    /// Whether every piece is to be of use to the client by itself.
-    flushes: bool,
-}
-
-enum Kind {
-    Gzip(GzEncoder<Vec<u8>>),
-    Brotli(Box<CompressorWriter<Vec<u8>>>),
-    Ended,
-}
 
 /// Decides whether an answer is compressed, and changes its head accordingly. `Vary` is set whenever the
 /// decision depends on the client.
@@ -109,64 +88,10 @@ fn text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
     headers.get(name).and_then(|value| value.to_str().ok())
 }
 
-impl Encoder {
-    /// `length` is the body's, where it is known.
-    fn new(algorithm: Algorithm, compression: &Compression, length: Option<u64>) -> Self {
-        let kind = match algorithm {
-            Algorithm::Gzip => {
-                Kind::Gzip(GzEncoder::new(Vec::new(), flate2::Compression::new(compression.gzip_level)))
-            }
-            Algorithm::Brotli => {
-                let bits = length.map_or(*WINDOWS.end(), |length| 64 - length.leading_zeros());
-                let params = BrotliEncoderParams {
-                    quality: compression.br_level as i32,
-                    lgwin: bits.clamp(*WINDOWS.start(), *WINDOWS.end()) as i32,
-                    size_hint: length.unwrap_or(0) as usize,
-                    ..BrotliEncoderParams::default()
-                };
-                Kind::Brotli(Box::new(CompressorWriter::with_params(Vec::new(), BROTLI_BUFFER, &params)))
-            }
-        };
-        Encoder { kind, flushes: length.is_none() }
-    }
-
-    /// What goes to the client for a piece of the body; it may be empty. Nothing comes after the end.
-    ///
-    /// # Errors
-    /// None in practice: memory takes all that is written.
-    pub(in crate::proxy) fn encode(&mut self, piece: &[u8], end: bool) -> io::Result<Bytes> {
-        let out = match &mut self.kind {
-            Kind::Gzip(gzip) => {
-                gzip.write_all(piece)?;
-                if self.flushes && !end && !piece.is_empty() {
-                    gzip.flush()?;
-                }
-                std::mem::take(gzip.get_mut())
-            }
-            Kind::Brotli(brotli) => {
-                brotli.write_all(piece)?;
-                if self.flushes && !end && !piece.is_empty() {
-                    brotli.flush()?;
-                }
-                std::mem::take(brotli.get_mut())
-            }
-            Kind::Ended => return Ok(Bytes::new()),
-        };
-        if !end {
-            return Ok(out.into());
-        }
-        let rest = match std::mem::replace(&mut self.kind, Kind::Ended) {
-            Kind::Gzip(gzip) => gzip.finish()?,
-            Kind::Brotli(brotli) => brotli.into_inner(),
-            Kind::Ended => Vec::new(),
-        };
-        Ok(if out.is_empty() { rest } else { [out, rest].concat() }.into())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::proxy::wire::encoder::BROTLI_BUFFER;
     use proptest::prelude::*;
     use std::io::Read;
 

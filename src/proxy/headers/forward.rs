@@ -6,14 +6,13 @@
 //! otherwise ([`Forwarded`]).
 
 use crate::core::settings::Forwarded;
-use crate::proxy::decide::plan;
-use crate::proxy::exchange::request::Request;
+use crate::proxy::exchange::Request;
+use crate::proxy::listen::trusted::is_trusted;
 use http::header::{FORWARDED, HeaderName};
 use http::{HeaderMap, HeaderValue};
 use ipnet::IpNet;
 use pingora_error::{ErrorType::InternalError, OrErr, Result};
 use pingora_http::RequestHeader;
-use pingora_proxy::Session;
 use std::io::Write;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -99,16 +98,6 @@ fn without_zone(address: &str) -> &str {
     address.split_once('%').map_or(address, |(address, _)| address)
 }
 
-pub(in crate::proxy) fn is_trusted(address: IpAddr, trusted: &[IpNet]) -> bool {
-    trusted.iter().any(|net| net.contains(&address))
-}
-
-/// What the request is called: by a trusted proxy, or else by this one.
-pub(in crate::proxy) fn request_id<'a>(headers: &'a HeaderMap, request: &'a Request) -> &'a [u8] {
-    let given = headers.get(REQUEST_ID).filter(|_| request.believed);
-    given.map_or(&request.own_id[..], HeaderValue::as_bytes)
-}
-
 /// Whether what the peer says of a client counts.
 pub(in crate::proxy) fn is_believed(peer: IpAddr, trusted: &[IpNet]) -> bool {
     is_trusted(peer.to_canonical(), trusted)
@@ -118,14 +107,10 @@ pub(in crate::proxy) fn is_believed(peer: IpAddr, trusted: &[IpNet]) -> bool {
 ///
 /// # Errors
 /// None can occur: every value is made of legal bytes.
-pub(in crate::proxy) fn set(
-    session: &Session,
-    upstream: &mut RequestHeader,
-    request: &Request,
-) -> Result<()> {
-    let believed = request.believed;
+pub(in crate::proxy) fn set(upstream: &mut RequestHeader, request: &Request) -> Result<()> {
+    let believed = request.inbound.believed;
     if !(believed && upstream.headers.contains_key(REQUEST_ID)) {
-        let id = HeaderValue::from_bytes(&request.own_id).or_err(InternalError, "id")?;
+        let id = HeaderValue::from_bytes(&request.inbound.own_id).or_err(InternalError, "id")?;
         upstream.insert_header(REQUEST_ID, id)?;
     }
     let mode = request.forwarded();
@@ -135,39 +120,30 @@ pub(in crate::proxy) fn set(
         }
         return Ok(());
     }
-    set_addresses(session, upstream, request, mode)?;
+    set_addresses(upstream, request, mode)?;
     if !(believed && upstream.headers.contains_key(FORWARDED_PROTO)) {
-        let tls = session.digest().is_some_and(|d| d.ssl_digest.is_some());
-        upstream
-            .insert_header(FORWARDED_PROTO, HeaderValue::from_static(if tls { "https" } else { "http" }))?;
+        let scheme = request.inbound.listener.scheme();
+        upstream.insert_header(FORWARDED_PROTO, HeaderValue::from_static(scheme))?;
     }
     if !(believed && upstream.headers.contains_key(FORWARDED_HOST)) {
-        match HeaderValue::from_str(plan::host(session.req_header())) {
+        match HeaderValue::from_str(request.host()) {
             Ok(host) => upstream.insert_header(FORWARDED_HOST, host)?,
             Err(_) => drop(upstream.remove_header(&FORWARDED_HOST)),
         }
     }
     if !(believed && upstream.headers.contains_key(FORWARDED_PORT)) {
-        match request.listener.as_ref().map(|listener| listener.address.port()) {
-            Some(port) => upstream.insert_header(FORWARDED_PORT, HeaderValue::from(port))?,
-            None => drop(upstream.remove_header(&FORWARDED_PORT)),
-        }
+        let port = request.inbound.listener.address.port();
+        upstream.insert_header(FORWARDED_PORT, HeaderValue::from(port))?;
     }
     Ok(())
 }
 
 /// `X-Forwarded-For` and `X-Real-IP`.
-fn set_addresses(
-    session: &Session,
-    upstream: &mut RequestHeader,
-    request: &Request,
-    mode: Forwarded,
-) -> Result<()> {
-    let peer =
-        session.client_addr().and_then(|a| a.as_inet()).map_or(request.client, |a| a.ip().to_canonical());
-    let client = Some(request.client).filter(|client| !client.is_unspecified());
+fn set_addresses(upstream: &mut RequestHeader, request: &Request, mode: Forwarded) -> Result<()> {
+    let peer = request.inbound.peer.to_canonical();
+    let client = Some(request.inbound.client).filter(|client| !client.is_unspecified());
     let continues = match mode {
-        Forwarded::Trusted => request.believed,
+        Forwarded::Trusted => request.inbound.believed,
         Forwarded::Append => true,
         Forwarded::Replace | Forwarded::Off => false,
     };

@@ -7,8 +7,8 @@ use pingora_error::Result;
 use pingora_http::ResponseHeader;
 
 /// Sets it where the listener has it, in place of the upstream's. Interim answers go without.
-pub(in crate::proxy) fn set(listener: Option<&Bound>, response: &mut ResponseHeader) -> Result<()> {
-    match listener.and_then(|listener| listener.settings.hsts.as_ref()) {
+pub(in crate::proxy) fn set(listener: &Bound, response: &mut ResponseHeader) -> Result<()> {
+    match &listener.settings.hsts {
         Some(value) if !response.status.is_informational() => {
             response.insert_header(STRICT_TRANSPORT_SECURITY, value)
         }

@@ -1,8 +1,12 @@
 pub(in crate::proxy) mod claims;
 pub(in crate::proxy) mod compress;
+pub(in crate::proxy) mod cookies;
 pub(in crate::proxy) mod forward;
+pub(in crate::proxy) mod hop_by_hop;
 pub(in crate::proxy) mod hops;
-pub(in crate::proxy) mod hsts;
+mod hsts;
 pub(in crate::proxy) mod rewrite;
 pub(in crate::proxy) mod sound;
+pub(in crate::proxy) mod strip;
 pub(in crate::proxy) mod tidy;
+pub(in crate::proxy) mod to_upstream;

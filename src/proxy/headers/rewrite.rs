@@ -3,44 +3,34 @@
 use crate::core::headers::Edits;
 use crate::core::route::without_port;
 use crate::core::template::Facts;
-use crate::proxy::decide::{choice, plan};
-use crate::proxy::exchange::request::Request;
-use crate::proxy::headers::{forward, hsts};
+use crate::proxy::exchange::Request;
+use crate::proxy::headers::{cookies, hsts};
 use bytes::Bytes;
 use http::header::LOCATION;
 use http::{HeaderName, HeaderValue};
 use pingora_error::Result;
 use pingora_http::{RequestHeader, ResponseHeader};
-use pingora_proxy::Session;
 
 /// On the head of an answer, whoever made it.
 ///
 /// # Errors
 /// None in practice: names and values are legal.
-pub(in crate::proxy) fn answer(
-    session: &Session,
-    request: &Request,
-    head: &mut ResponseHeader,
-) -> Result<()> {
-    hsts::set(request.listener.as_deref(), head)?;
-    if let Some(edits) = request.table.routes.response_edits(request.route()) {
-        carry_out(edits, facts_for(edits, session.req_header(), request), head)?;
+pub(in crate::proxy) fn answer(request: &Request, head: &mut ResponseHeader) -> Result<()> {
+    hsts::set(&request.inbound.listener, head)?;
+    if let Some(edits) = request.plan.table.routes.response_edits(request.route()) {
+        carry_out(edits, facts_for(edits, request), head)?;
     }
-    choice::show(request, head)
+    cookies::show(request, head)
 }
 
 /// On an upstream's redirect: a place that names the upstream becomes one of the site.
 ///
 /// # Errors
 /// None in practice: a place made of two is one.
-pub(in crate::proxy) fn relocate(
-    session: &Session,
-    request: &Request,
-    head: &mut ResponseHeader,
-) -> Result<()> {
+pub(in crate::proxy) fn relocate(request: &Request, head: &mut ResponseHeader) -> Result<()> {
     let Some(route) = request.route().filter(|route| !route.relocations.is_empty()) else { return Ok(()) };
     let Some(location) = head.headers.get(LOCATION) else { return Ok(()) };
-    let facts = facts(session.req_header(), request);
+    let facts = facts(request);
     let mut places = route.relocations.iter();
     let place = places.find_map(|relocation| relocation.relocated(location.as_bytes(), &facts));
     match place.and_then(|place| HeaderValue::from_maybe_shared(Bytes::from(place)).ok()) {
@@ -53,13 +43,9 @@ pub(in crate::proxy) fn relocate(
 ///
 /// # Errors
 /// None in practice: names and values are legal.
-pub(in crate::proxy) fn to_upstream(
-    session: &Session,
-    request: &Request,
-    head: &mut RequestHeader,
-) -> Result<()> {
-    let edits = request.table.routes.request_edits(request.route());
-    edits.map_or(Ok(()), |edits| carry_out(edits, facts_for(edits, session.req_header(), request), head))
+pub(in crate::proxy) fn to_upstream(request: &Request, head: &mut RequestHeader) -> Result<()> {
+    let edits = request.plan.table.routes.request_edits(request.route());
+    edits.map_or(Ok(()), |edits| carry_out(edits, facts_for(edits, request), head))
 }
 
 /// A head whose fields can be changed.
@@ -107,25 +93,26 @@ macro_rules! fields {
 fields!(RequestHeader);
 fields!(ResponseHeader);
 
-fn facts_for<'a>(edits: &Edits, head: &'a RequestHeader, request: &'a Request) -> Option<Facts<'a>> {
-    (!edits.is_fixed()).then(|| facts(head, request))
+fn facts_for<'a>(edits: &Edits, request: &'a Request) -> Option<Facts<'a>> {
+    (!edits.is_fixed()).then(|| facts(request))
 }
 
 /// The values of the variables.
-pub(in crate::proxy) fn facts<'a>(head: &'a RequestHeader, request: &'a Request) -> Facts<'a> {
-    let host = plan::host(head);
+pub(in crate::proxy) fn facts(request: &Request) -> Facts<'_> {
+    let head = &request.head;
+    let host = request.host();
     let named = host.rsplit_once('@').map_or(host, |(_, host)| host);
     let path_and_query = || head.uri.path_and_query().map_or(&b"/"[..], |target| target.as_str().as_bytes());
     let sent = head.raw_path();
-    let (path, query) = request.path_and_query(head);
+    let (path, query) = request.path_and_query();
     Facts {
         host: without_port(named),
-        client: request.client,
-        scheme: request.listener.as_ref().map_or("http", |listener| listener.scheme()),
+        client: request.inbound.client,
+        scheme: request.inbound.listener.scheme(),
         // A target that names the host as well is not what nginx calls the URI.
         uri: if sent.starts_with(b"/") { sent } else { path_and_query() },
         path,
         args: query.unwrap_or_default(),
-        request_id: forward::request_id(&head.headers, request),
+        request_id: request.id(),
     }
 }

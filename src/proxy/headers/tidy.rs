@@ -12,7 +12,6 @@ use http::header::{
     CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, HeaderName, HeaderValue, TRANSFER_ENCODING, UPGRADE,
 };
 use http::{HeaderMap, Method, Version};
-use pingora_core::protocols::http::ServerSession;
 use pingora_http::RequestHeader;
 
 /// Takes them off.
@@ -33,17 +32,11 @@ pub(in crate::proxy) fn take_expectation(request: &mut RequestHeader) -> bool {
     request.remove_header(&EXPECT).is_some() && request.version != Version::HTTP_10
 }
 
-/// Takes a length of 0 off a request whose stream is still open.
-pub(in crate::proxy) fn settle_length(session: &mut ServerSession) {
-    let says_none = session.req_header().headers.get(CONTENT_LENGTH).is_some_and(|length| length == "0");
-    if !says_none || !session.is_http2() {
-        return;
-    }
-    session.req_header_mut().remove_header(&CONTENT_LENGTH);
-    // Only now it tells whether there is more to come.
-    if session.is_body_done() {
-        // A fresh field with a legal value fits in.
-        let _ = session.req_header_mut().insert_header(CONTENT_LENGTH, 0);
+/// Takes a length of 0 off a request whose stream is still open (HTTP/2): it may bring a body all the same.
+pub(in crate::proxy) fn settle_length(request: &mut RequestHeader, is_whole: bool) {
+    let says_none = request.headers.get(CONTENT_LENGTH).is_some_and(|length| length == "0");
+    if says_none && !is_whole {
+        request.remove_header(&CONTENT_LENGTH);
     }
 }
 

@@ -1,107 +1,85 @@
 //! A request that was taken back from a frozen or aborted upstream goes to where the weights lead now.
 
+use super::exchange::Exchange;
 use crate::core::balance::Tried;
 use crate::core::outcome::Outcome;
-use crate::core::table::{Service, Table};
-use crate::proxy::decide::plan::{self, Target};
-use crate::proxy::decide::retry;
-use crate::proxy::exchange::request::Request;
-use crate::proxy::lane::gate::{Gate, answer_begun};
-use http::request::Parts;
+use crate::core::table::Table;
+use crate::proxy::decide::{plan, retry};
+use crate::proxy::exchange::Target;
 use pingora_error::{Error, ErrorType, Result};
-use pingora_proxy::Session;
 use std::os::fd::RawFd;
 use std::sync::Arc;
 
 /// The error of an attempt that was taken back before it began; nobody else sees it.
-pub(in crate::proxy) const RECALLED: ErrorType = ErrorType::Custom("recalled");
+pub(super) const RECALLED: ErrorType = ErrorType::Custom("recalled");
 
 /// Times that one request may be taken back.
 const MOST_RECALLS: u8 = 4;
 
-impl Gate {
+impl Exchange<'_> {
     /// An attempt has its connection.
     ///
     /// # Errors
     /// [`RECALLED`] when its upstream was recalled while it was connecting: nothing of it has been sent.
-    pub(in crate::proxy) fn enter_registry(
-        &self,
-        session: &Session,
-        request: &mut Request,
-        socket: RawFd,
-        reused: bool,
-    ) -> Result<()> {
-        request.leave_registry();
-        let may_return = self.may_return(session, request);
+    pub(super) fn enter_registry(&mut self, socket: RawFd, reused: bool) -> Result<()> {
+        let request = &mut self.request;
+        request.attempts.leave_registry();
+        let may_return = request.attempts.recalls < MOST_RECALLS
+            && request.head.method.is_idempotent()
+            && request.inbound.body.is_replayable();
         let (Some(pool), Some(upstream)) = (request.pool(), request.upstream()) else { return Ok(()) };
-        let (arm, address) = (pool.arm, upstream.address);
-        if request.recalls < MOST_RECALLS && self.registry.is_recalled(arm, address, request.table.revision) {
+        let (place, revision) = ((pool.arm, upstream.address), request.plan.table.revision);
+        let registry = request.attempts.registry();
+        if request.attempts.recalls < MOST_RECALLS && registry.is_recalled(place.0, place.1, revision) {
             return Error::e_explain(RECALLED, "the upstream is not to be used any more");
         }
-        let revision = request.table.revision;
-        request.place = self.registry.enter(socket, !reused, (arm, address), revision, may_return);
+        request.attempts.place = registry.enter(socket, !reused, place, revision, may_return);
         Ok(())
     }
 
     /// What becomes of a request that was taken back: it goes elsewhere, and nobody is charged.
-    pub(in crate::proxy) fn taken_back(
-        &self,
-        session: &Session,
-        request: &mut Request,
-        mut error: Box<Error>,
-    ) -> Box<Error> {
-        self.charge(request, Outcome::Ignored, 0);
-        error.set_retry(self.send_elsewhere(session, request));
+    pub(super) fn taken_back(&mut self, mut error: Box<Error>) -> Box<Error> {
+        self.charge(Outcome::Ignored);
+        error.set_retry(self.send_elsewhere());
         error.into_up()
     }
 
     /// After a failure, where nothing else is left: whether the request goes to where the weights lead now,
     /// since its pool has lost its own in the meantime.
-    pub(in crate::proxy) fn leaves_with_weight(
-        &self,
-        session: &Session,
-        request: &mut Request,
-        unsent: bool,
-    ) -> bool {
-        let replayable = !session.as_ref().retry_buffer_truncated();
-        if request.recalls >= MOST_RECALLS
-            || !retry::is_safe(&session.req_header().method, unsent, replayable)
+    pub(super) fn leaves_with_weight(&mut self, unsent: bool) -> bool {
+        let request = &self.request;
+        let replayable = request.inbound.body.is_replayable();
+        if request.attempts.recalls >= MOST_RECALLS
+            || !retry::is_safe(&request.head.method, unsent, replayable)
         {
             return false;
         }
         let Some(pool) = request.pool().filter(|pool| pool.weight.get() > 0) else { return false };
-        let now = self.shared.table.load();
+        let now = self.worker.shared.table.load();
         let mut pools = now.services.iter().flat_map(|service| &service.pools);
         let has_lost = pools.any(|now| now.arm == pool.arm && now.weight.get() == 0);
-        has_lost && self.send_elsewhere(session, request)
-    }
-
-    /// Whether a request may be taken back while it waits on an upstream: it can be sent once more.
-    fn may_return(&self, session: &Session, request: &Request) -> bool {
-        request.recalls < MOST_RECALLS
-            && session.req_header().method.is_idempotent()
-            && !session.as_ref().retry_buffer_truncated()
+        drop(now);
+        has_lost && self.send_elsewhere()
     }
 
     /// Sends a request that was taken back on its way again; `false` where nobody can serve it.
-    fn send_elsewhere(&self, session: &Session, request: &mut Request) -> bool {
-        if answer_begun(session) || session.as_ref().retry_buffer_truncated() {
+    fn send_elsewhere(&mut self) -> bool {
+        if !self.request.can_be_repeated() {
             return false;
         }
-        let now = self.shared.table.load_full();
+        let now = self.worker.shared.table.load_full();
         // The request's route is known by its number.
-        let table =
-            if Arc::ptr_eq(&now.routes, &request.table.routes) { now.clone() } else { request.table.clone() };
-        let Some(target) = self.place_elsewhere(&now, &table, session.req_header(), request) else {
-            return false;
-        };
-        request.turn_to(table, target);
+        let is_same = Arc::ptr_eq(&now.routes, &self.request.plan.table.routes);
+        let table = if is_same { now.clone() } else { self.request.plan.table.clone() };
+        let Some(target) = self.place_elsewhere(&now, &table) else { return false };
+        self.request.turn_to(table, target);
         true
     }
 
     /// Another upstream of its pool while the pool has weight `now`, else a pool that has; as `table` numbers
     /// them.
-    fn place_elsewhere(&self, now: &Table, table: &Table, head: &Parts, request: &Request) -> Option<Target> {
+    fn place_elsewhere(&self, now: &Table, table: &Table) -> Option<Target> {
+        let request = &self.request;
         let (name, own) = (&request.service()?.name, request.pool()?.arm);
         let find = |table: &Table| table.services.iter().position(|service| service.name == *name);
         let today = now.services.get(find(now)?)?;
@@ -109,21 +87,16 @@ impl Gate {
         let pools = &table.services.get(service)?.pools;
         let position = |arm| pools.iter().position(|pool| pool.arm == arm);
         let can_serve = |pool: &usize| {
-            let tried = if request.target == Some(Target { service, pool: *pool }) {
-                request.tried
-            } else {
-                Tried::default()
-            };
-            let upstream = |pool| plan::upstream(pool, head, request.client, self.draw() as u32, tried);
+            let is_own = request.plan.target == Some(Target { service, pool: *pool });
+            let tried = if is_own { request.attempts.tried } else { Tried::default() };
+            let draw = self.worker.draw() as u32;
+            let upstream = |pool| plan::upstream(pool, &request.head, request.inbound.client, draw, tried);
             pools.get(*pool).and_then(upstream).is_some()
         };
         let has_weight = today.pools.iter().any(|pool| pool.arm == own && pool.weight.get() > 0);
         let own = position(own).filter(|_| has_weight).filter(can_serve);
-        let drawn = || position(today.pools.get(self.by_weight(today)?)?.arm).filter(can_serve);
+        let by_weight = || today.picker.pick(self.worker.draw() as u32);
+        let drawn = || position(today.pools.get(by_weight()?)?.arm).filter(can_serve);
         Some(Target { service, pool: own.or_else(drawn)? })
-    }
-
-    fn by_weight(&self, service: &Service) -> Option<usize> {
-        service.picker.pick(self.draw() as u32)
     }
 }

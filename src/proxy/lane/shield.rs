@@ -1,54 +1,90 @@
-//! The shield: when an attempt on a candidate has failed, the same request goes to stable.
+//! The shield: when an attempt on a candidate has failed, the same request goes to stable. So does one that an own
+//! limit keeps from another pool.
 //!
 //! It goes there at once, whatever else the candidate's pool could offer: its user waits for nothing. What
 //! the candidate did is charged before, in full. Only what is safe to repeat is repeated.
 
+use super::exchange::Exchange;
 use crate::core::balance::Tried;
 use crate::core::table::Pool;
-use crate::proxy::decide::plan;
-use crate::proxy::decide::retry;
-use crate::proxy::exchange::request::Request;
-use crate::proxy::lane::gate::{Gate, answer_begun};
-use pingora_http::RequestHeader;
-use pingora_proxy::Session;
+use crate::core::tester::Wanted;
+use crate::proxy::decide::{plan, retry};
+use crate::proxy::exchange::By;
 
-impl Gate {
+impl Exchange<'_> {
     /// Whether the request goes to stable after an attempt that failed; then it is on its way there.
     /// `unsent` says that nothing of it had been sent.
-    pub(in crate::proxy) fn shield(&self, session: &Session, request: &mut Request, unsent: bool) -> bool {
-        let header = session.req_header();
-        let replayable = !session.as_ref().retry_buffer_truncated();
-        let safe = !answer_begun(session) && retry::is_safe(&header.method, unsent, replayable);
-        safe && self.turn_to_stable(header, request)
-    }
-
-    /// The same for an answer that the candidate gave.
-    pub(in crate::proxy) fn hides(&self, session: &Session, request: &mut Request, status: u16) -> bool {
-        let service = request.target.and_then(|target| target.service(&request.table));
-        let shielding = service.and_then(|service| service.shielding.as_ref());
-        shielding.is_some_and(|shielding| shielding.shield.hides(status))
-            && self.shield(session, request, false)
-    }
-
-    fn turn_to_stable(&self, header: &RequestHeader, request: &mut Request) -> bool {
-        let Some(stable) = self.granted(header, request) else { return false };
-        request.shielded_after = Some(request.attempts);
-        request.tried = Tried::default();
-        if let Some(target) = &mut request.target {
-            target.pool = stable;
+    pub(super) fn shield(&mut self, unsent: bool) -> bool {
+        let request = &self.request;
+        let replayable = request.inbound.body.is_replayable();
+        let is_safe = retry::is_safe(&request.head.method, unsent, replayable);
+        if !is_safe || request.delivery.has_begun() {
+            return false;
         }
+        let Some(stable) = self.granted() else { return false };
+        self.request.attempts.shielded_after = Some(self.request.attempts.made);
+        self.turn_to(stable);
         true
     }
 
+    /// The same for an answer that the candidate gave.
+    pub(super) fn hides(&mut self, status: u16) -> bool {
+        let shielding = self.request.service().and_then(|service| service.shielding.as_ref());
+        shielding.is_some_and(|shielding| shielding.shield.hides(status)) && self.shield(false)
+    }
+
     /// Stable, where the request is on the candidate, stable can serve it and the budget allows it.
-    fn granted(&self, header: &RequestHeader, request: &Request) -> Option<usize> {
-        let target = request.target?;
-        let service = target.service(&request.table)?;
+    fn granted(&self) -> Option<usize> {
+        let request = &self.request;
+        let target = request.plan.target?;
+        let service = request.service()?;
         let shielding = service.shielding.as_ref().filter(|shielding| shielding.candidate == target.pool)?;
         let arm = |pool: usize| service.pools.get(pool).map(|pool: &Pool| pool.arm);
         let stable = service.pools.get(shielding.stable)?;
-        plan::upstream(stable, header, request.client, self.draw() as u32, Tried::default())?;
-        let granted = self.shard.shield(arm(target.pool)?, stable.arm, shielding.shield.budget);
+        self.can_serve(stable).then_some(())?;
+        let granted = self.worker.meter.shard.shield(arm(target.pool)?, stable.arm, shielding.shield.budget);
         granted.then_some(shielding.stable)
+    }
+
+    /// Sends a request of which nothing has been sent on to stable, once. Neither the shield's budget nor its counts are
+    /// touched, since the candidate has done nothing.
+    pub(super) fn turn_elsewhere(&mut self) -> bool {
+        let attempts = &self.request.attempts;
+        if attempts.moved || self.request.delivery.has_begun() {
+            return false;
+        }
+        let Some(pool) = self.elsewhere() else { return false };
+        let attempts = &mut self.request.attempts;
+        attempts.moved = true;
+        attempts.shielded_after = (attempts.made > 0).then_some(attempts.made);
+        self.turn_to(pool);
+        true
+    }
+
+    /// Stable, where the request is on another pool and stable has room. Nobody is sent from stable to a candidate, who
+    /// would serve more users than its weight says; and who asked for a pool gets no other, but from a shielded one.
+    fn elsewhere(&self) -> Option<usize> {
+        let target = self.request.plan.target?;
+        let service = self.request.service()?;
+        let stable = service.choice.place(&Wanted::Stable, &service.pools);
+        let stable = stable.filter(|stable| *stable != target.pool)?;
+        let is_shielded =
+            service.shielding.as_ref().is_some_and(|shielding| shielding.candidate == target.pool);
+        if !is_shielded && matches!(self.request.plan.by, Some(By::Tester | By::Rule)) {
+            return None;
+        }
+        self.can_serve(service.pools.get(stable)?).then_some(stable)
+    }
+
+    fn can_serve(&self, pool: &Pool) -> bool {
+        let (request, draw) = (&self.request, self.worker.draw() as u32);
+        plan::upstream(pool, &request.head, request.inbound.client, draw, Tried::default()).is_some()
+    }
+
+    fn turn_to(&mut self, pool: usize) {
+        self.request.attempts.tried = Tried::default();
+        if let Some(target) = &mut self.request.plan.target {
+            target.pool = pool;
+        }
     }
 }

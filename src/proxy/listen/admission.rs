@@ -3,91 +3,21 @@
 //!
 //! What is too much is closed at once, before TLS: an answer would cost more than the connection. Trusted
 //! proxies speak for many clients, so that their connections count towards the total only. Connections that
-//! have served their last request and only wait for their client to close ([`crate::proxy::wire::linger`]) count, too, but
+//! have served their last request and only wait for their client to close ([`crate::proxy::listen::linger`]) count, too, but
 //! make room for new ones.
 
+use super::trusted::is_trusted;
 use crate::core::client::ClientKey;
 use crate::core::limit::client_key;
-use crate::core::limit::counts::{Counts, Held};
+use crate::core::limit::counts::Held;
 use crate::core::own_limit::OwnLimit;
-use crate::core::settings::Listener;
-use crate::proxy::headers::forward::is_trusted;
 use crate::proxy::listen::bound::Bound;
 use crate::proxy::listen::proxy_protocol;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
+use std::sync::atomic::Ordering::Relaxed;
 use tokio::net::TcpStream;
-use tokio::sync::Notify;
 use tokio::time::timeout;
-
-/// Clients that can have connections at a time and be told apart.
-const CLIENTS: usize = 65536;
-
-/// The connections of one listener, over all workers.
-#[derive(Debug)]
-pub(in crate::proxy) struct Door {
-    open: AtomicU32,
-    /// Those of them that linger and have not been asked for their place.
-    lingering: AtomicU32,
-    /// Rung once for each place that is needed.
-    needed: Notify,
-    /// `None` where clients are not limited.
-    clients: Option<Arc<Counts>>,
-}
-
-impl Door {
-    pub(in crate::proxy) fn new(settings: &Listener) -> Self {
-        let clients = (settings.connections_per_client > 0).then(|| Arc::new(Counts::new(CLIENTS)));
-        Door { clients, ..Door::unlimited() }
-    }
-
-    pub(in crate::proxy) fn unlimited() -> Self {
-        Door { open: AtomicU32::new(0), lingering: AtomicU32::new(0), needed: Notify::new(), clients: None }
-    }
-
-    /// A connection has served its last request, and lingers for as long as this is kept.
-    pub(in crate::proxy) fn linger(&self) -> Lingering<'_> {
-        self.lingering.fetch_add(1, Relaxed);
-        Lingering { door: self, gives_way: AtomicBool::new(false) }
-    }
-
-    /// Takes the place of a connection that lingers, if there is one: it ends at once.
-    pub(in crate::proxy) fn take_place(&self) -> bool {
-        let one_less = |count: u32| count.checked_sub(1);
-        let taken = self.lingering.fetch_update(Relaxed, Relaxed, one_less).is_ok();
-        if taken {
-            self.needed.notify_one();
-        }
-        taken
-    }
-}
-
-/// A connection that lingers.
-#[derive(Debug)]
-pub(in crate::proxy) struct Lingering<'a> {
-    door: &'a Door,
-    gives_way: AtomicBool,
-}
-
-impl Lingering<'_> {
-    /// Ends when another connection needs the place.
-    pub(in crate::proxy) async fn is_needed(&self) {
-        self.door.needed.notified().await;
-        self.gives_way.store(true, Relaxed);
-    }
-}
-
-impl Drop for Lingering<'_> {
-    fn drop(&mut self) {
-        // Whoever asked for the place has taken it off the count.
-        if !self.gives_way.load(Relaxed) {
-            let one_less = |count: u32| count.checked_sub(1);
-            // None is left where others asked for all places at the same time.
-            let _ = self.door.lingering.fetch_update(Relaxed, Relaxed, one_less);
-        }
-    }
-}
 
 /// A connection that was let in, counted until it is dropped.
 #[derive(Debug)]

@@ -1,12 +1,12 @@
 //! Listeners: addresses bound before anything is served, so that a failed bind is an error at start.
 
 use crate::core::settings::{Listener, Tls};
-use crate::proxy::listen::admission::Door;
+use crate::proxy::listen::door::Door;
 use crate::tls::{Certificates, TlsError, server_config};
-use pingora_core::listeners::tls::Acceptor;
 use socket2::{Domain, Protocol, Socket, Type};
 use std::net::{SocketAddr, TcpListener};
 use std::sync::{Arc, Mutex, PoisonError};
+use tokio_rustls::TlsAcceptor;
 
 /// Connections the kernel may hold until they are accepted.
 const BACKLOG: i32 = 4096;
@@ -29,7 +29,7 @@ pub struct Bound {
     pub certificates: Option<Arc<Certificates>>,
     /// `None` once it has been closed.
     socket: Mutex<Option<TcpListener>>,
-    pub(in crate::proxy) acceptor: Option<Acceptor>,
+    pub(in crate::proxy) acceptor: Option<TlsAcceptor>,
     pub(in crate::proxy) door: Door,
 }
 
@@ -97,11 +97,11 @@ impl std::fmt::Debug for Bound {
     }
 }
 
-fn tls(settings: &Listener) -> Result<Option<(Arc<Certificates>, Acceptor)>, ListenError> {
+fn tls(settings: &Listener) -> Result<Option<(Arc<Certificates>, TlsAcceptor)>, ListenError> {
     let made = |tls: &Tls| {
         let certificates = Certificates::load(&tls.certificates)?;
         let config = server_config(tls, certificates.clone())?;
-        Ok((certificates, Acceptor::from_server_config(config)))
+        Ok((certificates, TlsAcceptor::from(config)))
     };
     let fault = |error| ListenError::Tls { address: settings.address, source: Box::new(error) };
     settings.tls.as_ref().map(made).transpose().map_err(fault)

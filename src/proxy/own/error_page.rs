@@ -3,113 +3,84 @@
 
 use crate::core::own_limit::OwnLimit;
 use crate::proxy::decide::plan::Refusal;
-use crate::proxy::exchange::request::Request;
-use crate::proxy::own::answer;
+use crate::proxy::exchange::Request;
+use crate::proxy::own::answer::{self, Answer};
 use bytes::Bytes;
 use http::header::{ACCEPT, ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderMap, HeaderName, HeaderValue};
-use pingora_error::Result;
-use pingora_http::ResponseHeader;
-use pingora_proxy::Session;
 
 const HTML: &str = "text/html; charset=utf-8";
 /// Seconds after which a client may try again when no upstream was ready.
 const RETRY_AFTER_SECONDS: u64 = 5;
 const MAINTENANCE: &str = "The site is under maintenance. Please try again later.";
 
-/// Answers a request that goes nowhere.
-///
-/// # Errors
-/// When the client cannot be written to.
-pub(in crate::proxy) async fn refuse(
-    session: &mut Session,
-    request: &Request,
-    refusal: Refusal,
-) -> Result<()> {
+/// The answer to a request that goes nowhere.
+pub(in crate::proxy) fn refusal(request: &Request, refusal: Refusal) -> Answer {
     match refusal {
-        Refusal::BadPath => {
-            // Whoever writes so may mean anything with what follows.
-            session.set_keepalive(None);
-            send(session, request, 400).await
-        }
-        Refusal::NoRoute => send(session, request, 404).await,
-        Refusal::Denied => send(session, request, 403).await,
-        Refusal::TooLarge => {
-            // The body will not be read.
-            session.set_keepalive(None);
-            send(session, request, 413).await
-        }
+        // Whoever writes so may mean anything with what follows.
+        Refusal::BadPath => Answer { closes: true, ..error(request, 400) },
+        Refusal::NoRoute => error(request, 404),
+        Refusal::Denied => error(request, 403),
+        // The body will not be read.
+        Refusal::TooLarge => Answer { closes: true, ..error(request, 413) },
         Refusal::TooMany { status, retry_after_s } => {
-            request.met(OwnLimit::Rate);
             let field = (RETRY_AFTER, HeaderValue::from(retry_after_s));
-            send_with(session, request, status, Some(field)).await
+            Answer { limit: Some(OwnLimit::Rate), ..error_with(request, status, Some(field)) }
         }
-        Refusal::Endless => send(session, request, 500).await,
-        Refusal::NoUpstream => send(session, request, 503).await,
-        Refusal::Maintenance { retry_after_s } => maintenance(session, request, retry_after_s).await,
+        Refusal::Endless => error(request, 500),
+        Refusal::NoUpstream => error(request, 503),
+        Refusal::Maintenance { retry_after_s } => maintenance(request, retry_after_s),
     }
 }
 
-/// Answers with an error and a short body that says what it means, or the site's own page for it.
-///
-/// # Errors
-/// When the client cannot be written to.
-pub(in crate::proxy) async fn send(session: &mut Session, request: &Request, status: u16) -> Result<()> {
-    if let Some(limit) = OwnLimit::of_status(status) {
-        request.met(limit);
-    }
+/// An error with a short body that says what it means, or the site's own page for it.
+pub(in crate::proxy) fn error(request: &Request, status: u16) -> Answer {
     let field = match status {
         405 => Some((ALLOW, answer::ALLOWED)),
         503 => Some((RETRY_AFTER, HeaderValue::from(RETRY_AFTER_SECONDS))),
         _ => None,
     };
-    send_with(session, request, status, field).await
+    Answer { limit: OwnLimit::of_status(status), ..error_with(request, status, field) }
 }
 
 /// The same with one more header field.
-///
-/// # Errors
-/// When the client cannot be written to.
-pub(in crate::proxy) async fn send_with(
-    session: &mut Session,
+pub(in crate::proxy) fn error_with(
     request: &Request,
     status: u16,
     field: Option<(HeaderName, HeaderValue)>,
-) -> Result<()> {
-    let format = preferred(&session.req_header().headers);
-    let own = request.table.routes.error_page(request.route(), status).filter(|_| format != Format::Json);
+) -> Answer {
+    let format = preferred(&request.head.headers);
+    let own =
+        request.plan.table.routes.error_page(request.route(), status).filter(|_| format != Format::Json);
     let page = match own {
         Some(own) => (HTML, own.clone()),
         None => page(status, explanation(status), format),
     };
-    send_page(session, request, status, field, page).await
+    with_page(status, field, page)
 }
 
 /// The service is under maintenance; browsers get the site's own page, where there is one.
-async fn maintenance(session: &mut Session, request: &Request, retry_after_s: u64) -> Result<()> {
-    let format = preferred(&session.req_header().headers);
-    let page = match request.table.maintenance.page.as_ref().filter(|_| format == Format::Html) {
+fn maintenance(request: &Request, retry_after_s: u64) -> Answer {
+    let format = preferred(&request.head.headers);
+    let page = match request.plan.table.maintenance.page.as_ref().filter(|_| format == Format::Html) {
         Some(own) => (HTML, own.clone()),
         None => page(503, MAINTENANCE, format),
     };
-    let field = (RETRY_AFTER, HeaderValue::from(retry_after_s));
-    send_page(session, request, 503, Some(field), page).await
+    with_page(503, Some((RETRY_AFTER, HeaderValue::from(retry_after_s))), page)
 }
 
-async fn send_page(
-    session: &mut Session,
-    request: &Request,
+fn with_page(
     status: u16,
     field: Option<(HeaderName, HeaderValue)>,
     (content_type, body): (&'static str, Bytes),
-) -> Result<()> {
-    let mut head = ResponseHeader::build(status, Some(4))?;
-    head.insert_header(CONTENT_TYPE, HeaderValue::from_static(content_type))?;
-    head.insert_header(CACHE_CONTROL, HeaderValue::from_static("no-store"))?;
+) -> Answer {
+    let mut answer = Answer::new(status, body);
+    answer.set(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    answer.set(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     if let Some((name, value)) = field {
-        head.insert_header(name, value)?;
+        answer.set(name, value);
     }
-    answer::send(session, request, head, body).await
+    answer
 }
 
 fn page(status: u16, text: &str, format: Format) -> (&'static str, Bytes) {

@@ -9,75 +9,61 @@ mod kind;
 mod open;
 mod place;
 
+use super::answer::{self, Answer, OwnBody};
+use super::error_page;
+use super::reading::Reading;
 use crate::core::own_limit::OwnLimit;
 use crate::core::route::{Fallback, Files};
-use crate::proxy::decide::follow;
-use crate::proxy::exchange::request::Request;
-use crate::proxy::headers::compress::Encoder;
-use crate::proxy::own::answer::Own;
-use crate::proxy::own::{answer, error_page};
-use bytes::Bytes;
+use crate::proxy::decide::follow::{Unanswered, is_index_of_another};
+use crate::proxy::exchange::Request;
 use conditions::{Part, Wanted};
-use http::header::{
-    ACCEPT_RANGES, ALLOW, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, LAST_MODIFIED, LOCATION,
-};
+use http::header::{ACCEPT_RANGES, ALLOW, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, LAST_MODIFIED};
 use http::{HeaderValue, Method};
 use open::{Opened, Unopened};
-use pingora_error::{Error, ErrorType, Result};
-use pingora_http::{RequestHeader, ResponseHeader};
-use pingora_proxy::Session;
-use std::sync::Arc;
 
-/// Answers with the file that the path names, where there is one and no other route answers with it.
+/// The answer with the file that the path names, where there is one and no other route answers with it.
 ///
 /// # Errors
-/// When the client cannot be written to, or the file shrinks while it is sent.
-pub(in crate::proxy) async fn serve(session: &mut Session, request: &Request, files: &Files) -> Result<Own> {
-    let header = session.req_header();
-    let found = find(header, request, files).await;
+/// Why the route gives no answer.
+pub(super) async fn answer(request: &Request, files: &Files) -> Result<Answer, Unanswered> {
+    let found = find(request, files).await;
     if let Err(Unopened::Failed(403 | 404)) = found
         && matches!(files.fallback, Some(Fallback::Path(_) | Fallback::Route(_)))
     {
-        return Ok(Own::FallsBack);
+        return Err(Unanswered::FallsBack);
     }
-    if found.is_ok() && follow::is_index_of_another(header, request, &files.index) {
-        return Ok(Own::Index);
+    if found.is_ok() && is_index_of_another(request, &files.index) {
+        return Err(Unanswered::Index);
     }
-    answer::drain(session, request).await?;
-    match found {
-        Ok((opened, kind)) => send(session, request, opened, kind).await?,
-        Err(Unopened::Folder) => to_folder(session, request).await?,
+    Ok(match found {
+        Ok((opened, kind)) => with_file(request, opened, kind),
+        Err(Unopened::Folder) => to_folder(request),
         Err(Unopened::Failed(405)) => {
             let allow = (ALLOW, HeaderValue::from_static("GET, HEAD"));
-            error_page::send_with(session, request, 405, Some(allow)).await?;
+            error_page::error_with(request, 405, Some(allow))
         }
         Err(Unopened::Failed(status)) => {
-            if status == 503 {
-                request.met(OwnLimit::Descriptors);
-            }
+            let limit = (status == 503).then_some(OwnLimit::Descriptors);
             let status = match files.fallback {
                 Some(Fallback::Status(instead)) if status == 404 => instead,
                 _ => status,
             };
-            error_page::send(session, request, status).await?;
+            let error = error_page::error(request, status);
+            Answer { limit: limit.or(error.limit), ..error }
         }
-    }
-    Ok(Own::Sent)
+    })
 }
 
 /// The file that the path names, and its kind.
-async fn find(
-    header: &RequestHeader,
-    request: &Request,
-    files: &Files,
-) -> std::result::Result<(Opened, &'static str), Unopened> {
-    let takes = matches!(header.method, Method::GET | Method::HEAD);
+async fn find(request: &Request, files: &Files) -> Result<(Opened, &'static str), Unopened> {
+    let head = &request.head;
+    let takes = matches!(head.method, Method::GET | Method::HEAD);
     if !takes && files.fallback.is_none() {
         return Err(Unopened::Failed(405));
     }
-    let place = place::below(request.path_and_query(header).0, files).map_err(Unopened::Failed)?;
+    let place = place::below(request.path_and_query().0, files).map_err(Unopened::Failed)?;
     let kind = kind::of(&place);
-    let reads = header.method == Method::GET && !conditions::are_there(&header.headers);
+    let reads = head.method == Method::GET && !conditions::are_there(&head.headers);
     match open::open(files.root.clone(), place, reads).await {
         Err(Unopened::Folder) if !files.folders => Err(Unopened::Failed(404)),
         Ok(_) | Err(Unopened::Folder) if !takes => Err(Unopened::Failed(405)),
@@ -85,8 +71,8 @@ async fn find(
     }
 }
 
-async fn send(session: &mut Session, request: &Request, opened: Opened, kind: &'static str) -> Result<()> {
-    let wanted = conditions::wanted(&session.req_header().headers, &opened);
+fn with_file(request: &Request, opened: Opened, kind: &'static str) -> Answer {
+    let wanted = conditions::wanted(&request.head.headers, &opened);
     let Opened { file, length, etag, modified, start, .. } = opened;
     let (status, part) = match wanted {
         Wanted::Whole => (200, Part { start: 0, end: length }),
@@ -94,64 +80,35 @@ async fn send(session: &mut Session, request: &Request, opened: Opened, kind: &'
         Wanted::Nothing => (304, Part { start: 0, end: 0 }),
         Wanted::Beyond => {
             let range = HeaderValue::try_from(format!("bytes */{length}")).ok();
-            return error_page::send_with(session, request, 416, range.map(|r| (CONTENT_RANGE, r))).await;
+            return error_page::error_with(request, 416, range.map(|range| (CONTENT_RANGE, range)));
         }
     };
-    let mut head = ResponseHeader::build(status, Some(8))?;
-    head.insert_header(ETAG, etag)?;
+    let reading = Reading::new(file, (part.start, part.end), start);
+    let mut answer = Answer::with_body(status, OwnBody::File(reading));
+    answer.set(ETAG, etag);
     if let Some((_, text)) = modified {
-        head.insert_header(LAST_MODIFIED, text)?;
+        answer.set(LAST_MODIFIED, text);
     }
     if status != 304 {
-        head.insert_header(CONTENT_TYPE, HeaderValue::from_static(kind))?;
-        head.insert_header(CONTENT_LENGTH, HeaderValue::from(part.end - part.start))?;
-        head.insert_header(ACCEPT_RANGES, HeaderValue::from_static("bytes"))?;
+        answer.set(CONTENT_TYPE, HeaderValue::from_static(kind));
+        answer.set(CONTENT_LENGTH, HeaderValue::from(part.end - part.start));
+        answer.set(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
     }
-    if status == 206 {
-        head.insert_header(CONTENT_RANGE, format!("bytes {}-{}/{length}", part.start, part.end - 1))?;
+    if status == 206
+        && let Ok(range) = HeaderValue::try_from(format!("bytes {}-{}/{length}", part.start, part.end - 1))
+    {
+        answer.set(CONTENT_RANGE, range);
     }
-    let is_all = part.start == part.end || session.req_header().method == Method::HEAD;
-    let encoder = answer::begin(session, request, head, is_all).await?;
-    if is_all { Ok(()) } else { stream(session, encoder, file, part, start).await }
-}
-
-/// `first` is what has been read already, from the start of the file.
-async fn stream(
-    session: &mut Session,
-    mut encoder: Option<Box<Encoder>>,
-    file: Arc<std::fs::File>,
-    part: Part,
-    first: Bytes,
-) -> Result<()> {
-    let mut at = part.start;
-    while at < part.end {
-        let piece = match usize::try_from(at).ok().and_then(|at| first.get(at..)) {
-            Some(read) if !read.is_empty() => {
-                let wanted = usize::try_from(part.end - at).unwrap_or(usize::MAX).min(read.len());
-                first.slice_ref(&read[..wanted])
-            }
-            _ => open::read(file.clone(), at, part.end - at).await?,
-        };
-        if piece.is_empty() {
-            return Error::e_explain(ErrorType::ReadError, "the file has become shorter")
-                .map_err(|e| e.into_in());
-        }
-        at += piece.len() as u64;
-        answer::write(session, encoder.as_deref_mut(), piece, at >= part.end).await?;
-    }
-    Ok(())
+    answer
 }
 
 /// A folder is asked for without the slash that makes links in its index work.
-async fn to_folder(session: &mut Session, request: &Request) -> Result<()> {
-    let (path, query) = request.path_and_query(session.req_header());
+fn to_folder(request: &Request) -> Answer {
+    let (path, query) = request.path_and_query();
     let query = query.map(|query| format!("?{query}")).unwrap_or_default();
-    let location = HeaderValue::try_from(format!("{path}/{query}"));
     // What begins with two slashes would be read as another host.
-    let Some(location) = location.ok().filter(|_| !path.starts_with("//")) else {
-        return error_page::send(session, request, 404).await;
-    };
-    let mut head = ResponseHeader::build(301, Some(4))?;
-    head.insert_header(LOCATION, location)?;
-    answer::send(session, request, head, Bytes::new()).await
+    match HeaderValue::try_from(format!("{path}/{query}")).ok().filter(|_| !path.starts_with("//")) {
+        Some(location) => answer::away(301, location),
+        None => error_page::error(request, 404),
+    }
 }

@@ -1,4 +1,6 @@
 pub(in crate::proxy) mod answer;
 pub(in crate::proxy) mod challenge;
 pub(in crate::proxy) mod error_page;
-pub(in crate::proxy) mod files;
+mod files;
+mod reading;
+pub(in crate::proxy) mod route_answer;

@@ -1,8 +1,8 @@
 //! How pingora is to reach an upstream: by the settings of its pool.
 
+use super::keyring::Keyring;
 use crate::core::settings::Timeouts;
 use crate::core::table::{Pool, Upstream};
-use crate::proxy::lane::gate::Gate;
 use pingora_core::prelude::HttpPeer;
 use pingora_core::protocols::ALPN;
 use std::time::Duration;
@@ -32,32 +32,37 @@ pub(in crate::proxy) fn set_alone(peer: &mut HttpPeer, draw: u64) {
     peer.options.idle_timeout = Some(UNKEPT);
 }
 
-impl Gate {
-    pub(in crate::proxy) fn peer(&self, pool: &Pool, upstream: &Upstream, needs: PeerNeeds) -> HttpPeer {
-        let timeouts = needs.timeouts;
-        // Without a name, pingora would not verify what it connects to.
-        let name = pool.tls.as_ref().map_or("", |tls| tls.name_for(&upstream.label)).to_owned();
-        let mut peer = HttpPeer::new(upstream.address, pool.tls.is_some(), name);
-        peer.group_key = u64::from(pool.arm.0);
-        peer.options.connection_timeout = Some(timeouts.connect);
-        peer.options.read_timeout = Some(timeouts.read);
-        peer.options.write_timeout = Some(timeouts.write);
-        peer.options.idle_timeout = Some(pool.keepalive);
-        if pool.http2 {
-            peer.options.alpn = ALPN::H2;
-            peer.options.max_h2_streams = H2_STREAMS;
-            if !needs.is_repeatable {
-                peer.group_key |= UNREPEATABLE;
-            }
+/// How pingora reaches an upstream of this pool; `draw` is random.
+pub(in crate::proxy) fn peer(
+    keyring: &Keyring,
+    pool: &Pool,
+    upstream: &Upstream,
+    needs: PeerNeeds,
+    draw: u64,
+) -> HttpPeer {
+    let timeouts = needs.timeouts;
+    // Without a name, pingora would not verify what it connects to.
+    let name = pool.tls.as_ref().map_or("", |tls| tls.name_for(&upstream.label)).to_owned();
+    let mut peer = HttpPeer::new(upstream.address, pool.tls.is_some(), name);
+    peer.group_key = u64::from(pool.arm.0);
+    peer.options.connection_timeout = Some(timeouts.connect);
+    peer.options.read_timeout = Some(timeouts.read);
+    peer.options.write_timeout = Some(timeouts.write);
+    peer.options.idle_timeout = Some(pool.keepalive);
+    if pool.http2 {
+        peer.options.alpn = ALPN::H2;
+        peer.options.max_h2_streams = H2_STREAMS;
+        if !needs.is_repeatable {
+            peer.group_key |= UNREPEATABLE;
         }
-        if needs.is_alone {
-            set_alone(&mut peer, self.draw());
-        }
-        if let Some(tls) = &pool.tls {
-            // Otherwise the handshake has as long once more.
-            peer.options.total_connection_timeout = Some(timeouts.connect);
-            self.keyring.keys(tls).apply(&mut peer);
-        }
-        peer
     }
+    if needs.is_alone {
+        set_alone(&mut peer, draw);
+    }
+    if let Some(tls) = &pool.tls {
+        // Otherwise the handshake has as long once more.
+        peer.options.total_connection_timeout = Some(timeouts.connect);
+        keyring.keys(tls).apply(&mut peer);
+    }
+    peer
 }

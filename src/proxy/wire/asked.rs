@@ -21,7 +21,6 @@ pub(in crate::proxy) struct Asked {
 
 const ASKED: HeaderName = HeaderName::from_static("x-pointsman-asked");
 const STREAM: HeaderName = HeaderName::from_static("x-pointsman-stream");
-const WRITTEN: &[u8] = b"X-Pointsman-Asked: ";
 /// Bytes that are kept of what was refused.
 const MOST_TARGET: usize = 8192;
 const MOST_METHOD: usize = 32;
@@ -32,27 +31,9 @@ pub(in crate::proxy) fn is_own(name: &[u8]) -> bool {
     [ASKED, STREAM].iter().any(|own| name.eq_ignore_ascii_case(own.as_str().as_bytes()))
 }
 
-/// Appends the field of a head in HTTP/1 that says its real target.
-pub(in crate::proxy) fn tell_target(target: &[u8], out: &mut Vec<u8>) {
-    out.extend_from_slice(WRITTEN);
-    out.extend_from_slice(target);
-    out.extend_from_slice(b"\r\n");
-}
-
 /// The names of our fields in HTTP/2.
 pub(in crate::proxy) fn names() -> (&'static [u8], &'static [u8]) {
     (b"x-pointsman-asked", b"x-pointsman-stream")
-}
-
-/// The head that stands for one of HTTP/1 that is refused; `came` is what came of it.
-pub(in crate::proxy) fn stand_in(status: u16, came: &[u8]) -> Vec<u8> {
-    let (method, target, host) = parts(came);
-    let stands = if method == b"HEAD" { "HEAD" } else { "GET" };
-    let mut head = format!("{stands} / HTTP/1.1\r\nHost: refused\r\nConnection: close\r\n").into_bytes();
-    head.extend_from_slice(WRITTEN);
-    head.extend(refusal(status, method, target, host));
-    head.extend_from_slice(b"\r\n\r\n");
-    head
 }
 
 /// The value that tells of a refused request: its bytes in hexadecimal digits, since they may be any.
@@ -89,7 +70,7 @@ pub(in crate::proxy) fn take_stream(head: &mut RequestHeader) -> Option<u32> {
 }
 
 /// Method, target and host of a head of which nothing is known to be as it should.
-fn parts(came: &[u8]) -> (&[u8], &[u8], &[u8]) {
+pub(super) fn parts(came: &[u8]) -> (&[u8], &[u8], &[u8]) {
     let came = came.trim_ascii_start();
     let mut lines = came.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii_end);
     let line = lines.next().unwrap_or_default();
@@ -127,36 +108,6 @@ fn bytes_of(digits: &[u8]) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn told(came: &[u8]) -> Asked {
-        let head = stand_in(400, came);
-        let text = String::from_utf8(head).expect("nothing but ASCII");
-        let value = text.lines().find_map(|line| line.strip_prefix("X-Pointsman-Asked: ")).expect("a field");
-        let mut head = RequestHeader::build("GET", b"/", None).expect("a head");
-        head.append_header(ASKED, value).expect("a field");
-        let asked = take(&mut head, true).expect("ours");
-        assert!(head.headers.is_empty());
-        asked
-    }
-
-    #[test]
-    fn what_came_is_told_whatever_it_was() {
-        let asked = |method: &[u8], target: &[u8], host: &[u8]| Asked {
-            status: Some(400),
-            method: Method::from_bytes(method).ok(),
-            host: Some(host.to_vec()),
-            target: target.to_vec(),
-        };
-        assert_eq!(
-            told(b"GET /\x01 HTTP/1.1\r\nX: y\r\nhOst : a b\r\n\r\n"),
-            asked(b"GET", b"/\x01", b"a b")
-        );
-        assert_eq!(told(b"\r\nGET /a b HTTP/3"), asked(b"GET", b"/a b", b""));
-        assert_eq!(told(b"\x16\x03\x01"), asked(b"-", b"\x16\x03\x01", b""));
-        assert_eq!(told(b""), asked(b"-", b"", b""));
-        assert_eq!(told(&[b'A'; 20_000]).target.len(), MOST_TARGET);
-        assert!(stand_in(400, b"HEAD /x\0 HTTP/1.1\r\n").starts_with(b"HEAD "), "an answer without a body");
-    }
 
     #[test]
     fn a_client_cannot_say_it() {

@@ -14,7 +14,6 @@ mod outgoing;
 mod settle;
 
 use crate::core::settings::Listener;
-use crate::proxy::wire::inner::of_inner;
 use crate::proxy::wire::interim::Interim;
 use incoming::Incoming;
 use outgoing::Outgoing;
@@ -207,8 +206,6 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for HeaderBlocks<S> {
         self.inner.is_write_vectored()
     }
 }
-
-of_inner!(HeaderBlocks);
 
 /// What is read for these bytes of a client, which come in pieces of this size.
 #[cfg(any(test, feature = "fuzzing"))]

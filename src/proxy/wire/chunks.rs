@@ -1,8 +1,7 @@
-//! Chunked bodies of requests, byte by byte and by the letter (RFC 9112, 7.1).
+//! Chunked bodies, byte by byte and by the letter (RFC 9112, 7.1).
 //!
-//! Pingora decodes a body by itself, more leniently. Every byte passes here first: it finds the end of the
-//! body, so that what follows is never taken for a part of it, and stops at whatever another parser might
-//! read as another length.
+//! The decoder finds the end of a body, so that what follows is never taken for a part of it, and stops at
+//! whatever another parser might read as another length.
 
 use crate::proxy::wire::head::{is_text, is_token};
 
@@ -45,20 +44,25 @@ enum Place {
 }
 
 impl Chunks {
-    /// How many of the bytes belong to the body.
+    /// How many of the bytes belong to the body; `take` gets what they carry.
     ///
     /// # Errors
     /// [`Malformed`] at the first byte that is not as it should be.
-    pub(in crate::proxy) fn pass(&mut self, bytes: &[u8]) -> Result<usize, Malformed> {
+    pub(in crate::proxy) fn decode(
+        &mut self,
+        bytes: &[u8],
+        take: &mut dyn FnMut(&[u8]),
+    ) -> Result<usize, Malformed> {
         let mut at = 0;
         while let Some(byte) = bytes.get(at) {
             match self.place {
                 Place::Done => break,
                 Place::Data => {
-                    let rest = (bytes.len() - at) as u64;
-                    let taken = rest.min(self.left);
-                    self.left -= taken;
-                    at += taken as usize;
+                    let rest = bytes.get(at..).unwrap_or_default();
+                    let count = usize::try_from(self.left).map_or(rest.len(), |left| left.min(rest.len()));
+                    take(rest.get(..count).unwrap_or_default());
+                    self.left -= count as u64;
+                    at += count;
                     if self.left == 0 {
                         self.place = Place::DataReturn;
                     }
@@ -122,7 +126,7 @@ mod tests {
 
     fn pass(body: &[u8]) -> Result<(usize, bool), Malformed> {
         let mut chunks = Chunks::default();
-        let passed = chunks.pass(body)?;
+        let passed = chunks.decode(body, &mut |_| ())?;
         Ok((passed, chunks.is_done()))
     }
 
@@ -168,7 +172,7 @@ mod tests {
             body.extend(b"next");
             let (mut chunks, mut passed) = (Chunks::default(), 0);
             for piece in body.chunks(cut) {
-                passed += chunks.pass(piece).expect("well formed");
+                passed += chunks.decode(piece, &mut |_| ()).expect("well formed");
             }
             prop_assert_eq!((passed, chunks.is_done()), (length, true));
         }

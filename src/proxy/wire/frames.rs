@@ -21,9 +21,8 @@ mod fields;
 mod follow;
 
 use crate::observe::access_log::Cut;
-use crate::proxy::wire::gather::Gather;
-use crate::proxy::wire::inner::of_inner;
-use crate::proxy::wire::linger::Remains;
+use crate::proxy::wire::outbox::Outbox;
+use crate::proxy::wire::remains::Remains;
 use allowance::{Allowance, Outgoing, SERVED};
 use announce::Announce;
 use follow::Follow;
@@ -150,7 +149,7 @@ impl<S> Frames<S> {
 
     /// What is to be closed; nothing where the client is gone.
     pub(in crate::proxy) fn remains(self) -> Option<Remains<S>> {
-        let remains = Remains { stream: self.inner, out: Gather::default(), is_sending: true };
+        let remains = Remains { stream: self.inner, out: Outbox::default(), is_sending: true };
         (!self.has_ended).then_some(remains)
     }
 }
@@ -249,8 +248,6 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Frames<S> {
         self.inner.is_write_vectored()
     }
 }
-
-of_inner!(Frames);
 
 #[cfg(test)]
 mod tests;

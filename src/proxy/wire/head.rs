@@ -6,7 +6,7 @@
 //! the meaning of fields is left to `refuse`, which HTTP/2 shares; a head that has one reading, but other words
 //! than the library below takes, is told as odd, and [`target`] has them.
 
-use crate::proxy::decide::refuse::is_host;
+use crate::proxy::wire::host::is_host;
 use crate::proxy::wire::target;
 
 /// How large a head may be.

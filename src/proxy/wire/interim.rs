@@ -26,18 +26,6 @@ pub(in crate::proxy) struct Interim {
 }
 
 impl Interim {
-    /// Sends one in HTTP/1.
-    pub(in crate::proxy) fn send(&self, answer: &Parts) {
-        let mut bytes = format!("HTTP/1.1 {} ", answer.status.as_str()).into_bytes();
-        bytes.extend(answer.status.canonical_reason().unwrap_or("Interim").bytes());
-        bytes.extend(b"\r\n");
-        for (name, value) in fields(answer) {
-            bytes.extend([name.as_str().as_bytes(), b": ", value, b"\r\n"].concat());
-        }
-        bytes.extend(b"\r\n");
-        self.put(&bytes);
-    }
-
     /// Sends one on a stream of HTTP/2: one frame of fields that change no table.
     pub(in crate::proxy) fn send_on(&self, stream: u32, answer: &Parts) {
         const HEADERS: u8 = 1;
@@ -91,6 +79,21 @@ impl Interim {
     }
 }
 
+/// Writes one in HTTP/1.
+pub(in crate::proxy) fn write_http1(answer: &Parts, out: &mut Vec<u8>) {
+    out.extend_from_slice(b"HTTP/1.1 ");
+    out.extend_from_slice(answer.status.as_str().as_bytes());
+    out.push(b' ');
+    out.extend_from_slice(answer.status.canonical_reason().unwrap_or("Interim").as_bytes());
+    out.extend_from_slice(b"\r\n");
+    for (name, value) in fields(answer) {
+        for part in [name.as_str().as_bytes(), b": ", value, b"\r\n"] {
+            out.extend_from_slice(part);
+        }
+    }
+    out.extend_from_slice(b"\r\n");
+}
+
 /// What may be said in one: nothing that frames a body, and nothing for one hop only.
 fn fields(answer: &Parts) -> impl Iterator<Item = (&HeaderName, &[u8])> {
     let is_kept = |name: &HeaderName| {
@@ -124,8 +127,8 @@ mod tests {
     fn it_is_said_in_the_clients_protocol_and_without_framing() {
         let interim = Interim::default();
         assert_eq!((interim.is_waiting(), interim.take()), (false, None));
-        interim.send(&hints());
-        let said = interim.take().expect("one waits");
+        let mut said = Vec::new();
+        write_http1(&hints(), &mut said);
         assert_eq!(String::from_utf8_lossy(&said), "HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\n");
         interim.send_on(5, &hints());
         let frame = interim.take().expect("one waits");
@@ -137,7 +140,7 @@ mod tests {
     #[test]
     fn a_client_that_takes_nothing_fills_no_memory() {
         let interim = Interim::default();
-        (0..100_000).for_each(|_| interim.send(&hints()));
+        (0..100_000).for_each(|_| interim.send_on(1, &hints()));
         assert!(interim.take().expect("some wait").len() <= MOST_WAITING);
     }
 }

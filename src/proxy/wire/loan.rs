@@ -1,22 +1,12 @@
 //! A stream on loan: pingora ends a session by dropping its stream, whether or not the client has been
 //! answered and still sends. The stream then comes back to the connection, which knows how to close it
-//! ([`linger`](crate::proxy::wire::linger)), or that it need not be closed.
+//! (the close in stages), or that it need not be closed.
 
-use async_trait::async_trait;
-use pingora_core::protocols::raw_connect::ProxyDigest;
-use pingora_core::protocols::tls::SslDigest;
-use pingora_core::protocols::{
-    ALPN, GetProxyDigest, GetSocketDigest, GetTimingDigest, Peek, Shutdown, SocketDigest, Ssl, TimingDigest,
-    UniqueID, UniqueIDType,
-};
 use std::io;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-
-/// No socket has this number.
-const NONE: UniqueIDType = -1;
 
 /// Where a stream comes back to. Locked twice in the life of a connection, by one thread.
 #[derive(Debug)]
@@ -95,52 +85,6 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Loan<S> {
         self.stream.as_ref().is_some_and(AsyncWrite::is_write_vectored)
     }
 }
-
-#[async_trait]
-impl<S: Shutdown + Send> Shutdown for Loan<S> {
-    async fn shutdown(&mut self) {
-        if let Some(stream) = &mut self.stream {
-            stream.shutdown().await;
-        }
-    }
-}
-
-impl<S: UniqueID> UniqueID for Loan<S> {
-    fn id(&self) -> UniqueIDType {
-        self.stream.as_ref().map_or(NONE, UniqueID::id)
-    }
-}
-
-impl<S: Ssl> Ssl for Loan<S> {
-    fn get_ssl_digest(&self) -> Option<Arc<SslDigest>> {
-        self.stream.as_ref()?.get_ssl_digest()
-    }
-
-    fn selected_alpn_proto(&self) -> Option<ALPN> {
-        self.stream.as_ref()?.selected_alpn_proto()
-    }
-}
-
-impl<S: GetTimingDigest> GetTimingDigest for Loan<S> {
-    fn get_timing_digest(&self) -> Vec<Option<TimingDigest>> {
-        self.stream.as_ref().map_or_else(Vec::new, GetTimingDigest::get_timing_digest)
-    }
-}
-
-impl<S: GetProxyDigest> GetProxyDigest for Loan<S> {
-    fn get_proxy_digest(&self) -> Option<Arc<ProxyDigest>> {
-        self.stream.as_ref()?.get_proxy_digest()
-    }
-}
-
-impl<S: GetSocketDigest> GetSocketDigest for Loan<S> {
-    fn get_socket_digest(&self) -> Option<Arc<SocketDigest>> {
-        self.stream.as_ref()?.get_socket_digest()
-    }
-}
-
-impl<S> Peek for Loan<S> {}
-
 #[cfg(test)]
 mod tests {
     use super::*;

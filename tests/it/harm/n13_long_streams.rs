@@ -91,7 +91,7 @@ fn slow_uploads(pointsman: &Pointsman, headers: &[(&str, &str)]) -> (u16, u16) {
 fn a_body_that_an_answer_waits_for_keeps_its_rate_unless_it_is_grpc_or_its_route_says_so() {
     let origin = Origin::named("blue");
     let strict = site(origin.address, "", "", "");
-    assert_eq!(slow_uploads(&strict, &[]), (0, 408));
+    assert_eq!(slow_uploads(&strict, &[]), (408, 408));
     let lines = || lines(strict.dir.path());
     eventually("both are logged", || lines().len() == 2);
     for line in lines() {
@@ -108,7 +108,7 @@ fn a_body_that_an_answer_waits_for_keeps_its_rate_unless_it_is_grpc_or_its_route
     let silent = "timeouts = { body = \"5s\" }";
     assert_eq!(
         slow_uploads(&site(origin.address, silent, "", ""), &[]),
-        (0, 408),
+        (408, 408),
         "{silent}: the rate is the listener's"
     );
 }

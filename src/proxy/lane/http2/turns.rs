@@ -6,16 +6,18 @@
 //! not have ended on this side, and is then refused.
 
 use crate::observe::access_log::Cut;
+use crate::proxy::lane::active::{Active, Busy};
 use crate::proxy::measure::log_entry::Logger;
-use pingora_core::protocols::http::v2::server::HttpSession;
+use bytes::Bytes;
+use h2::RecvStream;
+use h2::server::SendResponse;
+use http::Request;
 use std::collections::VecDeque;
-use std::pin::pin;
+use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Waker};
 use std::time::Duration;
-use tokio::sync::Notify;
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{Instant, sleep_until};
 
 /// How long who knows better waits.
 const MOMENT: Duration = Duration::from_millis(500);
@@ -29,10 +31,28 @@ pub(super) struct Turns {
     /// How long one may wait.
     patience: Duration,
     log: Option<Logger>,
+    client: IpAddr,
+}
+
+/// A stream whose head has come.
+pub(super) struct Begun {
+    pub request: Request<RecvStream>,
+    pub respond: SendResponse<Bytes>,
+}
+
+impl Begun {
+    pub(super) fn new(request: Request<RecvStream>, respond: SendResponse<Bytes>) -> Self {
+        Begun { request, respond }
+    }
+
+    /// Whether its client has given it up.
+    fn is_reset(&mut self) -> bool {
+        self.respond.poll_reset(&mut Context::from_waker(Waker::noop())).is_ready()
+    }
 }
 
 struct Waiting {
-    session: HttpSession,
+    begun: Begun,
     until: Instant,
     /// Whether the client knows that it is one too many.
     is_fault: bool,
@@ -42,7 +62,7 @@ struct Waiting {
 #[expect(clippy::large_enum_variant, reason = "most are served: a box for each would cost more than a move")]
 pub(super) enum Turn {
     /// It is served, for as long as this is kept.
-    Served(HttpSession, Busy),
+    Served(Begun, Busy),
     /// It is refused, by the client's fault.
     Refused,
     /// The connection has to end.
@@ -52,9 +72,8 @@ pub(super) enum Turn {
 }
 
 impl Turns {
-    pub(super) fn new(most: u32, patience: Duration, log: Option<Logger>) -> Self {
-        let active = Active { most: most as usize, ..Active::default() };
-        Turns { active: Arc::new(active), waiting: VecDeque::new(), patience, log }
+    pub(super) fn new(most: u32, patience: Duration, log: Option<Logger>, client: IpAddr) -> Self {
+        Turns { active: Active::new(most), waiting: VecDeque::new(), patience, log, client }
     }
 
     pub(super) fn active(&self) -> Arc<Active> {
@@ -62,17 +81,17 @@ impl Turns {
     }
 
     /// A new stream, of a client that has heard how many it may have, or not.
-    pub(super) fn place(&mut self, mut session: HttpSession, has_heard: bool) -> Turn {
+    pub(super) fn place(&mut self, mut begun: Begun, has_heard: bool) -> Turn {
         if self.waiting.is_empty() && self.active.has_room() {
-            return Turn::Served(session, self.active.enter());
+            return Turn::Served(begun, self.active.enter());
         }
         if self.waiting.len() >= MOST_WAITING {
-            self.turn_away(&mut session);
+            self.turn_away(&mut begun);
             return Turn::Refused;
         }
         let patience = if has_heard { MOMENT.min(self.patience) } else { self.patience };
         let until = Instant::now() + patience;
-        self.waiting.push_back(Waiting { session, until, is_fault: has_heard });
+        self.waiting.push_back(Waiting { begun, until, is_fault: has_heard });
         Turn::None
     }
 
@@ -83,24 +102,24 @@ impl Turns {
                 return std::future::pending().await;
             };
             if self.active.has_room()
-                && let Some(Waiting { mut session, .. }) = self.waiting.pop_front()
+                && let Some(Waiting { mut begun, .. }) = self.waiting.pop_front()
             {
-                if is_reset(&mut session) {
+                if begun.is_reset() {
                     continue;
                 }
-                return Turn::Served(session, self.active.enter());
+                return Turn::Served(begun, self.active.enter());
             }
             tokio::select! {
-                () = self.active.less.notified() => {}
+                () = self.active.has_less() => {}
                 () = sleep_until(first) => return self.refuse(first),
             }
         }
     }
 
-    fn turn_away(&self, session: &mut HttpSession) {
-        session.shutdown_with_reason(h2::Reason::REFUSED_STREAM);
+    fn turn_away(&self, begun: &mut Begun) {
+        begun.respond.send_reset(h2::Reason::REFUSED_STREAM);
         if let Some(log) = &self.log {
-            log.refused(session);
+            log.refused(self.client, &begun.request);
         }
     }
 
@@ -108,61 +127,11 @@ impl Turns {
     fn refuse(&mut self, until: Instant) -> Turn {
         let late = self.waiting.iter().position(|waiting| waiting.until == until);
         match late.and_then(|index| self.waiting.remove(index)) {
-            Some(Waiting { mut session, is_fault, .. }) => {
-                self.turn_away(&mut session);
+            Some(Waiting { mut begun, is_fault, .. }) => {
+                self.turn_away(&mut begun);
                 if is_fault { Turn::Refused } else { Turn::None }
             }
             None => Turn::None,
-        }
-    }
-}
-
-/// Whether its client has given it up.
-fn is_reset(session: &mut HttpSession) -> bool {
-    let mut context = Context::from_waker(Waker::noop());
-    pin!(session.idle()).poll(&mut context).is_ready()
-}
-
-/// How many streams of a connection are being served.
-#[derive(Default)]
-pub(super) struct Active {
-    most: usize,
-    count: AtomicUsize,
-    /// Told when there is none any more, and when there are less than may be.
-    none: Notify,
-    less: Notify,
-}
-
-impl Active {
-    fn has_room(&self) -> bool {
-        self.count.load(Ordering::Relaxed) < self.most
-    }
-
-    fn enter(self: &Arc<Self>) -> Busy {
-        self.count.fetch_add(1, Ordering::Relaxed);
-        Busy(self.clone())
-    }
-
-    /// Ends when there has been no stream for so long.
-    pub(super) async fn idle_for(&self, idle: Duration) {
-        while self.count.load(Ordering::Relaxed) > 0 {
-            self.none.notified().await;
-        }
-        sleep(idle).await;
-    }
-}
-
-/// One stream that is being served.
-pub(super) struct Busy(Arc<Active>);
-
-impl Drop for Busy {
-    fn drop(&mut self) {
-        let before = self.0.count.fetch_sub(1, Ordering::Relaxed);
-        if before == 1 {
-            self.0.none.notify_one();
-        }
-        if before == self.0.most {
-            self.0.less.notify_one();
         }
     }
 }

@@ -2,15 +2,13 @@
 
 use crate::core::client::ClientKey;
 use crate::core::outcome::{ArmId, Outcome, Reason, SlowLimits};
-use crate::observe::shard::{Shard, Started};
-use crate::proxy::lane::worker::Shared;
+use crate::observe::shard::Started;
+use crate::proxy::measure::meter::Meter;
 use pingora_http::RequestHeader;
-use std::sync::Arc;
 
 /// Where what comes of a copy is counted.
 pub(super) struct Evidence {
-    pub shared: Arc<Shared>,
-    pub shard: Arc<Shard>,
+    pub meter: Meter,
     pub arm: ArmId,
     pub slow: SlowLimits,
     /// Of the original.
@@ -19,29 +17,18 @@ pub(super) struct Evidence {
 
 impl Evidence {
     pub(super) fn start(&self) -> Started {
-        self.shard.start(self.arm, self.shared.clock.now_us(), self.client)
+        self.meter.start(self.arm, self.meter.now_us(), self.client, true)
     }
 
     pub(super) fn answered(&self, started: Started, outcome: Outcome, code: u16) {
-        let now = self.shared.clock.now_us();
-        if let Outcome::Failure(_) = outcome {
-            self.shard.failed_for(self.arm, started, now);
-        }
-        self.shard.answered(self.arm, started, now, outcome, code, &self.slow);
-        let took = now.saturating_sub(started.at_us());
-        if matches!(outcome, Outcome::Failure(_)) || self.slow.0.iter().any(|limit| took > u64::from(*limit))
-        {
-            self.shared.wake.adverse(now);
-        }
+        self.meter.answered((self.arm, started), started.at_us(), (outcome, code), &self.slow);
     }
 
     /// The body broke, of what had been counted as a success.
     pub(super) fn broken(&self, started: Started, outcome: Outcome) {
-        let Outcome::Failure(reason) = outcome else { return };
-        let now = self.shared.clock.now_us();
-        self.shard.failed_for(self.arm, started, now);
-        self.shard.broken(self.arm, started, reason);
-        self.shared.wake.adverse(now);
+        if let Outcome::Failure(reason) = outcome {
+            self.meter.broken((self.arm, started), reason);
+        }
     }
 
     /// No upstream could take it.
@@ -51,10 +38,10 @@ impl Evidence {
     }
 
     pub(super) fn compared(&self, difference: Option<&str>, head: &RequestHeader) {
-        self.shard.compared(self.arm, difference.is_some());
+        self.meter.shard.compared(self.arm, difference.is_some());
         let Some(difference) = difference else { return };
-        self.shared.recorder.differences.offer(self.arm, || format!("{}: {difference}", shown(head)));
-        self.shared.wake.adverse(self.shared.clock.now_us());
+        self.meter.recorder.differences.offer(self.arm, || format!("{}: {difference}", shown(head)));
+        self.meter.wake.adverse(self.meter.now_us());
     }
 }
 

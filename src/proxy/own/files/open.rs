@@ -3,22 +3,17 @@
 //! The kernel resolves the path (`openat2`, Linux 5.6): what would leave the root, by a symbolic link or
 //! because a folder is moved meanwhile, does not open. A link to an absolute path counts as leaving.
 
+use crate::proxy::own::reading::piece;
 use bytes::Bytes;
 use http::HeaderValue;
 use jiff::Timestamp;
 use jiff::fmt::rfc2822::DateTimePrinter;
-use pingora_error::{ErrorType, OrErr, Result};
 use rustix::fs::{Mode, OFlags, ResolveFlags, openat2};
 use rustix::io::Errno;
 use std::fs::{File, Metadata};
-use std::io;
-use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tokio::task::spawn_blocking;
-
-/// Most bytes that are read at once.
-const PIECE: usize = 128 << 10;
 
 /// A file that can be sent.
 #[derive(Debug)]
@@ -46,16 +41,6 @@ pub(super) enum Unopened {
 pub(super) async fn open(root: PathBuf, place: PathBuf, reads: bool) -> Result<Opened, Unopened> {
     let opening = spawn_blocking(move || opened(&root, &place, reads));
     opening.await.unwrap_or(Err(Unopened::Failed(500)))
-}
-
-/// Up to `most` bytes from `at`; none at the end of the file.
-///
-/// # Errors
-/// When the disk fails.
-pub(super) async fn read(file: Arc<File>, at: u64, most: u64) -> Result<Bytes> {
-    let read = spawn_blocking(move || piece(&file, at, most)).await;
-    let failed = |e| pingora_error::Error::because(ErrorType::ReadError, "reading a file", e);
-    read.or_err(ErrorType::InternalError, "reading a file")?.map_err(|error| failed(error).into_in())
 }
 
 fn opened(root: &Path, place: &Path, reads: bool) -> Result<Opened, Unopened> {
@@ -95,21 +80,6 @@ fn status_of(error: Errno) -> u16 {
     }
 }
 
-fn piece(file: &File, at: u64, most: u64) -> io::Result<Bytes> {
-    let mut bytes = vec![0; usize::try_from(most).unwrap_or(PIECE).min(PIECE)];
-    let mut filled = 0;
-    while let Some(free) = bytes.get_mut(filled..).filter(|free| !free.is_empty()) {
-        match file.read_at(free, at + filled as u64) {
-            Ok(0) => break,
-            Ok(count) => filled += count,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    bytes.truncate(filled);
-    Ok(bytes.into())
-}
-
 /// The tag changes with the time and the length of a file.
 fn marks(metadata: &Metadata) -> (HeaderValue, Option<(i64, HeaderValue)>) {
     let time = metadata.modified().ok().and_then(|time| Timestamp::try_from(time).ok());
@@ -126,6 +96,7 @@ fn marks(metadata: &Metadata) -> (HeaderValue, Option<(i64, HeaderValue)>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::proxy::own::reading::PIECE;
     use std::os::unix::fs::symlink;
 
     #[test]

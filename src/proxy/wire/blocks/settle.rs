@@ -4,8 +4,8 @@
 //! call malformed is answered 400 rather than reset, so that its client learns why.
 
 use super::BlockLimits;
-use crate::proxy::decide::refuse::is_host;
 use crate::proxy::wire::head::{self, is_method, is_target_text, is_text, is_token};
+use crate::proxy::wire::host::is_host;
 use crate::proxy::wire::hpack::{self, Field, FieldList, text};
 use crate::proxy::wire::{asked, target};
 

@@ -2,7 +2,7 @@
 //!
 //! The library refuses those beyond what it announces from the start, also of a client that cannot have read it.
 //! So it is told to take a hundred, and what the client reads is the listener's limit, which is kept by
-//! the [turns](crate::proxy::lane::http2).
+//! the turns of the lane.
 
 const HEADER: u32 = 9;
 const KIND: u32 = 3;

@@ -1,0 +1,75 @@
+//! Who sent a request, and what has come of it.
+
+use crate::proxy::listen::bound::Bound;
+use crate::proxy::wire::refused::Refused;
+use crate::proxy::wire::spelling::Spelling;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+/// The client's side of a request.
+pub(in crate::proxy) struct Inbound {
+    pub listener: Arc<Bound>,
+    /// Whom the connection is with, or whom its PROXY header names.
+    pub peer: IpAddr,
+    /// The real client: the peer, or whom a trusted proxy names.
+    pub client: IpAddr,
+    /// Whether that is nobody in particular: a trusted proxy sent it, and names nobody that can be read.
+    pub is_nameless: bool,
+    /// Whether the peer is a trusted proxy, whose word on the client counts.
+    pub believed: bool,
+    /// What the request is called where no trusted proxy has named it: 32 hexadecimal digits.
+    pub own_id: [u8; 32],
+    /// When its head had arrived, µs on the process clock.
+    pub started_us: u64,
+    /// How its names were spelled (HTTP/1).
+    pub spelling: Spelling,
+    /// The path and the query that came, where other words stand for them in its head.
+    pub target: Option<Box<[u8]>>,
+    /// What is wrong with its head, if anything is.
+    pub refused: Option<Box<Refused>>,
+    /// Whether its client waits to be told to send the body.
+    pub expects: bool,
+    pub body: InboundBody,
+}
+
+/// Bytes of a body that are kept, so that it can be sent again.
+const REPLAYED_BYTES: usize = 64 << 10;
+
+/// The body of a request, as far as it has come.
+#[derive(Debug, Default)]
+pub(in crate::proxy) struct InboundBody {
+    /// Whether all of it has come.
+    pub is_whole: bool,
+    /// Whether there was one at all.
+    pub is_empty: bool,
+    /// Bytes that have come.
+    pub read: u64,
+    replay: Vec<u8>,
+    is_truncated: bool,
+}
+
+impl InboundBody {
+    /// A piece has come.
+    pub(in crate::proxy) fn came(&mut self, piece: &[u8]) {
+        self.read += piece.len() as u64;
+        if self.is_truncated {
+            return;
+        }
+        if self.replay.len() + piece.len() > REPLAYED_BYTES {
+            self.is_truncated = true;
+            self.replay = Vec::new();
+        } else {
+            self.replay.extend_from_slice(piece);
+        }
+    }
+
+    /// Whether all that has come can be sent once more.
+    pub(in crate::proxy) fn is_replayable(&self) -> bool {
+        !self.is_truncated
+    }
+
+    /// What has come.
+    pub(in crate::proxy) fn replay(&self) -> &[u8] {
+        &self.replay
+    }
+}

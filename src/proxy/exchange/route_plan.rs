@@ -1,0 +1,110 @@
+//! Where a request goes, and why.
+
+use crate::core::limit::counts::Held;
+use crate::core::route::Rewritten;
+use crate::core::table::{Pool, Service, Table};
+use http::HeaderValue;
+use std::sync::Arc;
+
+/// The route of a request, and what it leads to. A request keeps the table it was planned on: a change of weights
+/// never splits it.
+pub(in crate::proxy) struct RoutePlan {
+    pub table: Arc<Table>,
+    /// By index.
+    pub route: Option<usize>,
+    /// The path and the query, where routes have changed them.
+    pub rewritten: Option<Box<Rewritten>>,
+    /// How often they have been changed.
+    pub changes: u8,
+    /// Whether the limits of a route have counted the request.
+    pub is_counted: bool,
+    /// Largest body it may have, in bytes.
+    pub max_body: u64,
+    /// Its place in the client's limit of requests under way.
+    pub held: Option<Held>,
+    pub target: Option<Target>,
+    /// What its pool was chosen by.
+    pub by: Option<By>,
+    /// What its answer sets, whoever makes it.
+    pub cookies: Cookies,
+}
+
+impl RoutePlan {
+    pub(in crate::proxy) fn new(table: Arc<Table>) -> Self {
+        RoutePlan {
+            table,
+            route: None,
+            rewritten: None,
+            changes: 0,
+            is_counted: false,
+            max_body: u64::MAX,
+            held: None,
+            target: None,
+            by: None,
+            cookies: Cookies::default(),
+        }
+    }
+
+    /// It leads to a pool.
+    pub(in crate::proxy) fn choose(&mut self, chosen: Chosen) {
+        self.target = Some(chosen.target);
+        self.by = Some(chosen.by);
+        self.cookies = chosen.cookies;
+    }
+}
+
+/// Where a request goes, as indexes into the table it was planned on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::proxy) struct Target {
+    pub service: usize,
+    pub pool: usize,
+}
+
+impl Target {
+    pub(in crate::proxy) fn service(self, table: &Table) -> Option<&Service> {
+        table.services.get(self.service)
+    }
+
+    pub(in crate::proxy) fn pool(self, table: &Table) -> Option<&Pool> {
+        self.service(table)?.pools.get(self.pool)
+    }
+}
+
+/// What a pool was chosen by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::proxy) enum By {
+    Weights,
+    Cookie,
+    ClientIp,
+    Header,
+    Tester,
+    Rule,
+}
+
+impl By {
+    pub(in crate::proxy) fn label(self) -> &'static str {
+        match self {
+            By::Weights => "weights",
+            By::Cookie => "cookie",
+            By::ClientIp => "client_ip",
+            By::Header => "header",
+            By::Tester => "tester",
+            By::Rule => "rule",
+        }
+    }
+}
+
+/// A pool, and what it was chosen by.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::proxy) struct Chosen {
+    pub target: Target,
+    pub by: By,
+    pub cookies: Cookies,
+}
+
+/// What the answer sets.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(in crate::proxy) struct Cookies {
+    pub cohort: Option<HeaderValue>,
+    pub tester: Option<HeaderValue>,
+}

@@ -1,0 +1,86 @@
+//! What an answer carries of the choice: cookies, and the pool's name where clients are to know it.
+
+use crate::proxy::exchange::{By, Cookies, Request};
+use http::header::{CACHE_CONTROL, SET_COOKIE};
+use http::{HeaderMap, HeaderValue};
+use pingora_error::Result;
+use pingora_http::ResponseHeader;
+
+/// Tells testers that the candidate failed, and which.
+const SHIELDED: &str = "x-pointsman-shielded";
+
+/// Puts on an answer what the client is told: which pool it comes from, where that is wanted, and cookies.
+///
+/// # Errors
+/// None in practice: names and values are legal.
+pub(in crate::proxy) fn show(request: &Request, head: &mut ResponseHeader) -> Result<()> {
+    let target = request.plan.target;
+    let shown = target.and_then(|target| target.service(&request.plan.table)?.choice.shown(target.pool));
+    if let Some((field, value)) = shown {
+        head.insert_header(field.clone(), value.clone())?;
+    }
+    if let Some(candidate) = shielded_from(request) {
+        head.insert_header(SHIELDED, candidate)?;
+    }
+    let Cookies { cohort, tester } = &request.plan.cookies;
+    for cookie in [cohort, tester].into_iter().flatten() {
+        head.append_header(SET_COOKIE, cookie.clone())?;
+    }
+    if (cohort.is_some() || tester.is_some())
+        && let Some(private) = private(&head.headers)
+    {
+        head.insert_header(CACHE_CONTROL, private)?;
+    }
+    Ok(())
+}
+
+/// The candidate in whose place stable answers a tester. Nobody else is told.
+fn shielded_from(request: &Request) -> Option<&str> {
+    request.attempts.shielded_after.filter(|_| request.plan.by == Some(By::Tester))?;
+    let service = request.service()?;
+    Some(&service.pools.get(service.shielding.as_ref()?.candidate)?.name)
+}
+
+/// How a cache that many share is kept from giving one user's cookie to the next, where the answer does not
+/// see to that itself.
+fn private(headers: &HeaderMap) -> Option<HeaderValue> {
+    let lines = headers.get_all(CACHE_CONTROL).iter().map(HeaderValue::as_bytes);
+    let directives = lines.flat_map(|line| line.split(|byte| *byte == b',')).map(<[u8]>::trim_ascii);
+    let mut kept = b"private".to_vec();
+    for directive in directives.filter(|directive| !directive.is_empty()) {
+        let name = directive.split(|byte| *byte == b'=').next().unwrap_or_default().trim_ascii();
+        let is = |known: &[&str]| known.iter().any(|known| name.eq_ignore_ascii_case(known.as_bytes()));
+        if directive.len() == name.len() && is(&["private", "no-store"]) {
+            return None;
+        }
+        if !is(&["public", "s-maxage"]) {
+            kept.extend_from_slice(b", ");
+            kept.extend_from_slice(directive);
+        }
+    }
+    HeaderValue::from_maybe_shared(bytes::Bytes::from(kept)).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_carries_a_cookie_is_for_one_client() {
+        let headers = |lines: &[&'static str]| -> HeaderMap {
+            lines.iter().map(|line| (CACHE_CONTROL, HeaderValue::from_static(line))).collect()
+        };
+        for (lines, expected) in [
+            (&[][..], Some("private")),
+            (&["public, max-age=60, immutable"], Some("private, max-age=60, immutable")),
+            (&["max-age=60", "S-MaxAge=600,must-revalidate"], Some("private, max-age=60, must-revalidate")),
+            (&["private=\"a\""], Some("private, private=\"a\"")),
+            (&["no-cache"], Some("private, no-cache")),
+            (&["max-age=1, Private"], None),
+            (&["no-store"], None),
+        ] {
+            let private = private(&headers(lines));
+            assert_eq!(private.as_ref().map(|value| value.to_str().expect("text")), expected, "{lines:?}");
+        }
+    }
+}

@@ -1,0 +1,194 @@
+//! One attempt on an upstream after the other, until one of them answers the client.
+
+use super::exchange::Exchange;
+use super::upstream_side::UpstreamSide;
+use crate::core::own_limit::OwnLimit;
+use crate::proxy::decide::plan;
+use crate::proxy::headers::to_upstream;
+use crate::proxy::measure::{charge, mirror};
+use crate::proxy::upstream::http1::Http1Connection;
+use crate::proxy::upstream::peer::PeerNeeds;
+use crate::proxy::upstream::{connect, http2, kept, peer};
+use crate::proxy::wire::body::BodyWriter;
+use http::HeaderValue;
+use http::header::{ACCEPT, TRANSFER_ENCODING};
+use http::request::Parts;
+use pingora_error::{Error, ErrorType, Result};
+use pingora_http::ResponseHeader;
+
+impl Exchange<'_> {
+    /// Has the request answered by an upstream.
+    pub(super) async fn pass_on(&mut self) -> Result<()> {
+        loop {
+            match self.attempt().await {
+                Err(error) if error.retry() => {}
+                ended => return ended,
+            }
+        }
+    }
+
+    async fn attempt(&mut self) -> Result<()> {
+        self.choose_upstream()?;
+        let (mut upstream, reused) = match self.connect().await {
+            Ok(connected) => connected,
+            Err(error) => return Err(self.unconnected(error)),
+        };
+        let exchanged = self.exchange(&mut upstream, reused).await;
+        match exchanged {
+            Ok(()) => {
+                self.release(upstream).await;
+                Ok(())
+            }
+            Err(error) => {
+                if let UpstreamSide::Http2(exchange) = upstream {
+                    exchange.end().await;
+                }
+                Err(self.failed(error, reused))
+            }
+        }
+    }
+
+    /// Begins an attempt on an upstream of the request's pool, or of stable where the shield sends it on.
+    ///
+    /// # Errors
+    /// 503 when no upstream can take it.
+    fn choose_upstream(&mut self) -> Result<()> {
+        let table = self.request.plan.table.clone();
+        loop {
+            let pool = self.request.plan.target.and_then(|target| target.pool(&table));
+            let Some(pool) = pool else { return Error::e_explain(ErrorType::HTTPStatus(503), "no pool") };
+            let (request, draw) = (&mut self.request, self.worker.draw() as u32);
+            let tried = request.attempts.tried;
+            if let Some(index) = plan::upstream(pool, &request.head, request.inbound.client, draw, tried) {
+                // Streams of HTTP/2 share their connections.
+                let descriptor = self.worker.shared.places.upstream();
+                if descriptor.is_none() && !pool.http2 {
+                    self.kept_out(OwnLimit::Descriptors);
+                    return Error::e_explain(ErrorType::HTTPStatus(503), "no descriptor for an upstream");
+                }
+                charge::begin(&self.worker.meter, pool, index, request, descriptor.filter(|_| !pool.http2));
+                return Ok(());
+            }
+            if request.attempts.here() > 0 {
+                break;
+            }
+            if pool.is_ready() {
+                self.kept_out(OwnLimit::MaxConns);
+                if self.turn_elsewhere() {
+                    continue;
+                }
+                break;
+            }
+            charge::unavailable(&self.worker.meter, request);
+            // Once: stable has no stable to go to.
+            if !self.shield(true) {
+                break;
+            }
+        }
+        Error::e_explain(ErrorType::HTTPStatus(503), "no upstream is ready")
+    }
+
+    /// A connection to the upstream chosen, and whether it was there before.
+    async fn connect(&mut self) -> Result<(UpstreamSide, bool)> {
+        let (worker, request) = (self.worker, &self.request);
+        let (Some(pool), Some(upstream)) = (request.pool(), request.upstream()) else {
+            return Error::e_explain(ErrorType::HTTPStatus(503), "no upstream");
+        };
+        let timeouts = request.timeouts(pool);
+        let is_alone = request.attempts.is_alone;
+        if pool.http2 {
+            let needs = PeerNeeds { timeouts, is_alone, is_repeatable: is_brief(&request.head) };
+            let peer = peer::peer(&worker.keyring, pool, upstream, needs, worker.draw());
+            let (exchange, reused) = http2::open(&worker.connector, Box::new(peer)).await?;
+            return Ok((UpstreamSide::Http2(Box::new(exchange)), reused));
+        }
+        let now_us = self.request.inbound.started_us;
+        if let Some(kept) = kept::take(pool, upstream, now_us).filter(|_| !is_alone) {
+            return Ok((UpstreamSide::Http1(Box::new(kept)), true));
+        }
+        let socket = connect::connect(&worker.tls, pool, upstream, timeouts.connect).await?;
+        Ok((UpstreamSide::Http1(Box::new(Http1Connection::new(socket))), false))
+    }
+
+    /// Sends the request and has its answer given to the client.
+    async fn exchange(&mut self, upstream: &mut UpstreamSide, reused: bool) -> Result<()> {
+        let closes = self.is_last(upstream);
+        self.enter_registry(upstream.fd(), reused)?;
+        if self.worker.log.is_some()
+            && let Some(attempt) = &self.request.attempts.current
+        {
+            let took = self.worker.meter.now_us().saturating_sub(attempt.started_us);
+            self.request.delivery.connect_us = Some(took);
+        }
+        self.send_request(upstream, closes)?;
+        // An upstream is there: the body is wanted.
+        if std::mem::take(&mut self.request.inbound.expects) && !self.request.inbound.body.is_empty {
+            self.client.send_interim(&*ResponseHeader::build_no_case(100, Some(0))?);
+        }
+        self.relay(upstream).await
+    }
+
+    /// Whether no other request follows on the connection.
+    fn is_last(&self, upstream: &mut UpstreamSide) -> bool {
+        let UpstreamSide::Http1(connection) = upstream else { return false };
+        let most = self.request.pool().map_or(0, |pool| pool.requests_per_connection);
+        let is_last = connection.count_use() >= most && most > 0;
+        let is_crowded = self.request.attempts.current.as_ref().is_some_and(|attempt| attempt.is_crowded);
+        is_last || is_crowded || self.request.attempts.is_alone
+    }
+
+    fn send_request(&mut self, upstream: &mut UpstreamSide, closes: bool) -> Result<()> {
+        let (worker, hop_mark) = (self.worker, &self.worker.shared.hop_mark);
+        let is_empty = self.request.inbound.body.is_empty;
+        let invalid = |error: Box<Error>| error.into_down();
+        match upstream {
+            UpstreamSide::Http1(connection) => {
+                let mut head = to_upstream::http1(&self.request, hop_mark, closes).map_err(invalid)?;
+                mirror::copy(&worker.mirroring(), &mut self.request, &mut head, worker.draw());
+                let is_chunked = head.headers.contains_key(TRANSFER_ENCODING);
+                let writer = if is_chunked { BodyWriter::Chunked } else { BodyWriter::Plain };
+                let target = to_upstream::target(&self.request);
+                connection.begin(&head, target, &self.request.inbound.spelling, (writer, closes));
+            }
+            UpstreamSide::Http2(exchange) => {
+                let Some(pool) = self.request.pool() else { return Ok(()) };
+                let mut head = to_upstream::http2(&self.request, hop_mark, pool).map_err(invalid)?;
+                mirror::copy(&worker.mirroring(), &mut self.request, &mut head, worker.draw());
+                exchange.begin(head, is_empty)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Keeps the connection for another request, where it can serve one.
+    async fn release(&mut self, upstream: UpstreamSide) {
+        match upstream {
+            UpstreamSide::Http1(connection) => {
+                let request = &self.request;
+                let closes = request.attempts.is_alone;
+                let kept = self.worker.shared.places.shares().kept;
+                if let (Some(pool), Some(upstream)) = (request.pool(), request.upstream())
+                    && connection.is_reusable()
+                    && !closes
+                {
+                    kept::keep(connection.rest(), pool, upstream, self.worker.meter.now_us(), kept);
+                }
+            }
+            UpstreamSide::Http2(exchange) => exchange.end().await,
+        }
+    }
+}
+
+/// Whether a request may be repeated, and its answer ends: such requests share connections of HTTP/2, so that
+/// none has to wait for another to end when they are taken back.
+fn is_brief(head: &Parts) -> bool {
+    head.method.is_idempotent() && !asks_for_events(head)
+}
+
+/// Whether it asks for a stream of events.
+fn asks_for_events(head: &Parts) -> bool {
+    let asks = |value: &HeaderValue| {
+        value.as_bytes().to_ascii_lowercase().windows(17).any(|part| part == b"text/event-stream")
+    };
+    head.headers.get_all(ACCEPT).iter().any(asks)
+}

@@ -1,0 +1,170 @@
+//! One stream of a client's connection of HTTP/2.
+
+use super::faults::{left, unread, unwritten};
+use crate::proxy::lane::stream::Stream;
+use crate::proxy::wire::date::date;
+use bytes::{Bytes, BytesMut};
+use h2::server::SendResponse;
+use h2::{Reason, RecvStream, SendStream};
+use http::header::{CONNECTION, DATE, HeaderName, TRANSFER_ENCODING, UPGRADE};
+use http::response::Parts;
+use http::{HeaderMap, Response};
+use pingora_error::{Error, Result};
+use pingora_http::ResponseHeader;
+use std::io;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+/// The stream.
+pub(in crate::proxy::lane) struct Http2Client {
+    receive: RecvStream,
+    respond: SendResponse<Bytes>,
+    send: Option<SendStream<Bytes>>,
+    pending: BytesMut,
+    is_whole: bool,
+    /// The answer is whole, with what follows it; and all of it was handed over.
+    is_finished: bool,
+    trailers: Option<HeaderMap>,
+    has_ended: bool,
+    number: u32,
+    pub(in crate::proxy::lane) stream: Arc<Stream>,
+}
+
+impl Http2Client {
+    pub(in crate::proxy::lane) fn new(
+        receive: RecvStream,
+        respond: SendResponse<Bytes>,
+        number: u32,
+        stream: Arc<Stream>,
+    ) -> Self {
+        Http2Client {
+            is_whole: receive.is_end_stream(),
+            receive,
+            respond,
+            send: None,
+            pending: BytesMut::new(),
+            is_finished: false,
+            trailers: None,
+            has_ended: false,
+            number,
+            stream,
+        }
+    }
+
+    pub(super) fn is_whole(&self) -> bool {
+        self.is_whole
+    }
+
+    pub(super) fn poll_body(
+        &mut self,
+        cx: &mut Context<'_>,
+        take: &mut dyn FnMut(&mut Context<'_>, &[u8]),
+    ) -> Poll<Result<bool>> {
+        if self.is_whole {
+            return Poll::Ready(Ok(true));
+        }
+        match ready!(self.receive.poll_data(cx)) {
+            Some(Ok(piece)) => {
+                // A stream that has ended has no window.
+                let _ = self.receive.flow_control().release_capacity(piece.len());
+                take(cx, &piece);
+                self.is_whole = self.receive.is_end_stream();
+                return Poll::Ready(Ok(self.is_whole));
+            }
+            Some(Err(error)) => return Poll::Ready(Err(lost(error))),
+            None => {}
+        }
+        if let Err(error) = ready!(self.receive.poll_trailers(cx)) {
+            return Poll::Ready(Err(lost(error)));
+        }
+        self.is_whole = true;
+        Poll::Ready(Ok(true))
+    }
+
+    pub(super) fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<Box<Error>> {
+        let reset = match &mut self.send {
+            Some(send) => send.poll_reset(cx),
+            None => self.respond.poll_reset(cx),
+        };
+        reset.map(|_| left())
+    }
+
+    pub(super) fn send_interim(&mut self, answer: &Parts) {
+        self.stream.interim.send_on(self.number, answer);
+    }
+
+    pub(super) fn send_head(&mut self, mut head: ResponseHeader, is_all: bool) -> Result<()> {
+        for name in [TRANSFER_ENCODING, CONNECTION, UPGRADE] {
+            head.remove_header(&name);
+        }
+        for name in ["keep-alive", "proxy-connection"] {
+            head.remove_header(&HeaderName::from_static(name));
+        }
+        // Its value is one of a date.
+        let _ = head.insert_header(DATE, date());
+        let mut parts: Parts = head.into();
+        parts.version = http::Version::HTTP_2;
+        let response = Response::from_parts(parts, ());
+        self.send = Some(self.respond.send_response(response, is_all).map_err(lost)?);
+        self.has_ended = is_all;
+        Ok(())
+    }
+
+    pub(super) fn waiting(&self) -> usize {
+        self.pending.len()
+    }
+
+    pub(super) fn put(&mut self, piece: &[u8]) {
+        self.pending.extend_from_slice(piece);
+    }
+
+    pub(super) fn finish(&mut self, trailers: Option<HeaderMap>) {
+        self.is_finished = true;
+        self.trailers = trailers;
+    }
+
+    pub(super) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        while !self.has_ended {
+            let Some(send) = &mut self.send else { return Poll::Ready(Ok(())) };
+            if self.pending.is_empty() {
+                if !self.is_finished {
+                    return Poll::Ready(Ok(()));
+                }
+                self.has_ended = true;
+                let ended = match self.trailers.take() {
+                    Some(trailers) => send.send_trailers(trailers),
+                    None => send.send_data(Bytes::new(), true),
+                };
+                return Poll::Ready(ended.map_err(lost));
+            }
+            send.reserve_capacity(self.pending.len());
+            match ready!(send.poll_capacity(cx)) {
+                Some(Ok(room)) => {
+                    let piece = self.pending.split_to(room.min(self.pending.len())).freeze();
+                    let is_last = self.is_finished && self.pending.is_empty() && self.trailers.is_none();
+                    send.send_data(piece, is_last).map_err(lost)?;
+                    self.has_ended = is_last;
+                }
+                Some(Err(error)) => return Poll::Ready(Err(lost(error))),
+                None => return Poll::Ready(Err(unwritten(io::ErrorKind::BrokenPipe.into()))),
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Ends an answer that has begun and does not go on.
+    pub(in crate::proxy::lane) fn reset(&mut self) {
+        match &mut self.send {
+            Some(send) if !self.has_ended => send.send_reset(Reason::INTERNAL_ERROR),
+            None => self.respond.send_reset(Reason::INTERNAL_ERROR),
+            Some(_) => {}
+        }
+    }
+}
+
+fn lost(error: h2::Error) -> Box<Error> {
+    if error.is_reset() || error.is_go_away() {
+        return left();
+    }
+    unread(error.into_io().unwrap_or_else(|| io::ErrorKind::ConnectionReset.into()))
+}

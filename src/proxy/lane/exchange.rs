@@ -1,0 +1,212 @@
+//! One request, from its head to the end of its answer: `decide` says what happens, this carries it out.
+
+use super::client::Client;
+use super::worker::Worker;
+use crate::core::outcome::Outcome;
+use crate::core::own_limit::OwnLimit;
+use crate::observe::access_log::Cut;
+use crate::proxy::decide::asked::Asked;
+use crate::proxy::decide::follow::{self, Followed};
+use crate::proxy::decide::plan::{self, Refusal, Way};
+use crate::proxy::decide::{limits, outcome, refuse};
+use crate::proxy::exchange::Request;
+use crate::proxy::headers::{claims, forward, strip, tidy};
+use crate::proxy::measure::{charge, log_entry};
+use crate::proxy::own::answer::{self, Answer};
+use crate::proxy::own::{challenge, error_page, route_answer};
+use crate::proxy::wire::alarm::Alarm;
+use pingora_error::{Error, ErrorSource, ErrorType, Result};
+use std::time::Duration;
+
+/// A request under way.
+pub(super) struct Exchange<'a> {
+    pub worker: &'a Worker,
+    pub client: &'a mut Client,
+    pub request: Request,
+    pub alarm: &'a mut Alarm,
+}
+
+/// A request that is dropped halfway leaves its attempt behind, which counts as nothing, and its line of the
+/// access log.
+impl Drop for Exchange<'_> {
+    fn drop(&mut self) {
+        let request = &mut self.request;
+        request.attempts.leave_registry();
+        charge::abandon(&self.worker.meter, request);
+        let cut = request.delivery.cut.unwrap_or(Cut::Shutdown);
+        log_entry::log(request, &self.worker.meter, Some(cut));
+    }
+}
+
+/// Serves a request; whether its client's connection may serve another one.
+pub(super) async fn serve(worker: &Worker, client: &mut Client, request: Request, alarm: &mut Alarm) -> bool {
+    let mut exchange = Exchange { worker, client, request, alarm };
+    let served = exchange.run().await;
+    exchange.end(served).await
+}
+
+impl Exchange<'_> {
+    async fn run(&mut self) -> Result<()> {
+        if let Some(answer) = self.admit() {
+            return self.answer(answer).await;
+        }
+        let mut way = self.way(None);
+        loop {
+            match way {
+                Ok(Way::Upstream(chosen)) => {
+                    self.request.plan.choose(chosen);
+                    self.strip();
+                    return self.pass_on().await;
+                }
+                Ok(Way::Own) => match route_answer::of_route(&self.request).await {
+                    Ok(answer) => return self.answer(answer).await,
+                    Err(why) => {
+                        let from = follow::fall_back(&mut self.request, why);
+                        way = from.and_then(|from| self.way(from));
+                    }
+                },
+                Ok(Way::Away { status, location }) => {
+                    return self.answer(answer::away(status, location)).await;
+                }
+                Err(refusal) => return self.answer(error_page::refusal(&self.request, refusal)).await,
+            }
+        }
+    }
+
+    /// Settles whom the request is from and takes off what is none of anybody's business; the answer, where that is
+    /// all that happens.
+    fn admit(&mut self) -> Option<Answer> {
+        let (worker, request) = (self.worker, &mut self.request);
+        tidy::tidy(&mut request.head);
+        let (peer, listener) = (request.inbound.peer, request.inbound.listener.clone());
+        let trusted = &listener.settings.trusted_proxies;
+        request.inbound.believed = forward::is_believed(peer, trusted);
+        let client = forward::client(peer, &request.head.headers, trusted);
+        (request.inbound.client, request.inbound.is_nameless) = (client.address, client.is_nameless);
+        claims::remove(&mut request.head, request.inbound.believed);
+        request.inbound.own_id = forward::id_of(worker.draw(), worker.draw());
+        log_entry::begin(request, worker.log.as_ref());
+        let unread = request.inbound.refused.as_ref().map(|refused| refused.status);
+        let refused = unread
+            .or_else(|| refuse::status(&request.head, request.head.raw_path(), &listener.settings))
+            .or_else(|| worker.shared.hop_mark.ends(&request.head.headers).then_some(508));
+        if let Some(status) = refused {
+            return Some(Answer { closes: true, ..error_page::error(request, status) });
+        }
+        request.inbound.expects = tidy::take_expectation(&mut request.head);
+        request.delivery.pace = (listener.settings.body_timeout, listener.settings.body_rate);
+        if request.head.raw_path() == b"*" {
+            return Some(answer::server_itself());
+        }
+        challenge::answer(&worker.shared.challenges, &listener, request.head.uri.path())
+    }
+
+    /// Chooses the request's route, and where it leads on it. `from` is the route to begin with, where
+    /// another one has named it.
+    fn way(&mut self, from: Option<usize>) -> std::result::Result<Way, Refusal> {
+        let (worker, request) = (self.worker, &mut self.request);
+        let route = match follow::follow(request, from)? {
+            Followed::Route(route) => route,
+            Followed::Away { status, location } => return Ok(Way::Away { status, location }),
+        };
+        let listener = request.inbound.listener.clone();
+        let (client, now) = (request.inbound.client, Duration::from_micros(request.inbound.started_us));
+        request.plan.max_body = plan::max_body(request.route(), &listener.settings);
+        let asked = Asked {
+            request: &request.head,
+            path: &follow::path(request)?,
+            client,
+            believed: request.inbound.believed,
+            listener: &listener.settings,
+            now,
+            draw: worker.draw(),
+        };
+        let way = plan::way(&request.plan.table, asked, route)?;
+        // A request that falls back to another route was counted on its first one.
+        if !request.plan.is_counted {
+            let seed = worker.shared.seed;
+            request.plan.held = limits::admit(&request.plan.table, route, &request.head, client, now, seed)?;
+            request.plan.is_counted = true;
+        }
+        Ok(way)
+    }
+
+    /// Takes off what is for this proxy only, before the request goes on.
+    fn strip(&mut self) {
+        let request = &mut self.request;
+        request.delivery.pace =
+            plan::body_pace(&request.head, request.route(), &request.inbound.listener.settings);
+        let target = request.inbound.target.as_ref().map(|_| request.head.raw_path().to_vec());
+        let service = request.plan.target.and_then(|target| target.service(&request.plan.table));
+        if let Some(service) = service {
+            strip::strip(&mut request.head, service);
+        }
+        // What a tester sent does not go on in the bytes that came, either.
+        if target.is_some_and(|target| target != request.head.raw_path()) {
+            request.inbound.target = None;
+        }
+        log_entry::strip(request);
+    }
+
+    /// The request is over: what its client hears of a failure, the line of the log, and whether another one may
+    /// follow on its connection.
+    async fn end(mut self, served: Result<()>) -> bool {
+        let (mut cut, mut is_answered) = (None, true);
+        if let Err(error) = &served {
+            cut = log_entry::ended(error, &self.request);
+            is_answered = self.fail(error).await;
+        }
+        self.charge(Outcome::Ignored);
+        let (meter, request) = (&self.worker.meter, &mut self.request);
+        request.attempts.leave_registry();
+        request.attempts.current = None;
+        if let Some(original) = request.delivery.original.take().filter(|_| served.is_ok()) {
+            original.end();
+        }
+        request.plan.held = None;
+        if let Client::Http2(client) = &self.client {
+            request.delivery.cut = client.stream.cut().or(request.delivery.cut);
+        }
+        let cut = request.delivery.cut.or(cut);
+        log_entry::log(request, meter, cut);
+        if !is_answered {
+            self.give_up();
+            return false;
+        }
+        let is_stalled = matches!(&served, Err(error) if *error.etype() == ErrorType::ReadTimedout);
+        // Nobody waits for more of a client that is too slow.
+        if is_stalled && self.client.is_http2() {
+            return false;
+        }
+        self.linger().await && self.request.delivery.keeps
+    }
+
+    /// Answers with an error, where the client can still hear one; whether it has.
+    async fn fail(&mut self, error: &Error) -> bool {
+        tracing::debug!("request failed: {error}");
+        let request = &mut self.request;
+        let late = request.attempts.is_late.then_some(408);
+        let status = late.or_else(|| outcome::status_of_error(error));
+        let Some(status) = status.filter(|_| !request.delivery.has_begun()) else {
+            request.delivery.keeps = false;
+            return false;
+        };
+        // What follows of a request that its client has broken is nothing that could be relied on.
+        request.delivery.keeps &= *error.esource() != ErrorSource::Downstream;
+        request.delivery.encoder = None;
+        let answer = error_page::error(request, status);
+        match self.answer(answer).await {
+            Ok(()) => true,
+            Err(error) => {
+                self.request.delivery.keeps = false;
+                tracing::debug!("the error reply could not be sent: {error}");
+                false
+            }
+        }
+    }
+
+    /// Counts a request that was kept from the pool it is on.
+    pub(super) fn kept_out(&self, limit: OwnLimit) {
+        self.worker.meter.kept_out(self.request.pool().map(|pool| pool.arm), limit);
+    }
+}

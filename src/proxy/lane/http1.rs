@@ -1,0 +1,83 @@
+//! One client connection of HTTP/1: one request after the other, until it is closed in stages.
+
+use super::client::{Client, HeadRead, Http1Client};
+use super::exchange;
+use super::line::{self, Line};
+use crate::proxy::exchange::Request;
+use crate::proxy::listen::linger;
+use crate::proxy::wire::alarm::Alarm;
+use crate::proxy::wire::refused::Refused;
+use crate::proxy::wire::socket::ClientSocket;
+use http::header::CONNECTION;
+use http::{HeaderMap, Version};
+use pingora_http::RequestHeader;
+use std::net::{IpAddr, SocketAddr};
+
+/// Serves a connection to its end.
+pub(super) async fn serve(socket: ClientSocket, peer: SocketAddr, line: Line) {
+    let (listener, mut closing) = (line.listener.clone(), line.closing.clone());
+    let mut alarm = Alarm::new(line.worker.shared.clock);
+    let mut client = Box::new(Http1Client::new(socket));
+    let (mut is_first, mut left) = (true, listener.settings.requests_per_connection.max(1));
+    loop {
+        let read = client.next_head(&listener.settings, &mut alarm, is_first, &mut closing).await;
+        is_first = false;
+        left -= 1;
+        let started_us = alarm.now_us();
+        let request = match read {
+            HeadRead::End => break,
+            HeadRead::Request(parsed) => {
+                let keeps = left > 0 && !*line.shutdown.borrow() && keeps(&parsed.head);
+                let mut request = line::request(&line, peer.ip(), parsed.head, started_us);
+                (request.inbound.spelling, request.inbound.target) = (parsed.spelling, parsed.target);
+                request.delivery.keeps = keeps;
+                request
+            }
+            HeadRead::Refused(refused) => match refused_request(&line, peer.ip(), refused, started_us) {
+                Some(request) => request,
+                None => break,
+            },
+        };
+        let mut side = Client::Http1(client);
+        // An idle connection does not hold the memory of an exchange.
+        let keeps = Box::pin(exchange(&line, &mut side, request, &mut alarm)).await;
+        let Client::Http1(back) = side else { return };
+        client = back;
+        client.release();
+        if !keeps || !client.is_between() {
+            break;
+        }
+    }
+    if let Some(remains) = client.remains() {
+        // Most connections never come here: they need not be larger for it.
+        Box::pin(linger::close(remains, &listener.door, closing)).await;
+    }
+}
+
+async fn exchange(line: &Line, client: &mut Client, request: Request, alarm: &mut Alarm) -> bool {
+    let mut request = request;
+    request.inbound.body.is_whole = client.is_whole();
+    request.inbound.body.is_empty = client.is_whole();
+    exchange::serve(&line.worker, client, request, alarm).await
+}
+
+fn refused_request(line: &Line, peer: IpAddr, refused: Box<Refused>, started_us: u64) -> Option<Request> {
+    let mut request = line::request(line, peer, refused.stand_in()?, started_us);
+    request.head.set_version(Version::HTTP_11);
+    request.delivery.keeps = false;
+    if refused.status == 408 {
+        request.delivery.cut = Some(crate::observe::access_log::Cut::SlowHead);
+    }
+    request.inbound.refused = Some(refused);
+    Some(request)
+}
+
+/// Whether the client wants to keep its connection (RFC 9112, 9.3).
+fn keeps(head: &RequestHeader) -> bool {
+    let has = |headers: &HeaderMap, wanted: &[u8]| {
+        let mut options = headers.get_all(CONNECTION).iter().flat_map(|v| v.as_bytes().split(|b| *b == b','));
+        options.any(|option| option.trim_ascii().eq_ignore_ascii_case(wanted))
+    };
+    let is_old = head.version == Version::HTTP_10;
+    if is_old { has(&head.headers, b"keep-alive") } else { !has(&head.headers, b"close") }
+}

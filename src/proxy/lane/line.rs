@@ -1,0 +1,46 @@
+//! What a connection's requests begin with.
+
+use super::worker::Worker;
+use crate::proxy::exchange::{Attempts, Delivery, Inbound, InboundBody, Request, RoutePlan};
+use crate::proxy::listen::bound::Bound;
+use crate::proxy::wire::spelling::Spelling;
+use pingora_http::RequestHeader;
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+use tokio::sync::watch;
+
+/// What the connections of a listener are served with, on one worker.
+#[derive(Clone)]
+pub(super) struct Line {
+    pub listener: Arc<Bound>,
+    pub worker: Arc<Worker>,
+    /// Says that each answer is the last of its connection.
+    pub shutdown: watch::Receiver<bool>,
+    /// Says, later, that connections without a request end.
+    pub closing: watch::Receiver<bool>,
+}
+
+/// A request that begins.
+pub(super) fn request(line: &Line, peer: IpAddr, head: RequestHeader, started_us: u64) -> Request {
+    let worker = &line.worker;
+    Request {
+        head,
+        inbound: Inbound {
+            listener: line.listener.clone(),
+            peer,
+            client: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+            is_nameless: false,
+            believed: false,
+            own_id: [b'0'; 32],
+            started_us,
+            spelling: Spelling::default(),
+            target: None,
+            refused: None,
+            expects: false,
+            body: InboundBody::default(),
+        },
+        plan: RoutePlan::new(worker.shared.table.load_full()),
+        attempts: Attempts::new(worker.registry.clone()),
+        delivery: Delivery::new(),
+    }
+}

@@ -1,0 +1,390 @@
+//! One exchange with an upstream, both ways at once: the request goes, the answer comes, and each side has its
+//! deadlines.
+
+use super::answering::stalled;
+use super::exchange::Exchange;
+use super::lasting::{Lasting, lasting};
+use super::tunnel;
+use super::upload::Upload;
+use super::upstream_side::UpstreamSide;
+use crate::observe::access_log::Cut;
+use crate::proxy::decide::{outcome, plan};
+use crate::proxy::exchange::Delivery;
+use crate::proxy::headers::{hop_by_hop, rewrite, sound};
+use crate::proxy::lane::client::Client;
+use crate::proxy::measure::charge;
+use crate::proxy::wire::alarm::{NEVER_US, after_us};
+use crate::proxy::wire::spelling::Spelling;
+use http::Version;
+use http::header::{CONTENT_LENGTH, UPGRADE};
+use pingora_error::{Error, ErrorType, Result};
+use pingora_http::ResponseHeader;
+use std::future::poll_fn;
+use std::task::{Context, Poll};
+
+/// The error that sends a shielded request on its way again; nobody else sees it.
+pub(super) const SHIELDED: ErrorType = ErrorType::Custom("shielded");
+
+/// An answer on its way.
+struct Answering {
+    /// Whether the upstream has sent all of it.
+    is_done: bool,
+    /// When the upstream was last heard, and since when the client takes nothing: µs on the process clock.
+    heard_us: u64,
+    untaken: Option<(u64, usize)>,
+    lasting: Option<Lasting>,
+}
+
+impl Exchange<'_> {
+    /// Has the upstream answer.
+    pub(super) async fn relay(&mut self, upstream: &mut UpstreamSide) -> Result<()> {
+        let mut upload = Upload::new();
+        let (head, spelling) = loop {
+            let (head, spelling) = poll_fn(|cx| self.poll_head(upstream, &mut upload, cx)).await?;
+            if let Some(head) = self.take_head(head, &mut upload)? {
+                break (head, spelling);
+            }
+        };
+        if head.status == 101 {
+            return self.switch(head, spelling, upstream).await;
+        }
+        let head = self.prepare(head, &mut upload)?;
+        let has_length = head.headers.get(CONTENT_LENGTH).is_some_and(|length| length.as_bytes() == b"0");
+        let is_all = self.request.delivery.is_bodiless || has_length || upstream.is_answered();
+        let is_all = is_all && self.request.delivery.encoder.is_none();
+        self.request.delivery.keeps &= self.client.is_http2() || self.client.is_whole();
+        let lasting = lasting(self.worker, &self.request, &head);
+        self.send_head(head, is_all, spelling.as_ref())?;
+        let heard_us = self.alarm.now_us();
+        let mut answering = Answering { is_done: false, heard_us, untaken: None, lasting };
+        poll_fn(|cx| self.poll_answer(upstream, &mut upload, &mut answering, is_all, cx)).await?;
+        self.note_end();
+        Ok(())
+    }
+
+    /// The head of the answer, once it has come.
+    fn poll_head(
+        &mut self,
+        upstream: &mut UpstreamSide,
+        upload: &mut Upload,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(ResponseHeader, Option<Spelling>)>> {
+        self.poll_upload(upstream, upload, cx)?;
+        if let Poll::Ready(Err(error)) = self.client.poll_flush(cx) {
+            return Poll::Ready(Err(error));
+        }
+        if let Poll::Ready(head) = upstream.poll_head(cx, &self.request.head.method) {
+            return Poll::Ready(head);
+        }
+        if upload.is_over()
+            && let Poll::Ready(error) = self.client.poll_gone(cx)
+        {
+            return Poll::Ready(Err(error));
+        }
+        self.poll_overdue_head(upload, cx)
+    }
+
+    /// Ready when one of the deadlines of a request without an answer has passed.
+    fn poll_overdue_head<T>(&mut self, upload: &mut Upload, cx: &mut Context<'_>) -> Poll<Result<T>> {
+        let Some(timeouts) = self.request.pool().map(|pool| self.request.timeouts(pool)) else {
+            return Poll::Pending;
+        };
+        let grace = self.request.inbound.listener.settings.header_timeout;
+        loop {
+            let answer_us = upload.answer_due_us(timeouts.read);
+            let body_us = upload.body_due_us(self.request.delivery.pace, grace);
+            let taken_us = upload.taken_due_us(timeouts.write);
+            let due_us = answer_us.min(body_us).min(taken_us);
+            if self.alarm.poll(due_us, cx).is_pending() {
+                return Poll::Pending;
+            }
+            if due_us == taken_us {
+                upload.stall(self.alarm.now_us());
+                continue;
+            }
+            if due_us == body_us {
+                return Poll::Ready(Err(slow_body()));
+            }
+            self.request.delivery.is_late = true;
+            let kind = if upload.is_stalled { ErrorType::WriteTimedout } else { ErrorType::ReadTimedout };
+            return Poll::Ready(Err(Error::explain(kind, "the answer's head took too long").into_up()));
+        }
+    }
+
+    /// Looks at a head; `None` where it is an interim one.
+    fn take_head(&mut self, head: ResponseHeader, upload: &mut Upload) -> Result<Option<ResponseHeader>> {
+        let mut head = head;
+        let status = head.status.as_u16();
+        let request = &mut self.request;
+        let is_interim = status < 200 && status != 101;
+        let interim = request.attempts.current.as_mut().map_or(0, |attempt| {
+            attempt.interim = attempt.interim.saturating_add(u8::from(is_interim));
+            attempt.interim
+        });
+        let malformed = |fault| Error::explain(ErrorType::InvalidHTTPHeader, fault).into_up();
+        sound::check(&head, interim).map_err(malformed)?;
+        sound::merge_lengths(&mut head)?;
+        if status == 101 {
+            let asks = request.head.headers.contains_key(UPGRADE) && request.head.version == Version::HTTP_11;
+            if !asks {
+                return Err(malformed("a 101 nobody asked for"));
+            }
+        } else {
+            hop_by_hop::strip_response(&mut head);
+        }
+        if !is_interim {
+            return Ok(Some(head));
+        }
+        upload.restart(self.alarm.now_us());
+        if (102..200).contains(&status) && request.head.version != Version::HTTP_10 {
+            // Of 100, a client that waits for it has heard by then.
+            self.client.send_interim(&head);
+        }
+        Ok(None)
+    }
+
+    /// Charges the attempt by its answer, and makes the answer what the client gets.
+    ///
+    /// # Errors
+    /// [`SHIELDED`] where the client does not get it.
+    fn prepare(&mut self, head: ResponseHeader, upload: &mut Upload) -> Result<ResponseHeader> {
+        let mut head = head;
+        let status = head.status.as_u16();
+        let meter = &self.worker.meter;
+        let request = &mut self.request;
+        request.delivery.is_bodiless = outcome::unframe(&request.head.method, &mut head);
+        request.attempts.settle();
+        if request.attempts.is_held() && outcome::is_grpc(&request.head.headers) {
+            charge::converses(meter, request);
+        }
+        charge::charge(meter, request, outcome::outcome_of_status(status), status);
+        if self.hides(status) {
+            return Error::e_explain(SHIELDED, "the candidate's answer is not shown");
+        }
+        let request = &mut self.request;
+        if let Some(original) = &mut request.delivery.original {
+            original.head(status, &head.headers);
+        }
+        if outcome::goes_on(&head, &request.head) {
+            request.delivery.pace = plan::AT_ITS_LEISURE;
+            upload.forget_rate();
+        }
+        rewrite::relocate(request, &mut head)?;
+        rewrite::answer(request, &mut head)?;
+        self.begin_encoding(&mut head)?;
+        Ok(head)
+    }
+
+    /// Gives the client what has come of the answer.
+    fn poll_answer(
+        &mut self,
+        upstream: &mut UpstreamSide,
+        upload: &mut Upload,
+        answering: &mut Answering,
+        is_all: bool,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<()>> {
+        loop {
+            self.poll_upload(upstream, upload, cx)?;
+            let had_room = self.client.has_room();
+            let moved = self.poll_down(upstream, answering, is_all, cx)?;
+            if self.poll_taken(answering, cx)? && answering.is_done {
+                return Poll::Ready(Ok(()));
+            }
+            if !moved && (had_room || !self.client.has_room()) {
+                break;
+            }
+        }
+        if let Some(lasting) = &mut answering.lasting
+            && lasting.as_mut().poll(cx).is_ready()
+        {
+            return Poll::Ready(Err(self.leave()));
+        }
+        if upload.is_over()
+            && !answering.is_done
+            && let Poll::Ready(error) = self.client.poll_gone(cx)
+        {
+            return Poll::Ready(Err(error));
+        }
+        self.poll_overdue_answer(upload, answering, cx)
+    }
+
+    /// Takes a piece of the answer's body from the upstream, where the client has room for it; whether there was one.
+    fn poll_down(
+        &mut self,
+        upstream: &mut UpstreamSide,
+        answering: &mut Answering,
+        is_all: bool,
+        cx: &mut Context<'_>,
+    ) -> Result<bool> {
+        if answering.is_done || !self.client.has_room() {
+            // The head of an answer and what came with it leave together.
+            if answering.is_done || self.request.delivery.sent > 0 || self.client.is_http2() {
+                return Ok(false);
+            }
+        }
+        let (client, delivery) = (&mut *self.client, &mut self.request.delivery);
+        let read = upstream.poll_body(cx, &mut |cx, piece| deliver(client, delivery, cx, piece));
+        let Poll::Ready(is_done) = read else { return Ok(false) };
+        if is_done? {
+            answering.is_done = true;
+            self.finish(upstream.take_trailers(), is_all, cx)?;
+        } else {
+            answering.heard_us = self.alarm.now_us();
+        }
+        Ok(true)
+    }
+
+    /// The answer is whole.
+    fn finish(
+        &mut self,
+        trailers: Option<http::HeaderMap>,
+        is_all: bool,
+        cx: &mut Context<'_>,
+    ) -> Result<()> {
+        let delivery = &mut self.request.delivery;
+        if let Some(encoder) = &mut delivery.encoder {
+            let rest = encoder.encode(b"", true);
+            let rest = rest.map_err(|e| Error::because(ErrorType::InternalError, "compressing", e))?;
+            delivery.sent += rest.len() as u64;
+            self.client.put(cx, &rest);
+        }
+        if !is_all {
+            self.client.finish(trailers);
+        }
+        if let Some(original) = self.request.delivery.original.take() {
+            original.end();
+        }
+        Ok(())
+    }
+
+    /// Writes what the client takes; whether that was all.
+    fn poll_taken(&mut self, answering: &mut Answering, cx: &mut Context<'_>) -> Result<bool> {
+        match self.client.poll_flush(cx) {
+            Poll::Ready(flushed) => {
+                if let Some((since_us, _)) = answering.untaken.take() {
+                    let now_us = self.alarm.now_us();
+                    self.request.delivery.untaken_us += now_us.saturating_sub(since_us);
+                    // The upstream was not listened to meanwhile.
+                    answering.heard_us = now_us;
+                }
+                flushed.map(|()| true)
+            }
+            Poll::Pending => {
+                let waiting = self.client.waiting();
+                match answering.untaken {
+                    Some((_, before)) if before == waiting => {}
+                    before => {
+                        let now_us = self.alarm.now_us();
+                        if let Some((since_us, _)) = before {
+                            self.request.delivery.untaken_us += now_us.saturating_sub(since_us);
+                        }
+                        answering.untaken = Some((now_us, waiting));
+                    }
+                }
+                Ok(false)
+            }
+        }
+    }
+
+    /// Ready when one of the deadlines of an answer under way has passed.
+    fn poll_overdue_answer<T>(
+        &mut self,
+        upload: &Upload,
+        answering: &Answering,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<T>> {
+        let settings = &self.request.inbound.listener.settings;
+        let read = self.request.pool().map(|pool| self.request.timeouts(pool).read);
+        let stalled_us =
+            answering.untaken.map_or(NEVER_US, |(since_us, _)| after_us(since_us, settings.write_timeout));
+        let is_heard = answering.untaken.is_none() && !answering.is_done;
+        let silent_us = read.filter(|_| is_heard).map_or(NEVER_US, |read| after_us(answering.heard_us, read));
+        let body_us = upload.body_due_us(self.request.delivery.pace, settings.header_timeout);
+        let due_us = stalled_us.min(silent_us).min(body_us);
+        std::task::ready!(self.alarm.poll(due_us, cx));
+        if due_us == stalled_us {
+            // How long it took nothing counts where the upstream breaks for it.
+            return Poll::Ready(Err(stalled()));
+        }
+        if due_us == body_us {
+            return Poll::Ready(Err(slow_body()));
+        }
+        Poll::Ready(Err(Error::explain(ErrorType::ReadTimedout, "the answer is silent").into_up()))
+    }
+
+    /// The stream has been told to end.
+    pub(super) fn leave(&mut self) -> Box<Error> {
+        self.request.delivery.cut = Some(Cut::LeaveOrder);
+        Error::explain(ErrorType::ConnectionClosed, "the stream had to leave").into_down()
+    }
+
+    fn note_end(&mut self) {
+        if self.worker.log.is_some()
+            && let Some(attempt) = &self.request.attempts.current
+        {
+            let took = self.worker.meter.now_us().saturating_sub(attempt.started_us);
+            self.request.delivery.response_us = Some(took);
+        }
+    }
+
+    /// The protocol is switched: bytes pass as they are.
+    async fn switch(
+        &mut self,
+        head: ResponseHeader,
+        spelling: Option<Spelling>,
+        upstream: &mut UpstreamSide,
+    ) -> Result<()> {
+        let mut head = head;
+        self.request.attempts.settle();
+        charge::charge(&self.worker.meter, &mut self.request, outcome::outcome_of_status(101), 101);
+        outcome::unframe(&self.request.head.method, &mut head);
+        rewrite::answer(&self.request, &mut head)?;
+        let mut lasting = lasting(self.worker, &self.request, &head);
+        self.send_head(head, false, spelling.as_ref())?;
+        let (Client::Http1(client), UpstreamSide::Http1(connection)) = (&mut *self.client, upstream) else {
+            return Error::e_explain(ErrorType::InternalError, "a switch of protocols in HTTP/2");
+        };
+        let silence = self.request.pool().map(|pool| self.request.timeouts(pool).read);
+        let mut tunnel = tunnel::Tunnel::new(client.open(), connection.open(), silence.unwrap_or_default());
+        let alarm = &mut *self.alarm;
+        let ended = poll_fn(|cx| {
+            if let Some(lasting) = &mut lasting
+                && lasting.as_mut().poll(cx).is_ready()
+            {
+                return Poll::Ready(None);
+            }
+            tunnel.poll(alarm, cx).map(Some)
+        })
+        .await;
+        self.request.delivery.sent = tunnel.sent;
+        self.note_end();
+        ended.unwrap_or_else(|| Err(self.leave()))
+    }
+}
+
+/// Puts a piece of the answer's body on its way to the client.
+fn deliver(client: &mut Client, delivery: &mut Delivery, cx: &mut Context<'_>, piece: &[u8]) {
+    if let Some(original) = &mut delivery.original {
+        original.body(piece);
+    }
+    if delivery.is_bodiless || piece.is_empty() {
+        return;
+    }
+    match &mut delivery.encoder {
+        Some(encoder) => {
+            // Memory takes all that is written.
+            let encoded = encoder.encode(piece, false).unwrap_or_default();
+            delivery.sent += encoded.len() as u64;
+            client.put(cx, &encoded);
+        }
+        None => {
+            delivery.sent += piece.len() as u64;
+            client.put(cx, piece);
+        }
+    }
+}
+
+fn slow_body() -> Box<Error> {
+    Error::explain(ErrorType::ReadTimedout, "the body is too slow").into_down()
+}

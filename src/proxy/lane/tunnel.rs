@@ -1,0 +1,100 @@
+//! Bytes of another protocol, after a 101: both ways as they come, until one side ends.
+
+use crate::proxy::wire::alarm::{Alarm, after_us};
+use crate::proxy::wire::outbox::Outbox;
+use crate::proxy::wire::scratch::{self, SCRATCH_BYTES};
+use crate::proxy::wire::socket::{ClientSocket, UpstreamSocket};
+use pingora_error::{Error, ErrorType, Result};
+use std::io;
+use std::task::{Context, Poll};
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite};
+
+/// Both ends, with what has come from them already and what is still to be written.
+pub(super) struct Tunnel<'a> {
+    client: (&'a mut ClientSocket, &'a mut Outbox),
+    upstream: (&'a mut UpstreamSocket, &'a mut Outbox),
+    /// How long both may be silent, and since when they are.
+    silence: Duration,
+    heard_us: Option<u64>,
+    /// Whether one of them has ended.
+    ends: bool,
+    /// Bytes towards the client.
+    pub sent: u64,
+}
+
+impl<'a> Tunnel<'a> {
+    pub(super) fn new(
+        (client, from_client, to_client): (&'a mut ClientSocket, &'a mut Vec<u8>, &'a mut Outbox),
+        (upstream, from_upstream, to_upstream): (&'a mut UpstreamSocket, &'a mut Vec<u8>, &'a mut Outbox),
+        silence: Duration,
+    ) -> Self {
+        let sent = from_upstream.len() as u64;
+        to_upstream.put(&std::mem::take(from_client));
+        to_client.put(&std::mem::take(from_upstream));
+        let (client, upstream) = ((client, to_client), (upstream, to_upstream));
+        Tunnel { client, upstream, silence, heard_us: None, ends: false, sent }
+    }
+
+    /// Ready once it is over.
+    pub(super) fn poll(&mut self, alarm: &mut Alarm, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        let mut has_moved = self.heard_us.is_none();
+        let flushed = loop {
+            let (client, upstream) = (&mut self.client, &mut self.upstream);
+            let up = if self.ends {
+                None
+            } else {
+                pump(client.0, upstream.0, upstream.1, cx).map_err(of_client)?
+            };
+            let down = if self.ends {
+                None
+            } else {
+                pump(upstream.0, client.0, client.1, cx).map_err(of_upstream)?
+            };
+            self.sent += down.unwrap_or_default() as u64;
+            self.ends |= up == Some(0) || down == Some(0);
+            let to_upstream = upstream.1.poll_flush(upstream.0, cx).map_err(of_upstream)?;
+            let to_client = client.1.poll_flush(client.0, cx).map_err(of_client)?;
+            let has_come = up.is_some() || down.is_some();
+            has_moved |= has_come;
+            if !has_come {
+                break to_upstream.is_ready() && to_client.is_ready();
+            }
+        };
+        if has_moved {
+            self.heard_us = Some(alarm.now_us());
+        }
+        if self.ends && flushed {
+            return Poll::Ready(Ok(()));
+        }
+        alarm.poll(after_us(self.heard_us.unwrap_or_default(), self.silence), cx).map(Ok)
+    }
+}
+
+/// Moves what has come, where the other side has room; how much it was, 0 at the end.
+fn pump<F: AsyncRead + Unpin, T: AsyncWrite + Unpin>(
+    from: &mut F,
+    to: &mut T,
+    out: &mut Outbox,
+    cx: &mut Context<'_>,
+) -> io::Result<Option<usize>> {
+    if !out.is_empty() {
+        return Ok(None);
+    }
+    let mut again = Context::from_waker(cx.waker());
+    let read = scratch::poll_read(from, cx, SCRATCH_BYTES, |bytes| {
+        out.pass(to, &mut again, bytes).map(|()| bytes.len())
+    });
+    match read {
+        Poll::Ready(moved) => moved?.map(Some),
+        Poll::Pending => Ok(None),
+    }
+}
+
+fn of_client(error: io::Error) -> Box<Error> {
+    Error::because(ErrorType::ReadError, "the client's side of a switched protocol", error).into_down()
+}
+
+fn of_upstream(error: io::Error) -> Box<Error> {
+    Error::because(ErrorType::ReadError, "the upstream's side of a switched protocol", error).into_up()
+}

@@ -1,0 +1,52 @@
+//! The answer that a route gives by itself.
+
+use super::answer::{Answer, away};
+use super::{error_page, files};
+use crate::core::route::{Redirect, Reply, Target};
+use crate::core::template::Variable;
+use crate::proxy::decide::follow::Unanswered;
+use crate::proxy::exchange::Request;
+use crate::proxy::headers::rewrite;
+use crate::proxy::wire::host::is_host;
+use bytes::Bytes;
+use http::HeaderValue;
+use http::header::CONTENT_TYPE;
+
+/// The answer that the request's route gives, or why another one has to.
+///
+/// # Errors
+/// Why there is none.
+pub(in crate::proxy) async fn of_route(request: &Request) -> Result<Answer, Unanswered> {
+    match request.route().map(|route| &route.target) {
+        Some(Target::Files(folder)) => files::answer(request, folder).await,
+        Some(Target::Redirect(to)) => Ok(redirect(request, to)),
+        Some(Target::Reply(fixed)) => Ok(reply(fixed)),
+        _ => Ok(error_page::error(request, 404)),
+    }
+}
+
+fn redirect(request: &Request, redirect: &Redirect) -> Answer {
+    match location(request, redirect) {
+        Some(location) => away(redirect.status, location),
+        None => error_page::error(request, 400),
+    }
+}
+
+/// `None` where the request names no host that could be redirected to.
+fn location(request: &Request, redirect: &Redirect) -> Option<HeaderValue> {
+    let facts = rewrite::facts(request);
+    if redirect.to.uses(Variable::Host) && !is_host(facts.host.as_bytes()) {
+        return None;
+    }
+    let mut text = Vec::with_capacity(128);
+    redirect.to.fill(&facts, &mut text);
+    HeaderValue::from_maybe_shared(Bytes::from(text)).ok()
+}
+
+fn reply(reply: &Reply) -> Answer {
+    let mut answer = Answer::new(reply.status, reply.body.clone());
+    if !reply.body.is_empty() {
+        answer.set(CONTENT_TYPE, reply.content_type.clone());
+    }
+    answer
+}

@@ -1,0 +1,70 @@
+//! One timer of a connection, for all its deadlines.
+//!
+//! Most deadlines are moved long before they are due. The timer is set anew only where it would ring too late;
+//! where it rings too early, it is set to what is due now.
+
+use crate::observe::clock::Clock;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+use tokio::time::{Instant, Sleep, sleep_until};
+
+/// No deadline, in µs on the process clock.
+pub(in crate::proxy) const NEVER_US: u64 = u64::MAX;
+
+/// The timer of one connection.
+#[derive(Debug)]
+pub(in crate::proxy) struct Alarm {
+    clock: Clock,
+    timer: Option<Pin<Box<Sleep>>>,
+    /// When it rings, in µs on the process clock.
+    rings_us: u64,
+}
+
+impl Alarm {
+    pub(in crate::proxy) fn new(clock: Clock) -> Self {
+        Alarm { clock, timer: None, rings_us: NEVER_US }
+    }
+
+    pub(in crate::proxy) fn now_us(&self) -> u64 {
+        self.clock.now_us()
+    }
+
+    /// Ready once the deadline has passed.
+    pub(in crate::proxy) fn poll(&mut self, deadline_us: u64, cx: &mut Context<'_>) -> Poll<()> {
+        if deadline_us == NEVER_US {
+            return Poll::Pending;
+        }
+        loop {
+            if self.rings_us > deadline_us && !self.set(deadline_us) {
+                return Poll::Ready(());
+            }
+            let Some(timer) = &mut self.timer else { return Poll::Pending };
+            if timer.as_mut().poll(cx).is_pending() {
+                return Poll::Pending;
+            }
+            self.rings_us = NEVER_US;
+        }
+    }
+
+    /// Sets the timer; `false` where the deadline has passed already.
+    fn set(&mut self, deadline_us: u64) -> bool {
+        let left = deadline_us.saturating_sub(self.clock.now_us());
+        if left == 0 {
+            return false;
+        }
+        let at = Instant::now().checked_add(Duration::from_micros(left));
+        let at = at.unwrap_or_else(|| Instant::now() + Duration::from_secs(365 * 24 * 3600));
+        match &mut self.timer {
+            Some(timer) => timer.as_mut().reset(at),
+            None => self.timer = Some(Box::pin(sleep_until(at))),
+        }
+        self.rings_us = deadline_us;
+        true
+    }
+}
+
+/// A moment after another, in µs; a limit without end has none.
+pub(in crate::proxy) fn after_us(since_us: u64, limit: Duration) -> u64 {
+    u64::try_from(limit.as_micros()).map_or(NEVER_US, |limit| since_us.saturating_add(limit))
+}

@@ -1,0 +1,50 @@
+//! What is left of a connection that has served its last request.
+
+use super::outbox::Outbox;
+use std::io;
+use std::mem::MaybeUninit;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+/// Bytes that are dropped at a time.
+const SCRATCH: usize = 16 << 10;
+
+/// What is left of a connection that has served its last request.
+#[derive(Debug)]
+pub(in crate::proxy) struct Remains<S> {
+    pub stream: S,
+    /// The end of the answer.
+    pub out: Outbox,
+    /// Whether the client may have more to send; else it is asked once whether it has.
+    pub is_sending: bool,
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Remains<S> {
+    /// Sends what is left of the answer, then the end of the stream.
+    pub(in crate::proxy) fn poll_finish(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.out.poll_flush(&mut self.stream, cx))?;
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+
+    pub(in crate::proxy) fn drop_what_comes(&mut self, cx: &mut Context<'_>) -> Dropped {
+        let mut scratch = [MaybeUninit::uninit(); SCRATCH];
+        let mut dropped = Dropped { any: false, is_all: false };
+        loop {
+            let mut scratch = ReadBuf::uninit(&mut scratch);
+            match Pin::new(&mut self.stream).poll_read(cx, &mut scratch) {
+                Poll::Pending => return dropped,
+                Poll::Ready(Ok(())) if !scratch.filled().is_empty() => dropped.any = true,
+                Poll::Ready(_) => return Dropped { is_all: true, ..dropped },
+            }
+        }
+    }
+}
+
+/// What came of a look for more bytes.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::proxy) struct Dropped {
+    pub any: bool,
+    /// The client has closed.
+    pub is_all: bool,
+}
