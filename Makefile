@@ -4,7 +4,7 @@ SHELL := /bin/sh
 # rustup puts cargo here; a cargo that is found already comes first.
 export PATH := $(PATH):$(HOME)/.cargo/bin
 
-.PHONY: help format setup setup-test setup-deny setup-bench demo test check deny examples alerts fuzz smoke-fuzz lock-fuzz simulate bench compare mirror soak slow
+.PHONY: help format setup setup-test setup-deny setup-bench demo test check deny examples alerts fuzz smoke-fuzz lock-fuzz simulate bench compare memory mirror soak slow
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -92,8 +92,12 @@ simulate: setup ## run the simulation of rollouts longer: make simulate SEEDS=10
 bench: setup-test ## the benchmarks of the core, and how fast a revert is
 	cargo bench --locked --bench core --bench reaction
 
-compare: setup-bench ## side by side with nginx and haproxy (about 10 minutes)
+# QUICK=1: shorter. ROWS=small,post: these rows alone. BINARY=before,after: other binaries, beside each other.
+compare: setup-bench ## CPU a request and p99 beside nginx and haproxy (12 minutes; QUICK=1: 3; ROWS=, BINARY=)
 	cargo bench --locked --bench compare
+
+memory: setup-bench ## what idle, silent and unread clients cost in memory, beside nginx (5 minutes; QUICK=1, BINARY=)
+	cargo bench --locked --bench compare -- memory
 
 mirror: setup-test ## what the mirror costs: CPU without a rollout, latency of originals with one (3 minutes)
 	cargo bench --locked --bench mirror

@@ -1,7 +1,10 @@
-//! Pointsman beside nginx and haproxy: the same origin, one worker each, pinned,
-//! in alternating rounds. Prints requests a second, latencies and CPU time per request.
+//! Pointsman beside nginx and haproxy: the same origin, one worker each, pinned, in alternating rounds.
+//! Prints requests a second, latencies and CPU time a request of each row, and a table of all.
 //!
-//! `COMPARE_ROUNDS` and `COMPARE_SECONDS` change the length; `cargo test` runs a short smoke.
+//! `QUICK=1` measures less (3 minutes in place of 12), `ROWS=small,post` some rows, and
+//! `BINARY=before,after` other binaries than the one just built, beside each other. `ROUNDS` and
+//! `ROUND_SECONDS` change the length. With the argument `memory` it is what clients cost in memory (see
+//! [`memory`]). `cargo test` runs a short smoke of both.
 
 #![allow(
     missing_docs,
@@ -11,81 +14,56 @@
     reason = "a benchmark"
 )]
 
-mod measure;
+mod configs;
+mod generator;
+mod load;
+mod memory;
+mod options;
+mod process;
 mod proxies;
+mod report;
+mod rows;
+mod table;
+mod tls;
 
-use measure::{Round, median, wrk};
-use proxies::{Kind, Origin, Running};
-use std::collections::BTreeMap;
+use options::Options;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 fn main() {
-    let arguments: Vec<String> = std::env::args().collect();
-    let smoke = !arguments.iter().any(|argument| argument == "--bench");
-    let number = |name: &str, default: u64| {
-        std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
-    };
-    let rounds = number("COMPARE_ROUNDS", if smoke { 1 } else { 5 });
-    let seconds = number("COMPARE_SECONDS", if smoke { 1 } else { 4 });
-    let scenarios: &[(&str, usize)] = match smoke {
-        true => &[("/small", 32)],
-        false => &[("/small", 32), ("/small", 256), ("/10k", 32), ("/10k", 256)],
-    };
-    let origin = Origin::start();
-    let proxies: Vec<Running> =
-        Kind::ALL.into_iter().filter_map(|kind| Running::start(kind, &origin)).collect();
-    println!(
-        "{rounds} rounds of {seconds} s each, alternating; medians; proxy on CPU 0, origin and wrk on CPU 1"
-    );
-    for (path, connections) in scenarios {
-        let mut results: BTreeMap<Kind, Vec<Round>> = BTreeMap::new();
-        for proxy in &proxies {
-            // Connections, caches and branch predictors warm up.
-            wrk(proxy, path, *connections, 1);
-        }
-        for _ in 0..rounds {
-            for proxy in &proxies {
-                let round = wrk(proxy, path, *connections, seconds);
-                assert_eq!(round.failed, 0, "{}: requests failed", proxy.kind.label());
-                results.entry(proxy.kind).or_default().push(round);
-            }
-        }
-        report(path, *connections, &results);
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if let [command, address, rate, seconds] = arguments.as_slice()
+        && command == generator::COMMAND
+    {
+        return generator::run(address, rate, seconds);
+    }
+    let has = |word: &str| arguments.iter().any(|argument| argument == word);
+    let options = Options::read(!has("--bench"));
+    raise_limit();
+    if !has("memory") {
+        compare(&options);
+    }
+    if has("memory") || options.is_smoke {
+        memory::run(&options);
     }
 }
 
-fn report(path: &str, connections: usize, results: &BTreeMap<Kind, Vec<Round>>) {
-    println!("\n{path}, {connections} connections");
-    println!(
-        "  {:<13} {:>9} {:>7} {:>9} {:>9} {:>11} {:>7}",
-        "", "req/s", "ratio", "p50 ms", "p99 ms", "CPU us/req", "ratio"
-    );
-    let of = |kind: Kind, figure: fn(&Round) -> f64| {
-        results.get(&kind).map(|rounds| median(rounds.iter().map(figure)))
-    };
-    for kind in results.keys() {
-        let figure = |figure: fn(&Round) -> f64| of(*kind, figure).unwrap_or_default();
-        let ratio =
-            |figure: fn(&Round) -> f64| paired(results, *kind, Kind::Nginx, figure).unwrap_or(f64::NAN);
-        println!(
-            "  {:<13} {:>9.0} {:>7.2} {:>9.2} {:>9.2} {:>11.2} {:>7.2}",
-            kind.label(),
-            figure(|round| round.per_second),
-            ratio(|round| round.per_second),
-            figure(|round| round.p50_ms),
-            figure(|round| round.p99_ms),
-            figure(|round| round.cpu_us),
-            ratio(|round| round.cpu_us),
-        );
+fn compare(options: &Options) {
+    report::heading(options);
+    let mut bench = table::Bench::start(options);
+    let mut all = Vec::new();
+    for row in &options.rows {
+        let measured = bench.measure(*row);
+        report::details(&measured);
+        let failed = measured.contenders.iter().flat_map(|of| &of.rounds).any(|round| round.failed > 0);
+        assert!(!(options.is_smoke && failed), "requests failed");
+        all.push(measured);
     }
+    report::summary(&all, bench.contenders());
 }
 
-/// The median over the rounds of one kind's figure to another's in the same round.
-fn paired(
-    results: &BTreeMap<Kind, Vec<Round>>,
-    one: Kind,
-    other: Kind,
-    figure: fn(&Round) -> f64,
-) -> Option<f64> {
-    let pairs = results.get(&one)?.iter().zip(results.get(&other)?);
-    Some(median(pairs.map(|(one, other)| figure(one) / figure(other))))
+/// Ten thousand connections are in this process, and in those that it starts.
+fn raise_limit() {
+    let limit = getrlimit(Resource::Nofile);
+    let wanted = Rlimit { current: limit.maximum, maximum: limit.maximum };
+    setrlimit(Resource::Nofile, wanted).expect("the soft limit may be raised to the hard one");
 }
