@@ -430,8 +430,10 @@ fn logs_tell_pool_upstream_times_and_the_verdict() {
     let failed = &line["earlier"][0];
     assert_eq!((failed["pool"].as_str(), failed["status"].as_u64()), (Some("green"), Some(500)), "{line}");
     assert_eq!(failed["upstream"].as_str(), Some(green.address.to_string().as_str()), "{line}");
-    let told = pointsman.log();
-    assert!(told.contains("error rate") && told.contains("aborted"), "verdicts are in the log: {told}");
+    eventually("verdicts are in the log", || {
+        let told = pointsman.log();
+        told.contains("error rate") && told.contains("aborted")
+    });
     let history = pointsman.cli(&["history", "web"]);
     assert!(history.out.contains("aborted") && history.out.contains("error rate"), "{}", history.out);
 }
