@@ -71,21 +71,39 @@ impl Buckets {
         self.set(key).iter().find(|slot| slot.key.load(Relaxed) == key)
     }
 
-    /// A slot that bears the key from now on; `None` where another worker was faster.
+    /// A slot that bears the key from now on; `None` where another worker was faster. What was seen of a slot
+    /// is what must still be there: the key itself may have come meanwhile, and keeps its level.
     fn claim(&self, rate: &Rate, key: u64, now: Duration) -> Option<&Slot> {
-        let set = self.set(key);
-        let age =
-            |slot: &&Slot| (slot.key.load(Relaxed) != 0, Level::from_bits(slot.level.load(Relaxed)).at_ms());
-        let slot = set.iter().min_by_key(age)?;
-        let former = slot.key.load(Relaxed);
+        let chosen = self.set(key).iter().map(Seen::of).min_by_key(|seen| seen.rank(key))?;
+        let Seen { slot, key: former, level } = chosen;
+        if former == key {
+            return Some(slot);
+        }
         slot.key.compare_exchange(former, key, Relaxed, Relaxed).ok()?;
-        let level = slot.level.load(Relaxed);
         if former != 0 && !rate.is_drained(Level::from_bits(level), now) {
             // The new client does not pay for the one that is forgotten. A failure means that it has been
             // used in the meantime, by this key or the former.
             let _ = slot.level.compare_exchange(level, 0, Relaxed, Relaxed);
         }
         Some(slot)
+    }
+}
+
+/// A slot as one look at it found it.
+struct Seen<'a> {
+    slot: &'a Slot,
+    key: u64,
+    level: u64,
+}
+
+impl<'a> Seen<'a> {
+    fn of(slot: &'a Slot) -> Self {
+        Seen { slot, key: slot.key.load(Relaxed), level: slot.level.load(Relaxed) }
+    }
+
+    /// The least is the best for a key: its own, else a free one, else the one used longest ago.
+    fn rank(&self, key: u64) -> (bool, bool, u64) {
+        (self.key != key, self.key != 0, Level::from_bits(self.level).at_ms())
     }
 }
 
@@ -115,14 +133,19 @@ mod tests {
 
     #[test]
     fn workers_count_together() {
-        let buckets = Buckets::new(64);
         let now = Duration::from_secs(5);
-        let total: usize = std::thread::scope(|scope| {
-            let one = || (0..50u32).map(|n| served(&buckets, key(n % 4, 0), 100, now)).sum::<usize>();
-            let workers: Vec<_> = (0..8).map(|_| scope.spawn(one)).collect();
-            workers.into_iter().map(|worker| worker.join().expect("no panic")).sum()
-        });
-        assert_eq!(total, 4 * 21);
+        for round in 0..200 {
+            let (buckets, begin) = (Buckets::new(64), std::sync::Barrier::new(8));
+            let total: usize = std::thread::scope(|scope| {
+                let one = || {
+                    begin.wait();
+                    (0..8u32).map(|n| served(&buckets, key(n % 4, 0), 30, now)).sum::<usize>()
+                };
+                let workers: Vec<_> = (0..8).map(|_| scope.spawn(one)).collect();
+                workers.into_iter().map(|worker| worker.join().expect("no panic")).sum()
+            });
+            assert_eq!(total, 4 * 21, "round {round}");
+        }
     }
 
     #[test]
