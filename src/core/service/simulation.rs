@@ -294,19 +294,19 @@ impl World {
     /// As the controller does it: journal and effect in the order the change asks for, and the process
     /// may die between the two.
     fn change(&mut self, change: Change<'_>) {
-        let before = self.live.clone();
         let moment = self.moment();
         let named = matches!(&change, Change::Upstreams { set: Some(_), .. });
-        let Ok(applied) = self.live.apply(change, moment) else {
+        let before = &self.live;
+        let Ok(applied) = before.apply(change, moment) else {
             self.seen.denied += 1;
             return;
         };
-        check_step(&before, &applied);
-        self.note(&before, &applied);
+        check_step(before, &applied);
+        self.seen.note(before, &applied);
         let takes_effect = applied.order != Order::JournalFirst || !self.disk_full;
         if takes_effect && !applied.notes.is_empty() {
             let sets = self.sets(&applied.state);
-            self.barred.take_in(&before, &applied, &sets, named);
+            self.barred.take_in(before, &applied, &sets, named);
             let forced = |note: &Note| note.text.contains(", forced: ");
             self.seen.forced += u64::from(applied.notes.iter().any(forced));
         }
@@ -326,30 +326,6 @@ impl World {
                 self.live = applied.state;
                 let id = self.live.rollout.as_ref().map(|running| running.id.clone());
                 self.mark = if takes_back { id } else { self.mark.take() };
-            }
-        }
-    }
-
-    fn note(&mut self, before: &ServiceState, applied: &Applied) {
-        let Some(was) = before.running() else {
-            self.seen.returned += u64::from(applied.notes.iter().any(|note| note.action == "returned"));
-            return;
-        };
-        let kind = match was.rollout.plan.strategy {
-            Strategy::Canary => 0,
-            Strategy::BlueGreen => 1,
-            Strategy::Rolling => 2,
-        };
-        for note in &applied.notes {
-            match note.action {
-                "promoted" => self.seen.promoted[kind] += 1,
-                "aborted" => {
-                    self.seen.aborted[kind] += 1;
-                    self.seen.aborted_mirrored += u64::from(was.rollout.mirrors().is_some());
-                }
-                "step" if note.text.contains("mirrored") => self.seen.mirrored += 1,
-                "approval" => self.seen.gates += 1,
-                _ => {}
             }
         }
     }
@@ -478,6 +454,30 @@ fn random_runs_keep_the_invariants() {
 }
 
 impl Seen {
+    fn note(&mut self, before: &ServiceState, applied: &Applied) {
+        let Some(was) = before.running() else {
+            self.returned += u64::from(applied.notes.iter().any(|note| note.action == "returned"));
+            return;
+        };
+        let kind = match was.rollout.plan.strategy {
+            Strategy::Canary => 0,
+            Strategy::BlueGreen => 1,
+            Strategy::Rolling => 2,
+        };
+        for note in &applied.notes {
+            match note.action {
+                "promoted" => self.promoted[kind] += 1,
+                "aborted" => {
+                    self.aborted[kind] += 1;
+                    self.aborted_mirrored += u64::from(was.rollout.mirrors().is_some());
+                }
+                "step" if note.text.contains("mirrored") => self.mirrored += 1,
+                "approval" => self.gates += 1,
+                _ => {}
+            }
+        }
+    }
+
     fn and(mut self, other: Seen) -> Seen {
         for kind in 0..3 {
             self.promoted[kind] += other.promoted[kind];

@@ -153,7 +153,7 @@ impl Pointsman {
     fn kill_successor(&self) {
         let Some(pid) = self.successor.filter(|pid| self.is_ours(*pid)) else { return };
         let _ = Command::new("kill").args(["-9", &pid.to_string()]).status();
-        eventually("it is gone", || !self.is_ours(pid));
+        eventually("it is gone", || has_ended(pid));
     }
 
     /// Whether a process runs our configuration: an id alone may be somebody else's by now.
@@ -289,6 +289,15 @@ impl Drop for Pointsman {
             eprintln!("--- the log of pointsman\n{}", self.log());
         }
     }
+}
+
+/// Whether a process has ended, and each of its threads: only then are its files closed, and its locks free. Its
+/// command line is gone before.
+fn has_ended(pid: u32) -> bool {
+    let threads = std::fs::read_dir(format!("/proc/{pid}/task")).map_or(0, Iterator::count);
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    let state = stat.rsplit(") ").next().and_then(|rest| rest.chars().next());
+    threads == 0 || threads == 1 && state.is_none_or(|state| state == 'Z')
 }
 
 /// A command without a running instance.
