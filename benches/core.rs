@@ -1,8 +1,13 @@
 //! What the request path pays for the split and for measuring.
 
-#![allow(missing_docs, clippy::expect_used, reason = "a benchmark")]
+#![allow(
+    missing_docs,
+    clippy::expect_used,
+    clippy::print_stdout,
+    clippy::disallowed_methods,
+    reason = "a benchmark"
+)]
 
-use criterion::{Criterion, criterion_group, criterion_main};
 use pointsman::core::balance::mix;
 use pointsman::core::client::ClientKey;
 use pointsman::core::cohort::{CookieKeys, Identity, Split};
@@ -16,44 +21,70 @@ use pointsman::observe::recorder::Recorder;
 use std::hint::black_box;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-fn pick(c: &mut Criterion) {
+/// One value of a measurement takes about this long.
+const SAMPLE: Duration = Duration::from_millis(20);
+const SAMPLES: usize = 101;
+
+fn main() {
+    for measured in [pick, pick_for_a_user, record, limit, record_alone] {
+        measured();
+    }
+}
+
+/// Prints the median time of one run, and the middle half of all values. `cargo test` runs it once.
+fn measure(name: &str, mut run: impl FnMut()) {
+    if !std::env::args().any(|argument| argument == "--bench") {
+        run();
+        return println!("{name}: runs");
+    }
+    let mut time_of = |runs: u32| {
+        let since = Instant::now();
+        (0..runs).for_each(|_| run());
+        since.elapsed()
+    };
+    let mut runs = 1;
+    while time_of(runs) < SAMPLE {
+        runs *= 2;
+    }
+    let mut values: Vec<f64> =
+        (0..SAMPLES).map(|_| time_of(runs).as_secs_f64() * 1e9 / f64::from(runs)).collect();
+    values.sort_by(f64::total_cmp);
+    let [low, median, high] = [1, 2, 3].map(|quarter| values[SAMPLES * quarter / 4]);
+    println!("{name}: {median:.1} ns ({low:.1} to {high:.1})");
+}
+
+fn pick() {
     let weights = vec![BasisPoints::new(100).expect("1 %"); 100];
     let picker = Picker::new(&weights);
     let mut draw = 0_u64;
-    c.bench_function("pick one of 100 pools", |b| {
-        b.iter(|| {
-            draw += 1;
-            black_box(picker.pick(mix(draw) as u32))
-        });
+    measure("pick one of 100 pools", || {
+        draw += 1;
+        black_box(picker.pick(mix(draw) as u32));
     });
 }
 
 /// A user who keeps their pool: by the address, and by a cookie that is verified first.
-fn pick_for_a_user(c: &mut Criterion) {
+fn pick_for_a_user() {
     let weights = [BasisPoints::new(9500).expect("95 %"), BasisPoints::new(500).expect("5 %")];
     let (split, picker) = (Split::new(&weights, &weights, 0), Picker::new(&weights));
     let secret = Secret::new([7; 32]);
     let (key, cookies) = (secret.short_key("draw", "web"), CookieKeys::of(&secret));
     let mut n = 0_u32;
-    c.bench_function("pick for a user, by the address", |b| {
-        b.iter(|| {
-            n = n.wrapping_add(1);
-            black_box(split.pick(Identity::Address(n.to_be_bytes().into()).point(&key), &picker))
-        });
+    measure("pick for a user, by the address", || {
+        n = n.wrapping_add(1);
+        black_box(split.pick(Identity::Address(n.to_be_bytes().into()).point(&key), &picker));
     });
     let value = cookies.write(cookies.welcome(1, 1));
-    c.bench_function("pick for a user, by the cookie", |b| {
-        b.iter(|| {
-            let user = cookies.read(black_box(&value)).expect("ours");
-            black_box(split.pick(Identity::User(user.id).point(&key), &picker))
-        });
+    measure("pick for a user, by the cookie", || {
+        let user = cookies.read(black_box(&value)).expect("ours");
+        black_box(split.pick(Identity::User(user.id).point(&key), &picker));
     });
 }
 
 /// Records on one shard while another thread records on its own.
-fn record(c: &mut Criterion) {
+fn record() {
     let recorder = Recorder::new(2);
     let arm = recorder.arm("web", "green").expect("an arm");
     let mut limits = SlowLimits::default();
@@ -73,52 +104,41 @@ fn record(c: &mut Criterion) {
             }
         });
         let mut now = 0;
-        c.bench_function("record an outcome, two threads", |b| {
-            b.iter(|| {
-                now += 20;
-                outcome(&mine, arm, black_box(now));
-            });
+        measure("record an outcome, two threads", || {
+            now += 20;
+            outcome(&mine, arm, black_box(now));
         });
         stop.store(true, Ordering::Relaxed);
     });
 }
 
 /// The same without the other thread.
-fn record_alone(c: &mut Criterion) {
+fn record_alone() {
     let recorder = Recorder::new(1);
     let arm = recorder.arm("web", "green").expect("an arm");
     let mut limits = SlowLimits::default();
     limits.0[..2].copy_from_slice(&[1_000_000, 2_000_000]);
     let shard = recorder.shard(0);
     let mut now = 0;
-    c.bench_function("record an outcome, one thread", |b| {
-        b.iter(|| {
-            now += 20;
-            let started = shard.start(arm, black_box(now), ClientKey::NAMELESS);
-            shard.answered(arm, started, now + 300 + (now & 0x3ff), Outcome::Success, 200, &limits);
-        });
+    measure("record an outcome, one thread", || {
+        now += 20;
+        let started = shard.start(arm, black_box(now), ClientKey::NAMELESS);
+        shard.answered(arm, started, now + 300 + (now & 0x3ff), Outcome::Success, 200, &limits);
     });
 }
 
 /// A request of one of many clients, by one limit.
-fn limit(c: &mut Criterion) {
+fn limit() {
     let rate = Rate { requests: 60, period: Duration::from_secs(1), burst: 20 };
     let buckets = Buckets::new(65_536);
     let mut n = 0_u64;
-    c.bench_function("count a request by a rate limit, 20,000 clients", |b| {
-        b.iter(|| {
-            n += 1;
-            black_box(buckets.take(&rate, mix(n % 20_000), Duration::from_micros(n * 20)))
-        });
+    measure("count a request by a rate limit, 20,000 clients", || {
+        n += 1;
+        let _ = black_box(buckets.take(&rate, mix(n % 20_000), Duration::from_micros(n * 20)));
     });
     let counts = Arc::new(Counts::new(65_536));
-    c.bench_function("count a request under way, and its end", |b| {
-        b.iter(|| {
-            n += 1;
-            black_box(counts.enter(mix(n % 20_000), 20).is_some())
-        });
+    measure("count a request under way, and its end", || {
+        n += 1;
+        black_box(counts.enter(mix(n % 20_000), 20).is_some());
     });
 }
-
-criterion_group!(benches, pick, pick_for_a_user, record, limit, record_alone);
-criterion_main!(benches);
