@@ -4,7 +4,7 @@ SHELL := /bin/sh
 # rustup puts cargo here; a cargo that is found already comes first.
 export PATH := $(PATH):$(HOME)/.cargo/bin
 
-.PHONY: help format setup setup-test setup-deny setup-bench demo test check deny examples alerts fuzz smoke-fuzz lock-fuzz simulate bench compare memory mirror soak slow
+.PHONY: help format setup setup-test setup-deny setup-bench demo test check deny examples alerts fuzz smoke-fuzz lock-fuzz simulate bench compare memory mirror scale soak slow
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -101,6 +101,9 @@ memory: setup-bench ## what idle, silent and unread clients cost in memory, besi
 
 mirror: setup-test ## what the mirror costs: CPU without a rollout, latency of originals with one (3 minutes)
 	cargo bench --locked --bench mirror
+
+scale: setup-test ## a thousand services: a flip, a revert, the idle CPU, a start (2 minutes)
+	cargo bench --locked --bench scale
 
 MINUTES ?= 10
 soak: setup-test ## every kind of client for MINUTES=10: whether memory and file descriptors stay flat

@@ -22,12 +22,16 @@ pub(super) async fn show(
     filter: Result<Query<Filter>, QueryRejection>,
 ) -> Result<Json<FiguresView>, Problem> {
     let Query(filter) = filter.map_err(|error| Problem::invalid_field("query", error.body_text()))?;
-    let services: Vec<Arc<ServiceView>> = match filter.service {
-        Some(name) => vec![state.service(&name)?],
-        None => state.snapshots.borrow().services.values().cloned().collect(),
+    let snapshot = state.snapshots.borrow().clone();
+    let services: Vec<Arc<ServiceView>> = match &filter.service {
+        Some(name) => vec![state.service(name)?],
+        None => snapshot.services.values().cloned().collect(),
     };
-    let totals = services.iter().map(|service| state.metrics.attempts(&service.name));
-    let (total, failed) = totals.fold((0, 0), |sum, (all, failed)| (sum.0 + all, sum.1 + failed));
+    let is_meant = |service: &str| match &filter.service {
+        Some(name) => service == name,
+        None => snapshot.services.get(service).is_some(),
+    };
+    let (total, failed) = state.metrics.attempts(is_meant);
     let pools = services.iter().flat_map(|service| service.pools.values());
     let pools: Vec<&PoolView> = pools.collect();
     let windows: Vec<&WindowView> = pools.iter().map(|pool| &pool.window).collect();

@@ -126,7 +126,7 @@ pub(super) async fn act(
 }
 
 fn find(snapshot: &Snapshot, service: &str, id: &str) -> Result<RolloutView, Problem> {
-    if !snapshot.services.contains_key(service) {
+    if snapshot.services.get(service).is_none() {
         return Err(Problem::not_found(format!("there is no service {service}")));
     }
     let missing = || Problem::not_found(format!("the service {service} has no rollout {id}"));

@@ -4,22 +4,28 @@
 
 mod outputs;
 mod own_limits;
+#[cfg(test)]
+mod tests;
+mod ticks;
 
 use super::command::{Command, Controller, Input, Job, Refusal};
 use super::handover::{Custody, Handover, Order};
 use super::journal::{Journal, Recovered, SITE};
 use super::limits::Limits;
 use super::links::{Links, Written};
-use super::live::{Live, SELF};
+use super::live::SELF;
+use super::lives::Lives;
 use super::maintenance::{Asked, Maintenance};
 use super::saving::{Answer, Waiting};
-use super::view::Snapshot;
+use super::upstreams::CheckNews;
+use super::view::{ServiceViews, Snapshot};
 use super::{recovery, shown};
 use crate::core::own_address::OwnAddresses;
 use crate::core::secret::Secret;
 use crate::core::service::ServiceState;
 use crate::core::settings::Config;
 use crate::core::table::Table;
+use crate::observe::activity::Seen;
 use crate::observe::clock::Clock;
 use crate::observe::metrics::Metrics;
 use crate::observe::recorder::Recorder;
@@ -31,22 +37,17 @@ use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
+use ticks::{FORGET_FIRST, WATCHFUL};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::sleep;
 
 /// Inputs that may wait.
 const INPUTS: usize = 256;
-/// Time between two looks while a rollout runs, and while none does.
-const WATCHFUL: Duration = Duration::from_millis(25);
-const CALM: Duration = Duration::from_millis(250);
-/// Least time between two snapshots of the figures.
+/// Least time between two snapshots of the figures, and between two parts of one.
 const SNAPSHOT: Duration = Duration::from_millis(250);
-/// How often the past is looked through for what is kept no longer, and the first time after a start.
-const FORGET: Duration = Duration::from_secs(600);
-const FORGET_FIRST: Duration = Duration::from_secs(5);
-/// After a bell that brought nothing against a candidate, so long it is not listened to: a stable pool
-/// that fails every request must not keep this thread busy.
-const DEAF: Duration = Duration::from_millis(1);
+const PART: Duration = Duration::from_millis(25);
+/// The most services that one snapshot shows the figures of anew: nobody waits for more.
+const SHOWN_AT_ONCE: usize = 32;
 
 /// What the controller works with.
 #[derive(Debug)]
@@ -120,7 +121,7 @@ pub fn start(parts: Parts) -> std::io::Result<Running> {
         ended: RefCell::new(Arc::new(recovery::ended(&parts.recovered))),
     };
     let mut task = Task {
-        lives: BTreeMap::new(),
+        lives: Lives::default(),
         maintenance: Maintenance::recovered(&parts.recovered, parts.admin, &links),
         links,
         table: parts.table,
@@ -134,8 +135,12 @@ pub fn start(parts: Parts) -> std::io::Result<Running> {
         limits: Limits::default(),
         secret: parts.secret,
         next_tick: Duration::ZERO,
-        shown_at: Duration::ZERO,
+        all_at: Duration::ZERO,
+        show_at: Duration::ZERO,
+        views: ServiceViews::default(),
         sampled_at: Duration::ZERO,
+        seen: Seen::default(),
+        roused_at: Duration::ZERO,
         told: Told::default(),
         deaf_until: Duration::ZERO,
         forget_at: FORGET_FIRST,
@@ -157,7 +162,7 @@ pub fn start(parts: Parts) -> std::io::Result<Running> {
 }
 
 pub(super) struct Task {
-    pub lives: BTreeMap<Arc<str>, Live>,
+    pub lives: Lives,
     pub links: Links,
     pub configs: watch::Sender<Arc<Config>>,
     watched: watch::Sender<Arc<Config>>,
@@ -173,8 +178,16 @@ pub(super) struct Task {
     /// What is known of services that a reload took away, should another bring them back.
     pub retired: BTreeMap<Arc<str>, ServiceState>,
     next_tick: Duration,
-    shown_at: Duration,
+    /// When all that are awake are looked at next, not only those that want frequent looks.
+    all_at: Duration,
+    /// When what is measured is shown anew.
+    pub show_at: Duration,
+    /// As shown last.
+    views: ServiceViews,
     sampled_at: Duration,
+    /// What has been noticed of the traffic, and when that was looked for last.
+    seen: Seen,
+    roused_at: Duration,
     /// What operators have been told of own limits.
     told: Told,
     deaf_until: Duration,
@@ -215,7 +228,8 @@ impl Task {
         loop {
             let now = self.links.clock.now();
             let deaf = now < self.deaf_until;
-            let wait = if deaf { self.next_tick.min(self.deaf_until) } else { self.next_tick };
+            let tick = if self.lives.has_stale() { self.next_tick.min(self.show_at) } else { self.next_tick };
+            let wait = if deaf { tick.min(self.deaf_until) } else { tick };
             tokio::select! {
                 rung_us = self.wake.wait(), if !deaf && self.custody.is_ours() => self.rung(rung_us),
                 Some(input) = inbox.inputs.recv() => self.input(input),
@@ -242,62 +256,6 @@ impl Task {
         }
     }
 
-    fn rung(&mut self, rung_us: u64) {
-        let now = self.links.clock.now();
-        let mut worse = false;
-        for live in self.lives.values_mut() {
-            live.observe_pools(now, &self.links, false);
-            worse |= live.judge(&self.links, Some(rung_us));
-        }
-        if !worse {
-            self.deaf_until = now + DEAF;
-        }
-    }
-
-    fn tick(&mut self) {
-        let now = self.links.clock.now();
-        if now < self.next_tick {
-            return;
-        }
-        let sample = now >= self.sampled_at + Duration::from_secs(1);
-        if sample {
-            self.sampled_at = now;
-            self.tell_own_limits(now);
-        }
-        for live in self.lives.values_mut() {
-            live.observe_pools(now, &self.links, sample);
-            if self.custody.is_ours() {
-                live.judge(&self.links, None);
-                live.report_progress(&self.links);
-            }
-        }
-        for difference in self.links.recorder.differences.take() {
-            for live in self.lives.values_mut().filter(|_| self.custody.is_ours()) {
-                live.differed(difference.arm, &difference.text, &self.links);
-            }
-        }
-        if self.custody.is_ours() {
-            self.end_maintenance();
-            self.forget(now);
-        }
-        let watchful = !self.custody.is_ours() || self.lives.values().any(Live::is_watchful);
-        self.next_tick = now + if watchful { WATCHFUL } else { CALM };
-    }
-
-    /// Lets go of what is kept no longer, from time to time.
-    fn forget(&mut self, now: Duration) {
-        if now < self.forget_at {
-            return;
-        }
-        self.forget_at = now + FORGET;
-        let gone = self.links.forget();
-        if !gone.is_empty() {
-            for live in self.lives.values_mut() {
-                live.keys.retain(|_, started| !gone.contains(&started.id));
-            }
-        }
-    }
-
     pub(super) fn input(&mut self, input: Input) {
         let Some(input) = self.unless_held(input) else { return };
         let input = input.plain();
@@ -310,7 +268,7 @@ impl Task {
             }
             Input::Command { actor, command, reply } => {
                 let service = service_of(&command);
-                match self.lives.get_mut(service) {
+                match self.lives.touch(service) {
                     Some(live) => live.command(Waiting { actor, command, to: reply }, &self.links),
                     None => {
                         let refusal = Refusal::NotFound(format!("there is no service {service}"));
@@ -325,19 +283,19 @@ impl Task {
                 self.checked(&service, (&pool, &upstream, address), began, result);
             }
             Input::JobDone { service, ticket, result } => {
-                if let Some(live) = self.lives.get_mut(&service) {
+                if let Some(live) = self.lives.touch(&service) {
                     live.job_done(ticket, result, &self.links);
                 }
             }
             Input::Signals { service, pool, upstream, address, began, values } => {
-                if let Some(live) = self.lives.get_mut(&service) {
+                if let Some(live) = self.lives.touch(&service) {
                     let asked = self.links.at(began);
                     live.signals(&pool, &(upstream, address), values, asked, &self.links);
                 }
             }
             Input::OwnLimit { limit } => self.links.recorder.own_limit(limit),
             Input::Resolved { service, pool, upstream, result, again } => {
-                let Some(live) = self.lives.get_mut(&service) else { return };
+                let Some(live) = self.lives.touch(&service) else { return };
                 let settings = live.settings.pools.get(&pool);
                 let (Some(settings), Some(pool)) = (settings, live.pools.get_mut(&pool)) else { return };
                 if pool.upstreams.resolved(settings, &upstream, result, again, &self.links.own) {
@@ -358,18 +316,18 @@ impl Task {
         began: tokio::time::Instant,
         result: Result<(), String>,
     ) {
-        let Some(live) = self.lives.get_mut(service) else { return };
+        let Some(live) = self.lives.visit(service) else { return };
         let began = self.links.at(began);
         let known = live.pools.get_mut(pool).filter(|pool| began >= pool.begun);
         let Some(upstreams) = known.map(|pool| &mut pool.upstreams) else { return };
         let said = result.as_ref().err().cloned();
-        let changed = upstreams.checked(upstream, address, result);
+        let news = upstreams.checked(upstream, address, result);
         let is_proven = said.is_none() && upstreams.is_proven(upstream);
         let is_ours = self.custody.is_ours();
         if is_ours && is_proven {
             live.note_proven(pool, upstream);
         }
-        if changed {
+        if news == CheckNews::State {
             live.upstreams_changed();
             if is_ours {
                 let note = shown::health_note(pool, upstream, address, said.as_deref());
@@ -380,13 +338,16 @@ impl Task {
         if is_ours {
             live.judge(&self.links, None);
         }
+        if news != CheckNews::None {
+            self.lives.touch(service);
+        }
     }
 
     fn written(&mut self, written: Written) {
         if *written.service == *SITE {
             return self.site_written(written);
         }
-        if let Some(live) = self.lives.get_mut(&written.service) {
+        if let Some(live) = self.lives.touch(&written.service) {
             live.written(written, &self.links);
             live.next_job_done(&self.links);
             live.next_command(&self.links);

@@ -100,7 +100,7 @@ impl Task {
     pub(super) async fn order(&mut self, order: Order) {
         match order {
             Order::Release(to) if self.custody.is_ours() => {
-                self.lives.values_mut().for_each(|live| live.saving.write_now());
+                self.lives.touch_all().for_each(|live| live.saving.write_now());
                 let until = self.links.clock.now() + WRITING;
                 self.custody = Custody::Leaving { until, to };
             }
@@ -134,7 +134,7 @@ impl Task {
     /// Closes the store once everything is written, or opens it again once it can be.
     pub(super) async fn settle_custody(&mut self) {
         let now = self.links.clock.now();
-        let written = self.is_all_written();
+        let written = matches!(self.custody, Custody::Leaving { .. }) && self.is_all_written();
         match std::mem::replace(&mut self.custody, Custody::Ours) {
             Custody::Leaving { to, .. } if written => {
                 self.links.journal.close().await;
@@ -168,7 +168,7 @@ impl Task {
         };
         *self.links.ended.borrow_mut() = Arc::new(recovery::ended(&recovered));
         self.maintenance = Maintenance::recovered(&recovered, self.maintenance.admin, &self.links);
-        for live in self.lives.values_mut() {
+        for live in self.lives.touch_all() {
             recovery::take_back(live, &recovered, &self.links);
         }
         self.decide_again();
@@ -178,7 +178,7 @@ impl Task {
     /// What was asked for meanwhile is carried out now.
     fn decide_again(&mut self) {
         self.custody = Custody::Ours;
-        for live in self.lives.values_mut() {
+        for live in self.lives.touch_all() {
             live.jobs = Default::default();
             live.saving.write_later();
             live.upstreams_changed();

@@ -31,6 +31,11 @@ pub(super) struct Jobs {
 pub(super) type JobAnswer = (String, Work, WorkResult);
 
 impl Jobs {
+    /// Whether nothing is under way, or waits.
+    pub(super) fn are_done(&self) -> bool {
+        self.asked.is_empty() && self.done.is_empty()
+    }
+
     /// Takes back an answer whose effect could not be written: nobody is asked again for that.
     pub(super) fn again(&mut self, answer: Option<JobAnswer>) {
         if let Some(answer) = answer {

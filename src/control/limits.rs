@@ -21,7 +21,7 @@ pub(super) struct Limits {
 
 impl Limits {
     /// The limits of every route, in their order.
-    pub(super) fn of_routes(&mut self, config: &Config) -> Box<[RouteLimits]> {
+    pub(super) fn of_routes(&mut self, config: &Config) -> Arc<[RouteLimits]> {
         self.fit(config);
         config.routes.specs().iter().map(|spec| self.of(spec)).collect()
     }

@@ -11,9 +11,9 @@ use super::log::LogLine;
 use super::maintenance::Stretch;
 use super::mirroring::MirrorArm;
 use super::saving::{Answer, Extra, Saving};
-use super::shown;
 use super::upstreams::Upstreams;
 use super::watching::Watching;
+use super::{sampling, shown};
 use crate::core::outcome::{ArmId, SlowLimits, Totals};
 use crate::core::policy::readings::Readings;
 use crate::core::service::{Applied, Coverage, Order, ServiceState};
@@ -55,6 +55,8 @@ pub(super) struct Live {
     pub saving: Saving,
     pub jobs: Jobs,
     pub todo: Todo,
+    /// When its figures are sampled next.
+    pub sample_at: Duration,
 }
 
 #[derive(Debug)]
@@ -70,6 +72,8 @@ pub(super) struct LivePool {
     pub logged_up: Option<bool>,
     /// What is shown of it.
     pub window: Window,
+    /// Whether its counters may have changed since the window's last sample.
+    pub is_moving: bool,
     /// What its upstreams say of themselves.
     pub readings: Readings,
 }
@@ -92,6 +96,13 @@ pub(super) struct Todo {
     pub refusals: Vec<(Answer, Refusal)>,
 }
 
+impl Todo {
+    pub(super) fn is_pending(&self) -> bool {
+        let is_noted = self.publish || self.watch || self.mark.is_some() || !self.log.is_empty();
+        is_noted || !self.answers.is_empty() || !self.refusals.is_empty()
+    }
+}
+
 impl Live {
     pub(super) fn new(settings: settings::Service, slot: usize, state: ServiceState) -> Self {
         Live {
@@ -110,7 +121,13 @@ impl Live {
             saving: Saving::default(),
             jobs: Jobs::default(),
             todo: Todo { publish: true, watch: true, ..Todo::default() },
+            // Not all of a thousand services at once.
+            sample_at: sampling::first(slot),
         }
+    }
+
+    pub(super) fn name(&self) -> &str {
+        &self.settings.name
     }
 
     /// Brings the pools in line with the settings; `old` are the settings they had.
@@ -140,8 +157,16 @@ impl Live {
             let presumed = |label: &str| old.is_none() && (!is_registered || is_proven(label));
             let upstreams = Upstreams::new(pool, presumed, &links.own);
             let (window, readings) = (Window::new(SHOWN), Readings::default());
-            let pool =
-                LivePool { arm, begun: now, mirror: None, upstreams, logged_up: None, window, readings };
+            let pool = LivePool {
+                arm,
+                begun: now,
+                mirror: None,
+                upstreams,
+                logged_up: None,
+                window,
+                is_moving: true,
+                readings,
+            };
             self.pools.insert(name.clone(), pool);
             added.push(name.clone());
         }
@@ -175,7 +200,7 @@ impl Live {
         if let Some(mirror) = &pool.mirror {
             links.recorder.begin(mirror.arm, begun_us);
         }
-        pool.window = Window::new(shown);
+        (pool.window, pool.is_moving) = (Window::new(shown), true);
         let totals = links.recorder.totals(pool.arm, links.clock.now_us(), &SlowLimits::default());
         pool.window.push(pool.begun, &totals);
     }
@@ -210,9 +235,12 @@ impl Live {
         self.state.running().is_some() || self.state.guard.is_some()
     }
 
+    pub(super) fn slow_limits(&self, links: &Links) -> SlowLimits {
+        self.policy(links).map(|policy| policy.slow_limits()).unwrap_or_default()
+    }
+
     pub(super) fn totals(&self, pool: &LivePool, links: &Links) -> Totals {
-        let slow = self.policy(links).map(|policy| policy.slow_limits()).unwrap_or_default();
-        links.recorder.totals(pool.arm, links.clock.now_us(), &slow)
+        links.recorder.totals(pool.arm, links.clock.now_us(), &self.slow_limits(links))
     }
 
     /// The number of a pool in the table.
@@ -224,26 +252,6 @@ impl Live {
     /// Whether a pool could serve.
     pub(super) fn is_up(&self, pool: &str) -> bool {
         self.pools.get(pool).is_some_and(|pool| pool.upstreams.any_up())
-    }
-
-    /// Takes in ejections and, once a second, the figures.
-    pub(super) fn observe_pools(&mut self, now: Duration, links: &Links, sample: bool) {
-        let mut changed = false;
-        for (name, pool) in &mut self.pools {
-            if let Some(settings) = self.settings.pools.get(name) {
-                changed |= pool.upstreams.observe(settings, now);
-            }
-        }
-        if changed {
-            self.upstreams_changed();
-        }
-        if sample {
-            let totals: Vec<_> = self.pools.values().map(|pool| self.totals(pool, links)).collect();
-            for (pool, totals) in self.pools.values_mut().zip(&totals) {
-                pool.window.push(now, totals);
-            }
-            self.expect_signals(links);
-        }
     }
 
     pub(super) fn upstreams_changed(&mut self) {

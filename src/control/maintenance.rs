@@ -64,6 +64,8 @@ pub(super) struct Asked {
 struct Pending {
     stretches: Stretches,
     to: Option<ReplyTo>,
+    /// Whom it is about; `None` is the whole site.
+    scopes: Vec<Option<String>>,
     /// Who switched it, and what the log says once it is so.
     log: Vec<(String, String)>,
 }
@@ -75,9 +77,8 @@ impl Task {
             return self.maintenance.queue.push_back(asked);
         }
         // What a reload took away can still be switched off.
-        let known = |name: &str| {
-            self.lives.contains_key(name) || self.maintenance.stretches.services.contains_key(name)
-        };
+        let known =
+            |name: &str| self.lives.contains(name) || self.maintenance.stretches.services.contains_key(name);
         let unknown = asked.service.as_deref().filter(|name| !known(name));
         if let Some(name) = unknown {
             let refusal = Refusal::NotFound(format!("there is no service {name}"));
@@ -101,6 +102,9 @@ impl Task {
         if self.maintenance.pending.is_some() || now < self.maintenance.retry_at {
             return;
         }
+        if self.maintenance.stretches.are_going_on(now) {
+            return;
+        }
         let mut next = self.maintenance.stretches.clone();
         let ended = next.take_ended(now);
         if !ended.is_empty() {
@@ -110,11 +114,8 @@ impl Task {
         }
     }
 
-    /// Before a table: gives every service its maintenance, and a route to the admin API its end.
-    pub(super) fn fit_maintenance(&mut self) {
-        for (name, live) in &mut self.lives {
-            live.stretch = self.maintenance.stretches.of(name).cloned();
-        }
+    /// Before a table of a new configuration: gives a route to the admin API its end.
+    pub(super) fn fit_gateway(&mut self) {
         let leads_to_admin =
             self.links.config.routes.specs().iter().any(|route| route.target == Target::Admin);
         if leads_to_admin && self.maintenance.gateway.is_none() {
@@ -132,8 +133,15 @@ impl Task {
             Ok(()) => {
                 self.maintenance.stretches = pending.stretches;
                 self.maintenance.answers.extend(pending.to);
+                // It is shown with the answer, whomever it is about.
+                self.show_at = Duration::ZERO;
                 // News for those who wait for a service, like a change of its upstreams.
-                self.lives.values_mut().for_each(Live::upstreams_changed);
+                if pending.scopes.contains(&None) {
+                    self.lives.touch_all().for_each(Live::upstreams_changed);
+                }
+                for name in pending.scopes.iter().flatten() {
+                    self.lives.touch(name).into_iter().for_each(Live::upstreams_changed);
+                }
                 for (actor, text) in pending.log {
                     tracing::info!(actor, action = "maintenance", "{text}");
                 }
@@ -176,17 +184,23 @@ impl Task {
                 rollout: None,
                 notice: None,
             };
-            let concerned = self.lives.keys().filter(|name| scope.is_none_or(|scope| ***name == *scope));
+            let concerned = match scope {
+                None => self.lives.names(),
+                Some(scope) => {
+                    self.lives.get(scope).map(|live| live.settings.name.clone()).into_iter().collect()
+                }
+            };
             // It is told once, however many services it is about.
             let row =
                 |name: &Arc<str>| (name.to_string(), HistoryRow { notice: notice.take(), ..row.clone() });
-            history.extend(concerned.map(row));
+            history.extend(concerned.iter().map(row));
         }
         // Texts and numbers: there is nothing JSON cannot hold.
         let state = serde_json::to_string(&next).unwrap_or_default();
         self.maintenance.serial += 1;
         let log = rows.iter().map(|(_, text)| (actor.to_owned(), text.clone())).collect();
-        self.maintenance.pending = Some(Pending { stretches: next, to, log });
+        let scopes = rows.iter().map(|(scope, _)| scope.map(str::to_owned)).collect();
+        self.maintenance.pending = Some(Pending { stretches: next, to, scopes, log });
         self.links.write_site(self.maintenance.serial, SiteChange { state, history });
     }
 }
@@ -215,6 +229,11 @@ impl Maintenance {
             serial: 0,
             retry_at: Duration::ZERO,
         }
+    }
+
+    /// A service's own, or the site's.
+    pub(super) fn stretch(&self, service: &str) -> Option<&Stretch> {
+        self.stretches.of(service)
     }
 
     /// Whether a write is under way.

@@ -205,17 +205,11 @@ fn status(live: &Live, pool: &str, next: &ServiceState) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::control::journal::Journal;
+    use crate::control::journal::Recovered;
     use crate::control::recovery;
-    use crate::core::own_address::OwnAddresses;
     use crate::core::rollout::Phase;
     use crate::core::service::{Caution, Change, Moment};
     use crate::core::verdict::{Level, Reason};
-    use crate::observe::clock::Clock;
-    use crate::observe::metrics::Metrics;
-    use crate::observe::recorder::Recorder;
-    use std::cell::RefCell;
-    use std::sync::Arc;
 
     const CONFIG: &str = "[[listeners]]\naddress = \"127.0.0.1:0\"\n[[routes]]\nservice = \"web\"\n\
         [services.web]\nstable = \"blue\"\n\
@@ -225,22 +219,9 @@ mod tests {
 
     /// A service with a rollout of v2 to green, and what it is connected to.
     fn live(dir: &std::path::Path) -> (Live, Links) {
-        let config = crate::config::parse(CONFIG, "test", &|_| None, dir).expect("a configuration");
-        let (recorder, clock) = (Arc::new(Recorder::new(1)), Clock::start());
-        let (journal, recovered) = Journal::open(dir).expect("a store");
-        let links = Links {
-            config: Arc::new(config),
-            metrics: Arc::new(Metrics::new(recorder.clone(), clock).expect("metrics")),
-            recorder,
-            own: OwnAddresses::new([], ([127, 0, 0, 1], 0).into(), |_| false),
-            clock,
-            journal,
-            jobs: tokio::sync::mpsc::unbounded_channel().0,
-            written: tokio::sync::mpsc::unbounded_channel().0,
-            ended: RefCell::default(),
-        };
+        let links = Links::for_tests(CONFIG, dir);
         let settings = &links.config.services["web"];
-        let mut live = recovery::live(settings, 0, &recovered, &links).expect("a service");
+        let mut live = recovery::live(settings, 0, &Recovered::default(), &links).expect("a service");
         let start = Change::Start {
             id: "web-1".into(),
             to: "green",

@@ -1,36 +1,42 @@
 //! The table: everything live, as the data plane reads it.
+//!
+//! A new configuration makes a whole new table. Any other change makes anew only the services that it is about
+//! ([`following`]); the rest is shared with the table before, however many services there are.
 
 use super::gateway::Gateway;
 use super::limits::Limits;
 use super::live::Live;
+use super::lives::Lives;
 use super::maintenance::Stretch;
 use crate::core::choice::{Choice, Standing};
 use crate::core::policy::Policy;
 use crate::core::route::Target;
 use crate::core::secret::Secret;
-use crate::core::settings::Config;
+use crate::core::settings::{ADMIN_SERVICE, Config};
 use crate::core::shield::Shielding;
 use crate::core::table::{Pool, Service, Table};
 use crate::core::weight::Picker;
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 use std::sync::Arc;
 
 /// A whole new table. The admin API comes last among the services, where a route may lead to it.
 pub(super) fn table(
     config: &Config,
-    lives: &BTreeMap<Arc<str>, Live>,
+    lives: &Lives,
     gateway: Option<&Gateway>,
     limits: &mut Limits,
     secret: &Secret,
     revision: u64,
 ) -> Table {
+    let places: HashMap<&str, usize> =
+        lives.values().enumerate().map(|(at, live)| (live.name(), at)).collect();
     let leads_to = config.routes.specs().iter().map(|route| match &route.target {
-        Target::Service(name) => lives.keys().position(|service| **service == **name),
-        Target::Admin => gateway.map(|_| lives.len()),
+        Target::Service(name) => places.get(&**name).copied(),
+        Target::Admin => gateway.map(|_| places.len()),
         _ => None,
     });
     let services = lives.values().map(|live| service(live, config, secret));
-    let services = services.chain(gateway.map(Gateway::service)).collect();
+    let services = services.chain(gateway.map(Gateway::service)).map(Arc::new).collect();
     Table {
         revision,
         routes: config.routes.clone(),
@@ -40,6 +46,19 @@ pub(super) fn table(
         compression: config.compression.clone(),
         services,
     }
+}
+
+/// The table that follows one of the same configuration, in which some services are others.
+pub(super) fn following<'a>(
+    before: &Table,
+    changed: impl Iterator<Item = &'a Live>,
+    config: &Config,
+    secret: &Secret,
+) -> Table {
+    // The services are in the order of their names, but for the admin API.
+    let known = before.services.partition_point(|service| *service.name != *ADMIN_SERVICE);
+    let place = |live: &Live| before.services[..known].binary_search_by(|s| (*s.name).cmp(live.name())).ok();
+    before.with(changed.filter_map(|live| Some((place(live)?, service(live, config, secret)))))
 }
 
 fn service(live: &Live, config: &Config, secret: &Secret) -> Service {

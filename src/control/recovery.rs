@@ -292,17 +292,10 @@ fn unsafe_to_go_on(state: &ServiceState, settings: &settings::Service) -> Option
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::control::journal::Journal;
-    use crate::core::own_address::OwnAddresses;
     use crate::core::rollout::Observation;
     use crate::core::service::Moment;
     use crate::core::verdict::Verdict;
     use crate::core::weight::BasisPoints;
-    use crate::observe::clock::Clock;
-    use crate::observe::metrics::Metrics;
-    use crate::observe::recorder::Recorder;
-    use std::cell::RefCell;
-    use std::path::Path;
     use std::time::Duration;
 
     const CONFIG: &str = "[server]\nstate_dir = \"s\"\n[[listeners]]\naddress = \"127.0.0.1:0\"\n\
@@ -310,26 +303,10 @@ mod tests {
         [services.web.pools.blue]\nupstreams = [\"127.0.0.1:1\"]\n\
         [services.web.pools.green]\nupstreams = [\"127.0.0.1:2\"]\n";
 
-    fn links(dir: &Path) -> Links {
-        let config = crate::config::parse(CONFIG, "test", &|_| None, dir).expect("a configuration");
-        let (recorder, clock) = (Arc::new(Recorder::new(1)), Clock::start());
-        Links {
-            config: Arc::new(config),
-            metrics: Arc::new(Metrics::new(recorder.clone(), clock).expect("metrics")),
-            recorder,
-            own: OwnAddresses::new([], ([127, 0, 0, 1], 0).into(), |_| false),
-            clock,
-            journal: Journal::open(dir).expect("a store").0,
-            written: tokio::sync::mpsc::unbounded_channel().0,
-            jobs: tokio::sync::mpsc::unbounded_channel().0,
-            ended: RefCell::default(),
-        }
-    }
-
     #[test]
     fn an_aborted_candidate_does_not_come_back_by_a_promotion_that_was_being_written() {
         let dir = tempfile::tempdir().expect("a directory");
-        let links = links(dir.path());
+        let links = Links::for_tests(CONFIG, dir.path());
         let settings = &links.config.services["web"];
         let plan = settings.rollout.clone();
         let start = Change::Start {

@@ -22,7 +22,7 @@ impl Task {
         let states = self.reconciled(&config)?;
         self.links.config = config.clone();
         let gone: Vec<_> =
-            self.lives.keys().filter(|name| !config.services.contains_key(&***name)).cloned().collect();
+            self.lives.names().into_iter().filter(|name| !config.services.contains_key(&**name)).collect();
         for name in gone {
             let state = self.lives.remove(&name).map(|live| live.state);
             self.retired.extend(state.map(|state| (name, state)));
@@ -32,16 +32,16 @@ impl Task {
             let Some(settings) = config.services.get(&*name) else { continue };
             let records = self.lives.get(&name).map(|live| live.state.pools.clone());
             let changed = records.as_ref() != Some(&state.pools);
-            let old = self.lives.get_mut(&name).map(|live| {
+            let old = self.lives.touch(&name).map(|live| {
                 live.state = state.clone();
                 live.configured = settings.clone();
                 std::mem::replace(&mut live.settings, with_registered(settings, &state))
             });
-            let slots = &mut self.next_slot;
-            let live = self.lives.entry(name).or_insert_with(|| {
-                *slots += 1;
-                Live::new(settings.clone(), *slots - 1, state)
-            });
+            if old.is_none() {
+                self.lives.insert(name.clone(), Live::new(settings.clone(), self.next_slot, state));
+                self.next_slot += 1;
+            }
+            let Some(live) = self.lives.touch(&name) else { continue };
             if let Err(why) = live.fit_pools(Some(old.as_ref().unwrap_or(settings)), &self.links) {
                 tracing::error!(service = %live.settings.name, "{why}");
             }
@@ -58,7 +58,8 @@ impl Task {
 
     /// The pools whose upstreams are registered and others than the file's.
     pub(super) fn differs(&self) -> Vec<String> {
-        let of = |(name, live): (&Arc<str>, &Live)| {
+        let of = |live: &Live| {
+            let name = live.name();
             let other = |(pool, set): (&String, &Vec<Upstream>)| {
                 let file = live.configured.pools.get(pool.as_str());
                 file.is_none_or(|file| file.upstreams != *set)
@@ -66,7 +67,7 @@ impl Task {
             };
             live.state.upstreams.iter().filter_map(other).collect::<Vec<_>>()
         };
-        self.lives.iter().flat_map(of).collect()
+        self.lives.values().flat_map(of).collect()
     }
 
     /// The state every service would have.
@@ -97,8 +98,9 @@ impl Task {
                 }
             }
         }
-        for (name, live) in &self.lives {
-            if let Some(running) = live.state.running().filter(|_| !config.services.contains_key(&**name)) {
+        for live in self.lives.values() {
+            let name = live.name();
+            if let Some(running) = live.state.running().filter(|_| !config.services.contains_key(name)) {
                 let detail = format!("the rollout {} is running; abort it first", running.id);
                 faults.push(Fault { path: format!("services.{name}"), detail });
             }

@@ -23,7 +23,7 @@ use std::sync::Arc;
 pub(super) fn service(live: &Live, links: &Links) -> ServiceView {
     let state = &live.state;
     let effective = live.effective();
-    let figures: Vec<_> = live.pools.values().map(|pool| live.figures(pool, links)).collect();
+    let figures: Vec<_> = live.pools.values().map(|pool| live.shown_figures(pool, links)).collect();
     let pools = live.pools.iter().zip(&figures).map(|((name, pool), figures)| {
         let record = state.pools.get(&**name);
         let view = PoolView {

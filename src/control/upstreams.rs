@@ -58,6 +58,16 @@ pub(super) struct Endpoint {
     live: Arc<UpstreamLive>,
 }
 
+/// What is new by a check.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum CheckNews {
+    None,
+    /// What is said of the upstream.
+    Detail,
+    /// Whether it is up, which the table must show.
+    State,
+}
+
 impl Upstreams {
     /// The upstreams a process starts with count as up until their first check, so that a restart does
     /// not refuse everybody (`presumed`); those that a reload brings must be proven first.
@@ -93,11 +103,17 @@ impl Upstreams {
         self.slots.iter_mut().find(|slot| &*slot.settings.address == label)
     }
 
-    /// Takes in the result of one check; whether anything changed that the table must show.
-    pub(super) fn checked(&mut self, label: &str, address: SocketAddr, result: Result<(), String>) -> bool {
-        let Some(slot) = self.slot(label) else { return false };
+    /// Takes in the result of one check.
+    pub(super) fn checked(
+        &mut self,
+        label: &str,
+        address: SocketAddr,
+        result: Result<(), String>,
+    ) -> CheckNews {
+        let Some(slot) = self.slot(label) else { return CheckNews::None };
         let mut endpoints = slot.endpoints.iter_mut().filter(|endpoint| !endpoint.leads_back);
-        let Some(endpoint) = endpoints.find(|endpoint| endpoint.address == address) else { return false };
+        let Some(endpoint) = endpoints.find(|e| e.address == address) else { return CheckNews::None };
+        let before = (endpoint.is_proven(), endpoint.failing.clone());
         let changed = endpoint.health.as_mut().and_then(|health| health.observe(result.is_ok())).is_some();
         endpoint.good_checks += u64::from(result.is_ok());
         if changed && !endpoint.is_up() {
@@ -105,10 +121,26 @@ impl Upstreams {
             endpoint.ramp = Ramp::out();
         }
         endpoint.failing = result.err();
+        let is_same = before.0 == endpoint.is_proven() && before.1 == endpoint.failing;
         if endpoint.failing.is_some() {
             slot.look_up();
         }
-        changed
+        match (changed, is_same) {
+            (true, _) => CheckNews::State,
+            (false, false) => CheckNews::Detail,
+            (false, true) => CheckNews::None,
+        }
+    }
+
+    /// Whether time alone changes nothing of them: nothing is under way, nobody is taken out, and shares have come
+    /// to the whole.
+    pub(super) fn rest(&self, slow_start: Duration) -> bool {
+        let eject = self.ejects();
+        self.endpoints().all(|(slot, endpoint)| {
+            let serves = endpoint.state(slot, eject) == UpstreamState::Ready;
+            let is_whole = endpoint.ramp.is_settled(serves, slow_start);
+            is_whole && endpoint.in_flight() == 0 && !endpoint.ejection.is_out()
+        })
     }
 
     /// Whether an upstream has passed its checks in this process, and is up.

@@ -2,17 +2,22 @@
 //!
 //! Weights are percent with two decimals, times are RFC 3339 in UTC, latencies are milliseconds.
 
+mod services;
+
+pub use services::ServiceViews;
+
 use crate::core::rollout::Stage;
 use crate::core::verdict::Verdict;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// Everything, as of one moment. Published through a `tokio::sync::watch` channel at every change
-/// and at least every quarter of a second.
+/// Everything, as of one moment. Published through a `tokio::sync::watch` channel at every change and at least
+/// every quarter of a second. What is measured of a service is as old at most while only few serve anybody;
+/// where hundreds do, each has its turn.
 #[derive(Clone, Debug, Default)]
 pub struct Snapshot {
-    pub services: BTreeMap<String, Arc<ServiceView>>,
+    pub services: ServiceViews,
     /// Rollouts that have ended, by id.
     pub ended: Arc<BTreeMap<String, Arc<RolloutView>>>,
     pub maintenance: MaintenanceView,
@@ -49,7 +54,7 @@ impl Snapshot {
     }
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct ServiceView {
     pub name: String,
     pub stable: String,

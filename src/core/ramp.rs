@@ -42,6 +42,14 @@ impl Ramp {
         before.step != self.step
     }
 
+    /// Whether time alone changes nothing of it.
+    pub fn is_settled(self, serves: bool, length: Duration) -> bool {
+        match serves {
+            true => self.since.is_some() && (length.is_zero() || self.step == STEPS),
+            false => self.since.is_none(),
+        }
+    }
+
     /// The share it has now, in tenths.
     pub fn step(self) -> u16 {
         self.step
@@ -77,6 +85,7 @@ mod tests {
             "{steps:?}"
         );
         assert!(!ramp.observe(true, S(30), S(500)));
+        assert!(ramp.is_settled(true, S(30)) && !ramp.is_settled(false, S(30)));
     }
 
     #[test]
@@ -85,7 +94,7 @@ mod tests {
         assert!(!ramp.observe(true, S(30), S(1)), "those of the start have their share");
         assert!(ramp.observe(false, S(30), S(2)));
         ramp.observe(true, S(30), S(10));
-        assert_eq!(ramp.step(), 1);
+        assert_eq!((ramp.step(), ramp.is_settled(true, S(30))), (1, false));
         assert!(ramp.observe(true, S(30), S(25)));
         assert_eq!(ramp.step(), 5);
     }

@@ -7,7 +7,7 @@
 //! could serve, nothing is taken back: a late answer is better than none.
 
 use super::outcome::ArmId;
-use super::table::{Pool, Service, Table, Upstream, UpstreamState};
+use super::table::{self, Pool, Service, Table, Upstream, UpstreamState};
 use std::net::SocketAddr;
 
 /// Whose waiting requests go elsewhere.
@@ -31,7 +31,8 @@ impl Recall {
 pub fn recalls(before: &Table, now: &Table, aborted: &[ArmId]) -> Vec<Recall> {
     let mut recalls = Vec::new();
     let revision = now.revision;
-    for service in &now.services {
+    for (old, service) in table::changes(before, now) {
+        let Some(service) = service else { continue };
         for (index, pool) in service.pools.iter().enumerate() {
             let elsewhere = has_others(service, index);
             if aborted.contains(&pool.arm) {
@@ -43,7 +44,7 @@ pub fn recalls(before: &Table, now: &Table, aborted: &[ArmId]) -> Vec<Recall> {
             if !pool.is_ready() && !elsewhere {
                 continue;
             }
-            let Some(old) = find(before, pool.arm) else { continue };
+            let Some(old) = old.and_then(|old| find(old, pool.arm)) else { continue };
             let fallen = pool.upstreams.iter().filter(|upstream| has_fallen(old, upstream));
             let recall = |u: &Upstream| Recall { arm: pool.arm, upstream: Some(u.address), revision };
             recalls.extend(fallen.map(recall));
@@ -58,8 +59,8 @@ fn has_others(service: &Service, index: usize) -> bool {
     others.any(|(_, pool)| pool.weight.get() > 0 && pool.is_ready())
 }
 
-fn find(table: &Table, arm: ArmId) -> Option<&Pool> {
-    table.services.iter().flat_map(|service| &service.pools).find(|pool| pool.arm == arm)
+fn find(service: &Service, arm: ArmId) -> Option<&Pool> {
+    service.pools.iter().find(|pool| pool.arm == arm)
 }
 
 fn has_fallen(old: &Pool, upstream: &Upstream) -> bool {
@@ -70,8 +71,8 @@ fn has_fallen(old: &Pool, upstream: &Upstream) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::choice::Choice;
-    use crate::core::weight::{BasisPoints, Picker};
+    use crate::core::weight::BasisPoints;
+    use std::sync::Arc;
 
     fn pool(arm: u16, weight: u16, states: &[UpstreamState]) -> Pool {
         let upstream = |(port, state): (usize, &UpstreamState)| {
@@ -92,17 +93,8 @@ mod tests {
     }
 
     fn table(pools: Vec<Pool>) -> Table {
-        let weights: Vec<_> = pools.iter().map(|pool| pool.weight).collect();
-        let service = Service {
-            name: "web".into(),
-            maintenance: None,
-            picker: Picker::new(&weights),
-            shielding: None,
-            mirroring: None,
-            choice: Choice::default(),
-            pools: pools.into(),
-        };
-        Table { services: [service].into(), ..Table::default() }
+        let service = Service::for_tests("web", pools);
+        Table { services: [Arc::new(service)].into(), ..Table::default() }
     }
 
     use UpstreamState::{Down, Draining, Ready};

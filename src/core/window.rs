@@ -1,4 +1,7 @@
 //! A pool's figures over the last seconds: for people to look at. Evidence decides.
+//!
+//! A pool that serves nobody needs no samples: the last one holds as long as nothing is counted
+//! ([`Window::hold`]), so that a thousand idle pools cost neither memory nor time.
 
 use super::latency::{BUCKETS, quantile_us, upper_bound_us};
 use super::outcome::{Reason, Totals};
@@ -13,6 +16,8 @@ const SPACING: Duration = Duration::from_secs(1);
 pub struct Window {
     length: Duration,
     samples: VecDeque<(Duration, Box<Totals>)>,
+    /// Until when the last sample is known to have held.
+    held: Duration,
 }
 
 /// Milliseconds to the head of the answer; quantiles are upper bounds, exact to 12.5 %. Zero without
@@ -50,29 +55,73 @@ pub struct Figures {
 
 impl Window {
     pub fn new(length: Duration) -> Self {
-        Window { length, samples: VecDeque::new() }
+        Window { length, samples: VecDeque::new(), held: Duration::ZERO }
     }
 
     /// Takes a sample, if the last is old enough, and forgets those older than the window.
     pub fn push(&mut self, now: Duration, totals: &Totals) {
+        self.keep_held(now);
         if self.samples.back().is_some_and(|(at, _)| now < *at + SPACING) {
             return;
         }
         self.samples.push_back((now, Box::new(totals.clone())));
-        // The oldest stays as the base until the next one is as old as the window.
+        self.forget(now);
+    }
+
+    /// Nothing has been counted since the last sample.
+    pub fn hold(&mut self, now: Duration) {
+        self.held = self.held.max(now);
+        self.forget(now);
+    }
+
+    /// Where the last sample held for a while, what is counted now has come since then.
+    fn keep_held(&mut self, now: Duration) {
+        let (since, is_alone) = (self.since(now), self.samples.len() == 1);
+        let Some((at, last)) = self.samples.back_mut() else { return };
+        if is_alone {
+            *at = since;
+        }
+        if self.held >= *at + SPACING {
+            let last = last.clone();
+            self.samples.push_back((self.held, last));
+        }
+    }
+
+    /// How far back the window reaches. A sample that has held for longer than the window is as good as one from
+    /// the window's beginning.
+    fn since(&self, now: Duration) -> Duration {
+        let first = self.samples.front().map_or(now, |(at, _)| *at);
+        match self.is_still() {
+            true => first.max(self.held.min(now.saturating_sub(self.length))),
+            false => first,
+        }
+    }
+
+    /// The oldest stays as the base until the next one is as old as the window.
+    fn forget(&mut self, now: Duration) {
         while self.samples.get(1).is_some_and(|(at, _)| *at + self.length <= now) {
             self.samples.pop_front();
         }
     }
 
+    /// Whether time alone changes none of the figures any more, as long as nothing is counted.
+    pub fn is_still(&self) -> bool {
+        self.samples.len() <= 1
+    }
+
+    /// The figures while nothing has been counted since the last sample.
+    pub fn held_figures(&self, now: Duration) -> Figures {
+        self.samples.back().map(|(_, totals)| self.figures(now, totals)).unwrap_or_default()
+    }
+
     /// The figures between the oldest sample and `totals`.
     pub fn figures(&self, now: Duration, totals: &Totals) -> Figures {
-        let Some((since, base)) = self.samples.front() else { return Figures::default() };
+        let Some((_, base)) = self.samples.front() else { return Figures::default() };
         let requests = totals.attempts.saturating_sub(base.attempts);
         let failures = totals.failures.saturating_sub(base.failures);
         let timeouts = |totals: &Totals| totals.reasons.get(Reason::Timeout as usize).copied().unwrap_or(0);
         Figures {
-            seconds: now.saturating_sub(*since).as_secs_f64(),
+            seconds: now.saturating_sub(self.since(now)).as_secs_f64(),
             requests,
             failures,
             timeouts: timeouts(totals).saturating_sub(timeouts(base)),
@@ -87,13 +136,13 @@ impl Window {
 }
 
 fn latency(base: &Totals, totals: &Totals) -> Latency {
-    let mut counts = [0; BUCKETS];
-    for (count, (now, then)) in counts.iter_mut().zip(totals.latency.iter().zip(&base.latency)) {
-        *count = now.saturating_sub(*then);
-    }
     let answered = totals.answered.saturating_sub(base.answered);
     if answered == 0 {
         return Latency::default();
+    }
+    let mut counts = [0; BUCKETS];
+    for (count, (now, then)) in counts.iter_mut().zip(totals.latency.iter().zip(&base.latency)) {
+        *count = now.saturating_sub(*then);
     }
     let sum = totals.latency_sum_us.saturating_sub(base.latency_sum_us) as f64;
     let quantile = |q| quantile_us(&counts, q).unwrap_or(0) as f64 / 1000.0;
@@ -148,5 +197,30 @@ mod tests {
             window.push(Duration::from_millis(ms), &Totals::default());
         }
         assert_eq!(window.samples.len(), 3);
+    }
+
+    #[test]
+    fn a_pool_that_serves_nobody_needs_one_sample() {
+        let at = Duration::from_secs;
+        let mut window = Window::new(at(60));
+        let mut totals = Totals::default();
+        for second in 0..=1000 {
+            match second {
+                0 | 500 => window.push(at(second), &totals),
+                _ => window.hold(at(second)),
+            }
+            if second == 499 {
+                add(&mut totals, 100, 10, 20_000);
+            }
+        }
+        assert!(window.is_still() && window.held_figures(at(1000)).requests == 0);
+        assert_eq!(window.held_figures(at(1000)).seconds, 60.0, "as far back as a window of samples");
+        add(&mut totals, 5, 0, 20_000);
+        window.push(at(1001), &totals);
+        assert_eq!(window.figures(at(1001), &totals).requests, 5);
+        assert_eq!(window.samples.len(), 3, "what it held, and until when: {:?}", window.samples);
+        assert_eq!(window.figures(at(1060), &totals).requests, 5);
+        window.hold(at(1061));
+        assert_eq!(window.held_figures(at(1061)).requests, 0);
     }
 }

@@ -2,16 +2,18 @@
 
 mod mirrored;
 mod own_limits;
+mod shown;
 mod traffic;
+
+pub use shown::ServiceGauges;
 
 use super::clock::Clock;
 use super::recorder::Recorder;
 use crate::core::outcome::SlowLimits;
 use mirrored::Mirrored;
 use own_limits::Met;
-use prometheus::{
-    Encoder, GaugeVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
-};
+use prometheus::{Encoder, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder};
+use shown::{Gauges, Shown};
 use std::sync::Arc;
 use traffic::Traffic;
 
@@ -24,12 +26,8 @@ pub struct Metrics {
     registry: Registry,
     recorder: Arc<Recorder>,
     clock: Clock,
-    weight: GaugeVec,
-    upstream_up: IntGaugeVec,
-    phase: IntGaugeVec,
+    shown: Shown,
     rollouts: IntCounterVec,
-    evidence: GaugeVec,
-    signal: GaugeVec,
     log_dropped: IntGauge,
     notifications: IntCounterVec,
     admin_closed: IntCounterVec,
@@ -37,60 +35,21 @@ pub struct Metrics {
     degraded: IntGauge,
 }
 
-/// What the controller shows of one service.
-#[derive(Clone, Debug, Default)]
-pub struct ServiceGauges {
-    pub service: String,
-    /// Pool and share of the traffic, 0–1.
-    pub weights: Vec<(String, f64)>,
-    /// Pool, upstream, and whether it is ready.
-    pub upstreams: Vec<(String, String, bool)>,
-    /// Of the running rollout, if any.
-    pub phase: Option<&'static str>,
-    /// Pool, name and the worst latest value of each signal that is scraped.
-    pub signals: Vec<(String, String, f64)>,
-    /// Candidate pool, metric and evidence (ln) for each critical limit.
-    pub evidence: Vec<(String, String, f64)>,
-}
-
 impl Metrics {
     /// # Errors
     /// Only if two metrics had one name.
     pub fn new(recorder: Arc<Recorder>, clock: Clock) -> Result<Self, prometheus::Error> {
-        let gauges = |name: &str, help: &str, labels: &[&str]| GaugeVec::new(Opts::new(name, help), labels);
-        let ints = |name: &str, help: &str, labels: &[&str]| IntGaugeVec::new(Opts::new(name, help), labels);
         let counters =
             |name: &str, help: &str, labels: &[&str]| IntCounterVec::new(Opts::new(name, help), labels);
-        let pool = ["service", "pool"];
         let metrics = Metrics {
             registry: Registry::new(),
             recorder,
             clock,
-            weight: gauges("pointsman_pool_weight_ratio", "Share of the service's traffic, 0 to 1.", &pool)?,
-            upstream_up: ints(
-                "pointsman_upstream_up",
-                "1 where the upstream is ready, else 0.",
-                &["service", "pool", "upstream"],
-            )?,
-            phase: ints(
-                "pointsman_rollout_phase",
-                "1 for the phase of the running rollout.",
-                &["service", "phase"],
-            )?,
+            shown: Shown::default(),
             rollouts: counters(
                 "pointsman_rollouts_total",
                 "Rollouts ended in this process, by outcome.",
                 &["service", "outcome"],
-            )?,
-            evidence: gauges(
-                "pointsman_verdict_evidence",
-                "Evidence (ln) against the candidate for each critical limit.",
-                &["service", "pool", "metric"],
-            )?,
-            signal: gauges(
-                "pointsman_signal",
-                "What the upstreams of a pool say of themselves: the worst latest value of each signal.",
-                &["service", "pool", "signal"],
             )?,
             log_dropped: IntGauge::new(
                 "pointsman_access_log_dropped_total",
@@ -128,12 +87,8 @@ impl Metrics {
         registry.register(Box::new(Traffic::new(recorder.clone(), self.clock)?))?;
         registry.register(Box::new(Met::new(recorder.clone())?))?;
         registry.register(Box::new(Mirrored::new(recorder.clone(), self.clock)?))?;
-        registry.register(Box::new(self.weight.clone()))?;
-        registry.register(Box::new(self.upstream_up.clone()))?;
-        registry.register(Box::new(self.phase.clone()))?;
+        registry.register(Box::new(Gauges::new(self.shown.clone())?))?;
         registry.register(Box::new(self.rollouts.clone()))?;
-        registry.register(Box::new(self.evidence.clone()))?;
-        registry.register(Box::new(self.signal.clone()))?;
         registry.register(Box::new(self.log_dropped.clone()))?;
         registry.register(Box::new(self.notifications.clone()))?;
         registry.register(Box::new(self.admin_closed.clone()))?;
@@ -142,35 +97,20 @@ impl Metrics {
         Ok(())
     }
 
-    /// Shows the controller's state; what is not named is no longer shown.
-    pub fn show(&self, services: &[ServiceGauges]) {
-        self.weight.reset();
-        self.upstream_up.reset();
-        self.phase.reset();
-        self.evidence.reset();
-        self.signal.reset();
-        for shown in services {
-            let service = shown.service.as_str();
+    /// Shows the controller's state of one service.
+    pub fn show(&self, gauges: ServiceGauges) {
+        let service = gauges.service.clone();
+        if self.shown.show(gauges) {
             for outcome in OUTCOMES {
                 // From 0 on: a counter that begins at 1 has not increased, for those who alert on it.
-                self.rollouts.with_label_values(&[service, outcome]);
-            }
-            for (pool, ratio) in &shown.weights {
-                self.weight.with_label_values(&[service, pool]).set(*ratio);
-            }
-            for (pool, upstream, up) in &shown.upstreams {
-                self.upstream_up.with_label_values(&[service, pool, upstream]).set(i64::from(*up));
-            }
-            if let Some(phase) = shown.phase {
-                self.phase.with_label_values(&[service, phase]).set(1);
-            }
-            for (pool, signal, value) in &shown.signals {
-                self.signal.with_label_values(&[service, pool, signal]).set(*value);
-            }
-            for (pool, metric, ln) in &shown.evidence {
-                self.evidence.with_label_values(&[service, pool, metric]).set(*ln);
+                self.rollouts.with_label_values(&[service.as_str(), outcome]);
             }
         }
+    }
+
+    /// Shows no state of services that are gone.
+    pub fn keep(&self, is_kept: impl Fn(&str) -> bool) {
+        self.shown.keep(is_kept);
     }
 
     /// Counts a rollout that ended: `promoted` or `aborted`.
@@ -202,9 +142,9 @@ impl Metrics {
         self.log_dropped.set(total.min(i64::MAX as u64) as i64);
     }
 
-    /// Attempts and failures of a service since the process started.
-    pub fn attempts(&self, service: &str) -> (u64, u64) {
-        let arms = self.recorder.arms().into_iter().filter(|(_, name, _)| **name == *service);
+    /// Attempts and failures of some services together since the process started.
+    pub fn attempts(&self, is_meant: impl Fn(&str) -> bool) -> (u64, u64) {
+        let arms = self.recorder.arms().into_iter().filter(|(_, service, _)| is_meant(service));
         let totals =
             arms.map(|(arm, ..)| self.recorder.totals(arm, self.clock.now_us(), &SlowLimits::default()));
         totals.fold((0, 0), |sum, totals| (sum.0 + totals.attempts, sum.1 + totals.failures))
@@ -241,16 +181,16 @@ mod tests {
         shard.kept_out(arm, OwnLimit::MaxConns);
         recorder.own_limit(OwnLimit::MaxConns);
         let metrics = Metrics::new(recorder, Clock::start()).expect("metrics");
-        metrics.show(&[ServiceGauges {
+        metrics.show(ServiceGauges {
             service: "web".into(),
             weights: vec![("green".into(), 0.05)],
             upstreams: vec![("green".into(), "10.0.0.3:3000".into(), true)],
             phase: Some("shifting"),
             signals: vec![("green".into(), "database_connections".into(), 7.0)],
             evidence: vec![("green".into(), "error_rate".into(), 3.5)],
-        }]);
+        });
         metrics.rollout_ended("web", "aborted");
-        assert_eq!((metrics.attempts("web"), metrics.attempts("api")), ((10, 3), (0, 0)));
+        assert_eq!(["web", "api"].map(|name| metrics.attempts(|service| service == name)), [(10, 3), (0, 0)]);
         let text = metrics.render();
         for line in [
             "pointsman_requests_total{code=\"5xx\",pool=\"green\",service=\"web\"} 3",
@@ -273,7 +213,7 @@ mod tests {
         ] {
             assert!(text.contains(line), "{line} is not in\n{text}");
         }
-        metrics.show(&[]);
+        metrics.keep(|service| service != "web");
         assert!(!metrics.render().contains("pointsman_pool_weight_ratio{"), "stale labels are gone");
     }
 }

@@ -3,6 +3,7 @@
 //! Workers write, others read: recording never waits for a reader.
 
 pub mod access_log;
+pub mod activity;
 mod clients;
 pub mod clock;
 pub mod differences;

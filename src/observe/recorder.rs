@@ -1,5 +1,6 @@
 //! All shards together: who has which arm, and the sums over all workers.
 
+use super::activity::Seen;
 use super::differences::Differences;
 use super::recalls::Recalls;
 use super::shard::{Late, MAX_ARMS, Shard};
@@ -7,11 +8,12 @@ use super::streams::Streams;
 use crate::core::client::ClientCount;
 use crate::core::outcome::{ArmId, SlowLimits, Totals};
 use crate::core::own_limit::OwnLimit;
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// The name of an arm.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Name {
     service: Arc<str>,
     pool: Arc<str>,
@@ -19,12 +21,20 @@ struct Name {
     mirror: bool,
 }
 
+/// The names of all arms.
+#[derive(Debug, Default)]
+struct Names {
+    /// By [`ArmId`].
+    all: Vec<Name>,
+    arms: HashMap<Name, ArmId>,
+}
+
 /// The shards of all workers, and the names of the arms.
 #[derive(Debug)]
 pub struct Recorder {
     shards: Box<[Arc<Shard>]>,
-    /// By [`ArmId`]. Locked by the controller and by readers of metrics, never on the request path.
-    names: Mutex<Vec<Name>>,
+    /// Locked by the controller and by readers of metrics, never on the request path.
+    names: Mutex<Names>,
     /// Own limits that were met off the request path.
     own_limits: [AtomicU64; OwnLimit::ALL.len()],
     /// Where long streams hear that they have to leave.
@@ -79,15 +89,34 @@ impl Recorder {
     }
 
     fn named(&self, name: Name) -> Option<ArmId> {
-        let mut names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(known) = names.iter().position(|known| *known == name) {
-            return Some(ArmId(known as u16));
+        let mut names = self.names();
+        if let Some(known) = names.arms.get(&name) {
+            return Some(*known);
         }
-        if names.len() >= MAX_ARMS {
+        if names.all.len() >= MAX_ARMS {
             return None;
         }
-        names.push(name);
-        Some(ArmId((names.len() - 1) as u16))
+        let arm = ArmId(names.all.len() as u16);
+        names.all.push(name.clone());
+        names.arms.insert(name, arm);
+        Some(arm)
+    }
+
+    fn names(&self) -> MutexGuard<'_, Names> {
+        self.names.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The service that an arm belongs to.
+    pub fn service(&self, arm: ArmId) -> Option<Arc<str>> {
+        self.names().all.get(usize::from(arm.0)).map(|name| name.service.clone())
+    }
+
+    /// The arms on which something has begun or gone wrong since the last call, with their services.
+    pub fn news(&self, seen: &mut Seen) -> Vec<(ArmId, Arc<str>)> {
+        let names = self.names();
+        let news = seen.news(names.all.len(), self.shards.iter().map(|shard| shard.activity()));
+        let named = |arm: usize| Some((ArmId(arm as u16), names.all.get(arm)?.service.clone()));
+        news.into_iter().filter_map(named).collect()
     }
 
     /// All arms of users' requests there have been, with service and pool.
@@ -101,11 +130,11 @@ impl Recorder {
     }
 
     fn arms_of(&self, mirror: bool) -> Vec<(ArmId, Arc<str>, Arc<str>)> {
-        let names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
+        let names = self.names();
         let arm = |(index, name): (usize, &Name)| {
             (name.mirror == mirror).then(|| (ArmId(index as u16), name.service.clone(), name.pool.clone()))
         };
-        names.iter().enumerate().filter_map(arm).collect()
+        names.all.iter().enumerate().filter_map(arm).collect()
     }
 
     /// The version behind an arm is another one from now on (µs on the process clock). What has begun before
@@ -199,6 +228,27 @@ mod tests {
         assert_eq!(t.reasons, [0, 2, 2, 2, 0, 0]);
         assert_eq!(recorder.arm("web", "blue"), Some(arm));
         assert_ne!(recorder.arm("web", "green"), Some(arm));
+    }
+
+    #[test]
+    fn an_arm_is_news_when_something_begins_and_when_it_goes_wrong() {
+        let recorder = Recorder::new(2);
+        let arm = |pool| recorder.arm("web", pool).expect("a free arm");
+        let (blue, green) = (arm("blue"), arm("green"));
+        let mut seen = Seen::default();
+        let mut news = || recorder.news(&mut seen).into_iter().map(|(arm, _)| arm).collect::<Vec<_>>();
+        let (shard, limits) = (recorder.shard(1), limits(&[1000]));
+        assert!(news().is_empty());
+        let started = [blue, blue, green].map(|arm| shard.start(arm, 0, ONE));
+        assert_eq!(news(), [blue, green]);
+        shard.answered(blue, started[0], 500, Outcome::Success, 200, &limits);
+        assert!(news().is_empty(), "a good end is not news");
+        shard.answered(green, started[2], 5000, Outcome::Success, 200, &limits);
+        assert_eq!(news(), [green], "a late one is");
+        shard.answered(blue, started[1], 500, Outcome::Failure(Reason::Status), 500, &limits);
+        assert_eq!(news(), [blue], "and a failure");
+        shard.broken(blue, started[0], Reason::Reset);
+        assert_eq!((news(), recorder.service(blue).as_deref()), (vec![blue], Some("web")));
     }
 
     #[test]

@@ -13,6 +13,7 @@
 //! An arm begins anew with every version of its pool ([`super::recorder::Recorder::begin`]): an attempt that
 //! had begun before speaks neither for nor against the version that follows, whenever it ends.
 
+use super::activity::Activity;
 use super::clients::Clients;
 use super::starts::Starts;
 use crate::core::client::ClientKey;
@@ -32,6 +33,8 @@ pub(super) const MAX_ARMS: usize = CHUNK * 64;
 #[derive(Debug)]
 pub struct Shard {
     chunks: [OnceLock<Box<[Cell]>>; MAX_ARMS / CHUNK],
+    /// On which arms something has begun or gone wrong.
+    activity: Activity,
     own_limits: [Counter; OwnLimit::ALL.len()],
 }
 
@@ -117,6 +120,7 @@ impl Shard {
     pub(super) fn new() -> Self {
         Shard {
             chunks: std::array::from_fn(|_| OnceLock::new()),
+            activity: Activity::of(MAX_ARMS),
             own_limits: std::array::from_fn(|_| Counter::default()),
         }
     }
@@ -128,6 +132,7 @@ impl Shard {
         if let Some(cell) = self.cell(arm) {
             started.era_us = cell.era_us.read();
             cell.starts.begin(now_us, client);
+            self.activity.mark(arm);
         }
         started
     }
@@ -146,6 +151,7 @@ impl Shard {
         if let Some(cell) = self.cell(arm) {
             started.era_us = cell.era_us.read();
             cell.held.add(1);
+            self.activity.mark(arm);
         }
         started
     }
@@ -182,6 +188,7 @@ impl Shard {
         }
         let took = now_us.saturating_sub(started.at_us);
         let counts = outcome != Outcome::Ignored;
+        let mut is_adverse = matches!(outcome, Outcome::Failure(_));
         // A switch of protocols says nothing of how fast the upstream answers.
         if code != 101 && !started.is_held {
             for ((late, clients), limit) in cell.late.iter().zip(&cell.late_clients).zip(limits.used()) {
@@ -189,6 +196,7 @@ impl Shard {
                     // Before the count, so that who reads the count finds the client.
                     clients.note(started.client, now_us);
                     late.add(1);
+                    is_adverse = true;
                 }
             }
             if counts {
@@ -204,6 +212,9 @@ impl Shard {
         }
         // Last, so that a reader never finds an attempt neither under way nor late.
         cell.end(started);
+        if is_adverse {
+            self.activity.mark(arm);
+        }
     }
 
     /// An attempt that was counted as a success broke afterwards.
@@ -213,6 +224,7 @@ impl Shard {
             Some(cell) => cell.fail(reason),
             None => {}
         }
+        self.activity.mark(arm);
     }
 
     /// Notes to whom the failure of an attempt came. To be called before the failure is counted, so that who
@@ -234,6 +246,7 @@ impl Shard {
         cell.debt.set(debt);
         cell.served.set(served);
         cell.shielded.add(1);
+        self.activity.mark(candidate);
         true
     }
 
@@ -242,6 +255,7 @@ impl Shard {
         if let Some(cell) = self.cell(arm) {
             cell.differing.add(u64::from(differs));
             cell.compared.add(1);
+            self.activity.mark(arm);
         }
     }
 
@@ -249,6 +263,7 @@ impl Shard {
     pub fn dropped(&self, arm: ArmId) {
         if let Some(cell) = self.cell(arm) {
             cell.dropped.add(1);
+            self.activity.mark(arm);
         }
     }
 
@@ -264,7 +279,13 @@ impl Shard {
         self.own_limit(limit);
         if let Some(cell) = self.cell(arm) {
             cell.own_limits.add(1);
+            self.activity.mark(arm);
         }
+    }
+
+    /// On which arms something has begun or gone wrong, on this worker.
+    pub(super) fn activity(&self) -> &Activity {
+        &self.activity
     }
 
     /// How often each limit was met on this worker.

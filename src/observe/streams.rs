@@ -2,8 +2,8 @@
 
 use crate::core::leave::Orders;
 use crate::core::outcome::ArmId;
-use crate::core::table::{Pool, Table};
-use std::collections::HashMap;
+use crate::core::table::{self, Pool, Service, Table};
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Mutex, PoisonError};
 use tokio::sync::watch;
 
@@ -21,21 +21,24 @@ impl Streams {
 
     /// Gives the orders that follow from a new table.
     pub fn follow(&self, before: &Table, now: &Table, now_us: u64) {
-        let (before, after) = (by_arm(before), by_arm(now));
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        for arm in before.keys().chain(after.keys()) {
-            let orders = all.entry(*arm).or_insert_with(|| watch::Sender::new(Orders::default()));
-            let (old, new) = (before.get(arm).copied(), after.get(arm).copied());
-            orders.send_if_modified(|orders| {
-                let next = orders.next(old, new, now_us, now.revision);
-                let changed = *orders != next;
-                *orders = next;
-                changed
-            });
+        for (old, new) in table::changes(before, now) {
+            let services = [old, new].into_iter().flatten();
+            let arms: BTreeSet<ArmId> =
+                services.flat_map(|service| &service.pools).map(|pool| pool.arm).collect();
+            for arm in arms {
+                let orders = all.entry(arm).or_insert_with(|| watch::Sender::new(Orders::default()));
+                orders.send_if_modified(|orders| {
+                    let next = orders.next(pool(old, arm), pool(new, arm), now_us, now.revision);
+                    let changed = *orders != next;
+                    *orders = next;
+                    changed
+                });
+            }
         }
     }
 }
 
-fn by_arm(table: &Table) -> HashMap<ArmId, &Pool> {
-    table.services.iter().flat_map(|service| &service.pools).map(|pool| (pool.arm, pool)).collect()
+fn pool(service: Option<&Service>, arm: ArmId) -> Option<&Pool> {
+    service?.pools.iter().find(|pool| pool.arm == arm)
 }

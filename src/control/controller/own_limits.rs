@@ -22,7 +22,7 @@ impl Task {
             }
             let times = count - told.0;
             *told = (count, Some(now));
-            let pools: Vec<_> = self.lives.values().flat_map(|live| live.kept_out(&self.links)).collect();
+            let pools: Vec<_> = self.lives.awake().flat_map(|live| live.kept_out(&self.links)).collect();
             let pools = if limit == OwnLimit::Hops { String::new() } else { pools.join(" ") };
             tracing::warn!(limit = limit.label(), times, pools, "{advice}; no pool is charged for it");
         }

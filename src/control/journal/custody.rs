@@ -31,7 +31,7 @@ impl Keeper {
         for message in inbox {
             match (message, &mut self.store) {
                 (Message::Close(answer), _) => {
-                    if let Some(store) = self.store.take() {
+                    if let Some(mut store) = self.store.take() {
                         store.checkpoint();
                     }
                     // Whoever no longer waits for an answer does without, here and below.

@@ -79,7 +79,10 @@ impl Store {
     }
 
     /// Writes all that the log holds into the database, so that this one file is the state.
-    pub(super) fn checkpoint(&self) {
+    pub(super) fn checkpoint(&mut self) {
+        if let Some(witness) = &mut self.witness {
+            witness.checkpoint();
+        }
         let checkpoint = |row: &Row<'_>| row.get::<_, i64>(0);
         match self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], checkpoint) {
             Ok(0) => (),

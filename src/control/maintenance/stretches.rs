@@ -80,6 +80,11 @@ impl Stretches {
         }
     }
 
+    /// Whether none is over.
+    pub(super) fn are_going_on(&self, now: Duration) -> bool {
+        self.site.iter().chain(self.services.values()).all(|stretch| !stretch.is_over(now))
+    }
+
     /// Takes out what is over: the services, `None` for the site.
     pub(super) fn take_ended(&mut self, now: Duration) -> Vec<Option<String>> {
         let mut ended = Vec::new();

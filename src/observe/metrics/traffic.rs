@@ -120,7 +120,7 @@ pub(super) fn family(description: &Desc, kind: MetricType, metrics: Vec<Metric>)
     family
 }
 
-fn labelled(labels: &[(&str, &str)]) -> Metric {
+pub(super) fn labelled(labels: &[(&str, &str)]) -> Metric {
     let pairs = labels.iter().map(|(name, value)| {
         let mut pair = LabelPair::default();
         pair.set_name((*name).to_owned());

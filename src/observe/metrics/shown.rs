@@ -1,0 +1,122 @@
+//! What the controller decided, as it showed it last of each service. Rendered when it is scraped: showing one
+//! service costs the same beside a thousand others.
+
+use super::traffic::{family, labelled};
+use prometheus::core::{Collector, Desc};
+use prometheus::proto::{Gauge, Metric, MetricFamily, MetricType};
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// What the controller shows of one service.
+#[derive(Clone, Debug, Default)]
+pub struct ServiceGauges {
+    pub service: String,
+    /// Pool and share of the traffic, 0–1.
+    pub weights: Vec<(String, f64)>,
+    /// Pool, upstream, and whether it is ready.
+    pub upstreams: Vec<(String, String, bool)>,
+    /// Of the running rollout, if any.
+    pub phase: Option<&'static str>,
+    /// Pool, name and the worst latest value of each signal that is scraped.
+    pub signals: Vec<(String, String, f64)>,
+    /// Candidate pool, metric and evidence (ln) for each critical limit.
+    pub evidence: Vec<(String, String, f64)>,
+}
+
+type ByService = BTreeMap<String, ServiceGauges>;
+
+/// The latest of every service. Locked by the controller and while metrics are rendered.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Shown(Arc<Mutex<ByService>>);
+
+impl Shown {
+    /// Shows one service; whether it is a new one.
+    pub(super) fn show(&self, gauges: ServiceGauges) -> bool {
+        self.all().insert(gauges.service.clone(), gauges).is_none()
+    }
+
+    /// Shows no more of the others than these.
+    pub(super) fn keep(&self, is_kept: impl Fn(&str) -> bool) {
+        self.all().retain(|service, _| is_kept(service));
+    }
+
+    fn all(&self) -> MutexGuard<'_, ByService> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Renders them.
+pub(super) struct Gauges {
+    shown: Shown,
+    descriptions: Vec<Desc>,
+}
+
+impl Gauges {
+    pub(super) fn new(shown: Shown) -> Result<Self, prometheus::Error> {
+        let describe = |name: &str, help: &str, more: &[&str]| {
+            let labels = ["service"].iter().chain(more).map(|label| (*label).to_owned()).collect();
+            Desc::new(name.to_owned(), help.to_owned(), labels, HashMap::new())
+        };
+        let descriptions = vec![
+            describe("pointsman_pool_weight_ratio", "Share of the service's traffic, 0 to 1.", &["pool"])?,
+            describe(
+                "pointsman_upstream_up",
+                "1 where the upstream is ready, else 0.",
+                &["pool", "upstream"],
+            )?,
+            describe("pointsman_rollout_phase", "1 for the phase of the running rollout.", &["phase"])?,
+            describe(
+                "pointsman_verdict_evidence",
+                "Evidence (ln) against the candidate for each critical limit.",
+                &["pool", "metric"],
+            )?,
+            describe(
+                "pointsman_signal",
+                "What the upstreams of a pool say of themselves: the worst latest value of each signal.",
+                &["pool", "signal"],
+            )?,
+        ];
+        Ok(Gauges { shown, descriptions })
+    }
+}
+
+impl Collector for Gauges {
+    fn desc(&self) -> Vec<&Desc> {
+        self.descriptions.iter().collect()
+    }
+
+    fn collect(&self) -> Vec<MetricFamily> {
+        let mut metrics: [Vec<Metric>; 5] = Default::default();
+        let [weights, upstreams, phases, evidence, signals] = &mut metrics;
+        for (service, shown) in self.shown.all().iter() {
+            let service = ("service", service.as_str());
+            for (pool, ratio) in &shown.weights {
+                weights.push(gauge(&[("pool", pool), service], *ratio));
+            }
+            for (pool, upstream, up) in &shown.upstreams {
+                let labels = [("pool", pool.as_str()), service, ("upstream", upstream)];
+                upstreams.push(gauge(&labels, f64::from(u8::from(*up))));
+            }
+            if let Some(phase) = shown.phase {
+                phases.push(gauge(&[("phase", phase), service], 1.0));
+            }
+            for (pool, metric, ln) in &shown.evidence {
+                evidence.push(gauge(&[("metric", metric.as_str()), ("pool", pool), service], *ln));
+            }
+            for (pool, signal, value) in &shown.signals {
+                signals.push(gauge(&[("pool", pool.as_str()), service, ("signal", signal)], *value));
+            }
+        }
+        let families = self.descriptions.iter().zip(metrics);
+        families.map(|(description, metrics)| family(description, MetricType::GAUGE, metrics)).collect()
+    }
+}
+
+/// The labels in the order of their names.
+fn gauge(labels: &[(&str, &str)], value: f64) -> Metric {
+    let mut gauge = Gauge::default();
+    gauge.set_value(value);
+    let mut metric = labelled(labels);
+    metric.set_gauge(gauge);
+    metric
+}
