@@ -49,7 +49,7 @@ impl Limits {
         // What it matches says which route it is, wherever it stands in the file.
         let own = key(format!("{:?} {:?} {:?}", spec.hosts, spec.path, spec.listeners), 0);
         let service_key = match &spec.target {
-            Target::Service(name) => key(name, 0),
+            Target::Service(name) => key(name.as_bytes(), 0),
             _ => own,
         };
         let rates = spec.rates.iter().filter_map(|name| self.rates.get(name).cloned()).collect();

@@ -12,9 +12,9 @@ pub mod route;
 
 use super::balance::mix;
 use super::client::ClientKey;
+use super::hash::{FixedHash, Purpose};
 use buckets::Buckets;
 use rate::Rate;
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -87,9 +87,6 @@ pub fn client_key(client: ClientKey, within: u64) -> u64 {
 }
 
 /// The key of anything else. `seed` keeps strangers from choosing values that share a bucket.
-pub fn key(value: impl Hash, seed: u64) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    seed.hash(&mut hasher);
-    value.hash(&mut hasher);
-    hasher.finish()
+pub fn key(value: impl AsRef<[u8]>, seed: u64) -> u64 {
+    FixedHash::of(Purpose::Limit { seed }).bytes(value.as_ref()).finish()
 }

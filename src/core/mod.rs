@@ -11,6 +11,7 @@ pub mod compression;
 pub mod duration;
 pub mod evidence;
 pub mod fields;
+pub mod hash;
 pub mod headers;
 pub mod health;
 pub mod latency;

@@ -13,6 +13,7 @@ pub use changes::changes;
 use super::balance::Balancer;
 use super::choice::Choice;
 use super::compression::Compression;
+use super::hash::{FixedHash, Purpose};
 use super::limit::route::RouteLimits;
 use super::maintenance::Maintenance;
 use super::mirror::Mirroring;
@@ -21,7 +22,6 @@ use super::route::{RouteSpec, Routes};
 use super::settings::{self, Timeouts, UpstreamTls};
 use super::shield::Shielding;
 use super::weight::{BasisPoints, Picker};
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -216,10 +216,8 @@ pub struct Upstream {
 impl Upstream {
     /// Ready, primary and without limit.
     pub fn new(label: Arc<str>, address: SocketAddr, weight: u16) -> Self {
-        let mut hasher = DefaultHasher::new();
-        address.hash(&mut hasher);
         let live = Arc::default();
-        let hash = hasher.finish();
+        let hash = FixedHash::of(Purpose::Upstream).address(address).finish();
         Upstream {
             label,
             address,

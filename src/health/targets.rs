@@ -6,9 +6,9 @@
 
 use super::resolve::{Found, Names, Resolver};
 use crate::control::command::{Controller, LookUp};
+use crate::core::hash::{FixedHash, Purpose};
 use crate::core::settings::{Config, Pool, Service, Upstream, UpstreamHost};
 use std::collections::HashMap;
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -146,9 +146,10 @@ pub(super) fn begin() -> Instant {
 #[allow(clippy::disallowed_methods, reason = "the timer's own clock")]
 pub(super) fn rounds(place: &Place, address: SocketAddr, interval: Duration) -> Interval {
     let interval = interval.max(Duration::from_millis(1));
-    let mut hasher = DefaultHasher::new();
-    (place, address).hash(&mut hasher);
-    let part = hasher.finish() as f64 / u64::MAX as f64;
+    let Place { service, pool, upstream } = place;
+    let names = [service, pool, upstream].into_iter();
+    let hash = names.fold(FixedHash::of(Purpose::Round), |hash, name| hash.bytes(name.as_bytes()));
+    let part = hash.address(address).finish() as f64 / u64::MAX as f64;
     let first = Instant::now() + Duration::from_millis(1) + interval.mul_f64(part);
     let mut rounds = interval_at(first, interval);
     rounds.set_missed_tick_behavior(MissedTickBehavior::Delay);

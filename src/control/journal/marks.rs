@@ -6,8 +6,10 @@
 //! process.
 
 use super::JournalError;
+use crate::core::hash::{FixedHash, Purpose};
+use siphasher::sip::SipHasher13;
 use std::fs::{File, OpenOptions};
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::hash::Hasher;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
 
@@ -108,18 +110,38 @@ fn decode(slot: &[u8]) -> Option<String> {
     let length = usize::from(*slot.first()?);
     let id = slot.get(HEAD..HEAD + length).filter(|id| !id.is_empty())?;
     let sum = u64::from_le_bytes(slot.get(1..HEAD)?.try_into().ok()?);
-    (sum == checksum(id)).then(|| String::from_utf8_lossy(id).into_owned())
+    let is_whole = sum == checksum(id) || sum == former_checksum(id);
+    is_whole.then(|| String::from_utf8_lossy(id).into_owned())
 }
 
 fn checksum(bytes: &[u8]) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    bytes.hash(&mut hasher);
+    FixedHash::of(Purpose::Mark).bytes(bytes).finish()
+}
+
+/// Of former versions: what std's hasher was then. An abort that one of them marked is not to be lost.
+fn former_checksum(bytes: &[u8]) -> u64 {
+    let mut hasher = SipHasher13::new();
+    hasher.write(&(bytes.len() as u64).to_le_bytes());
+    hasher.write(bytes);
     hasher.finish()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn marks_of_former_versions_are_read() {
+        assert_eq!(
+            (checksum(b"web-1"), former_checksum(b"web-1")),
+            (0x8941_882c_c1ef_3342, 0xde4c_1dee_9c7d_f8a5)
+        );
+        let mut slot = encode("web-1");
+        slot[1..HEAD].copy_from_slice(&0xde4c_1dee_9c7d_f8a5_u64.to_le_bytes());
+        assert_eq!(decode(&slot).as_deref(), Some("web-1"));
+        slot[HEAD] ^= 1;
+        assert_eq!(decode(&slot), None);
+    }
 
     #[test]
     fn a_mark_outlives_its_writer_and_a_torn_one_is_told() {

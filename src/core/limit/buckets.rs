@@ -123,11 +123,11 @@ mod tests {
         let buckets = Buckets::new(1024);
         let now = Duration::from_secs(5);
         for n in 0..500u32 {
-            assert_eq!(served(&buckets, key(n, 0), 30, now), 21, "client {n}");
+            assert_eq!(served(&buckets, key(n.to_le_bytes(), 0), 30, now), 21, "client {n}");
         }
-        assert!(buckets.look(&RATE, key(7u32, 0), now).is_err());
-        assert!(buckets.look(&RATE, key(7u32, 0), now + Duration::from_secs(1)).is_ok());
-        assert!(buckets.look(&RATE, key(7000u32, 0), now).is_ok());
+        assert!(buckets.look(&RATE, key(7u32.to_le_bytes(), 0), now).is_err());
+        assert!(buckets.look(&RATE, key(7u32.to_le_bytes(), 0), now + Duration::from_secs(1)).is_ok());
+        assert!(buckets.look(&RATE, key(7000u32.to_le_bytes(), 0), now).is_ok());
         assert_eq!(served(&buckets, 0, 30, now), 21, "no key is special");
     }
 
@@ -139,7 +139,7 @@ mod tests {
             let total: usize = std::thread::scope(|scope| {
                 let one = || {
                     begin.wait();
-                    (0..8u32).map(|n| served(&buckets, key(n % 4, 0), 30, now)).sum::<usize>()
+                    (0..8u32).map(|n| served(&buckets, key((n % 4).to_le_bytes(), 0), 30, now)).sum::<usize>()
                 };
                 let workers: Vec<_> = (0..8).map(|_| scope.spawn(one)).collect();
                 workers.into_iter().map(|worker| worker.join().expect("no panic")).sum()
@@ -165,7 +165,7 @@ mod tests {
         let buckets = Buckets::new(256);
         let refused = (0..100_000u32).filter(|n| {
             let now = Duration::from_secs(1) + Duration::from_micros(u64::from(*n));
-            buckets.take(&RATE, key(n, 0), now).is_err()
+            buckets.take(&RATE, key(n.to_le_bytes(), 0), now).is_err()
         });
         assert_eq!(refused.count(), 0);
         assert_eq!(buckets.sets.len() * WAYS, 256);

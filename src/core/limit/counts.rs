@@ -90,7 +90,7 @@ mod tests {
     #[test]
     fn what_ends_makes_room() {
         let counts = Arc::new(Counts::new(64));
-        let (one, other) = (key(1, 0), key(2, 0));
+        let (one, other) = (key("1", 0), key("2", 0));
         let mut held: Vec<_> = (0..3).map(|_| counts.enter(one, 3).expect("room")).collect();
         assert!(counts.enter(one, 3).is_none());
         assert_eq!((counts.of(one), counts.of(other)), (3, 0));

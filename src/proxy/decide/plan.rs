@@ -1,6 +1,7 @@
 //! What to do with a request: which route it takes, and which service, pool and upstream it goes to.
 
 use crate::core::balance::{Balance, HashBy, Tried, mix};
+use crate::core::hash::{FixedHash, Purpose};
 use crate::core::route::{self, RouteSpec, normalized};
 use crate::core::settings::Listener;
 use crate::core::table::{Pool, Table};
@@ -12,7 +13,6 @@ use http::HeaderValue;
 use http::header::CONTENT_LENGTH;
 use http::request::Parts;
 use std::borrow::Cow;
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
@@ -145,14 +145,14 @@ pub(in crate::proxy) fn upstream(
 }
 
 fn hash_key(by: &HashBy, request: &Parts, client: IpAddr) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    match by {
-        HashBy::Uri => request.uri.path_and_query().hash(&mut hasher),
+    let hash = FixedHash::of(Purpose::Balance);
+    let hash = match by {
+        HashBy::Uri => hash.bytes(request.uri.path_and_query().map_or("", |path| path.as_str()).as_bytes()),
         HashBy::Header(name) => match request.headers.get(name.as_str()) {
-            Some(value) => value.as_bytes().hash(&mut hasher),
-            None => client.hash(&mut hasher),
+            Some(value) => hash.bytes(value.as_bytes()),
+            None => hash.ip(client),
         },
-        HashBy::ClientIp => client.hash(&mut hasher),
-    }
-    mix(hasher.finish())
+        HashBy::ClientIp => hash.ip(client),
+    };
+    mix(hash.finish())
 }
