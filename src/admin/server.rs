@@ -193,6 +193,7 @@ impl Server {
         let mut connection = pin!(http.serve_connection(TokioIo::new(stream), service));
         // What went wrong on a connection is the client's to know.
         tokio::select! {
+            biased;
             _ = connection.as_mut() => (),
             why = overdue(&watched, clock) => metrics.admin_closed(why.label()),
             () = are_shut(&mut doors) => {

@@ -27,7 +27,7 @@ pub(super) fn services(
     policies: &BTreeMap<String, Arc<Policy>>,
     expose_pool: Option<&HeaderName>,
     loops: &Loops,
-) -> BTreeMap<String, Service> {
+) -> BTreeMap<String, Arc<Service>> {
     let entries = root.section("services").entries();
     // A site may consist of redirects, replies and files.
     if entries.is_empty() && root.tables("routes").is_empty() {
@@ -37,7 +37,7 @@ pub(super) fn services(
         named(name, item)?;
         let service = service(name, &item.section()?, policies, loops)?;
         let expose_pool = service.expose_pool.or_else(|| expose_pool.cloned());
-        Some((name.clone(), Service { expose_pool, ..service }))
+        Some((name.clone(), Arc::new(Service { expose_pool, ..service })))
     };
     entries.iter().filter_map(service).collect()
 }

@@ -32,9 +32,9 @@ pub(super) const SHOWN: Duration = Duration::from_secs(60);
 #[derive(Debug)]
 pub(super) struct Live {
     /// As in the configuration.
-    pub configured: settings::Service,
+    pub configured: Arc<settings::Service>,
     /// The same with the upstreams that are registered.
-    pub settings: settings::Service,
+    pub settings: Arc<settings::Service>,
     /// Its place in the file of marks.
     pub slot: usize,
     pub state: ServiceState,
@@ -104,7 +104,7 @@ impl Todo {
 }
 
 impl Live {
-    pub(super) fn new(settings: settings::Service, slot: usize, state: ServiceState) -> Self {
+    pub(super) fn new(settings: Arc<settings::Service>, slot: usize, state: ServiceState) -> Self {
         Live {
             settings: with_registered(&settings, &state),
             configured: settings,
@@ -226,8 +226,12 @@ impl Live {
     }
 
     /// What is to be checked and scraped for this service.
-    pub(super) fn watched(&self, links: &Links) -> settings::Service {
-        settings::Service { policy: self.policy(links), ..self.settings.clone() }
+    pub(super) fn watched(&self, links: &Links) -> Arc<settings::Service> {
+        let policy = self.policy(links);
+        match policy == self.settings.policy {
+            true => self.settings.clone(),
+            false => Arc::new(settings::Service { policy, ..settings::Service::clone(&self.settings) }),
+        }
     }
 
     /// Whether something is going on that wants frequent looks.
@@ -361,10 +365,13 @@ fn has_others(before: &settings::Pool, after: &settings::Pool) -> bool {
 
 /// The settings with the upstreams that are registered. A pool without a check gets one then: whether it
 /// accepts connections; so that what is new can be proven.
-pub(super) fn with_registered(configured: &settings::Service, state: &ServiceState) -> settings::Service {
+pub(super) fn with_registered(
+    configured: &Arc<settings::Service>,
+    state: &ServiceState,
+) -> Arc<settings::Service> {
     let mut settings = configured.clone();
     for (name, set) in &state.upstreams {
-        if let Some(pool) = settings.pools.get_mut(name.as_str()) {
+        if let Some(pool) = Arc::make_mut(&mut settings).pools.get_mut(name.as_str()) {
             pool.upstreams.clone_from(set);
             pool.health.get_or_insert_with(settings::Health::accepts);
         }

@@ -29,7 +29,7 @@ pub(super) fn ended(recovered: &Recovered) -> BTreeMap<String, Arc<RolloutView>>
 
 /// One service as it was left, or new.
 pub(super) fn live(
-    settings: &settings::Service,
+    settings: &Arc<settings::Service>,
     slot: usize,
     recovered: &Recovered,
     links: &Links,
@@ -126,7 +126,7 @@ struct Restored {
 
 impl Restored {
     /// All traffic on the pool that was stable last, as far as that is known, and no rollout.
-    fn degraded(settings: &settings::Service, recovered: &Recovered, why: &str, links: &Links) -> Self {
+    fn degraded(settings: &Arc<settings::Service>, recovered: &Recovered, why: &str, links: &Links) -> Self {
         let kept = recovered.stable.get(&*settings.name);
         let stable = kept.and_then(|kept| kept["stable"].as_str());
         let stable = stable.filter(|stable| settings.pools.contains_key(*stable));
@@ -155,7 +155,12 @@ impl Restored {
     }
 
     /// Goes on with a running rollout or a watch, unless that would be unsafe.
-    fn of(state: ServiceState, settings: &settings::Service, recovered: &Recovered, links: &Links) -> Self {
+    fn of(
+        state: ServiceState,
+        settings: &Arc<settings::Service>,
+        recovered: &Recovered,
+        links: &Links,
+    ) -> Self {
         let stored = state.pools.clone();
         let mut restored = Restored { state, notes: Vec::new(), degraded: None };
         restored.note_first(settings, links);
@@ -186,7 +191,7 @@ impl Restored {
     }
 
     /// What is known of the versions, where the state was stored before there was any record of it.
-    fn note_first(&mut self, settings: &settings::Service, links: &Links) {
+    fn note_first(&mut self, settings: &Arc<settings::Service>, links: &Links) {
         if self.state.pools.is_empty() {
             self.note_upstreams(settings, links);
             self.state.adopt_records(&links.wall_text());
@@ -194,7 +199,7 @@ impl Restored {
     }
 
     /// The configuration may have other upstreams than when the state was stored.
-    fn note_upstreams(&mut self, settings: &settings::Service, links: &Links) {
+    fn note_upstreams(&mut self, settings: &Arc<settings::Service>, links: &Links) {
         let sets = coverage::sets(&with_registered(settings, &self.state));
         let notes = self.state.note_upstreams(&sets, false, &links.wall_text());
         self.notes.extend(notes);

@@ -47,7 +47,7 @@ pub struct Config {
     pub rate_limits: BTreeMap<String, RateLimit>,
     /// Each leads to something that exists.
     pub routes: Arc<Routes>,
-    pub services: BTreeMap<String, Service>,
+    pub services: BTreeMap<String, Arc<Service>>,
     pub policies: BTreeMap<String, Arc<Policy>>,
     /// In file order; names are unique.
     pub notify: Vec<Notify>,

@@ -186,7 +186,7 @@ mod tests {
         );
         let mut config = crate::config::parse(&text, "test", &|_| None, Path::new("/")).expect("valid");
         let service = config.services.get_mut("web").expect("a service");
-        let policy = service.policy.as_mut().expect("a policy");
+        let policy = Arc::make_mut(service).policy.as_mut().expect("a policy");
         Arc::make_mut(policy).signals = signals;
         Arc::new(config)
     }

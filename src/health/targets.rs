@@ -62,34 +62,59 @@ pub(super) async fn follow<W: Work>(
     mut configs: Receiver<Arc<Config>>,
     resolver: Resolver,
 ) {
-    let mut running: HashMap<_, (Target<W>, Tasks)> = HashMap::new();
+    let mut running: HashMap<Arc<str>, Followed<W>> = HashMap::new();
     loop {
-        let targets = all(&configs.borrow_and_update());
-        running.retain(|place, (target, _)| targets.get(place) == Some(target));
-        for (place, target) in targets {
-            let at = place.clone();
-            let start = || (target.clone(), Tasks::start(controller.clone(), at, target, &resolver));
-            running.entry(place).or_insert_with(start);
+        let config = configs.borrow_and_update().clone();
+        running.retain(|service, _| config.services.contains_key(&**service));
+        for service in config.services.values() {
+            let followed = running.entry(service.name.clone());
+            followed.or_insert_with(Followed::new).follow(service, &controller, &resolver);
         }
+        drop(config);
         if configs.changed().await.is_err() {
             return;
         }
     }
 }
 
-fn all<W: Work>(config: &Config) -> HashMap<Place, Target<W>> {
+/// What is done for one service.
+struct Followed<W> {
+    /// As it was last: one that is shared with the configuration before needs no look.
+    service: Option<Arc<Service>>,
+    running: HashMap<Place, (Target<W>, Tasks)>,
+}
+
+impl<W: Work> Followed<W> {
+    fn new() -> Self {
+        Followed { service: None, running: HashMap::new() }
+    }
+
+    fn follow(&mut self, service: &Arc<Service>, controller: &Controller, resolver: &Resolver) {
+        if self.service.as_ref().is_some_and(|before| Arc::ptr_eq(before, service)) {
+            return;
+        }
+        self.service = Some(service.clone());
+        let targets = targets(service);
+        self.running.retain(|place, (target, _)| targets.get(place) == Some(target));
+        for (place, target) in targets {
+            let at = place.clone();
+            let start = || (target.clone(), Tasks::start(controller.clone(), at, target, resolver));
+            self.running.entry(place).or_insert_with(start);
+        }
+    }
+}
+
+fn targets<W: Work>(service: &Service) -> HashMap<Place, Target<W>> {
     let mut targets = HashMap::new();
-    for service in config.services.values() {
-        for pool in service.pools.values() {
-            for upstream in &pool.upstreams {
-                let Some(work) = W::wanted(service, pool, upstream) else { continue };
-                let place = Place {
-                    service: service.name.clone(),
-                    pool: pool.name.clone(),
-                    upstream: upstream.address.clone(),
-                };
-                targets.insert(place, Target { host: upstream.host.clone(), work });
-            }
+    for pool in service.pools.values() {
+        for upstream in &pool.upstreams {
+            let Some(work) = W::wanted(service, pool, upstream) else { continue };
+            let place = Place {
+                service: service.name.clone(),
+                pool: pool.name.clone(),
+                upstream: upstream.address.clone(),
+            };
+            targets.insert(place, Target { host: upstream.host.clone(), work });
         }
     }
     targets

@@ -16,9 +16,10 @@ fn five_hundred_changes_under_full_load_fail_no_request() {
     for change in 0..250 {
         let (to, from) = if change % 2 == 0 { ("green", "blue") } else { ("blue", "green") };
         let weights = format!("{{\"{from}\": 62.5, \"{to}\": 37.5}}");
-        assert_eq!(pointsman.call("PUT", "/v1/services/web/weights", &weights).status, 200);
+        let weighted = pointsman.call("PUT", "/v1/services/web/weights", &weights);
+        assert_eq!(weighted.status, 200, "{} {}", weighted.text(), weighted.fault);
         let flipped = pointsman.call("POST", "/v1/services/web/flip", &format!("{{\"to\": \"{to}\"}}"));
-        assert_eq!(flipped.status, 200, "{}", flipped.text());
+        assert_eq!(flipped.status, 200, "{} {}", flipped.text(), flipped.fault);
         // The answer is here, so no new request may go to the other.
         for _ in 0..4 {
             let answer = probe.get("/");

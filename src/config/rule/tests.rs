@@ -18,7 +18,7 @@ fn read(server: &str, web: &str) -> Result<Config, Faults> {
 }
 
 fn web(keys: &str) -> Service {
-    read("", keys).expect("accepted").services["web"].clone()
+    Service::clone(&read("", keys).expect("accepted").services["web"])
 }
 
 #[test]

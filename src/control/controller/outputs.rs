@@ -92,14 +92,19 @@ impl Task {
 
     /// Tells the checks which upstreams there are, once that has changed.
     fn watch_upstreams(&mut self, touched: &[Arc<str>]) {
-        let mut changed = false;
-        self.lives.each(touched, |live| changed |= std::mem::take(&mut live.todo.watch));
-        if changed {
-            let mut config = Config::clone(&self.links.config);
-            config.services =
-                self.lives.values().map(|l| (l.settings.name.to_string(), l.watched(&self.links))).collect();
-            self.watched.send_replace(Arc::new(config));
+        let mut changed = Vec::new();
+        self.lives.each(touched, |live| {
+            if std::mem::take(&mut live.todo.watch) {
+                changed.push((live.name().to_owned(), live.watched(&self.links)));
+            }
+        });
+        if changed.is_empty() {
+            return;
         }
+        let mut services = self.watched.borrow().services.clone();
+        services.retain(|name, _| self.lives.contains(name));
+        services.extend(changed);
+        self.watched.send_replace(Arc::new(Config { services, ..Config::clone(&self.links.config) }));
     }
 
     /// The answers are given once the table is out.

@@ -62,7 +62,7 @@ pub(in crate::proxy) struct Target {
 
 impl Target {
     pub(in crate::proxy) fn service(self, table: &Table) -> Option<&Service> {
-        table.services.get(self.service)
+        table.services.get(self.service).map(|service| &**service)
     }
 
     pub(in crate::proxy) fn pool(self, table: &Table) -> Option<&Pool> {

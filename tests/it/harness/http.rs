@@ -12,6 +12,8 @@ pub struct Answer {
     /// Names in lower case.
     pub headers: Vec<(String, String)>,
     pub body: Vec<u8>,
+    /// Why there is no status.
+    pub fault: String,
 }
 
 impl Answer {
@@ -25,7 +27,7 @@ impl Answer {
 
     #[track_caller]
     pub fn json(&self) -> serde_json::Value {
-        serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error} in {}", self.text()))
+        serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error} in {:?}, {}", self.text(), self.fault))
     }
 }
 
@@ -72,15 +74,15 @@ impl<S: Read + Write> Connection<S> {
     }
 
     pub fn send(&mut self, request: &[u8]) -> Answer {
-        if self.write(request).is_err() {
-            return Answer::default();
+        if let Err(error) = self.write(request) {
+            return Answer { fault: error.to_string(), ..Answer::default() };
         }
         self.answer(request.starts_with(b"HEAD "))
     }
 
     /// The next answer; interim ones are skipped. Status 0 where the connection closes first.
     pub fn answer(&mut self, is_head: bool) -> Answer {
-        self.try_answer(is_head).unwrap_or_default()
+        self.try_answer(is_head).unwrap_or_else(|error| Answer { fault: error.to_string(), ..Answer::default() })
     }
 
     fn try_answer(&mut self, is_head: bool) -> std::io::Result<Answer> {
