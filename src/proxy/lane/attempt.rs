@@ -27,7 +27,7 @@ impl Exchange<'_> {
         }
     }
 
-    async fn attempt(&mut self) -> Result<()> {
+    pub(super) async fn attempt(&mut self) -> Result<()> {
         self.choose_upstream()?;
         let (mut upstream, reused) = match self.connect().await {
             Ok(connected) => connected,
@@ -89,7 +89,7 @@ impl Exchange<'_> {
     }
 
     /// A connection to the upstream chosen, and whether it was there before.
-    async fn connect(&mut self) -> Result<(UpstreamSide, bool)> {
+    pub(super) async fn connect(&mut self) -> Result<(UpstreamSide, bool)> {
         let (worker, request) = (self.worker, &self.request);
         let (Some(pool), Some(upstream)) = (request.pool(), request.upstream()) else {
             return Error::e_explain(ErrorType::HTTPStatus(503), "no upstream");

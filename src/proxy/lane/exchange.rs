@@ -46,7 +46,7 @@ pub(super) async fn serve(worker: &Worker, client: &mut Client, request: Request
 }
 
 impl Exchange<'_> {
-    async fn run(&mut self) -> Result<()> {
+    pub(super) async fn run(&mut self) -> Result<()> {
         if let Some(answer) = self.admit() {
             return self.answer(answer).await;
         }
