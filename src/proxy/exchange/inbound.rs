@@ -3,6 +3,7 @@
 use crate::proxy::listen::bound::Bound;
 use crate::proxy::wire::refused::Refused;
 use crate::proxy::wire::spelling::Spelling;
+use http::HeaderValue;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -11,6 +12,8 @@ pub(in crate::proxy) struct Inbound {
     pub listener: Arc<Bound>,
     /// Whom the connection is with, or whom its PROXY header names.
     pub peer: IpAddr,
+    /// The same as upstreams are told of it.
+    pub peer_text: HeaderValue,
     /// The real client: the peer, or whom a trusted proxy names.
     pub client: IpAddr,
     /// Whether that is nobody in particular: a trusted proxy sent it, and names nobody that can be read.

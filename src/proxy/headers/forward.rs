@@ -5,14 +5,13 @@
 //! `X-Forwarded-For` is continued, its proto, host, port and request id are kept. A route or a pool may choose
 //! otherwise ([`Forwarded`]).
 
+use super::changes::{Changes, FieldValue};
 use crate::core::settings::Forwarded;
 use crate::proxy::exchange::Request;
 use crate::proxy::listen::trusted::is_trusted;
 use http::header::{FORWARDED, HeaderName};
 use http::{HeaderMap, HeaderValue};
 use ipnet::IpNet;
-use pingora_error::{ErrorType::InternalError, OrErr, Result};
-use pingora_http::RequestHeader;
 use std::io::Write;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -103,76 +102,70 @@ pub(in crate::proxy) fn is_believed(peer: IpAddr, trusted: &[IpNet]) -> bool {
     is_trusted(peer.to_canonical(), trusted)
 }
 
-/// Sets the headers on the request to the upstream.
-///
-/// # Errors
-/// None can occur: every value is made of legal bytes.
-pub(in crate::proxy) fn set(upstream: &mut RequestHeader, request: &Request) -> Result<()> {
+/// Says to the upstream who the client is.
+pub(in crate::proxy) fn set<'a>(changes: &mut Changes<'a>, request: &'a Request) {
     let believed = request.inbound.believed;
-    if !(believed && upstream.headers.contains_key(REQUEST_ID)) {
-        let id = HeaderValue::from_bytes(&request.inbound.own_id).or_err(InternalError, "id")?;
-        upstream.insert_header(REQUEST_ID, id)?;
+    let is_told = |changes: &Changes<'_>, name: &HeaderName| believed && changes.has(name);
+    if !is_told(changes, &REQUEST_ID) {
+        changes.set(REQUEST_ID, FieldValue::Lent(&request.inbound.own_id));
     }
     let mode = request.forwarded();
     if mode == Forwarded::Off {
         for name in [FORWARDED, FORWARDED_FOR, FORWARDED_PROTO, FORWARDED_HOST, FORWARDED_PORT, REAL_IP] {
-            upstream.remove_header(&name);
+            changes.remove(&name);
         }
-        return Ok(());
+        return;
     }
-    set_addresses(upstream, request, mode)?;
-    if !(believed && upstream.headers.contains_key(FORWARDED_PROTO)) {
-        let scheme = request.inbound.listener.scheme();
-        upstream.insert_header(FORWARDED_PROTO, HeaderValue::from_static(scheme))?;
+    set_addresses(changes, request, mode);
+    let listener = &request.inbound.listener;
+    if !is_told(changes, &FORWARDED_PROTO) {
+        changes.set(FORWARDED_PROTO, listener.scheme().into());
     }
-    if !(believed && upstream.headers.contains_key(FORWARDED_HOST)) {
-        match HeaderValue::from_str(request.host()) {
-            Ok(host) => upstream.insert_header(FORWARDED_HOST, host)?,
-            Err(_) => drop(upstream.remove_header(&FORWARDED_HOST)),
+    if !is_told(changes, &FORWARDED_HOST) {
+        match request.host() {
+            "" => changes.remove(&FORWARDED_HOST),
+            host => changes.set(FORWARDED_HOST, FieldValue::Lent(host.as_bytes())),
         }
     }
-    if !(believed && upstream.headers.contains_key(FORWARDED_PORT)) {
-        let port = request.inbound.listener.address.port();
-        upstream.insert_header(FORWARDED_PORT, HeaderValue::from(port))?;
+    if !is_told(changes, &FORWARDED_PORT) {
+        changes.set(FORWARDED_PORT, FieldValue::Lent(listener.port_text.as_bytes()));
     }
-    Ok(())
 }
 
 /// `X-Forwarded-For` and `X-Real-IP`.
-fn set_addresses(upstream: &mut RequestHeader, request: &Request, mode: Forwarded) -> Result<()> {
-    let peer = request.inbound.peer.to_canonical();
+fn set_addresses<'a>(changes: &mut Changes<'a>, request: &'a Request, mode: Forwarded) {
+    let peer = &request.inbound.peer_text;
     let client = Some(request.inbound.client).filter(|client| !client.is_unspecified());
+    // Of most requests it is the peer.
+    let client = client.map(|client| match client == request.inbound.peer.to_canonical() {
+        true => FieldValue::Lent(peer.as_bytes()),
+        false => address_value(client).into(),
+    });
     let continues = match mode {
         Forwarded::Trusted => request.inbound.believed,
         Forwarded::Append => true,
         Forwarded::Replace | Forwarded::Off => false,
     };
-    let peer_value = address_value(peer);
-    let before = upstream.headers.get_all(FORWARDED_FOR).iter().any(|v| !v.is_empty());
-    if continues && before {
-        let chain = join(upstream.headers.get_all(FORWARDED_FOR).iter(), &peer_value);
-        upstream.insert_header(FORWARDED_FOR, chain)?;
+    let before = changes.sent().get_all(FORWARDED_FOR);
+    let one = if continues && before.iter().any(|v| !v.is_empty()) {
+        join(before.iter(), peer).into()
     } else {
-        let one = match (mode, client) {
-            (Forwarded::Replace, Some(client)) => address_value(client),
+        match (mode, &client) {
+            (Forwarded::Replace, Some(client)) => client.clone(),
             // Not the proxy's own, which would be taken for a client's.
-            (Forwarded::Replace, None) => HeaderValue::from_static("unknown"),
-            _ => peer_value.clone(),
-        };
-        upstream.insert_header(FORWARDED_FOR, one)?;
-    }
-    match client {
-        Some(client) if client == peer => upstream.insert_header(REAL_IP, peer_value),
-        Some(client) => upstream.insert_header(REAL_IP, address_value(client)),
-        None => {
-            upstream.remove_header(&REAL_IP);
-            Ok(())
+            (Forwarded::Replace, None) => "unknown".into(),
+            _ => FieldValue::Lent(peer.as_bytes()),
         }
+    };
+    changes.set(FORWARDED_FOR, one);
+    match client {
+        Some(client) => changes.set(REAL_IP, client),
+        None => changes.remove(&REAL_IP),
     }
 }
 
 /// An address as a header value, written without a `String` of its own.
-fn address_value(address: IpAddr) -> HeaderValue {
+pub(in crate::proxy) fn address_value(address: IpAddr) -> HeaderValue {
     let mut text = Vec::with_capacity(46);
     // Writing to a Vec cannot fail.
     let _ = write!(text, "{address}");

@@ -1,11 +1,12 @@
 //! Fields that are meant for one connection only, taken off on the way to an upstream and back (RFC 9110, 7.6.1).
 
+use super::changes::Changes;
 use http::header::{
     CONNECTION, CONTENT_LENGTH, HOST, HeaderName, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRAILER,
     TRANSFER_ENCODING, UPGRADE,
 };
 use http::{HeaderMap, HeaderValue};
-use pingora_http::{RequestHeader, ResponseHeader};
+use pingora_http::ResponseHeader;
 
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
@@ -28,16 +29,13 @@ pub(in crate::proxy) fn is_sound(headers: &HeaderMap) -> bool {
 }
 
 /// Takes them off a request; whether it asks for a WebSocket.
-pub(in crate::proxy) fn strip_request(head: &mut RequestHeader) -> bool {
+pub(in crate::proxy) fn strip_request(changes: &mut Changes<'_>) -> bool {
+    let sent = changes.sent();
     let is_websocket =
-        head.headers.get(UPGRADE).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"websocket"));
-    if head.headers.contains_key(CONNECTION) {
-        let names: Vec<_> =
-            nominated(&head.headers).filter_map(|token| HeaderName::from_bytes(token).ok()).collect();
-        for name in names {
-            if ![HOST, CONTENT_LENGTH, TRANSFER_ENCODING].contains(&name) {
-                head.remove_header(&name);
-            }
+        sent.get(UPGRADE).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"websocket"));
+    for name in nominated(sent).filter_map(|token| HeaderName::from_bytes(token).ok()) {
+        if ![HOST, CONTENT_LENGTH, TRANSFER_ENCODING].contains(&name) {
+            changes.remove(&name);
         }
     }
     for name in [
@@ -52,9 +50,7 @@ pub(in crate::proxy) fn strip_request(head: &mut RequestHeader) -> bool {
         UPGRADE,
         HTTP2_SETTINGS,
     ] {
-        if head.headers.contains_key(&name) {
-            head.remove_header(&name);
-        }
+        changes.remove(&name);
     }
     is_websocket
 }

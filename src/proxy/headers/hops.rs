@@ -5,10 +5,10 @@
 //! proxy finds itself in it, and no proxy in a row ends a request that the one before it would be charged for. Proxies
 //! that share a secret share the name, and work in a row of [`MOST`] all the same.
 
+use super::changes::{Changes, FieldValue};
 use crate::core::secret::Secret;
-use http::{HeaderMap, HeaderName, HeaderValue};
-use pingora_error::Result;
-use pingora_http::RequestHeader;
+use http::{HeaderMap, HeaderName};
+use std::borrow::Cow;
 
 const HOPS: HeaderName = HeaderName::from_static("x-pointsman-hops");
 /// Hops after which a request that has been here before ends.
@@ -22,7 +22,6 @@ const DIGITS: usize = 16;
 #[derive(Debug)]
 pub struct HopMark {
     name: [u8; DIGITS],
-    value: HeaderValue,
 }
 
 impl HopMark {
@@ -34,9 +33,7 @@ impl HopMark {
         for (digit, bits) in name.iter_mut().zip(bits) {
             *digit = HEX.get(usize::from(bits)).copied().unwrap_or(b'0');
         }
-        // Digits are legal in a value.
-        let value = HeaderValue::from_bytes(&name).unwrap_or(HeaderValue::from_static("0000000000000000"));
-        HopMark { name, value }
+        HopMark { name }
     }
 
     /// Whether a request has been here before.
@@ -55,23 +52,20 @@ impl HopMark {
     }
 
     /// Appends the mark to a request that goes on to an upstream.
-    ///
-    /// # Errors
-    /// None that occurs: the value is made of legal bytes.
-    pub(in crate::proxy) fn add(&self, upstream: &mut RequestHeader) -> Result<()> {
-        if !upstream.headers.contains_key(&HOPS) {
-            return upstream.insert_header(HOPS, self.value.clone());
+    pub(in crate::proxy) fn add<'a>(&'a self, upstream: &mut Changes<'a>) {
+        let sent = upstream.sent();
+        if !sent.contains_key(&HOPS) {
+            return upstream.set(HOPS, FieldValue::Lent(&self.name));
         }
-        let skipped = (names(&upstream.headers).count() + 1).saturating_sub(KEPT);
+        let skipped = (names(sent).count() + 1).saturating_sub(KEPT);
         let mut list = Vec::with_capacity(KEPT * (DIGITS + 2));
-        for name in names(&upstream.headers).skip(skipped).chain([&self.name[..]]) {
+        for name in names(sent).skip(skipped).chain([&self.name[..]]) {
             if !list.is_empty() {
                 list.extend_from_slice(b", ");
             }
             list.extend_from_slice(name);
         }
-        let value = HeaderValue::from_maybe_shared(bytes::Bytes::from(list));
-        upstream.insert_header(HOPS, value.unwrap_or_else(|_| self.value.clone()))
+        upstream.set(HOPS, Cow::<[u8]>::Owned(list).into());
     }
 }
 
@@ -91,35 +85,39 @@ mod tests {
         HopMark::new(&Secret::new([n; 32]))
     }
 
-    fn passed(marks: &[&HopMark]) -> RequestHeader {
-        let mut request = RequestHeader::build("GET", b"/", None).expect("a request");
-        marks.iter().for_each(|mark| mark.add(&mut request).expect("a field"));
-        request
+    fn passed(marks: &[&HopMark]) -> HeaderMap {
+        marks.iter().fold(HeaderMap::new(), |request, mark| marked(mark, &request))
+    }
+
+    fn marked(mark: &HopMark, request: &HeaderMap) -> HeaderMap {
+        let mut changes = Changes::new(request);
+        mark.add(&mut changes);
+        changes.to_map()
     }
 
     #[test]
     fn a_loop_ends_and_a_row_does_not() {
         let marks: Vec<_> = (0..12).map(mark).collect();
         let row: Vec<_> = marks.iter().collect();
-        assert!(!mark(99).ends(&passed(&row).headers), "a row of strangers, however long");
+        assert!(!mark(99).ends(&passed(&row)), "a row of strangers, however long");
         for members in 1..=9 {
             let mut hops = 0;
             let mut request = passed(&[]);
-            while !row[hops % members].ends(&request.headers) {
-                row[hops % members].add(&mut request).expect("a field");
+            while !row[hops % members].ends(&request) {
+                request = marked(row[hops % members], &request);
                 hops += 1;
                 assert!(hops <= 20, "{members} members");
             }
             assert_eq!(hops, 9, "{members} members");
         }
         // Instances of one site.
-        assert!(!mark(0).ends(&passed(&[&marks[0]; 8]).headers));
+        assert!(!mark(0).ends(&passed(&[&marks[0]; 8])));
     }
 
     #[test]
     fn who_has_been_here_is_known() {
-        assert!(mark(1).is_known(&passed(&[&mark(1), &mark(2)]).headers));
-        assert!(!mark(1).is_known(&passed(&[&mark(2)]).headers) && !mark(1).is_known(&HeaderMap::new()));
+        assert!(mark(1).is_known(&passed(&[&mark(1), &mark(2)])));
+        assert!(!mark(1).is_known(&passed(&[&mark(2)])) && !mark(1).is_known(&HeaderMap::new()));
     }
 
     #[test]
@@ -128,11 +126,11 @@ mod tests {
         let mut all = vec![&own];
         all.extend([&other; 40]);
         let request = passed(&all);
-        assert_eq!(names(&request.headers).count(), KEPT);
-        assert!(request.headers[HOPS].len() <= KEPT * (DIGITS + 2));
+        assert_eq!(names(&request).count(), KEPT);
+        assert!(request[HOPS].len() <= KEPT * (DIGITS + 2));
         let mut request = passed(&[]);
-        request.insert_header(HOPS, "9, zzzzzzzzzzzzzzzz, , 0123456789abcde\u{e9}").expect("a field");
-        own.add(&mut request).expect("a field");
-        assert_eq!(request.headers[HOPS], own.value, "what is no name is left out");
+        let odd = "9, zzzzzzzzzzzzzzzz, , 0123456789abcde\u{e9}".as_bytes();
+        request.insert(HOPS, http::HeaderValue::from_bytes(odd).expect("a value"));
+        assert_eq!(marked(&own, &request)[HOPS].as_bytes(), own.name, "what is no name is left out");
     }
 }

@@ -4,12 +4,13 @@ use crate::core::headers::Edits;
 use crate::core::route::without_port;
 use crate::core::template::Facts;
 use crate::proxy::exchange::Request;
+use crate::proxy::headers::changes::Changes;
 use crate::proxy::headers::{cookies, hsts};
 use bytes::Bytes;
 use http::header::LOCATION;
 use http::{HeaderName, HeaderValue};
 use pingora_error::Result;
-use pingora_http::{RequestHeader, ResponseHeader};
+use pingora_http::ResponseHeader;
 
 /// On the head of an answer, whoever made it.
 ///
@@ -40,12 +41,11 @@ pub(in crate::proxy) fn relocate(request: &Request, head: &mut ResponseHeader) -
 }
 
 /// On a request that goes to an upstream.
-///
-/// # Errors
-/// None in practice: names and values are legal.
-pub(in crate::proxy) fn to_upstream(request: &Request, head: &mut RequestHeader) -> Result<()> {
-    let edits = request.plan.table.routes.request_edits(request.route());
-    edits.map_or(Ok(()), |edits| carry_out(edits, facts_for(edits, request), head))
+pub(in crate::proxy) fn to_upstream(request: &Request, changes: &mut Changes<'_>) {
+    if let Some(edits) = request.plan.table.routes.request_edits(request.route()) {
+        // Names and values are legal.
+        let _ = carry_out(edits, facts_for(edits, request), changes);
+    }
 }
 
 /// A head whose fields can be changed.
@@ -72,26 +72,35 @@ fn carry_out(edits: &Edits, facts: Option<Facts<'_>>, head: &mut impl Fields) ->
     Ok(())
 }
 
-macro_rules! fields {
-    ($head:ty) => {
-        impl Fields for $head {
-            fn remove(&mut self, name: &HeaderName) {
-                self.remove_header(name);
-            }
+impl Fields for ResponseHeader {
+    fn remove(&mut self, name: &HeaderName) {
+        self.remove_header(name);
+    }
 
-            fn set(&mut self, name: HeaderName, value: HeaderValue) -> Result<()> {
-                self.insert_header(name, value)
-            }
+    fn set(&mut self, name: HeaderName, value: HeaderValue) -> Result<()> {
+        self.insert_header(name, value)
+    }
 
-            fn add(&mut self, name: HeaderName, value: HeaderValue) -> Result<()> {
-                self.append_header(name, value).map(drop)
-            }
-        }
-    };
+    fn add(&mut self, name: HeaderName, value: HeaderValue) -> Result<()> {
+        self.append_header(name, value).map(drop)
+    }
 }
 
-fields!(RequestHeader);
-fields!(ResponseHeader);
+impl Fields for Changes<'_> {
+    fn remove(&mut self, name: &HeaderName) {
+        Changes::remove(self, name);
+    }
+
+    fn set(&mut self, name: HeaderName, value: HeaderValue) -> Result<()> {
+        Changes::set(self, name, value.into());
+        Ok(())
+    }
+
+    fn add(&mut self, name: HeaderName, value: HeaderValue) -> Result<()> {
+        Changes::add(self, name, value.into());
+        Ok(())
+    }
+}
 
 fn facts_for<'a>(edits: &Edits, request: &'a Request) -> Option<Facts<'a>> {
     (!edits.is_fixed()).then(|| facts(request))

@@ -1,52 +1,58 @@
 //! The head that an upstream gets.
 
+use super::changes::{Changes, FieldValue};
 use super::{forward, hop_by_hop, rewrite};
 use crate::core::table::Pool;
 use crate::proxy::exchange::Request;
 use crate::proxy::headers::hops::HopMark;
 use http::header::{CONNECTION, CONTENT_LENGTH, HOST, TRANSFER_ENCODING, UPGRADE};
 use http::uri::Authority;
-use http::{HeaderValue, Uri, Version};
+use http::{Uri, Version};
 use pingora_error::{Error, ErrorType, OrErr, Result};
 use pingora_http::RequestHeader;
 
-/// The head for an upstream of HTTP/1. `closes` says that no other request follows on its connection.
-///
-/// # Errors
-/// None that occurs: names and values are legal.
-pub(in crate::proxy) fn http1(request: &Request, hop_mark: &HopMark, closes: bool) -> Result<RequestHeader> {
-    let mut head = request.head.clone();
-    head.set_version(Version::HTTP_11);
-    let is_websocket = hop_by_hop::strip_request(&mut head) && request.head.version == Version::HTTP_11;
-    set_host(&mut head, request)?;
+/// What is changed for an upstream of HTTP/1. `closes` says that no other request follows on its connection.
+pub(in crate::proxy) fn http1<'a>(request: &'a Request, hop_mark: &'a HopMark, closes: bool) -> Changes<'a> {
+    let mut changes = Changes::new(&request.head.headers);
+    let is_websocket = hop_by_hop::strip_request(&mut changes) && request.head.version == Version::HTTP_11;
+    set_host(&mut changes, request);
     if is_websocket {
-        head.insert_header(CONNECTION, HeaderValue::from_static("Upgrade"))?;
-        head.insert_header(UPGRADE, HeaderValue::from_static("websocket"))?;
+        changes.set(CONNECTION, "Upgrade".into());
+        changes.set(UPGRADE, "websocket".into());
     } else if closes {
-        head.insert_header(CONNECTION, HeaderValue::from_static("close"))?;
+        changes.set(CONNECTION, "close".into());
     }
-    edit(&mut head, request, hop_mark)?;
-    let has_length = head.headers.contains_key(CONTENT_LENGTH);
-    if !has_length && !request.inbound.body.is_empty {
-        head.insert_header(TRANSFER_ENCODING, HeaderValue::from_static("chunked"))?;
+    edit(&mut changes, request, hop_mark);
+    if !request.inbound.body.is_empty && !changes.has(&CONTENT_LENGTH) {
+        changes.set(TRANSFER_ENCODING, "chunked".into());
     }
-    Ok(head)
+    changes
 }
 
-/// The head for an upstream of HTTP/2.
+/// What is changed for an upstream of HTTP/2.
+pub(in crate::proxy) fn http2<'a>(request: &'a Request, hop_mark: &'a HopMark) -> Changes<'a> {
+    let mut changes = Changes::new(&request.head.headers);
+    let te = request.head.headers.get(http::header::TE).filter(|te| te.as_bytes() == b"trailers");
+    hop_by_hop::strip_request(&mut changes);
+    if let Some(te) = te {
+        changes.set(http::header::TE, FieldValue::Lent(te.as_bytes()));
+    }
+    set_host(&mut changes, request);
+    edit(&mut changes, request, hop_mark);
+    changes
+}
+
+/// The head of HTTP/2 with these changes.
 ///
 /// # Errors
 /// When its host is no authority.
-pub(in crate::proxy) fn http2(request: &Request, hop_mark: &HopMark, pool: &Pool) -> Result<RequestHeader> {
-    let mut head = request.head.clone();
-    let te = head.headers.get(http::header::TE).filter(|te| te.as_bytes() == b"trailers").cloned();
-    hop_by_hop::strip_request(&mut head);
-    if let Some(te) = te {
-        head.insert_header(http::header::TE, te)?;
-    }
+pub(in crate::proxy) fn http2_head(
+    request: &Request,
+    changes: &Changes<'_>,
+    pool: &Pool,
+) -> Result<RequestHeader> {
+    let mut head = whole(request, changes);
     head.set_version(Version::HTTP_2);
-    set_host(&mut head, request)?;
-    edit(&mut head, request, hop_mark)?;
     let host = head.remove_header(&HOST);
     let authority = match &host {
         Some(host) => Authority::try_from(host.as_bytes()).or_err(ErrorType::InvalidHTTPHeader, "host")?,
@@ -59,35 +65,54 @@ pub(in crate::proxy) fn http2(request: &Request, hop_mark: &HopMark, pool: &Pool
     Ok(head)
 }
 
-/// The bytes that stand for the target in HTTP/1, where the head cannot carry them.
-pub(in crate::proxy) fn target(request: &Request) -> Option<&[u8]> {
-    request.inbound.target.as_deref().filter(|_| request.plan.rewritten.is_none())
+/// The head with these changes, apart: as HTTP/1 has it.
+pub(in crate::proxy) fn whole(request: &Request, changes: &Changes<'_>) -> RequestHeader {
+    let mut parts = http::request::Request::new(()).into_parts().0;
+    parts.method = request.head.method.clone();
+    parts.headers = changes.to_map();
+    let mut head = RequestHeader::from(parts);
+    head.set_version(Version::HTTP_11);
+    let is_plain = request.plan.rewritten.is_none() && request.head.uri.authority().is_none();
+    let is_set = is_plain && head.set_raw_path(request.head.raw_path()).is_ok();
+    if let Some(carried) = carried(request).filter(|_| !is_set) {
+        head.set_uri(Uri::from(carried.clone()));
+    }
+    head
 }
 
-fn set_host(head: &mut RequestHeader, request: &Request) -> Result<()> {
-    if let Some(authority) = head.uri.authority() {
-        let host = HeaderValue::from_str(authority.as_str()).or_err(ErrorType::InternalError, "a host")?;
-        head.insert_header(HOST, host)?;
-        let mut parts = head.uri.clone().into_parts();
-        (parts.scheme, parts.authority) = (None, None);
-        head.set_uri(Uri::from_parts(parts).or_err(ErrorType::InternalError, "a target")?);
-    } else if !head.headers.contains_key(HOST) {
+/// The target in HTTP/1, as bytes.
+pub(in crate::proxy) fn target(request: &Request) -> &[u8] {
+    let is_kept = request.plan.rewritten.is_none();
+    if let Some(target) = request.inbound.target.as_deref().filter(|_| is_kept) {
+        return target;
+    }
+    if is_kept && request.head.uri.authority().is_none() {
+        return request.head.raw_path();
+    }
+    carried(request).map_or(b"/", |target| target.as_str().as_bytes())
+}
+
+/// The path and the query that the request has now.
+fn carried(request: &Request) -> Option<&http::uri::PathAndQuery> {
+    match &request.plan.rewritten {
+        Some(rewritten) => Some(rewritten.target()),
+        None => request.head.uri.path_and_query(),
+    }
+}
+
+fn set_host<'a>(changes: &mut Changes<'a>, request: &'a Request) {
+    if let Some(authority) = request.head.uri.authority() {
+        changes.set(HOST, FieldValue::Lent(authority.as_str().as_bytes()));
+    } else if !request.head.headers.contains_key(HOST) {
         // HTTP/1.0 need not name one. nginx would say its `$proxy_host`.
         let label = request.upstream().map_or("localhost", |upstream| &*upstream.label);
-        let host = HeaderValue::from_str(label).unwrap_or(HeaderValue::from_static("localhost"));
-        head.insert_header(HOST, host)?;
+        changes.set(HOST, FieldValue::Lent(label.as_bytes()));
     }
-    Ok(())
 }
 
-/// Puts what a request has become in place of what was asked, and what is said of its client.
-fn edit(head: &mut RequestHeader, request: &Request, hop_mark: &HopMark) -> Result<()> {
-    if let Some(rewritten) = &request.plan.rewritten {
-        let mut parts = head.uri.clone().into_parts();
-        parts.path_and_query = Some(rewritten.target().clone());
-        head.set_uri(Uri::from_parts(parts).or_err(ErrorType::InternalError, "rewriting a path")?);
-    }
-    forward::set(head, request)?;
-    hop_mark.add(head)?;
-    rewrite::to_upstream(request, head)
+/// What is said of a request's client, and what the configuration changes.
+fn edit<'a>(changes: &mut Changes<'a>, request: &'a Request, hop_mark: &'a HopMark) {
+    forward::set(changes, request);
+    hop_mark.add(changes);
+    rewrite::to_upstream(request, changes);
 }

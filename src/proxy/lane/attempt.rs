@@ -27,7 +27,7 @@ impl Exchange<'_> {
         }
     }
 
-    pub(super) async fn attempt(&mut self) -> Result<()> {
+    async fn attempt(&mut self) -> Result<()> {
         self.choose_upstream()?;
         let (mut upstream, reused) = match self.connect().await {
             Ok(connected) => connected,
@@ -41,7 +41,7 @@ impl Exchange<'_> {
             }
             Err(error) => {
                 if let UpstreamSide::Http2(exchange) = upstream {
-                    exchange.end().await;
+                    Box::pin(exchange.end()).await;
                 }
                 Err(self.failed(error, reused))
             }
@@ -89,7 +89,7 @@ impl Exchange<'_> {
     }
 
     /// A connection to the upstream chosen, and whether it was there before.
-    pub(super) async fn connect(&mut self) -> Result<(UpstreamSide, bool)> {
+    async fn connect(&mut self) -> Result<(UpstreamSide, bool)> {
         let (worker, request) = (self.worker, &self.request);
         let (Some(pool), Some(upstream)) = (request.pool(), request.upstream()) else {
             return Error::e_explain(ErrorType::HTTPStatus(503), "no upstream");
@@ -99,14 +99,15 @@ impl Exchange<'_> {
         if pool.http2 {
             let needs = PeerNeeds { timeouts, is_alone, is_repeatable: is_brief(&request.head) };
             let peer = peer::peer(&worker.keyring, pool, upstream, needs, worker.draw());
-            let (exchange, reused) = http2::open(&worker.connector, Box::new(peer)).await?;
+            // What is rare is boxed, so that the future of every request is small.
+            let (exchange, reused) = Box::pin(http2::open(&worker.connector, Box::new(peer))).await?;
             return Ok((UpstreamSide::Http2(Box::new(exchange)), reused));
         }
         let now_us = self.request.inbound.started_us;
         if let Some(kept) = kept::take(pool, upstream, now_us).filter(|_| !is_alone) {
             return Ok((UpstreamSide::Http1(Box::new(kept)), true));
         }
-        let socket = connect::connect(&worker.tls, pool, upstream, timeouts.connect).await?;
+        let socket = Box::pin(connect::connect(&worker.tls, pool, upstream, timeouts.connect)).await?;
         Ok((UpstreamSide::Http1(Box::new(Http1Connection::new(socket))), false))
     }
 
@@ -139,23 +140,28 @@ impl Exchange<'_> {
 
     fn send_request(&mut self, upstream: &mut UpstreamSide, closes: bool) -> Result<()> {
         let (worker, hop_mark) = (self.worker, &self.worker.shared.hop_mark);
-        let is_empty = self.request.inbound.body.is_empty;
-        let invalid = |error: Box<Error>| error.into_down();
-        match upstream {
+        let (request, mirroring, draw) = (&self.request, worker.mirroring(), worker.draw());
+        let original = match upstream {
             UpstreamSide::Http1(connection) => {
-                let mut head = to_upstream::http1(&self.request, hop_mark, closes).map_err(invalid)?;
-                mirror::copy(&worker.mirroring(), &mut self.request, &mut head, worker.draw());
-                let is_chunked = head.headers.contains_key(TRANSFER_ENCODING);
-                let writer = if is_chunked { BodyWriter::Chunked } else { BodyWriter::Plain };
-                let target = to_upstream::target(&self.request);
-                connection.begin(&head, target, &self.request.inbound.spelling, (writer, closes));
+                let mut fields = to_upstream::http1(request, hop_mark, closes);
+                let original = mirror::copy(&mirroring, request, &mut fields, draw);
+                let writer =
+                    if fields.has(&TRANSFER_ENCODING) { BodyWriter::Chunked } else { BodyWriter::Plain };
+                let line = (&request.head.method, to_upstream::target(request));
+                connection.begin(line, &fields, &request.inbound.spelling, (writer, closes));
+                original
             }
             UpstreamSide::Http2(exchange) => {
-                let Some(pool) = self.request.pool() else { return Ok(()) };
-                let mut head = to_upstream::http2(&self.request, hop_mark, pool).map_err(invalid)?;
-                mirror::copy(&worker.mirroring(), &mut self.request, &mut head, worker.draw());
-                exchange.begin(head, is_empty)?;
+                let Some(pool) = request.pool() else { return Ok(()) };
+                let mut fields = to_upstream::http2(request, hop_mark);
+                let original = mirror::copy(&mirroring, request, &mut fields, draw);
+                let head = to_upstream::http2_head(request, &fields, pool);
+                exchange.begin(head.map_err(|error| error.into_down())?, request.inbound.body.is_empty)?;
+                original
             }
+        };
+        if original.is_some() {
+            self.request.delivery.original = original;
         }
         Ok(())
     }
@@ -174,7 +180,7 @@ impl Exchange<'_> {
                     kept::keep(connection.rest(), pool, upstream, self.worker.meter.now_us(), kept);
                 }
             }
-            UpstreamSide::Http2(exchange) => exchange.end().await,
+            UpstreamSide::Http2(exchange) => Box::pin(exchange.end()).await,
         }
     }
 }

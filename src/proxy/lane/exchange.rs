@@ -22,7 +22,7 @@ use std::time::Duration;
 pub(super) struct Exchange<'a> {
     pub worker: &'a Worker,
     pub client: &'a mut Client,
-    pub request: Request,
+    pub request: Box<Request>,
     pub alarm: &'a mut Alarm,
 }
 
@@ -39,16 +39,21 @@ impl Drop for Exchange<'_> {
 }
 
 /// Serves a request; whether its client's connection may serve another one.
-pub(super) async fn serve(worker: &Worker, client: &mut Client, request: Request, alarm: &mut Alarm) -> bool {
+pub(super) async fn serve(
+    worker: &Worker,
+    client: &mut Client,
+    request: Box<Request>,
+    alarm: &mut Alarm,
+) -> bool {
     let mut exchange = Exchange { worker, client, request, alarm };
     let served = exchange.run().await;
     exchange.end(served).await
 }
 
 impl Exchange<'_> {
-    pub(super) async fn run(&mut self) -> Result<()> {
+    async fn run(&mut self) -> Result<()> {
         if let Some(answer) = self.admit() {
-            return self.answer(answer).await;
+            return Box::pin(self.answer(answer)).await;
         }
         let mut way = self.way(None);
         loop {
@@ -58,17 +63,20 @@ impl Exchange<'_> {
                     self.strip();
                     return self.pass_on().await;
                 }
-                Ok(Way::Own) => match route_answer::of_route(&self.request).await {
-                    Ok(answer) => return self.answer(answer).await,
+                Ok(Way::Own) => match Box::pin(route_answer::of_route(&self.request)).await {
+                    Ok(answer) => return Box::pin(self.answer(answer)).await,
                     Err(why) => {
                         let from = follow::fall_back(&mut self.request, why);
                         way = from.and_then(|from| self.way(from));
                     }
                 },
                 Ok(Way::Away { status, location }) => {
-                    return self.answer(answer::away(status, location)).await;
+                    return Box::pin(self.answer(answer::away(status, location))).await;
                 }
-                Err(refusal) => return self.answer(error_page::refusal(&self.request, refusal)).await,
+                Err(refusal) => {
+                    let answer = error_page::refusal(&self.request, refusal);
+                    return Box::pin(self.answer(answer)).await;
+                }
             }
         }
     }
@@ -154,7 +162,7 @@ impl Exchange<'_> {
         let (mut cut, mut is_answered) = (None, true);
         if let Err(error) = &served {
             cut = log_entry::ended(error, &self.request);
-            is_answered = self.fail(error).await;
+            is_answered = Box::pin(self.fail(error)).await;
         }
         self.charge(Outcome::Ignored);
         let (meter, request) = (&self.worker.meter, &mut self.request);

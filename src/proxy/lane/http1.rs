@@ -2,7 +2,7 @@
 
 use super::client::{Client, HeadRead, Http1Client};
 use super::exchange;
-use super::line::{self, Line};
+use super::line::{self, Line, Peer};
 use crate::proxy::exchange::Request;
 use crate::proxy::listen::linger;
 use crate::proxy::wire::alarm::Alarm;
@@ -11,16 +11,19 @@ use crate::proxy::wire::socket::ClientSocket;
 use http::header::CONNECTION;
 use http::{HeaderMap, Version};
 use pingora_http::RequestHeader;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
+use std::pin::pin;
+use tokio::sync::watch;
 
 /// Serves a connection to its end.
 pub(super) async fn serve(socket: ClientSocket, peer: SocketAddr, line: Line) {
-    let (listener, mut closing) = (line.listener.clone(), line.closing.clone());
-    let mut alarm = Alarm::new(line.worker.shared.clock);
+    let listener = line.listener.clone();
+    let mut closes = pin!(closed(line.closing.clone()));
+    let (peer, mut alarm) = (Peer::new(peer.ip()), Alarm::new(line.worker.shared.clock));
     let mut client = Box::new(Http1Client::new(socket));
     let (mut is_first, mut left) = (true, listener.settings.requests_per_connection.max(1));
     loop {
-        let read = client.next_head(&listener.settings, &mut alarm, is_first, &mut closing).await;
+        let read = client.next_head(&listener.settings, &mut alarm, is_first, closes.as_mut()).await;
         is_first = false;
         left -= 1;
         let started_us = alarm.now_us();
@@ -28,12 +31,12 @@ pub(super) async fn serve(socket: ClientSocket, peer: SocketAddr, line: Line) {
             HeadRead::End => break,
             HeadRead::Request(parsed) => {
                 let keeps = left > 0 && !*line.shutdown.borrow() && keeps(&parsed.head);
-                let mut request = line::request(&line, peer.ip(), parsed.head, started_us);
+                let mut request = line::request(&line, &peer, parsed.head, started_us);
                 (request.inbound.spelling, request.inbound.target) = (parsed.spelling, parsed.target);
                 request.delivery.keeps = keeps;
                 request
             }
-            HeadRead::Refused(refused) => match refused_request(&line, peer.ip(), refused, started_us) {
+            HeadRead::Refused(refused) => match refused_request(&line, &peer, refused, started_us) {
                 Some(request) => request,
                 None => break,
             },
@@ -50,18 +53,24 @@ pub(super) async fn serve(socket: ClientSocket, peer: SocketAddr, line: Line) {
     }
     if let Some(remains) = client.remains() {
         // Most connections never come here: they need not be larger for it.
-        Box::pin(linger::close(remains, &listener.door, closing)).await;
+        Box::pin(linger::close(remains, &listener.door, line.closing.clone())).await;
     }
 }
 
-async fn exchange(line: &Line, client: &mut Client, request: Request, alarm: &mut Alarm) -> bool {
+/// Ready once connections without a request are to end.
+async fn closed(mut closing: watch::Receiver<bool>) {
+    // Nobody is left to say so when the process has ended.
+    let _ = closing.wait_for(|closing| *closing).await;
+}
+
+async fn exchange(line: &Line, client: &mut Client, request: Box<Request>, alarm: &mut Alarm) -> bool {
     let mut request = request;
     request.inbound.body.is_whole = client.is_whole();
     request.inbound.body.is_empty = client.is_whole();
     exchange::serve(&line.worker, client, request, alarm).await
 }
 
-fn refused_request(line: &Line, peer: IpAddr, refused: Box<Refused>, started_us: u64) -> Option<Request> {
+fn refused_request(line: &Line, peer: &Peer, refused: Box<Refused>, started_us: u64) -> Option<Box<Request>> {
     let mut request = line::request(line, peer, refused.stand_in()?, started_us);
     request.head.set_version(Version::HTTP_11);
     request.delivery.keeps = false;

@@ -7,7 +7,7 @@ mod turns;
 
 use super::client::{Client, Http2Client};
 use super::exchange;
-use super::line::{self, Line};
+use super::line::{self, Line, Peer};
 use super::stream::Stream;
 use crate::core::settings::Listener;
 use crate::proxy::headers::tidy;
@@ -64,7 +64,7 @@ pub(super) async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
     let Ok(Ok(mut connection)) = timeout(settings.header_timeout, handshake).await else { return };
     let log = line.worker.logger();
     let mut turns = Turns::new(settings.max_streams, settings.header_timeout, log.clone(), peer.ip());
-    let active = turns.active();
+    let (active, from) = (turns.active(), Peer::new(peer.ip()));
     let (mut ending, mut accepted, mut rejected) = (false, 0, 0);
     let mut shutdown = line.shutdown.clone();
     loop {
@@ -94,7 +94,7 @@ pub(super) async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
         match turn {
             Turn::Served(begun, busy) => {
                 let stream = Stream::new(heard.clone(), interim.clone(), busy);
-                tokio::spawn(serve_stream(begun, Arc::new(stream), peer, line.clone()));
+                tokio::spawn(serve_stream(begun, Arc::new(stream), from.clone(), line.clone()));
             }
             Turn::End(cut) => {
                 if let Some(log) = &log {
@@ -133,7 +133,7 @@ fn options(settings: &Listener) -> Builder {
     options
 }
 
-async fn serve_stream(begun: Begun, stream: Arc<Stream>, peer: SocketAddr, line: Line) {
+async fn serve_stream(begun: Begun, stream: Arc<Stream>, peer: Peer, line: Line) {
     let mut alarm = Alarm::new(line.worker.shared.clock);
     let started_us = alarm.now_us();
     let (parts, receive) = begun.request.into_parts();
@@ -141,7 +141,7 @@ async fn serve_stream(begun: Begun, stream: Arc<Stream>, peer: SocketAddr, line:
     let asked = asked::take(&mut head, true);
     let number = asked::take_stream(&mut head).unwrap_or_default();
     tidy::settle_length(&mut head, receive.is_end_stream());
-    let mut request = line::request(&line, peer.ip(), head, started_us);
+    let mut request = line::request(&line, &peer, head, started_us);
     if let Some(asked) = asked {
         match asked.status {
             Some(status) => {

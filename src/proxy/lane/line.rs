@@ -2,8 +2,10 @@
 
 use super::worker::Worker;
 use crate::proxy::exchange::{Attempts, Delivery, Inbound, InboundBody, Request, RoutePlan};
+use crate::proxy::headers::forward;
 use crate::proxy::listen::bound::Bound;
 use crate::proxy::wire::spelling::Spelling;
+use http::HeaderValue;
 use pingora_http::RequestHeader;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
@@ -20,14 +22,29 @@ pub(super) struct Line {
     pub closing: watch::Receiver<bool>,
 }
 
+/// Whom a connection is with.
+#[derive(Clone, Debug)]
+pub(super) struct Peer {
+    address: IpAddr,
+    /// The same as upstreams are told of it.
+    text: HeaderValue,
+}
+
+impl Peer {
+    pub(super) fn new(address: IpAddr) -> Self {
+        Peer { address, text: forward::address_value(address.to_canonical()) }
+    }
+}
+
 /// A request that begins.
-pub(super) fn request(line: &Line, peer: IpAddr, head: RequestHeader, started_us: u64) -> Request {
+pub(super) fn request(line: &Line, peer: &Peer, head: RequestHeader, started_us: u64) -> Box<Request> {
     let worker = &line.worker;
-    Request {
+    Box::new(Request {
         head,
         inbound: Inbound {
             listener: line.listener.clone(),
-            peer,
+            peer: peer.address,
+            peer_text: peer.text.clone(),
             client: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
             is_nameless: false,
             believed: false,
@@ -42,5 +59,5 @@ pub(super) fn request(line: &Line, peer: IpAddr, head: RequestHeader, started_us
         plan: RoutePlan::new(worker.shared.table.load_full()),
         attempts: Attempts::new(worker.registry.clone()),
         delivery: Delivery::new(),
-    }
+    })
 }

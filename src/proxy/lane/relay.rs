@@ -46,7 +46,7 @@ impl Exchange<'_> {
             }
         };
         if head.status == 101 {
-            return self.switch(head, spelling, upstream).await;
+            return Box::pin(self.switch(head, spelling, upstream)).await;
         }
         let head = self.prepare(head, &mut upload)?;
         let has_length = head.headers.get(CONTENT_LENGTH).is_some_and(|length| length.as_bytes() == b"0");

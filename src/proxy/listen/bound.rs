@@ -25,6 +25,8 @@ pub struct Bound {
     /// Where it really listens: port 0 has become a number.
     pub address: SocketAddr,
     pub settings: Listener,
+    /// Its port, as upstreams are told of it.
+    pub(in crate::proxy) port_text: String,
     /// To be exchanged while it serves; none without TLS.
     pub certificates: Option<Arc<Certificates>>,
     /// `None` once it has been closed.
@@ -60,7 +62,8 @@ impl Bound {
         let address = socket.local_addr().map_err(|source| ListenError::Bind { address, source })?;
         let door = Door::new(&settings);
         let socket = Mutex::new(Some(socket));
-        Ok(Arc::new(Bound { address, settings, certificates, socket, acceptor, door }))
+        let port_text = address.port().to_string();
+        Ok(Arc::new(Bound { address, settings, port_text, certificates, socket, acceptor, door }))
     }
 
     /// Loads the certificates only.

@@ -16,7 +16,9 @@ use crate::core::table::Pool;
 use crate::proxy::decide::plan;
 use crate::proxy::exchange::request::host;
 use crate::proxy::exchange::{Original, Request};
+use crate::proxy::headers::changes::Changes;
 use crate::proxy::headers::hops::HopMark;
+use crate::proxy::headers::to_upstream;
 use crate::proxy::listen::places::Places;
 use crate::proxy::measure::meter::Meter;
 use crate::proxy::upstream::keyring::Keyring;
@@ -40,40 +42,39 @@ pub(in crate::proxy) struct Mirroring<'a> {
     pub keyring: &'a Keyring,
 }
 
-/// Sends a copy of a request that is on its way to stable, where one is wanted. `sent` is what stable
-/// gets; `draw` is random.
+/// Sends a copy of a request that is on its way to stable, where one is wanted; what is kept of the original's
+/// answer, where the two are compared. `sent` is what stable gets; `draw` is random.
 pub(in crate::proxy) fn copy(
     with: &Mirroring<'_>,
-    request: &mut Request,
-    sent: &mut RequestHeader,
+    request: &Request,
+    sent: &mut Changes<'_>,
     draw: u64,
-) {
+) -> Option<Box<Original>> {
     if !request.inbound.believed {
-        sent.remove_header(&MARK);
+        sent.remove(&MARK);
     }
     let target = request.plan.target;
     let service = target.and_then(|target| target.service(&request.plan.table));
-    let Some(mirroring) = service.and_then(|service| service.mirroring.as_ref()) else { return };
+    let mirroring = service.and_then(|service| service.mirroring.as_ref())?;
     let is_first = target.is_some_and(|target| target.pool == mirroring.stable) && request.attempts.made == 1;
     // A copy that comes back here by way of others is not copied again.
     let has_returned = with.hop_mark.is_known(&request.head.headers);
     if !is_first || has_returned || !mirroring.takes(draw as u32) || !is_plain(request, sent) {
-        return;
+        return None;
     }
-    let pool = service.and_then(|service| service.pools.get(mirroring.candidate));
-    let Some(pool) = pool else { return };
+    let pool = service.and_then(|service| service.pools.get(mirroring.candidate))?;
     let Some(place) = mirroring.under_way.enter(mirroring.mirror.in_flight) else {
-        return with.meter.shard.dropped(mirroring.arm);
+        with.meter.shard.dropped(mirroring.arm);
+        return None;
     };
-    let original = send(with, request, sent, pool, mirroring, place, draw);
-    request.delivery.original = original;
+    send(with, request, sent, pool, mirroring, place, draw)
 }
 
 /// Sends it; what is kept of the original's answer, where the two are compared.
 fn send(
     with: &Mirroring<'_>,
     request: &Request,
-    sent: &RequestHeader,
+    sent: &Changes<'_>,
     pool: &Pool,
     mirroring: &crate::core::mirror::Mirroring,
     place: Place,
@@ -103,7 +104,7 @@ fn send(
     let timeouts = request.timeouts(pool);
     let needs = PeerNeeds { timeouts, is_alone: false, is_repeatable: true };
     let peer = Box::new(peer::peer(with.keyring, pool, upstream, needs, draw));
-    let head = copied(&request.head, sent, pool)?;
+    let head = copied(&request.head, to_upstream::whole(request, sent), pool)?;
     let (original, stable) =
         mirroring.mirror.compare.as_ref().map(|_| Original::new(&mirroring.mirror)).unzip();
     let copy = Copy {
@@ -124,23 +125,22 @@ fn send(
 }
 
 /// Whether a request may be made twice, and its answer ends.
-fn is_plain(request: &Request, sent: &RequestHeader) -> bool {
-    let safe = [Method::GET, Method::HEAD, Method::OPTIONS].contains(&sent.method);
-    let streams = |value: &HeaderValue| {
-        value.as_bytes().to_ascii_lowercase().windows(17).any(|part| part == b"text/event-stream")
-    };
-    safe && !sent.headers.contains_key(UPGRADE)
-        && !sent.headers.contains_key(&MARK)
-        && !sent.headers.get_all(ACCEPT).iter().any(streams)
+fn is_plain(request: &Request, sent: &Changes<'_>) -> bool {
+    let safe = [Method::GET, Method::HEAD, Method::OPTIONS].contains(&request.head.method);
+    let streams =
+        |value: &[u8]| value.to_ascii_lowercase().windows(17).any(|part| part == b"text/event-stream");
+    safe && !sent.has(&UPGRADE)
+        && !sent.has(&MARK)
+        && !sent.values(&ACCEPT).any(streams)
         && request.inbound.body.is_empty
 }
 
 /// The head of a copy; `None` where it cannot be said in the pool's protocol.
-fn copied(asked: &RequestHeader, sent: &RequestHeader, pool: &Pool) -> Option<Box<RequestHeader>> {
-    let mut copy = Box::new(sent.clone());
+fn copied(asked: &RequestHeader, sent: RequestHeader, pool: &Pool) -> Option<Box<RequestHeader>> {
+    let mut copy = Box::new(sent);
     copy.remove_header(&CONNECTION);
     copy.insert_header(MARK, HeaderValue::from_static("1")).ok()?;
-    let host = match sent.headers.get(HOST) {
+    let host = match copy.headers.get(HOST) {
         Some(host) => host.clone(),
         None => HeaderValue::from_str(host(asked)).ok()?,
     };
@@ -150,7 +150,7 @@ fn copied(asked: &RequestHeader, sent: &RequestHeader, pool: &Pool) -> Option<Bo
         return Some(copy);
     }
     // Bytes that are no UTF-8 stand in there as something else.
-    let carried = if sent.raw_path_is_utf8() { &copy.uri } else { &asked.uri };
+    let carried = if copy.raw_path_is_utf8() { &copy.uri } else { &asked.uri };
     let target = carried.path_and_query().cloned()?;
     let scheme = if pool.tls.is_some() { "https" } else { "http" };
     let uri = Uri::builder().scheme(scheme).authority(host.as_bytes()).path_and_query(target);

@@ -1,15 +1,15 @@
 //! One connection to an upstream that speaks HTTP/1, and the exchange on it.
 
+use crate::proxy::headers::changes::Changes;
 use crate::proxy::wire::body::{BodyReader, BodyWriter};
 use crate::proxy::wire::outbox::Outbox;
 use crate::proxy::wire::response_head::{self, ParsedResponse};
 use crate::proxy::wire::scratch::{self, SCRATCH_BYTES};
 use crate::proxy::wire::socket::UpstreamSocket;
-use crate::proxy::wire::spelling::{Spelling, write_fields};
+use crate::proxy::wire::spelling::{Spelling, write_field, write_spelled};
 use bytes::Bytes;
-use http::{Method, Version};
+use http::Method;
 use pingora_error::{Error, ErrorType, Result};
-use pingora_http::RequestHeader;
 use std::io;
 use std::os::fd::RawFd;
 use std::pin::Pin;
@@ -74,23 +74,22 @@ impl Http1Connection {
         Pin::new(&mut self.socket).poll_read(&mut context, &mut ReadBuf::new(&mut byte)).is_pending()
     }
 
-    /// Writes the head of a request; `target` stands in the place of the head's where there is one. `closes` says that
-    /// no other request follows.
+    /// Writes the head of a request. `closes` says that no other request follows.
     pub(in crate::proxy) fn begin(
         &mut self,
-        head: &RequestHeader,
-        target: Option<&[u8]>,
+        (method, target): (&Method, &[u8]),
+        fields: &Changes<'_>,
         spelling: &Spelling,
         (writer, closes): (BodyWriter, bool),
     ) {
         let out = self.outbox.buffer();
         out.reserve(1024);
-        out.extend_from_slice(head.method.as_str().as_bytes());
+        out.extend_from_slice(method.as_str().as_bytes());
         out.push(b' ');
-        out.extend_from_slice(target.unwrap_or_else(|| head.raw_path()));
-        let is_old = head.version == Version::HTTP_10;
-        out.extend_from_slice(if is_old { b" HTTP/1.0\r\n" } else { b" HTTP/1.1\r\n" });
-        write_fields(&head.headers, Some(spelling), out);
+        out.extend_from_slice(target);
+        out.extend_from_slice(b" HTTP/1.1\r\n");
+        write_spelled(fields.kept(), spelling, out);
+        fields.set_here().for_each(|(name, value)| write_field(name, value, out));
         out.extend_from_slice(b"\r\n");
         (self.writer, self.is_head_sent, self.is_sent, self.seen) = (writer, false, false, 0);
         self.keeps = !closes;

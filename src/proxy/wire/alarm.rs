@@ -5,7 +5,7 @@
 
 use crate::observe::clock::Clock;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 use tokio::time::{Instant, Sleep, sleep_until};
 
@@ -17,13 +17,15 @@ pub(in crate::proxy) const NEVER_US: u64 = u64::MAX;
 pub(in crate::proxy) struct Alarm {
     clock: Clock,
     timer: Option<Pin<Box<Sleep>>>,
+    /// Whom it wakes: it need not be told again.
+    wakes: Option<Waker>,
     /// When it rings, in µs on the process clock.
     rings_us: u64,
 }
 
 impl Alarm {
     pub(in crate::proxy) fn new(clock: Clock) -> Self {
-        Alarm { clock, timer: None, rings_us: NEVER_US }
+        Alarm { clock, timer: None, wakes: None, rings_us: NEVER_US }
     }
 
     pub(in crate::proxy) fn now_us(&self) -> u64 {
@@ -40,9 +42,15 @@ impl Alarm {
                 return Poll::Ready(());
             }
             let Some(timer) = &mut self.timer else { return Poll::Pending };
-            if timer.as_mut().poll(cx).is_pending() {
+            let is_told = self.wakes.as_ref().is_some_and(|waker| waker.will_wake(cx.waker()));
+            if is_told && !timer.is_elapsed() {
                 return Poll::Pending;
             }
+            if timer.as_mut().poll(cx).is_pending() {
+                self.wakes = Some(cx.waker().clone());
+                return Poll::Pending;
+            }
+            self.wakes = None;
             self.rings_us = NEVER_US;
         }
     }
@@ -59,7 +67,7 @@ impl Alarm {
             Some(timer) => timer.as_mut().reset(at),
             None => self.timer = Some(Box::pin(sleep_until(at))),
         }
-        self.rings_us = deadline_us;
+        (self.rings_us, self.wakes) = (deadline_us, None);
         true
     }
 }

@@ -1,5 +1,6 @@
 //! Bytes on their way out: small ones gather and leave together, large ones pass without a copy.
 
+use std::cell::RefCell;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -7,6 +8,13 @@ use tokio::io::AsyncWrite;
 
 /// Pieces up to this are copied behind what waits; it costs less than another call of the system.
 const GATHERED_BYTES: usize = 16 << 10;
+
+/// Buffers that a worker has at hand for what begins to wait.
+const SPARE: usize = 16;
+
+thread_local! {
+    static SPARES: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
+}
 
 /// What waits to be written.
 #[derive(Debug, Default)]
@@ -22,11 +30,16 @@ impl Outbox {
 
     /// Where something is written that leaves with the next flush.
     pub(in crate::proxy) fn buffer(&mut self) -> &mut Vec<u8> {
+        if self.bytes.capacity() == 0
+            && let Some(spare) = SPARES.with_borrow_mut(Vec::pop)
+        {
+            self.bytes = spare;
+        }
         &mut self.bytes
     }
 
     pub(in crate::proxy) fn put(&mut self, piece: &[u8]) {
-        self.bytes.extend_from_slice(piece);
+        self.buffer().extend_from_slice(piece);
     }
 
     /// Takes a piece; a large one is written at once as far as the other side takes it.
@@ -56,7 +69,9 @@ impl Outbox {
                 Poll::Pending => break,
             }
         }
-        self.put(rest);
+        if !rest.is_empty() {
+            self.put(rest);
+        }
         Ok(())
     }
 
@@ -92,8 +107,17 @@ impl Outbox {
 
     /// Gives its memory back, once nothing waits.
     pub(in crate::proxy) fn release(&mut self) {
-        if self.is_empty() {
-            *self = Outbox::default();
+        if !self.is_empty() {
+            return;
+        }
+        let mut bytes = std::mem::take(self).bytes;
+        if bytes.capacity() > 0 && bytes.capacity() <= GATHERED_BYTES * 2 {
+            bytes.clear();
+            SPARES.with_borrow_mut(|spares| {
+                if spares.len() < SPARE {
+                    spares.push(bytes);
+                }
+            });
         }
     }
 }

@@ -50,9 +50,8 @@ fn parsed(raw: &Bytes) -> Result<ParsedRequest, u16> {
     }
     let mut head = RequestHeader::build_no_case(method, carried, Some(24)).map_err(|_| 400_u16)?;
     head.set_version(if is_old { Version::HTTP_10 } else { Version::HTTP_11 });
-    let mut spelling = Spelling::new(raw.clone(), 16);
     for (start, end) in lines {
-        field(raw, start, end, &mut head, &mut spelling)?;
+        field(raw, start, end, &mut head)?;
     }
     if let Some((host, _)) = whole {
         let has_one = head.headers.contains_key(HOST);
@@ -64,16 +63,10 @@ fn parsed(raw: &Bytes) -> Result<ParsedRequest, u16> {
         head.insert_header(HOST, host).map_err(|_| 400_u16)?;
     }
     let target = (!is_plain).then(|| path.into());
-    Ok(ParsedRequest { head, spelling, target })
+    Ok(ParsedRequest { head, spelling: Spelling::new(raw.clone()), target })
 }
 
-fn field(
-    raw: &Bytes,
-    start: usize,
-    end: usize,
-    head: &mut RequestHeader,
-    spelling: &mut Spelling,
-) -> Result<(), u16> {
+fn field(raw: &Bytes, start: usize, end: usize, head: &mut RequestHeader) -> Result<(), u16> {
     let line = raw.get(start..end).unwrap_or_default();
     let colon = line.iter().position(|byte| *byte == b':').ok_or(400_u16)?;
     let name = line.get(..colon).unwrap_or_default();
@@ -81,7 +74,6 @@ fn field(
     if super::asked::is_own(name) {
         return Ok(());
     }
-    spelling.note(start, colon);
     let name = HeaderName::from_bytes(name).map_err(|_| 400_u16)?;
     head.append_header(name, header_value_from_raw(raw.slice_ref(value))).map(drop).map_err(|_| 400)
 }

@@ -55,16 +55,15 @@ pub(in crate::proxy) fn parse(raw: &Bytes, method: &Method) -> Result<ParsedResp
     let mut lines = Lines { raw, at: 0 };
     let (start, end) = lines.next().ok_or("no status line")?;
     let mut head = status_line(raw.get(start..end).unwrap_or_default())?;
-    let mut spelling = Spelling::new(raw.clone(), 16);
     for (count, (start, end)) in lines.enumerate() {
         if count >= MOST_FIELDS {
             return Err("it has too many header fields");
         }
-        field(raw, start, end, &mut head, &mut spelling)?;
+        field(raw, start, end, &mut head)?;
     }
     let (body, is_delimited) = body(&head, method)?;
     let keeps = is_delimited && keeps(&head.headers, head.version);
-    Ok(ParsedResponse { head, spelling, body, keeps })
+    Ok(ParsedResponse { head, spelling: Spelling::new(raw.clone()), body, keeps })
 }
 
 fn status_line(line: &[u8]) -> Result<ResponseHeader, &'static str> {
@@ -92,13 +91,7 @@ fn status_line(line: &[u8]) -> Result<ResponseHeader, &'static str> {
     Ok(head)
 }
 
-fn field(
-    raw: &Bytes,
-    start: usize,
-    end: usize,
-    head: &mut ResponseHeader,
-    spelling: &mut Spelling,
-) -> Result<(), &'static str> {
+fn field(raw: &Bytes, start: usize, end: usize, head: &mut ResponseHeader) -> Result<(), &'static str> {
     const MALFORMED: &str = "a malformed header field";
     let line = raw.get(start..end).unwrap_or_default();
     if line.first().is_some_and(|byte| matches!(byte, b' ' | b'\t')) {
@@ -110,7 +103,6 @@ fn field(
     if !name.iter().all(|byte| is_token(*byte)) || !value.iter().all(|byte| is_text(*byte)) {
         return Err(MALFORMED);
     }
-    spelling.note(start, colon);
     let name = HeaderName::from_bytes(name).map_err(|_| MALFORMED)?;
     head.append_header(name, header_value_from_raw(raw.slice_ref(value))).map(drop).map_err(|_| MALFORMED)
 }

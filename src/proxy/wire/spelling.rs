@@ -4,82 +4,119 @@
 //! keeps its spelling, one that is set here gets capitals.
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName};
+use http::{HeaderMap, HeaderName, HeaderValue};
+use memchr::{memchr, memchr_iter};
 
-/// The spelling of a head's names, in the order they came.
+/// How the names of a head were spelled: its bytes, as they came.
 #[derive(Clone, Debug, Default)]
-pub(in crate::proxy) struct Spelling {
-    raw: Bytes,
-    /// Where each name begins, and how long it is.
-    names: Vec<(u32, u16)>,
-}
+pub(in crate::proxy) struct Spelling(Bytes);
 
 impl Spelling {
-    pub(in crate::proxy) fn new(raw: Bytes, fields: usize) -> Self {
-        Spelling { raw, names: Vec::with_capacity(fields) }
+    pub(in crate::proxy) fn new(raw: Bytes) -> Self {
+        Spelling(raw)
     }
 
-    pub(in crate::proxy) fn note(&mut self, start: usize, length: usize) {
-        if let (Ok(start), Ok(length)) = (u32::try_from(start), u16::try_from(length)) {
-            self.names.push((start, length));
-        }
+    /// To be asked for one name after the other.
+    fn cursor(&self) -> Cursor<'_> {
+        let start = self.0.iter().position(|byte| !matches!(byte, b'\r' | b'\n')).unwrap_or(0);
+        let first = line_after(&self.0, start);
+        Cursor { raw: &self.0, first, next: first }
     }
+}
 
-    fn at(&self, index: usize) -> Option<&[u8]> {
-        let (start, length) = *self.names.get(index)?;
-        let start = start as usize;
-        self.raw.get(start..start + usize::from(length))
-    }
+/// Where the next name is probably found.
+struct Cursor<'a> {
+    raw: &'a [u8],
+    first: usize,
+    next: usize,
+}
 
-    /// How a name was spelled; `next` is where it is probably found.
-    fn of(&self, name: &str, next: &mut usize) -> Option<&[u8]> {
-        let is =
-            |spelled: &[u8]| spelled.len() == name.len() && spelled.eq_ignore_ascii_case(name.as_bytes());
-        if let Some(spelled) = self.at(*next).filter(|spelled| is(spelled)) {
-            *next += 1;
+impl<'a> Cursor<'a> {
+    fn of(&mut self, name: &str) -> Option<&'a [u8]> {
+        if let Some(spelled) = self.at(self.next, name) {
+            self.next = line_after(self.raw, self.next);
             return Some(spelled);
         }
-        let found = (0..self.names.len()).find(|index| self.at(*index).is_some_and(is))?;
-        *next = found + 1;
-        self.at(found)
+        let mut at = self.first;
+        while at < self.raw.len() {
+            let next = line_after(self.raw, at);
+            if let Some(spelled) = self.at(at, name) {
+                self.next = next;
+                return Some(spelled);
+            }
+            at = next;
+        }
+        None
     }
+
+    fn at(&self, start: usize, name: &str) -> Option<&'a [u8]> {
+        let spelled = self.raw.get(start..start + name.len())?;
+        let is_it =
+            self.raw.get(start + name.len()) == Some(&b':') && spelled.eq_ignore_ascii_case(name.as_bytes());
+        is_it.then_some(spelled)
+    }
+}
+
+/// Where the line after this one begins.
+fn line_after(raw: &[u8], at: usize) -> usize {
+    let feed = raw.get(at..).and_then(|rest| memchr(b'\n', rest));
+    feed.map_or(raw.len(), |feed| at + feed + 1)
 }
 
 /// Writes all fields of a head, without the empty line that ends it.
 pub(in crate::proxy) fn write_fields(headers: &HeaderMap, spelling: Option<&Spelling>, out: &mut Vec<u8>) {
-    let mut next = 0;
-    for (name, value) in headers {
-        match spelling.and_then(|spelling| spelling.of(name.as_str(), &mut next)) {
-            Some(spelled) => out.extend_from_slice(spelled),
-            None => write_name(name, out),
-        }
-        out.extend_from_slice(b": ");
-        out.extend_from_slice(value.as_bytes());
-        out.extend_from_slice(b"\r\n");
+    match spelling {
+        Some(spelling) => write_spelled(headers.iter(), spelling, out),
+        None => headers.iter().for_each(|(name, value)| write_field(name, value.as_bytes(), out)),
     }
 }
 
-fn write_name(name: &HeaderName, out: &mut Vec<u8>) {
-    let mut begins = true;
-    out.extend(name.as_str().bytes().map(|byte| {
-        let written = if begins { byte.to_ascii_uppercase() } else { byte };
-        begins = byte == b'-';
-        written
-    }));
+/// Writes fields that came with a head.
+pub(in crate::proxy) fn write_spelled<'a>(
+    fields: impl Iterator<Item = (&'a HeaderName, &'a HeaderValue)>,
+    spelling: &Spelling,
+    out: &mut Vec<u8>,
+) {
+    let mut cursor = spelling.cursor();
+    for (name, value) in fields {
+        match cursor.of(name.as_str()) {
+            Some(spelled) => {
+                out.extend_from_slice(spelled);
+                write_value(value.as_bytes(), out);
+            }
+            None => write_field(name, value.as_bytes(), out),
+        }
+    }
+}
+
+/// Writes a field of our own.
+pub(in crate::proxy) fn write_field(name: &HeaderName, value: &[u8], out: &mut Vec<u8>) {
+    let (start, name) = (out.len(), name.as_str().as_bytes());
+    out.extend_from_slice(name);
+    let written = out.get_mut(start..).unwrap_or_default();
+    let begins = memchr_iter(b'-', name).map(|dash| dash + 1);
+    for begin in std::iter::once(0).chain(begins) {
+        if let Some(letter) = written.get_mut(begin) {
+            letter.make_ascii_uppercase();
+        }
+    }
+    write_value(value, out);
+}
+
+fn write_value(value: &[u8], out: &mut Vec<u8>) {
+    out.extend_from_slice(b": ");
+    out.extend_from_slice(value);
+    out.extend_from_slice(b"\r\n");
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use http::HeaderValue;
 
     #[test]
     fn names_keep_their_spelling_and_new_ones_get_capitals() {
-        let raw = Bytes::from_static(b"hOST: a\r\nSOAPAction: b\r\nx-one: 1\r\nX-ONE: 2\r\n");
-        let mut spelling = Spelling::new(raw, 4);
-        [(0, 4), (9, 10), (24, 5), (34, 5)]
-            .into_iter()
-            .for_each(|(start, length)| spelling.note(start, length));
+        let raw = b"\r\nGET / HTTP/1.1\r\nhOST: a\r\nSOAPAction: b\r\nx-one: 1\r\nX-ONE: 2\r\n\r\n";
+        let spelling = Spelling::new(Bytes::from_static(raw));
         let mut headers = HeaderMap::new();
         for (name, value) in [("host", "a"), ("soapaction", "b"), ("x-one", "1"), ("x-one", "2")] {
             headers.append(HeaderName::from_static(name), HeaderValue::from_static(value));

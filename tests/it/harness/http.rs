@@ -27,7 +27,8 @@ impl Answer {
 
     #[track_caller]
     pub fn json(&self) -> serde_json::Value {
-        serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error} in {:?}, {}", self.text(), self.fault))
+        serde_json::from_slice(&self.body)
+            .unwrap_or_else(|error| panic!("{error} in {:?}, {}", self.text(), self.fault))
     }
 }
 
@@ -82,7 +83,8 @@ impl<S: Read + Write> Connection<S> {
 
     /// The next answer; interim ones are skipped. Status 0 where the connection closes first.
     pub fn answer(&mut self, is_head: bool) -> Answer {
-        self.try_answer(is_head).unwrap_or_else(|error| Answer { fault: error.to_string(), ..Answer::default() })
+        self.try_answer(is_head)
+            .unwrap_or_else(|error| Answer { fault: error.to_string(), ..Answer::default() })
     }
 
     fn try_answer(&mut self, is_head: bool) -> std::io::Result<Answer> {

@@ -24,8 +24,8 @@ use pingora_error::{Error, Result};
 use pingora_http::ResponseHeader;
 use std::future::poll_fn;
 use std::io;
+use std::pin::Pin;
 use std::task::{Context, Poll, ready};
-use tokio::sync::watch;
 
 /// Bytes that are read ahead of a request that waits for its answer.
 const AHEAD_BYTES: usize = 4 << 10;
@@ -77,13 +77,12 @@ impl Http1Client {
         settings: &Listener,
         alarm: &mut Alarm,
         is_first: bool,
-        closing: &mut watch::Receiver<bool>,
+        mut closes: Pin<&mut impl Future<Output = ()>>,
     ) -> HeadRead {
         let limits = HeadLimits { size: settings.max_header_size, fields: settings.max_headers };
         let mut reading =
             Reading { head: Head::default(), limits, since_us: alarm.now_us(), has_begun: is_first };
         reading.has_begun |= !self.inbox.is_empty();
-        let mut closes = std::pin::pin!(closing.wait_for(|closing| *closing));
         poll_fn(|cx| {
             let read = self.poll_head(settings, alarm, &mut reading, cx);
             // A head that has begun is read to its end.
