@@ -204,6 +204,7 @@ fn large_bodies_and_http2_are_compressed_whole() {
             status: 200,
             headers: vec![("content-encoding".to_owned(), encoding.to_owned())],
             body: std::fs::read(&file).expect("a file"),
+            ..Answer::default()
         };
         assert!(plain(&answer) == text.as_bytes(), "{version} {encoding}");
     }

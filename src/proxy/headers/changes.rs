@@ -190,7 +190,9 @@ mod tests {
         ) {
             let digit = |n: u8| HeaderValue::from_bytes(&[b'0' + n]).expect("a value");
             let mut expected = HeaderMap::new();
-            sent.iter().for_each(|(name, n)| drop(expected.append(NAMES[*name].clone(), digit(*n))));
+            for (name, n) in sent {
+                expected.append(NAMES[name].clone(), digit(n));
+            }
             let fields = expected.clone();
             let mut changes = Changes::new(&fields);
             for (name, step, n) in steps {

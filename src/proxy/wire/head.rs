@@ -69,7 +69,7 @@ impl Head {
         {
             return Scan::Refused(400);
         }
-        while let Some(feed) = bytes.get(self.seen..).and_then(|new| new.iter().position(|b| *b == b'\n')) {
+        while let Some(feed) = bytes.get(self.seen..).and_then(|new| memchr::memchr(b'\n', new)) {
             let feed = self.seen + feed;
             self.seen = feed + 1;
             if self.seen > limits.size {
@@ -116,8 +116,7 @@ impl Head {
     fn field(&mut self, line: &[u8]) -> Option<()> {
         let colon = line.iter().position(|byte| *byte == b':')?;
         let (name, value) = (line.get(..colon)?, trim(line.get(colon + 1..)?));
-        let legal = !name.is_empty() && name.iter().all(|byte| is_token(*byte));
-        if !legal || !value.iter().all(|byte| is_text(*byte)) {
+        if !is_name(name) || !is_value(value) {
             return None;
         }
         match name.len() {
@@ -228,13 +227,39 @@ pub(in crate::proxy) fn trim(value: &[u8]) -> &[u8] {
 }
 
 /// A byte of a name (RFC 9110, 5.6.2).
-pub(in crate::proxy) fn is_token(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+pub(in crate::proxy) const fn is_token(byte: u8) -> bool {
+    TOKENS[byte as usize]
+}
+
+/// By byte: a look costs less than to compare.
+const TOKENS: [bool; 256] = {
+    let mut tokens = [false; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        tokens[byte] = (byte as u8).is_ascii_alphanumeric();
+        byte += 1;
+    }
+    let (others, mut at) = (b"!#$%&'*+-.^_`|~", 0);
+    while at < others.len() {
+        tokens[others[at] as usize] = true;
+        at += 1;
+    }
+    tokens
+};
+
+/// Whether bytes can be a name.
+pub(in crate::proxy) fn is_name(bytes: &[u8]) -> bool {
+    !bytes.is_empty() && bytes.iter().all(|byte| is_token(*byte))
+}
+
+/// Whether bytes can be a value: all are looked at, which takes many at a time.
+pub(in crate::proxy) fn is_value(bytes: &[u8]) -> bool {
+    bytes.iter().fold(true, |so_far, byte| so_far & is_text(*byte))
 }
 
 /// A byte of a value: anything visible, spaces and tabs; no other control byte.
 pub(in crate::proxy) fn is_text(byte: u8) -> bool {
-    (byte >= b' ' && byte != 0x7f) || byte == b'\t'
+    (byte >= b' ') & (byte != 0x7f) | (byte == b'\t')
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@
 //! connection: what has two readings is malformed.
 
 use super::body::BodyReader;
-use super::head::{is_text, is_token, length, trim};
+use super::head::{is_name, is_value, length, trim};
 use super::request_head::Lines;
 use super::spelling::Spelling;
 use bytes::Bytes;
@@ -77,7 +77,7 @@ fn status_line(line: &[u8]) -> Result<ResponseHeader, &'static str> {
     let status = status.filter(|status| *status >= 100).ok_or("a status that is none")?;
     let reason = match line.get(12..) {
         None | Some([]) => b"",
-        Some([b' ', reason @ ..]) if reason.iter().all(|byte| is_text(*byte)) => reason,
+        Some([b' ', reason @ ..]) if is_value(reason) => reason,
         Some(_) => return Err("a status that is none"),
     };
     let mut head = ResponseHeader::build_no_case(status, Some(24)).map_err(|_| "a status that is none")?;
@@ -100,7 +100,7 @@ fn field(raw: &Bytes, start: usize, end: usize, head: &mut ResponseHeader) -> Re
     let colon = memchr::memchr(b':', line).ok_or(MALFORMED)?;
     let name = line.get(..colon).unwrap_or_default();
     let value = trim(line.get(colon + 1..).unwrap_or_default());
-    if !name.iter().all(|byte| is_token(*byte)) || !value.iter().all(|byte| is_text(*byte)) {
+    if !is_name(name) || !is_value(value) {
         return Err(MALFORMED);
     }
     let name = HeaderName::from_bytes(name).map_err(|_| MALFORMED)?;

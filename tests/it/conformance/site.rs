@@ -135,7 +135,12 @@ impl<'a> Ask<'a> {
         let field = |line: &str| {
             line.split_once(": ").map(|(name, value)| (name.to_ascii_lowercase(), value.to_owned()))
         };
-        Answer { status, headers: lines.filter_map(field).collect(), body: body.as_bytes().to_vec() }
+        Answer {
+            status,
+            headers: lines.filter_map(field).collect(),
+            body: body.as_bytes().to_vec(),
+            ..Answer::default()
+        }
     }
 }
 

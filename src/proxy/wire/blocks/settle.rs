@@ -4,7 +4,7 @@
 //! call malformed is answered 400 rather than reset, so that its client learns why.
 
 use super::BlockLimits;
-use crate::proxy::wire::head::{self, is_method, is_target_text, is_text, is_token};
+use crate::proxy::wire::head::{self, is_method, is_name, is_target_text, is_value};
 use crate::proxy::wire::host::is_host;
 use crate::proxy::wire::hpack::{self, Field, FieldList, text};
 use crate::proxy::wire::{asked, target};
@@ -110,8 +110,8 @@ impl<'a> Pseudo<'a> {
 
 /// A name of small letters, and a value without control bytes.
 fn is_sound(field: &Field<'_>) -> bool {
-    let is_name = |byte: &u8| is_token(*byte) && !byte.is_ascii_uppercase();
-    !field.name.is_empty() && field.name.iter().all(is_name) && field.value.iter().all(|byte| is_text(*byte))
+    let is_lower = !field.name.iter().any(u8::is_ascii_uppercase);
+    is_name(&field.name) && is_lower && is_value(&field.value)
 }
 
 /// Nothing that is of HTTP/1's connections (RFC 9113, 8.2.2), and a length that is one.
