@@ -9,8 +9,12 @@ use super::spelling::Spelling;
 use super::target;
 use bytes::Bytes;
 use http::header::{HOST, HeaderName};
-use http::{HeaderValue, Method, Version};
+use http::uri::PathAndQuery;
+use http::{HeaderMap, HeaderValue, Method, Version};
 use pingora_http::{RequestHeader, header_value_from_raw};
+
+/// Fields that most heads have no more of.
+pub(super) const USUAL_FIELDS: usize = 24;
 
 /// A head, and what it was written like.
 #[derive(Debug)]
@@ -43,30 +47,37 @@ fn parsed(raw: &Bytes) -> Result<ParsedRequest, u16> {
     let path = whole.map(|(_, rest)| target::path_of(rest, method.as_str().as_bytes()));
     let path = path.as_deref().unwrap_or(asked);
     let is_plain = target::is_carried(path);
-    let escaped = if is_plain { Vec::new() } else { target::carried(path) };
-    let carried = if is_plain { path } else { &escaped };
+    let carried = match (is_plain, whole) {
+        (true, None) => raw.slice_ref(path),
+        (true, Some(_)) => Bytes::copy_from_slice(path),
+        (false, _) => Bytes::from(target::carried(path)),
+    };
     if carried.len() > target::LONGEST {
         return Err(414);
     }
-    let mut head = RequestHeader::build_no_case(method, carried, Some(24)).map_err(|_| 400_u16)?;
-    head.set_version(if is_old { Version::HTTP_10 } else { Version::HTTP_11 });
+    let mut parts = http::Request::new(()).into_parts().0;
+    parts.method = method;
+    parts.uri = PathAndQuery::from_maybe_shared(carried).map_err(|_| 400_u16)?.into();
+    parts.version = if is_old { Version::HTTP_10 } else { Version::HTTP_11 };
+    parts.headers = HeaderMap::with_capacity(USUAL_FIELDS);
     for (start, end) in lines {
-        field(raw, start, end, &mut head)?;
+        field(raw, start, end, &mut parts.headers)?;
     }
     if let Some((host, _)) = whole {
-        let has_one = head.headers.contains_key(HOST);
+        let has_one = parts.headers.contains_key(HOST);
         // HTTP/1.1 names its host in a field too (RFC 9112, 3.2).
         if !super::host::is_host(host) || !(is_old || has_one) {
             return Err(400);
         }
         let host = HeaderValue::from_bytes(host).map_err(|_| 400_u16)?;
-        head.insert_header(HOST, host).map_err(|_| 400_u16)?;
+        parts.headers.insert(HOST, host);
     }
+    let head = RequestHeader::from(parts);
     let target = (!is_plain).then(|| path.into());
     Ok(ParsedRequest { head, spelling: Spelling::new(raw.clone()), target })
 }
 
-fn field(raw: &Bytes, start: usize, end: usize, head: &mut RequestHeader) -> Result<(), u16> {
+fn field(raw: &Bytes, start: usize, end: usize, fields: &mut HeaderMap) -> Result<(), u16> {
     let line = raw.get(start..end).unwrap_or_default();
     let colon = line.iter().position(|byte| *byte == b':').ok_or(400_u16)?;
     let name = line.get(..colon).unwrap_or_default();
@@ -75,7 +86,7 @@ fn field(raw: &Bytes, start: usize, end: usize, head: &mut RequestHeader) -> Res
         return Ok(());
     }
     let name = HeaderName::from_bytes(name).map_err(|_| 400_u16)?;
-    head.append_header(name, header_value_from_raw(raw.slice_ref(value))).map(drop).map_err(|_| 400)
+    fields.try_append(name, header_value_from_raw(raw.slice_ref(value))).map(drop).map_err(|_| 431)
 }
 
 /// Where each line of a head begins and ends, without the empty one.

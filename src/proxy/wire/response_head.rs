@@ -5,11 +5,11 @@
 
 use super::body::BodyReader;
 use super::head::{is_name, is_value, length, trim};
-use super::request_head::Lines;
+use super::request_head::{Lines, USUAL_FIELDS};
 use super::spelling::Spelling;
 use bytes::Bytes;
 use http::header::{CONNECTION, CONTENT_LENGTH, HeaderName, TRANSFER_ENCODING};
-use http::{HeaderMap, Method, Version};
+use http::{HeaderMap, Method, StatusCode, Version};
 use pingora_http::{ResponseHeader, header_value_from_raw};
 
 /// Largest head of an answer, in bytes.
@@ -54,19 +54,20 @@ pub(in crate::proxy) fn end(bytes: &[u8], seen: &mut usize) -> Result<Option<usi
 pub(in crate::proxy) fn parse(raw: &Bytes, method: &Method) -> Result<ParsedResponse, &'static str> {
     let mut lines = Lines { raw, at: 0 };
     let (start, end) = lines.next().ok_or("no status line")?;
-    let mut head = status_line(raw.get(start..end).unwrap_or_default())?;
+    let mut fields = HeaderMap::with_capacity(USUAL_FIELDS);
     for (count, (start, end)) in lines.enumerate() {
         if count >= MOST_FIELDS {
             return Err("it has too many header fields");
         }
-        field(raw, start, end, &mut head)?;
+        field(raw, start, end, &mut fields)?;
     }
+    let head = status_line(raw.get(start..end).unwrap_or_default(), fields)?;
     let (body, is_delimited) = body(&head, method)?;
     let keeps = is_delimited && keeps(&head.headers, head.version);
     Ok(ParsedResponse { head, spelling: Spelling::new(raw.clone()), body, keeps })
 }
 
-fn status_line(line: &[u8]) -> Result<ResponseHeader, &'static str> {
+fn status_line(line: &[u8], fields: HeaderMap) -> Result<ResponseHeader, &'static str> {
     let version = match line.get(..9) {
         Some(b"HTTP/1.1 ") => Version::HTTP_11,
         Some(b"HTTP/1.0 ") => Version::HTTP_10,
@@ -80,8 +81,10 @@ fn status_line(line: &[u8]) -> Result<ResponseHeader, &'static str> {
         Some([b' ', reason @ ..]) if is_value(reason) => reason,
         Some(_) => return Err("a status that is none"),
     };
-    let mut head = ResponseHeader::build_no_case(status, Some(24)).map_err(|_| "a status that is none")?;
-    head.set_version(version);
+    let mut parts = http::Response::new(()).into_parts().0;
+    parts.status = StatusCode::from_u16(status).map_err(|_| "a status that is none")?;
+    (parts.version, parts.headers) = (version, fields);
+    let mut head = ResponseHeader::from(parts);
     if head.status.canonical_reason().is_none_or(|usual| usual.as_bytes() != reason)
         && let Ok(reason) = std::str::from_utf8(reason)
     {
@@ -91,7 +94,7 @@ fn status_line(line: &[u8]) -> Result<ResponseHeader, &'static str> {
     Ok(head)
 }
 
-fn field(raw: &Bytes, start: usize, end: usize, head: &mut ResponseHeader) -> Result<(), &'static str> {
+fn field(raw: &Bytes, start: usize, end: usize, fields: &mut HeaderMap) -> Result<(), &'static str> {
     const MALFORMED: &str = "a malformed header field";
     let line = raw.get(start..end).unwrap_or_default();
     if line.first().is_some_and(|byte| matches!(byte, b' ' | b'\t')) {
@@ -104,7 +107,7 @@ fn field(raw: &Bytes, start: usize, end: usize, head: &mut ResponseHeader) -> Re
         return Err(MALFORMED);
     }
     let name = HeaderName::from_bytes(name).map_err(|_| MALFORMED)?;
-    head.append_header(name, header_value_from_raw(raw.slice_ref(value))).map(drop).map_err(|_| MALFORMED)
+    fields.try_append(name, header_value_from_raw(raw.slice_ref(value))).map(drop).map_err(|_| MALFORMED)
 }
 
 /// What follows a head (RFC 9112, 6.3), and whether it ends before the connection does.

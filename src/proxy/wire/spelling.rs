@@ -4,7 +4,7 @@
 //! keeps its spelling, one that is set here gets capitals.
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderName, HeaderValue};
 use memchr::{memchr, memchr_iter};
 
 /// How the names of a head were spelled: its bytes, as they came.
@@ -63,11 +63,15 @@ fn line_after(raw: &[u8], at: usize) -> usize {
     feed.map_or(raw.len(), |feed| at + feed + 1)
 }
 
-/// Writes all fields of a head, without the empty line that ends it.
-pub(in crate::proxy) fn write_fields(headers: &HeaderMap, spelling: Option<&Spelling>, out: &mut Vec<u8>) {
+/// Writes fields of a head, without the empty line that ends it.
+pub(in crate::proxy) fn write_fields<'a>(
+    fields: impl Iterator<Item = (&'a HeaderName, &'a HeaderValue)>,
+    spelling: Option<&Spelling>,
+    out: &mut Vec<u8>,
+) {
     match spelling {
-        Some(spelling) => write_spelled(headers.iter(), spelling, out),
-        None => headers.iter().for_each(|(name, value)| write_field(name, value.as_bytes(), out)),
+        Some(spelling) => write_spelled(fields, spelling, out),
+        None => fields.for_each(|(name, value)| write_field(name, value.as_bytes(), out)),
     }
 }
 
@@ -112,6 +116,7 @@ fn write_value(value: &[u8], out: &mut Vec<u8>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use http::HeaderMap;
 
     #[test]
     fn names_keep_their_spelling_and_new_ones_get_capitals() {
@@ -123,7 +128,7 @@ mod tests {
         }
         headers.append("x-real-ip", HeaderValue::from_static("::1"));
         let mut out = Vec::new();
-        write_fields(&headers, Some(&spelling), &mut out);
+        write_fields(headers.iter(), Some(&spelling), &mut out);
         let text = String::from_utf8(out).expect("text");
         assert_eq!(text, "hOST: a\r\nSOAPAction: b\r\nx-one: 1\r\nX-ONE: 2\r\nX-Real-Ip: ::1\r\n");
     }

@@ -17,7 +17,7 @@ use crate::proxy::wire::scratch::{self, SCRATCH_BYTES};
 use crate::proxy::wire::socket::ClientSocket;
 use crate::proxy::wire::spelling::{Spelling, write_fields};
 use bytes::Bytes;
-use http::header::{CONNECTION, DATE, TRANSFER_ENCODING};
+use http::header::{CONNECTION, DATE, HeaderName, TRANSFER_ENCODING};
 use http::response::Parts;
 use http::{StatusCode, Version};
 use pingora_error::{Error, Result};
@@ -253,13 +253,9 @@ impl Http1Client {
     }
 
     /// Sends a head; how its body is framed stands in it.
-    pub(super) fn send_head(&mut self, mut head: ResponseHeader, spelling: Option<&Spelling>, keeps: bool) {
-        head.remove_header(&DATE);
-        if head.status != StatusCode::SWITCHING_PROTOCOLS {
-            head.remove_header(&CONNECTION);
-        } else {
-            self.is_spoilt = true;
-        }
+    pub(super) fn send_head(&mut self, head: ResponseHeader, spelling: Option<&Spelling>, keeps: bool) {
+        let switches = head.status == StatusCode::SWITCHING_PROTOCOLS;
+        self.is_spoilt |= switches;
         let is_chunked = head.headers.contains_key(TRANSFER_ENCODING);
         self.writer = if is_chunked { BodyWriter::Chunked } else { BodyWriter::Plain };
         let out = self.outbox.buffer();
@@ -270,10 +266,11 @@ impl Http1Client {
         out.push(b' ');
         out.extend_from_slice(head.get_reason_phrase().unwrap_or_default().as_bytes());
         out.extend_from_slice(b"\r\n");
-        write_fields(&head.headers, spelling, out);
+        let is_ours = |name: &HeaderName| *name == DATE || !switches && *name == CONNECTION;
+        write_fields(head.headers.iter().filter(|(name, _)| !is_ours(name)), spelling, out);
         out.extend_from_slice(b"Date: ");
         out.extend_from_slice(date().as_bytes());
-        if head.status != StatusCode::SWITCHING_PROTOCOLS {
+        if !switches {
             let connection: &[u8] =
                 if keeps { b"\r\nConnection: keep-alive\r\n\r\n" } else { b"\r\nConnection: close\r\n\r\n" };
             out.extend_from_slice(connection);
