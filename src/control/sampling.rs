@@ -63,9 +63,9 @@ impl Live {
                 continue;
             }
             let totals = links.recorder.totals(pool.arm, links.clock.now_us(), &slow);
-            pool.window.push(now, &totals);
+            let is_taken = pool.window.push(now, &totals);
             // What is under way may come to a good end, which nobody says.
-            pool.is_moving = totals.in_flight > 0;
+            pool.is_moving = totals.in_flight > 0 || !is_taken;
         }
         self.expect_signals(links);
     }
@@ -127,6 +127,24 @@ mod tests {
         look(&mut live, 60);
         assert_eq!(live.shown_figures(&live.pools["blue"], &links).requests, 0);
         assert!(live.is_asleep());
+    }
+
+    #[test]
+    fn what_is_counted_right_after_a_sample_is_shown() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let links = Links::for_tests(CONFIG, dir.path());
+        let settings = &links.config.services["web"];
+        let mut live = recovery::live(settings, 0, &Recovered::default(), &links).expect("a service");
+        let (arm, shard) = (live.pools["blue"].arm, links.recorder.shard(0));
+        let mut at = live.pools["blue"].begun + SECOND / 10;
+        let started = shard.start(arm, at.as_micros() as u64, ClientKey::NAMELESS);
+        shard.answered(arm, started, at.as_micros() as u64, Outcome::Success, 200, &SlowLimits::default());
+        for _ in 0..5 {
+            live.observe_pools(at, &links);
+            assert_eq!(live.shown_figures(&live.pools["blue"], &links).requests, 1);
+            at += SECOND;
+        }
+        assert!(!live.pools["blue"].is_moving);
     }
 
     #[test]

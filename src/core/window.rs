@@ -58,14 +58,16 @@ impl Window {
         Window { length, samples: VecDeque::new(), held: Duration::ZERO }
     }
 
-    /// Takes a sample, if the last is old enough, and forgets those older than the window.
-    pub fn push(&mut self, now: Duration, totals: &Totals) {
+    /// Takes a sample, if the last is old enough, and forgets those older than the window. Whether the last sample
+    /// has all that was counted.
+    pub fn push(&mut self, now: Duration, totals: &Totals) -> bool {
         self.keep_held(now);
-        if self.samples.back().is_some_and(|(at, _)| now < *at + SPACING) {
-            return;
+        if let Some((_, last)) = self.samples.back().filter(|(at, _)| now < *at + SPACING) {
+            return **last == *totals;
         }
         self.samples.push_back((now, Box::new(totals.clone())));
         self.forget(now);
+        true
     }
 
     /// Nothing has been counted since the last sample.
@@ -206,7 +208,7 @@ mod tests {
         let mut totals = Totals::default();
         for second in 0..=1000 {
             match second {
-                0 | 500 => window.push(at(second), &totals),
+                0 | 500 => assert!(window.push(at(second), &totals)),
                 _ => window.hold(at(second)),
             }
             if second == 499 {

@@ -7,6 +7,7 @@ use crate::observe::clock::Clock;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
+use tokio::task::coop::has_budget_remaining;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 /// No deadline, in µs on the process clock.
@@ -46,8 +47,10 @@ impl Alarm {
             if is_told && !timer.is_elapsed() {
                 return Poll::Pending;
             }
+            // A task that has used up its turn is not asked whom to wake.
+            let is_asked = has_budget_remaining();
             if timer.as_mut().poll(cx).is_pending() {
-                self.wakes = Some(cx.waker().clone());
+                self.wakes = is_asked.then(|| cx.waker().clone());
                 return Poll::Pending;
             }
             self.wakes = None;
