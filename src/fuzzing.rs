@@ -10,7 +10,7 @@ pub use crate::admin::fuzzing::admin_json;
 pub use crate::config::fuzzing::config;
 pub use crate::config::nginx::fuzzing::nginx_import;
 pub use crate::core::signal::fuzzing::metrics_find;
-pub use crate::proxy::fuzzing::{forwarded, http1_head, http2_blocks, proxy_protocol};
+pub use crate::proxy::fuzzing::{forwarded, http1_head, http2_blocks, proxy_protocol, response_head};
 
 #[cfg(test)]
 mod tests {
@@ -19,11 +19,12 @@ mod tests {
 
     type Property = fn(&[u8]);
 
-    const TARGETS: [(&str, Property); 8] = [
+    const TARGETS: [(&str, Property); 9] = [
         ("admin_json", super::admin_json),
         ("config", super::config),
         ("forwarded", super::forwarded),
         ("http1_head", super::http1_head),
+        ("response_head", super::response_head),
         ("http2_blocks", super::http2_blocks),
         ("metrics_find", super::metrics_find),
         ("nginx_import", super::nginx_import),

@@ -1,10 +1,12 @@
-//! What must hold of all that clients send.
+//! What must hold of all that clients and upstreams send.
 
+mod answers;
 mod forwarded;
 mod framing;
 mod http2;
 mod proxy_protocol;
 
+pub use answers::response_head;
 pub use forwarded::forwarded;
 pub use framing::http1_head;
 pub use http2::http2_blocks;

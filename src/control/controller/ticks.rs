@@ -88,7 +88,9 @@ impl Task {
             self.all_at = now + CALM;
             due.extend(self.lives.turn(LOOKED_AT));
         }
-        due.iter().for_each(|name| drop(self.lives.touch(name)));
+        for name in &due {
+            self.lives.touch(name);
+        }
         due.into_iter().collect()
     }
 

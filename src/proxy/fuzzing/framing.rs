@@ -97,7 +97,7 @@ fn the_laxest_reader_agrees(head: &[u8], body: Body) {
 }
 
 /// Names in lower case, and values.
-fn lax_fields(head: &[u8]) -> Vec<(String, String)> {
+pub(super) fn lax_fields(head: &[u8]) -> Vec<(String, String)> {
     let text = String::from_utf8_lossy(head);
     let lines = text.split(['\r', '\n']).filter(|line| !line.is_empty());
     let mut fields: Vec<(String, String)> = Vec::new();
@@ -113,7 +113,7 @@ fn lax_fields(head: &[u8]) -> Vec<(String, String)> {
     fields
 }
 
-fn chunked(bytes: &[u8], piece: usize) {
+pub(super) fn chunked(bytes: &[u8], piece: usize) {
     let pass = |piece: usize| {
         let (mut chunks, mut passed) = (Chunks::default(), 0);
         for part in bytes.chunks(piece) {

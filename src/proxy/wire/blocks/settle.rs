@@ -111,7 +111,7 @@ impl<'a> Pseudo<'a> {
 /// A name of small letters, and a value without control bytes.
 fn is_sound(field: &Field<'_>) -> bool {
     let is_lower = !field.name.iter().any(u8::is_ascii_uppercase);
-    is_name(&field.name) && is_lower && is_value(&field.value)
+    is_name(field.name) && is_lower && is_value(field.value)
 }
 
 /// Nothing that is of HTTP/1's connections (RFC 9113, 8.2.2), and a length that is one.
