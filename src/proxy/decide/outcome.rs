@@ -4,10 +4,11 @@
 use crate::core::outcome::{Outcome, Reason};
 use crate::core::own_limit::OwnLimit;
 use crate::proxy::decide::connection_end;
+use crate::proxy::wire::answer_head::AnswerHead;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use pingora_error::{Error, ErrorSource, ErrorType};
-use pingora_http::{RequestHeader, ResponseHeader};
+use pingora_http::RequestHeader;
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 
@@ -73,18 +74,18 @@ pub(in crate::proxy) fn is_grpc(headers: &HeaderMap) -> bool {
 }
 
 /// Whether an answer may have a body, so that the client can hear more of it while it still sends its own.
-pub(in crate::proxy) fn goes_on(response: &ResponseHeader, request: &RequestHeader) -> bool {
-    let is_empty = response.headers.get(CONTENT_LENGTH).is_some_and(|length| length.as_bytes() == b"0");
+pub(in crate::proxy) fn goes_on(response: &AnswerHead, request: &RequestHeader) -> bool {
+    let is_empty = response.get(&CONTENT_LENGTH) == Some(b"0");
     request.method != Method::HEAD && !matches!(response.status.as_u16(), 204 | 304) && !is_empty
 }
 
 /// Takes off what frames a body where there is none (RFC 9110, 6.4.1 and 8.6); whether there is none. An answer to
 /// HEAD keeps the length that its GET would have.
-pub(in crate::proxy) fn unframe(method: &Method, response: &mut ResponseHeader) -> bool {
+pub(in crate::proxy) fn unframe(method: &Method, response: &mut AnswerHead) -> bool {
     let has_none = matches!(response.status.as_u16(), 101 | 204 | 304);
     if has_none {
-        response.remove_header(&TRANSFER_ENCODING);
-        response.remove_header(&CONTENT_LENGTH);
+        response.remove(&TRANSFER_ENCODING);
+        response.remove(&CONTENT_LENGTH);
     }
     // What follows 101 is another protocol.
     has_none && response.status != StatusCode::SWITCHING_PROTOCOLS || *method == Method::HEAD

@@ -2,7 +2,7 @@
 
 use super::framing::{chunked, lax_fields};
 use crate::proxy::wire::body::BodyReader;
-use crate::proxy::wire::response_head::{self, ParsedResponse};
+use crate::proxy::wire::response_head::{self, HeadMarks, ParsedResponse};
 use bytes::Bytes;
 use http::Method;
 
@@ -11,10 +11,11 @@ use http::Method;
 pub fn response_head(data: &[u8]) {
     let Some((first, bytes)) = data.split_first() else { return };
     let (piece, method) = (usize::from(*first) + 1, if first & 1 == 1 { Method::HEAD } else { Method::GET });
-    let end = end_in_pieces(bytes, bytes.len().max(1));
-    assert_eq!(end, end_in_pieces(bytes, piece), "pieces of {piece}");
-    let Some((head, rest)) = end.map(|end| bytes.split_at(end)) else { return };
-    let Ok(parsed) = response_head::parse(&Bytes::copy_from_slice(head), &method) else { return };
+    let whole = response_head::read(bytes);
+    assert_eq!(in_pieces(bytes, piece), whole, "pieces of {piece}");
+    let Ok(Some(marks)) = whole else { return };
+    let (head, rest) = bytes.split_at(marks.end);
+    let Ok(parsed) = response_head::parse(Bytes::copy_from_slice(head), marks, &method) else { return };
     the_next_parser_agrees(head, &parsed);
     the_laxest_reader_agrees(head, &parsed, &method);
     if matches!(parsed.body, BodyReader::Chunked(_)) {
@@ -22,13 +23,13 @@ pub fn response_head(data: &[u8]) {
     }
 }
 
-fn end_in_pieces(bytes: &[u8], piece: usize) -> Option<usize> {
-    let (mut seen, mut end) = (0, 0);
+fn in_pieces(bytes: &[u8], piece: usize) -> Result<Option<HeadMarks>, &'static str> {
+    let mut end = 0;
     loop {
         end = bytes.len().min(end + piece);
-        match response_head::end(bytes.get(..end).unwrap_or_default(), &mut seen) {
+        match response_head::read(bytes.get(..end).unwrap_or_default()) {
             Ok(None) if end < bytes.len() => {}
-            found => return found.unwrap_or(None),
+            found => return found,
         }
     }
 }
@@ -40,9 +41,10 @@ fn the_next_parser_agrees(bytes: &[u8], parsed: &ParsedResponse) {
     let Ok(status) = response.parse(bytes) else { return };
     assert_eq!(status, httparse::Status::Complete(bytes.len()), "{}", bytes.escape_ascii());
     assert_eq!(response.code, Some(parsed.head.status.as_u16()));
-    assert_eq!(response.headers.len(), parsed.head.headers.len(), "{}", bytes.escape_ascii());
+    let fields = parsed.head.to_map();
+    assert_eq!(response.headers.len(), fields.len(), "{}", bytes.escape_ascii());
     for field in response.headers {
-        let mut values = parsed.head.headers.get_all(field.name).iter();
+        let mut values = fields.get_all(field.name).iter();
         assert!(values.any(|value| value.as_bytes() == field.value), "{}", field.name);
     }
 }

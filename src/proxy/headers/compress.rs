@@ -6,86 +6,80 @@
 //! are no larger than the body, so that a small one costs little memory.
 
 use crate::core::compression::{Algorithm, Compression};
+use crate::proxy::wire::answer_head::AnswerHead;
 use crate::proxy::wire::encoder::Encoder;
 use http::header::{
     ACCEPT_ENCODING, ACCEPT_RANGES, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE,
     CONTENT_TYPE, ETAG, HeaderName, VARY,
 };
 use http::request::Parts;
-use http::{HeaderMap, HeaderValue, Method, StatusCode, Version};
-use pingora_error::Result;
-use pingora_http::ResponseHeader;
+use http::{HeaderValue, Method, StatusCode, Version};
 
 /// Decides whether an answer is compressed, and changes its head accordingly. `Vary` is set whenever the
 /// decision depends on the client.
-///
-/// # Errors
-/// None in practice: every value is made of legal bytes.
 pub(in crate::proxy) fn begin(
     request: &Parts,
-    response: &mut ResponseHeader,
+    response: &mut AnswerHead,
     compression: &Compression,
-) -> Result<Option<Box<Encoder>>> {
+) -> Option<Box<Encoder>> {
     if response.status.is_informational() || response.status == StatusCode::NO_CONTENT {
-        return Ok(None);
+        return None;
     }
     // Where a 304 does not say its type, it stands for an answer that we cannot know.
     let unchanged = response.status == StatusCode::NOT_MODIFIED;
-    let kind = text(&response.headers, &CONTENT_TYPE).unwrap_or_default();
+    let kind = text(response, &CONTENT_TYPE).unwrap_or_default();
     let unknown = unchanged && kind.is_empty();
     if !unknown && !compression.covers(kind) {
-        return Ok(None);
+        return None;
     }
-    vary(response)?;
-    if unchanged || !may_change(&response.headers, response.status) || request.version < Version::HTTP_11 {
-        return Ok(None);
+    vary(response);
+    if unchanged || !may_change(response) || request.version < Version::HTTP_11 {
+        return None;
     }
-    let length = text(&response.headers, &CONTENT_LENGTH).and_then(|length| length.parse::<u64>().ok());
+    let length = text(response, &CONTENT_LENGTH).and_then(|length| length.parse::<u64>().ok());
     if length.is_some_and(|length| length < compression.min_size.max(1)) {
-        return Ok(None);
+        return None;
     }
     let accepted = request.headers.get_all(ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok());
-    let Some(algorithm) = compression.choose(accepted) else { return Ok(None) };
-    announce(response, algorithm)?;
-    Ok((request.method != Method::HEAD).then(|| Box::new(Encoder::new(algorithm, compression, length))))
+    let algorithm = compression.choose(accepted)?;
+    announce(response, algorithm);
+    (request.method != Method::HEAD).then(|| Box::new(Encoder::new(algorithm, compression, length)))
 }
 
 /// Whether the answer is whole, plain, and not to be left as it is.
-fn may_change(headers: &HeaderMap, status: StatusCode) -> bool {
+fn may_change(head: &AnswerHead) -> bool {
     let encoded =
-        text(headers, &CONTENT_ENCODING).is_some_and(|coding| !coding.eq_ignore_ascii_case("identity"));
-    let directives =
-        headers.get_all(CACHE_CONTROL).iter().flat_map(|value| value.as_bytes().split(|b| *b == b','));
+        text(head, &CONTENT_ENCODING).is_some_and(|coding| !coding.eq_ignore_ascii_case("identity"));
+    let directives = head.values(&CACHE_CONTROL).flat_map(|value| value.split(|b| *b == b','));
     let fixed = directives.map(<[u8]>::trim_ascii).any(|word| word.eq_ignore_ascii_case(b"no-transform"));
-    let partial = status == StatusCode::PARTIAL_CONTENT || headers.contains_key(CONTENT_RANGE);
+    let partial = head.status == StatusCode::PARTIAL_CONTENT || head.has(&CONTENT_RANGE);
     !encoded && !fixed && !partial
 }
 
 /// Says that the body is another representation than the upstream's: its length and ranges are gone, and its
 /// tag stands for the same content, no longer for the same bytes.
-fn announce(response: &mut ResponseHeader, algorithm: Algorithm) -> Result<()> {
-    response.insert_header(CONTENT_ENCODING, HeaderValue::from_static(algorithm.name()))?;
-    response.remove_header(&CONTENT_LENGTH);
-    response.remove_header(&ACCEPT_RANGES);
-    let strong = response.headers.get(ETAG).map(HeaderValue::as_bytes).filter(|tag| !tag.starts_with(b"W/"));
+fn announce(response: &mut AnswerHead, algorithm: Algorithm) {
+    response.set(CONTENT_ENCODING, HeaderValue::from_static(algorithm.name()));
+    response.remove(&CONTENT_LENGTH);
+    response.remove(&ACCEPT_RANGES);
+    let strong = response.get(&ETAG).filter(|tag| !tag.starts_with(b"W/"));
     if let Some(weak) = strong.and_then(|tag| HeaderValue::from_bytes(&[b"W/", tag].concat()).ok()) {
-        response.insert_header(ETAG, weak)?;
+        response.set(ETAG, weak);
     }
-    Ok(())
 }
 
-fn vary(response: &mut ResponseHeader) -> Result<()> {
-    let fields =
-        response.headers.get_all(VARY).iter().flat_map(|value| value.as_bytes().split(|b| *b == b','));
+fn vary(response: &mut AnswerHead) {
+    let mut fields =
+        response.values(&VARY).flat_map(|value| value.split(|b| *b == b',')).map(<[u8]>::trim_ascii);
     let known = |name: &[u8]| name == b"*" || name.eq_ignore_ascii_case(b"accept-encoding");
-    if fields.map(<[u8]>::trim_ascii).any(known) {
-        return Ok(());
+    if !fields.any(known) {
+        drop(fields);
+        response.add(VARY, HeaderValue::from_static("Accept-Encoding"));
     }
-    response.append_header(VARY, HeaderValue::from_static("Accept-Encoding")).map(drop)
 }
 
-fn text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
-    headers.get(name).and_then(|value| value.to_str().ok())
+fn text<'a>(head: &'a AnswerHead, name: &'a HeaderName) -> Option<&'a str> {
+    head.get(name).and_then(|value| std::str::from_utf8(value).ok())
 }
 
 #[cfg(test)]
@@ -111,10 +105,10 @@ mod tests {
         request.body(()).expect("a request").into_parts().0
     }
 
-    fn response(status: u16, fields: &[(&'static str, &str)]) -> ResponseHeader {
-        let mut response = ResponseHeader::build(status, None).expect("a head");
+    fn response(status: u16, fields: &[(&'static str, &str)]) -> AnswerHead {
+        let mut response = AnswerHead::new(StatusCode::from_u16(status).expect("a status"));
         for (name, value) in fields {
-            response.append_header(*name, *value).expect("a field");
+            response.add(HeaderName::from_static(name), HeaderValue::from_str(value).expect("a value"));
         }
         response
     }
@@ -127,14 +121,15 @@ mod tests {
     ];
 
     /// Whether an answer is compressed; what its head says.
-    fn begun(asked: &str, status: u16, fields: &[(&'static str, &str)]) -> (bool, ResponseHeader) {
+    fn begun(asked: &str, status: u16, fields: &[(&'static str, &str)]) -> (bool, AnswerHead) {
         let mut head = response(status, fields);
-        let encoder = begin(&request(asked), &mut head, &settings()).expect("legal values");
+        let encoder = begin(&request(asked), &mut head, &settings());
         (encoder.is_some(), head)
     }
 
-    fn field<'a>(head: &'a ResponseHeader, name: &str) -> Option<&'a str> {
-        head.headers.get(name).map(|value| value.to_str().expect("text"))
+    fn field<'a>(head: &'a AnswerHead, name: &'static str) -> Option<&'a str> {
+        let value = head.get(&HeaderName::from_static(name))?;
+        Some(std::str::from_utf8(value).expect("text"))
     }
 
     #[test]
@@ -151,7 +146,7 @@ mod tests {
         }
         let weak = [("content-type", "text/html"), ("etag", "W/\"x\""), ("vary", "Cookie, accept-encoding")];
         let (_, head) = begun("GET br", 404, &weak);
-        assert_eq!((field(&head, "etag"), head.headers.get_all("vary").iter().count()), (Some("W/\"x\""), 1));
+        assert_eq!((field(&head, "etag"), head.values(&VARY).count()), (Some("W/\"x\""), 1));
     }
 
     #[test]
@@ -176,12 +171,12 @@ mod tests {
             assert!(!compressed, "{fields:?}");
             assert_eq!(field(&head, "vary").is_some(), varies, "{status} {fields:?}");
             assert_eq!(field(&head, "etag"), Some("\"x\""));
-            assert!(head.headers.contains_key("content-length"));
+            assert!(head.has(&CONTENT_LENGTH));
         }
         assert_eq!(field(&begun("GET gzip", 304, &[("etag", "\"x\"")]).1, "vary"), Some("Accept-Encoding"));
         let mut old = request("GET gzip");
         old.version = Version::HTTP_10;
-        assert!(begin(&old, &mut response(200, &PAGE), &settings()).expect("legal").is_none());
+        assert!(begin(&old, &mut response(200, &PAGE), &settings()).is_none());
     }
 
     fn decoded(algorithm: Algorithm, bytes: &[u8]) -> Vec<u8> {

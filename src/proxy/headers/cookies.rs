@@ -1,37 +1,32 @@
 //! What an answer carries of the choice: cookies, and the pool's name where clients are to know it.
 
 use crate::proxy::exchange::{By, Cookies, Request};
+use crate::proxy::wire::answer_head::AnswerHead;
 use http::header::{CACHE_CONTROL, SET_COOKIE};
-use http::{HeaderMap, HeaderValue};
-use pingora_error::Result;
-use pingora_http::ResponseHeader;
+use http::{HeaderName, HeaderValue};
 
 /// Tells testers that the candidate failed, and which.
-const SHIELDED: &str = "x-pointsman-shielded";
+const SHIELDED: HeaderName = HeaderName::from_static("x-pointsman-shielded");
 
 /// Puts on an answer what the client is told: which pool it comes from, where that is wanted, and cookies.
-///
-/// # Errors
-/// None in practice: names and values are legal.
-pub(in crate::proxy) fn show(request: &Request, head: &mut ResponseHeader) -> Result<()> {
+pub(in crate::proxy) fn show(request: &Request, head: &mut AnswerHead) {
     let target = request.plan.target;
     let shown = target.and_then(|target| target.service(&request.plan.table)?.choice.shown(target.pool));
     if let Some((field, value)) = shown {
-        head.insert_header(field.clone(), value.clone())?;
+        head.set(field.clone(), value.clone());
     }
-    if let Some(candidate) = shielded_from(request) {
-        head.insert_header(SHIELDED, candidate)?;
+    if let Some(candidate) = shielded_from(request).and_then(|pool| HeaderValue::from_str(pool).ok()) {
+        head.set(SHIELDED, candidate);
     }
     let Cookies { cohort, tester } = &request.plan.cookies;
     for cookie in [cohort, tester].into_iter().flatten() {
-        head.append_header(SET_COOKIE, cookie.clone())?;
+        head.add(SET_COOKIE, cookie.clone());
     }
     if (cohort.is_some() || tester.is_some())
-        && let Some(private) = private(&head.headers)
+        && let Some(private) = private(head.values(&CACHE_CONTROL))
     {
-        head.insert_header(CACHE_CONTROL, private)?;
+        head.set(CACHE_CONTROL, private);
     }
-    Ok(())
 }
 
 /// The candidate in whose place stable answers a tester. Nobody else is told.
@@ -43,8 +38,7 @@ fn shielded_from(request: &Request) -> Option<&str> {
 
 /// How a cache that many share is kept from giving one user's cookie to the next, where the answer does not
 /// see to that itself.
-fn private(headers: &HeaderMap) -> Option<HeaderValue> {
-    let lines = headers.get_all(CACHE_CONTROL).iter().map(HeaderValue::as_bytes);
+fn private<'a>(lines: impl Iterator<Item = &'a [u8]>) -> Option<HeaderValue> {
     let directives = lines.flat_map(|line| line.split(|byte| *byte == b',')).map(<[u8]>::trim_ascii);
     let mut kept = b"private".to_vec();
     for directive in directives.filter(|directive| !directive.is_empty()) {
@@ -67,9 +61,6 @@ mod tests {
 
     #[test]
     fn what_carries_a_cookie_is_for_one_client() {
-        let headers = |lines: &[&'static str]| -> HeaderMap {
-            lines.iter().map(|line| (CACHE_CONTROL, HeaderValue::from_static(line))).collect()
-        };
         for (lines, expected) in [
             (&[][..], Some("private")),
             (&["public, max-age=60, immutable"], Some("private, max-age=60, immutable")),
@@ -79,7 +70,7 @@ mod tests {
             (&["max-age=1, Private"], None),
             (&["no-store"], None),
         ] {
-            let private = private(&headers(lines));
+            let private = private(lines.iter().map(|line| line.as_bytes()));
             assert_eq!(private.as_ref().map(|value| value.to_str().expect("text")), expected, "{lines:?}");
         }
     }

@@ -1,15 +1,15 @@
 //! Fields that are meant for one connection only, taken off on the way to an upstream and back (RFC 9110, 7.6.1).
 
 use super::changes::Changes;
+use crate::proxy::wire::answer_head::AnswerHead;
 use http::header::{
     CONNECTION, CONTENT_LENGTH, HOST, HeaderName, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRAILER,
     TRANSFER_ENCODING, UPGRADE,
 };
 use http::{HeaderMap, HeaderValue};
-use pingora_http::ResponseHeader;
 
-const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
-const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
+pub(in crate::proxy) const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
+pub(in crate::proxy) const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
 const HTTP2_SETTINGS: HeaderName = HeaderName::from_static("http2-settings");
 
 /// Names that `Connection` may list. A client that lists more means no good.
@@ -28,9 +28,27 @@ pub(in crate::proxy) fn is_sound(headers: &HeaderMap) -> bool {
     })
 }
 
+/// What a request has for one connection only.
+static OF_REQUESTS: [HeaderName; 10] = [
+    CONNECTION,
+    TE,
+    UPGRADE,
+    TRANSFER_ENCODING,
+    TRAILER,
+    PROXY_AUTHENTICATE,
+    PROXY_AUTHORIZATION,
+    KEEP_ALIVE,
+    PROXY_CONNECTION,
+    HTTP2_SETTINGS,
+];
+
 /// Takes them off a request; whether it asks for a WebSocket.
 pub(in crate::proxy) fn strip_request(changes: &mut Changes<'_>) -> bool {
     let sent = changes.sent();
+    // Most requests have none.
+    if !sent.keys().any(|name| OF_REQUESTS.contains(name)) {
+        return false;
+    }
     let is_websocket =
         sent.get(UPGRADE).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"websocket"));
     for name in nominated(sent).filter_map(|token| HeaderName::from_bytes(token).ok()) {
@@ -38,40 +56,21 @@ pub(in crate::proxy) fn strip_request(changes: &mut Changes<'_>) -> bool {
             changes.remove(&name);
         }
     }
-    for name in [
-        KEEP_ALIVE,
-        PROXY_CONNECTION,
-        PROXY_AUTHENTICATE,
-        PROXY_AUTHORIZATION,
-        TE,
-        TRAILER,
-        TRANSFER_ENCODING,
-        CONNECTION,
-        UPGRADE,
-        HTTP2_SETTINGS,
-    ] {
-        changes.remove(&name);
-    }
+    OF_REQUESTS.iter().for_each(|name| changes.remove(name));
     is_websocket
 }
 
 /// Takes off what the upstream meant for its connection only. What frames the body stays, whatever
 /// `Connection` says of it.
-pub(in crate::proxy) fn strip_response(response: &mut ResponseHeader) {
-    if let Some(options) = response.headers.get(CONNECTION).cloned() {
-        for option in options.as_bytes().split(|byte| *byte == b',').map(<[u8]>::trim_ascii) {
-            let framing = [&b"content-length"[..], b"transfer-encoding", b"connection", b"upgrade"];
-            if framing.iter().all(|kept| !option.eq_ignore_ascii_case(kept))
-                && let Ok(name) = HeaderName::from_bytes(option)
-            {
-                response.remove_header(&name);
-            }
-        }
-    }
-    for name in [KEEP_ALIVE, PROXY_CONNECTION, TE, TRAILER, UPGRADE] {
-        if response.headers.contains_key(&name) {
-            response.remove_header(&name);
-        }
+pub(in crate::proxy) fn strip_response(response: &mut AnswerHead) {
+    let options = response.values(&CONNECTION).flat_map(|value| value.split(|byte| *byte == b','));
+    let usual =
+        [&b"keep-alive"[..], b"close", b"content-length", b"transfer-encoding", b"connection", b"upgrade"];
+    let other = |option: &&[u8]| usual.iter().all(|kept| !option.eq_ignore_ascii_case(kept));
+    let others = options.map(<[u8]>::trim_ascii).filter(other);
+    let others: Vec<_> = others.filter_map(|option| HeaderName::from_bytes(option).ok()).collect();
+    for name in others.iter().chain(&[KEEP_ALIVE, PROXY_CONNECTION, TE, TRAILER, UPGRADE]) {
+        response.remove(name);
     }
 }
 

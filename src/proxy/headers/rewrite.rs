@@ -6,83 +6,73 @@ use crate::core::template::Facts;
 use crate::proxy::exchange::Request;
 use crate::proxy::headers::changes::Changes;
 use crate::proxy::headers::{cookies, hsts};
+use crate::proxy::wire::answer_head::AnswerHead;
 use bytes::Bytes;
 use http::header::LOCATION;
 use http::{HeaderName, HeaderValue};
-use pingora_error::Result;
-use pingora_http::ResponseHeader;
 
 /// On the head of an answer, whoever made it.
-///
-/// # Errors
-/// None in practice: names and values are legal.
-pub(in crate::proxy) fn answer(request: &Request, head: &mut ResponseHeader) -> Result<()> {
-    hsts::set(&request.inbound.listener, head)?;
+pub(in crate::proxy) fn answer(request: &Request, head: &mut AnswerHead) {
+    hsts::set(&request.inbound.listener, head);
     if let Some(edits) = request.plan.table.routes.response_edits(request.route()) {
-        carry_out(edits, facts_for(edits, request), head)?;
+        carry_out(edits, facts_for(edits, request), head);
     }
-    cookies::show(request, head)
+    cookies::show(request, head);
 }
 
 /// On an upstream's redirect: a place that names the upstream becomes one of the site.
-///
-/// # Errors
-/// None in practice: a place made of two is one.
-pub(in crate::proxy) fn relocate(request: &Request, head: &mut ResponseHeader) -> Result<()> {
-    let Some(route) = request.route().filter(|route| !route.relocations.is_empty()) else { return Ok(()) };
-    let Some(location) = head.headers.get(LOCATION) else { return Ok(()) };
+pub(in crate::proxy) fn relocate(request: &Request, head: &mut AnswerHead) {
+    let Some(route) = request.route().filter(|route| !route.relocations.is_empty()) else { return };
+    let Some(location) = head.get(&LOCATION) else { return };
     let facts = facts(request);
     let mut places = route.relocations.iter();
-    let place = places.find_map(|relocation| relocation.relocated(location.as_bytes(), &facts));
-    match place.and_then(|place| HeaderValue::from_maybe_shared(Bytes::from(place)).ok()) {
-        Some(place) => head.insert_header(LOCATION, place),
-        None => Ok(()),
+    let place = places.find_map(|relocation| relocation.relocated(location, &facts));
+    if let Some(place) = place.and_then(|place| HeaderValue::from_maybe_shared(Bytes::from(place)).ok()) {
+        head.set(LOCATION, place);
     }
 }
 
 /// On a request that goes to an upstream.
 pub(in crate::proxy) fn to_upstream(request: &Request, changes: &mut Changes<'_>) {
     if let Some(edits) = request.plan.table.routes.request_edits(request.route()) {
-        // Names and values are legal.
-        let _ = carry_out(edits, facts_for(edits, request), changes);
+        carry_out(edits, facts_for(edits, request), changes);
     }
 }
 
 /// A head whose fields can be changed.
 trait Fields {
     fn remove(&mut self, name: &HeaderName);
-    fn set(&mut self, name: HeaderName, value: HeaderValue) -> Result<()>;
-    fn add(&mut self, name: HeaderName, value: HeaderValue) -> Result<()>;
+    fn set(&mut self, name: HeaderName, value: HeaderValue);
+    fn add(&mut self, name: HeaderName, value: HeaderValue);
 }
 
 /// A value that the request makes illegal is left out.
-fn carry_out(edits: &Edits, facts: Option<Facts<'_>>, head: &mut impl Fields) -> Result<()> {
+fn carry_out(edits: &Edits, facts: Option<Facts<'_>>, head: &mut impl Fields) {
     edits.remove.iter().for_each(|name| head.remove(name));
     for (name, value) in &edits.set {
         match value.of(facts.as_ref()) {
-            Some(value) => head.set(name.clone(), value)?,
+            Some(value) => head.set(name.clone(), value),
             None => head.remove(name),
         }
     }
     for (name, value) in &edits.add {
         if let Some(value) = value.of(facts.as_ref()) {
-            head.add(name.clone(), value)?;
+            head.add(name.clone(), value);
         }
     }
-    Ok(())
 }
 
-impl Fields for ResponseHeader {
+impl Fields for AnswerHead {
     fn remove(&mut self, name: &HeaderName) {
-        self.remove_header(name);
+        AnswerHead::remove(self, name);
     }
 
-    fn set(&mut self, name: HeaderName, value: HeaderValue) -> Result<()> {
-        self.insert_header(name, value)
+    fn set(&mut self, name: HeaderName, value: HeaderValue) {
+        AnswerHead::set(self, name, value);
     }
 
-    fn add(&mut self, name: HeaderName, value: HeaderValue) -> Result<()> {
-        self.append_header(name, value).map(drop)
+    fn add(&mut self, name: HeaderName, value: HeaderValue) {
+        AnswerHead::add(self, name, value);
     }
 }
 
@@ -91,14 +81,12 @@ impl Fields for Changes<'_> {
         Changes::remove(self, name);
     }
 
-    fn set(&mut self, name: HeaderName, value: HeaderValue) -> Result<()> {
+    fn set(&mut self, name: HeaderName, value: HeaderValue) {
         Changes::set(self, name, value.into());
-        Ok(())
     }
 
-    fn add(&mut self, name: HeaderName, value: HeaderValue) -> Result<()> {
+    fn add(&mut self, name: HeaderName, value: HeaderValue) {
         Changes::add(self, name, value.into());
-        Ok(())
     }
 }
 

@@ -4,10 +4,9 @@
 //! connection: a head that is not sound is a malformed answer, charged and answered 502. Control
 //! characters never get here, and folded values come unfolded.
 
+use crate::proxy::wire::answer_head::AnswerHead;
 use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING, UPGRADE};
-use http::{HeaderMap, Version};
-use pingora_error::Result;
-use pingora_http::ResponseHeader;
+use http::{HeaderValue, Version};
 
 /// Largest head of an answer, in bytes.
 const MOST_BYTES: usize = 64 << 10;
@@ -18,64 +17,58 @@ const MOST_INTERIM: u8 = 16;
 ///
 /// # Errors
 /// What is wrong with it.
-pub(in crate::proxy) fn check(
-    response: &ResponseHeader,
-    interim: u8,
-) -> std::result::Result<(), &'static str> {
-    let headers = &response.headers;
-    let size: usize = headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
-    if size > MOST_BYTES {
+pub(in crate::proxy) fn check(response: &AnswerHead, interim: u8) -> std::result::Result<(), &'static str> {
+    if response.size() > MOST_BYTES {
         return Err("its head is too large");
     }
     if interim > MOST_INTERIM {
         return Err("too many interim answers");
     }
     match response.status.as_u16() {
-        101 if !headers
-            .get(UPGRADE)
-            .is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"websocket")) =>
-        {
+        101 if !response.get(&UPGRADE).is_some_and(|value| value.eq_ignore_ascii_case(b"websocket")) => {
             Err("a switch to another protocol")
         }
         600.. => Err("a status that is none"),
-        _ if !is_plainly_encoded(headers, response.version) => Err("an encoding other than chunked"),
+        _ if !is_plainly_encoded(response) => Err("an encoding other than chunked"),
         _ => Ok(()),
     }
 }
 
 /// Nothing but `chunked`, once, and not in HTTP/1.0.
-fn is_plainly_encoded(headers: &HeaderMap, version: Version) -> bool {
-    let mut encodings = headers.get_all(TRANSFER_ENCODING).iter();
+fn is_plainly_encoded(head: &AnswerHead) -> bool {
+    let mut encodings = head.values(&TRANSFER_ENCODING);
     match (encodings.next(), encodings.next()) {
         (None, _) => true,
-        (Some(one), None) => version == Version::HTTP_11 && one.as_bytes().eq_ignore_ascii_case(b"chunked"),
+        (Some(one), None) => head.version == Version::HTTP_11 && one.eq_ignore_ascii_case(b"chunked"),
         _ => false,
     }
 }
 
-/// Equal lengths become one; that they are equal, pingora has seen to.
-///
-/// # Errors
-/// None in practice: the value is a part of one that was a value.
-pub(in crate::proxy) fn merge_lengths(response: &mut ResponseHeader) -> Result<()> {
-    let mut lengths = response.headers.get_all(CONTENT_LENGTH).iter();
-    let (Some(first), second) = (lengths.next(), lengths.next()) else { return Ok(()) };
-    if second.is_none() && !first.as_bytes().contains(&b',') {
-        return Ok(());
+/// Equal lengths become one; that they are equal was seen to when the head was read.
+pub(in crate::proxy) fn merge_lengths(response: &mut AnswerHead) {
+    let mut lengths = response.values(&CONTENT_LENGTH);
+    let (Some(first), second) = (lengths.next(), lengths.next()) else { return };
+    if second.is_none() && !first.contains(&b',') {
+        return;
     }
-    let one = first.as_bytes().split(|byte| *byte == b',').next().unwrap_or_default().trim_ascii().to_vec();
-    response.insert_header(CONTENT_LENGTH, one)
+    let one = first.split(|byte| *byte == b',').next().unwrap_or_default().trim_ascii();
+    let one = HeaderValue::from_bytes(one);
+    drop(lengths);
+    // A part of a value is one.
+    if let Ok(one) = one {
+        response.set(CONTENT_LENGTH, one);
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use http::{HeaderName, StatusCode};
 
-    fn response(status: u16, fields: &[(&'static str, &[u8])]) -> ResponseHeader {
-        let mut response = ResponseHeader::build(status, None).expect("a head");
-        response.set_version(Version::HTTP_11);
+    fn response(status: u16, fields: &[(&'static str, &[u8])]) -> AnswerHead {
+        let mut response = AnswerHead::new(StatusCode::from_u16(status).expect("a status"));
         for (name, value) in fields {
-            response.append_header(*name, *value).expect("a field");
+            response.add(HeaderName::from_static(name), HeaderValue::from_bytes(value).expect("a value"));
         }
         response
     }
@@ -95,9 +88,8 @@ mod tests {
     fn equal_lengths_become_one() {
         for fields in [&[("content-length", &b"2"[..]); 2][..], &[("content-length", b"2, 2")]] {
             let mut response = response(200, fields);
-            merge_lengths(&mut response).expect("merged");
-            let lengths: Vec<_> = response.headers.get_all(CONTENT_LENGTH).iter().collect();
-            assert_eq!(lengths, ["2"]);
+            merge_lengths(&mut response);
+            assert_eq!(response.values(&CONTENT_LENGTH).collect::<Vec<_>>(), [b"2"]);
         }
     }
 }

@@ -7,11 +7,11 @@ use crate::proxy::exchange::Request;
 use crate::proxy::headers::{compress, rewrite};
 use crate::proxy::own::answer::{Answer, OwnBody};
 use crate::proxy::wire::alarm::after_us;
+use crate::proxy::wire::answer_head::AnswerHead;
 use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, EXPECT, TRANSFER_ENCODING};
 use http::{HeaderValue, Method, Version};
 use pingora_error::{Error, ErrorType, OrErr, Result};
-use pingora_http::ResponseHeader;
 use std::future::poll_fn;
 use std::task::Poll;
 use std::time::Duration;
@@ -31,15 +31,15 @@ impl Exchange<'_> {
             self.worker.meter.shard.own_limit(limit);
         }
         self.request.delivery.keeps &= !closes && self.may_go_on();
-        rewrite::answer(&self.request, &mut head)?;
+        rewrite::answer(&self.request, &mut head);
         let has_none = matches!(head.status.as_u16(), 204 | 304);
         let is_empty = match &body {
             OwnBody::Whole(bytes) => bytes.is_empty(),
             OwnBody::File(reading) => reading.is_empty(),
         };
         let is_all = has_none || is_empty || self.request.head.method == Method::HEAD;
-        self.begin_encoding(&mut head)?;
-        self.send_head(head, is_all, None)?;
+        self.begin_encoding(&mut head);
+        self.send_head(head, is_all)?;
         if !is_all {
             self.send_body(body).await?;
         }
@@ -78,26 +78,20 @@ impl Exchange<'_> {
     }
 
     /// Decides whether the answer's body is compressed.
-    pub(super) fn begin_encoding(&mut self, head: &mut ResponseHeader) -> Result<()> {
+    pub(super) fn begin_encoding(&mut self, head: &mut AnswerHead) {
         if let Some(compression) = self.request.compression() {
-            self.request.delivery.encoder = compress::begin(&self.request.head, head, compression)?;
+            self.request.delivery.encoder = compress::begin(&self.request.head, head, compression);
         }
-        Ok(())
     }
 
     /// Sends the head of the answer, framed as the client's protocol has it; `is_all` where no body follows.
-    pub(super) fn send_head(
-        &mut self,
-        mut head: ResponseHeader,
-        is_all: bool,
-        spelling: Option<&crate::proxy::wire::spelling::Spelling>,
-    ) -> Result<()> {
+    pub(super) fn send_head(&mut self, mut head: AnswerHead, is_all: bool) -> Result<()> {
         let request = &mut self.request;
         if !self.client.is_http2() {
-            frame(request, &mut head, is_all)?;
+            frame(request, &mut head, is_all);
         }
         request.delivery.status = head.status.as_u16();
-        self.client.send_head(head, spelling, (request.delivery.keeps, is_all))
+        self.client.send_head(head, (request.delivery.keeps, is_all))
     }
 
     /// Ready once all of the answer that has been put is written, within the client's time.
@@ -165,25 +159,24 @@ impl Exchange<'_> {
 }
 
 /// How the body is framed in HTTP/1: by its length, in chunks, or by the end of the connection.
-fn frame(request: &mut Request, head: &mut ResponseHeader, is_all: bool) -> Result<()> {
+fn frame(request: &mut Request, head: &mut AnswerHead, is_all: bool) {
     let status = head.status.as_u16();
-    head.set_version(Version::HTTP_11);
+    head.version = Version::HTTP_11;
     if status == 101 {
         request.delivery.keeps = false;
-        return Ok(());
+        return;
     }
     let is_bare = is_all || request.delivery.is_bodiless;
-    let has_length = head.headers.contains_key(CONTENT_LENGTH);
+    let has_length = head.has(&CONTENT_LENGTH);
     let is_old = request.head.version == Version::HTTP_10;
     if is_bare && request.head.method != Method::HEAD || has_length || is_old {
-        head.remove_header(&TRANSFER_ENCODING);
+        head.remove(&TRANSFER_ENCODING);
     }
     if is_old && !has_length && !is_bare {
         request.delivery.keeps = false;
     } else if !is_bare && !has_length {
-        head.insert_header(TRANSFER_ENCODING, HeaderValue::from_static("chunked"))?;
+        head.set(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
     }
-    Ok(())
 }
 
 /// Whether what the client has yet to send is little.

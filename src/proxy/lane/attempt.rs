@@ -9,12 +9,12 @@ use crate::proxy::measure::{charge, mirror};
 use crate::proxy::upstream::http1::Http1Connection;
 use crate::proxy::upstream::peer::PeerNeeds;
 use crate::proxy::upstream::{connect, http2, kept, peer};
+use crate::proxy::wire::answer_head::AnswerHead;
 use crate::proxy::wire::body::BodyWriter;
-use http::HeaderValue;
 use http::header::{ACCEPT, TRANSFER_ENCODING};
 use http::request::Parts;
+use http::{HeaderValue, StatusCode};
 use pingora_error::{Error, ErrorType, Result};
-use pingora_http::ResponseHeader;
 
 impl Exchange<'_> {
     /// Has the request answered by an upstream.
@@ -124,7 +124,7 @@ impl Exchange<'_> {
         self.send_request(upstream, closes)?;
         // An upstream is there: the body is wanted.
         if std::mem::take(&mut self.request.inbound.expects) && !self.request.inbound.body.is_empty {
-            self.client.send_interim(&*ResponseHeader::build_no_case(100, Some(0))?);
+            self.client.send_interim(&AnswerHead::new(StatusCode::CONTINUE).into_parts());
         }
         self.relay(upstream).await
     }

@@ -7,11 +7,10 @@ mod http2;
 pub(super) use http1::{HeadRead, Http1Client};
 pub(super) use http2::Http2Client;
 
-use crate::proxy::wire::spelling::Spelling;
+use crate::proxy::wire::answer_head::AnswerHead;
 use http::HeaderMap;
 use http::response::Parts;
 use pingora_error::{Error, Result};
-use pingora_http::ResponseHeader;
 use std::task::{Context, Poll};
 
 /// Where a request comes from, and its answer goes.
@@ -62,15 +61,10 @@ impl Client {
     }
 
     /// Sends the head of the answer; `is_all` where no body follows.
-    pub(super) fn send_head(
-        &mut self,
-        head: ResponseHeader,
-        spelling: Option<&Spelling>,
-        (keeps, is_all): (bool, bool),
-    ) -> Result<()> {
+    pub(super) fn send_head(&mut self, head: AnswerHead, (keeps, is_all): (bool, bool)) -> Result<()> {
         match self {
             Client::Http1(client) => {
-                client.send_head(head, spelling, keeps);
+                client.send_head(&head, keeps);
                 Ok(())
             }
             Client::Http2(client) => client.send_head(head, is_all),

@@ -7,8 +7,8 @@ use super::worker::Worker;
 use crate::core::leave::Orders;
 use crate::observe::clock::Clock;
 use crate::proxy::exchange::Request;
+use crate::proxy::wire::answer_head::AnswerHead;
 use http::header::CONTENT_TYPE;
-use pingora_http::ResponseHeader;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::time::Duration;
@@ -19,7 +19,7 @@ use tokio::time::sleep;
 pub(super) type Lasting = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// Has the request listen to its pool's orders, where its answer is a long one that may have to leave.
-pub(super) fn lasting(worker: &Worker, request: &Request, head: &ResponseHeader) -> Option<Lasting> {
+pub(super) fn lasting(worker: &Worker, request: &Request, head: &AnswerHead) -> Option<Lasting> {
     let pool = request.pool().filter(|pool| pool.close_streams.is_some() && is_lasting(head))?;
     let wait = Wait {
         orders: worker.shared.recorder.streams.orders(pool.arm),
@@ -32,13 +32,12 @@ pub(super) fn lasting(worker: &Worker, request: &Request, head: &ResponseHeader)
 }
 
 /// Whether an answer goes on for as long as both sides like.
-fn is_lasting(response: &ResponseHeader) -> bool {
+fn is_lasting(response: &AnswerHead) -> bool {
     if response.status == 101 {
         return true;
     }
-    let Some(kind) = response.headers.get(CONTENT_TYPE) else { return false };
-    let begins =
-        |with: &[u8]| kind.as_bytes().get(..with.len()).is_some_and(|start| start.eq_ignore_ascii_case(with));
+    let Some(kind) = response.get(&CONTENT_TYPE) else { return false };
+    let begins = |with: &[u8]| kind.get(..with.len()).is_some_and(|start| start.eq_ignore_ascii_case(with));
     begins(b"text/event-stream") || begins(b"application/grpc")
 }
 

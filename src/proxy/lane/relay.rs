@@ -14,11 +14,10 @@ use crate::proxy::headers::{hop_by_hop, rewrite, sound};
 use crate::proxy::lane::client::Client;
 use crate::proxy::measure::charge;
 use crate::proxy::wire::alarm::{NEVER_US, after_us};
-use crate::proxy::wire::spelling::Spelling;
+use crate::proxy::wire::answer_head::AnswerHead;
 use http::Version;
 use http::header::{CONTENT_LENGTH, UPGRADE};
 use pingora_error::{Error, ErrorType, Result};
-use pingora_http::ResponseHeader;
 use std::future::poll_fn;
 use std::task::{Context, Poll};
 
@@ -39,22 +38,22 @@ impl Exchange<'_> {
     /// Has the upstream answer.
     pub(super) async fn relay(&mut self, upstream: &mut UpstreamSide) -> Result<()> {
         let mut upload = Upload::new();
-        let (head, spelling) = loop {
-            let (head, spelling) = poll_fn(|cx| self.poll_head(upstream, &mut upload, cx)).await?;
+        let head = loop {
+            let head = poll_fn(|cx| self.poll_head(upstream, &mut upload, cx)).await?;
             if let Some(head) = self.take_head(head, &mut upload)? {
-                break (head, spelling);
+                break head;
             }
         };
         if head.status == 101 {
-            return Box::pin(self.switch(head, spelling, upstream)).await;
+            return Box::pin(self.switch(head, upstream)).await;
         }
         let head = self.prepare(head, &mut upload)?;
-        let has_length = head.headers.get(CONTENT_LENGTH).is_some_and(|length| length.as_bytes() == b"0");
-        let is_all = self.request.delivery.is_bodiless || has_length || upstream.is_answered();
+        let is_empty = head.get(&CONTENT_LENGTH) == Some(b"0");
+        let is_all = self.request.delivery.is_bodiless || is_empty || upstream.is_answered();
         let is_all = is_all && self.request.delivery.encoder.is_none();
         self.request.delivery.keeps &= self.client.is_http2() || self.client.is_whole();
         let lasting = lasting(self.worker, &self.request, &head);
-        self.send_head(head, is_all, spelling.as_ref())?;
+        self.send_head(head, is_all)?;
         let heard_us = self.alarm.now_us();
         let mut answering = Answering { is_done: false, heard_us, untaken: None, lasting };
         poll_fn(|cx| self.poll_answer(upstream, &mut upload, &mut answering, is_all, cx)).await?;
@@ -68,7 +67,7 @@ impl Exchange<'_> {
         upstream: &mut UpstreamSide,
         upload: &mut Upload,
         cx: &mut Context<'_>,
-    ) -> Poll<Result<(ResponseHeader, Option<Spelling>)>> {
+    ) -> Poll<Result<AnswerHead>> {
         self.poll_upload(upstream, upload, cx)?;
         if let Poll::Ready(Err(error)) = self.client.poll_flush(cx) {
             return Poll::Ready(Err(error));
@@ -112,7 +111,7 @@ impl Exchange<'_> {
     }
 
     /// Looks at a head; `None` where it is an interim one.
-    fn take_head(&mut self, head: ResponseHeader, upload: &mut Upload) -> Result<Option<ResponseHeader>> {
+    fn take_head(&mut self, head: AnswerHead, upload: &mut Upload) -> Result<Option<AnswerHead>> {
         let mut head = head;
         let status = head.status.as_u16();
         let request = &mut self.request;
@@ -123,7 +122,7 @@ impl Exchange<'_> {
         });
         let malformed = |fault| Error::explain(ErrorType::InvalidHTTPHeader, fault).into_up();
         sound::check(&head, interim).map_err(malformed)?;
-        sound::merge_lengths(&mut head)?;
+        sound::merge_lengths(&mut head);
         if status == 101 {
             let asks = request.head.headers.contains_key(UPGRADE) && request.head.version == Version::HTTP_11;
             if !asks {
@@ -138,7 +137,7 @@ impl Exchange<'_> {
         upload.restart(self.alarm.now_us());
         if (102..200).contains(&status) && request.head.version != Version::HTTP_10 {
             // Of 100, a client that waits for it has heard by then.
-            self.client.send_interim(&head);
+            self.client.send_interim(&head.into_parts());
         }
         Ok(None)
     }
@@ -147,7 +146,7 @@ impl Exchange<'_> {
     ///
     /// # Errors
     /// [`SHIELDED`] where the client does not get it.
-    fn prepare(&mut self, head: ResponseHeader, upload: &mut Upload) -> Result<ResponseHeader> {
+    fn prepare(&mut self, head: AnswerHead, upload: &mut Upload) -> Result<AnswerHead> {
         let mut head = head;
         let status = head.status.as_u16();
         let meter = &self.worker.meter;
@@ -163,15 +162,15 @@ impl Exchange<'_> {
         }
         let request = &mut self.request;
         if let Some(original) = &mut request.delivery.original {
-            original.head(status, &head.headers);
+            original.head(status, &head.to_map());
         }
         if outcome::goes_on(&head, &request.head) {
             request.delivery.pace = plan::AT_ITS_LEISURE;
             upload.forget_rate();
         }
-        rewrite::relocate(request, &mut head)?;
-        rewrite::answer(request, &mut head)?;
-        self.begin_encoding(&mut head)?;
+        rewrite::relocate(request, &mut head);
+        rewrite::answer(request, &mut head);
+        self.begin_encoding(&mut head);
         Ok(head)
     }
 
@@ -329,19 +328,14 @@ impl Exchange<'_> {
     }
 
     /// The protocol is switched: bytes pass as they are.
-    async fn switch(
-        &mut self,
-        head: ResponseHeader,
-        spelling: Option<Spelling>,
-        upstream: &mut UpstreamSide,
-    ) -> Result<()> {
+    async fn switch(&mut self, head: AnswerHead, upstream: &mut UpstreamSide) -> Result<()> {
         let mut head = head;
         self.request.attempts.settle();
         charge::charge(&self.worker.meter, &mut self.request, outcome::outcome_of_status(101), 101);
         outcome::unframe(&self.request.head.method, &mut head);
-        rewrite::answer(&self.request, &mut head)?;
+        rewrite::answer(&self.request, &mut head);
         let mut lasting = lasting(self.worker, &self.request, &head);
-        self.send_head(head, false, spelling.as_ref())?;
+        self.send_head(head, false)?;
         let (Client::Http1(client), UpstreamSide::Http1(connection)) = (&mut *self.client, upstream) else {
             return Error::e_explain(ErrorType::InternalError, "a switch of protocols in HTTP/2");
         };

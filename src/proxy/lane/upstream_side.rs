@@ -2,10 +2,9 @@
 
 use crate::proxy::upstream::http1::Http1Connection;
 use crate::proxy::upstream::http2::Http2Exchange;
-use crate::proxy::wire::spelling::Spelling;
+use crate::proxy::wire::answer_head::AnswerHead;
 use http::{HeaderMap, Method};
 use pingora_error::Result;
-use pingora_http::ResponseHeader;
 use std::os::fd::RawFd;
 use std::task::{Context, Poll};
 
@@ -63,16 +62,10 @@ impl UpstreamSide {
     }
 
     /// The head of the answer, once it has come.
-    pub(super) fn poll_head(
-        &mut self,
-        cx: &mut Context<'_>,
-        method: &Method,
-    ) -> Poll<Result<(ResponseHeader, Option<Spelling>)>> {
+    pub(super) fn poll_head(&mut self, cx: &mut Context<'_>, method: &Method) -> Poll<Result<AnswerHead>> {
         match self {
-            UpstreamSide::Http1(connection) => connection
-                .poll_head(cx, method)
-                .map(|parsed| parsed.map(|parsed| (parsed.head, Some(parsed.spelling)))),
-            UpstreamSide::Http2(exchange) => exchange.poll_head(cx).map(|head| head.map(|head| (head, None))),
+            UpstreamSide::Http1(connection) => connection.poll_head(cx, method),
+            UpstreamSide::Http2(exchange) => exchange.poll_head(cx),
         }
     }
 

@@ -2,10 +2,10 @@
 
 use super::reading::Reading;
 use crate::core::own_limit::OwnLimit;
+use crate::proxy::wire::answer_head::AnswerHead;
 use bytes::Bytes;
 use http::header::{ALLOW, CONTENT_LENGTH, HeaderName, LOCATION};
 use http::{HeaderValue, StatusCode};
-use pingora_http::ResponseHeader;
 
 /// The methods that are passed on.
 pub(in crate::proxy) const ALLOWED: HeaderValue =
@@ -13,7 +13,7 @@ pub(in crate::proxy) const ALLOWED: HeaderValue =
 
 /// An answer that is to be sent.
 pub(in crate::proxy) struct Answer {
-    pub head: ResponseHeader,
+    pub head: AnswerHead,
     pub body: OwnBody,
     /// Whether nothing that follows on the client's connection could be relied on.
     pub closes: bool,
@@ -40,19 +40,12 @@ impl Answer {
 
     pub(super) fn with_body(status: u16, body: OwnBody) -> Self {
         let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        Answer { head: head(status), body, closes: false, limit: None }
+        Answer { head: AnswerHead::new(status), body, closes: false, limit: None }
     }
 
     pub(in crate::proxy) fn set(&mut self, name: HeaderName, value: HeaderValue) {
-        // A legal value of a name fits into every head that is not full.
-        let _ = self.head.insert_header(name, value);
+        self.head.set(name, value);
     }
-}
-
-fn head(status: StatusCode) -> ResponseHeader {
-    let mut parts = http::Response::new(()).into_parts().0;
-    parts.status = status;
-    ResponseHeader::from(parts)
 }
 
 /// The answer to `OPTIONS *`, which asks the server itself (RFC 9110, 9.3.7): there is no upstream that it could mean.

@@ -1,9 +1,10 @@
 //! One connection to an upstream that speaks HTTP/1, and the exchange on it.
 
 use crate::proxy::headers::changes::Changes;
+use crate::proxy::wire::answer_head::AnswerHead;
 use crate::proxy::wire::body::{BodyReader, BodyWriter};
 use crate::proxy::wire::outbox::Outbox;
-use crate::proxy::wire::response_head::{self, ParsedResponse};
+use crate::proxy::wire::response_head::{self, HeadMarks, MOST_HEAD_BYTES};
 use crate::proxy::wire::scratch::{self, SCRATCH_BYTES};
 use crate::proxy::wire::socket::UpstreamSocket;
 use crate::proxy::wire::spelling::{Spelling, write_field, write_spelled};
@@ -23,7 +24,7 @@ const FULL_BYTES: usize = 64 << 10;
 #[derive(Debug)]
 pub(in crate::proxy) struct Http1Connection {
     socket: UpstreamSocket,
-    /// What has come and was not read yet; the first `seen` bytes hold no end of a head.
+    /// What has come and was not read yet; the first `seen` bytes are no whole head.
     inbox: Vec<u8>,
     seen: usize,
     outbox: Outbox,
@@ -151,43 +152,49 @@ impl Http1Connection {
         &mut self,
         cx: &mut Context<'_>,
         method: &Method,
-    ) -> Poll<Result<ParsedResponse>> {
+    ) -> Poll<Result<AnswerHead>> {
         loop {
-            if let Some(end) = malformed(response_head::end(&self.inbox, &mut self.seen))? {
-                let rest = self.inbox.split_off(end);
-                let raw = Bytes::from(std::mem::replace(&mut self.inbox, rest));
-                return Poll::Ready(self.begin_answer(&raw, method));
+            if self.inbox.len() > self.seen {
+                let is_new = self.inbox.get(self.seen..).is_some_and(|new| new.contains(&b'\n'));
+                self.seen = self.inbox.len();
+                if (is_new || self.seen > MOST_HEAD_BYTES)
+                    && let Some(marks) = malformed(response_head::read(&self.inbox))?
+                {
+                    let rest = self.inbox.split_off(marks.end);
+                    let raw = Bytes::from(std::mem::replace(&mut self.inbox, rest));
+                    return Poll::Ready(self.begin_answer(raw, marks, method));
+                }
             }
-            let (inbox, seen) = (&mut self.inbox, &mut self.seen);
+            let inbox = &mut self.inbox;
             let read = scratch::poll_read(&mut self.socket, cx, SCRATCH_BYTES, |bytes| {
                 if bytes.is_empty() {
                     return Err(io::ErrorKind::UnexpectedEof.into());
                 }
+                // A head that comes in one piece is taken from where it lies.
                 if inbox.is_empty()
-                    && let Ok(Some(end)) = response_head::end(bytes, seen)
+                    && let Ok(Some(marks)) = response_head::read(bytes)
                 {
-                    let (head, rest) = bytes.split_at(end);
+                    let (head, rest) = bytes.split_at(marks.end);
                     inbox.extend_from_slice(rest);
-                    return Ok(Some(Bytes::copy_from_slice(head)));
+                    return Ok(Some((Bytes::copy_from_slice(head), marks)));
                 }
-                *seen = if inbox.is_empty() { 0 } else { *seen };
                 inbox.extend_from_slice(bytes);
                 Ok(None)
             });
             match ready!(read).and_then(|read: io::Result<_>| read) {
-                Ok(Some(raw)) => return Poll::Ready(self.begin_answer(&raw, method)),
+                Ok(Some((raw, marks))) => return Poll::Ready(self.begin_answer(raw, marks, method)),
                 Ok(None) => {}
                 Err(error) => return Poll::Ready(Err(self.lost(error))),
             }
         }
     }
 
-    fn begin_answer(&mut self, raw: &Bytes, method: &Method) -> Result<ParsedResponse> {
+    fn begin_answer(&mut self, raw: Bytes, marks: HeadMarks, method: &Method) -> Result<AnswerHead> {
         self.seen = 0;
-        let mut parsed = malformed(response_head::parse(raw, method))?;
-        self.reader = std::mem::take(&mut parsed.body);
+        let parsed = malformed(response_head::parse(raw, marks, method))?;
+        self.reader = parsed.body;
         self.keeps &= parsed.keeps;
-        Ok(parsed)
+        Ok(parsed.head)
     }
 
     /// Whether the answer has ended with its head.

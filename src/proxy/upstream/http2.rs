@@ -1,14 +1,16 @@
 //! One request on a connection of HTTP/2 to an upstream, on pingora's connector.
 
+use crate::proxy::wire::answer_head::AnswerHead;
 use bytes::{Bytes, BytesMut};
 use h2::{Reason, SendStream};
 use http::HeaderMap;
+use http::response::Parts;
 use pingora_core::connectors::http::Connector;
 use pingora_core::prelude::HttpPeer;
 use pingora_core::protocols::http::client::HttpSession;
 use pingora_core::protocols::http::v2::client::Http2Session;
 use pingora_error::{Error, ErrorType, Result};
-use pingora_http::{RequestHeader, ResponseHeader};
+use pingora_http::RequestHeader;
 use std::os::fd::RawFd;
 use std::pin::pin;
 use std::sync::Arc;
@@ -118,11 +120,11 @@ impl Http2Exchange {
         Poll::Ready(Ok(()))
     }
 
-    pub(in crate::proxy) fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<Result<ResponseHeader>> {
+    pub(in crate::proxy) fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<Result<AnswerHead>> {
         if let Err(error) = ready!(self.session.poll_read_response_header(cx)) {
             return Poll::Ready(Err(lost_head(error)));
         }
-        let head = self.session.response_header().cloned();
+        let head = self.session.response_header().map(|head| AnswerHead::from(Parts::from(head.clone())));
         Poll::Ready(head.ok_or_else(|| Error::explain(ErrorType::H2Error, "no head").into_up()))
     }
 

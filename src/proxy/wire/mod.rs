@@ -1,4 +1,5 @@
 pub(in crate::proxy) mod alarm;
+pub(in crate::proxy) mod answer_head;
 pub(in crate::proxy) mod asked;
 pub(in crate::proxy) mod blocks;
 pub(in crate::proxy) mod body;
@@ -17,6 +18,7 @@ pub(in crate::proxy) mod remains;
 pub(in crate::proxy) mod request_head;
 pub(in crate::proxy) mod response_head;
 pub(in crate::proxy) mod scratch;
+mod sent_fields;
 pub(in crate::proxy) mod socket;
 pub(in crate::proxy) mod spelling;
 pub(in crate::proxy) mod target;

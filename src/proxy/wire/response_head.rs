@@ -3,121 +3,96 @@
 //! An upstream is trusted more than a client, but not with the framing of what others get on the same
 //! connection: what has two readings is malformed.
 
+use super::answer_head::AnswerHead;
 use super::body::BodyReader;
-use super::head::{is_name, is_value, length, trim};
-use super::request_head::{Lines, USUAL_FIELDS};
-use super::spelling::Spelling;
+use super::head::{is_value, length};
+use super::sent_fields::{self, FieldLine, SentFields};
 use bytes::Bytes;
-use http::header::{CONNECTION, CONTENT_LENGTH, HeaderName, TRANSFER_ENCODING};
-use http::{HeaderMap, Method, StatusCode, Version};
-use pingora_http::{ResponseHeader, header_value_from_raw};
+use http::header::{CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING};
+use http::{Method, StatusCode, Version};
 
 /// Largest head of an answer, in bytes.
 pub(in crate::proxy) const MOST_HEAD_BYTES: usize = 64 << 10;
 
-/// Most fields of one.
-const MOST_FIELDS: usize = 256;
+const NO_STATUS: &str = "a status that is none";
 
-/// A head, and how it was written.
+/// A head, and what it says of its body.
 #[derive(Debug)]
 pub(in crate::proxy) struct ParsedResponse {
-    pub head: ResponseHeader,
-    pub spelling: Spelling,
+    pub head: AnswerHead,
     /// What follows it.
     pub body: BodyReader,
     /// Whether the connection can serve another request after it.
     pub keeps: bool,
 }
 
-/// Where a head ends among these bytes, of which the first `seen` hold no end.
-///
-/// # Errors
-/// When it is too large.
-pub(in crate::proxy) fn end(bytes: &[u8], seen: &mut usize) -> Result<Option<usize>, &'static str> {
-    loop {
-        let Some(feed) = bytes.get(*seen..).and_then(|rest| memchr::memchr(b'\n', rest)) else {
-            // A line feed may stand behind what was seen: the line itself is looked at again.
-            return if bytes.len() > MOST_HEAD_BYTES { Err("its head is too large") } else { Ok(None) };
-        };
-        let line = bytes.get(*seen..*seen + feed).unwrap_or_default();
-        *seen += feed + 1;
-        if line.is_empty() || line == b"\r" {
-            return Ok(Some(*seen));
-        }
-    }
+/// Where the parts of a whole head stand in its bytes.
+#[derive(Debug, PartialEq, Eq)]
+pub(in crate::proxy) struct HeadMarks {
+    version: Version,
+    status: StatusCode,
+    reason: Option<(usize, usize)>,
+    lines: Vec<FieldLine>,
+    /// Where what follows it begins.
+    pub end: usize,
 }
 
-/// Parses a whole head; `method` is the request's.
+/// Reads a head; `None` where there is more to come.
 ///
 /// # Errors
 /// What is wrong with it.
-pub(in crate::proxy) fn parse(raw: &Bytes, method: &Method) -> Result<ParsedResponse, &'static str> {
-    let mut lines = Lines { raw, at: 0 };
-    let (start, end) = lines.next().ok_or("no status line")?;
-    let mut fields = HeaderMap::with_capacity(USUAL_FIELDS);
-    for (count, (start, end)) in lines.enumerate() {
-        if count >= MOST_FIELDS {
-            return Err("it has too many header fields");
-        }
-        field(raw, start, end, &mut fields)?;
-    }
-    let head = status_line(raw.get(start..end).unwrap_or_default(), fields)?;
-    let (body, is_delimited) = body(&head, method)?;
-    let keeps = is_delimited && keeps(&head.headers, head.version);
-    Ok(ParsedResponse { head, spelling: Spelling::new(raw.clone()), body, keeps })
+pub(in crate::proxy) fn read(bytes: &[u8]) -> Result<Option<HeadMarks>, &'static str> {
+    let too_large = || if bytes.len() > MOST_HEAD_BYTES { Err("its head is too large") } else { Ok(None) };
+    let Some(feed) = memchr::memchr(b'\n', bytes) else { return too_large() };
+    let line = bytes.get(..feed).unwrap_or_default();
+    let line = line.strip_suffix(b"\r").unwrap_or(line);
+    let (version, status) = status_line(line)?;
+    let reason = match line.get(12..) {
+        None | Some([]) => b"",
+        Some([b' ', reason @ ..]) if is_value(reason) => reason,
+        Some(_) => return Err(NO_STATUS),
+    };
+    let is_usual = status.canonical_reason().is_some_and(|usual| usual.as_bytes() == reason);
+    let Some((lines, end)) = sent_fields::read(bytes, feed + 1)? else { return too_large() };
+    let reason = (!is_usual).then_some((line.len() - reason.len(), line.len()));
+    Ok(Some(HeadMarks { version, status, reason, lines, end }))
 }
 
-fn status_line(line: &[u8], fields: HeaderMap) -> Result<ResponseHeader, &'static str> {
+fn status_line(line: &[u8]) -> Result<(Version, StatusCode), &'static str> {
     let version = match line.get(..9) {
         Some(b"HTTP/1.1 ") => Version::HTTP_11,
         Some(b"HTTP/1.0 ") => Version::HTTP_10,
         _ => return Err("not an answer of HTTP/1"),
     };
-    let digits = line.get(9..12).filter(|digits| digits.iter().all(u8::is_ascii_digit));
-    let status = digits.and_then(|digits| std::str::from_utf8(digits).ok()?.parse::<u16>().ok());
-    let status = status.filter(|status| *status >= 100).ok_or("a status that is none")?;
-    let reason = match line.get(12..) {
-        None | Some([]) => b"",
-        Some([b' ', reason @ ..]) if is_value(reason) => reason,
-        Some(_) => return Err("a status that is none"),
-    };
-    let mut parts = http::Response::new(()).into_parts().0;
-    parts.status = StatusCode::from_u16(status).map_err(|_| "a status that is none")?;
-    (parts.version, parts.headers) = (version, fields);
-    let mut head = ResponseHeader::from(parts);
-    if head.status.canonical_reason().is_none_or(|usual| usual.as_bytes() != reason)
-        && let Ok(reason) = std::str::from_utf8(reason)
-    {
-        // Only what is no text cannot be kept.
-        let _ = head.set_reason_phrase(Some(reason));
-    }
-    Ok(head)
+    let status = line.get(9..12).and_then(|digits| StatusCode::from_bytes(digits).ok());
+    Ok((version, status.ok_or(NO_STATUS)?))
 }
 
-fn field(raw: &Bytes, start: usize, end: usize, fields: &mut HeaderMap) -> Result<(), &'static str> {
-    const MALFORMED: &str = "a malformed header field";
-    let line = raw.get(start..end).unwrap_or_default();
-    if line.first().is_some_and(|byte| matches!(byte, b' ' | b'\t')) {
-        return Err("a folded header field");
-    }
-    let colon = memchr::memchr(b':', line).ok_or(MALFORMED)?;
-    let name = line.get(..colon).unwrap_or_default();
-    let value = trim(line.get(colon + 1..).unwrap_or_default());
-    if !is_name(name) || !is_value(value) {
-        return Err(MALFORMED);
-    }
-    let name = HeaderName::from_bytes(name).map_err(|_| MALFORMED)?;
-    fields.try_append(name, header_value_from_raw(raw.slice_ref(value))).map(drop).map_err(|_| MALFORMED)
+/// Takes what a head says from its bytes, which end with it; `method` is the request's.
+///
+/// # Errors
+/// What is wrong with it.
+pub(in crate::proxy) fn parse(
+    raw: Bytes,
+    marks: HeadMarks,
+    method: &Method,
+) -> Result<ParsedResponse, &'static str> {
+    let reason = marks.reason.map(|(start, end)| raw.slice(start..end));
+    let fields = SentFields::new(raw, marks.lines);
+    let head = AnswerHead::sent((marks.version, marks.status), reason, fields);
+    let (body, is_delimited) = body(&head, method)?;
+    let keeps = is_delimited && keeps(&head);
+    Ok(ParsedResponse { head, body, keeps })
 }
 
 /// What follows a head (RFC 9112, 6.3), and whether it ends before the connection does.
-fn body(head: &ResponseHeader, method: &Method) -> Result<(BodyReader, bool), &'static str> {
+fn body(head: &AnswerHead, method: &Method) -> Result<(BodyReader, bool), &'static str> {
     let status = head.status.as_u16();
-    let length = content_length(&head.headers)?;
+    let length = content_length(head)?;
     if *method == Method::HEAD || status < 200 || matches!(status, 204 | 304) {
         return Ok((BodyReader::Done, true));
     }
-    if head.headers.contains_key(TRANSFER_ENCODING) {
+    if head.has(&TRANSFER_ENCODING) {
         // What a length beside it means, others may read otherwise.
         return if length.is_none() {
             Ok((BodyReader::chunked(), true))
@@ -135,11 +110,10 @@ fn body(head: &ResponseHeader, method: &Method) -> Result<(BodyReader, bool), &'
 ///
 /// # Errors
 /// When it is none.
-pub(in crate::proxy) fn content_length(headers: &HeaderMap) -> Result<Option<u64>, &'static str> {
+pub(in crate::proxy) fn content_length(head: &AnswerHead) -> Result<Option<u64>, &'static str> {
     const UNCLEAR: &str = "a length that is none";
-    let values = headers.get_all(CONTENT_LENGTH).iter();
-    let mut lengths =
-        values.flat_map(|value| value.as_bytes().split(|byte| *byte == b',')).map(<[u8]>::trim_ascii);
+    let values = head.values(&CONTENT_LENGTH);
+    let mut lengths = values.flat_map(|value| value.split(|byte| *byte == b',')).map(<[u8]>::trim_ascii);
     let Some(first) = lengths.next() else { return Ok(None) };
     if lengths.any(|other| other != first) {
         return Err(UNCLEAR);
@@ -148,8 +122,9 @@ pub(in crate::proxy) fn content_length(headers: &HeaderMap) -> Result<Option<u64
 }
 
 /// Whether a connection is kept after an answer (RFC 9112, 9.3).
-fn keeps(headers: &HeaderMap, version: Version) -> bool {
-    let mut options = headers.get_all(CONNECTION).iter().flat_map(|v| v.as_bytes().split(|b| *b == b','));
+fn keeps(head: &AnswerHead) -> bool {
+    let version = head.version;
+    let mut options = head.values(&CONNECTION).flat_map(|value| value.split(|byte| *byte == b','));
     let wanted: &[u8] = if version == Version::HTTP_11 { b"close" } else { b"keep-alive" };
     let is_said = options.any(|option| option.trim_ascii().eq_ignore_ascii_case(wanted));
     is_said != (version == Version::HTTP_11)
@@ -160,7 +135,8 @@ mod tests {
     use super::*;
 
     fn parsed(text: &'static [u8]) -> Result<ParsedResponse, &'static str> {
-        parse(&Bytes::from_static(text), &Method::GET)
+        let marks = read(text)?.ok_or("more to come")?;
+        parse(Bytes::from_static(text), marks, &Method::GET)
     }
 
     #[test]
@@ -187,17 +163,14 @@ mod tests {
     }
 
     #[test]
-    fn the_end_is_found_wherever_the_pieces_break() {
-        let bytes = b"HTTP/1.1 200 OK\r\nA: b\r\n\r\nbody";
-        for cut in 0..bytes.len() {
-            let mut seen = 0;
-            let first = end(&bytes[..cut], &mut seen);
-            let found = if let Ok(Some(found)) = first {
-                found
-            } else {
-                end(bytes, &mut seen).expect("small").expect("an end")
-            };
-            assert_eq!(found, bytes.len() - 4, "{cut}");
+    fn the_end_is_found_once_it_is_there() {
+        let bytes = b"HTTP/1.1 200 Fine\r\nA: b\n\r\nbody";
+        for cut in 0..bytes.len() - 4 {
+            assert_eq!(read(&bytes[..cut]), Ok(None), "{cut}");
         }
+        let marks = read(bytes).expect("sound").expect("an end");
+        assert_eq!((marks.end, marks.reason), (bytes.len() - 4, Some((13, 17))));
+        let endless = [b"HTTP/1.1 200 OK\r\nA: ".to_vec(), vec![b'x'; MOST_HEAD_BYTES]].concat();
+        assert_eq!(read(&endless), Err("its head is too large"));
     }
 }

@@ -5,7 +5,7 @@
 
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue};
-use memchr::{memchr, memchr_iter};
+use memchr::memchr;
 
 /// How the names of a head were spelled: its bytes, as they came.
 #[derive(Clone, Debug, Default)]
@@ -63,18 +63,6 @@ fn line_after(raw: &[u8], at: usize) -> usize {
     feed.map_or(raw.len(), |feed| at + feed + 1)
 }
 
-/// Writes fields of a head, without the empty line that ends it.
-pub(in crate::proxy) fn write_fields<'a>(
-    fields: impl Iterator<Item = (&'a HeaderName, &'a HeaderValue)>,
-    spelling: Option<&Spelling>,
-    out: &mut Vec<u8>,
-) {
-    match spelling {
-        Some(spelling) => write_spelled(fields, spelling, out),
-        None => fields.for_each(|(name, value)| write_field(name, value.as_bytes(), out)),
-    }
-}
-
 /// Writes fields that came with a head.
 pub(in crate::proxy) fn write_spelled<'a>(
     fields: impl Iterator<Item = (&'a HeaderName, &'a HeaderValue)>,
@@ -95,15 +83,12 @@ pub(in crate::proxy) fn write_spelled<'a>(
 
 /// Writes a field of our own.
 pub(in crate::proxy) fn write_field(name: &HeaderName, value: &[u8], out: &mut Vec<u8>) {
-    let (start, name) = (out.len(), name.as_str().as_bytes());
-    out.extend_from_slice(name);
-    let written = out.get_mut(start..).unwrap_or_default();
-    let begins = memchr_iter(b'-', name).map(|dash| dash + 1);
-    for begin in std::iter::once(0).chain(begins) {
-        if let Some(letter) = written.get_mut(begin) {
-            letter.make_ascii_uppercase();
-        }
-    }
+    let mut begins = true;
+    out.extend(name.as_str().bytes().map(|byte| {
+        let written = if begins { byte.to_ascii_uppercase() } else { byte };
+        begins = byte == b'-';
+        written
+    }));
     write_value(value, out);
 }
 
@@ -128,7 +113,7 @@ mod tests {
         }
         headers.append("x-real-ip", HeaderValue::from_static("::1"));
         let mut out = Vec::new();
-        write_fields(headers.iter(), Some(&spelling), &mut out);
+        write_spelled(headers.iter(), &spelling, &mut out);
         let text = String::from_utf8(out).expect("text");
         assert_eq!(text, "hOST: a\r\nSOAPAction: b\r\nx-one: 1\r\nX-ONE: 2\r\nX-Real-Ip: ::1\r\n");
     }

@@ -5,6 +5,7 @@
 use super::faults::{left, malformed, unread, unwritten};
 use crate::core::settings::Listener;
 use crate::proxy::wire::alarm::{Alarm, after_us};
+use crate::proxy::wire::answer_head::AnswerHead;
 use crate::proxy::wire::body::{BodyReader, BodyWriter};
 use crate::proxy::wire::date::date;
 use crate::proxy::wire::head::{Body, Head, HeadLimits, Scan};
@@ -15,13 +16,11 @@ use crate::proxy::wire::remains::Remains;
 use crate::proxy::wire::request_head::{self, ParsedRequest};
 use crate::proxy::wire::scratch::{self, SCRATCH_BYTES};
 use crate::proxy::wire::socket::ClientSocket;
-use crate::proxy::wire::spelling::{Spelling, write_fields};
 use bytes::Bytes;
-use http::header::{CONNECTION, DATE, HeaderName, TRANSFER_ENCODING};
+use http::StatusCode;
+use http::header::TRANSFER_ENCODING;
 use http::response::Parts;
-use http::{StatusCode, Version};
 use pingora_error::{Error, Result};
-use pingora_http::ResponseHeader;
 use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
@@ -253,30 +252,23 @@ impl Http1Client {
     }
 
     /// Sends a head; how its body is framed stands in it.
-    pub(super) fn send_head(&mut self, head: ResponseHeader, spelling: Option<&Spelling>, keeps: bool) {
+    pub(super) fn send_head(&mut self, head: &AnswerHead, keeps: bool) {
         let switches = head.status == StatusCode::SWITCHING_PROTOCOLS;
         self.is_spoilt |= switches;
-        let is_chunked = head.headers.contains_key(TRANSFER_ENCODING);
-        self.writer = if is_chunked { BodyWriter::Chunked } else { BodyWriter::Plain };
+        self.writer = if head.has(&TRANSFER_ENCODING) { BodyWriter::Chunked } else { BodyWriter::Plain };
         let out = self.outbox.buffer();
         out.reserve(1024);
-        let is_old = head.version == Version::HTTP_10;
-        out.extend_from_slice(if is_old { b"HTTP/1.0 " } else { b"HTTP/1.1 " });
-        out.extend_from_slice(head.status.as_str().as_bytes());
-        out.push(b' ');
-        out.extend_from_slice(head.get_reason_phrase().unwrap_or_default().as_bytes());
-        out.extend_from_slice(b"\r\n");
-        let is_ours = |name: &HeaderName| *name == DATE || !switches && *name == CONNECTION;
-        write_fields(head.headers.iter().filter(|(name, _)| !is_ours(name)), spelling, out);
+        let is_ours = |name: &[u8]| {
+            name.eq_ignore_ascii_case(b"date") || !switches && name.eq_ignore_ascii_case(b"connection")
+        };
+        head.write(is_ours, out);
         out.extend_from_slice(b"Date: ");
         out.extend_from_slice(date().as_bytes());
-        if !switches {
-            let connection: &[u8] =
-                if keeps { b"\r\nConnection: keep-alive\r\n\r\n" } else { b"\r\nConnection: close\r\n\r\n" };
-            out.extend_from_slice(connection);
-        } else {
-            out.extend_from_slice(b"\r\n\r\n");
-        }
+        out.extend_from_slice(match (switches, keeps) {
+            (true, _) => b"\r\n\r\n",
+            (false, true) => b"\r\nConnection: keep-alive\r\n\r\n",
+            (false, false) => b"\r\nConnection: close\r\n\r\n",
+        });
     }
 
     pub(super) fn waiting(&self) -> usize {

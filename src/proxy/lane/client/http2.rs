@@ -1,16 +1,17 @@
 //! One stream of a client's connection of HTTP/2.
 
 use super::faults::{left, unread, unwritten};
+use crate::proxy::headers::hop_by_hop::{KEEP_ALIVE, PROXY_CONNECTION};
 use crate::proxy::lane::stream::Stream;
+use crate::proxy::wire::answer_head::AnswerHead;
 use crate::proxy::wire::date::date;
 use bytes::{Bytes, BytesMut};
 use h2::server::SendResponse;
 use h2::{Reason, RecvStream, SendStream};
-use http::header::{CONNECTION, DATE, HeaderName, TRANSFER_ENCODING, UPGRADE};
+use http::header::{CONNECTION, DATE, TRANSFER_ENCODING, UPGRADE};
 use http::response::Parts;
 use http::{HeaderMap, Response};
 use pingora_error::{Error, Result};
-use pingora_http::ResponseHeader;
 use std::io;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -93,16 +94,12 @@ impl Http2Client {
         self.stream.interim.send_on(self.number, answer);
     }
 
-    pub(super) fn send_head(&mut self, mut head: ResponseHeader, is_all: bool) -> Result<()> {
-        for name in [TRANSFER_ENCODING, CONNECTION, UPGRADE] {
-            head.remove_header(&name);
+    pub(super) fn send_head(&mut self, mut head: AnswerHead, is_all: bool) -> Result<()> {
+        for name in [TRANSFER_ENCODING, CONNECTION, UPGRADE, KEEP_ALIVE, PROXY_CONNECTION] {
+            head.remove(&name);
         }
-        for name in ["keep-alive", "proxy-connection"] {
-            head.remove_header(&HeaderName::from_static(name));
-        }
-        // Its value is one of a date.
-        let _ = head.insert_header(DATE, date());
-        let mut parts: Parts = head.into();
+        head.set(DATE, date());
+        let mut parts = head.into_parts();
         parts.version = http::Version::HTTP_2;
         let response = Response::from_parts(parts, ());
         self.send = Some(self.respond.send_response(response, is_all).map_err(lost)?);

@@ -1,0 +1,259 @@
+//! The fields of a head as they were sent: bytes, and where in them each field stands.
+
+use super::head::{is_text, is_token};
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue};
+use pingora_http::header_value_from_raw;
+
+/// Most fields of one head.
+const MOST_FIELDS: usize = 256;
+/// Fields that most heads have no more of.
+const USUAL_FIELDS: usize = 16;
+
+const MALFORMED: &str = "a malformed header field";
+
+/// The fields, and what is changed of them.
+#[derive(Debug)]
+pub(in crate::proxy) struct SentFields {
+    raw: Bytes,
+    lines: Vec<FieldLine>,
+    set: Vec<(HeaderName, HeaderValue)>,
+}
+
+/// One field, by where its parts begin and end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::proxy) struct FieldLine {
+    name: (u32, u32),
+    value: (u32, u32),
+    /// Where the next line begins.
+    next: u32,
+    is_struck: bool,
+}
+
+/// Where the fields stand in the bytes that begin at `at`, and where what follows their empty line begins; `None`
+/// where that has not come.
+///
+/// # Errors
+/// What is wrong with them.
+pub(super) fn read(bytes: &[u8], at: usize) -> Result<Option<(Vec<FieldLine>, usize)>, &'static str> {
+    let (mut lines, mut at) = (Vec::with_capacity(USUAL_FIELDS), at);
+    loop {
+        match line_end(bytes, at)? {
+            LineEnd::At(next) => return Ok(Some((lines, next))),
+            LineEnd::Open => return Ok(None),
+            LineEnd::Elsewhere => {}
+        }
+        let Some(line) = line(bytes, at)? else { return Ok(None) };
+        if lines.len() >= MOST_FIELDS {
+            return Err("it has too many header fields");
+        }
+        at = line.next as usize;
+        lines.push(line);
+    }
+}
+
+/// Whether a line ends here.
+enum LineEnd {
+    /// And where the next begins.
+    At(usize),
+    Elsewhere,
+    /// That has not come.
+    Open,
+}
+
+fn line_end(bytes: &[u8], at: usize) -> Result<LineEnd, &'static str> {
+    Ok(match (bytes.get(at), bytes.get(at + 1)) {
+        (Some(b'\n'), _) => LineEnd::At(at + 1),
+        (Some(b'\r'), Some(b'\n')) => LineEnd::At(at + 2),
+        (None, _) | (Some(b'\r'), None) => LineEnd::Open,
+        (Some(b'\r'), Some(_)) => return Err(MALFORMED),
+        _ => LineEnd::Elsewhere,
+    })
+}
+
+fn line(bytes: &[u8], start: usize) -> Result<Option<FieldLine>, &'static str> {
+    let run = |from: usize, is: fn(u8) -> bool| {
+        let rest = bytes.get(from..).unwrap_or_default();
+        from + rest.iter().position(|byte| !is(*byte)).unwrap_or(rest.len())
+    };
+    let colon = run(start, is_token);
+    match bytes.get(colon) {
+        None => return Ok(None),
+        Some(b':') if colon > start => {}
+        Some(b' ' | b'\t') if colon == start => return Err("a folded header field"),
+        Some(_) => return Err(MALFORMED),
+    }
+    let begin = run(colon + 1, |byte| matches!(byte, b' ' | b'\t'));
+    let end = run(begin, is_text);
+    let next = match line_end(bytes, end)? {
+        LineEnd::At(next) => next,
+        LineEnd::Open => return Ok(None),
+        LineEnd::Elsewhere => return Err(MALFORMED),
+    };
+    let value = bytes.get(begin..end).unwrap_or_default();
+    let spaces = value.iter().rev().take_while(|byte| matches!(byte, b' ' | b'\t')).count();
+    let [start, colon, begin, end, next] =
+        [start, colon, begin, end - spaces, next].map(|at| u32::try_from(at).unwrap_or(u32::MAX));
+    Ok(Some(FieldLine { name: (start, colon), value: (begin, end), next, is_struck: false }))
+}
+
+impl SentFields {
+    pub(super) fn new(raw: Bytes, lines: Vec<FieldLine>) -> Self {
+        SentFields { raw, lines, set: Vec::new() }
+    }
+
+    pub(super) fn set_here(&self) -> &[(HeaderName, HeaderValue)] {
+        &self.set
+    }
+
+    pub(super) fn get(&self, name: &HeaderName) -> Option<&[u8]> {
+        if let Some(line) = self.lines.iter().find(|line| self.is(line, name)) {
+            return Some(self.part(line.value));
+        }
+        self.set.iter().find(|(other, _)| other == name).map(|(_, value)| value.as_bytes())
+    }
+
+    /// All values of a name.
+    pub(super) fn values<'a>(&'a self, name: &'a HeaderName) -> impl Iterator<Item = &'a [u8]> {
+        let sent = self.lines.iter().filter(|line| self.is(line, name)).map(|line| self.part(line.value));
+        let set = self.set.iter().filter(move |(other, _)| other == name);
+        sent.chain(set.map(|(_, value)| value.as_bytes()))
+    }
+
+    pub(super) fn remove(&mut self, name: &HeaderName) {
+        let raw = &self.raw;
+        for line in &mut self.lines {
+            line.is_struck |= is(raw, line, name);
+        }
+        if !self.set.is_empty() {
+            self.set.retain(|(other, _)| other != name);
+        }
+    }
+
+    pub(super) fn add(&mut self, name: HeaderName, value: HeaderValue) {
+        self.set.push((name, value));
+    }
+
+    pub(super) fn size(&self) -> usize {
+        let kept = self.lines.iter().filter(|line| !line.is_struck);
+        let sent: u32 = kept.map(|line| line.next - line.name.0).sum();
+        sent as usize
+            + self.set.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum::<usize>()
+    }
+
+    /// The fields apart.
+    pub(super) fn to_map(&self) -> HeaderMap {
+        let mut fields = HeaderMap::with_capacity(self.lines.len() + self.set.len());
+        for line in self.lines.iter().filter(|line| !line.is_struck) {
+            if let Ok(name) = HeaderName::from_bytes(self.part(line.name)) {
+                let value = header_value_from_raw(self.raw.slice_ref(self.part(line.value)));
+                // One that is full takes no more.
+                let _ = fields.try_append(name, value);
+            }
+        }
+        for (name, value) in &self.set {
+            let _ = fields.try_append(name, value.clone());
+        }
+        fields
+    }
+
+    /// Writes what came and is not struck out, as it was spelled.
+    pub(super) fn write(&self, is_left_out: &impl Fn(&[u8]) -> bool, out: &mut Vec<u8>) {
+        for line in self.lines.iter().filter(|line| !line.is_struck) {
+            let name = self.part(line.name);
+            if is_left_out(name) {
+                continue;
+            }
+            out.extend_from_slice(name);
+            out.extend_from_slice(b": ");
+            out.extend_from_slice(self.part(line.value));
+            out.extend_from_slice(b"\r\n");
+        }
+    }
+
+    fn is(&self, line: &FieldLine, name: &HeaderName) -> bool {
+        is(&self.raw, line, name)
+    }
+
+    fn part(&self, (start, end): (u32, u32)) -> &[u8] {
+        self.raw.get(start as usize..end as usize).unwrap_or_default()
+    }
+}
+
+fn is(raw: &Bytes, line: &FieldLine, name: &HeaderName) -> bool {
+    let (start, end) = (line.name.0 as usize, line.name.1 as usize);
+    let wanted = name.as_str().as_bytes();
+    !line.is_struck
+        && end - start == wanted.len()
+        && raw.get(start..end).is_some_and(|sent| sent.eq_ignore_ascii_case(wanted))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::answer_head::AnswerHead;
+    use super::*;
+    use http::header::{CONTENT_TYPE, ETAG, VARY};
+    use http::{StatusCode, Version};
+    use proptest::prelude::*;
+
+    const NAMES: [HeaderName; 3] = [CONTENT_TYPE, ETAG, VARY];
+
+    fn head(raw: &[u8]) -> AnswerHead {
+        let raw = Bytes::copy_from_slice(raw);
+        let (lines, end) = read(&raw, 0).expect("fields").expect("an end");
+        assert_eq!(end, raw.len());
+        AnswerHead::sent((Version::HTTP_11, StatusCode::OK), None, SentFields::new(raw, lines))
+    }
+
+    fn written(head: &AnswerHead) -> Vec<String> {
+        let mut out = Vec::new();
+        head.write(|name| name.eq_ignore_ascii_case(b"date"), &mut out);
+        let text = String::from_utf8(out).expect("text").to_ascii_lowercase();
+        let mut lines: Vec<_> = text.split_terminator("\r\n").map(str::to_owned).collect();
+        lines.sort();
+        lines
+    }
+
+    proptest! {
+        #[test]
+        fn what_was_sent_and_its_fields_apart_come_to_the_same(
+            sent in prop::collection::vec((0usize..3, 0u8..9), 0..6),
+            steps in prop::collection::vec((0usize..3, 0u8..3, 0u8..9), 0..8),
+        ) {
+            let digit = |n: u8| HeaderValue::from_bytes(&[b'0' + n]).expect("a value");
+            let mut raw = "DATE:x\r\n".to_owned();
+            for (name, n) in &sent {
+                raw += &format!("{}: \t{n} \r\n", NAMES[*name].as_str().to_ascii_uppercase());
+            }
+            let [mut one, mut other] = [(), ()].map(|()| head(format!("{raw}\r\n").as_bytes()));
+            other = AnswerHead::from(other.into_parts());
+            for (name, step, n) in steps {
+                let name = NAMES[name].clone();
+                for head in [&mut one, &mut other] {
+                    match step {
+                        0 => head.remove(&name),
+                        1 => head.set(name.clone(), digit(n)),
+                        _ => head.add(name.clone(), digit(n)),
+                    }
+                }
+            }
+            for name in NAMES {
+                let values = |head: &AnswerHead| head.values(&name).map(<[u8]>::to_vec).collect::<Vec<_>>();
+                prop_assert_eq!(values(&one), values(&other));
+            }
+            prop_assert_eq!(written(&one), written(&other));
+            prop_assert_eq!(one.into_parts().headers, other.into_parts().headers);
+        }
+
+        #[test]
+        fn pieces_are_read_as_the_whole_is(bytes in prop::collection::vec(prop::sample::select(&b"a: \t\r\n;"[..]), 0..60)) {
+            let whole = read(&bytes, 0);
+            for end in 0..bytes.len() {
+                match read(&bytes[..end], 0) {
+                    Ok(None) => {}
+                    early => prop_assert_eq!(&early, &whole, "{}", end),
+                }
+            }
+        }
+    }
+}
