@@ -198,7 +198,7 @@ async fn lead_elsewhere(own: &OwnAddresses, set: &[Upstream]) -> Result<(), Prob
         }
         let found = timeout(LOOK_UP, lookup_host((&**host, *port))).await;
         let addresses: Vec<_> = found.ok().and_then(Result::ok).into_iter().flatten().collect();
-        let back = addresses.into_iter().find_map(|address| Some((address, own.at(address)?)));
+        let back = addresses.into_iter().find_map(|address| Some((address, own.at(address.into())?)));
         if let Some((address, own)) = back {
             let detail = format!("{address} is {own} of this proxy itself, so a request would never end");
             faults.push(Fault { path: format!("upstreams[{index}]"), detail });

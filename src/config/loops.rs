@@ -46,7 +46,7 @@ impl Loops {
         let found = match &upstream.host {
             UpstreamHost::Address(address) => vec![*address],
             UpstreamHost::Name { host, port } if self.own.has_port(*port) => {
-                (self.surroundings.look_up)(host, *port)
+                (self.surroundings.look_up)(host, *port).into_iter().map(Into::into).collect()
             }
             UpstreamHost::Name { .. } => Vec::new(),
         };

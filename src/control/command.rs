@@ -5,6 +5,7 @@ use crate::core::own_limit::OwnLimit;
 use crate::core::rollout::{Plan, Step, Strategy};
 use crate::core::settings::{self, Config};
 use crate::core::text;
+use crate::core::upstream_address::UpstreamAddress;
 use crate::core::weight::BasisPoints;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -25,7 +26,7 @@ pub enum Input {
         service: Arc<str>,
         pool: Arc<str>,
         upstream: Arc<str>,
-        address: SocketAddr,
+        address: UpstreamAddress,
         /// When it began: what it found is of no account to a version that came later.
         began: Instant,
         result: Result<(), String>,
@@ -48,7 +49,7 @@ pub enum Input {
         service: Arc<str>,
         pool: Arc<str>,
         upstream: Arc<str>,
-        address: SocketAddr,
+        address: UpstreamAddress,
         /// When they were asked for.
         began: Instant,
         values: Vec<(Arc<str>, Result<f64, String>)>,
@@ -103,7 +104,7 @@ pub struct Job {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Task {
     /// Every test against every one of the upstreams (label and address).
-    Smoke { tests: Vec<settings::SmokeTest>, upstreams: Vec<(Arc<str>, SocketAddr)> },
+    Smoke { tests: Vec<settings::SmokeTest>, upstreams: Vec<(Arc<str>, UpstreamAddress)> },
     /// A POST of JSON that may refuse. `key` is sent as `Idempotency-Key`.
     Hook { hook: settings::Hook, key: String, body: serde_json::Value },
 }

@@ -25,6 +25,7 @@ use crate::core::secret::Secret;
 use crate::core::service::ServiceState;
 use crate::core::settings::Config;
 use crate::core::table::Table;
+use crate::core::upstream_address::UpstreamAddress;
 use crate::observe::activity::Seen;
 use crate::observe::clock::Clock;
 use crate::observe::metrics::Metrics;
@@ -312,7 +313,7 @@ impl Task {
     fn checked(
         &mut self,
         service: &str,
-        (pool, upstream, address): (&Arc<str>, &str, SocketAddr),
+        (pool, upstream, address): (&Arc<str>, &str, UpstreamAddress),
         began: tokio::time::Instant,
         result: Result<(), String>,
     ) {

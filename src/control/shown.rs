@@ -13,11 +13,11 @@ use crate::core::rollout::{Guard, Note, Rollout};
 use crate::core::service::{Coverage, ServiceState};
 use crate::core::settings::UpstreamHost;
 use crate::core::table::UpstreamState;
+use crate::core::upstream_address::UpstreamAddress;
 use crate::core::weight::BasisPoints;
 use crate::core::window::Figures;
 use crate::observe::metrics::ServiceGauges;
 use serde_json::{Value, json};
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 pub(super) fn service(live: &Live, links: &Links) -> ServiceView {
@@ -121,7 +121,7 @@ fn waits_for(machine: &Rollout) -> Option<String> {
 }
 
 /// The line of history for an upstream that went up, or down for what its check found wrong.
-pub(super) fn health_note(pool: &str, upstream: &str, address: SocketAddr, wrong: Option<&str>) -> Note {
+pub(super) fn health_note(pool: &str, upstream: &str, address: UpstreamAddress, wrong: Option<&str>) -> Note {
     let name = match upstream.parse() == Ok(address) {
         true => upstream.to_owned(),
         false => format!("{upstream} ({address})"),

@@ -9,8 +9,8 @@ use crate::core::ramp::{self, Ramp};
 use crate::core::rollout::UpstreamSeen;
 use crate::core::settings::{self, UpstreamHost};
 use crate::core::table::{Upstream, UpstreamLive, UpstreamState};
+use crate::core::upstream_address::UpstreamAddress;
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
 use std::time::Duration;
@@ -42,7 +42,7 @@ pub(super) struct Slot {
 /// One address.
 #[derive(Debug)]
 pub(super) struct Endpoint {
-    pub address: SocketAddr,
+    pub address: UpstreamAddress,
     /// Whether this process itself listens there: it is never up.
     leads_back: bool,
     /// `None` where the pool has no active check.
@@ -107,7 +107,7 @@ impl Upstreams {
     pub(super) fn checked(
         &mut self,
         label: &str,
-        address: SocketAddr,
+        address: UpstreamAddress,
         result: Result<(), String>,
     ) -> CheckNews {
         let Some(slot) = self.slot(label) else { return CheckNews::None };
@@ -154,7 +154,7 @@ impl Upstreams {
         &mut self,
         pool: &settings::Pool,
         label: &str,
-        result: Result<Vec<SocketAddr>, String>,
+        result: Result<Vec<std::net::SocketAddr>, String>,
         again: Arc<LookUp>,
         own: &OwnAddresses,
     ) -> bool {
@@ -163,6 +163,7 @@ impl Upstreams {
         match result {
             Ok(addresses) => {
                 slot.unresolved = None;
+                let addresses: Vec<UpstreamAddress> = addresses.into_iter().map(Into::into).collect();
                 let served = slot.is_up();
                 slot.endpoints.retain(|endpoint| addresses.contains(&endpoint.address));
                 // Who has moved as a whole is believed as before, until the first check of the new place.
@@ -319,7 +320,7 @@ impl Upstreams {
     }
 
     /// The upstreams that are not draining, with their addresses.
-    pub(super) fn open(&self) -> impl Iterator<Item = (Arc<str>, SocketAddr)> {
+    pub(super) fn open(&self) -> impl Iterator<Item = (Arc<str>, UpstreamAddress)> {
         let open = self.endpoints().filter(|(slot, _)| !slot.draining);
         open.map(|(slot, endpoint)| (slot.settings.address.clone(), endpoint.address))
     }
@@ -330,7 +331,7 @@ impl Upstreams {
     }
 
     /// The addresses of one upstream, or of all that are not draining.
-    pub(super) fn addresses(&self, one: Option<&str>) -> Vec<(Arc<str>, SocketAddr)> {
+    pub(super) fn addresses(&self, one: Option<&str>) -> Vec<(Arc<str>, UpstreamAddress)> {
         let wanted = |slot: &&Slot| match one {
             Some(label) => &*slot.settings.address == label,
             None => !slot.draining,
@@ -425,7 +426,7 @@ impl Slot {
 
 impl Endpoint {
     fn new(
-        address: SocketAddr,
+        address: UpstreamAddress,
         health: Option<&settings::Health>,
         presumed: bool,
         own: &OwnAddresses,

@@ -204,7 +204,11 @@ mod tests {
     use proptest::prelude::*;
 
     fn upstream(n: u8, weight: u16) -> Upstream {
-        Upstream::new(format!("10.0.0.{n}:80").into(), ([10, 0, 0, n], 80).into(), weight)
+        Upstream::new(
+            format!("10.0.0.{n}:80").into(),
+            std::net::SocketAddr::from(([10, 0, 0, n], 80)),
+            weight,
+        )
     }
 
     fn balancer(balance: Balance, upstreams: &[Upstream]) -> Balancer {

@@ -4,6 +4,7 @@
 //! specified nowhere and may be another one after an update of Rust. The keys are no secrets: what a stranger must
 //! not foresee is hashed with a seed besides.
 
+use super::upstream_address::UpstreamAddress;
 use siphasher::sip::SipHasher24;
 use std::hash::Hasher;
 use std::net::{IpAddr, SocketAddr};
@@ -45,10 +46,17 @@ impl FixedHash {
         }
     }
 
-    pub fn address(self, address: SocketAddr) -> Self {
+    fn address(self, address: SocketAddr) -> Self {
         let mut with_ip = self.ip(address.ip());
         with_ip.0.write(&u64::from(address.port()).to_le_bytes());
         with_ip
+    }
+
+    pub fn upstream(self, address: UpstreamAddress) -> Self {
+        match address {
+            UpstreamAddress::Ip(address) => self.address(address),
+            UpstreamAddress::Unix(path) => self.bytes(path.as_bytes()),
+        }
     }
 
     pub fn finish(self) -> u64 {
@@ -87,6 +95,10 @@ mod tests {
         for (hash, golden) in [
             (of(Purpose::Upstream).address(address("10.0.0.1:3000")), 0x70c1_1658_d990_db62),
             (of(Purpose::Upstream).address(address("[2001:db8::1]:80")), 0x4284_6224_a01d_a1c4),
+            (
+                of(Purpose::Upstream).upstream("unix:/run/app.sock".parse().expect("one")),
+                0x8e0c_3953_7901_de00,
+            ),
             (of(Purpose::Balance).bytes(b"/cart?id=7"), 0x4694_7ac3_cf20_f0f9),
             (of(Purpose::Balance).ip(client), 0xea29_c39b_16a0_94ba),
             (of(Purpose::Mark).bytes(b"web-1"), 0x8941_882c_c1ef_3342),

@@ -6,8 +6,8 @@
 //! operator gives, so that they do not all come back at once.
 
 use super::table::{Pool, UpstreamState};
+use super::upstream_address::UpstreamAddress;
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::time::Duration;
 
 /// An order to leave.
@@ -25,7 +25,7 @@ pub struct Leave {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Orders {
     pool: Option<Leave>,
-    upstreams: BTreeMap<SocketAddr, Leave>,
+    upstreams: BTreeMap<UpstreamAddress, Leave>,
 }
 
 impl Orders {
@@ -52,7 +52,7 @@ impl Orders {
     }
 
     /// The order for a stream on an upstream that was planned on the table of `revision`.
-    pub fn for_stream(&self, upstream: SocketAddr, revision: u64) -> Option<Leave> {
+    pub fn for_stream(&self, upstream: UpstreamAddress, revision: u64) -> Option<Leave> {
         let orders = [self.pool, self.upstreams.get(&upstream).copied()];
         let due = orders.into_iter().flatten().filter(|leave| leave.revision > revision);
         due.min_by_key(|leave| leave.at_us)
@@ -68,7 +68,7 @@ impl Leave {
 }
 
 /// The addresses that are not told to finish. One that is down may come back.
-fn serving(pool: &Pool) -> Vec<SocketAddr> {
+fn serving(pool: &Pool) -> Vec<UpstreamAddress> {
     let stays = pool.upstreams.iter().filter(|upstream| upstream.state != UpstreamState::Draining);
     stays.map(|upstream| upstream.address).collect()
 }
@@ -83,7 +83,7 @@ mod tests {
 
     fn pool(weight: u16, upstreams: &[(u16, UpstreamState)]) -> Pool {
         let upstream = |(port, state): &(u16, UpstreamState)| {
-            let address = SocketAddr::from(([127, 0, 0, 1], *port));
+            let address = at(*port);
             Upstream { state: *state, ..Upstream::new(address.to_string().into(), address, 1) }
         };
         let upstreams: Box<[_]> = upstreams.iter().map(upstream).collect();
@@ -91,8 +91,8 @@ mod tests {
         Pool { weight, close_streams: Some(WITHIN), ..Pool::for_tests("blue", upstreams) }
     }
 
-    fn at(port: u16) -> SocketAddr {
-        SocketAddr::from(([127, 0, 0, 1], port))
+    fn at(port: u16) -> UpstreamAddress {
+        std::net::SocketAddr::from(([127, 0, 0, 1], port)).into()
     }
 
     #[test]

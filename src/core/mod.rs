@@ -41,6 +41,7 @@ pub mod table;
 pub mod template;
 pub mod tester;
 pub mod text;
+pub mod upstream_address;
 pub mod verdict;
 pub mod weight;
 pub mod window;

@@ -2,6 +2,7 @@
 //!
 //! It knows sockets of this process only. A loop by way of others is ended by the mark that requests carry.
 
+use super::upstream_address::UpstreamAddress;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
@@ -38,7 +39,8 @@ impl OwnAddresses {
     }
 
     /// Which of them a connection to an address would reach.
-    pub fn at(&self, to: SocketAddr) -> Option<&str> {
+    pub fn at(&self, to: UpstreamAddress) -> Option<&str> {
+        let to = to.ip()?;
         self.sockets.iter().find(|socket| socket.takes(to, self.is_local)).map(|socket| &*socket.name)
     }
 

@@ -8,21 +8,21 @@
 
 use super::outcome::ArmId;
 use super::table::{self, Pool, Service, Table, Upstream, UpstreamState};
-use std::net::SocketAddr;
+use super::upstream_address::UpstreamAddress;
 
 /// Whose waiting requests go elsewhere.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Recall {
     pub arm: ArmId,
     /// All of the pool's where there is none.
-    pub upstream: Option<SocketAddr>,
+    pub upstream: Option<UpstreamAddress>,
     /// The table that it came with: requests planned on a later one are meant to be there.
     pub revision: u64,
 }
 
 impl Recall {
     /// Whether it is for a request that was planned on the table of `revision` and goes to this upstream.
-    pub fn is_for(&self, arm: ArmId, upstream: SocketAddr, revision: u64) -> bool {
+    pub fn is_for(&self, arm: ArmId, upstream: UpstreamAddress, revision: u64) -> bool {
         self.arm == arm && self.revision > revision && self.upstream.is_none_or(|named| named == upstream)
     }
 }
@@ -88,8 +88,8 @@ mod tests {
         }
     }
 
-    fn at(arm: u16, upstream: usize) -> SocketAddr {
-        SocketAddr::from(([127, 0, 0, 1], arm * 10 + upstream as u16 + 1))
+    fn at(arm: u16, upstream: usize) -> UpstreamAddress {
+        std::net::SocketAddr::from(([127, 0, 0, 1], arm * 10 + upstream as u16 + 1)).into()
     }
 
     fn table(pools: Vec<Pool>) -> Table {

@@ -22,6 +22,7 @@ use crate::core::rule::Rule;
 use crate::core::service::Refuge;
 use crate::core::shield::Shield;
 use crate::core::tester::Testers;
+use crate::core::upstream_address::UpstreamAddress;
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue};
 use serde::{Deserialize, Serialize};
@@ -278,7 +279,7 @@ pub struct Passive {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "UpstreamRecord", into = "UpstreamRecord")]
 pub struct Upstream {
-    /// As typed: `10.0.0.1:3000` or `app:3000`.
+    /// As typed: `10.0.0.1:3000`, `app:3000` or `unix:/run/app.sock`.
     pub address: Arc<str>,
     pub host: UpstreamHost,
     pub weight: u16,
@@ -289,7 +290,7 @@ pub struct Upstream {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum UpstreamHost {
-    Address(SocketAddr),
+    Address(UpstreamAddress),
     /// Resolved at start and again regularly.
     Name {
         host: Arc<str>,
@@ -335,20 +336,22 @@ impl TryFrom<UpstreamRecord> for Upstream {
 }
 
 impl Upstream {
-    /// An address with a port, or a name with one.
+    /// An address with a port, a name with one, or the path of a socket.
     ///
     /// # Errors
     /// A sentence that says how to write it.
     pub fn place(text: &str) -> Result<(Arc<str>, UpstreamHost), String> {
-        if let Ok(address) = text.parse() {
-            return Ok((text.into(), UpstreamHost::Address(address)));
+        if UpstreamAddress::is_path(text) || text.parse::<SocketAddr>().is_ok() {
+            return Ok((text.into(), UpstreamHost::Address(text.parse()?)));
         }
         let no_port = || format!("\"{text}\" has no port; write {text}:3000");
         let (host, port) = text.rsplit_once(':').ok_or_else(no_port)?;
         let port: u16 = port.parse().map_err(|_| no_port())?;
         let legal = |c: char| c.is_ascii_alphanumeric() || "-._".contains(c);
         if host.is_empty() || !host.chars().all(legal) || port == 0 {
-            return Err(format!("\"{text}\" is no address; write 10.0.0.1:3000, [::1]:3000 or app:3000"));
+            return Err(format!(
+                "\"{text}\" is no address; write 10.0.0.1:3000, [::1]:3000, app:3000 or unix:/run/app.sock"
+            ));
         }
         Ok((text.into(), UpstreamHost::Name { host: host.into(), port }))
     }

@@ -21,8 +21,8 @@ use super::outcome::{ArmId, SlowLimits};
 use super::route::{RouteSpec, Routes};
 use super::settings::{self, Timeouts, UpstreamTls};
 use super::shield::Shielding;
+use super::upstream_address::UpstreamAddress;
 use super::weight::{BasisPoints, Picker};
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -202,7 +202,7 @@ impl UpstreamState {
 pub struct Upstream {
     /// As configured.
     pub label: Arc<str>,
-    pub address: SocketAddr,
+    pub address: UpstreamAddress,
     pub weight: u16,
     pub backup: bool,
     /// 0 is no limit.
@@ -215,9 +215,9 @@ pub struct Upstream {
 
 impl Upstream {
     /// Ready, primary and without limit.
-    pub fn new(label: Arc<str>, address: SocketAddr, weight: u16) -> Self {
-        let live = Arc::default();
-        let hash = FixedHash::of(Purpose::Upstream).address(address).finish();
+    pub fn new(label: Arc<str>, address: impl Into<UpstreamAddress>, weight: u16) -> Self {
+        let (live, address) = (Arc::default(), address.into());
+        let hash = FixedHash::of(Purpose::Upstream).upstream(address).finish();
         Upstream {
             label,
             address,

@@ -5,15 +5,15 @@
 //! differs; how much of the body is read is bounded here, since an upstream that is out of order may send
 //! without end.
 
-use super::transport::{Transport, connect};
+use super::transport::{Connected, Transport, connect};
 use crate::core::own_limit::OwnLimit;
+use crate::core::upstream_address::UpstreamAddress;
 use bytes::{Bytes, BytesMut};
 use http::{Method, Request, Response, Version, header};
 use http_body_util::{BodyExt, Empty};
 use hyper::body::Incoming;
 use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use std::net::SocketAddr;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 /// What is asked.
@@ -67,8 +67,18 @@ impl Ask<'_> {
     ///
     /// # Errors
     /// No connection, no HTTP, a body that breaks off.
-    pub(super) async fn of(&self, address: SocketAddr) -> Result<Answer, Failed> {
-        let stream = connect(address).await?;
+    pub(super) async fn of(&self, address: UpstreamAddress) -> Result<Answer, Failed> {
+        match connect(address).await? {
+            Connected::Ip(stream) => self.by(stream).await,
+            Connected::Unix(stream) => self.by(stream).await,
+        }
+    }
+
+    /// Asks in the clear, or by TLS.
+    async fn by<S>(&self, stream: S) -> Result<Answer, Failed>
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
         match self.over.tls()? {
             None => Ok(self.on(stream).await?),
             Some(tls) => Ok(self.on(tls.shake(stream).await?).await?),
@@ -160,6 +170,7 @@ pub(super) fn innermost(error: &dyn std::error::Error) -> String {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
+    use std::net::SocketAddr;
     use std::sync::{Arc, Mutex};
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::{TcpListener, TcpSocket, TcpStream};
@@ -235,7 +246,7 @@ pub(super) mod tests {
             *kept.lock().expect("whole") = request.to_owned();
             answered(200, "ok")
         });
-        let answer = Ask { method: Method::POST, ..ask("/api?x=1", &plain()) }.of(address.await).await;
+        let answer = Ask { method: Method::POST, ..ask("/api?x=1", &plain()) }.of(address.await.into()).await;
         assert_eq!(answer, Ok(Answer { status: 200, body: "ok".into(), whole: true }));
         let request = seen.lock().expect("whole").clone();
         assert!(request.starts_with("POST /api?x=1 HTTP/1.1\r\n"), "{request}");
@@ -251,26 +262,26 @@ pub(super) mod tests {
             [("12345678", "12345678", true), ("123456789", "12345678", false), ("", "", true)]
         {
             let address = origin(move |_| answered(503, body)).await;
-            let answer = ask("/", &plain()).of(address).await;
+            let answer = ask("/", &plain()).of(address.into()).await;
             assert_eq!(answer, Ok(Answer { status: 503, body: expected.into(), whole }));
         }
         let endless = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\n12345\r\n5\r\n67890\r\n";
         let address = origin(|_| Some(endless.to_vec())).await;
-        let answer = ask("/", &plain()).of(address).await;
+        let answer = ask("/", &plain()).of(address.into()).await;
         assert_eq!(answer, Ok(Answer { status: 200, body: "12345678".into(), whole: false }));
     }
 
     #[tokio::test]
     async fn what_is_no_answer_is_told() {
-        let error = ask("/", &plain()).of(nobody()).await.expect_err("nobody listens").to_string();
+        let error = ask("/", &plain()).of(nobody().into()).await.expect_err("nobody listens").to_string();
         assert!(error.starts_with("connect: "), "{error}");
         let broken = origin(|_| Some(b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nab".to_vec())).await;
-        let error = ask("/", &plain()).of(broken).await.expect_err("cut short").to_string();
+        let error = ask("/", &plain()).of(broken.into()).await.expect_err("cut short").to_string();
         assert!(error.starts_with("the body: "), "{error}");
         let strange = origin(|_| Some(b"SSH-2.0-OpenSSH\r\n".to_vec())).await;
-        let error = ask("/", &plain()).of(strange).await.expect_err("no HTTP").to_string();
+        let error = ask("/", &plain()).of(strange.into()).await.expect_err("no HTTP").to_string();
         assert!(error.starts_with("no proper answer: "), "{error}");
-        let error = ask("/ä b", &plain()).of(strange).await.expect_err("no path").to_string();
+        let error = ask("/ä b", &plain()).of(strange.into()).await.expect_err("no path").to_string();
         assert!(error.starts_with("the request cannot be made: "), "{error}");
     }
 }

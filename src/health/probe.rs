@@ -6,8 +6,8 @@ use super::targets::{self, Place, Work, begin, rounds};
 use super::transport::Transport;
 use crate::control::command::{Controller, Input, LookUp};
 use crate::core::settings::{Config, Health, Pool, Service, Upstream, UpstreamHost, UpstreamTls};
+use crate::core::upstream_address::UpstreamAddress;
 use http::Method;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use tokio::sync::watch::Receiver;
 use tokio::time::timeout;
@@ -35,7 +35,7 @@ impl Work for Probe {
         watched.then(|| Probe { health: pool.health.clone(), tls: pool.tls.clone() })
     }
 
-    async fn run(self, controller: Controller, place: Place, address: SocketAddr) {
+    async fn run(self, controller: Controller, place: Place, address: UpstreamAddress) {
         let Some(health) = self.health else { return };
         let transport = Transport::to(&place.upstream, health.http2, self.tls.as_deref());
         let mut rounds = rounds(&place, address, health.interval);
@@ -80,7 +80,7 @@ async fn check(
     health: &Health,
     label: &str,
     transport: &Transport,
-    address: SocketAddr,
+    address: UpstreamAddress,
 ) -> Result<(), Failed> {
     if health.path.is_empty() {
         return transport.reach(address).await;
@@ -88,7 +88,7 @@ async fn check(
     let ask = Ask {
         method: Method::GET,
         path: &health.path,
-        host: health.host.as_deref().unwrap_or(label),
+        host: health.host.as_deref().unwrap_or(UpstreamAddress::authority_of(label)),
         agent: "pointsman-health",
         limit: MAX_BODY,
         over: transport,
@@ -105,6 +105,7 @@ async fn check(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::net::SocketAddr;
     use std::time::Duration;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::TcpListener;
@@ -146,7 +147,7 @@ mod tests {
     async fn outcome(answer: &'static [u8], hold: bool) -> Result<(), String> {
         let address = server(answer, hold).await;
         let health = health();
-        match timeout(health.timeout, check(&health, "app:80", &plain(), address)).await {
+        match timeout(health.timeout, check(&health, "app:80", &plain(), address.into())).await {
             Ok(result) => result.map_err(|failed| failed.to_string()),
             Err(_) => Err("no answer".into()),
         }
@@ -173,8 +174,10 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("bound");
         let address = listener.local_addr().expect("an address");
         drop(listener);
-        let error =
-            check(&health(), "app:80", &plain(), address).await.expect_err("nobody listens").to_string();
+        let error = check(&health(), "app:80", &plain(), address.into())
+            .await
+            .expect_err("nobody listens")
+            .to_string();
         assert!(error.starts_with("connect: "), "{error}");
     }
 
@@ -183,12 +186,14 @@ mod tests {
         let connect_only = Health { path: String::new(), ..health() };
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("bound");
         let address = listener.local_addr().expect("an address");
-        assert_eq!(check(&connect_only, "app:80", &plain(), address).await, Ok(()));
+        assert_eq!(check(&connect_only, "app:80", &plain(), address.into()).await, Ok(()));
         let (mut stream, _) = listener.accept().await.expect("a client");
         assert_eq!(stream.read(&mut [0; 16]).await.expect("an end"), 0, "nothing is sent");
         drop(listener);
-        let error =
-            check(&connect_only, "app:80", &plain(), address).await.expect_err("nobody listens").to_string();
+        let error = check(&connect_only, "app:80", &plain(), address.into())
+            .await
+            .expect_err("nobody listens")
+            .to_string();
         assert!(error.starts_with("connect: "), "{error}");
     }
 }

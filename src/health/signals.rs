@@ -12,8 +12,8 @@ use crate::control::command::{Controller, Input};
 use crate::core::own_limit::OwnLimit;
 use crate::core::settings::{Config, Pool, Service, Upstream, UpstreamTls};
 use crate::core::signal::{Locator, Signal};
+use crate::core::upstream_address::UpstreamAddress;
 use http::Method;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch::Receiver;
@@ -66,9 +66,9 @@ impl Work for Scrapes {
         (!signals.is_empty()).then(|| Scrapes { host, http2, tls, scrapes: Scrape::all(signals) })
     }
 
-    async fn run(self, controller: Controller, place: Place, address: SocketAddr) {
+    async fn run(self, controller: Controller, place: Place, address: UpstreamAddress) {
         let mut scrapes = JoinSet::new();
-        let host = self.host.unwrap_or_else(|| place.upstream.to_string());
+        let host = self.host.unwrap_or_else(|| UpstreamAddress::authority_of(&place.upstream).to_owned());
         let transport = Transport::to(&place.upstream, self.http2, self.tls.as_deref());
         let server = Server { host, transport };
         for scrape in self.scrapes {
@@ -99,7 +99,7 @@ impl Scrape {
         scrapes
     }
 
-    async fn run(self, controller: Controller, place: Place, address: SocketAddr, server: Server) {
+    async fn run(self, controller: Controller, place: Place, address: UpstreamAddress, server: Server) {
         let mut rounds = rounds(&place, address, self.interval);
         loop {
             let began = begin();
@@ -127,7 +127,7 @@ impl Scrape {
     ///
     /// # Errors
     /// What this process is short of, so that nobody could be asked.
-    async fn round(&self, address: SocketAddr, server: &Server) -> Result<Values, OwnLimit> {
+    async fn round(&self, address: UpstreamAddress, server: &Server) -> Result<Values, OwnLimit> {
         let body = match timeout(self.timeout, self.body(address, server)).await {
             Ok(Err(Failed::Ours(limit))) => return Err(limit),
             Ok(Err(Failed::Theirs(why))) => Err(why),
@@ -141,7 +141,7 @@ impl Scrape {
         Ok(self.wanted.iter().map(|(name, at)| (name.clone(), value(at))).collect())
     }
 
-    async fn body(&self, address: SocketAddr, server: &Server) -> Result<String, Failed> {
+    async fn body(&self, address: UpstreamAddress, server: &Server) -> Result<String, Failed> {
         let (method, path) = (Method::GET, self.from.as_str());
         let Server { host, transport } = server;
         let ask = Ask { method, path, host, agent: "pointsman-signals", limit: MAX_BODY, over: transport };
@@ -158,6 +158,7 @@ impl Scrape {
 mod tests {
     use super::super::exchange::tests::{answered, nobody, origin};
     use super::*;
+    use std::net::SocketAddr;
     use std::path::Path;
     use std::sync::atomic::{AtomicUsize, Ordering};
     use tokio::sync::{mpsc, watch as channel};
@@ -198,6 +199,7 @@ mod tests {
             panic!("signals")
         };
         assert_eq!((&*service, &*pool), ("web", "blue"));
+        let address = address.ip().expect("no socket");
         (upstream.to_string(), address, values.into_iter().map(|(n, value)| (n.to_string(), value)).collect())
     }
 
@@ -254,11 +256,11 @@ mod tests {
         ] {
             let time = Duration::from_millis(if path == "/silent" { 40 } else { 20_000 });
             let mut scrapes = Scrape::all(&[Signal { timeout: time, ..signal("a", path) }]);
-            let values = scrapes.remove(0).round(origin, &app()).await.expect("asked");
+            let values = scrapes.remove(0).round(origin.into(), &app()).await.expect("asked");
             assert_eq!(values, [("a".into(), Err(why.to_owned()))]);
         }
         let values =
-            Scrape::all(&[signal("a", "/a")]).remove(0).round(nobody(), &app()).await.expect("asked");
+            Scrape::all(&[signal("a", "/a")]).remove(0).round(nobody().into(), &app()).await.expect("asked");
         let why = values[0].1.clone().expect_err("nobody listens");
         assert!(why.starts_with("GET /a: connect: "), "{why}");
     }

@@ -8,9 +8,9 @@ use super::exchange::{Ask, Failed};
 use super::transport::Transport;
 use crate::control::command::{Controller, Input, JobResult};
 use crate::core::settings::SmokeTest;
+use crate::core::upstream_address::UpstreamAddress;
 use http::Method;
 use regex::Regex;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::JoinSet;
@@ -27,7 +27,7 @@ const LISTED: usize = 20;
 pub(super) async fn run(
     controller: &Controller,
     tests: &[SmokeTest],
-    upstreams: &[(Arc<str>, SocketAddr)],
+    upstreams: &[(Arc<str>, UpstreamAddress)],
 ) -> JobResult {
     if upstreams.is_empty() {
         return JobResult::Refused(vec!["there is no upstream to test".to_owned()]);
@@ -58,7 +58,12 @@ fn judged(mut failures: Vec<String>) -> JobResult {
     JobResult::Refused(failures)
 }
 
-async fn failures(controller: &Controller, tests: &[Test], label: &str, address: SocketAddr) -> Vec<String> {
+async fn failures(
+    controller: &Controller,
+    tests: &[Test],
+    label: &str,
+    address: UpstreamAddress,
+) -> Vec<String> {
     let mut failures = Vec::new();
     for test in tests {
         if let Err(why) = result(controller, test, label, address).await {
@@ -73,7 +78,7 @@ async fn result(
     controller: &Controller,
     test: &Test,
     label: &str,
-    address: SocketAddr,
+    address: UpstreamAddress,
 ) -> Result<(), String> {
     loop {
         match test.passes(label, address).await {
@@ -86,7 +91,7 @@ async fn result(
 }
 
 /// With its address where the label is a name, which may stand for several.
-fn named(label: &str, address: SocketAddr) -> String {
+fn named(label: &str, address: UpstreamAddress) -> String {
     if label == address.to_string() { label.to_owned() } else { format!("{label} ({address})") }
 }
 
@@ -111,12 +116,12 @@ impl Test {
         format!("{} {}", self.method, self.settings.path)
     }
 
-    async fn passes(&self, label: &str, address: SocketAddr) -> Result<(), Failed> {
+    async fn passes(&self, label: &str, address: UpstreamAddress) -> Result<(), Failed> {
         let SmokeTest { path, expect: (low, high), host, timeout: time, http2, tls, .. } = &self.settings;
         let ask = Ask {
             method: self.method.clone(),
             path,
-            host: host.as_deref().unwrap_or(label),
+            host: host.as_deref().unwrap_or(UpstreamAddress::authority_of(label)),
             agent: "pointsman-smoke",
             limit: MAX_BODY,
             over: &Transport::to(label, *http2, tls.as_deref()),
@@ -141,8 +146,9 @@ impl Test {
 mod tests {
     use super::super::exchange::tests::{answered, nobody, origin};
     use super::*;
+    use std::net::SocketAddr;
 
-    async fn run(tests: &[SmokeTest], upstreams: &[(Arc<str>, SocketAddr)]) -> JobResult {
+    async fn run(tests: &[SmokeTest], upstreams: &[(Arc<str>, UpstreamAddress)]) -> JobResult {
         let (controller, _told) = Controller::told();
         super::run(&controller, tests, upstreams).await
     }
@@ -160,8 +166,8 @@ mod tests {
         }
     }
 
-    fn at(address: SocketAddr) -> (Arc<str>, SocketAddr) {
-        (address.to_string().into(), address)
+    fn at(address: SocketAddr) -> (Arc<str>, UpstreamAddress) {
+        (address.to_string().into(), address.into())
     }
 
     /// An origin with something of everything.
@@ -204,7 +210,7 @@ mod tests {
             SmokeTest { timeout: Duration::from_millis(40), ..test("/silent") },
             SmokeTest { method: "POST".into(), expect: (200, 399), ..test("/api/health?x=1") },
         ];
-        let upstreams = [at(gone), ("app:3000".into(), app)];
+        let upstreams = [at(gone), ("app:3000".into(), app.into())];
         let JobResult::Refused(failures) = run(&tests, &upstreams).await else { panic!("refused") };
         let (of_gone, of_app) = failures.split_at(4);
         for (failure, request) in

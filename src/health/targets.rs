@@ -8,8 +8,8 @@ use super::resolve::{Found, Names, Resolver};
 use crate::control::command::{Controller, LookUp};
 use crate::core::hash::{FixedHash, Purpose};
 use crate::core::settings::{Config, Pool, Service, Upstream, UpstreamHost};
+use crate::core::upstream_address::UpstreamAddress;
 use std::collections::HashMap;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch::Receiver;
@@ -34,7 +34,7 @@ pub(super) trait Work: Clone + PartialEq + Send + Sync + 'static {
         self,
         controller: Controller,
         place: Place,
-        address: SocketAddr,
+        address: UpstreamAddress,
     ) -> impl Future<Output = ()> + Send;
 
     /// What the name resolves to has changed; false once the controller has stopped.
@@ -145,13 +145,14 @@ impl Drop for Tasks {
 
 /// One task for each address of the name; those of addresses that are gone end.
 async fn addresses<W: Work>(controller: Controller, place: Place, work: W, mut names: Names) {
-    let mut running: HashMap<SocketAddr, Tasks> = HashMap::new();
+    let mut running: HashMap<UpstreamAddress, Tasks> = HashMap::new();
     loop {
         let found = names.changed().await;
         if !work.resolved(&controller, &place, &found, names.again()).await {
             return;
         }
         let Ok(found) = found else { continue };
+        let found: Vec<UpstreamAddress> = found.into_iter().map(Into::into).collect();
         running.retain(|address, _| found.contains(address));
         for address in found {
             let one = || work.clone().run(controller.clone(), place.clone(), address);
@@ -169,12 +170,12 @@ pub(super) fn begin() -> Instant {
 /// The rounds after a first one that is made at once: spread over the interval by place and address, so
 /// that a hundred upstreams are not asked at the same moment.
 #[allow(clippy::disallowed_methods, reason = "the timer's own clock")]
-pub(super) fn rounds(place: &Place, address: SocketAddr, interval: Duration) -> Interval {
+pub(super) fn rounds(place: &Place, address: UpstreamAddress, interval: Duration) -> Interval {
     let interval = interval.max(Duration::from_millis(1));
     let Place { service, pool, upstream } = place;
     let names = [service, pool, upstream].into_iter();
     let hash = names.fold(FixedHash::of(Purpose::Round), |hash, name| hash.bytes(name.as_bytes()));
-    let part = hash.address(address).finish() as f64 / u64::MAX as f64;
+    let part = hash.upstream(address).finish() as f64 / u64::MAX as f64;
     let first = Instant::now() + Duration::from_millis(1) + interval.mul_f64(part);
     let mut rounds = interval_at(first, interval);
     rounds.set_missed_tick_behavior(MissedTickBehavior::Delay);

@@ -3,12 +3,21 @@
 use super::exchange::{Failed, innermost};
 use crate::core::own_limit::OwnLimit;
 use crate::core::settings::UpstreamTls;
+use crate::core::upstream_address::UpstreamAddress;
 use crate::tls::client_config;
 use rustls::pki_types::ServerName;
+use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
-use tokio::net::TcpStream;
+use std::path::Path;
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpStream, UnixStream};
+use tokio::time::sleep;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
+
+/// Pause before another try on a socket whose queue is full.
+const FULL_QUEUE: Duration = Duration::from_millis(10);
 
 /// The transport to one upstream, ready to be used again and again.
 #[derive(Clone)]
@@ -48,10 +57,12 @@ impl Transport {
     ///
     /// # Errors
     /// A few words about what went wrong.
-    pub(super) async fn reach(&self, address: SocketAddr) -> Result<(), Failed> {
-        let stream = connect(address).await?;
-        if let Some(tls) = self.tls()? {
-            tls.shake(stream).await?;
+    pub(super) async fn reach(&self, address: UpstreamAddress) -> Result<(), Failed> {
+        let connected = connect(address).await?;
+        let Some(tls) = self.tls()? else { return Ok(()) };
+        match connected {
+            Connected::Ip(stream) => drop(tls.shake(stream).await?),
+            Connected::Unix(stream) => drop(tls.shake(stream).await?),
         }
         Ok(())
     }
@@ -66,7 +77,10 @@ impl Tls {
 
     /// # Errors
     /// Why the other side is not accepted, or does not accept us.
-    pub(super) async fn shake(&self, stream: TcpStream) -> Result<TlsStream<TcpStream>, String> {
+    pub(super) async fn shake<S>(&self, stream: S) -> Result<TlsStream<S>, String>
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
         let shaken = self.connector.connect(self.name.clone(), stream).await;
         let stream = shaken.map_err(|error| format!("TLS: {}", innermost(&error)))?;
         let agreed = stream.get_ref().1.alpn_protocol();
@@ -77,11 +91,34 @@ impl Tls {
     }
 }
 
-pub(super) async fn connect(address: SocketAddr) -> Result<TcpStream, Failed> {
-    TcpStream::connect(address).await.map_err(|error| match OwnLimit::of_error(&error) {
-        Some(limit) if limit != OwnLimit::Ports || has_source(address) => Failed::Ours(limit),
+/// A connection to an upstream.
+pub(super) enum Connected {
+    Ip(TcpStream),
+    Unix(UnixStream),
+}
+
+pub(super) async fn connect(address: UpstreamAddress) -> Result<Connected, Failed> {
+    let connected = match address {
+        UpstreamAddress::Ip(address) => TcpStream::connect(address).await.map(Connected::Ip),
+        UpstreamAddress::Unix(path) => connect_unix(path.as_path()).await.map(Connected::Unix),
+    };
+    connected.map_err(|error| match OwnLimit::of_error(&error) {
+        Some(limit) if limit != OwnLimit::Ports || address.ip().is_some_and(has_source) => {
+            Failed::Ours(limit)
+        }
         _ => Failed::Theirs(format!("connect: {error}")),
     })
+}
+
+/// A connection to a socket in the file system. Where its queue is full, the system says so at once, unlike that of a
+/// port: it is tried again for as long as the caller waits.
+async fn connect_unix(path: &Path) -> io::Result<UnixStream> {
+    loop {
+        match UnixStream::connect(path).await {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => sleep(FULL_QUEUE).await,
+            connected => return connected,
+        }
+    }
 }
 
 /// Whether this machine has an address to reach another from: without one it is no port that is missing.

@@ -1,6 +1,6 @@
 //! HTTP/2 to the upstreams (`http2 = true`), as gRPC needs it: both ways at once, and trailers.
 
-use super::harness::{Pointsman, eventually};
+use super::harness::{Pointsman, UnixDoor, eventually};
 use super::listeners::curl;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Response};
@@ -64,12 +64,15 @@ async fn answer(request: http::Request<h2::RecvStream>, mut respond: h2::server:
 }
 
 fn config(origin: &Origin, more: &str) -> String {
+    config_at(&origin.address.to_string(), more)
+}
+
+fn config_at(upstream: &str, more: &str) -> String {
     format!(
         "[server]\nstate_dir = \"state\"\nthreads = 1\n{more}\n\
          [[listeners]]\naddress = \"127.0.0.1:0\"\nh2c = true\n\
-         [services.web]\n[services.web.pools.blue]\nhttp2 = true\nupstreams = [\"{}\"]\n\
-         health = {{ path = \"/health\", interval = \"50ms\", fall = 1, expect = 204 }}\n",
-        origin.address
+         [services.web]\n[services.web.pools.blue]\nhttp2 = true\nupstreams = [\"{upstream}\"]\n\
+         health = {{ path = \"/health\", interval = \"50ms\", fall = 1, expect = 204 }}\n"
     )
 }
 
@@ -111,6 +114,19 @@ fn trailers_arrive_and_one_connection_carries_many_requests() {
     });
     let web = pointsman.web();
     assert_eq!(web["pools"]["blue"]["window"]["failures"], 0, "{web}");
+}
+
+#[test]
+fn http2_goes_over_a_socket_in_the_file_system() {
+    let origin = Origin::start();
+    let door = UnixDoor::to(origin.address);
+    let pointsman = Pointsman::start(&config_at(&door.label(), ""));
+    let url = format!("http://{}/", pointsman.http());
+    for _ in 0..10 {
+        assert_eq!(curl(&["-d", "body", "-w", " %{http_code}", &url]), "body 200");
+    }
+    assert!(origin.connections.load(Ordering::SeqCst) <= 2, "one connection a worker");
+    eventually("checks pass", || pointsman.cli(&["status", "web"]).code == 0);
 }
 
 #[test]

@@ -51,6 +51,7 @@ mod state;
 mod streams;
 mod tallow;
 mod tls;
+mod unix_sockets;
 mod upgrade;
 mod upstream_tls;
 mod upstreams;

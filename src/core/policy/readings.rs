@@ -5,9 +5,9 @@
 
 use super::conditions::{patience, silence};
 use crate::core::signal::Signal;
+use crate::core::upstream_address::UpstreamAddress;
 use crate::core::verdict::Level;
 use std::collections::{BTreeMap, VecDeque};
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use std::time::Duration;
 pub const MAX_COUNT: usize = 10;
 
 /// An upstream as configured, and the address it stands for.
-pub type Source = (Arc<str>, SocketAddr);
+pub type Source = (Arc<str>, UpstreamAddress);
 
 /// What the upstreams of one pool say of themselves.
 #[derive(Clone, Debug, Default)]
@@ -157,7 +157,7 @@ mod tests {
     }
 
     fn source(port: u16) -> Source {
-        (format!("10.0.0.1:{port}").into(), SocketAddr::from(([10, 0, 0, 1], port)))
+        (format!("10.0.0.1:{port}").into(), std::net::SocketAddr::from(([10, 0, 0, 1], port)).into())
     }
 
     struct Pool(Readings);

@@ -3,6 +3,7 @@
 //! The settings hold what their files held when the configuration was read, so that a file that has
 //! changed makes other settings: a reload brings them into effect like any other change.
 
+use crate::core::upstream_address::UpstreamAddress;
 use bytes::Bytes;
 use std::sync::Arc;
 
@@ -37,15 +38,11 @@ pub struct Identity {
 }
 
 impl UpstreamTls {
-    /// The name for the upstream with this address, as typed: `app:3000`, `10.0.0.1:3000`, `[::1]:3000`.
+    /// The name for the upstream with this address, as typed: `app:3000`, `[::1]:3000`,
+    /// `unix:/run/app.sock`.
     pub fn name_for<'a>(&'a self, address: &'a str) -> &'a str {
-        self.name.as_deref().unwrap_or_else(|| host(address))
+        self.name.as_deref().unwrap_or_else(|| UpstreamAddress::host_of(address))
     }
-}
-
-fn host(address: &str) -> &str {
-    let host = address.rsplit_once(':').map_or(address, |(host, _)| host);
-    host.trim_start_matches('[').trim_end_matches(']')
 }
 
 impl std::fmt::Debug for Identity {

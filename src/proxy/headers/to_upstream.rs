@@ -3,6 +3,7 @@
 use super::changes::{Changes, FieldValue};
 use super::{forward, hop_by_hop, rewrite};
 use crate::core::table::Pool;
+use crate::core::upstream_address::UpstreamAddress;
 use crate::proxy::exchange::Request;
 use crate::proxy::headers::hops::HopMark;
 use http::header::{CONNECTION, CONTENT_LENGTH, HOST, TRANSFER_ENCODING, UPGRADE};
@@ -105,7 +106,8 @@ fn set_host<'a>(changes: &mut Changes<'a>, request: &'a Request) {
         changes.set(HOST, FieldValue::Lent(authority.as_str().as_bytes()));
     } else if !request.head.headers.contains_key(HOST) {
         // HTTP/1.0 need not name one. nginx would say its `$proxy_host`.
-        let label = request.upstream().map_or("localhost", |upstream| &*upstream.label);
+        let label =
+            request.upstream().map_or("localhost", |upstream| UpstreamAddress::authority_of(&upstream.label));
         changes.set(HOST, FieldValue::Lent(label.as_bytes()));
     }
 }

@@ -98,7 +98,7 @@ impl Exchange<'_> {
         let is_alone = request.attempts.is_alone;
         if pool.http2 {
             let needs = PeerNeeds { timeouts, is_alone, is_repeatable: is_brief(&request.head) };
-            let peer = peer::peer(&worker.keyring, pool, upstream, needs, worker.draw());
+            let peer = peer::peer(&worker.keyring, pool, upstream, needs, worker.draw())?;
             // What is rare is boxed, so that the future of every request is small.
             let (exchange, reused) = Box::pin(http2::open(&worker.connector, Box::new(peer))).await?;
             return Ok((UpstreamSide::Http2(Box::new(exchange)), reused));

@@ -116,7 +116,7 @@ impl Exchange<'_> {
 
     /// Whether an attempt failed for what this process is short of.
     fn shortage(&self, error: &Error) -> Option<OwnLimit> {
-        outcome::shortage(error, self.request.upstream().map(|upstream| upstream.address))
+        outcome::shortage(error, self.request.upstream().and_then(|upstream| upstream.address.ip()))
     }
 
     /// No connection, for want of something here. Where only ports towards this address are missing, others may have

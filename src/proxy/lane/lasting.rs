@@ -5,11 +5,11 @@
 
 use super::worker::Worker;
 use crate::core::leave::Orders;
+use crate::core::upstream_address::UpstreamAddress;
 use crate::observe::clock::Clock;
 use crate::proxy::exchange::Request;
 use crate::proxy::wire::answer_head::AnswerHead;
 use http::header::CONTENT_TYPE;
-use std::net::SocketAddr;
 use std::pin::Pin;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -43,7 +43,7 @@ fn is_lasting(response: &AnswerHead) -> bool {
 
 struct Wait {
     orders: watch::Receiver<Orders>,
-    upstream: SocketAddr,
+    upstream: UpstreamAddress,
     revision: u64,
     /// Its lot.
     draw: u32,

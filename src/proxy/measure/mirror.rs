@@ -103,7 +103,7 @@ fn send(
     }
     let timeouts = request.timeouts(pool);
     let needs = PeerNeeds { timeouts, is_alone: false, is_repeatable: true };
-    let peer = Box::new(peer::peer(with.keyring, pool, upstream, needs, draw));
+    let peer = Box::new(peer::peer(with.keyring, pool, upstream, needs, draw).ok()?);
     let head = copied(&request.head, to_upstream::whole(request, sent), pool)?;
     let (original, stable) =
         mirroring.mirror.compare.as_ref().map(|_| Original::new(&mirroring.mirror)).unzip();

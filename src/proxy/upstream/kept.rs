@@ -7,10 +7,10 @@ use super::http1::Http1Connection;
 use crate::core::outcome::ArmId;
 use crate::core::settings::UpstreamTls;
 use crate::core::table::{Pool, Upstream};
+use crate::core::upstream_address::UpstreamAddress;
 use crate::observe::clock::Clock;
 use std::cell::RefCell;
 use std::collections::HashMap;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::sleep;
@@ -24,7 +24,7 @@ thread_local! {
 
 #[derive(Default)]
 struct KeptConnections {
-    of: HashMap<(ArmId, SocketAddr), Vec<Kept>>,
+    of: HashMap<(ArmId, UpstreamAddress), Vec<Kept>>,
     count: usize,
 }
 

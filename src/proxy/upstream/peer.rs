@@ -3,8 +3,10 @@
 use super::keyring::Keyring;
 use crate::core::settings::Timeouts;
 use crate::core::table::{Pool, Upstream};
+use crate::core::upstream_address::UpstreamAddress;
 use pingora_core::prelude::HttpPeer;
 use pingora_core::protocols::ALPN;
+use pingora_error::Result;
 use std::time::Duration;
 
 /// Requests at a time over one HTTP/2 connection to an upstream.
@@ -33,17 +35,25 @@ pub(in crate::proxy) fn set_alone(peer: &mut HttpPeer, draw: u64) {
 }
 
 /// How pingora reaches an upstream of this pool; `draw` is random.
+///
+/// # Errors
+/// None that occurs: paths are legal.
 pub(in crate::proxy) fn peer(
     keyring: &Keyring,
     pool: &Pool,
     upstream: &Upstream,
     needs: PeerNeeds,
     draw: u64,
-) -> HttpPeer {
+) -> Result<HttpPeer> {
     let timeouts = needs.timeouts;
     // Without a name, pingora would not verify what it connects to.
     let name = pool.tls.as_ref().map_or("", |tls| tls.name_for(&upstream.label)).to_owned();
-    let mut peer = HttpPeer::new(upstream.address, pool.tls.is_some(), name);
+    let mut peer = match &upstream.address {
+        UpstreamAddress::Ip(address) => HttpPeer::new(address, pool.tls.is_some(), name),
+        UpstreamAddress::Unix(path) => {
+            HttpPeer::new_uds(path.as_path().to_str().unwrap_or_default(), pool.tls.is_some(), name)?
+        }
+    };
     peer.group_key = u64::from(pool.arm.0);
     peer.options.connection_timeout = Some(timeouts.connect);
     peer.options.read_timeout = Some(timeouts.read);
@@ -64,5 +74,5 @@ pub(in crate::proxy) fn peer(
         peer.options.total_connection_timeout = Some(timeouts.connect);
         keyring.keys(tls).apply(&mut peer);
     }
-    peer
+    Ok(peer)
 }

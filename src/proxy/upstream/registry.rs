@@ -12,12 +12,14 @@
 
 use crate::core::outcome::ArmId;
 use crate::core::recall::Recall;
+use crate::core::upstream_address::{SocketPath, UpstreamAddress};
 use crate::observe::recalls::RecallReceiver;
 use nix::sys::socket::{Shutdown, SockaddrStorage, getpeername, shutdown};
 use std::collections::VecDeque;
 use std::hash::{Hash, Hasher};
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::os::fd::RawFd;
+use std::os::unix::ffi::OsStrExt;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
@@ -82,7 +84,7 @@ impl AttemptRegistry {
         &self,
         socket: RawFd,
         is_fresh: bool,
-        (arm, upstream): (ArmId, SocketAddr),
+        (arm, upstream): (ArmId, UpstreamAddress),
         revision: u64,
         may_return: bool,
     ) -> Option<RegistryPlace> {
@@ -126,7 +128,7 @@ impl AttemptRegistry {
     }
 
     /// Whether a request that was planned on the table of `revision` is no longer to go to this upstream.
-    pub(in crate::proxy) fn is_recalled(&self, arm: ArmId, upstream: SocketAddr, revision: u64) -> bool {
+    pub(in crate::proxy) fn is_recalled(&self, arm: ArmId, upstream: UpstreamAddress, revision: u64) -> bool {
         if self.latest.load(Relaxed) <= revision {
             return false;
         }
@@ -201,14 +203,18 @@ impl Carrier {
 fn peer(socket: RawFd) -> Option<u64> {
     let peer: SockaddrStorage = getpeername(socket).ok()?;
     let v4 = peer.as_sockaddr_in().map(|peer| SocketAddr::from((peer.ip(), peer.port())));
-    v4.or_else(|| peer.as_sockaddr_in6().map(|peer| SocketAddr::from((peer.ip(), peer.port())))).map(digest)
+    let ip = v4.or_else(|| peer.as_sockaddr_in6().map(|peer| SocketAddr::from((peer.ip(), peer.port()))));
+    let path = || SocketPath::of_bytes(peer.as_unix_addr()?.path()?.as_os_str().as_bytes());
+    ip.map(UpstreamAddress::Ip).or_else(|| path().map(UpstreamAddress::Unix)).map(digest)
 }
 
 /// Tells addresses apart, within this process.
-fn digest(address: SocketAddr) -> u64 {
+fn digest(address: UpstreamAddress) -> u64 {
     let mut hasher = std::hash::DefaultHasher::new();
-    let ip: IpAddr = address.ip().to_canonical();
-    (ip, address.port()).hash(&mut hasher);
+    match address {
+        UpstreamAddress::Ip(address) => (address.ip().to_canonical(), address.port()).hash(&mut hasher),
+        UpstreamAddress::Unix(path) => path.hash(&mut hasher),
+    }
     hasher.finish()
 }
 
@@ -229,13 +235,13 @@ mod tests {
     const GREEN: ArmId = ArmId(7);
 
     /// A connection, and what its upstream sees of it.
-    fn connection() -> (TcpStream, TcpStream, SocketAddr) {
+    fn connection() -> (TcpStream, TcpStream, UpstreamAddress) {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let address = listener.local_addr().expect("an address");
         let ours = TcpStream::connect(address).expect("a connection");
         let theirs = listener.accept().expect("accepted").0;
         theirs.set_nonblocking(true).expect("a socket");
-        (ours, theirs, address)
+        (ours, theirs, address.into())
     }
 
     fn is_open(theirs: &mut TcpStream) -> bool {
@@ -253,7 +259,11 @@ mod tests {
         let socket = ours.as_raw_fd();
         let mut place = registry.enter(socket, true, (GREEN, address), 2, true).expect("a place");
         registry.recall(&[Recall { arm: ArmId(8), upstream: None, revision: 2 }]);
-        registry.recall(&[Recall { arm: GREEN, upstream: Some(([127, 0, 0, 1], 1).into()), revision: 2 }]);
+        registry.recall(&[Recall {
+            arm: GREEN,
+            upstream: Some(SocketAddr::from(([127, 0, 0, 1], 1)).into()),
+            revision: 2,
+        }]);
         assert!(is_open(&mut theirs), "others were named");
         registry.settle(&mut place);
         registry.recall(&all());

@@ -1,11 +1,11 @@
-//! The streams of both sides: in the clear, by TLS, or a socket of this machine.
+//! The streams of both sides: in the clear or by TLS, over the network or a socket in the file system.
 
 use std::io::{self, IoSlice};
 use std::os::fd::{AsRawFd, RawFd};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::{client, server};
 
 /// A client's connection.
@@ -20,6 +20,8 @@ pub(in crate::proxy) enum ClientSocket {
 pub(in crate::proxy) enum UpstreamSocket {
     Plain(TcpStream),
     Tls(Box<client::TlsStream<TcpStream>>),
+    Unix(UnixStream),
+    UnixTls(Box<client::TlsStream<UnixStream>>),
 }
 
 impl UpstreamSocket {
@@ -27,13 +29,15 @@ impl UpstreamSocket {
         match self {
             UpstreamSocket::Plain(socket) => socket.as_raw_fd(),
             UpstreamSocket::Tls(stream) => stream.get_ref().0.as_raw_fd(),
+            UpstreamSocket::Unix(socket) => socket.as_raw_fd(),
+            UpstreamSocket::UnixTls(stream) => stream.get_ref().0.as_raw_fd(),
         }
     }
 }
 
 /// Passes every call to the stream within.
 macro_rules! streams {
-    ($socket:ident) => {
+    ($socket:ident: $($kind:ident),+) => {
         impl AsyncRead for $socket {
             fn poll_read(
                 mut self: Pin<&mut Self>,
@@ -41,8 +45,7 @@ macro_rules! streams {
                 buf: &mut ReadBuf<'_>,
             ) -> Poll<io::Result<()>> {
                 match &mut *self {
-                    $socket::Plain(stream) => Pin::new(stream).poll_read(cx, buf),
-                    $socket::Tls(stream) => Pin::new(&mut **stream).poll_read(cx, buf),
+                    $($socket::$kind(stream) => Pin::new(stream).poll_read(cx, buf),)+
                 }
             }
         }
@@ -54,8 +57,7 @@ macro_rules! streams {
                 buf: &[u8],
             ) -> Poll<io::Result<usize>> {
                 match &mut *self {
-                    $socket::Plain(stream) => Pin::new(stream).poll_write(cx, buf),
-                    $socket::Tls(stream) => Pin::new(&mut **stream).poll_write(cx, buf),
+                    $($socket::$kind(stream) => Pin::new(stream).poll_write(cx, buf),)+
                 }
             }
 
@@ -65,8 +67,7 @@ macro_rules! streams {
                 bufs: &[IoSlice<'_>],
             ) -> Poll<io::Result<usize>> {
                 match &mut *self {
-                    $socket::Plain(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
-                    $socket::Tls(stream) => Pin::new(&mut **stream).poll_write_vectored(cx, bufs),
+                    $($socket::$kind(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),)+
                 }
             }
 
@@ -76,20 +77,18 @@ macro_rules! streams {
 
             fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
                 match &mut *self {
-                    $socket::Plain(stream) => Pin::new(stream).poll_flush(cx),
-                    $socket::Tls(stream) => Pin::new(&mut **stream).poll_flush(cx),
+                    $($socket::$kind(stream) => Pin::new(stream).poll_flush(cx),)+
                 }
             }
 
             fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
                 match &mut *self {
-                    $socket::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
-                    $socket::Tls(stream) => Pin::new(&mut **stream).poll_shutdown(cx),
+                    $($socket::$kind(stream) => Pin::new(stream).poll_shutdown(cx),)+
                 }
             }
         }
     };
 }
 
-streams!(ClientSocket);
-streams!(UpstreamSocket);
+streams!(ClientSocket: Plain, Tls);
+streams!(UpstreamSocket: Plain, Tls, Unix, UnixTls);

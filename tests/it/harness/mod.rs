@@ -8,6 +8,7 @@ mod origin;
 mod process;
 mod tls;
 mod tls_origin;
+mod unix_door;
 
 pub use acme::Acme;
 pub use http::{Answer, Connection, get, send};
@@ -18,6 +19,7 @@ pub use origin::{Origin, Reaction, Received, answer};
 pub use process::{Pointsman, Printed, whole};
 pub use tls::{Authority, TlsClient};
 pub use tls_origin::TlsOrigin;
+pub use unix_door::UnixDoor;
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
