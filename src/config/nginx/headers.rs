@@ -178,6 +178,7 @@ impl<'a> Import<'a> {
         let authority = authority.and_then(|rest| rest.split('/').next()).filter(|name| !name.contains('$'));
         if let Some(authority) = authority.filter(|_| !names_host) {
             // What nginx sends unless told otherwise: the name in proxy_pass.
+            let authority = if authority == "unix:" { "localhost" } else { authority };
             edits.set.push(("Host".to_owned(), authority.to_owned()));
         }
         edits

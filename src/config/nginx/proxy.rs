@@ -39,8 +39,7 @@ impl<'a> Import<'a> {
         };
         let tls = is_tls.then(|| self.upstream_tls(&spot.scope, pass));
         let speech = Speech { http2: pass.name == "grpc_pass", tls };
-        let ends = |c: char| c == '/' || (c == '$' && !rest.starts_with('$'));
-        let (authority, uri) = rest.split_at(rest.find(ends).unwrap_or(rest.len()));
+        let (authority, uri) = split(rest);
         if pieces(authority).iter().any(|piece| matches!(piece, Piece::Variable(_))) || !begins_a_path(uri) {
             let chosen = match pieces(authority).as_slice() {
                 [Piece::Variable(name)] if uri.is_empty() && !is_set(&spot.scope, name) => {
@@ -71,7 +70,7 @@ impl<'a> Import<'a> {
                 rewriting.relocations = self.relocations(server, spot, &origin, uri);
                 Lead::Service(service)
             }
-            None => refuse(self, comments, "it has no upstream that can be spoken to over TCP"),
+            None => refuse(self, comments, "it has no upstream that can be spoken to"),
         }
     }
 
@@ -121,7 +120,8 @@ impl<'a> Import<'a> {
             ("", _) | (_, None) => (format!("{origin}/"), "/".to_owned()),
             (uri, Some(path)) => (format!("{origin}{uri}"), path.replace('$', "$$")),
         };
-        if spot.scope.own("proxy_pass").is_none() {
+        // Of a socket in the file system nobody makes a link.
+        if spot.scope.own("proxy_pass").is_none() || origin.contains("://unix:") {
             return Vec::new();
         }
         let lines = spot.scope.all("proxy_redirect");
@@ -222,6 +222,17 @@ impl<'a> Import<'a> {
         };
         Timeouts { connect: read("connect_timeout"), read: read("read_timeout"), write: read("send_timeout") }
     }
+}
+
+/// Whom a `proxy_pass` names, and the path behind it. That of a socket in the file system begins after a colon:
+/// `unix:/run/app.sock:/path`.
+fn split(rest: &str) -> (&str, &str) {
+    if let Some(path) = rest.strip_prefix("unix:") {
+        let (socket, uri) = path.split_once(':').unwrap_or((path, ""));
+        return (&rest[.."unix:".len() + socket.len()], uri);
+    }
+    let ends = |c: char| c == '/' || (c == '$' && !rest.starts_with('$'));
+    rest.split_at(rest.find(ends).unwrap_or(rest.len()))
 }
 
 /// Whether what follows the host is a path, whatever its variables are: another variable may be more of the

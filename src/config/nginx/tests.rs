@@ -41,13 +41,33 @@ fn upstreams_become_services() {
             "balance = \"least_conn\"",
             "passive = { max_fails = 2, fail_timeout = \"5s\" }",
             "keepalive = \"9s\"",
-            "{ address = \"10.0.0.1:3000\", weight = 2 }, { address = \"10.0.0.2:80\", backup = true, max_conns = 7 }]",
+            "{ address = \"10.0.0.1:3000\", weight = 2 }, { address = \"10.0.0.2:80\", backup = true, max_conns = 7 }, \"unix:/x\"]",
             "upstreams = [\"10.1.1.1:81\"]",
             "set = { \"Host\" = \"App.v1\" }",
         ],
     );
     tells(&imported, "server 10.0.0.3:1", Level::Noted);
-    tells(&imported, "server unix:/x", Level::Missing);
+}
+
+#[test]
+fn sockets_in_the_file_system_are_upstreams() {
+    let imported = imported(
+        "upstream app { server unix:/run/a.sock; server unix:run/b.sock; }
+         server { listen 80; location /a/ { proxy_pass http://app; }
+           location /b/ { proxy_pass http://unix:/run/B.sock:/c/; }
+           location /d/ { proxy_pass http://unix:/run/b.sock; } }",
+    );
+    says(
+        &imported,
+        &[
+            "upstreams = [\"unix:/run/a.sock\"]",
+            "upstreams = [\"unix:/run/B.sock\"]",
+            "upstreams = [\"unix:/run/b.sock\"]",
+            "/c/",
+            "set = { \"Host\" = \"localhost\" }",
+        ],
+    );
+    tells(&imported, "server unix:run/b.sock", Level::Missing);
 }
 
 #[test]

@@ -8,6 +8,7 @@ use super::ledger::Level;
 use super::site::{Pool, Service, Speech, Upstream};
 use super::tree::Directive;
 use super::values::{self, stretch};
+use crate::core::upstream_address::UpstreamAddress;
 use std::net::SocketAddr;
 
 /// The pool that an imported service begins with.
@@ -23,7 +24,9 @@ impl<'a> Import<'a> {
         pass: &'a Directive,
         speech: &Speech,
     ) -> Option<String> {
-        let key = (speech.clone(), authority.to_ascii_lowercase());
+        let is_path = UpstreamAddress::is_path(authority);
+        let known = if is_path { authority.to_owned() } else { authority.to_ascii_lowercase() };
+        let key = (speech.clone(), known);
         if let Some((_, name)) = self.service_names.iter().find(|(known, _)| *known == key) {
             return Some(name.clone());
         }
@@ -153,9 +156,10 @@ impl<'a> Import<'a> {
 
     fn upstream(&self, pool: &mut Pool, line: &'a Directive) {
         let Some(address) = with_port(line.arg(0), 80) else {
-            return self
-                .ledger
-                .missing(line, "only addresses with a port and names; let the upstream listen on TCP");
+            return self.ledger.missing(
+                line,
+                "write an address with a port, a name, or the whole path of a socket: unix:/run/app.sock",
+            );
         };
         let mut upstream = Upstream { address, weight: 1, backup: false, max_conns: 0 };
         let mut passive = (1, std::time::Duration::from_secs(10));
@@ -293,10 +297,13 @@ fn hash_by(key: &str) -> Option<String> {
     }
 }
 
-/// An address or name with a port, as Pointsman takes it.
+/// An address or name with a port, or a socket's path, as Pointsman takes it.
 pub(super) fn with_port(text: &str, port: u16) -> Option<String> {
-    if text.starts_with("unix:") || text.is_empty() {
+    if text.is_empty() {
         return None;
+    }
+    if UpstreamAddress::is_path(text) {
+        return text.parse::<UpstreamAddress>().is_ok().then(|| text.to_owned());
     }
     let bare_v6 = text.starts_with('[') && text.ends_with(']');
     let has_port = !bare_v6 && text.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
