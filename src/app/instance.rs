@@ -10,6 +10,7 @@ use crate::control::command::{Controller, Reload, Upgrade};
 use crate::control::journal::{Journal, Recovered};
 use crate::control::view::{Snapshot, UpstreamView};
 use crate::control::{self, Parts};
+use crate::core::memory::MemoryAccount;
 use crate::core::own_address::OwnAddresses;
 use crate::core::secret::Secret;
 use crate::core::settings::Config;
@@ -35,6 +36,8 @@ use tokio::task::JoinHandle;
 const KNOWN: Duration = Duration::from_secs(2);
 /// Threads for the admin API and the health checks.
 const ADMIN_THREADS: usize = 2;
+/// What bodies and unread answers may hold together, in bytes; beyond, they stream.
+const HELD_BYTES: u64 = 192 << 20;
 /// Reloads and upgrades that may wait.
 const REQUESTS: usize = 8;
 /// How long idle connections are kept once another process serves: their next request is still answered
@@ -290,6 +293,7 @@ fn shared(
         clock,
         listeners,
         places: Places::new(descriptors::shares(config)),
+        memory: Arc::new(MemoryAccount::new(HELD_BYTES)),
         hop_mark: HopMark::new(secret),
         challenges: Arc::default(),
         seed: rand::random(),

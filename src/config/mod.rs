@@ -5,6 +5,7 @@
 //! each with its path, line and column and what to do about it.
 
 mod acme;
+mod buffer;
 mod cohort;
 mod compression;
 mod diff;

@@ -3,7 +3,7 @@
 use super::loops::Loops;
 use super::mirror;
 use super::reader::{Item, Section};
-use super::{cohort, rollout, rule, shield, upstream_tls};
+use super::{buffer, cohort, rollout, rule, shield, upstream_tls};
 use crate::core::balance::{Balance, HashBy};
 use crate::core::duration;
 use crate::core::policy::Policy;
@@ -156,6 +156,7 @@ fn pool(name: Arc<str>, section: &Section<'_>, loops: &Loops) -> Pool {
             as u16,
         http2,
         tls: section.item("tls").and_then(|item| upstream_tls::of_pool(&item, &upstreams)),
+        buffer: buffer::of_pool(&section.section("buffer")),
         tries: section.read("tries", 2, |item| item.integer(1..=10)) as u8,
         balance,
         upstreams,

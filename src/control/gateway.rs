@@ -8,7 +8,7 @@ use super::links::Links;
 use crate::core::balance::{Balance, Balancer};
 use crate::core::choice::Choice;
 use crate::core::outcome::{ArmId, SlowLimits};
-use crate::core::settings::{ADMIN_SERVICE, Forwarded, Timeouts};
+use crate::core::settings::{ADMIN_SERVICE, Buffer, Forwarded, Timeouts};
 use crate::core::table::{Pool, Service, Upstream, UpstreamLive};
 use crate::core::weight::{BasisPoints, Picker};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -54,6 +54,7 @@ impl Gateway {
             requests_per_connection: 0,
             keepalive_connections: 0,
             http2: false,
+            buffer: Buffer::default(),
             is_quarantined: false,
             tls: None,
             balancer: Balancer::new(Balance::RoundRobin, &upstreams, Arc::default()),

@@ -88,6 +88,7 @@ fn service(live: &Live, config: &Config, secret: &Secret) -> Service {
             requests_per_connection: settings.requests_per_connection,
             keepalive_connections: settings.keepalive_connections,
             http2: settings.http2,
+            buffer: settings.buffer,
             is_quarantined: live.state.quarantine(name).is_some(),
             tls: settings.tls.clone(),
             balancer,

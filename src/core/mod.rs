@@ -18,6 +18,7 @@ pub mod latency;
 pub mod leave;
 pub mod limit;
 pub mod maintenance;
+pub mod memory;
 pub mod mirror;
 pub mod notice;
 pub mod outcome;

@@ -242,6 +242,16 @@ pub struct Pool {
     pub health: Option<Health>,
     /// What its upstreams are told of clients, where a route does not say otherwise.
     pub forwarded: Forwarded,
+    pub buffer: Buffer,
+}
+
+/// What is held for an upstream's sake while a client is slow, in bytes of one request; 0 holds nothing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Buffer {
+    /// Bodies up to this size are taken in whole before an upstream is chosen.
+    pub request: usize,
+    /// So much of an answer is taken from an upstream before its client takes it.
+    pub response: usize,
 }
 
 /// What an upstream is told of the client and of the proxies before this one.

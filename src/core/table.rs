@@ -117,6 +117,7 @@ pub struct Pool {
     pub keepalive_connections: u32,
     /// Whether its upstreams speak HTTP/2.
     pub http2: bool,
+    pub buffer: settings::Buffer,
     /// Whether its version was aborted, taken back or rolled back: rules pass it over.
     pub is_quarantined: bool,
     /// By when long streams have left it once it has no weight, if they must.
@@ -169,6 +170,7 @@ impl Pool {
             requests_per_connection: 0,
             keepalive_connections: 0,
             http2: false,
+            buffer: settings::Buffer::default(),
             is_quarantined: false,
             close_streams: None,
             tls: None,

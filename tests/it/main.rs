@@ -17,6 +17,7 @@ mod acme;
 mod admin;
 mod alerts;
 mod balance;
+mod buffer;
 mod ci;
 mod cli;
 mod clock;

@@ -46,6 +46,7 @@ mirror = { compare = {} }
 rollout = { smoke = [{}], hooks = [{}], rolling = { hook = {} }, after = {}, steps = [{}] }
 [services.chosen.pools.chosen]
 timeouts = {}
+buffer = {}
 passive = {}
 health = {}
 tls = { client = {} }

@@ -1,5 +1,6 @@
 //! Who sent a request, and what has come of it.
 
+use crate::core::memory::{Lease, MemoryAccount};
 use crate::proxy::listen::bound::Bound;
 use crate::proxy::wire::refused::Refused;
 use crate::proxy::wire::spelling::Spelling;
@@ -49,6 +50,8 @@ pub(in crate::proxy) struct InboundBody {
     pub read: u64,
     replay: Vec<u8>,
     is_truncated: bool,
+    /// What the replay is counted by, where it may be larger than that of any request.
+    lease: Option<Lease>,
 }
 
 impl InboundBody {
@@ -60,10 +63,42 @@ impl InboundBody {
         }
         if self.replay.len() + piece.len() > REPLAYED_BYTES {
             self.is_truncated = true;
-            self.replay = Vec::new();
+            self.forget();
         } else {
             self.replay.extend_from_slice(piece);
         }
+    }
+
+    /// Whether so many more bytes can be taken in, beyond what is kept of any request.
+    pub(in crate::proxy) fn has_room(&mut self, more: usize, account: &Arc<MemoryAccount>) -> bool {
+        let needed = (self.replay.len() + more) as u64;
+        let covered = self.lease.as_ref().map_or(0, Lease::bytes);
+        if needed <= covered {
+            return true;
+        }
+        let size = needed.max(covered * 2).max(self.replay.capacity() as u64);
+        let has_room = match &mut self.lease {
+            Some(lease) => lease.try_cover(size),
+            None => {
+                self.lease = account.try_reserve(size);
+                self.lease.is_some()
+            }
+        };
+        if has_room {
+            self.replay.reserve_exact(size as usize - self.replay.len());
+        }
+        has_room
+    }
+
+    /// A piece has come that is kept, whatever comes after it.
+    pub(in crate::proxy) fn keep(&mut self, piece: &[u8]) {
+        self.read += piece.len() as u64;
+        self.replay.extend_from_slice(piece);
+    }
+
+    /// It will not be sent again.
+    pub(in crate::proxy) fn forget(&mut self) {
+        (self.replay, self.lease) = (Vec::new(), None);
     }
 
     /// Whether all that has come can be sent once more.

@@ -24,8 +24,14 @@ pub(in crate::proxy) fn http1<'a>(request: &'a Request, hop_mark: &'a HopMark, c
         changes.set(CONNECTION, "close".into());
     }
     edit(&mut changes, request, hop_mark);
-    if !request.inbound.body.is_empty && !changes.has(&CONTENT_LENGTH) {
-        changes.set(TRANSFER_ENCODING, "chunked".into());
+    let body = &request.inbound.body;
+    if !body.is_empty && !changes.has(&CONTENT_LENGTH) {
+        if body.is_whole {
+            // It was taken in, so its length is known.
+            changes.set(CONTENT_LENGTH, FieldValue::Held(body.read.into()));
+        } else {
+            changes.set(TRANSFER_ENCODING, "chunked".into());
+        }
     }
     changes
 }

@@ -1,6 +1,7 @@
 //! One attempt on an upstream after the other, until one of them answers the client.
 
 use super::exchange::Exchange;
+use super::relay::Answering;
 use super::upstream_side::UpstreamSide;
 use crate::core::own_limit::OwnLimit;
 use crate::proxy::decide::plan;
@@ -19,6 +20,10 @@ use pingora_error::{Error, ErrorType, Result};
 impl Exchange<'_> {
     /// Has the request answered by an upstream.
     pub(super) async fn pass_on(&mut self) -> Result<()> {
+        let most = self.intake();
+        if most > 0 {
+            Box::pin(self.take_in(most)).await?;
+        }
         loop {
             match self.attempt().await {
                 Err(error) if error.retry() => {}
@@ -35,9 +40,12 @@ impl Exchange<'_> {
         };
         let exchanged = self.exchange(&mut upstream, reused).await;
         match exchanged {
-            Ok(()) => {
+            Ok(rest) => {
                 self.release(upstream).await;
-                Ok(())
+                match rest {
+                    Some(mut rest) => Box::pin(self.give_out(&mut rest)).await,
+                    None => Ok(()),
+                }
             }
             Err(error) => {
                 if let UpstreamSide::Http2(exchange) = upstream {
@@ -103,7 +111,7 @@ impl Exchange<'_> {
             let (exchange, reused) = Box::pin(http2::open(&worker.connector, Box::new(peer))).await?;
             return Ok((UpstreamSide::Http2(Box::new(exchange)), reused));
         }
-        let now_us = self.request.inbound.started_us;
+        let now_us = request.attempts.current.as_ref().map_or(0, |attempt| attempt.began_us);
         if let Some(kept) = kept::take(pool, upstream, now_us).filter(|_| !is_alone) {
             return Ok((UpstreamSide::Http1(Box::new(kept)), true));
         }
@@ -111,8 +119,12 @@ impl Exchange<'_> {
         Ok((UpstreamSide::Http1(Box::new(Http1Connection::new(socket))), false))
     }
 
-    /// Sends the request and has its answer given to the client.
-    async fn exchange(&mut self, upstream: &mut UpstreamSide, reused: bool) -> Result<()> {
+    /// Sends the request and has its answer given to the client; what is left to be given, where all of it has come.
+    async fn exchange(
+        &mut self,
+        upstream: &mut UpstreamSide,
+        reused: bool,
+    ) -> Result<Option<Box<Answering>>> {
         let closes = self.is_last(upstream);
         self.enter_registry(upstream.fd(), reused)?;
         if self.worker.log.is_some()

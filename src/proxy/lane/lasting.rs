@@ -32,7 +32,7 @@ pub(super) fn lasting(worker: &Worker, request: &Request, head: &AnswerHead) -> 
 }
 
 /// Whether an answer goes on for as long as both sides like.
-fn is_lasting(response: &AnswerHead) -> bool {
+pub(super) fn is_lasting(response: &AnswerHead) -> bool {
     if response.status == 101 {
         return true;
     }

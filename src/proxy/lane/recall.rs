@@ -62,6 +62,23 @@ impl Exchange<'_> {
         has_lost && self.send_elsewhere()
     }
 
+    /// The body of a request was waited for: what the newest table says of pools and upstreams counts by now.
+    pub(super) fn catch_up(&mut self) {
+        let now = self.worker.shared.table.load_full();
+        let plan = &self.request.plan;
+        // The request's route is known by its number.
+        let is_comparable = Arc::ptr_eq(&now.routes, &plan.table.routes);
+        if !is_comparable || Arc::ptr_eq(&now, &plan.table) || self.leaves_with_weight(true) {
+            return;
+        }
+        let Some((name, arm)) = self.request.service().zip(self.request.pool()) else { return };
+        let (name, arm) = (&name.name, arm.arm);
+        let Some(service) = now.services.iter().position(|service| service.name == *name) else { return };
+        let pools = now.services.get(service).map_or(&[][..], |service| &service.pools);
+        let Some(pool) = pools.iter().position(|pool| pool.arm == arm) else { return };
+        (self.request.plan.table, self.request.plan.target) = (now, Some(Target { service, pool }));
+    }
+
     /// Sends a request that was taken back on its way again; `false` where nobody can serve it.
     fn send_elsewhere(&mut self) -> bool {
         if !self.request.can_be_repeated() {

@@ -5,7 +5,7 @@ use super::answering::stalled;
 use super::exchange::Exchange;
 use super::lasting::{Lasting, lasting};
 use super::tunnel;
-use super::upload::Upload;
+use super::upload::{Upload, slow_body};
 use super::upstream_side::UpstreamSide;
 use crate::observe::access_log::Cut;
 use crate::proxy::decide::{outcome, plan};
@@ -15,8 +15,9 @@ use crate::proxy::lane::client::Client;
 use crate::proxy::measure::charge;
 use crate::proxy::wire::alarm::{NEVER_US, after_us};
 use crate::proxy::wire::answer_head::AnswerHead;
-use http::Version;
+use crate::proxy::wire::held::HeldAnswer;
 use http::header::{CONTENT_LENGTH, UPGRADE};
+use http::{HeaderMap, Version};
 use pingora_error::{Error, ErrorType, Result};
 use std::future::poll_fn;
 use std::task::{Context, Poll};
@@ -25,18 +26,26 @@ use std::task::{Context, Poll};
 pub(super) const SHIELDED: ErrorType = ErrorType::Custom("shielded");
 
 /// An answer on its way.
-struct Answering {
-    /// Whether the upstream has sent all of it.
-    is_done: bool,
+pub(super) struct Answering {
+    /// Whether the upstream has sent all of it, and whether the client has been given all of it.
+    pub is_done: bool,
+    pub is_given: bool,
+    /// Whether it ends with its head.
+    pub is_all: bool,
     /// When the upstream was last heard, and since when the client takes nothing: µs on the process clock.
-    heard_us: u64,
-    untaken: Option<(u64, usize)>,
+    pub heard_us: u64,
+    pub untaken: Option<(u64, usize)>,
     lasting: Option<Lasting>,
+    /// What the client has not been given yet, and what follows it.
+    pub held: HeldAnswer,
+    pub trailers: Option<HeaderMap>,
+    /// Whether the upstream is listened to though the client takes nothing.
+    pub is_listening: bool,
 }
 
 impl Exchange<'_> {
-    /// Has the upstream answer.
-    pub(super) async fn relay(&mut self, upstream: &mut UpstreamSide) -> Result<()> {
+    /// Has the upstream answer; what is left to be given to the client, where its pool buffers answers.
+    pub(super) async fn relay(&mut self, upstream: &mut UpstreamSide) -> Result<Option<Box<Answering>>> {
         let mut upload = Upload::new();
         let head = loop {
             let head = poll_fn(|cx| self.poll_head(upstream, &mut upload, cx)).await?;
@@ -45,8 +54,10 @@ impl Exchange<'_> {
             }
         };
         if head.status == 101 {
-            return Box::pin(self.switch(head, upstream)).await;
+            return Box::pin(self.switch(head, upstream)).await.map(|()| None);
         }
+        let mut head = head;
+        let most = self.hold(&mut head);
         let head = self.prepare(head, &mut upload)?;
         let is_empty = head.get(&CONTENT_LENGTH) == Some(b"0");
         let is_all = self.request.delivery.is_bodiless || is_empty || upstream.is_answered();
@@ -55,10 +66,24 @@ impl Exchange<'_> {
         let lasting = lasting(self.worker, &self.request, &head);
         self.send_head(head, is_all)?;
         let heard_us = self.alarm.now_us();
-        let mut answering = Answering { is_done: false, heard_us, untaken: None, lasting };
-        poll_fn(|cx| self.poll_answer(upstream, &mut upload, &mut answering, is_all, cx)).await?;
+        if upload.is_over() {
+            self.request.inbound.body.forget();
+        }
+        let held = HeldAnswer::new(if self.request.delivery.is_bodiless { 0 } else { most });
+        let mut answering = Answering {
+            is_done: false,
+            is_given: false,
+            is_all,
+            heard_us,
+            untaken: None,
+            lasting,
+            held,
+            trailers: None,
+            is_listening: false,
+        };
+        poll_fn(|cx| self.poll_answer(upstream, &mut upload, &mut answering, cx)).await?;
         self.note_end();
-        Ok(())
+        Ok(answering.held.is_used().then(|| Box::new(answering)))
     }
 
     /// The head of the answer, once it has come.
@@ -180,14 +205,14 @@ impl Exchange<'_> {
         upstream: &mut UpstreamSide,
         upload: &mut Upload,
         answering: &mut Answering,
-        is_all: bool,
         cx: &mut Context<'_>,
     ) -> Poll<Result<()>> {
         loop {
             self.poll_upload(upstream, upload, cx)?;
             let had_room = self.client.has_room();
-            let moved = self.poll_down(upstream, answering, is_all, cx)?;
-            if self.poll_taken(answering, cx)? && answering.is_done {
+            let moved = self.poll_down(upstream, answering, cx)?;
+            let is_over = answering.is_done && answering.held.is_used() && upload.is_over();
+            if (self.poll_taken(answering, cx)? && answering.is_given) || is_over {
                 return Poll::Ready(Ok(()));
             }
             if !moved && (had_room || !self.client.has_room()) {
@@ -213,9 +238,11 @@ impl Exchange<'_> {
         &mut self,
         upstream: &mut UpstreamSide,
         answering: &mut Answering,
-        is_all: bool,
         cx: &mut Context<'_>,
     ) -> Result<bool> {
+        if answering.held.is_used() {
+            return self.poll_held(upstream, answering, cx);
+        }
         if answering.is_done || !self.client.has_room() {
             // The head of an answer and what came with it leave together.
             if answering.is_done || self.request.delivery.sent > 0 || self.client.is_http2() {
@@ -226,8 +253,8 @@ impl Exchange<'_> {
         let read = upstream.poll_body(cx, &mut |cx, piece| deliver(client, delivery, cx, piece));
         let Poll::Ready(is_done) = read else { return Ok(false) };
         if is_done? {
-            answering.is_done = true;
-            self.finish(upstream.take_trailers(), is_all, cx)?;
+            (answering.is_done, answering.is_given) = (true, true);
+            self.finish(upstream.take_trailers(), answering.is_all, cx)?;
         } else {
             answering.heard_us = self.alarm.now_us();
         }
@@ -235,9 +262,9 @@ impl Exchange<'_> {
     }
 
     /// The answer is whole.
-    fn finish(
+    pub(super) fn finish(
         &mut self,
-        trailers: Option<http::HeaderMap>,
+        trailers: Option<HeaderMap>,
         is_all: bool,
         cx: &mut Context<'_>,
     ) -> Result<()> {
@@ -258,14 +285,16 @@ impl Exchange<'_> {
     }
 
     /// Writes what the client takes; whether that was all.
-    fn poll_taken(&mut self, answering: &mut Answering, cx: &mut Context<'_>) -> Result<bool> {
+    pub(super) fn poll_taken(&mut self, answering: &mut Answering, cx: &mut Context<'_>) -> Result<bool> {
         match self.client.poll_flush(cx) {
             Poll::Ready(flushed) => {
                 if let Some((since_us, _)) = answering.untaken.take() {
                     let now_us = self.alarm.now_us();
-                    self.request.delivery.untaken_us += now_us.saturating_sub(since_us);
-                    // The upstream was not listened to meanwhile.
-                    answering.heard_us = now_us;
+                    if !answering.is_listening {
+                        // The upstream was not listened to meanwhile.
+                        self.request.delivery.untaken_us += now_us.saturating_sub(since_us);
+                        answering.heard_us = now_us;
+                    }
                 }
                 flushed.map(|()| true)
             }
@@ -275,7 +304,7 @@ impl Exchange<'_> {
                     Some((_, before)) if before == waiting => {}
                     before => {
                         let now_us = self.alarm.now_us();
-                        if let Some((since_us, _)) = before {
+                        if let Some((since_us, _)) = before.filter(|_| !answering.is_listening) {
                             self.request.delivery.untaken_us += now_us.saturating_sub(since_us);
                         }
                         answering.untaken = Some((now_us, waiting));
@@ -297,7 +326,7 @@ impl Exchange<'_> {
         let read = self.request.pool().map(|pool| self.request.timeouts(pool).read);
         let stalled_us =
             answering.untaken.map_or(NEVER_US, |(since_us, _)| after_us(since_us, settings.write_timeout));
-        let is_heard = answering.untaken.is_none() && !answering.is_done;
+        let is_heard = (answering.untaken.is_none() || answering.is_listening) && !answering.is_done;
         let silent_us = read.filter(|_| is_heard).map_or(NEVER_US, |read| after_us(answering.heard_us, read));
         let body_us = upload.body_due_us(self.request.delivery.pace, settings.header_timeout);
         let due_us = stalled_us.min(silent_us).min(body_us);
@@ -358,7 +387,7 @@ impl Exchange<'_> {
 }
 
 /// Puts a piece of the answer's body on its way to the client.
-fn deliver(client: &mut Client, delivery: &mut Delivery, cx: &mut Context<'_>, piece: &[u8]) {
+pub(super) fn deliver(client: &mut Client, delivery: &mut Delivery, cx: &mut Context<'_>, piece: &[u8]) {
     if let Some(original) = &mut delivery.original {
         original.body(piece);
     }
@@ -377,8 +406,4 @@ fn deliver(client: &mut Client, delivery: &mut Delivery, cx: &mut Context<'_>, p
             client.put(cx, piece);
         }
     }
-}
-
-fn slow_body() -> Box<Error> {
-    Error::explain(ErrorType::ReadTimedout, "the body is too slow").into_down()
 }

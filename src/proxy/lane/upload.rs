@@ -8,11 +8,15 @@ use pingora_error::{Error, ErrorType, Result};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+/// Bytes of what came before that are handed over at a time.
+const REPLAY_BYTES: usize = 64 << 10;
+
 /// What is left to do of a request in one attempt.
 #[derive(Debug)]
 pub(super) struct Upload {
-    /// Whether what came before this attempt has been sent again.
-    has_begun: bool,
+    /// Whether what came before this attempt has been sent again, and how much of it.
+    has_replayed: bool,
+    replayed: usize,
     /// When all of the request was handed over, or given up: µs on the process clock.
     over_us: Option<u64>,
     /// Since when the client is waited for, how long it was in all, and for how many bytes.
@@ -28,7 +32,8 @@ pub(super) struct Upload {
 impl Upload {
     pub(super) fn new() -> Self {
         Upload {
-            has_begun: false,
+            has_replayed: false,
+            replayed: 0,
             over_us: None,
             waiting_us: None,
             waited_us: 0,
@@ -40,6 +45,19 @@ impl Upload {
 
     pub(super) fn is_over(&self) -> bool {
         self.over_us.is_some()
+    }
+
+    /// The client is waited for.
+    pub(super) fn wait(&mut self, now_us: u64) {
+        self.waiting_us.get_or_insert(now_us);
+    }
+
+    /// So many bytes have come from it.
+    pub(super) fn came(&mut self, bytes: usize, now_us: impl FnOnce() -> u64) {
+        if let Some(since_us) = self.waiting_us.take() {
+            self.waited_us = self.waited_us.saturating_add(now_us().saturating_sub(since_us));
+        }
+        self.bytes += bytes as u64;
     }
 
     /// The wait for the answer's head begins again.
@@ -111,10 +129,10 @@ impl Exchange<'_> {
         if upload.is_over() {
             return Ok(());
         }
-        if !std::mem::replace(&mut upload.has_begun, true) {
+        if !upload.has_replayed {
             self.replay(upstream, upload, cx);
         }
-        while !upload.is_over() && upstream.has_room() {
+        while upload.has_replayed && !upload.is_over() && upstream.has_room() {
             let (body, mut came) = (&mut self.request.inbound.body, 0);
             let read = self.client.poll_body(cx, &mut |cx, piece| {
                 came += piece.len();
@@ -125,7 +143,9 @@ impl Exchange<'_> {
                 Poll::Ready(Ok(is_whole)) => self.body_came(upstream, upload, (came, is_whole))?,
                 Poll::Ready(Err(error)) => return Err(error),
                 Poll::Pending => {
-                    upload.waiting_us.get_or_insert_with(|| self.alarm.now_us());
+                    if upload.waiting_us.is_none() {
+                        upload.wait(self.alarm.now_us());
+                    }
                     break;
                 }
             }
@@ -133,12 +153,18 @@ impl Exchange<'_> {
         Ok(())
     }
 
-    /// Sends again what came before this attempt.
+    /// Sends what came before this attempt, as far as there is room for it.
     fn replay(&mut self, upstream: &mut UpstreamSide, upload: &mut Upload, cx: &mut Context<'_>) {
         let body = &self.request.inbound.body;
-        if !body.replay().is_empty() {
-            upstream.put_body(cx, body.replay());
+        while let Some(rest) = body.replay().get(upload.replayed..).filter(|rest| !rest.is_empty()) {
+            if !upstream.has_room() {
+                return;
+            }
+            let piece = rest.get(..REPLAY_BYTES).unwrap_or(rest);
+            upstream.put_body(cx, piece);
+            upload.replayed += piece.len();
         }
+        upload.has_replayed = true;
         if body.is_whole {
             upstream.finish_body();
             upload.over_us = Some(self.alarm.now_us());
@@ -153,18 +179,13 @@ impl Exchange<'_> {
     ) -> Result<()> {
         let request = &mut self.request;
         request.inbound.body.is_whole = is_whole;
-        if let Some(since_us) = upload.waiting_us.take() {
-            upload.waited_us = upload.waited_us.saturating_add(self.alarm.now_us().saturating_sub(since_us));
-        }
-        upload.bytes += came as u64;
+        upload.came(came, || self.alarm.now_us());
         charge::body_came(&self.worker.meter, request);
         if !request.inbound.body.is_replayable() {
             request.attempts.settle();
         }
         if request.inbound.body.read > request.plan.max_body {
-            return Err(
-                Error::explain(ErrorType::HTTPStatus(413), "the request body is too large").into_down()
-            );
+            return Err(too_large());
         }
         if is_whole {
             upstream.finish_body();
@@ -194,4 +215,12 @@ impl Exchange<'_> {
             }
         }
     }
+}
+
+pub(super) fn slow_body() -> Box<Error> {
+    Error::explain(ErrorType::ReadTimedout, "the body is too slow").into_down()
+}
+
+pub(super) fn too_large() -> Box<Error> {
+    Error::explain(ErrorType::HTTPStatus(413), "the request body is too large").into_down()
 }

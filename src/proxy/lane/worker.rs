@@ -1,6 +1,7 @@
 //! One worker's side of the data plane: what its requests need, and nobody else's.
 
 use crate::core::balance::mix;
+use crate::core::memory::MemoryAccount;
 use crate::core::table::Table;
 use crate::observe::access_log::AccessLog;
 use crate::observe::clock::Clock;
@@ -33,6 +34,8 @@ pub struct Shared {
     pub listeners: Vec<Arc<Bound>>,
     /// How many descriptors clients and upstreams may take.
     pub places: Places,
+    /// What bodies and unread answers hold together.
+    pub memory: Arc<MemoryAccount>,
     /// What requests to upstreams are marked with.
     pub hop_mark: HopMark,
     /// What authorities ask for while a certificate is ordered.

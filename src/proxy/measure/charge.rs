@@ -20,8 +20,9 @@ pub(in crate::proxy) fn begin(
     descriptor: Option<Place>,
 ) {
     let Some(upstream) = pool.upstreams.get(index) else { return };
-    // The first attempt starts with the request, which saves a look at the clock.
-    let now = if request.attempts.made == 0 { request.inbound.started_us } else { meter.now_us() };
+    // The first attempt starts with the request, which saves a look at the clock, unless its body was waited for.
+    let is_first = request.attempts.made == 0 && request.inbound.body.read == 0;
+    let now = if is_first { request.inbound.started_us } else { meter.now_us() };
     let started = meter.start(pool.arm, now, request.client_key(), request.inbound.body.is_whole);
     let in_flight = upstream.live.clone().enter();
     let kept = pool.keepalive_connections;
