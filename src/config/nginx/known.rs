@@ -9,7 +9,8 @@ use super::tree::Directive;
 const DEFAULTS: &str = "not needed: it is about nginx's own processes, sockets or buffers";
 const TLS: &str = "the suites, curves and session resumption are those of rustls; see tls of the listener";
 const NO_TLS: &str = "TLS to clients has nothing like it; see tls of the listener";
-const STREAMS: &str = "not needed: bodies are streamed both ways with bounded buffers";
+const STREAMS: &str =
+    "buffer of the pool says how much of a body lies in memory; beyond, it is streamed, not written to files";
 const UNUSED: &str = "nothing uses it: it is overridden, or stands where it has no effect";
 const FILES: &str = "files are served as they are; leave it out, or serve them by a service";
 const CACHE: &str = "Pointsman does not cache answers; keep the cache in a service behind it";

@@ -195,7 +195,9 @@ impl<'a> Import<'a> {
     ) -> Lead {
         let scope = &spot.scope;
         if let Some(pass) = scope.own("proxy_pass").or_else(|| scope.own("grpc_pass")) {
-            return self.proxied(pass, server, spot, rewriting, comments);
+            let lead = self.proxied(pass, server, spot, rewriting, comments);
+            self.buffers(scope, &lead);
+            return lead;
         }
         let made =
             MADE_FROM_FILES.iter().find_map(|name| scope.last(name)).filter(|line| line.arg(0) != "off");

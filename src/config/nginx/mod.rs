@@ -11,6 +11,7 @@
 
 mod access;
 mod answers;
+mod buffering;
 mod compression;
 mod conditions;
 mod files;

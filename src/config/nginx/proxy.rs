@@ -170,15 +170,6 @@ impl<'a> Import<'a> {
                 _ => ledger.noted(version, "upstreams are spoken to in HTTP/1.1"),
             }
         }
-        for name in ["proxy_buffering", "proxy_request_buffering"] {
-            let Some(line) = scope.last(name) else { continue };
-            match line.is_on() {
-                true => {
-                    ledger.noted(line, "bodies are streamed both ways with bounded buffers, not collected")
-                }
-                false => ledger.carried(line),
-            }
-        }
         if let Some(line) = scope.last("proxy_next_upstream") {
             let tries = "another upstream is tried where it is safe, for idempotent requests and where nothing was sent";
             match line.arg(0) {

@@ -191,7 +191,16 @@ pub(super) struct Service {
     pub stable: String,
     /// As it is written.
     pub cohort: Option<String>,
+    /// Of all its pools; `None` until a location leads to it.
+    pub buffer: Option<Buffering>,
     pub pools: Vec<Pool>,
+}
+
+/// The sizes of what is taken in whole; `None` where it is streamed.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Buffering {
+    pub request: Option<u64>,
+    pub response: Option<u64>,
 }
 
 #[derive(Clone, Debug)]

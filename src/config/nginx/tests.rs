@@ -50,6 +50,42 @@ fn upstreams_become_services() {
 }
 
 #[test]
+fn pools_buffer_as_nginx_does_unless_told_otherwise() {
+    let buffer = |lines: &str| {
+        let toml = server(lines).toml;
+        toml.lines().find_map(|line| line.strip_prefix("buffer = ")).unwrap_or("none").to_owned()
+    };
+    for (lines, expected) in [
+        ("location / { proxy_pass http://a; }", "{ request = \"1M\", response = \"1M\" }"),
+        (
+            "client_max_body_size 100m; location / { proxy_pass http://a; }",
+            "{ request = \"1M\", response = \"1M\" }",
+        ),
+        (
+            "client_max_body_size 0; location / { proxy_pass http://a; }",
+            "{ request = \"1M\", response = \"1M\" }",
+        ),
+        (
+            "client_max_body_size 64k; location / { proxy_pass http://a; }",
+            "{ request = \"64k\", response = \"1M\" }",
+        ),
+        ("proxy_buffering off; location / { proxy_pass http://a; }", "{ request = \"1M\" }"),
+        ("proxy_request_buffering off; location / { proxy_pass http://a; }", "{ response = \"1M\" }"),
+        ("proxy_buffering off; proxy_request_buffering off; location / { proxy_pass http://a; }", "none"),
+        (
+            "location / { proxy_pass http://a; } location /b/ { proxy_buffering off; proxy_pass http://a; }",
+            "{ request = \"1M\" }",
+        ),
+        ("location / { grpc_pass grpc://a; }", "none"),
+        ("location / { return 204; }", "none"),
+    ] {
+        assert_eq!(buffer(lines), expected, "{lines}");
+    }
+    let told = server("location / { proxy_buffering on; proxy_pass http://a; }");
+    tells(&told, "proxy_buffering on", Level::Noted);
+}
+
+#[test]
 fn sockets_in_the_file_system_are_upstreams() {
     let imported = imported(
         "upstream app { server unix:/run/a.sock; server unix:run/b.sock; }

@@ -36,7 +36,15 @@ impl<'a> Import<'a> {
             "a new version gets a pool beside it: [services.{name}.pools.green], then `pointsman rollout start {name} --to green`"
         )];
         let (stable, pools) = (FIRST_POOL.into(), vec![pool]);
-        self.site.services.push(Service { from, comments, name: name.clone(), stable, cohort: None, pools });
+        self.site.services.push(Service {
+            from,
+            comments,
+            name: name.clone(),
+            stable,
+            cohort: None,
+            buffer: None,
+            pools,
+        });
         self.service_names.push((key, name.clone()));
         Some(name)
     }
@@ -246,6 +254,7 @@ impl<'a> Import<'a> {
             name: name.clone(),
             stable,
             cohort,
+            buffer: None,
             pools,
         });
         self.service_names.push((key, name.clone()));

@@ -1,7 +1,8 @@
 //! The configuration as TOML, each block under the line of nginx's it comes from.
 
 use super::site::{
-    Edits, Fallback, Lead, Listener, Pool, Rewriting, Route, Rule, Service, Site, Then, Timeouts, Upstream,
+    Buffering, Edits, Fallback, Lead, Listener, Pool, Rewriting, Route, Rule, Service, Site, Then, Timeouts,
+    Upstream,
 };
 use super::toml::{fixed, list, quoted, table, template};
 use super::tree::Place;
@@ -247,11 +248,11 @@ impl Page {
         service.comments.iter().for_each(|comment| self.comment(comment));
         self.pair("stable", &quoted(&service.stable));
         service.cohort.iter().for_each(|cohort| self.pair("cohort", cohort));
-        service.pools.iter().for_each(|pool| self.pool(&service.name, pool));
+        service.pools.iter().for_each(|pool| self.pool(service, pool));
     }
 
-    fn pool(&mut self, service: &str, pool: &Pool) {
-        self.head(Some(&pool.from), &format!("services.{service}.pools.{}", pool.name));
+    fn pool(&mut self, service: &Service, pool: &Pool) {
+        self.head(Some(&pool.from), &format!("services.{}.pools.{}", service.name, pool.name));
         if pool.balance != "round_robin" {
             self.pair("balance", &quoted(pool.balance));
         }
@@ -268,6 +269,7 @@ impl Page {
         if pool.http2 {
             self.pair("http2", "true");
         }
+        service.buffer.iter().filter_map(buffer_of).for_each(|buffer| self.pair("buffer", &buffer));
         if let Some(tls) = &pool.tls {
             tls.warning().iter().for_each(|line| self.comment(line));
             self.pair("tls", &tls.toml());
@@ -276,6 +278,14 @@ impl Page {
         self.pair("upstreams", &format!("[{}]", upstreams.join(", ")));
         self.line("# health = { path = \"/health\" }   # checked by Pointsman itself; nginx had none");
     }
+}
+
+fn buffer_of(buffer: &Buffering) -> Option<String> {
+    let key =
+        |name: &str, size: Option<u64>| size.map(|size| format!("{name} = {}", quoted(&show_size(size))));
+    let keys: Vec<_> =
+        [key("request", buffer.request), key("response", buffer.response)].into_iter().flatten().collect();
+    (!keys.is_empty()).then(|| table(&keys))
 }
 
 fn upstream_of(upstream: &Upstream) -> String {
