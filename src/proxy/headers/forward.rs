@@ -5,10 +5,10 @@
 //! `X-Forwarded-For` is continued, its proto, host, port and request id are kept. A route or a pool may choose
 //! otherwise ([`Forwarded`]).
 
-use super::changes::{Changes, FieldValue};
 use crate::core::settings::Forwarded;
 use crate::proxy::exchange::Request;
 use crate::proxy::listen::trusted::is_trusted;
+use crate::proxy::wire::changes::{Changes, FieldName, FieldValue};
 use http::header::{FORWARDED, HeaderName};
 use http::{HeaderMap, HeaderValue};
 use ipnet::IpNet;
@@ -16,11 +16,15 @@ use std::io::Write;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 pub(in crate::proxy) const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
-const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
-const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
-const FORWARDED_PORT: HeaderName = HeaderName::from_static("x-forwarded-port");
-const REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
-const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const WRITTEN_FOR: FieldName = FieldName::written(FORWARDED_FOR, "X-Forwarded-For");
+const FORWARDED_PROTO: FieldName =
+    FieldName::written(HeaderName::from_static("x-forwarded-proto"), "X-Forwarded-Proto");
+const FORWARDED_HOST: FieldName =
+    FieldName::written(HeaderName::from_static("x-forwarded-host"), "X-Forwarded-Host");
+const FORWARDED_PORT: FieldName =
+    FieldName::written(HeaderName::from_static("x-forwarded-port"), "X-Forwarded-Port");
+const REAL_IP: FieldName = FieldName::written(HeaderName::from_static("x-real-ip"), "X-Real-IP");
+const REQUEST_ID: FieldName = FieldName::written(HeaderName::from_static("x-request-id"), "X-Request-Id");
 
 /// Who the client is, as far as it is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -105,16 +109,16 @@ pub(in crate::proxy) fn is_believed(peer: IpAddr, trusted: &[IpNet]) -> bool {
 /// Says to the upstream who the client is.
 pub(in crate::proxy) fn set<'a>(changes: &mut Changes<'a>, request: &'a Request) {
     let believed = request.inbound.believed;
-    let is_told = |changes: &Changes<'_>, name: &HeaderName| believed && changes.has(name);
+    let is_told = |changes: &Changes<'_>, name: &FieldName| believed && changes.has(name.name());
     if !is_told(changes, &REQUEST_ID) {
         changes.set(REQUEST_ID, FieldValue::Lent(&request.inbound.own_id));
     }
     let mode = request.forwarded();
     if mode == Forwarded::Off {
-        for name in [FORWARDED, FORWARDED_FOR, FORWARDED_PROTO, FORWARDED_HOST, FORWARDED_PORT, REAL_IP] {
-            changes.remove(&name);
+        for name in [WRITTEN_FOR, FORWARDED_PROTO, FORWARDED_HOST, FORWARDED_PORT, REAL_IP] {
+            changes.remove(name.name());
         }
-        return;
+        return changes.remove(&FORWARDED);
     }
     set_addresses(changes, request, mode);
     let listener = &request.inbound.listener;
@@ -123,7 +127,7 @@ pub(in crate::proxy) fn set<'a>(changes: &mut Changes<'a>, request: &'a Request)
     }
     if !is_told(changes, &FORWARDED_HOST) {
         match request.host() {
-            "" => changes.remove(&FORWARDED_HOST),
+            "" => changes.remove(FORWARDED_HOST.name()),
             host => changes.set(FORWARDED_HOST, FieldValue::Lent(host.as_bytes())),
         }
     }
@@ -157,10 +161,10 @@ fn set_addresses<'a>(changes: &mut Changes<'a>, request: &'a Request, mode: Forw
             _ => FieldValue::Lent(peer.as_bytes()),
         }
     };
-    changes.set(FORWARDED_FOR, one);
+    changes.set(WRITTEN_FOR, one);
     match client {
         Some(client) => changes.set(REAL_IP, client),
-        None => changes.remove(&REAL_IP),
+        None => changes.remove(REAL_IP.name()),
     }
 }
 

@@ -1,7 +1,7 @@
 //! Fields that are meant for one connection only, taken off on the way to an upstream and back (RFC 9110, 7.6.1).
 
-use super::changes::Changes;
 use crate::proxy::wire::answer_head::AnswerHead;
+use crate::proxy::wire::changes::Changes;
 use http::header::{
     CONNECTION, CONTENT_LENGTH, HOST, HeaderName, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRAILER,
     TRANSFER_ENCODING, UPGRADE,
@@ -63,15 +63,28 @@ pub(in crate::proxy) fn strip_request(changes: &mut Changes<'_>) -> bool {
 /// Takes off what the upstream meant for its connection only. What frames the body stays, whatever
 /// `Connection` says of it.
 pub(in crate::proxy) fn strip_response(response: &mut AnswerHead) {
+    // What most answers say, if they say anything.
+    let is_usual =
+        |value: &[u8]| value.eq_ignore_ascii_case(b"keep-alive") || value.eq_ignore_ascii_case(b"close");
+    if response.count(&CONNECTION) > 1 || response.get(&CONNECTION).is_some_and(|value| !is_usual(value)) {
+        strip_nominated(response);
+    }
+    for name in &OF_ANSWERS {
+        response.remove(name);
+    }
+}
+
+/// What is for one connection only, beside what frames a body and what `Connection` names.
+static OF_ANSWERS: [HeaderName; 5] = [KEEP_ALIVE, PROXY_CONNECTION, TE, TRAILER, UPGRADE];
+
+fn strip_nominated(response: &mut AnswerHead) {
     let options = response.values(&CONNECTION).flat_map(|value| value.split(|byte| *byte == b','));
     let usual =
         [&b"keep-alive"[..], b"close", b"content-length", b"transfer-encoding", b"connection", b"upgrade"];
     let other = |option: &&[u8]| usual.iter().all(|kept| !option.eq_ignore_ascii_case(kept));
     let others = options.map(<[u8]>::trim_ascii).filter(other);
     let others: Vec<_> = others.filter_map(|option| HeaderName::from_bytes(option).ok()).collect();
-    for name in others.iter().chain(&[KEEP_ALIVE, PROXY_CONNECTION, TE, TRAILER, UPGRADE]) {
-        response.remove(name);
-    }
+    others.iter().for_each(|name| response.remove(name));
 }
 
 fn nominated(headers: &HeaderMap) -> impl Iterator<Item = &[u8]> {

@@ -5,11 +5,12 @@
 //! proxy finds itself in it, and no proxy in a row ends a request that the one before it would be charged for. Proxies
 //! that share a secret share the name, and work in a row of [`MOST`] all the same.
 
-use super::changes::{Changes, FieldValue};
 use crate::core::secret::Secret;
+use crate::proxy::wire::changes::{Changes, FieldName, FieldValue};
 use http::{HeaderMap, HeaderName};
 use std::borrow::Cow;
 
+const WRITTEN: FieldName = FieldName::written(HOPS, "X-Pointsman-Hops");
 const HOPS: HeaderName = HeaderName::from_static("x-pointsman-hops");
 /// Hops after which a request that has been here before ends.
 const MOST: usize = 9;
@@ -55,7 +56,7 @@ impl HopMark {
     pub(in crate::proxy) fn add<'a>(&'a self, upstream: &mut Changes<'a>) {
         let sent = upstream.sent();
         if !sent.contains_key(&HOPS) {
-            return upstream.set(HOPS, FieldValue::Lent(&self.name));
+            return upstream.set(WRITTEN, FieldValue::Lent(&self.name));
         }
         let skipped = (names(sent).count() + 1).saturating_sub(KEPT);
         let mut list = Vec::with_capacity(KEPT * (DIGITS + 2));
@@ -65,7 +66,7 @@ impl HopMark {
             }
             list.extend_from_slice(name);
         }
-        upstream.set(HOPS, Cow::<[u8]>::Owned(list).into());
+        upstream.set(WRITTEN, Cow::<[u8]>::Owned(list).into());
     }
 }
 

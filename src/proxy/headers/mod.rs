@@ -1,4 +1,3 @@
-pub(in crate::proxy) mod changes;
 pub(in crate::proxy) mod claims;
 pub(in crate::proxy) mod compress;
 pub(in crate::proxy) mod cookies;

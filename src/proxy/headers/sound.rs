@@ -36,6 +36,9 @@ pub(in crate::proxy) fn check(response: &AnswerHead, interim: u8) -> std::result
 
 /// Nothing but `chunked`, once, and not in HTTP/1.0.
 fn is_plainly_encoded(head: &AnswerHead) -> bool {
+    if !head.has(&TRANSFER_ENCODING) {
+        return true;
+    }
     let mut encodings = head.values(&TRANSFER_ENCODING);
     match (encodings.next(), encodings.next()) {
         (None, _) => true,
@@ -46,16 +49,13 @@ fn is_plainly_encoded(head: &AnswerHead) -> bool {
 
 /// Equal lengths become one; that they are equal was seen to when the head was read.
 pub(in crate::proxy) fn merge_lengths(response: &mut AnswerHead) {
-    let mut lengths = response.values(&CONTENT_LENGTH);
-    let (Some(first), second) = (lengths.next(), lengths.next()) else { return };
-    if second.is_none() && !first.contains(&b',') {
+    let Some(first) = response.get(&CONTENT_LENGTH) else { return };
+    if !first.contains(&b',') && response.count(&CONTENT_LENGTH) == 1 {
         return;
     }
     let one = first.split(|byte| *byte == b',').next().unwrap_or_default().trim_ascii();
-    let one = HeaderValue::from_bytes(one);
-    drop(lengths);
     // A part of a value is one.
-    if let Ok(one) = one {
+    if let Ok(one) = HeaderValue::from_bytes(one) {
         response.set(CONTENT_LENGTH, one);
     }
 }

@@ -1,11 +1,11 @@
 //! The head that an upstream gets.
 
-use super::changes::{Changes, FieldValue};
 use super::{forward, hop_by_hop, rewrite};
 use crate::core::table::Pool;
 use crate::core::upstream_address::UpstreamAddress;
 use crate::proxy::exchange::Request;
 use crate::proxy::headers::hops::HopMark;
+use crate::proxy::wire::changes::{Changes, FieldValue};
 use http::header::{CONNECTION, CONTENT_LENGTH, HOST, TRANSFER_ENCODING, UPGRADE};
 use http::uri::Authority;
 use http::{Uri, Version};

@@ -11,6 +11,7 @@ mod http2;
 mod intake;
 mod lasting;
 mod line;
+mod overdue;
 mod recall;
 mod relay;
 mod shield;

@@ -28,9 +28,11 @@ impl Exchange<'_> {
             && request.head.method.is_idempotent()
             && request.inbound.body.is_replayable();
         let (Some(pool), Some(upstream)) = (request.pool(), request.upstream()) else { return Ok(()) };
-        let (place, revision) = ((pool.arm, upstream.address), request.plan.table.revision);
+        let (place, revision) = ((pool.arm, upstream.hash), request.plan.table.revision);
         let registry = request.attempts.registry();
-        if request.attempts.recalls < MOST_RECALLS && registry.is_recalled(place.0, place.1, revision) {
+        if request.attempts.recalls < MOST_RECALLS
+            && registry.is_recalled(pool.arm, upstream.address, revision)
+        {
             return Error::e_explain(RECALLED, "the upstream is not to be used any more");
         }
         request.attempts.place = registry.enter(socket, !reused, place, revision, may_return);

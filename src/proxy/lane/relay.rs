@@ -1,11 +1,10 @@
 //! One exchange with an upstream, both ways at once: the request goes, the answer comes, and each side has its
 //! deadlines.
 
-use super::answering::stalled;
 use super::exchange::Exchange;
 use super::lasting::{Lasting, lasting};
 use super::tunnel;
-use super::upload::{Upload, slow_body};
+use super::upload::Upload;
 use super::upstream_side::UpstreamSide;
 use crate::observe::access_log::Cut;
 use crate::proxy::decide::{outcome, plan};
@@ -13,7 +12,6 @@ use crate::proxy::exchange::Delivery;
 use crate::proxy::headers::{hop_by_hop, rewrite, sound};
 use crate::proxy::lane::client::Client;
 use crate::proxy::measure::charge;
-use crate::proxy::wire::alarm::{NEVER_US, after_us};
 use crate::proxy::wire::answer_head::AnswerHead;
 use crate::proxy::wire::held::HeldAnswer;
 use http::header::{CONTENT_LENGTH, UPGRADE};
@@ -106,33 +104,6 @@ impl Exchange<'_> {
             return Poll::Ready(Err(error));
         }
         self.poll_overdue_head(upload, cx)
-    }
-
-    /// Ready when one of the deadlines of a request without an answer has passed.
-    fn poll_overdue_head<T>(&mut self, upload: &mut Upload, cx: &mut Context<'_>) -> Poll<Result<T>> {
-        let Some(timeouts) = self.request.pool().map(|pool| self.request.timeouts(pool)) else {
-            return Poll::Pending;
-        };
-        let grace = self.request.inbound.listener.settings.header_timeout;
-        loop {
-            let answer_us = upload.answer_due_us(timeouts.read);
-            let body_us = upload.body_due_us(self.request.delivery.pace, grace);
-            let taken_us = upload.taken_due_us(timeouts.write);
-            let due_us = answer_us.min(body_us).min(taken_us);
-            if self.alarm.poll(due_us, cx).is_pending() {
-                return Poll::Pending;
-            }
-            if due_us == taken_us {
-                upload.stall(self.alarm.now_us());
-                continue;
-            }
-            if due_us == body_us {
-                return Poll::Ready(Err(slow_body()));
-            }
-            self.request.delivery.is_late = true;
-            let kind = if upload.is_stalled { ErrorType::WriteTimedout } else { ErrorType::ReadTimedout };
-            return Poll::Ready(Err(Error::explain(kind, "the answer's head took too long").into_up()));
-        }
     }
 
     /// Looks at a head; `None` where it is an interim one.
@@ -313,32 +284,6 @@ impl Exchange<'_> {
                 Ok(false)
             }
         }
-    }
-
-    /// Ready when one of the deadlines of an answer under way has passed.
-    fn poll_overdue_answer<T>(
-        &mut self,
-        upload: &Upload,
-        answering: &Answering,
-        cx: &mut Context<'_>,
-    ) -> Poll<Result<T>> {
-        let settings = &self.request.inbound.listener.settings;
-        let read = self.request.pool().map(|pool| self.request.timeouts(pool).read);
-        let stalled_us =
-            answering.untaken.map_or(NEVER_US, |(since_us, _)| after_us(since_us, settings.write_timeout));
-        let is_heard = (answering.untaken.is_none() || answering.is_listening) && !answering.is_done;
-        let silent_us = read.filter(|_| is_heard).map_or(NEVER_US, |read| after_us(answering.heard_us, read));
-        let body_us = upload.body_due_us(self.request.delivery.pace, settings.header_timeout);
-        let due_us = stalled_us.min(silent_us).min(body_us);
-        std::task::ready!(self.alarm.poll(due_us, cx));
-        if due_us == stalled_us {
-            // How long it took nothing counts where the upstream breaks for it.
-            return Poll::Ready(Err(stalled()));
-        }
-        if due_us == body_us {
-            return Poll::Ready(Err(slow_body()));
-        }
-        Poll::Ready(Err(Error::explain(ErrorType::ReadTimedout, "the answer is silent").into_up()))
     }
 
     /// The stream has been told to end.

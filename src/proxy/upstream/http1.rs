@@ -1,13 +1,13 @@
 //! One connection to an upstream that speaks HTTP/1, and the exchange on it.
 
-use crate::proxy::headers::changes::Changes;
 use crate::proxy::wire::answer_head::AnswerHead;
 use crate::proxy::wire::body::{BodyReader, BodyWriter};
+use crate::proxy::wire::changes::Changes;
 use crate::proxy::wire::outbox::Outbox;
 use crate::proxy::wire::response_head::{self, HeadMarks, MOST_HEAD_BYTES};
 use crate::proxy::wire::scratch::{self, SCRATCH_BYTES};
 use crate::proxy::wire::socket::UpstreamSocket;
-use crate::proxy::wire::spelling::{Spelling, write_field, write_spelled};
+use crate::proxy::wire::spelling::{Spelling, write_spelled, write_value};
 use bytes::Bytes;
 use http::Method;
 use pingora_error::{Error, ErrorType, Result};
@@ -90,7 +90,10 @@ impl Http1Connection {
         out.extend_from_slice(target);
         out.extend_from_slice(b" HTTP/1.1\r\n");
         write_spelled(fields.kept(), spelling, out);
-        fields.set_here().for_each(|(name, value)| write_field(name, value, out));
+        for (name, value) in fields.set_here() {
+            name.write(out);
+            write_value(value, out);
+        }
         out.extend_from_slice(b"\r\n");
         (self.writer, self.is_head_sent, self.is_sent, self.seen) = (writer, false, false, 0);
         self.keeps = !closes;

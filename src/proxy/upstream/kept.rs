@@ -4,6 +4,7 @@
 //! become old, and end.
 
 use super::http1::Http1Connection;
+use crate::core::balance::mix;
 use crate::core::outcome::ArmId;
 use crate::core::settings::UpstreamTls;
 use crate::core::table::{Pool, Upstream};
@@ -11,6 +12,7 @@ use crate::core::upstream_address::UpstreamAddress;
 use crate::observe::clock::Clock;
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::sleep;
@@ -24,12 +26,36 @@ thread_local! {
 
 #[derive(Default)]
 struct KeptConnections {
-    of: HashMap<(ArmId, UpstreamAddress), Vec<Kept>>,
+    of: HashMap<u64, Vec<Kept>, BuildHasherDefault<IsHashed>>,
     count: usize,
+}
+
+/// What is looked up by is a hash already.
+#[derive(Default)]
+struct IsHashed(u64);
+
+impl Hasher for IsHashed {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|byte| self.0 = mix(self.0 ^ u64::from(*byte)));
+    }
+
+    fn write_u64(&mut self, hash: u64) {
+        self.0 = hash;
+    }
+}
+
+fn place(pool: &Pool, upstream: &Upstream) -> u64 {
+    mix(upstream.hash ^ u64::from(pool.arm.0))
 }
 
 struct Kept {
     connection: Http1Connection,
+    arm: ArmId,
+    address: UpstreamAddress,
     tls: Option<Arc<UpstreamTls>>,
     /// The name that it was made under.
     label: Arc<str>,
@@ -39,10 +65,11 @@ struct Kept {
 /// A connection to this upstream that is still open, if one is kept.
 pub(in crate::proxy) fn take(pool: &Pool, upstream: &Upstream, now_us: u64) -> Option<Http1Connection> {
     KEPT.with_borrow_mut(|kept| {
-        let connections = kept.of.get_mut(&(pool.arm, upstream.address))?;
+        let connections = kept.of.get_mut(&place(pool, upstream))?;
         while let Some(mut last) = connections.pop() {
             kept.count -= 1;
-            let is_it = last.label == upstream.label && is_same(&last.tls, &pool.tls);
+            let is_it = last.arm == pool.arm && last.address == upstream.address;
+            let is_it = is_it && last.label == upstream.label && is_same(&last.tls, &pool.tls);
             if is_it && last.until_us > now_us && last.connection.is_quiet() {
                 return Some(last.connection);
             }
@@ -63,11 +90,13 @@ pub(in crate::proxy) fn keep(
     if pool.keepalive.is_zero() {
         return;
     }
-    let kept = Kept { connection, tls: pool.tls.clone(), label: upstream.label.clone(), until_us };
+    let (arm, address) = (pool.arm, upstream.address);
+    let kept =
+        Kept { connection, arm, address, tls: pool.tls.clone(), label: upstream.label.clone(), until_us };
     KEPT.with_borrow_mut(|all| {
         if all.count < most {
             all.count += 1;
-            all.of.entry((pool.arm, upstream.address)).or_default().push(kept);
+            all.of.entry(place(pool, upstream)).or_default().push(kept);
         }
     });
 }

@@ -10,13 +10,13 @@
 //! at all of it. Sockets are small numbers that the system gives out again: each connection has a turn of its
 //! own, and before one is shut down its peer is compared with what was entered.
 
+use crate::core::hash::{FixedHash, Purpose};
 use crate::core::outcome::ArmId;
 use crate::core::recall::Recall;
 use crate::core::upstream_address::{SocketPath, UpstreamAddress};
 use crate::observe::recalls::RecallReceiver;
 use nix::sys::socket::{Shutdown, SockaddrStorage, getpeername, shutdown};
 use std::collections::VecDeque;
-use std::hash::{Hash, Hasher};
 use std::net::SocketAddr;
 use std::os::fd::RawFd;
 use std::os::unix::ffi::OsStrExt;
@@ -79,12 +79,12 @@ impl Default for AttemptRegistry {
 
 impl AttemptRegistry {
     /// An attempt on an upstream, planned on the table of `revision`, has its connection, which `is_fresh` or
-    /// kept from before. `may_return` says that it can be taken back while it waits.
+    /// kept from before; `hash` is that of the upstream. `may_return` says that it can be taken back while it waits.
     pub(in crate::proxy) fn enter(
         &self,
         socket: RawFd,
         is_fresh: bool,
-        (arm, upstream): (ArmId, UpstreamAddress),
+        (arm, hash): (ArmId, u64),
         revision: u64,
         may_return: bool,
     ) -> Option<RegistryPlace> {
@@ -95,7 +95,7 @@ impl AttemptRegistry {
             carrier.others.store(0, Relaxed);
         }
         carrier.arm.store(u32::from(arm.0), Relaxed);
-        carrier.address.store(digest(upstream), Relaxed);
+        carrier.address.store(hash, Relaxed);
         if carrier.waiting.load(Relaxed) == 0 {
             carrier.revision.store(revision, Relaxed);
         }
@@ -208,14 +208,9 @@ fn peer(socket: RawFd) -> Option<u64> {
     ip.map(UpstreamAddress::Ip).or_else(|| path().map(UpstreamAddress::Unix)).map(digest)
 }
 
-/// Tells addresses apart, within this process.
+/// As a table has it of its upstreams.
 fn digest(address: UpstreamAddress) -> u64 {
-    let mut hasher = std::hash::DefaultHasher::new();
-    match address {
-        UpstreamAddress::Ip(address) => (address.ip().to_canonical(), address.port()).hash(&mut hasher),
-        UpstreamAddress::Unix(path) => path.hash(&mut hasher),
-    }
-    hasher.finish()
+    FixedHash::of(Purpose::Upstream).upstream(address).finish()
 }
 
 /// Carries recalls out, until the process ends. To be run by the worker whose registry it is.
@@ -257,7 +252,7 @@ mod tests {
         let registry = AttemptRegistry::default();
         let (ours, mut theirs, address) = connection();
         let socket = ours.as_raw_fd();
-        let mut place = registry.enter(socket, true, (GREEN, address), 2, true).expect("a place");
+        let mut place = registry.enter(socket, true, (GREEN, digest(address)), 2, true).expect("a place");
         registry.recall(&[Recall { arm: ArmId(8), upstream: None, revision: 2 }]);
         registry.recall(&[Recall {
             arm: GREEN,
@@ -269,10 +264,10 @@ mod tests {
         registry.recall(&all());
         assert!(is_open(&mut theirs), "it has an answer");
         assert!(!registry.leave(place));
-        let place = registry.enter(socket, false, (GREEN, address), 2, false).expect("a place");
+        let place = registry.enter(socket, false, (GREEN, digest(address)), 2, false).expect("a place");
         registry.recall(&all());
         assert!(!registry.leave(place) && is_open(&mut theirs), "it must not be repeated");
-        let place = registry.enter(socket, false, (GREEN, address), 2, true).expect("a place");
+        let place = registry.enter(socket, false, (GREEN, digest(address)), 2, true).expect("a place");
         registry.recall(&[Recall { arm: GREEN, upstream: Some(address), revision: 4 }]);
         assert!(!is_open(&mut theirs));
         assert!(registry.leave(place), "it is told why");
@@ -283,7 +278,8 @@ mod tests {
     fn what_was_planned_on_the_table_of_the_recall_is_meant_to_be_there() {
         let registry = AttemptRegistry::default();
         let (ours, mut theirs, address) = connection();
-        let place = registry.enter(ours.as_raw_fd(), true, (GREEN, address), 3, true).expect("a place");
+        let place =
+            registry.enter(ours.as_raw_fd(), true, (GREEN, digest(address)), 3, true).expect("a place");
         registry.recall(&all());
         assert!(is_open(&mut theirs), "a tester looks at what was aborted");
         assert!(!registry.leave(place));
@@ -294,14 +290,14 @@ mod tests {
         let registry = AttemptRegistry::default();
         let (ours, mut theirs, address) = connection();
         let socket = ours.as_raw_fd();
-        let waits = registry.enter(socket, true, (GREEN, address), 2, true).expect("a place");
-        let mut answered = registry.enter(socket, false, (GREEN, address), 2, true).expect("a place");
+        let waits = registry.enter(socket, true, (GREEN, digest(address)), 2, true).expect("a place");
+        let mut answered = registry.enter(socket, false, (GREEN, digest(address)), 2, true).expect("a place");
         registry.settle(&mut answered);
         registry.recall(&all());
         assert!(is_open(&mut theirs), "an answer is under way");
         assert!(!registry.leave(answered));
         assert!(!is_open(&mut theirs));
-        let fresh = registry.enter(socket, true, (GREEN, address), 2, true).expect("a place");
+        let fresh = registry.enter(socket, true, (GREEN, digest(address)), 2, true).expect("a place");
         assert!(registry.leave(waits), "though its socket is another connection's by now");
         assert!(!registry.leave(fresh));
     }
@@ -311,15 +307,16 @@ mod tests {
         let registry = AttemptRegistry::default();
         let (ours, _theirs, address) = connection();
         let socket = ours.as_raw_fd();
-        let old = registry.enter(socket, true, (GREEN, address), 2, true).expect("a place");
-        let new = registry.enter(socket, true, (GREEN, address), 2, false).expect("a place");
+        let old = registry.enter(socket, true, (GREEN, digest(address)), 2, true).expect("a place");
+        let new = registry.enter(socket, true, (GREEN, digest(address)), 2, false).expect("a place");
         assert!(!registry.leave(old), "the connection of its turn is gone");
         assert!(!registry.leave(new));
         let (other, mut theirs, _) = connection();
-        let place = registry.enter(other.as_raw_fd(), true, (GREEN, address), 2, true).expect("a place");
+        let place =
+            registry.enter(other.as_raw_fd(), true, (GREEN, digest(address)), 2, true).expect("a place");
         registry.recall(&all());
         assert!(is_open(&mut theirs), "it is connected to somebody else");
         assert!(!registry.leave(place));
-        assert!(registry.enter(-1, true, (GREEN, address), 2, true).is_none());
+        assert!(registry.enter(-1, true, (GREEN, digest(address)), 2, true).is_none());
     }
 }

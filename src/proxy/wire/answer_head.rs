@@ -52,6 +52,14 @@ impl AnswerHead {
         self.get(name).is_some()
     }
 
+    /// How many fields have the name.
+    pub(in crate::proxy) fn count(&self, name: &HeaderName) -> usize {
+        match &self.fields {
+            Fields::Sent(fields) => fields.count(name),
+            Fields::Apart(fields) => fields.get_all(name).iter().count(),
+        }
+    }
+
     /// All values of a name.
     pub(in crate::proxy) fn values<'a>(&'a self, name: &'a HeaderName) -> impl Iterator<Item = &'a [u8]> {
         let (sent, apart) = match &self.fields {

@@ -3,6 +3,7 @@ pub(in crate::proxy) mod answer_head;
 pub(in crate::proxy) mod asked;
 pub(in crate::proxy) mod blocks;
 pub(in crate::proxy) mod body;
+pub(in crate::proxy) mod changes;
 pub(in crate::proxy) mod chunks;
 pub(in crate::proxy) mod date;
 pub(in crate::proxy) mod encoder;

@@ -1,6 +1,6 @@
 //! The fields of a head as they were sent: bytes, and where in them each field stands.
 
-use super::head::{is_text, is_token};
+use super::head::{is_token, is_value};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use pingora_http::header_value_from_raw;
@@ -18,6 +18,8 @@ pub(in crate::proxy) struct SentFields {
     raw: Bytes,
     lines: Vec<FieldLine>,
     set: Vec<(HeaderName, HeaderValue)>,
+    /// A bit for the length of each name that came: most names that are asked for are none of them.
+    lengths: u64,
 }
 
 /// One field, by where its parts begin and end.
@@ -83,23 +85,27 @@ fn line(bytes: &[u8], start: usize) -> Result<Option<FieldLine>, &'static str> {
         Some(b' ' | b'\t') if colon == start => return Err("a folded header field"),
         Some(_) => return Err(MALFORMED),
     }
-    let begin = run(colon + 1, |byte| matches!(byte, b' ' | b'\t'));
-    let end = run(begin, is_text);
-    let next = match line_end(bytes, end)? {
-        LineEnd::At(next) => next,
-        LineEnd::Open => return Ok(None),
-        LineEnd::Elsewhere => return Err(MALFORMED),
-    };
-    let value = bytes.get(begin..end).unwrap_or_default();
-    let spaces = value.iter().rev().take_while(|byte| matches!(byte, b' ' | b'\t')).count();
+    let rest = bytes.get(colon + 1..).unwrap_or_default();
+    let feed = memchr::memchr(b'\n', rest);
+    let value = rest.get(..feed.unwrap_or(rest.len())).unwrap_or_default();
+    let value = value.strip_suffix(b"\r").unwrap_or(value);
+    if !is_value(value) {
+        return Err(MALFORMED);
+    }
+    let Some(feed) = feed else { return Ok(None) };
+    let is_space = |byte: &&u8| matches!(**byte, b' ' | b'\t');
+    let after = value.iter().rev().take_while(is_space).count();
+    let before = value.iter().take(value.len() - after).take_while(is_space).count();
+    let (begin, end, next) = (colon + 1 + before, colon + 1 + value.len() - after, colon + 1 + feed + 1);
     let [start, colon, begin, end, next] =
-        [start, colon, begin, end - spaces, next].map(|at| u32::try_from(at).unwrap_or(u32::MAX));
+        [start, colon, begin, end, next].map(|at| u32::try_from(at).unwrap_or(u32::MAX));
     Ok(Some(FieldLine { name: (start, colon), value: (begin, end), next, is_struck: false }))
 }
 
 impl SentFields {
     pub(super) fn new(raw: Bytes, lines: Vec<FieldLine>) -> Self {
-        SentFields { raw, lines, set: Vec::new() }
+        let lengths = lines.iter().fold(0, |bits, line| bits | bit((line.name.1 - line.name.0) as usize));
+        SentFields { raw, lines, set: Vec::new(), lengths }
     }
 
     pub(super) fn set_here(&self) -> &[(HeaderName, HeaderValue)] {
@@ -107,6 +113,9 @@ impl SentFields {
     }
 
     pub(super) fn get(&self, name: &HeaderName) -> Option<&[u8]> {
+        if !self.has_length(name) && self.set.is_empty() {
+            return None;
+        }
         if let Some(line) = self.lines.iter().find(|line| self.is(line, name)) {
             return Some(self.part(line.value));
         }
@@ -120,10 +129,21 @@ impl SentFields {
         sent.chain(set.map(|(_, value)| value.as_bytes()))
     }
 
+    /// How often a name stands there.
+    pub(super) fn count(&self, name: &HeaderName) -> usize {
+        if !self.has_length(name) && self.set.is_empty() {
+            return 0;
+        }
+        let sent = self.lines.iter().filter(|line| self.is(line, name)).count();
+        sent + self.set.iter().filter(|(other, _)| other == name).count()
+    }
+
     pub(super) fn remove(&mut self, name: &HeaderName) {
-        let raw = &self.raw;
-        for line in &mut self.lines {
-            line.is_struck |= is(raw, line, name);
+        if self.has_length(name) {
+            let raw = &self.raw;
+            for line in &mut self.lines {
+                line.is_struck |= is(raw, line, name);
+            }
         }
         if !self.set.is_empty() {
             self.set.retain(|(other, _)| other != name);
@@ -171,6 +191,11 @@ impl SentFields {
         }
     }
 
+    /// Whether any name that came is as long.
+    fn has_length(&self, name: &HeaderName) -> bool {
+        self.lengths & bit(name.as_str().len()) != 0
+    }
+
     fn is(&self, line: &FieldLine, name: &HeaderName) -> bool {
         is(&self.raw, line, name)
     }
@@ -178,6 +203,10 @@ impl SentFields {
     fn part(&self, (start, end): (u32, u32)) -> &[u8] {
         self.raw.get(start as usize..end as usize).unwrap_or_default()
     }
+}
+
+fn bit(length: usize) -> u64 {
+    1 << (length & 63)
 }
 
 fn is(raw: &Bytes, line: &FieldLine, name: &HeaderName) -> bool {

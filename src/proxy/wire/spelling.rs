@@ -83,16 +83,21 @@ pub(in crate::proxy) fn write_spelled<'a>(
 
 /// Writes a field of our own.
 pub(in crate::proxy) fn write_field(name: &HeaderName, value: &[u8], out: &mut Vec<u8>) {
+    write_name(name, out);
+    write_value(value, out);
+}
+
+/// With capitals.
+pub(super) fn write_name(name: &HeaderName, out: &mut Vec<u8>) {
     let mut begins = true;
     out.extend(name.as_str().bytes().map(|byte| {
         let written = if begins { byte.to_ascii_uppercase() } else { byte };
         begins = byte == b'-';
         written
     }));
-    write_value(value, out);
 }
 
-fn write_value(value: &[u8], out: &mut Vec<u8>) {
+pub(in crate::proxy) fn write_value(value: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(b": ");
     out.extend_from_slice(value);
     out.extend_from_slice(b"\r\n");

@@ -2,6 +2,7 @@
 //!
 //! What the client sent stays as it is for the next attempt. A change names a field, and what stands for it.
 
+use super::spelling::write_name;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use std::borrow::Cow;
 
@@ -12,9 +13,16 @@ const USUAL: usize = 12;
 #[derive(Debug)]
 pub(in crate::proxy) struct Changes<'a> {
     fields: &'a HeaderMap,
-    changes: Vec<(HeaderName, Change<'a>)>,
+    changes: Vec<(FieldName, Change<'a>)>,
     /// A bit for the length of each name that is changed: most fields are none of them.
     lengths: u64,
+}
+
+/// The name of a field, and how it is written where that is known: `X-Real-IP`.
+#[derive(Clone, Debug)]
+pub(in crate::proxy) struct FieldName {
+    name: HeaderName,
+    written: &'static str,
 }
 
 #[derive(Debug)]
@@ -48,23 +56,24 @@ impl<'a> Changes<'a> {
     pub(in crate::proxy) fn remove(&mut self, name: &HeaderName) {
         self.forget(name);
         if self.fields.contains_key(name) {
-            self.note(name.clone(), Change::Removed);
+            self.note(name.clone().into(), Change::Removed);
         }
     }
 
-    pub(in crate::proxy) fn set(&mut self, name: HeaderName, value: FieldValue<'a>) {
-        self.forget(&name);
+    pub(in crate::proxy) fn set(&mut self, name: impl Into<FieldName>, value: FieldValue<'a>) {
+        let name = name.into();
+        self.forget(&name.name);
         self.note(name, Change::Set(value));
     }
 
     pub(in crate::proxy) fn add(&mut self, name: HeaderName, value: FieldValue<'a>) {
-        self.note(name, Change::Added(value));
+        self.note(name.into(), Change::Added(value));
     }
 
     /// All values of a name.
     pub(in crate::proxy) fn values(&self, name: &HeaderName) -> impl Iterator<Item = &[u8]> {
         let sent = self.fields.get_all(name).iter().filter(|_| !self.is_replaced(name));
-        let changed = self.changes.iter().filter(move |(changed, _)| changed == name);
+        let changed = self.changes.iter().filter(move |(changed, _)| changed.name == *name);
         sent.map(HeaderValue::as_bytes).chain(changed.filter_map(|(_, change)| change.value()))
     }
 
@@ -78,7 +87,7 @@ impl<'a> Changes<'a> {
     }
 
     /// The fields that are set here.
-    pub(in crate::proxy) fn set_here(&self) -> impl Iterator<Item = (&HeaderName, &[u8])> {
+    pub(in crate::proxy) fn set_here(&self) -> impl Iterator<Item = (&FieldName, &[u8])> {
         self.changes.iter().filter_map(|(name, change)| Some((name, change.value()?)))
     }
 
@@ -90,7 +99,7 @@ impl<'a> Changes<'a> {
         }
         for (name, change) in &self.changes {
             if let Some(value) = change.held() {
-                fields.append(name, value);
+                fields.append(name.name.clone(), value);
             }
         }
         fields
@@ -101,19 +110,43 @@ impl<'a> Changes<'a> {
             && self
                 .changes
                 .iter()
-                .any(|(changed, change)| !matches!(change, Change::Added(_)) && changed == name)
+                .any(|(changed, change)| !matches!(change, Change::Added(_)) && changed.name == *name)
     }
 
     /// What was said of a name before counts no more.
     fn forget(&mut self, name: &HeaderName) {
         if self.lengths & bit(name) != 0 {
-            self.changes.retain(|(changed, _)| changed != name);
+            self.changes.retain(|(changed, _)| changed.name != *name);
         }
     }
 
-    fn note(&mut self, name: HeaderName, change: Change<'a>) {
-        self.lengths |= bit(&name);
+    fn note(&mut self, name: FieldName, change: Change<'a>) {
+        self.lengths |= bit(&name.name);
         self.changes.push((name, change));
+    }
+}
+
+impl FieldName {
+    /// A name that is written in a certain way. It is legal in lower case.
+    pub(in crate::proxy) const fn written(name: HeaderName, written: &'static str) -> Self {
+        FieldName { name, written }
+    }
+
+    pub(in crate::proxy) fn name(&self) -> &HeaderName {
+        &self.name
+    }
+
+    pub(in crate::proxy) fn write(&self, out: &mut Vec<u8>) {
+        match self.written {
+            "" => write_name(&self.name, out),
+            written => out.extend_from_slice(written.as_bytes()),
+        }
+    }
+}
+
+impl From<HeaderName> for FieldName {
+    fn from(name: HeaderName) -> Self {
+        FieldName { name, written: "" }
     }
 }
 
