@@ -9,7 +9,7 @@
 //! | [`headers`] | tidy, claims, forwarded, rewriting, hop-by-hop, soundness, cookies, HSTS, compression's negotiation | exchange, listen, wire |
 //! | [`decide`] | pure: route following, pool choice, limits, refusals, outcomes, retries | exchange, headers, wire |
 //! | [`own`] | answers made here, as values: error pages, files, redirects, challenges | decide, exchange, headers, listen, wire |
-//! | [`measure`] | one meter for traffic and mirror, charging, the mirror, the log's entry | decide, exchange, headers, listen, upstream |
+//! | [`measure`] | one meter for traffic and mirror, charging, the mirror, the log's entry | decide, exchange, headers, listen, upstream, wire |
 //! | [`lane`] | who drives an exchange: clients of HTTP/1 and HTTP/2, upstreams of both | all |
 //!
 //! `docs/request.md` tells a request file by file; `tests/it/house.rs` holds this table against the `use` lines,
