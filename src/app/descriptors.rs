@@ -38,20 +38,9 @@ pub(super) fn raise_limit() {
     }
 }
 
-/// Who may take how many, by what is open now, when all but clients and upstreams are.
-pub(super) fn shares(config: &Config) -> Shares {
-    let limit = getrlimit(Resource::Nofile).current.unwrap_or(UNLIMITED);
-    let open = std::fs::read_dir("/proc/self/fd").map_or(OPEN, |all| all.count() as u64);
-    let upstreams = config.services.values().flat_map(|service| service.pools.values());
-    let wanted = config.limits.connections;
-    let shares = shared_out(&Demand {
-        limit,
-        open,
-        workers: config.server.threads as u64,
-        listeners: config.listeners.len() as u64,
-        upstreams: upstreams.map(|pool| pool.upstreams.len() as u64).sum(),
-        wanted,
-    });
+/// Who may take how many; `wanted` is how many clients there shall be.
+pub(super) fn shares(demand: &Demand, wanted: Option<u32>) -> Shares {
+    let (shares, limit) = (shared_out(demand, wanted), demand.limit);
     if let Some(wanted) = wanted.filter(|wanted| *wanted > shares.clients) {
         tracing::warn!(
             "limits.connections = {wanted} needs more file descriptors than the {limit} that may be open: {} clients \
@@ -64,17 +53,31 @@ pub(super) fn shares(config: &Config) -> Shares {
 }
 
 /// What wants descriptors.
-struct Demand {
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Demand {
     limit: u64,
     open: u64,
     workers: u64,
     listeners: u64,
     upstreams: u64,
-    wanted: Option<u32>,
 }
 
-fn shared_out(demand: &Demand) -> Shares {
-    let Demand { limit, open, workers, listeners, upstreams, wanted } = *demand;
+impl Demand {
+    /// By what is open now, when all but clients and upstreams are.
+    pub(super) fn of(config: &Config) -> Self {
+        let upstreams = config.services.values().flat_map(|service| service.pools.values());
+        Demand {
+            limit: getrlimit(Resource::Nofile).current.unwrap_or(UNLIMITED),
+            open: std::fs::read_dir("/proc/self/fd").map_or(OPEN, |all| all.count() as u64),
+            workers: config.server.threads as u64,
+            listeners: config.listeners.len() as u64,
+            upstreams: upstreams.map(|pool| pool.upstreams.len() as u64).sum(),
+        }
+    }
+}
+
+fn shared_out(demand: &Demand, wanted: Option<u32>) -> Shares {
+    let Demand { limit, open, workers, listeners, upstreams } = *demand;
     let left = limit.saturating_sub(open);
     // A handle of each listener and one client that waits for a place, and an event loop, for each worker.
     let serving = workers * (listeners * 2 + 4);
@@ -104,7 +107,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn of(limit: u64, wanted: Option<u32>) -> Shares {
-        shared_out(&Demand { limit, open: 60, workers: 2, listeners: 2, upstreams: 4, wanted })
+        shared_out(&Demand { limit, open: 60, workers: 2, listeners: 2, upstreams: 4 }, wanted)
     }
 
     #[test]
@@ -125,8 +128,8 @@ mod tests {
             limit in 200u64..2_000_000, open in 20u64..150, workers in 1u64..17, upstreams in 0u64..500,
             wanted in prop::option::of(1u32..2_000_000),
         ) {
-            let demand = Demand { limit, open, workers, listeners: 2, upstreams, wanted };
-            let shares = shared_out(&demand);
+            let demand = Demand { limit, open, workers, listeners: 2, upstreams };
+            let shares = shared_out(&demand, wanted);
             let kept = (shares.kept + shares.kept_by_mirror) as u64 * workers;
             let taken = open + u64::from(shares.together) + kept;
             prop_assert!(shares.clients >= 1 && shares.clients < shares.together);

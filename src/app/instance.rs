@@ -1,7 +1,7 @@
 //! One running Pointsman: everything put together, and taken apart again in order.
 
-use super::descriptors;
 use super::handover::{Own, Predecessor};
+use super::limits::{self, InForce};
 use super::opened::Opened;
 use super::reload::Reloader;
 use crate::admin::{self, Doors};
@@ -10,7 +10,6 @@ use crate::control::command::{Controller, Reload, Upgrade};
 use crate::control::journal::{Journal, Recovered};
 use crate::control::view::{Snapshot, UpstreamView};
 use crate::control::{self, Parts};
-use crate::core::memory::MemoryAccount;
 use crate::core::own_address::OwnAddresses;
 use crate::core::secret::Secret;
 use crate::core::settings::Config;
@@ -22,7 +21,7 @@ use crate::observe::clock::Clock;
 use crate::observe::metrics::Metrics;
 use crate::observe::recorder::Recorder;
 use crate::observe::wake::Wake;
-use crate::proxy::{Bound, HopMark, Places, Shared, Workers};
+use crate::proxy::{Bound, HopMark, Seats, Shared, Workers};
 use arc_swap::ArcSwap;
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
@@ -36,8 +35,6 @@ use tokio::task::JoinHandle;
 const KNOWN: Duration = Duration::from_secs(2);
 /// Threads for the admin API and the health checks.
 const ADMIN_THREADS: usize = 2;
-/// What bodies and unread answers may hold together, in bytes; beyond, they stream.
-const HELD_BYTES: u64 = 192 << 20;
 /// Reloads and upgrades that may wait.
 const REQUESTS: usize = 8;
 /// How long idle connections are kept once another process serves: their next request is still answered
@@ -91,7 +88,7 @@ impl Instance {
         let Opened { bound, admin, tls, certificates, journal, recovered, secret, access_log, guard, clock } =
             Opened::open(&config, predecessor)?;
         let (address, runtime) = (admin.local_addr()?, runtime()?);
-        let shared = Arc::new(shared(&config, bound, access_log.clone(), clock, &secret));
+        let (shared, limits) = shared(&config, bound, access_log.clone(), clock, &secret);
         let addresses = own_addresses(&shared, address);
         let desk = Arc::new(Semaphore::new(notify::PLACES as usize));
         let core = Core { config: &config, shared: &shared, journal: &journal, desk: &desk, admin: address };
@@ -127,8 +124,8 @@ impl Instance {
         };
         let serving_admin = runtime.spawn(admin::serve(admin, tls, state, doors_seen));
         let (controller, configs) = (running.controller.clone(), running.configs.clone());
-        let reloader =
-            Reloader { file, started: config.clone(), controller, configs, certificates, addresses };
+        let started = config.clone();
+        let reloader = Reloader { file, started, controller, configs, certificates, limits, addresses };
         runtime.spawn(reloader.run(requests));
         Ok(Instance {
             admin: address,
@@ -220,6 +217,7 @@ impl Core<'_> {
     ) -> anyhow::Result<(control::Running, Arc<Metrics>)> {
         let Core { config, shared, journal, desk, admin } = self;
         let metrics = Arc::new(Metrics::new(shared.recorder.clone(), shared.clock)?);
+        metrics.show_clients(limits::counts(shared))?;
         let (jobs, wanted) = mpsc::unbounded_channel();
         let running = control::start(Parts {
             config: config.clone(),
@@ -284,20 +282,23 @@ fn shared(
     access_log: Option<AccessLog>,
     clock: Clock,
     secret: &Secret,
-) -> Shared {
-    Shared {
+) -> (Arc<Shared>, InForce) {
+    let (places, memory, demand) = limits::of(config);
+    let shared = Arc::new(Shared {
         table: Arc::new(ArcSwap::from_pointee(Table::default())),
         recorder: Arc::new(Recorder::new(config.server.threads)),
         wake: Arc::new(Wake::default()),
         access_log,
         clock,
         listeners,
-        places: Places::new(descriptors::shares(config)),
-        memory: Arc::new(MemoryAccount::new(HELD_BYTES)),
+        places,
+        seats: Seats::new(config.server.threads),
+        memory,
         hop_mark: HopMark::new(secret),
         challenges: Arc::default(),
         seed: rand::random(),
-    }
+    });
+    (shared.clone(), InForce::new(shared, demand))
 }
 
 /// Waits until every name has been looked up once, and what must be proven has been checked once, so that

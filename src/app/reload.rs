@@ -2,6 +2,7 @@
 
 use super::certificates::{self, InUse};
 use super::check::check;
+use super::limits::InForce;
 use super::systemd;
 use crate::config;
 use crate::control::command::{Command, Controller, Fault, Refusal, Reload, ReloadReport, Reply};
@@ -21,6 +22,7 @@ pub(super) struct Reloader {
     pub controller: Controller,
     pub configs: watch::Receiver<Arc<Config>>,
     pub certificates: InUse,
+    pub limits: InForce,
     /// Where this process listens, until the restart.
     pub addresses: OwnAddresses,
 }
@@ -57,6 +59,7 @@ impl Reloader {
         let (changed, needs_restart) = config::diff(&self.in_effect(), &config);
         let config = Arc::new(config);
         let reply = self.controller.ask(actor, Command::Reload { config: config.clone() }).await?;
+        self.limits.apply(&config.limits);
         let certificates = self.certificates.clone();
         // Its errors are in the log, and the old certificates stay.
         let _ = tokio::task::spawn_blocking(move || certificates.follow(&config)).await;
@@ -106,7 +109,6 @@ impl Reloader {
         admin.tls.clone_from(&started.admin.tls);
         Config {
             server: Server { retention: newest.server.retention, ..started.server.clone() },
-            limits: started.limits.clone(),
             admin,
             access_log: started.access_log.clone(),
             listeners: certificates::in_effect(&started.listeners, &newest.listeners),

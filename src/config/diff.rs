@@ -25,7 +25,7 @@ pub fn diff(old: &Config, new: &Config) -> (Vec<String>, Vec<String>) {
     note(&mut at_start, "server.grace", old.server.grace != new.server.grace);
     note(&mut at_start, "server.drain_delay", old.server.drain_delay != new.server.drain_delay);
     note(&mut at_start, "server.log", old.server.log != new.server.log);
-    note(&mut at_start, "limits", old.limits != new.limits);
+    note(&mut at_once, "limits", old.limits != new.limits);
     note(&mut at_once, "server.retention", old.server.retention != new.server.retention);
     note(&mut at_start, "admin.listen", old.admin.listen != new.admin.listen);
     note(&mut at_start, "admin.tls", old.admin.tls != new.admin.tls);

@@ -14,6 +14,9 @@ use std::time::Duration;
 
 const DEFAULT_ADMIN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 9900);
 
+/// What bodies and unread answers may hold together, at least.
+const LEAST_MEMORY: u64 = 1 << 20;
+
 const LOGS: [(&str, ProcessLog); 2] = [("text", ProcessLog::Text), ("json", ProcessLog::Json)];
 
 pub(super) fn server(section: &Section<'_>) -> Server {
@@ -37,8 +40,16 @@ pub(super) fn server(section: &Section<'_>) -> Server {
 /// `[limits]`: of the process.
 pub(super) fn process_limits(section: &Section<'_>) -> ProcessLimits {
     let connections = section.item("connections").and_then(|item| item.integer(1..=10_000_000));
+    let memory = section.item("memory").and_then(|item| {
+        let bytes = item.size()?;
+        if bytes < LEAST_MEMORY {
+            item.fault("must be at least 1M: one body and one unread answer have to fit");
+            return None;
+        }
+        Some(bytes)
+    });
     section.finish();
-    ProcessLimits { connections: connections.map(|count| count as u32) }
+    ProcessLimits { connections: connections.map(|count| count as u32), memory }
 }
 
 fn retention(section: &Section<'_>) -> Retention {

@@ -134,15 +134,19 @@ mod tests {
         assert_eq!((of(""), of("[limits]"), of("[limits]\nconnections = 20000")), (None, None, Some(20_000)));
         for (text, expected) in [
             ("[limits]\nconnections = 0", "limits.connections: must be from 1 to 10000000"),
+            ("[limits]\nmemory = \"100k\"", "limits.memory: must be at least 1M"),
+            ("[limits]\nmemory = \"much\"", "limits.memory: \"much\" is no size; write 512, 32k, 100M or 1G"),
             ("[limits]\nconnection = 5", "limits.connection: unknown key; did you mean connections?"),
         ] {
             let told = read("", "", "", text).expect_err(expected).to_string();
             assert!(told.contains(expected), "{told}");
         }
+        let memory = |more| read("", "", "", more).expect("accepted").limits.memory;
+        assert_eq!((memory(""), memory("[limits]\nmemory = \"192M\"")), (None, Some(192 << 20)));
         let (before, after) = ("[limits]\nconnections = 5", "[limits]\nconnections = 6");
         let config = |more| read("", "", "", more).expect("accepted");
-        let (_, at_start) = crate::config::diff(&config(before), &config(after));
-        assert_eq!(at_start, ["limits"], "at the next start");
+        let (at_once, _) = crate::config::diff(&config(before), &config(after));
+        assert_eq!(at_once, ["limits"]);
     }
 
     /// Keys of a listener, a route, a pool and the file, and what is said of them.

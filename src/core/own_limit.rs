@@ -18,7 +18,7 @@ pub enum OwnLimit {
     ClientConnections,
     /// EMFILE or ENFILE, or no descriptor that is not kept back.
     Descriptors,
-    /// ENOBUFS, ENOMEM or ENOSPC (of epoll).
+    /// ENOBUFS, ENOMEM or ENOSPC (of epoll); or what connections of clients may hold.
     Memory,
     /// EADDRNOTAVAIL: every local port towards an address is taken.
     Ports,
@@ -80,7 +80,10 @@ impl OwnLimit {
                 "no file descriptor was free; raise the limit (LimitNOFILE=, ulimits.nofile) or lower \
                  limits.connections"
             }
-            OwnLimit::Memory => "the system had no memory for a socket",
+            OwnLimit::Memory => {
+                "memory was short, for a socket of the system or for connections of clients: the longest idle were \
+                 closed, others wait; raise the limit of the control group (mem_limit, MemoryMax)"
+            }
             OwnLimit::Ports => {
                 "every local port towards an upstream was taken; keep more connections, add upstreams or widen \
                  net.ipv4.ip_local_port_range"

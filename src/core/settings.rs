@@ -87,6 +87,8 @@ pub enum ProcessLog {
 pub struct ProcessLimits {
     /// Connections of clients at a time; `None` is as many as the limit of file descriptors allows.
     pub connections: Option<u32>,
+    /// Bytes that bodies and unread answers may hold together; `None` is a share of what the process may have.
+    pub memory: Option<u64>,
 }
 
 #[derive(Clone, Debug, PartialEq)]

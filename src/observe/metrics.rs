@@ -1,15 +1,18 @@
 //! Prometheus: what the shards counted, merged when scraped, and what the controller decided.
 
+mod clients;
 mod mirrored;
 mod own_limits;
 mod shown;
 mod traffic;
 
+pub use clients::ClientCounts;
 pub use shown::ServiceGauges;
 
 use super::clock::Clock;
 use super::recorder::Recorder;
 use crate::core::outcome::SlowLimits;
+use clients::Clients;
 use mirrored::Mirrored;
 use own_limits::Met;
 use prometheus::{Encoder, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder};
@@ -97,6 +100,14 @@ impl Metrics {
         Ok(())
     }
 
+    /// Shows the clients of the data plane, from now on.
+    ///
+    /// # Errors
+    /// When it is called twice.
+    pub fn show_clients(&self, counts: ClientCounts) -> Result<(), prometheus::Error> {
+        self.registry.register(Box::new(Clients::new(counts)?))
+    }
+
     /// Shows the controller's state of one service.
     pub fn show(&self, gauges: ServiceGauges) {
         let service = gauges.service.clone();
@@ -164,6 +175,7 @@ impl Metrics {
 mod tests {
     use super::*;
     use crate::core::client::ClientKey;
+    use crate::core::memory::MemoryAccount;
     use crate::core::outcome::{Outcome, Reason};
     use crate::core::own_limit::OwnLimit;
 
@@ -191,6 +203,13 @@ mod tests {
         });
         metrics.rollout_ended("web", "aborted");
         assert_eq!(["web", "api"].map(|name| metrics.attempts(|service| service == name)), [(10, 3), (0, 0)]);
+        metrics
+            .show_clients(ClientCounts {
+                listeners: vec![("127.0.0.1:80".to_owned(), Arc::new(3.into()))],
+                most: Arc::new(500.into()),
+                memory: Arc::new(MemoryAccount::new(4096)),
+            })
+            .expect("shown once");
         let text = metrics.render();
         for line in [
             "pointsman_requests_total{code=\"5xx\",pool=\"green\",service=\"web\"} 3",
@@ -210,6 +229,10 @@ mod tests {
             "pointsman_own_limit_total{limit=\"max_conns\"} 2",
             "pointsman_own_limit_total{limit=\"ports\"} 0",
             "pointsman_build_info{version=",
+            "pointsman_client_connections{listener=\"127.0.0.1:80\"} 3",
+            "pointsman_client_connections_limit 500",
+            "pointsman_memory_held_bytes 0",
+            "pointsman_memory_limit_bytes 4096",
         ] {
             assert!(text.contains(line), "{line} is not in\n{text}");
         }

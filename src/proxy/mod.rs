@@ -36,3 +36,4 @@ pub use lane::worker::Shared;
 pub use lane::workers::Workers;
 pub use listen::bound::{Bound, ListenError};
 pub use listen::places::{Places, Shares};
+pub use listen::seats::Seats;

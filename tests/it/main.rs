@@ -43,6 +43,7 @@ mod reload;
 mod replay;
 mod restarts;
 mod rollout;
+mod room;
 mod routes;
 mod runbook;
 mod service;

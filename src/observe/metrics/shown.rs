@@ -113,7 +113,7 @@ impl Collector for Gauges {
 }
 
 /// The labels in the order of their names.
-fn gauge(labels: &[(&str, &str)], value: f64) -> Metric {
+pub(super) fn gauge(labels: &[(&str, &str)], value: f64) -> Metric {
     let mut gauge = Gauge::default();
     gauge.set_value(value);
     let mut metric = labelled(labels);

@@ -2,6 +2,7 @@
 
 use crate::core::memory::{Lease, MemoryAccount};
 use crate::proxy::listen::bound::Bound;
+use crate::proxy::wire::holding::{self, Held};
 use crate::proxy::wire::refused::Refused;
 use crate::proxy::wire::spelling::Spelling;
 use http::HeaderValue;
@@ -38,6 +39,8 @@ pub(in crate::proxy) struct Inbound {
 
 /// Bytes of a body that are kept, so that it can be sent again.
 const REPLAYED_BYTES: usize = 64 << 10;
+/// The same while memory is short; and what is not entered as held.
+const SMALL_BYTES: usize = 4 << 10;
 
 /// The body of a request, as far as it has come.
 #[derive(Debug, Default)]
@@ -52,6 +55,7 @@ pub(in crate::proxy) struct InboundBody {
     is_truncated: bool,
     /// What the replay is counted by, where it may be larger than that of any request.
     lease: Option<Lease>,
+    held: Held,
 }
 
 impl InboundBody {
@@ -61,22 +65,26 @@ impl InboundBody {
         if self.is_truncated {
             return;
         }
-        if self.replay.len() + piece.len() > REPLAYED_BYTES {
+        let bytes = self.replay.len() + piece.len();
+        if bytes > REPLAYED_BYTES || bytes > SMALL_BYTES && holding::is_full() {
             self.is_truncated = true;
             self.forget();
         } else {
             self.replay.extend_from_slice(piece);
+            if bytes > SMALL_BYTES {
+                self.held.settle(bytes);
+            }
         }
     }
 
     /// Whether so many more bytes can be taken in, beyond what is kept of any request.
     pub(in crate::proxy) fn has_room(&mut self, more: usize, account: &Arc<MemoryAccount>) -> bool {
-        let needed = (self.replay.len() + more) as u64;
+        let needed = self.replay.len() + more;
         let covered = self.lease.as_ref().map_or(0, Lease::bytes);
         if needed <= covered {
             return true;
         }
-        let size = needed.max(covered * 2).max(self.replay.capacity() as u64);
+        let size = needed.max(covered * 2).max(self.replay.capacity());
         let has_room = match &mut self.lease {
             Some(lease) => lease.try_cover(size),
             None => {
@@ -85,7 +93,7 @@ impl InboundBody {
             }
         };
         if has_room {
-            self.replay.reserve_exact(size as usize - self.replay.len());
+            self.replay.reserve_exact(size - self.replay.len());
         }
         has_room
     }
@@ -99,6 +107,7 @@ impl InboundBody {
     /// It will not be sent again.
     pub(in crate::proxy) fn forget(&mut self) {
         (self.replay, self.lease) = (Vec::new(), None);
+        self.held.settle(0);
     }
 
     /// Whether all that has come can be sent once more.

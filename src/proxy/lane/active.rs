@@ -1,5 +1,8 @@
 //! The streams of one connection that are served at a time.
 
+use crate::observe::clock::Clock;
+use crate::proxy::listen::seats::Seat;
+use std::future::poll_fn;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -36,12 +39,16 @@ impl Active {
         Busy(self.clone())
     }
 
-    /// Ends when there has been no stream for so long.
-    pub(super) async fn idle_for(&self, idle: Duration) {
+    /// Ends when there has been no stream for so long, or there is none and the place is needed.
+    pub(super) async fn idle_for(&self, idle: Duration, (seat, clock, was_asked): (&Seat, Clock, bool)) {
         while self.count.load(Ordering::Relaxed) > 0 {
             self.none.notified().await;
         }
-        sleep(idle).await;
+        seat.rest(clock.now_us(), was_asked);
+        tokio::select! {
+            () = sleep(idle) => {}
+            () = poll_fn(|cx| seat.poll_pressed(cx)) => {}
+        }
     }
 }
 

@@ -8,6 +8,7 @@ use crate::proxy::headers::{compress, rewrite};
 use crate::proxy::own::answer::{Answer, OwnBody};
 use crate::proxy::wire::alarm::after_us;
 use crate::proxy::wire::answer_head::AnswerHead;
+use crate::proxy::wire::holding;
 use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, EXPECT, TRANSFER_ENCODING};
 use http::{HeaderValue, Method, Version};
@@ -79,7 +80,8 @@ impl Exchange<'_> {
 
     /// Decides whether the answer's body is compressed.
     pub(super) fn begin_encoding(&mut self, head: &mut AnswerHead) {
-        if let Some(compression) = self.request.compression() {
+        // An encoder takes more memory than it spares.
+        if let Some(compression) = self.request.compression().filter(|_| !holding::is_full()) {
             self.request.delivery.encoder = compress::begin(&self.request.head, head, compression);
         }
     }

@@ -74,7 +74,7 @@ impl Client {
     /// Whether another piece can be taken.
     pub(super) fn has_room(&self) -> bool {
         match self {
-            Client::Http1(client) => client.waiting() == 0,
+            Client::Http1(client) => client.has_room(),
             Client::Http2(client) => client.waiting() == 0,
         }
     }

@@ -5,6 +5,7 @@ use super::exchange;
 use super::line::{self, Line, Peer};
 use crate::proxy::exchange::Request;
 use crate::proxy::listen::linger;
+use crate::proxy::listen::seats::Seat;
 use crate::proxy::wire::alarm::Alarm;
 use crate::proxy::wire::refused::Refused;
 use crate::proxy::wire::socket::ClientSocket;
@@ -16,16 +17,17 @@ use std::pin::pin;
 use tokio::sync::watch;
 
 /// Serves a connection to its end.
-pub(super) async fn serve(socket: ClientSocket, peer: SocketAddr, line: Line) {
+pub(super) async fn serve(socket: ClientSocket, peer: SocketAddr, seat: &Seat, line: Line) {
     let listener = line.listener.clone();
     let mut closes = pin!(closed(line.closing.clone()));
     let (peer, mut alarm) = (Peer::new(peer.ip()), Alarm::new(line.worker.shared.clock));
     let mut client = Box::new(Http1Client::new(socket));
     let (mut is_first, mut left) = (true, listener.settings.requests_per_connection.max(1));
     loop {
-        let read = client.next_head(&listener.settings, &mut alarm, is_first, closes.as_mut()).await;
+        seat.rest(alarm.now_us(), !is_first);
+        let read = client.next_head(&listener.settings, &mut alarm, is_first, (closes.as_mut(), seat)).await;
         is_first = false;
-        left -= 1;
+        left = if seat.work() { 0 } else { left - 1 };
         let started_us = alarm.now_us();
         let request = match read {
             HeadRead::End => break,
@@ -67,6 +69,7 @@ async fn exchange(line: &Line, client: &mut Client, request: Box<Request>, alarm
     let mut request = request;
     request.inbound.body.is_whole = client.is_whole();
     request.inbound.body.is_empty = client.is_whole();
+    let _under_way = line.worker.request();
     exchange::serve(&line.worker, client, request, alarm).await
 }
 

@@ -11,9 +11,11 @@ use super::line::{self, Line, Peer};
 use super::stream::Stream;
 use crate::core::settings::Listener;
 use crate::proxy::headers::tidy;
+use crate::proxy::listen::seats::Seat;
 use crate::proxy::wire::alarm::Alarm;
 use crate::proxy::wire::asked;
 use crate::proxy::wire::frames::Heard;
+use crate::proxy::wire::holding::{self, Held};
 use crate::proxy::wire::interim::Interim;
 use crate::proxy::wire::refused::Refused;
 use bytes::Bytes;
@@ -30,9 +32,13 @@ use turns::{Begun, Turn, Turns};
 /// Streams that are taken from a client, though less may be served at a time: what clients go by before they
 /// have heard of another limit.
 const TAKEN: u32 = 100;
-/// Bytes a client may send ahead, on a stream and on all of a connection.
+/// Bytes a client may send ahead, on a stream and on all of a connection: from the start where clients are few, else
+/// once it sends a body, while memory is not short. Without, it is this on a stream, and what the protocol begins with
+/// on a connection.
 const STREAM_WINDOW: u32 = 128 << 10;
 const CONNECTION_WINDOW: u32 = 512 << 10;
+const NARROW_STREAM_WINDOW: u32 = 16 << 10;
+const NARROW_WINDOW: usize = 64 << 10;
 /// Bytes of an answer that wait for the client, for each stream, beside the one piece that was read ahead.
 const SEND_BUFFER: usize = 32 << 10;
 /// Bytes of fields of our own in a request.
@@ -56,18 +62,26 @@ const MOST_REJECTED: usize = 32;
 pub(super) async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
     io: S,
     (heard, interim): (Arc<Heard>, Arc<Interim>),
-    peer: SocketAddr,
+    (peer, seat): (SocketAddr, &Seat),
     line: &Line,
 ) {
     let settings = &line.listener.settings;
-    let handshake = options(settings).handshake(io);
-    let Ok(Ok(mut connection)) = timeout(settings.header_timeout, handshake).await else { return };
+    let mut options = options(settings);
+    let has_room = are_few(line);
+    if has_room {
+        options.initial_connection_window_size(CONNECTION_WINDOW).initial_window_size(STREAM_WINDOW);
+    }
+    let handshake = options.handshake(io);
+    // In boxes: what is there once needs no room in the task for as long as that lives.
+    let handshake = Box::pin(timeout(settings.header_timeout, handshake)).await;
+    let Ok(Ok(mut connection)) = handshake.map(|greeted| greeted.map(Box::new)) else { return };
     let log = line.worker.logger();
     let mut turns = Turns::new(settings.max_streams, settings.header_timeout, log.clone(), peer.ip());
     let (active, from) = (turns.active(), Peer::new(peer.ip()));
     let (mut ending, mut accepted, mut rejected) = (false, 0, 0);
+    let mut window = has_room.then(Held::default);
     let mut shutdown = line.shutdown.clone();
-    loop {
+    let cut = loop {
         let turn = tokio::select! {
             biased;
             _ = shutdown.wait_for(|stop| *stop), if !ending => {
@@ -80,7 +94,11 @@ pub(super) async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
             next = connection.accept() => match next {
                 Some(Ok((request, respond))) => {
                     accepted += 1;
-                    if accepted >= settings.requests_per_connection && !ending {
+                    if window.is_none() && !request.body().is_end_stream() {
+                        window = Some(Held::of(widen(&mut connection)));
+                    }
+                    let is_last = seat.work() || accepted >= settings.requests_per_connection;
+                    if is_last && !ending {
                         connection.graceful_shutdown();
                         ending = true;
                     }
@@ -89,28 +107,45 @@ pub(super) async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
                 // Broken or closed.
                 Some(Err(_)) | None => return,
             },
-            () = active.idle_for(settings.keepalive) => return,
+            () = active.idle_for(settings.keepalive, (seat, line.worker.shared.clock, accepted > 0)) => return,
         };
         match turn {
             Turn::Served(begun, busy) => {
                 let stream = Stream::new(heard.clone(), interim.clone(), busy);
                 tokio::spawn(serve_stream(begun, Arc::new(stream), from.clone(), line.clone()));
             }
-            Turn::End(cut) => {
-                if let Some(log) = &log {
-                    log.connection(Some(peer.ip()), cut);
-                }
-                return end(connection).await;
-            }
+            Turn::End(cut) => break cut,
             Turn::None => {}
             Turn::Refused if rejected < MOST_REJECTED => rejected += 1,
             Turn::Refused => return,
         }
+    };
+    if let Some(log) = &log {
+        log.connection(Some(peer.ip()), cut);
     }
+    Box::pin(end(connection)).await;
+}
+
+/// Gives a client that sends a body more room, while memory is not short; how much it may send ahead.
+fn widen<S: AsyncRead + AsyncWrite + Unpin>(connection: &mut Connection<S, Bytes>) -> usize {
+    if holding::is_full() {
+        return NARROW_WINDOW;
+    }
+    connection.set_target_window_size(CONNECTION_WINDOW);
+    // Where the client has not heard of the first window yet, streams keep that.
+    let _ = connection.set_initial_window_size(STREAM_WINDOW);
+    CONNECTION_WINDOW as usize
+}
+
+/// Whether half of the memory for bodies would hold what all clients may send ahead.
+fn are_few(line: &Line) -> bool {
+    let shared = &line.worker.shared;
+    let ahead = (shared.places.clients() as usize).saturating_mul(CONNECTION_WINDOW as usize);
+    ahead <= shared.memory.limit() / 2
 }
 
 /// Says why, and ends all streams.
-async fn end<S: AsyncRead + AsyncWrite + Unpin>(mut connection: Connection<S, Bytes>) {
+async fn end<S: AsyncRead + AsyncWrite + Unpin>(mut connection: Box<Connection<S, Bytes>>) {
     connection.abrupt_shutdown(h2::Reason::ENHANCE_YOUR_CALM);
     let ended = timeout(LAST_WORD, poll_fn(|cx| connection.poll_closed(cx))).await;
     tracing::debug!("a connection of HTTP/2 was ended: {ended:?}");
@@ -123,8 +158,7 @@ fn options(settings: &Listener) -> Builder {
     options
         .max_header_list_size(u32::try_from(most).unwrap_or(u32::MAX))
         .max_concurrent_streams(settings.max_streams.max(TAKEN))
-        .initial_window_size(STREAM_WINDOW)
-        .initial_connection_window_size(CONNECTION_WINDOW)
+        .initial_window_size(NARROW_STREAM_WINDOW)
         .max_send_buffer_size(SEND_BUFFER)
         .max_concurrent_reset_streams(OWN_RESETS)
         .max_pending_accept_reset_streams(EARLY_RESETS)
@@ -156,7 +190,9 @@ async fn serve_stream(begun: Begun, stream: Arc<Stream>, peer: Peer, line: Line)
         Client::Http2(Box::new(Http2Client::new(receive, begun.respond, number, stream.clone())));
     request.inbound.body.is_whole = client.is_whole();
     request.inbound.body.is_empty = client.is_whole();
+    let under_way = line.worker.request();
     exchange::serve(&line.worker, &mut client, request, &mut alarm).await;
+    drop(under_way);
     if alarm.now_us().saturating_sub(started_us) >= SERVED.as_micros() as u64 {
         stream.served();
     }

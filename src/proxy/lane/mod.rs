@@ -1,3 +1,4 @@
+mod accept;
 mod active;
 mod answering;
 mod attempt;

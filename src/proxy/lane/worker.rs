@@ -10,6 +10,7 @@ use crate::observe::wake::Wake;
 use crate::proxy::headers::hops::HopMark;
 use crate::proxy::listen::bound::Bound;
 use crate::proxy::listen::places::Places;
+use crate::proxy::listen::seats::{Seats, UnderWay};
 use crate::proxy::measure::log_entry::Logger;
 use crate::proxy::measure::meter::Meter;
 use crate::proxy::measure::mirror::{self, Mirroring};
@@ -32,9 +33,11 @@ pub struct Shared {
     pub access_log: Option<AccessLog>,
     pub clock: Clock,
     pub listeners: Vec<Arc<Bound>>,
-    /// How many descriptors clients and upstreams may take.
+    /// How many descriptors clients and upstreams may take, and what connections of clients may hold.
     pub places: Places,
-    /// What bodies and unread answers hold together.
+    /// Which connections are idle, and which worker has how many.
+    pub seats: Arc<Seats>,
+    /// What bodies and unread answers hold.
     pub memory: Arc<MemoryAccount>,
     /// What requests to upstreams are marked with.
     pub hop_mark: HopMark,
@@ -52,6 +55,7 @@ impl std::fmt::Debug for Shared {
 
 /// One worker's side of the data plane.
 pub(super) struct Worker {
+    index: usize,
     pub shared: Arc<Shared>,
     pub meter: Meter,
     pub registry: Arc<AttemptRegistry>,
@@ -77,6 +81,7 @@ impl Worker {
             clock: shared.clock,
         };
         Worker {
+            index,
             shared: shared.clone(),
             meter,
             registry,
@@ -87,6 +92,11 @@ impl Worker {
             log: shared.access_log.clone().map(Arc::new),
             random: AtomicU64::new(shared.seed.wrapping_add((index as u64) << 32)),
         }
+    }
+
+    /// A request is under way, until it is dropped.
+    pub(super) fn request(&self) -> Option<UnderWay<'_>> {
+        self.shared.seats.request(self.index)
     }
 
     /// A random number.

@@ -1,25 +1,22 @@
 //! Workers: one thread each, with its own event loop, counters and upstream connections.
 
-use super::connection;
+use super::accept::{Entrance, Handed, receive};
 use super::line::Line;
 use super::worker::{Shared, Worker};
-use crate::core::own_limit::OwnLimit;
-use crate::observe::shard::Shard;
-use crate::proxy::listen::admission::Admitted;
 use crate::proxy::listen::bound::Bound;
 use crate::proxy::upstream::kept;
 use crate::proxy::upstream::registry::{self, AttemptRegistry};
+use crate::proxy::wire::holding;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 use tokio::net::TcpListener;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::{mpsc, watch};
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 
 /// Threads of one worker that read files; more requests for files wait.
 const READERS: usize = 16;
-/// Pause after an accept that failed for want of file descriptors or memory.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// The running data plane.
 #[derive(Debug)]
@@ -40,16 +37,20 @@ impl Workers {
     pub fn start(shared: &Arc<Shared>, threads: usize, grace: Duration) -> std::io::Result<Self> {
         let (shutdown, watch) = watch::channel(false);
         let (linger, lingering) = watch::channel(Duration::ZERO);
-        let threads = (0..threads)
-            .map(|index| {
+        let (senders, receivers): (Vec<_>, Vec<_>) = (0..threads).map(|_| unbounded_channel()).unzip();
+        let threads = receivers
+            .into_iter()
+            .enumerate()
+            .map(|(index, receiver)| {
                 let (shared, watch) = (shared.clone(), watch.clone());
                 let end = End { linger: lingering.clone(), grace };
+                let hand_over = HandOver { senders: senders.clone(), receiver };
                 let socket = |bound: &Arc<Bound>| Ok((bound.clone(), bound.socket()?));
                 let sockets = shared.listeners.iter().map(socket).collect::<std::io::Result<Vec<_>>>()?;
                 let mut runtime = tokio::runtime::Builder::new_current_thread();
                 let runtime = runtime.enable_all().max_blocking_threads(READERS).build()?;
                 let name = format!("worker-{index}");
-                let run = move || runtime.block_on(worker(index, shared, sockets, watch, end));
+                let run = move || runtime.block_on(worker(index, shared, (sockets, hand_over), watch, end));
                 std::thread::Builder::new().name(name).spawn(run)
             })
             .collect::<std::io::Result<_>>()?;
@@ -79,13 +80,20 @@ struct End {
     grace: Duration,
 }
 
+/// Between workers.
+struct HandOver {
+    senders: Vec<UnboundedSender<Handed>>,
+    receiver: UnboundedReceiver<Handed>,
+}
+
 async fn worker(
     index: usize,
     shared: Arc<Shared>,
-    sockets: Vec<(Arc<Bound>, std::net::TcpListener)>,
+    (sockets, hand_over): (Vec<(Arc<Bound>, std::net::TcpListener)>, HandOver),
     mut shutdown: watch::Receiver<bool>,
     end: End,
 ) {
+    holding::charge_to(&shared.memory);
     let registry = Arc::new(AttemptRegistry::default());
     tokio::spawn(registry::obey(shared.recorder.recalls.hear(), registry.clone()));
     let worker = Arc::new(Worker::new(index, &shared, registry));
@@ -93,17 +101,25 @@ async fn worker(
     // Every connection holds a sender: when all are gone, the receiver ends.
     let (alive, mut all_closed) = mpsc::channel::<()>(1);
     let (close, closing) = watch::channel(false);
-    for (listener, socket) in sockets {
+    let line = |(listener, _): &(Arc<Bound>, std::net::TcpListener)| Line {
+        listener: listener.clone(),
+        worker: worker.clone(),
+        shutdown: shutdown.clone(),
+        closing: closing.clone(),
+    };
+    let lines: Vec<Line> = sockets.iter().map(line).collect();
+    for ((listener, (_, socket)), line) in sockets.into_iter().enumerate().zip(&lines) {
+        let workers = hand_over.senders.clone();
+        let entrance = Entrance { worker: index, listener, line: line.clone(), workers };
         match TcpListener::from_std(socket) {
-            Ok(socket) => {
-                let (worker, shutdown, closing) = (worker.clone(), shutdown.clone(), closing.clone());
-                let line = Line { listener: listener.clone(), worker, shutdown, closing };
-                let (shared, shard) = (shared.clone(), shared.recorder.shard(index));
-                tokio::spawn(accept(socket, line, alive.clone(), shared, shard));
+            Ok(socket) => drop(tokio::spawn(entrance.accept(socket, alive.clone()))),
+            Err(error) => {
+                tracing::error!("worker {index} cannot accept on {}: {error}", line.listener.address);
             }
-            Err(error) => tracing::error!("worker {index} cannot accept on {}: {error}", listener.address),
         }
     }
+    tokio::spawn(receive(hand_over.receiver, lines, alive.clone()));
+    drop(hand_over.senders);
     drop(alive);
     // An error means that the sender is gone, which is a shutdown too.
     let _ = shutdown.wait_for(|stop| *stop).await;
@@ -117,60 +133,5 @@ async fn worker(
     kept::clear();
     if timeout(grace - linger, all_closed.recv()).await.is_err() {
         tracing::warn!("worker {index} closes connections that are still busy after {grace:?}");
-    }
-}
-
-async fn accept(
-    socket: TcpListener,
-    line: Line,
-    alive: mpsc::Sender<()>,
-    shared: Arc<Shared>,
-    shard: Arc<Shard>,
-) {
-    let mut shutdown = line.shutdown.clone();
-    loop {
-        let accepted = tokio::select! {
-            accepted = socket.accept() => accepted,
-            _ = shutdown.wait_for(|stop| *stop) => return,
-        };
-        match accepted {
-            Ok((stream, peer)) => {
-                let admitted = match Admitted::new(&line.listener, peer.ip()) {
-                    Ok(admitted) => admitted,
-                    Err(limit) => {
-                        shard.own_limit(limit);
-                        continue;
-                    }
-                };
-                // While all places are taken, this one waits here and the others in the backlog.
-                let free = shared.places.client();
-                let place = match free {
-                    Some(place) => place,
-                    None => {
-                        shard.own_limit(OwnLimit::Connections);
-                        line.listener.door.take_place();
-                        tokio::select! {
-                            Some(place) = shared.places.next_client() => place,
-                            _ = shutdown.wait_for(|stop| *stop) => return,
-                        }
-                    }
-                };
-                let (line, alive) = (line.clone(), alive.clone());
-                tokio::spawn(async move {
-                    connection::serve(stream, peer, admitted, line).await;
-                    drop((place, alive));
-                });
-            }
-            Err(error) => {
-                // A connection that lingers has a file descriptor to give.
-                line.listener.door.take_place();
-                match OwnLimit::of_error(&error) {
-                    // The controller tells of it, now and then.
-                    Some(limit) => shard.own_limit(limit),
-                    None => tracing::warn!("accept on {}: {error}", line.listener.address),
-                }
-                sleep(ACCEPT_PAUSE).await;
-            }
-        }
     }
 }

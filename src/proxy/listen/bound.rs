@@ -5,6 +5,7 @@ use crate::proxy::listen::door::Door;
 use crate::tls::{Certificates, TlsError, server_config};
 use socket2::{Domain, Protocol, Socket, Type};
 use std::net::{SocketAddr, TcpListener};
+use std::sync::atomic::AtomicU32;
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio_rustls::TlsAcceptor;
 
@@ -86,6 +87,11 @@ impl Bound {
     pub fn socket(&self) -> std::io::Result<TcpListener> {
         let socket = self.socket.lock().unwrap_or_else(PoisonError::into_inner);
         socket.as_ref().ok_or(std::io::ErrorKind::NotConnected)?.try_clone()
+    }
+
+    /// How many connections are open.
+    pub fn connections(&self) -> Arc<AtomicU32> {
+        self.door.open.clone()
     }
 
     /// Lets go of the socket: where no other handle is left, nothing listens here any more.

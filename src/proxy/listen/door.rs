@@ -12,7 +12,7 @@ const CLIENTS: usize = 65536;
 /// The connections of one listener, over all workers.
 #[derive(Debug)]
 pub(in crate::proxy) struct Door {
-    pub(super) open: AtomicU32,
+    pub(super) open: Arc<AtomicU32>,
     /// Those of them that linger and have not been asked for their place.
     lingering: AtomicU32,
     /// Rung once for each place that is needed.
@@ -28,7 +28,7 @@ impl Door {
     }
 
     pub(in crate::proxy) fn unlimited() -> Self {
-        Door { open: AtomicU32::new(0), lingering: AtomicU32::new(0), needed: Notify::new(), clients: None }
+        Door { open: Arc::default(), lingering: AtomicU32::new(0), needed: Notify::new(), clients: None }
     }
 
     /// A connection has served its last request, and lingers for as long as this is kept.

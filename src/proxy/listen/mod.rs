@@ -4,4 +4,6 @@ pub(in crate::proxy) mod door;
 pub(in crate::proxy) mod linger;
 pub(in crate::proxy) mod places;
 pub(in crate::proxy) mod proxy_protocol;
+pub(in crate::proxy) mod room;
+pub(in crate::proxy) mod seats;
 pub(in crate::proxy) mod trusted;

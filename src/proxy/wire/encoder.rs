@@ -1,5 +1,6 @@
 //! The body of an answer, compressed piece by piece.
 
+use super::holding::Held;
 use crate::core::compression::{Algorithm, Compression};
 use brotli::CompressorWriter;
 use brotli::enc::BrotliEncoderParams;
@@ -10,12 +11,15 @@ use std::io::{self, Write};
 /// Base-2 logarithms of brotli's smallest and of our largest window (256 KiB), in bytes.
 const WINDOWS: std::ops::RangeInclusive<u32> = 10..=18;
 pub(in crate::proxy) const BROTLI_BUFFER: usize = 4096;
+/// What an encoder holds, about.
+const ENCODER_BYTES: usize = 256 << 10;
 
 /// Compresses one body.
 pub(in crate::proxy) struct Encoder {
     kind: Kind,
     /// Whether every piece is to be of use to the client by itself.
     flushes: bool,
+    _held: Held,
 }
 
 enum Kind {
@@ -46,7 +50,7 @@ impl Encoder {
                 Kind::Brotli(Box::new(CompressorWriter::with_params(Vec::new(), BROTLI_BUFFER, &params)))
             }
         };
-        Encoder { kind, flushes: length.is_none() }
+        Encoder { kind, flushes: length.is_none(), _held: Held::of(ENCODER_BYTES) }
     }
 
     /// What goes to the client for a piece of the body; it may be empty. Nothing comes after the end.

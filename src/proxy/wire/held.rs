@@ -40,7 +40,7 @@ impl HeldAnswer {
         if held >= self.most {
             return false;
         }
-        let needed = (held + SCRATCH_BYTES) as u64;
+        let needed = held + SCRATCH_BYTES;
         match &mut self.lease {
             Some(lease) => lease.try_cover(needed),
             None => {
@@ -71,7 +71,7 @@ impl HeldAnswer {
         if self.pieces.is_empty() {
             self.lease = None;
         } else if let Some(lease) = &mut self.lease {
-            lease.shrink_to((self.pieces.len() * PIECE_BYTES) as u64);
+            lease.settle(self.pieces.len() * PIECE_BYTES);
         }
         piece
     }
@@ -95,11 +95,11 @@ mod tests {
             came.extend(piece);
         }
         assert!((256 << 10..320 << 10).contains(&came.len()), "{}", came.len());
-        assert!(account.held_bytes() >= came.len() as u64);
+        assert!(account.held() >= came.len());
         while let Some(piece) = held.pop() {
             sent.extend(piece);
         }
-        assert!(sent == came && held.is_empty() && account.held_bytes() == 0);
+        assert!(sent == came && held.is_empty() && account.held() == 0);
     }
 
     #[test]

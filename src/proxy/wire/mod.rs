@@ -10,6 +10,7 @@ pub(in crate::proxy) mod encoder;
 pub(in crate::proxy) mod frames;
 pub(in crate::proxy) mod head;
 pub(in crate::proxy) mod held;
+pub(in crate::proxy) mod holding;
 pub(in crate::proxy) mod host;
 pub(in crate::proxy) mod hpack;
 pub(in crate::proxy) mod interim;

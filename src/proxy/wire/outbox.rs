@@ -1,9 +1,10 @@
 //! Bytes on their way out: small ones gather and leave together, large ones pass without a copy.
 
+use super::holding::Held;
 use std::cell::RefCell;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 use tokio::io::AsyncWrite;
 
 /// Pieces up to this are copied behind what waits; it costs less than another call of the system.
@@ -15,12 +16,15 @@ const SPARE: usize = 16;
 thread_local! {
     static SPARES: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
 }
+/// What waits in a stream of TLS that is not flushed, at most.
+const ENCRYPTED_BYTES: usize = 64 << 10;
 
 /// What waits to be written.
 #[derive(Debug, Default)]
 pub(in crate::proxy) struct Outbox {
     bytes: Vec<u8>,
     written: usize,
+    held: Held,
 }
 
 impl Outbox {
@@ -82,14 +86,22 @@ impl Outbox {
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<()>> {
         while let Some(waiting) = self.bytes.get(self.written..).filter(|waiting| !waiting.is_empty()) {
-            let count = ready!(Pin::new(&mut *stream).poll_write(cx, waiting))?;
+            let Poll::Ready(written) = Pin::new(&mut *stream).poll_write(cx, waiting) else {
+                self.held.settle(self.bytes.capacity());
+                return Poll::Pending;
+            };
+            let count = written?;
             if count == 0 {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
             self.written += count;
         }
         self.clear();
-        Pin::new(stream).poll_flush(cx)
+        let flushed = Pin::new(stream).poll_flush(cx);
+        if flushed.is_pending() {
+            self.held.settle(ENCRYPTED_BYTES);
+        }
+        flushed
     }
 
     /// How many bytes wait.
@@ -100,6 +112,7 @@ impl Outbox {
     fn clear(&mut self) {
         self.bytes.clear();
         self.written = 0;
+        self.held.settle(0);
         if self.bytes.capacity() > GATHERED_BYTES * 2 {
             self.bytes = Vec::new();
         }

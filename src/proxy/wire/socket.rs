@@ -24,6 +24,16 @@ pub(in crate::proxy) enum UpstreamSocket {
     UnixTls(Box<client::TlsStream<UnixStream>>),
 }
 
+impl ClientSocket {
+    /// Whether nothing that was written waits in the stream itself.
+    pub(in crate::proxy) fn is_flushed(&self) -> bool {
+        match self {
+            ClientSocket::Plain(_) => true,
+            ClientSocket::Tls(stream) => !stream.get_ref().1.wants_write(),
+        }
+    }
+}
+
 impl UpstreamSocket {
     pub(in crate::proxy) fn fd(&self) -> RawFd {
         match self {

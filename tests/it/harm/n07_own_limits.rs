@@ -335,6 +335,10 @@ fn the_limit_of_connections_is_that_of_all_listeners_together() {
         client
     };
     let mut held: Vec<_> = (0..5).map(open).collect();
+    // None of them is idle.
+    for client in &mut held {
+        client.write(b"GET /").expect("a head begins");
+    }
     // The sixth waits, on either listener, and is served once one has left.
     let address = pointsman.listeners[0];
     let waiting = std::thread::spawn(move || Connection::open(address).get("/").text());

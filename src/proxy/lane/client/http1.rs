@@ -4,6 +4,7 @@
 
 use super::faults::{left, malformed, unread, unwritten};
 use crate::core::settings::Listener;
+use crate::proxy::listen::seats::Seat;
 use crate::proxy::wire::alarm::{Alarm, after_us};
 use crate::proxy::wire::answer_head::AnswerHead;
 use crate::proxy::wire::body::{BodyReader, BodyWriter};
@@ -76,7 +77,7 @@ impl Http1Client {
         settings: &Listener,
         alarm: &mut Alarm,
         is_first: bool,
-        mut closes: Pin<&mut impl Future<Output = ()>>,
+        (mut closes, seat): (Pin<&mut impl Future<Output = ()>>, &Seat),
     ) -> HeadRead {
         let limits = HeadLimits { size: settings.max_header_size, fields: settings.max_headers };
         let mut reading =
@@ -85,10 +86,16 @@ impl Http1Client {
         poll_fn(|cx| {
             let read = self.poll_head(settings, alarm, &mut reading, cx);
             // A head that has begun is read to its end.
-            if read.is_pending() && self.inbox.is_empty() && closes.as_mut().poll(cx).is_ready() {
-                return Poll::Ready(HeadRead::End);
+            if read.is_ready() {
+                return read;
             }
-            read
+            if !self.inbox.is_empty() {
+                // It is in use, whether or not this has to be its last request.
+                seat.work();
+                return Poll::Pending;
+            }
+            let has_to_end = closes.as_mut().poll(cx).is_ready() || seat.poll_pressed(cx).is_ready();
+            if has_to_end { Poll::Ready(HeadRead::End) } else { Poll::Pending }
         })
         .await
     }
@@ -269,6 +276,10 @@ impl Http1Client {
             (false, true) => b"\r\nConnection: keep-alive\r\n\r\n",
             (false, false) => b"\r\nConnection: close\r\n\r\n",
         });
+    }
+
+    pub(super) fn has_room(&self) -> bool {
+        self.outbox.is_empty() && self.socket.is_flushed()
     }
 
     pub(super) fn waiting(&self) -> usize {

@@ -5,6 +5,7 @@ use crate::proxy::headers::hop_by_hop::{KEEP_ALIVE, PROXY_CONNECTION};
 use crate::proxy::lane::stream::Stream;
 use crate::proxy::wire::answer_head::AnswerHead;
 use crate::proxy::wire::date::date;
+use crate::proxy::wire::holding::Held;
 use bytes::{Bytes, BytesMut};
 use h2::server::SendResponse;
 use h2::{Reason, RecvStream, SendStream};
@@ -16,12 +17,16 @@ use std::io;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
+/// What waits below, in HTTP/2 and in TLS, while a client takes nothing: about.
+const BELOW_BYTES: usize = 64 << 10;
+
 /// The stream.
 pub(in crate::proxy::lane) struct Http2Client {
     receive: RecvStream,
     respond: SendResponse<Bytes>,
     send: Option<SendStream<Bytes>>,
     pending: BytesMut,
+    held: Held,
     is_whole: bool,
     /// The answer is whole, with what follows it; and all of it was handed over.
     is_finished: bool,
@@ -44,6 +49,7 @@ impl Http2Client {
             respond,
             send: None,
             pending: BytesMut::new(),
+            held: Held::default(),
             is_finished: false,
             trailers: None,
             has_ended: false,
@@ -135,7 +141,9 @@ impl Http2Client {
                 return Poll::Ready(ended.map_err(lost));
             }
             send.reserve_capacity(self.pending.len());
-            match ready!(send.poll_capacity(cx)) {
+            let capacity = send.poll_capacity(cx);
+            self.held.settle(if capacity.is_pending() { self.pending.len() + BELOW_BYTES } else { 0 });
+            match ready!(capacity) {
                 Some(Ok(room)) => {
                     let piece = self.pending.split_to(room.min(self.pending.len())).freeze();
                     let is_last = self.is_finished && self.pending.is_empty() && self.trailers.is_none();
