@@ -214,7 +214,25 @@ fn is(raw: &Bytes, line: &FieldLine, name: &HeaderName) -> bool {
     let wanted = name.as_str().as_bytes();
     !line.is_struck
         && end - start == wanted.len()
-        && raw.get(start..end).is_some_and(|sent| sent.eq_ignore_ascii_case(wanted))
+        && raw.get(start..end).is_some_and(|sent| is_same(sent, wanted))
+}
+
+/// Whether two names of one length are the same but for their case. Eight bytes are compared at a time, with the bit set
+/// that tells capitals from small letters; of the other bytes of names, it tells `^` from `~` alone.
+fn is_same(sent: &[u8], wanted: &[u8]) -> bool {
+    const CASE: u64 = u64::from_ne_bytes([0x20; 8]);
+    let (sent, sent_rest) = sent.as_chunks();
+    let (wanted_words, wanted_rest) = wanted.as_chunks();
+    let word = |bytes: &[u8; 8]| u64::from_ne_bytes(*bytes) | CASE;
+    let is_alike = sent.iter().zip(wanted_words).all(|(one, other)| word(one) == word(other))
+        && sent_rest.iter().zip(wanted_rest).all(|(one, other)| one | 0x20 == other | 0x20);
+    is_alike && !wanted.iter().any(|byte| matches!(byte, b'^' | b'~'))
+        || is_alike && sent_rest.eq_ignore_ascii_case(wanted_rest) && same_words(sent, wanted_words)
+}
+
+/// By the letter.
+fn same_words(sent: &[[u8; 8]], wanted: &[[u8; 8]]) -> bool {
+    sent.iter().zip(wanted).all(|(one, other)| one.eq_ignore_ascii_case(other))
 }
 
 #[cfg(test)]
@@ -272,6 +290,19 @@ mod tests {
             }
             prop_assert_eq!(written(&one), written(&other));
             prop_assert_eq!(one.into_parts().headers, other.into_parts().headers);
+        }
+
+        #[test]
+        fn names_are_compared_as_the_standard_library_does(
+            one in "[-A-Za-f0-9^~_]{0,20}", changed in any::<bool>(), other in "[-A-Za-f0-9^~_]{20}",
+        ) {
+            let mut second = one.to_ascii_lowercase().into_bytes();
+            if changed && !second.is_empty() {
+                let at = second.len() / 2;
+                second[at] = other.as_bytes()[at];
+            }
+            let expected = one.as_bytes().eq_ignore_ascii_case(&second);
+            prop_assert_eq!(is_same(one.as_bytes(), &second), expected, "{} {:?}", one, second);
         }
 
         #[test]
