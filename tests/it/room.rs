@@ -92,7 +92,10 @@ fn idle_connections_of_http2_give_way_too() {
     let mut busy = H2::plain(pointsman.listeners[1]).and_then(H2::begun).expect("a connection");
     busy.get(1, "/slow").expect("sent");
     eventually("it is under way", || origin.requests() == 2);
+    let since = Instant::now();
     let mut new = kept(pointsman.http());
+    // It does not linger: that takes five seconds.
+    assert!(since.elapsed() < Duration::from_secs(5), "{:?}", since.elapsed());
     assert!(idle.find(|_| false).is_none(), "it ended");
     assert_eq!(busy.status(1), 200);
     assert_eq!(new.get("/").status, 200);

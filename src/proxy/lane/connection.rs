@@ -108,7 +108,9 @@ async fn serve_http2(socket: ClientSocket, peer: SocketAddr, mut seat: Seat, lin
     let blocks = Box::new(HeaderBlocks::new(frames, BlockLimits::from(settings), interim.clone()));
     let home = Home::new();
     http2::serve(home.lend(blocks), (heard, interim), (peer, &seat), &line).await;
-    if let Some(remains) = home.take().and_then(|blocks| blocks.into_inner().remains()) {
+    if let Some(mut remains) = home.take().and_then(|blocks| blocks.into_inner().remains()) {
+        // One that ends for want of room is idle: nothing is on its way.
+        remains.is_sending &= !seat.is_pressed();
         Box::pin(linger::close(remains, &line.listener.door, line.closing)).await;
     }
 }

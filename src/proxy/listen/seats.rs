@@ -200,6 +200,11 @@ impl Seat {
         before.is_ok_and(|state| state >= LAST)
     }
 
+    /// Whether it was asked to end while it was idle.
+    pub(in crate::proxy) fn is_pressed(&self) -> bool {
+        self.mark.state.load(SeqCst) == PRESSED
+    }
+
     /// Ready once an idle connection has to end.
     pub(in crate::proxy) fn poll_pressed(&self, cx: &mut Context<'_>) -> Poll<()> {
         self.mark.waker.register(cx.waker());
