@@ -3,7 +3,7 @@
 
 use super::harness::{Connection, Origin, Pointsman, Reaction, eventually, get, send};
 use std::io::{Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Barrier};
 use std::time::Duration;
 
@@ -119,6 +119,43 @@ fn websockets_pass_bytes_both_ways_and_may_be_silent() {
     assert_eq!(web["pools"]["blue"]["window"]["failures"], 0, "{web}");
     drop(socket);
     eventually("nothing is in flight", || pointsman.web()["pools"]["blue"]["upstreams"][0]["in_flight"] == 0);
+}
+
+/// Either side may speak first once the protocol is switched, and while it is.
+#[test]
+fn who_speaks_first_on_a_websocket_is_heard() {
+    const SWITCH: &[u8] =
+        b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
+    const ASK: &[u8] = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
+    let upstream = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let pointsman = Pointsman::start(&config(&[upstream.local_addr().expect("an address")], ""));
+    // What the upstream sends with its 101 and the client with its request.
+    for (greeting, early) in [(&b""[..], &b""[..]), (b"hello", b""), (b"", b"early"), (b"hello", b"early")] {
+        let mut client = Connection::open(pointsman.http());
+        client.write(&[ASK, early].concat()).expect("written");
+        let mut stream = upstream.accept().expect("a connection").0;
+        stream.set_read_timeout(Some(Duration::from_secs(20))).expect("a socket");
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            let mut byte = [0];
+            stream.read_exact(&mut byte).expect("a head");
+            head.extend(byte);
+        }
+        stream.write_all(&[SWITCH, greeting].concat()).expect("written");
+        assert_eq!(client.head().expect("a head").status, 101);
+        let heard = |from: &mut dyn Read, wanted: &[u8]| {
+            let mut bytes = vec![0; wanted.len()];
+            from.read_exact(&mut bytes).expect("bytes");
+            assert_eq!(bytes, wanted);
+        };
+        heard(&mut client.reader, greeting);
+        heard(&mut stream, early);
+        // The client has said nothing since.
+        stream.write_all(b"then this").expect("written");
+        heard(&mut client.reader, b"then this");
+        client.write(b"and that").expect("written");
+        heard(&mut stream, b"and that");
+    }
 }
 
 #[test]
