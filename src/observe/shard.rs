@@ -44,6 +44,8 @@ pub struct Started {
     at_us: u64,
     /// Since when its arm counted for the version that it began on.
     era_us: u64,
+    /// The same as it was counted by when it began.
+    begun_era_us: u64,
     client: ClientKey,
     is_held: bool,
 }
@@ -128,10 +130,11 @@ impl Shard {
     /// Counts the start of an attempt for a client.
     #[inline]
     pub fn start(&self, arm: ArmId, now_us: u64, client: ClientKey) -> Started {
-        let mut started = Started { at_us: now_us, era_us: 0, client, is_held: false };
+        let mut started = Started { at_us: now_us, era_us: 0, begun_era_us: 0, client, is_held: false };
         if let Some(cell) = self.cell(arm) {
             started.era_us = cell.era_us.read();
-            cell.starts.begin(now_us, client);
+            started.begun_era_us = started.era_us;
+            cell.starts.begin(now_us, client, started.begun_era_us);
             self.activity.mark(arm);
         }
         started
@@ -147,9 +150,10 @@ impl Shard {
 
     /// Counts the start of an attempt whose request is not whole yet.
     pub fn hold(&self, arm: ArmId, now_us: u64, client: ClientKey) -> Started {
-        let mut started = Started { at_us: now_us, era_us: 0, client, is_held: true };
+        let mut started = Started { at_us: now_us, era_us: 0, begun_era_us: 0, client, is_held: true };
         if let Some(cell) = self.cell(arm) {
             started.era_us = cell.era_us.read();
+            started.begun_era_us = started.era_us;
             cell.held.add(1);
             self.activity.mark(arm);
         }
@@ -163,7 +167,7 @@ impl Shard {
         }
         if let Some(cell) = self.cell(arm) {
             // First, so that a reader never misses it.
-            cell.starts.begin(now_us, started.client);
+            cell.starts.begin(now_us, started.client, started.begun_era_us);
             cell.held.set(cell.held.read().saturating_sub(1));
         }
         Started { at_us: now_us, is_held: false, ..started }
@@ -345,7 +349,7 @@ impl Shard {
     /// The start of an attempt at a given time, without counting it.
     #[cfg(test)]
     pub(super) fn started_for_tests(at_us: u64) -> Started {
-        Started { at_us, era_us: 0, client: ClientKey::NAMELESS, is_held: false }
+        Started { at_us, era_us: 0, begun_era_us: 0, client: ClientKey::NAMELESS, is_held: false }
     }
 
     fn cell(&self, arm: ArmId) -> Option<&Cell> {
@@ -417,7 +421,7 @@ impl Cell {
         if started.is_held {
             self.held.set(self.held.read().saturating_sub(1));
         } else {
-            self.starts.end(started.at_us, started.client);
+            self.starts.end(started.at_us, started.client, started.begun_era_us);
         }
     }
 
