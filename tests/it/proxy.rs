@@ -121,6 +121,25 @@ fn websockets_pass_bytes_both_ways_and_may_be_silent() {
     eventually("nothing is in flight", || pointsman.web()["pools"]["blue"]["upstreams"][0]["in_flight"] == 0);
 }
 
+#[test]
+fn the_connection_of_a_websocket_serves_no_other_request() {
+    let origin = Origin::new(|request| match request.path() {
+        "/ws" => Reaction::Upgrade,
+        _ => Reaction::ok("plain"),
+    });
+    let pointsman = before(&origin);
+    for _ in 0..5 {
+        let mut socket = Connection::open(pointsman.http());
+        let ask = b"GET /ws HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
+        assert_eq!(socket.send(ask).status, 101);
+        drop(socket);
+        let in_flight = || pointsman.web()["pools"]["blue"]["upstreams"][0]["in_flight"].clone();
+        eventually("it is over", || in_flight() == 0);
+        let answer = get(pointsman.http(), "/");
+        assert_eq!((answer.status, answer.text().as_str()), (200, "plain"));
+    }
+}
+
 /// Either side may speak first once the protocol is switched, and while it is.
 #[test]
 fn who_speaks_first_on_a_websocket_is_heard() {

@@ -282,6 +282,8 @@ impl Http1Connection {
 
     /// The connection itself, with what has come of another protocol, after a 101.
     pub(in crate::proxy) fn open(&mut self) -> (&mut UpstreamSocket, &mut Vec<u8>, &mut Outbox) {
+        // What the upstream still says of the other protocol is no answer to anybody.
+        self.keeps = false;
         (&mut self.socket, &mut self.inbox, &mut self.outbox)
     }
 }
