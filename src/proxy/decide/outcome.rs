@@ -29,7 +29,7 @@ pub(in crate::proxy) fn outcome_of_error(error: &Error) -> Outcome {
         ErrorType::InvalidHTTPHeader | ErrorType::H1Error | ErrorType::H2Error | ErrorType::InvalidH2 => {
             Reason::Malformed
         }
-        // Pingora's names for broken chunks.
+        // The HTTP/2 connector's own names for malformed answers.
         ErrorType::Custom(_) => Reason::Malformed,
         other if is_connect(other) => Reason::Connect,
         _ => Reason::Reset,

@@ -1,4 +1,4 @@
-//! Whether the head of an answer is sound: pingora takes some that another parser reads otherwise.
+//! Whether the head of an answer is sound: some heads that are parsed are read otherwise by another parser.
 //!
 //! An upstream is trusted more than a client, but not with the framing of what others get on the same
 //! connection: a head that is not sound is a malformed answer, charged and answered 502. Control

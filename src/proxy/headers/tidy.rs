@@ -6,7 +6,7 @@
 //! for no other protocol (RFC 9110, 7.8), and an upstream should not be able to think so.
 //!
 //! Of HTTP/2, the crumbs of a cookie become one line, and a length of 0 goes while the stream is open:
-//! pingora would take its word for it and pass the request on as whole, whatever body follows.
+//! an upstream would take its word for it and read the request as whole, whatever body follows.
 
 use http::header::{
     CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, HeaderName, HeaderValue, TRANSFER_ENCODING, UPGRADE,

@@ -58,7 +58,7 @@ impl<'a> Tunnel<'a> {
             let to_client = client.1.poll_flush(client.0, cx).map_err(of_client)?;
             let has_come = up.is_some() || down.is_some();
             has_moved |= has_come;
-            // A side that has taken all of what waited for it is asked for more: nobody listens to the other else.
+            // Where all that waited has left, the other side is read again: its task sleeps without a waker else.
             let has_room = waited.0 && client.1.is_empty() || waited.1 && upstream.1.is_empty();
             if !has_come && !has_room {
                 break to_upstream.is_ready() && to_client.is_ready();

@@ -1,7 +1,7 @@
 //! The attempts of one worker by their upstream connection, so that those which wait for a frozen or
 //! aborted upstream can be taken back ([`Recall`]).
 //!
-//! Pingora cannot be told to end an attempt; the end of its connection ends it. A connection of HTTP/1 carries
+//! An attempt is ended by the end of its connection, which works for both protocols. A connection of HTTP/1 carries
 //! one request, so it is shut down when its request may be sent once more and has no answer yet. A
 //! connection of HTTP/2 carries many: it is shut down once nothing else is on it, which is why requests that
 //! must not be repeated have connections of their own there. An answer under way is never cut.

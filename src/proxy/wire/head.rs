@@ -1,6 +1,6 @@
 //! One pass over the bytes of an HTTP/1 request head, strict where parsers differ from each other.
 //!
-//! It runs before pingora sees the head, while the bytes are still as they were sent. What has two
+//! It runs before the head is parsed, while the bytes are still as they were sent. What has two
 //! readings somewhere (a bare line feed, a folded line, a space before a colon, two lengths, a sign in a
 //! length) is refused here, so that no server behind can take it otherwise than this one. What is decided on
 //! the meaning of fields is left to `refuse`, which HTTP/2 shares; a head that has one reading, but other words
@@ -57,7 +57,7 @@ pub(in crate::proxy) struct Head {
 
 /// Longest name of a method.
 const LONGEST_METHOD: usize = 32;
-/// Digits of a length: more would not fit into what pingora counts with.
+/// Digits of a length: more would not fit into what lengths are counted with.
 const LENGTH_DIGITS: usize = 18;
 
 impl Head {

@@ -1,8 +1,7 @@
 //! Interim answers (1xx) on their way to the client.
 //!
-//! Pingora writes none to clients of HTTP/2, writes them to clients of HTTP/1.0, which know none, and gives up
-//! a connection for each that comes before the request's end. So they pass it by: they are put here, in the
-//! client's protocol, and the client's stream sends them before anything that is written later.
+//! The HTTP/2 library sends none. So they pass it by: they are put here, in the client's protocol, and the client's
+//! stream sends them before anything that is written later.
 
 use crate::proxy::wire::hpack::text;
 use atomic_waker::AtomicWaker;

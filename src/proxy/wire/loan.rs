@@ -1,4 +1,4 @@
-//! A stream on loan: pingora ends a session by dropping its stream, whether or not the client has been
+//! A stream on loan: the HTTP/2 library ends a connection by dropping its stream, whether or not the client has been
 //! answered and still sends. The stream then comes back to the connection, which knows how to close it
 //! (the close in stages), or that it need not be closed.
 
