@@ -93,7 +93,7 @@ fn record() {
     let (mine, other) = (recorder.shard(0), recorder.shard(1));
     let outcome = |shard: &pointsman::observe::shard::Shard, arm: ArmId, now: u64| {
         let started = shard.start(arm, now, ClientKey::NAMELESS);
-        shard.answered(arm, started, now + 300 + (now & 0x3ff), Outcome::Success, 200, &limits);
+        shard.answered(arm, started, now + 300 + (now & 0x3ff), (Outcome::Success, 200), &limits.into());
     };
     std::thread::scope(|scope| {
         scope.spawn(|| {
@@ -123,7 +123,7 @@ fn record_alone() {
     measure("record an outcome, one thread", || {
         now += 20;
         let started = shard.start(arm, black_box(now), ClientKey::NAMELESS);
-        shard.answered(arm, started, now + 300 + (now & 0x3ff), Outcome::Success, 200, &limits);
+        shard.answered(arm, started, now + 300 + (now & 0x3ff), (Outcome::Success, 200), &limits.into());
     });
 }
 

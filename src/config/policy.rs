@@ -1,8 +1,10 @@
 //! `[policies.*]`.
 
+mod failures;
+
 use super::reader::{Item, Section};
 use super::{signals, units};
-use crate::core::policy::{Limit, MAX_CLIENTS, Mode, Policy, Reaction};
+use crate::core::policy::{Limit, MAX_CLIENTS, MAX_GROUPS, Mode, Policy, Reaction, RelativeReactions};
 use crate::core::verdict::Level;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -10,8 +12,15 @@ use std::time::Duration;
 
 /// Above this, an allowed share of failures leaves the test no room.
 const MAX_SHARE: f64 = 0.4;
-const QUANTILES: [(&str, f64); 4] =
-    [("latency_p50", 0.50), ("latency_p90", 0.90), ("latency_p95", 0.95), ("latency_p99", 0.99)];
+const QUANTILES: [(&str, &str, f64); 4] = [
+    ("latency_p50", "duration_p50", 0.50),
+    ("latency_p90", "duration_p90", 0.90),
+    ("latency_p95", "duration_p95", 0.95),
+    ("latency_p99", "duration_p99", 0.99),
+];
+
+const REACTIONS: [(&str, Reaction); 3] =
+    [("hold", Reaction::Hold), ("abort", Reaction::Abort), ("off", Reaction::Off)];
 
 /// All policies by name; `default` is there even when the file has none.
 pub(super) fn policies(root: &Section<'_>) -> BTreeMap<String, Arc<Policy>> {
@@ -60,7 +69,6 @@ fn built_in() -> Policy {
 fn policy(name: &str, section: &Section<'_>) -> Policy {
     let default = Policy::default();
     let modes = [("evidence", Mode::Evidence), ("window", Mode::Window)];
-    let relative = [("hold", Reaction::Hold), ("abort", Reaction::Abort), ("off", Reaction::Off)];
     let (limits, health, signals) = (limits(section), health(section), signals::read(section));
     if limits.is_empty() && health.is_none() && signals.is_empty() {
         section.fault("sets no limit; add error_rate = { critical = \"1%\" }");
@@ -75,10 +83,14 @@ fn policy(name: &str, section: &Section<'_>) -> Policy {
         }),
         min_sample: section.read("min_sample", default.min_sample, |item| item.integer(1..=1_000_000)),
         limits,
-        relative: section.read("relative", default.relative, |item| item.choice(&relative)),
+        failures: section.read("failures", default.failures, failures::read),
+        groups: section.read("groups", default.groups, |item| {
+            item.integer(0..=MAX_GROUPS as u64).map(|groups| groups as usize)
+        }),
+        relative: section.read("relative", default.relative, relative),
         relative_ratio: section.read("relative_ratio", default.relative_ratio, ratio),
         on_shared_outage: section
-            .read("on_shared_outage", default.on_shared_outage, |item| item.choice(&relative[..2])),
+            .read("on_shared_outage", default.on_shared_outage, |item| item.choice(&REACTIONS[..2])),
         min_clients: section.read("min_clients", default.min_clients, |item| {
             item.integer(1..=MAX_CLIENTS as u64).map(|clients| clients as usize)
         }),
@@ -92,12 +104,18 @@ fn limits(section: &Section<'_>) -> Vec<Limit> {
     if let Some((warning, critical)) = section.item("error_rate").and_then(|item| levels(&item, share)) {
         limits.push(Limit::ErrorRate { warning, critical });
     }
+    if let Some((warning, critical)) = section.item("abandoned").and_then(|item| levels(&item, share)) {
+        limits.push(Limit::Abandoned { warning, critical });
+    }
     if let Some((warning, critical)) = section.item("differences").and_then(|item| levels(&item, share)) {
         limits.push(Limit::Differences { warning, critical });
     }
-    for (key, quantile) in QUANTILES {
-        if let Some((warning, critical)) = section.item(key).and_then(|item| levels(&item, time)) {
+    for (latency, duration, quantile) in QUANTILES {
+        if let Some((warning, critical)) = section.item(latency).and_then(|item| levels(&item, time)) {
             limits.push(Limit::Latency { quantile, warning, critical });
+        }
+        if let Some((warning, critical)) = section.item(duration).and_then(|item| levels(&item, long_time)) {
+            limits.push(Limit::Duration { quantile, warning, critical });
         }
     }
     limits
@@ -162,6 +180,30 @@ fn share(item: &Item<'_>) -> Option<f64> {
 
 fn time(item: &Item<'_>) -> Option<Duration> {
     item.duration(Duration::from_millis(1)..=Duration::from_secs(90))
+}
+
+/// To the last byte: a download may take a while.
+fn long_time(item: &Item<'_>) -> Option<Duration> {
+    item.duration(Duration::from_millis(1)..=Duration::from_secs(3600))
+}
+
+/// One word for all kinds, or a table of kinds.
+fn relative(item: &Item<'_>) -> Option<RelativeReactions> {
+    if item.is_string() {
+        return item.choice(&REACTIONS).map(RelativeReactions::all);
+    }
+    let section = item.section()?;
+    let default = RelativeReactions::default();
+    let read = |key, default| section.read(key, default, |item: &Item<'_>| item.choice(&REACTIONS));
+    let reactions = RelativeReactions {
+        errors: read("errors", default.errors),
+        abandoned: read("abandoned", default.abandoned),
+        latency: read("latency", default.latency),
+        duration: read("duration", default.duration),
+        statuses: read("statuses", default.statuses),
+    };
+    section.finish();
+    Some(reactions)
 }
 
 fn ratio(item: &Item<'_>) -> Option<f64> {

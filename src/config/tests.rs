@@ -2,7 +2,7 @@ mod documented;
 
 use super::*;
 use crate::core::balance::{Balance, HashBy};
-use crate::core::policy::{Mode, Policy, Reaction};
+use crate::core::policy::{Limit, Mode, Policy, Reaction, RelativeReactions};
 use crate::core::settings::UpstreamHost;
 use crate::core::signal::Locator;
 use crate::core::verdict::Level;
@@ -52,9 +52,9 @@ fn the_large_example_means_what_it_says() {
     assert_eq!(signaling.balance, Balance::Hash(HashBy::ClientIp));
     assert_eq!(signaling.timeouts.read, Duration::from_secs(7 * 86_400));
     let policy = web.policy.as_ref().expect("a policy");
-    assert_eq!((policy.mode, policy.limits.len()), (Mode::Evidence, 2));
+    assert_eq!((policy.mode, policy.limits.len()), (Mode::Evidence, 4));
     let rules = (policy.relative, policy.relative_ratio, policy.on_shared_outage);
-    assert_eq!(rules, (Reaction::Hold, 1.5, Reaction::Hold));
+    assert_eq!(rules, (RelativeReactions::default(), 1.5, Reaction::Hold));
     assert_eq!((policy.min_clients, policy.health), (1, Some(Level::Critical)));
 }
 
@@ -98,12 +98,55 @@ fn a_policy_says_what_it_looks_at_beside_its_limits() {
         "health = { warning = true }\nrelative = \"off\"\nrelative_ratio = 3\non_shared_outage = \"abort\"\nmin_clients = 16",
     )
     .expect("health alone is a condition");
-    assert_eq!((policy.relative, policy.relative_ratio), (Reaction::Off, 3.0));
+    assert_eq!((policy.relative, policy.relative_ratio), (RelativeReactions::all(Reaction::Off), 3.0));
     assert_eq!((policy.on_shared_outage, policy.min_clients), (Reaction::Abort, 16));
     assert_eq!((policy.health, policy.limits.len()), (Some(Level::Warning), 0));
     let policy = policy_of("error_rate = { critical = \"1%\" }").expect("accepted");
-    assert_eq!((policy.health, policy.relative, policy.min_clients), (None, Reaction::Hold, 1));
+    assert_eq!((policy.health, policy.relative, policy.min_clients), (None, RelativeReactions::default(), 1));
     assert!(read_text(MINIMAL).expect("accepted").policies["default"].health == Some(Level::Critical));
+}
+
+#[test]
+fn a_policy_says_which_answers_fail_and_what_is_compared() {
+    let policy = policy_of(
+        "failures = { statuses = [404, \"502-504\"], grpc = [14, \"internal\"] }\ngroups = 8\n\
+         relative = { latency = \"abort\", statuses = \"off\" }\n\
+         abandoned = { warning = \"1%\", critical = \"5%\" }\nduration_p95 = { warning = \"5s\", critical = \"10s\" }",
+    )
+    .expect("accepted");
+    let failures = policy.failures;
+    assert!([404, 502, 503, 504].into_iter().all(|status| failures.has(status)) && !failures.has(500));
+    assert!(failures.has_grpc(b"14") && failures.has_grpc(b"13") && !failures.has_grpc(b"2"));
+    assert_eq!(policy.groups, 8);
+    let expected = RelativeReactions {
+        latency: Reaction::Abort,
+        statuses: Reaction::Off,
+        ..RelativeReactions::default()
+    };
+    assert_eq!(policy.relative, expected);
+    let seconds = |n| Some(Duration::from_secs(n));
+    assert_eq!(policy.limits, [
+        Limit::Abandoned { warning: Some(0.01), critical: Some(0.05) },
+        Limit::Duration { quantile: 0.95, warning: seconds(5), critical: seconds(10) },
+    ]);
+    assert_eq!(policy.thresholds(true).long.used(), [5_000_000, 10_000_000]);
+    let only_grpc = policy_of("error_rate = { critical = \"1%\" }\nfailures = { statuses = [] }").expect("accepted");
+    assert!(!only_grpc.failures.has(500) && only_grpc.failures.has_grpc(b"14"), "what is left out is as by default");
+    for (wrong, place) in [
+        ("failures = { statuses = [99] }", "failures.statuses[0]"),
+        ("failures = { statuses = [\"599-500\"] }", "failures.statuses[0]"),
+        ("failures = { grpc = [0] }", "failures.grpc[0]"),
+        ("failures = { grpc = [\"OK\"] }", "failures.grpc[0]"),
+        ("failures = { http = [] }", "failures.http"),
+        ("groups = 65", "policies.own.groups"),
+        ("relative = { speed = \"hold\" }", "relative.speed"),
+        ("relative = { errors = \"maybe\" }", "relative.errors"),
+        ("abandoned = { critical = \"50%\" }", "abandoned.critical"),
+        ("duration_p95 = { critical = \"2h\" }", "duration_p95.critical"),
+    ] {
+        let faults = policy_of(&format!("error_rate = {{ critical = \"1%\" }}\n{wrong}")).expect_err(wrong);
+        assert!(faults.to_string().contains(place), "{wrong}: {faults}");
+    }
 }
 
 #[test]

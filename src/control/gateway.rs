@@ -7,7 +7,8 @@
 use super::links::Links;
 use crate::core::balance::{Balance, Balancer};
 use crate::core::choice::Choice;
-use crate::core::outcome::{ArmId, SlowLimits};
+use crate::core::failure_statuses::FailureStatuses;
+use crate::core::outcome::{ArmId, Thresholds};
 use crate::core::settings::{ADMIN_SERVICE, Buffer, Forwarded, Timeouts};
 use crate::core::table::{Pool, Service, Upstream, UpstreamLive};
 use crate::core::weight::{BasisPoints, Picker};
@@ -46,7 +47,8 @@ impl Gateway {
             era_us: 0,
             weight: BasisPoints::FULL,
             close_streams: None,
-            slow: SlowLimits::default(),
+            thresholds: Thresholds::default(),
+            failures: FailureStatuses::default(),
             timeouts: Timeouts { connect: second, read: second * 30, write: second * 30 },
             // Below the admin API's own patience with idle connections.
             keepalive: second * 4,
@@ -67,6 +69,7 @@ impl Gateway {
             shielding: None,
             choice: Choice::default(),
             mirroring: None,
+            groups: None,
             pools: [pool].into(),
         }
     }

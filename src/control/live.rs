@@ -4,6 +4,7 @@
 //! ([`Todo`]): publish, mark, journal, answer, in this order.
 
 use super::command::Refusal;
+use super::grouping::Grouping;
 use super::jobs::Jobs;
 use super::journal::Started;
 use super::links::Links;
@@ -14,8 +15,10 @@ use super::saving::{Answer, Extra, Saving};
 use super::upstreams::Upstreams;
 use super::watching::Watching;
 use super::{sampling, shown};
+use crate::core::kind_counts::KindCounts;
 use crate::core::outcome::{ArmId, SlowLimits, Totals};
 use crate::core::policy::readings::Readings;
+use crate::core::policy::yardstick::Yardstick;
 use crate::core::service::{Applied, Coverage, Order, ServiceState};
 use crate::core::settings;
 use crate::core::weight::BasisPoints;
@@ -40,6 +43,7 @@ pub(super) struct Live {
     pub state: ServiceState,
     pub pools: BTreeMap<Arc<str>, LivePool>,
     pub watch: Option<Watching>,
+    pub grouping: Option<Grouping>,
     /// Who served when the history was told last.
     pub coverage: Coverage,
     /// When receivers were told last that others serve, or nobody.
@@ -74,6 +78,8 @@ pub(super) struct LivePool {
     pub window: Window,
     /// Whether its counters may have changed since the window's last sample.
     pub is_moving: bool,
+    /// What it did in the last minutes, for a candidate that comes to stand beside it.
+    pub yardstick: Yardstick,
     /// What its upstreams say of themselves.
     pub readings: Readings,
 }
@@ -112,6 +118,7 @@ impl Live {
             state,
             pools: BTreeMap::new(),
             watch: None,
+            grouping: None,
             coverage: Coverage::default(),
             outage_told_at: None,
             stretch: None,
@@ -165,6 +172,7 @@ impl Live {
                 logged_up: None,
                 window,
                 is_moving: true,
+                yardstick: Yardstick::default(),
                 readings,
             };
             self.pools.insert(name.clone(), pool);
@@ -203,6 +211,8 @@ impl Live {
         (pool.window, pool.is_moving) = (Window::new(shown), true);
         let totals = links.recorder.totals(pool.arm, links.clock.now_us(), &SlowLimits::default());
         pool.window.push(pool.begun, &totals);
+        pool.yardstick.restart();
+        pool.yardstick.push(pool.begun, || KindCounts::from(&totals));
     }
 
     /// Remembers that a registered upstream has passed a check.
@@ -240,7 +250,7 @@ impl Live {
     }
 
     pub(super) fn slow_limits(&self, links: &Links) -> SlowLimits {
-        self.policy(links).map(|policy| policy.slow_limits()).unwrap_or_default()
+        self.policy(links).map(|policy| policy.thresholds(false).slow).unwrap_or_default()
     }
 
     pub(super) fn totals(&self, pool: &LivePool, links: &Links) -> Totals {

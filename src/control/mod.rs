@@ -10,6 +10,7 @@ mod commands;
 mod controller;
 mod coverage;
 mod gateway;
+mod grouping;
 mod handover;
 mod jobs;
 pub mod journal;

@@ -65,7 +65,8 @@ fn service(live: &Live, config: &Config, secret: &Secret) -> Service {
     let named = live.state.running().and_then(|running| running.policy.as_deref());
     let policy: Option<&Policy> =
         named.and_then(|name| config.policies.get(name)).or(live.settings.policy.as_ref()).map(|p| &**p);
-    let slow = policy.map(Policy::slow_limits).unwrap_or_default();
+    let failures = policy.map(|policy| policy.failures).unwrap_or_default();
+    let compared = live.compared();
     let effective = live.effective();
     let (mut set, mut weights) = (Vec::new(), Vec::new());
     let mut pools = Vec::new();
@@ -81,7 +82,10 @@ fn service(live: &Live, config: &Config, secret: &Secret) -> Service {
             era_us: pool.begun_us(),
             weight: live.state.weights.get(&**name).copied().unwrap_or_default(),
             close_streams: live.settings.close_streams,
-            slow,
+            thresholds: policy
+                .map(|policy| policy.thresholds(compared.contains(&&**name)))
+                .unwrap_or_default(),
+            failures,
             timeouts: settings.timeouts,
             keepalive: settings.keepalive,
             tries: settings.tries,
@@ -108,6 +112,7 @@ fn service(live: &Live, config: &Config, secret: &Secret) -> Service {
         picker: Picker::new(&weights),
         shielding: shielding(live),
         mirroring: live.mirroring(),
+        groups: live.group_counting(),
         pools: pools.into(),
     }
 }

@@ -5,6 +5,7 @@
 
 use super::links::Links;
 use super::live::{Live, LivePool};
+use crate::core::kind_counts::KindCounts;
 use crate::core::outcome::ArmId;
 use crate::core::window::Figures;
 use std::sync::Arc;
@@ -64,9 +65,11 @@ impl Live {
             }
             let totals = links.recorder.totals(pool.arm, links.clock.now_us(), &slow);
             let is_taken = pool.window.push(now, &totals);
+            pool.yardstick.push(now, || KindCounts::from(&totals));
             // What is under way may come to a good end, which nobody says.
             pool.is_moving = totals.in_flight > 0 || !is_taken;
         }
+        self.turn_groups(now, links);
         self.expect_signals(links);
     }
 
@@ -85,7 +88,7 @@ mod tests {
     use crate::control::journal::Recovered;
     use crate::control::recovery;
     use crate::core::client::ClientKey;
-    use crate::core::outcome::{Outcome, SlowLimits};
+    use crate::core::outcome::{Outcome, Thresholds};
     use crate::observe::activity::Seen;
 
     const CONFIG: &str = "[server]\nstate_dir = \"s\"\n[[listeners]]\naddress = \"127.0.0.1:0\"\n\
@@ -120,7 +123,7 @@ mod tests {
         };
         look(&mut live, 100);
         assert!(!live.is_asleep(), "the request is under way");
-        shard.answered(arm, started, 110_000_000, Outcome::Success, 200, &SlowLimits::default());
+        shard.answered(arm, started, 110_000_000, (Outcome::Success, 200), &Thresholds::default());
         look(&mut live, 1);
         assert!(!live.pools["blue"].is_moving && !live.is_asleep(), "the window shows it");
         assert_eq!(live.shown_figures(&live.pools["blue"], &links).requests, 1);
@@ -138,7 +141,7 @@ mod tests {
         let (arm, shard) = (live.pools["blue"].arm, links.recorder.shard(0));
         let mut at = live.pools["blue"].begun + SECOND / 10;
         let started = shard.start(arm, at.as_micros() as u64, ClientKey::NAMELESS);
-        shard.answered(arm, started, at.as_micros() as u64, Outcome::Success, 200, &SlowLimits::default());
+        shard.answered(arm, started, at.as_micros() as u64, (Outcome::Success, 200), &Thresholds::default());
         for _ in 0..5 {
             live.observe_pools(at, &links);
             assert_eq!(live.shown_figures(&live.pools["blue"], &links).requests, 1);

@@ -166,7 +166,7 @@ pub(super) fn gauges(live: &Live, links: &Links) -> ServiceGauges {
     let effective = live.effective();
     let ratio = |(pool, weight): (&str, BasisPoints)| (pool.to_owned(), weight.percent() / 100.0);
     let candidate = live.state.running().map(|running| running.to.as_str());
-    let evidence = live.watch.iter().flat_map(|watching| watching.looks.watch.evidence());
+    let evidence = live.watch.iter().flat_map(|watching| watching.looks.evaluation.evidence());
     let signals = |(name, pool): (&Arc<str>, &LivePool)| {
         let name = name.to_string();
         live.worst_signals(pool, links).into_iter().map(move |(signal, value)| (name.clone(), signal, value))
@@ -177,7 +177,10 @@ pub(super) fn gauges(live: &Live, links: &Links) -> ServiceGauges {
         upstreams: live.pools.iter().flat_map(|(name, pool)| up(name, pool)).collect(),
         phase: live.state.running().map(|running| running.rollout.label()),
         signals: live.pools.iter().flat_map(signals).collect(),
-        evidence: evidence.filter_map(|(metric, ln, _)| Some((candidate?.to_owned(), metric, ln))).collect(),
+        evidence: evidence
+            .filter(|of| of.group.is_none())
+            .filter_map(|of| Some((candidate?.to_owned(), of.metric, of.ln, of.needed)))
+            .collect(),
     }
 }
 

@@ -1,16 +1,19 @@
 //! The watch over a running rollout's candidate, or over what has been promoted: what it is fed with, and
 //! when it begins and ends.
 
+use super::grouping::Grouping;
 use super::links::Links;
 use super::live::{Live, LivePool, SHOWN};
 use super::mirroring::Mirrored;
-use crate::core::client::ClientCount;
-use crate::core::outcome::{ArmId, MAX_LIMITS, SlowLimits, Totals};
+use crate::core::client::Met;
+use crate::core::kind_counts::KindCounts;
+use crate::core::outcome::{ArmId, Durations, SlowLimits, Totals};
 use crate::core::passive::Accusation;
-use crate::core::policy::{Circumstances, Looks, Policy};
+use crate::core::policy::{ArmCounts, Before, Circumstances, Counted, GroupCounts, Looks, Policy, Witnesses};
 use crate::core::rollout::{Observation, Phase, Rollout};
 use crate::core::service::{Change, Running};
 use crate::core::verdict::Level;
+use crate::observe::witnesses::ArmWitnesses;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,7 +32,7 @@ pub(super) struct Watching {
 
 /// Who is watched, and why.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Subject {
+pub(super) struct Subject {
     rollout: String,
     pool: String,
     /// The pool that it is compared with: none after a promotion, and for one that follows itself (its
@@ -53,7 +56,24 @@ impl Live {
         named.and_then(|name| links.config.policies.get(name)).or(self.settings.policy.as_ref()).cloned()
     }
 
-    fn subject(&self) -> Option<Subject> {
+    /// The baseline of a candidate: what stable did in the minutes before. It was counted by the service's own policy,
+    /// so another one's times may not be in it.
+    fn before(&self, subject: &Subject, policy: &Policy, stable: Option<&ArmReading>) -> Option<KindCounts> {
+        let own = self.settings.policy.as_ref()?;
+        let is_counted = own.thresholds(false) == policy.thresholds(false) && own.failures == policy.failures;
+        let counts = stable.map(|stable| KindCounts::from(&stable.totals)).filter(|_| is_counted);
+        self.baseline(subject.compared.as_deref(), counts.as_ref())
+    }
+
+    /// The pools that are compared with each other now.
+    pub(super) fn compared(&self) -> Vec<&str> {
+        let Some(running) = self.state.running().filter(|running| running.from != running.to) else {
+            return Vec::new();
+        };
+        vec![&running.from, &running.to]
+    }
+
+    pub(super) fn subject(&self) -> Option<Subject> {
         let state = &self.state;
         if let Some(Running { id, from, to, rollout, .. }) = state.running() {
             let mirrored = rollout.mirrors().is_some();
@@ -95,25 +115,31 @@ impl Live {
         let Some(readiness) = watching.readiness(candidate, phase) else { return false };
         let now = links.clock.now();
         let Some(arm) = subject.arm(candidate) else { return false };
-        let totals = totals(arm, links, watching.looks.slow());
-        let stable = stable.map(|stable| self::totals(stable.arm, links, watching.looks.slow()));
-        let worse = watching.looks.observe(now, &totals, stable.as_ref());
+        let slow = *watching.looks.slow();
+        let candidate_counts = ArmReading::of(arm, links, &slow);
+        let stable = stable.map(|stable| ArmReading::of(stable.arm, links, &slow));
+        let groups = self.grouping.as_ref().map(Grouping::counted).unwrap_or_default();
+        let counted = counted(&candidate_counts, stable.as_ref(), &groups);
+        let worse = watching.looks.observe(now, counted);
+        let totals = candidate_counts.totals;
+        let now_us = links.clock.now_us();
+        let witnesses = ArmWitnesses { recorder: &links.recorder, arm, slow: &slow, now_us };
         if let Some(mirrored) = &mut watching.mirrored {
             mirrored.observe(&totals);
         }
         let seen = Circumstances {
-            clients: watching.clients(arm, links, now),
-            slow_clients: watching.slow_clients(arm, links, now),
+            witnesses: Some(&witnesses),
             down: candidate.upstreams.found_down(),
             ejected: watching.accused(candidate, arm, links),
             stable_up,
-            stable_ejected: stable_ejected.is_some_and(|stable| watching.looks.watch.is_too_much(&stable)),
+            stable_ejected: stable_ejected
+                .is_some_and(|stable| watching.looks.evaluation.is_too_much(&stable)),
             readings: Some(&candidate.readings),
             ..Circumstances::default()
         };
         let observation = Observation {
             verdict: watching.looks.verdict(now, &totals, seen),
-            attempts: watching.looks.watch.attempts(),
+            attempts: watching.looks.evaluation.attempts(),
             candidate: readiness,
             stable_ready,
             upstreams,
@@ -128,29 +154,43 @@ impl Live {
     /// The watch begins and ends with the rollout, and anew after a promotion and under another policy.
     pub(super) fn follow_rollout(&mut self, links: &Links) {
         self.ready_mirror(links);
+        self.todo.publish |= self.fit_groups(links);
         let Some(subject) = self.subject() else {
             self.watch = None;
             return;
         };
         let no_limits = || Arc::new(Policy { window: SHOWN, ..Policy::default() });
         let policy = self.policy(links).unwrap_or_else(no_limits);
-        let same = |w: &Watching| w.subject == subject && *w.looks.watch.policy() == policy;
+        let same = |w: &Watching| w.subject == subject && *w.looks.evaluation.policy() == policy;
         if self.watch.as_ref().is_some_and(same) {
             return;
         }
         let Some(candidate) = self.pools.get(subject.pool.as_str()) else { return };
         let Some(arm) = subject.arm(candidate) else { return };
-        let (now, slow) = (links.clock.now(), policy.slow_limits());
-        let totals = totals(arm, links, &slow);
+        let (now, slow) = (links.clock.now(), policy.thresholds(true).slow);
+        let candidate = ArmReading::of(arm, links, &slow);
         let stable = subject.compared.as_deref().and_then(|name| self.pools.get(name));
-        let stable = stable.map(|stable| self::totals(stable.arm, links, &slow));
-        let looks = Looks::new(policy, &totals, stable.as_ref(), now);
-        let mirrored = subject.mirrored.then(|| Mirrored::begin(&totals));
+        let stable_counts = stable.map(|stable| ArmReading::of(stable.arm, links, &slow));
+        let before = self.before(&subject, &policy, stable_counts.as_ref());
+        let before =
+            Before { counts: before.as_ref(), totals: stable.and_then(|stable| stable.window.base()) };
+        let groups = self.grouping.as_ref().map(Grouping::counted).unwrap_or_default();
+        let looks = Looks::new(policy, counted(&candidate, stable_counts.as_ref(), &groups), before, now);
+        let mirrored = subject.mirrored.then(|| Mirrored::begin(&candidate.totals));
         self.watch = Some(Watching { subject, looks, mirrored });
     }
 }
 
 impl Subject {
+    /// The pool whose requests are counted as the candidate's: copies are counted apart.
+    pub(super) fn candidate(&self) -> Option<&str> {
+        (!self.mirrored).then_some(self.pool.as_str())
+    }
+
+    pub(super) fn compared(&self) -> Option<&str> {
+        self.compared.as_deref()
+    }
+
     /// Where the evidence is counted.
     fn arm(&self, pool: &LivePool) -> Option<ArmId> {
         if self.mirrored { pool.mirror.as_ref().map(|mirror| mirror.arm) } else { Some(pool.arm) }
@@ -158,31 +198,14 @@ impl Subject {
 }
 
 impl Watching {
-    /// Clients of the candidate that met failures, where the policy asks for them.
-    fn clients(&self, candidate: ArmId, links: &Links, now: Duration) -> usize {
-        let since = self.looks.clients_since(now);
-        since.map_or(0, |since| links.recorder.failed_clients(candidate, since.as_micros() as u64))
-    }
-
-    /// The same that were answered later than each critical limit.
-    fn slow_clients(&self, candidate: ArmId, links: &Links, now: Duration) -> [ClientCount; MAX_LIMITS] {
-        let mut met = [ClientCount::default(); MAX_LIMITS];
-        for (slot, since) in self.looks.slow_since(now) {
-            if let Some(met) = met.get_mut(slot) {
-                let (since_us, now_us) = (since.as_micros() as u64, links.clock.now_us());
-                let slow = self.looks.slow();
-                *met = links.recorder.slow_clients(candidate, slot, slow, since_us, now_us);
-            }
-        }
-        met
-    }
-
     /// What speaks against an upstream that was taken out, with the clients that met failures since.
     fn accused(&self, candidate: &LivePool, arm: ArmId, links: &Links) -> Option<Accusation> {
         let accused = candidate.upstreams.accused()?;
         // A failure is stamped a moment before it is counted, and counted a moment before it is looked at.
         let since = accused.since.saturating_sub(LOOKED_AT);
-        let clients = links.recorder.failed_clients(arm, since.as_micros() as u64);
+        let (slow, now_us) = (self.looks.slow(), links.clock.now_us());
+        let witnesses = ArmWitnesses { recorder: &links.recorder, arm, slow, now_us };
+        let clients = witnesses.clients(Met::Failures, since).get();
         Some(Accusation { clients, ..accused })
     }
 
@@ -192,7 +215,7 @@ impl Watching {
     fn readiness(&self, candidate: &LivePool, phase: Option<Phase>) -> Option<Result<(), String>> {
         let upstreams = &candidate.upstreams;
         match phase {
-            Some(Phase::Preparing) if self.looks.watch.policy().health == Some(Level::Critical) => {
+            Some(Phase::Preparing) if self.looks.evaluation.policy().health == Some(Level::Critical) => {
                 Some(upstreams.all_ready())
             }
             Some(Phase::Preparing | Phase::Testing) => Some(upstreams.ready()),
@@ -201,6 +224,27 @@ impl Watching {
     }
 }
 
-fn totals(arm: ArmId, links: &Links, slow: &SlowLimits) -> Totals {
-    links.recorder.totals(arm, links.clock.now_us(), slow)
+/// What was counted of one arm.
+struct ArmReading {
+    totals: Totals,
+    durations: Durations,
+}
+
+impl ArmReading {
+    fn of(arm: ArmId, links: &Links, slow: &SlowLimits) -> Self {
+        let totals = links.recorder.totals(arm, links.clock.now_us(), slow);
+        ArmReading { totals, durations: links.recorder.durations(arm) }
+    }
+
+    fn counts(&self) -> ArmCounts<'_> {
+        ArmCounts { totals: &self.totals, durations: Some(&self.durations) }
+    }
+}
+
+fn counted<'a>(
+    candidate: &'a ArmReading,
+    stable: Option<&'a ArmReading>,
+    groups: &'a [GroupCounts],
+) -> Counted<'a> {
+    Counted { candidate: candidate.counts(), stable: stable.map(ArmReading::counts), groups }
 }

@@ -42,6 +42,20 @@ impl ClientKey {
     }
 }
 
+/// What clients met on an arm that speaks against it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Met {
+    Failures,
+    /// They left before they were answered.
+    Abandoned,
+    /// A time to the head, or to the last byte, past the limit of that place.
+    Slow(usize),
+    Long(usize),
+    /// The same past a bucket of latencies ([`super::latency`]).
+    HeadsOver(usize),
+    EndsOver(usize),
+}
+
 /// How many clients met something, as far as they are told apart.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ClientCount {

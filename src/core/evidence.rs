@@ -15,6 +15,11 @@ const GRID: usize = 12;
 /// The largest alternative.
 const TOP: f64 = 0.98;
 
+/// Events in a row beyond which nobody waits for more.
+const MOST_EVENTS: u64 = 1_000;
+/// The largest proportion that can be held against a stream.
+const MOST: f64 = 0.9;
+
 /// The evidence of one stream of events (failures, or slow attempts) against one limit.
 #[derive(Clone, Debug)]
 pub struct Evidence {
@@ -23,6 +28,8 @@ pub struct Evidence {
     other: [f64; GRID],
     ratio: [f64; GRID],
     needed: f64,
+    /// Whether the limit leaves nothing to be an event too many.
+    is_silent: bool,
     /// Attempts and events since the evidence last stood at zero, and when that was.
     attempts: u64,
     events: u64,
@@ -32,15 +39,26 @@ pub struct Evidence {
 }
 
 impl Evidence {
-    /// Against the allowed proportion `limit` (0 < p₀ ≤ 0.4), speaking at `threshold` (A > 1).
+    /// Against the allowed proportion `limit` (0 < p₀), speaking at `threshold` (A > 1). Above [`MOST`] nothing
+    /// speaks.
     pub fn new(limit: f64, threshold: f64, now: Duration) -> Self {
-        let p0 = limit.clamp(1e-9, 0.4);
-        let first = 2.0 * p0;
+        let (p0, is_silent) = (limit.clamp(1e-9, MOST), limit > MOST);
+        let first = (2.0 * p0).min((1.0 + p0) / 2.0);
         let alternative = |k: usize| first * (TOP / first).powf(k as f64 / (GRID - 1) as f64);
         let event = std::array::from_fn(|k| (alternative(k) / p0).ln());
         let other = std::array::from_fn(|k| ((1.0 - alternative(k)) / (1.0 - p0)).ln());
         let needed = threshold.max(1.0).ln();
-        Evidence { event, other, ratio: [0.0; GRID], needed, attempts: 0, events: 0, since: now, looked: now }
+        Evidence {
+            event,
+            other,
+            ratio: [0.0; GRID],
+            needed,
+            is_silent,
+            attempts: 0,
+            events: 0,
+            since: now,
+            looked: now,
+        }
     }
 
     /// Takes in a batch whose inner order is unknown, spread evenly: the events cut the non-events into
@@ -111,7 +129,26 @@ impl Evidence {
         is_zero
     }
 
+    /// How many events in a row would be enough; `None` where no number is.
+    pub fn events_to_exceed(&self) -> Option<u64> {
+        let mut next = self.clone();
+        let mut events = 0;
+        while !next.exceeded() {
+            events += 1;
+            next.strike();
+            if events > MOST_EVENTS {
+                return None;
+            }
+        }
+        Some(events)
+    }
+
     fn strike(&mut self) {
+        if self.is_silent {
+            self.attempts += 1;
+            self.events += 1;
+            return;
+        }
         let most = ceiling(self.needed);
         for (ratio, event) in self.ratio.iter_mut().zip(&self.event) {
             *ratio = (*ratio + event).min(most);

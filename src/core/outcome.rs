@@ -1,9 +1,12 @@
 //! What one attempt on one upstream came to, and the counters that add attempts up.
 //!
 //! Every attempt is charged to the arm (the pool of a service) that served it, so that a retry never
-//! hides a bad candidate. A client that went away is [`Outcome::Ignored`].
+//! hides a bad candidate. A client that left while the upstream kept it waiting is [`Outcome::Abandoned`]; what
+//! nobody can be blamed for is [`Outcome::Ignored`].
 
-use super::latency::BUCKETS;
+mod totals;
+
+pub use totals::{Durations, Past, Totals};
 
 /// How many latency limits one arm can watch at once (warning and critical, of up to four metrics).
 pub const MAX_LIMITS: usize = 8;
@@ -27,16 +30,22 @@ pub enum Reason {
     Malformed,
     /// No upstream of the pool was ready and had room.
     Unavailable,
+    /// A gRPC status of failure, in the head of the answer or in its trailers.
+    Grpc,
+    /// A WebSocket that its upstream ended within seconds: with status 1011, or without any.
+    WebSocket,
 }
 
 impl Reason {
-    pub const ALL: [Reason; 6] = [
+    pub const ALL: [Reason; 8] = [
         Reason::Connect,
         Reason::Reset,
         Reason::Timeout,
         Reason::Status,
         Reason::Malformed,
         Reason::Unavailable,
+        Reason::Grpc,
+        Reason::WebSocket,
     ];
 
     /// The label in metrics, logs and the API.
@@ -48,13 +57,15 @@ impl Reason {
             Reason::Status => "status",
             Reason::Malformed => "malformed",
             Reason::Unavailable => "unavailable",
+            Reason::Grpc => "grpc",
+            Reason::WebSocket => "websocket",
         }
     }
 
     /// Whether it speaks against this one upstream (and counts for passive ejection), rather than
     /// against the version that runs on it.
     pub fn is_transport(self) -> bool {
-        !matches!(self, Reason::Status | Reason::Unavailable)
+        !matches!(self, Reason::Status | Reason::Unavailable | Reason::Grpc | Reason::WebSocket)
     }
 }
 
@@ -63,8 +74,20 @@ impl Reason {
 pub enum Outcome {
     Success,
     Failure(Reason),
-    /// The client went away: says nothing about the upstream.
+    /// The client left before the head of the answer, after it had waited for [`PATIENCE_US`] at least.
+    Abandoned,
+    /// It says nothing about the upstream: the client left at once, or this proxy took the request back.
     Ignored,
+}
+
+/// A client that leaves sooner (µs) has not been kept waiting.
+pub const PATIENCE_US: u64 = 50_000;
+
+impl Outcome {
+    /// Whether it is an attempt that succeeded or failed.
+    pub fn is_decided(self) -> bool {
+        matches!(self, Outcome::Success | Outcome::Failure(_))
+    }
 }
 
 /// The times (µs) that count as slow on one arm, by index; unused places are `u32::MAX`.
@@ -85,67 +108,25 @@ impl Default for SlowLimits {
     }
 }
 
-/// Everything ever counted on one arm, added up over all workers. Only grows, but for `in_flight`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Totals {
-    /// Attempts that came to success or failure.
-    pub attempts: u64,
-    pub failures: u64,
-    /// Failures by [`Reason`], in the order of [`Reason::ALL`].
-    pub reasons: [u64; Reason::ALL.len()],
-    /// Answers by status class: index 1 is 1xx … 5 is 5xx; index 0 counts attempts without an answer.
-    pub codes: [u64; 6],
-    /// Attempts slower than the limit of that index: answered late, or still unanswered past it.
-    pub slow: [u64; MAX_LIMITS],
-    /// Attempts answered within the limit of that index.
-    pub fast: [u64; MAX_LIMITS],
-    /// Attempts with a latency, and its sum in µs. Latency is the time to the head of the answer.
-    pub answered: u64,
-    pub latency_sum_us: u64,
-    /// Latency by bucket, see [`super::latency`].
-    pub latency: [u64; BUCKETS],
-    /// Failed attempts that were answered from stable instead.
-    pub shielded: u64,
-    /// Of a mirror's arm: answers that were compared with stable's, how many of them differ, and copies that
-    /// were dropped for want of room.
-    pub compared: u64,
-    pub differing: u64,
-    pub dropped: u64,
-    /// Requests that were kept from it by what the proxy itself is short of: no attempts.
-    pub own_limits: u64,
-    /// Attempts started and not yet answered, now.
-    pub in_flight: u64,
-    /// What ended since the arm began anew, but had begun before: no part of anything above.
-    pub past: Past,
-}
-
-/// Attempts of a former version that ended after it was replaced. They are counted, and speak neither for nor
-/// against the version that follows.
+/// What attempts on a pool are held against while they are counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Past {
-    pub codes: [u64; 6],
-    pub reasons: [u64; Reason::ALL.len()],
+pub struct Thresholds {
+    /// Times to the head of the answer, and to its last byte.
+    pub slow: SlowLimits,
+    pub long: SlowLimits,
+    /// Whether the pool is compared with another, or is what another is compared with.
+    pub is_compared: bool,
 }
 
-impl Default for Totals {
-    fn default() -> Self {
-        Totals {
-            attempts: 0,
-            failures: 0,
-            reasons: [0; Reason::ALL.len()],
-            codes: [0; 6],
-            slow: [0; MAX_LIMITS],
-            fast: [0; MAX_LIMITS],
-            answered: 0,
-            latency_sum_us: 0,
-            latency: [0; BUCKETS],
-            shielded: 0,
-            compared: 0,
-            differing: 0,
-            dropped: 0,
-            own_limits: 0,
-            in_flight: 0,
-            past: Past::default(),
-        }
+impl From<SlowLimits> for Thresholds {
+    fn from(slow: SlowLimits) -> Self {
+        Thresholds { slow, ..Thresholds::default() }
+    }
+}
+
+impl Thresholds {
+    /// Whether anybody asks how long whole answers take.
+    pub fn asks_for_durations(&self) -> bool {
+        self.is_compared || !self.long.used().is_empty()
     }
 }

@@ -1,31 +1,49 @@
-//! The limits a candidate must keep, and the watch that holds its evidence against them.
+//! The limits a candidate must keep, and the evaluation that holds its evidence against them.
 //!
 //! Every limit is a statement about a proportion of attempts: "at most 1 % fail", "p95 ≤ 2 s" (at most
 //! 5 % take longer). So one test ([`super::evidence`]) serves them all. A critical level that is broken
 //! fails the candidate, a warning level holds it; where stable breaks the same limit and the candidate
 //! is not worse, it is a shared outage and nobody's fault. Health and signals are plain conditions.
 
+pub mod baseline;
+mod bound;
 pub mod conditions;
+mod evaluation;
+#[cfg(test)]
+mod evidence;
+mod groups;
 mod judge;
+mod kind;
+mod kind_comparison;
+mod limit_evidence;
 mod looks;
 pub mod readings;
 mod reasons;
+mod reported;
 #[cfg(test)]
 mod simulation;
-mod stable;
+mod stable_comparison;
 #[cfg(test)]
 mod tests;
-mod watch;
+pub mod yardstick;
 
+pub use evaluation::{Before, Circumstances, Counted, PolicyEvaluation, Witnesses};
+pub use groups::GroupCounts;
+pub use kind::{Kind, RelativeReactions};
+pub use kind_comparison::ArmCounts;
 pub use looks::Looks;
-pub use watch::{Circumstances, Watch};
+pub use reported::Reported;
 
 use super::client::ClientCount;
-use super::outcome::{MAX_LIMITS, SlowLimits, Totals};
+use super::failure_statuses::FailureStatuses;
+use super::outcome::{MAX_LIMITS, SlowLimits, Thresholds};
 use super::signal::Signal;
 use super::verdict::Level;
+use bound::Bound;
 use std::time::Duration;
 
+/// Groups of requests that are told apart.
+pub const MAX_GROUPS: usize = 64;
 /// How many clients that failed are told apart.
 pub const MAX_CLIENTS: usize = 16;
 /// From so many clients events must come at least, of the kinds that a client can bring about by itself: a
@@ -46,8 +64,12 @@ pub struct Policy {
     pub window: Duration,
     pub min_sample: u64,
     pub limits: Vec<Limit>,
-    /// What a candidate comes to that keeps its limit, but fails more often than stable.
-    pub relative: Reaction,
+    /// Which answers are failures.
+    pub failures: FailureStatuses,
+    /// Groups of requests that are held against the limits of their own, at most [`MAX_GROUPS`]; 0 is none.
+    pub groups: usize,
+    /// What a candidate comes to that keeps its limits, but has more events of a kind than stable.
+    pub relative: RelativeReactions,
     /// How many times as often as stable it may fail (r₀).
     pub relative_ratio: f64,
     /// What a candidate comes to that breaks a limit together with stable, and is not worse.
@@ -81,27 +103,14 @@ pub enum Mode {
 pub enum Limit {
     /// Shares of attempts that may fail (0–1, exclusive).
     ErrorRate { warning: Option<f64>, critical: Option<f64> },
+    /// Shares of attempts that clients may leave before they are answered.
+    Abandoned { warning: Option<f64>, critical: Option<f64> },
     /// `quantile` (0–1) of the attempts must be answered within the time.
     Latency { quantile: f64, warning: Option<Duration>, critical: Option<Duration> },
+    /// `quantile` of the answers must be whole within the time.
+    Duration { quantile: f64, warning: Option<Duration>, critical: Option<Duration> },
     /// Shares of the compared answers to mirrored requests that may differ from stable's.
     Differences { warning: Option<f64>, critical: Option<f64> },
-}
-
-/// One level of one limit.
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum Bound {
-    Errors {
-        share: f64,
-    },
-    /// `slot` is its place in [`SlowLimits`].
-    Slow {
-        quantile: f64,
-        time: Duration,
-        slot: usize,
-    },
-    Differences {
-        share: f64,
-    },
 }
 
 impl Default for Policy {
@@ -115,7 +124,9 @@ impl Default for Policy {
             window: Duration::from_secs(60),
             min_sample: 500,
             limits: Vec::new(),
-            relative: Reaction::Hold,
+            failures: FailureStatuses::default(),
+            groups: MAX_GROUPS,
+            relative: RelativeReactions::default(),
             relative_ratio: 1.5,
             on_shared_outage: Reaction::Hold,
             min_clients: 1,
@@ -126,22 +137,31 @@ impl Default for Policy {
 }
 
 impl Policy {
-    /// The times that the shards must count by: the latency levels in the order of `limits`, each
-    /// limit's warning before its critical level. Those past [`MAX_LIMITS`] have no place; the
-    /// configuration refuses that many.
-    pub fn slow_limits(&self) -> SlowLimits {
-        let mut limits = SlowLimits::default();
+    /// What the shards must count by: the times of each kind in the order of `limits`, each limit's warning before its
+    /// critical level. Those past [`MAX_LIMITS`] have no place; the configuration refuses that many.
+    pub fn thresholds(&self, is_compared: bool) -> Thresholds {
+        let (mut slow, mut long) = (SlowLimits::default(), SlowLimits::default());
         for (_, bound) in self.levels() {
-            if let Bound::Slow { time, slot, .. } = bound {
-                limits.0[slot] = time.as_micros().min(u128::from(u32::MAX - 1)) as u32;
+            let (limits, time, slot) = match bound {
+                Bound::Slow { time, slot, .. } => (&mut slow, time, slot),
+                Bound::Long { time, slot, .. } => (&mut long, time, slot),
+                _ => continue,
+            };
+            if let Some(limit) = limits.0.get_mut(slot) {
+                *limit = time.as_micros().min(u128::from(u32::MAX - 1)) as u32;
             }
         }
-        limits
+        Thresholds { slow, long, is_compared }
     }
 
-    /// From how many clients slow answers must come that came to `met`: behind a trusted proxy that names
-    /// nobody, clients cannot be told apart.
-    fn slow_clients(&self, met: ClientCount) -> usize {
+    /// The evidence (A) that a test needs where `tests` share `alpha`.
+    fn threshold(&self, tests: usize) -> f64 {
+        self.horizon as f64 / (self.alpha / tests as f64)
+    }
+
+    /// From how many clients events must come that a client can bring about by itself, and that came to `met`:
+    /// behind a trusted proxy that names nobody, clients cannot be told apart.
+    fn clients_needed(&self, met: ClientCount) -> usize {
         if met.is_untold() { 1 } else { self.min_clients.max(LEAST_CLIENTS) }
     }
 
@@ -156,23 +176,27 @@ impl Policy {
 
     fn levels(&self) -> Vec<(Level, Bound)> {
         let mut levels = Vec::new();
-        let mut slots = 0..MAX_LIMITS;
+        let (mut slow, mut long) = (0..MAX_LIMITS, 0..MAX_LIMITS);
         for limit in &self.limits {
-            match limit {
+            match *limit {
                 Limit::ErrorRate { warning, critical } => {
-                    levels.extend(warning.map(|share| (Level::Warning, Bound::Errors { share })));
-                    levels.extend(critical.map(|share| (Level::Critical, Bound::Errors { share })));
+                    levels.extend(both(warning, critical, |share| Bound::Errors { share }));
+                }
+                Limit::Abandoned { warning, critical } => {
+                    levels.extend(both(warning, critical, |share| Bound::Abandoned { share }));
                 }
                 Limit::Differences { warning, critical } => {
-                    levels.extend(warning.map(|share| (Level::Warning, Bound::Differences { share })));
-                    levels.extend(critical.map(|share| (Level::Critical, Bound::Differences { share })));
+                    levels.extend(both(warning, critical, |share| Bound::Differences { share }));
                 }
                 Limit::Latency { quantile, warning, critical } => {
-                    for (level, time) in [(Level::Warning, warning), (Level::Critical, critical)] {
-                        let slot = time.and_then(|time| Some((time, slots.next()?)));
-                        let bound = slot.map(|(time, slot)| Bound::Slow { quantile: *quantile, time, slot });
-                        levels.extend(bound.map(|bound| (level, bound)));
-                    }
+                    let placed = [warning, critical].map(|time| Some((time?, slow.next()?)));
+                    let bound = |(time, slot)| Bound::Slow { quantile, time, slot };
+                    levels.extend(both(placed[0], placed[1], bound));
+                }
+                Limit::Duration { quantile, warning, critical } => {
+                    let placed = [warning, critical].map(|time| Some((time?, long.next()?)));
+                    let bound = |(time, slot)| Bound::Long { quantile, time, slot };
+                    levels.extend(both(placed[0], placed[1], bound));
                 }
             }
         }
@@ -180,43 +204,11 @@ impl Policy {
     }
 }
 
-impl Bound {
-    /// The proportion of attempts that it allows to be events.
-    fn allowed(&self) -> f64 {
-        match self {
-            Bound::Errors { share } | Bound::Differences { share } => *share,
-            Bound::Slow { quantile, .. } => 1.0 - quantile,
-        }
-    }
-
-    fn metric(&self) -> String {
-        match self {
-            Bound::Errors { .. } => "error_rate".into(),
-            Bound::Differences { .. } => "differences".into(),
-            Bound::Slow { quantile, .. } => format!("latency_p{:.0}", quantile * 100.0),
-        }
-    }
-
-    /// The metric of the comparison with stable.
-    fn relative_metric(&self) -> String {
-        format!("{}_relative", self.metric())
-    }
-
-    fn is_errors(&self) -> bool {
-        matches!(self, Bound::Errors { .. })
-    }
-
-    /// Whether stable can break it too.
-    fn is_of_stable_too(&self) -> bool {
-        !matches!(self, Bound::Differences { .. })
-    }
-
-    /// Non-events and events so far.
-    fn counts(&self, totals: &Totals) -> (u64, u64) {
-        match self {
-            Bound::Errors { .. } => (totals.attempts.saturating_sub(totals.failures), totals.failures),
-            Bound::Differences { .. } => (totals.compared.saturating_sub(totals.differing), totals.differing),
-            Bound::Slow { slot, .. } => (totals.fast[*slot], totals.slow[*slot]),
-        }
-    }
+fn both<T>(
+    warning: Option<T>,
+    critical: Option<T>,
+    bound: impl Fn(T) -> Bound,
+) -> impl Iterator<Item = (Level, Bound)> {
+    let levels = [(Level::Warning, warning), (Level::Critical, critical)];
+    levels.into_iter().filter_map(move |(level, value)| Some((level, bound(value?))))
 }

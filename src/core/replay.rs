@@ -11,7 +11,7 @@ pub mod stretch;
 pub mod tally;
 pub mod trade;
 
-use super::policy::{Circumstances, Looks, Mode, Policy};
+use super::policy::{Before, Circumstances, Counted, Looks, Mode, Policy};
 use super::rollout::{Effect, Idle, Input, Note, Observation, Plan, Rollout, Step};
 use super::verdict::{State, Verdict};
 use super::weight::BasisPoints;
@@ -69,7 +69,7 @@ struct Trial {
 
 impl Replay {
     pub fn new(policy: Arc<Policy>, setting: Setting) -> Self {
-        let slow = policy.slow_limits();
+        let slow = policy.thresholds(false).slow;
         Replay {
             policy,
             setting,
@@ -156,7 +156,8 @@ impl Replay {
 
     fn begin(&mut self) {
         let other = self.setting.compared.then(|| self.other.totals());
-        let looks = Looks::new(self.policy.clone(), self.subject.totals(), other, self.now);
+        let counted = Counted::of(self.subject.totals(), other);
+        let looks = Looks::new(self.policy.clone(), counted, Before::default(), self.now);
         let (mut rollout, calm) = (Rollout::new(plan(), Vec::new()), observation(State::Pass, 0));
         // From its preparation to its step.
         (rollout, _) = rollout.advance(&Input::Observed(&calm), self.now);
@@ -174,21 +175,15 @@ impl Replay {
         let (now, totals) = (self.now, self.subject.totals());
         let Some(trial) = &mut self.trial else { return };
         let other = self.setting.compared.then(|| self.other.totals());
-        trial.looks.observe(now, totals, other);
-        let since = trial.looks.clients_since(now);
-        let clients = since.map_or(0, |since| self.subject.failed_clients(since.as_micros() as u64));
-        let mut seen = Circumstances { clients, stable_up: true, ..Circumstances::default() };
-        for (slot, since) in trial.looks.slow_since(now) {
-            if let Some(met) = seen.slow_clients.get_mut(slot) {
-                *met = self.subject.slow_clients(slot, since.as_micros() as u64);
-            }
-        }
+        trial.looks.observe(now, Counted::of(totals, other));
+        let seen =
+            Circumstances { witnesses: Some(&self.subject), stable_up: true, ..Circumstances::default() };
         let verdict = trial.looks.verdict(now, totals, seen);
-        let attempts = trial.looks.watch.attempts();
+        let attempts = trial.looks.evaluation.attempts();
         let observation = Observation { verdict, ..observation(State::Pass, attempts) };
         let (rollout, effects) = trial.rollout.advance(&Input::Observed(&observation), now);
-        let shares = trial.looks.watch.evidence().map(|(_, ln, needed)| ln / needed);
-        let evidence = shares.fold(0.0, f64::max);
+        let reported = trial.looks.evaluation.evidence();
+        let evidence = reported.iter().map(|of| of.ln / of.needed).fold(0.0, f64::max);
         let has_ended = rollout.has_ended();
         trial.rollout = rollout;
         let Some(open) = self.stretches.last_mut() else { return };

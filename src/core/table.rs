@@ -13,11 +13,13 @@ pub use changes::changes;
 use super::balance::Balancer;
 use super::choice::Choice;
 use super::compression::Compression;
+use super::failure_statuses::FailureStatuses;
+use super::group::{Groups, Side};
 use super::hash::{FixedHash, Purpose};
 use super::limit::route::RouteLimits;
 use super::maintenance::Maintenance;
 use super::mirror::Mirroring;
-use super::outcome::{ArmId, SlowLimits};
+use super::outcome::{ArmId, Thresholds};
 use super::route::{RouteSpec, Routes};
 use super::settings::{self, Timeouts, UpstreamTls};
 use super::shield::Shielding;
@@ -89,7 +91,30 @@ pub struct Service {
     pub mirroring: Option<Mirroring>,
     /// What goes ahead of chance.
     pub choice: Choice,
+    /// How its requests are counted by group, if they are.
+    pub groups: Option<GroupCounting>,
     pub pools: Box<[Pool]>,
+}
+
+/// How requests are counted by group: those of two pools, by their indexes.
+#[derive(Clone, Debug)]
+pub struct GroupCounting {
+    pub groups: Arc<Groups>,
+    pub candidate: Option<usize>,
+    pub stable: Option<usize>,
+    /// Whether only a sample of them is.
+    pub is_sampled: bool,
+}
+
+impl GroupCounting {
+    /// As what the attempts on a pool are counted, if they are.
+    pub fn side(&self, pool: usize) -> Option<Side> {
+        match Some(pool) {
+            pool if pool == self.candidate => Some(Side::Candidate),
+            pool if pool == self.stable => Some(Side::Stable),
+            _ => None,
+        }
+    }
 }
 
 /// One version's upstreams, and how they are used.
@@ -104,8 +129,9 @@ pub struct Pool {
     pub era_us: u64,
     /// Its share of the traffic, whether or not it is up.
     pub weight: BasisPoints,
-    /// The latencies its policy watches.
-    pub slow: SlowLimits,
+    /// What its policy counts attempts by, and which answers are failures.
+    pub thresholds: Thresholds,
+    pub failures: FailureStatuses,
     pub timeouts: Timeouts,
     /// How long an idle connection to an upstream is kept.
     pub keepalive: Duration,
@@ -147,6 +173,7 @@ impl Service {
             shielding: None,
             mirroring: None,
             choice: Choice::default(),
+            groups: None,
             pools: pools.into(),
         }
     }
@@ -163,7 +190,8 @@ impl Pool {
             forwarded: settings::Forwarded::default(),
             era_us: 0,
             weight: BasisPoints::FULL,
-            slow: SlowLimits::default(),
+            thresholds: Thresholds::default(),
+            failures: FailureStatuses::default(),
             timeouts: Timeouts { connect: second, read: second, write: second },
             keepalive: second,
             tries: 1,

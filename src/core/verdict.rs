@@ -33,8 +33,15 @@ pub enum Level {
 /// One reason of a verdict, with the figures it rests on.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Reason {
-    /// `error_rate`, `latency_p50` … `latency_p99`, `differences`: a limit is broken. With `_relative`: it is kept, but the
-    /// candidate is worse than stable. `shared_outage`: it is broken by stable too. `clients`: it is
+    /// The kind of events: `errors`, `abandoned`, `latency`, `duration`, `4xx`, `3xx`, `empty`, `differences`; empty
+    /// where the rule is a plain condition.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub kind: String,
+    /// The group of requests that they are of; without it, of all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<String>,
+    /// `error_rate`, `abandoned`, `latency_p50` … `latency_p99`, `duration_p50` …, `differences`: a limit is broken. With
+    /// `_relative`, or `_over_stable_p75` and `_p95`: it is kept, or there is none, but the candidate is worse than stable. `shared_outage`: it is broken by stable too. `clients`: it is
     /// broken, but for too few clients. `health`, `smoke`, `hook`, `attempts` (still missing), or a signal's name.
     pub metric: String,
     pub level: Level,
@@ -66,6 +73,8 @@ impl Reason {
     /// For a plain condition: no evidence stands behind it.
     pub fn condition(metric: &str, level: Level, text: String) -> Self {
         Reason {
+            kind: String::new(),
+            group: None,
             metric: metric.to_owned(),
             level,
             limit: 0.0,

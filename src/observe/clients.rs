@@ -4,7 +4,7 @@
 //! not. A policy may ask for failures of several clients before it believes them ([`MAX_CLIENTS`] at
 //! most, which is what is told apart here).
 
-use super::shard::Counter;
+use super::counter::Counter;
 use crate::core::client::ClientKey;
 use crate::core::policy::MAX_CLIENTS;
 

@@ -188,7 +188,7 @@ mod tests {
             let started = shard.start(arm, 0, ClientKey::NAMELESS);
             let (outcome, code) =
                 if n < 3 { (Outcome::Failure(Reason::Status), 500) } else { (Outcome::Success, 200) };
-            shard.answered(arm, started, 30_000, outcome, code, &SlowLimits::default());
+            shard.answered(arm, started, 30_000, (outcome, code), &SlowLimits::default().into());
         }
         shard.kept_out(arm, OwnLimit::MaxConns);
         recorder.own_limit(OwnLimit::MaxConns);
@@ -199,7 +199,7 @@ mod tests {
             upstreams: vec![("green".into(), "10.0.0.3:3000".into(), true)],
             phase: Some("shifting"),
             signals: vec![("green".into(), "database_connections".into(), 7.0)],
-            evidence: vec![("green".into(), "error_rate".into(), 3.5)],
+            evidence: vec![("green".into(), "error_rate".into(), 3.5, 20.7)],
         });
         metrics.rollout_ended("web", "aborted");
         assert_eq!(["web", "api"].map(|name| metrics.attempts(|service| service == name)), [(10, 3), (0, 0)]);

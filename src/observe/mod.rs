@@ -4,8 +4,10 @@
 
 pub mod access_log;
 pub mod activity;
+mod cell;
 mod clients;
 pub mod clock;
+mod counter;
 pub mod differences;
 pub mod metrics;
 pub mod recalls;
@@ -14,3 +16,5 @@ pub mod shard;
 mod starts;
 pub mod streams;
 pub mod wake;
+mod whole_answers;
+pub mod witnesses;

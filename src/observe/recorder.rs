@@ -5,8 +5,8 @@ use super::differences::Differences;
 use super::recalls::Recalls;
 use super::shard::{Late, MAX_ARMS, Shard};
 use super::streams::Streams;
-use crate::core::client::ClientCount;
-use crate::core::outcome::{ArmId, SlowLimits, Totals};
+use crate::core::client::{ClientCount, Met};
+use crate::core::outcome::{ArmId, Durations, SlowLimits, Totals};
 use crate::core::own_limit::OwnLimit;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -62,6 +62,11 @@ impl Recorder {
     /// The shard of a worker, whose thread alone may write to it.
     pub fn shard(&self, worker: usize) -> Arc<Shard> {
         self.shards[worker % self.shards.len()].clone()
+    }
+
+    /// How many there are.
+    pub fn workers(&self) -> usize {
+        self.shards.len()
     }
 
     /// Counts an own limit that was met off the request path.
@@ -154,31 +159,31 @@ impl Recorder {
         totals
     }
 
-    /// To how many clients failures of an arm came since a time (µs on the process clock), as far as
-    /// they are told apart: exact up to [`crate::core::policy::MAX_CLIENTS`].
-    pub fn failed_clients(&self, arm: ArmId, since_us: u64) -> usize {
-        let mut clients = Vec::new();
+    /// How long whole answers of an arm took, over all workers.
+    pub fn durations(&self, arm: ArmId) -> Durations {
+        let mut durations = Durations::default();
         for shard in &self.shards {
-            shard.add_clients(&mut clients, arm, since_us);
+            shard.add_durations(&mut durations, arm);
         }
-        clients.sort_unstable();
-        clients.dedup();
-        clients.len()
+        durations
     }
 
-    /// To how many clients attempts of an arm came that passed the limit of a slot since a time: those that
-    /// were answered, as far as they are told apart, or those that wait, whichever are more.
-    pub fn slow_clients(
+    /// How many clients met something on an arm since a time (µs on the process clock), as far as they are told
+    /// apart: exact up to [`crate::core::policy::MAX_CLIENTS`]. Of a limit's time (`slow`), those that were answered
+    /// past it or those that wait, whichever are more.
+    pub fn clients(
         &self,
         arm: ArmId,
-        slot: usize,
-        limits: &SlowLimits,
-        since_us: u64,
-        now_us: u64,
+        met: Met,
+        slow: &SlowLimits,
+        (since_us, now_us): (u64, u64),
     ) -> ClientCount {
         let (mut clients, mut lanes) = (Vec::new(), 0);
         for shard in &self.shards {
-            lanes |= shard.add_late(&mut clients, arm, Late { slot, limits, since_us, now_us });
+            shard.add_clients(&mut clients, arm, met, since_us);
+            if let Met::Slow(slot) = met {
+                lanes |= shard.late_lanes(arm, Late { slot, limits: slow, since_us, now_us });
+            }
         }
         clients.sort_unstable();
         clients.dedup();
@@ -211,7 +216,7 @@ mod tests {
             let shard = recorder.shard(worker);
             let end = |at, outcome, code| {
                 let started = shard.start(arm, 1000, ONE);
-                shard.answered(arm, started, at, outcome, code, &limits);
+                shard.answered(arm, started, at, (outcome, code), &limits.into());
             };
             end(21_000, Outcome::Success, 200);
             end(21_000, Outcome::Failure(Reason::Status), 503);
@@ -225,7 +230,7 @@ mod tests {
         assert_eq!((t.attempts, t.failures, t.answered, t.in_flight), (8, 6, 6, 2));
         assert_eq!((t.codes[0], t.codes[1], t.codes[2], t.codes[5]), (2, 2, 2, 2));
         assert_eq!((t.slow[0], t.fast[0]), (2, 4), "101 is no latency, a client that left no attempt");
-        assert_eq!(t.reasons, [0, 2, 2, 2, 0, 0]);
+        assert_eq!(t.reasons, [0, 2, 2, 2, 0, 0, 0, 0]);
         assert_eq!(recorder.arm("web", "blue"), Some(arm));
         assert_ne!(recorder.arm("web", "green"), Some(arm));
     }
@@ -241,11 +246,11 @@ mod tests {
         assert!(news().is_empty());
         let started = [blue, blue, green].map(|arm| shard.start(arm, 0, ONE));
         assert_eq!(news(), [blue, green]);
-        shard.answered(blue, started[0], 500, Outcome::Success, 200, &limits);
+        shard.answered(blue, started[0], 500, (Outcome::Success, 200), &limits.into());
         assert!(news().is_empty(), "a good end is not news");
-        shard.answered(green, started[2], 5000, Outcome::Success, 200, &limits);
+        shard.answered(green, started[2], 5000, (Outcome::Success, 200), &limits.into());
         assert_eq!(news(), [green], "a late one is");
-        shard.answered(blue, started[1], 500, Outcome::Failure(Reason::Status), 500, &limits);
+        shard.answered(blue, started[1], 500, (Outcome::Failure(Reason::Status), 500), &limits.into());
         assert_eq!(news(), [blue], "and a failure");
         shard.broken(blue, started[0], Reason::Reset);
         assert_eq!((news(), recorder.service(blue).as_deref()), (vec![blue], Some("web")));
@@ -256,7 +261,6 @@ mod tests {
         let recorder = Recorder::new(2);
         let arm = recorder.arm("web", "blue").expect("a free arm");
         let client = |n: u8| ClientKey::of(std::net::Ipv4Addr::new(10, 0, 0, n).into());
-        assert_eq!(recorder.failed_clients(arm, 0), 0);
         let failed = |worker: usize, client, at| {
             let shard = recorder.shard(worker);
             shard.failed_for(arm, shard.start(arm, 0, client), at);
@@ -265,14 +269,24 @@ mod tests {
             failed(0, client(1), at);
             failed(1, client(1), at);
         }
-        assert_eq!(recorder.failed_clients(arm, 0), 1);
+        assert_eq!(recorder.clients(arm, Met::Failures, &limits(&[]), (0, 1_000)).get(), 1);
         failed(1, client(2), 60);
-        assert_eq!((recorder.failed_clients(arm, 50), recorder.failed_clients(arm, 51)), (2, 1));
+        assert_eq!(
+            (
+                recorder.clients(arm, Met::Failures, &limits(&[]), (50, 1_000)).get(),
+                recorder.clients(arm, Met::Failures, &limits(&[]), (51, 1_000)).get()
+            ),
+            (2, 1)
+        );
         for n in 0..100 {
             failed(0, client(n), 100 + u64::from(n));
         }
-        assert_eq!(recorder.failed_clients(arm, 61), 16, "the latest sixteen");
-        assert_eq!(recorder.failed_clients(arm, 199), 1);
+        assert_eq!(
+            recorder.clients(arm, Met::Failures, &limits(&[]), (61, 1_000)).get(),
+            16,
+            "the latest sixteen"
+        );
+        assert_eq!(recorder.clients(arm, Met::Failures, &limits(&[]), (199, 1_000)).get(), 1);
     }
 
     #[test]
@@ -286,14 +300,14 @@ mod tests {
         assert_eq!(slow(1_400_000)[..2], [0, 0]);
         assert_eq!(slow(1_600_000)[..2], [1, 0]);
         assert_eq!(slow(3_100_000)[..2], [1, 1]);
-        shard.answered(arm, started, 3_200_000, Outcome::Success, 200, &limits);
+        shard.answered(arm, started, 3_200_000, (Outcome::Success, 200), &limits.into());
         assert_eq!(slow(3_200_000)[..2], [1, 1], "counted once");
         let hung = shard.start(arm, 4_000_000, ONE);
         // Much later its slot is taken over by another time.
         let next = shard.start(arm, 4_000_000 + 1024 * 100_000, ONE);
         assert_eq!(slow(200_000_000)[1], 3);
-        shard.answered(arm, hung, 200_000_000, Outcome::Ignored, 0, &limits);
-        shard.answered(arm, next, 200_000_000, Outcome::Failure(Reason::Timeout), 0, &limits);
+        shard.answered(arm, hung, 200_000_000, (Outcome::Ignored, 0), &limits.into());
+        shard.answered(arm, next, 200_000_000, (Outcome::Failure(Reason::Timeout), 0), &limits.into());
         assert_eq!((slow(200_000_000)[1], recorder.totals(arm, 200_000_000, &limits).in_flight), (3, 0));
     }
 
@@ -308,11 +322,11 @@ mod tests {
         let upload = shard.release(arm, upload, 9_000_000);
         assert_eq!((totals(9_400_000).slow[0], totals(9_700_000).slow[0]), (0, 1));
         assert_eq!(shard.release(arm, upload, 9_500_000).at_us(), 9_000_000, "it starts once");
-        shard.answered(arm, upload, 9_800_000, Outcome::Success, 200, &limits);
+        shard.answered(arm, upload, 9_800_000, (Outcome::Success, 200), &limits.into());
         let left = shard.hold(arm, 10_000_000, ClientKey::NAMELESS);
-        shard.answered(arm, left, 20_000_000, Outcome::Ignored, 0, &limits);
+        shard.answered(arm, left, 20_000_000, (Outcome::Ignored, 0), &limits.into());
         let early = shard.hold(arm, 10_000_000, ClientKey::NAMELESS);
-        shard.answered(arm, early, 20_000_000, Outcome::Success, 413, &limits);
+        shard.answered(arm, early, 20_000_000, (Outcome::Success, 413), &limits.into());
         let t = totals(30_000_000);
         assert_eq!((t.slow[0], t.attempts, t.answered, t.in_flight), (1, 2, 1, 0));
         assert_eq!(t.latency_sum_us, 800_000);
@@ -330,18 +344,18 @@ mod tests {
         let late = shard.start(arm, 2_400_000, client(8)).in_era(0);
         let fail = Outcome::Failure(Reason::Timeout);
         shard.failed_for(arm, old[0], 3_000_000);
-        shard.answered(arm, old[0], 3_000_000, fail, 0, &limits);
-        shard.answered(arm, old[1], 3_000_000, Outcome::Success, 200, &limits);
+        shard.answered(arm, old[0], 3_000_000, (fail, 0), &limits.into());
+        shard.answered(arm, old[1], 3_000_000, (Outcome::Success, 200), &limits.into());
         shard.broken(arm, old[1], Reason::Reset);
-        shard.answered(arm, late, 2_500_000, Outcome::Failure(Reason::Status), 500, &limits);
+        shard.answered(arm, late, 2_500_000, (Outcome::Failure(Reason::Status), 500), &limits.into());
         let totals = recorder.totals(arm, 3_100_000, &limits);
         assert_eq!((totals.attempts, totals.failures, totals.in_flight), (0, 0, 2));
         assert_eq!((totals.slow[0], totals.fast[0]), (1, 0), "only the one that began since");
         assert_eq!((totals.past.codes[0], totals.past.codes[2], totals.past.codes[5]), (1, 1, 1));
         assert_eq!(totals.past.reasons.iter().sum::<u64>(), 3);
-        assert_eq!(recorder.failed_clients(arm, 0), 0);
-        assert_eq!(recorder.slow_clients(arm, 0, &limits, 0, 3_100_000).get(), 1);
-        shard.answered(arm, new, 3_200_000, Outcome::Success, 200, &limits);
+        assert_eq!(recorder.clients(arm, Met::Failures, &limits, (0, 1_000)).get(), 0);
+        assert_eq!(recorder.clients(arm, Met::Slow(0), &limits, (0, 3_100_000)).get(), 1);
+        shard.answered(arm, new, 3_200_000, (Outcome::Success, 200), &limits.into());
         let totals = recorder.totals(arm, 3_200_000, &limits);
         assert_eq!((totals.attempts, totals.slow[0], totals.in_flight), (1, 1, 1));
     }
@@ -369,7 +383,7 @@ mod tests {
                     Some((at_us, ignored)) => {
                         let outcome = if ignored { Outcome::Ignored } else { Outcome::Success };
                         let started = Shard::started_for_tests(at_us);
-                        shard.answered(arm, started, now, outcome, 200, &limits);
+                        shard.answered(arm, started, now, (outcome, 200), &limits.into());
                     }
                 }
                 let slow = recorder.totals(arm, now, &limits).slow[0];
@@ -395,7 +409,7 @@ mod tests {
                             let started = shard.start(arm, n * 10, ONE);
                             let outcome =
                                 if n % 7 == 0 { Outcome::Failure(Reason::Status) } else { Outcome::Success };
-                            shard.answered(arm, started, n * 10 + 5, outcome, 200, &limits);
+                            shard.answered(arm, started, n * 10 + 5, (outcome, 200), &limits.into());
                         }
                     })
                 })

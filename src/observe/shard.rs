@@ -14,15 +14,15 @@
 //! had begun before speaks neither for nor against the version that follows, whenever it ends.
 
 use super::activity::Activity;
-use super::clients::Clients;
-use super::starts::Starts;
-use crate::core::client::ClientKey;
-use crate::core::latency::{BUCKETS, bucket_of};
-use crate::core::outcome::{ArmId, MAX_LIMITS, Outcome, Past, Reason, SlowLimits, Totals};
+use super::cell::Cell;
+use super::counter::{Counter, sum};
+use super::whole_answers::{Took, WholeAnswers};
+use crate::core::client::{ClientKey, Met};
+use crate::core::latency::bucket_of;
+use crate::core::outcome::{ArmId, Durations, Outcome, Past, Reason, SlowLimits, Thresholds, Totals};
 use crate::core::own_limit::OwnLimit;
 use crate::core::shield::Budget;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 /// Cells are made in chunks, so that arms can be added while others are written to.
 const CHUNK: usize = 64;
@@ -41,13 +41,13 @@ pub struct Shard {
 /// The start of one attempt, to be handed back with its answer.
 #[derive(Clone, Copy, Debug)]
 pub struct Started {
-    at_us: u64,
+    pub(super) at_us: u64,
     /// Since when its arm counted for the version that it began on.
-    era_us: u64,
+    pub(super) era_us: u64,
     /// The same as it was counted by when it began.
-    begun_era_us: u64,
-    client: ClientKey,
-    is_held: bool,
+    pub(super) begun_era_us: u64,
+    pub(super) client: ClientKey,
+    pub(super) is_held: bool,
 }
 
 impl Started {
@@ -66,55 +66,6 @@ impl Started {
     #[inline]
     pub fn in_era(self, era_us: u64) -> Self {
         Started { era_us: self.era_us.min(era_us), ..self }
-    }
-}
-
-/// The counters of one arm on one worker. What is a sum of others is not counted: recording pays for
-/// every store.
-#[derive(Debug)]
-struct Cell {
-    failures: Counter,
-    reasons: [Counter; Reason::ALL.len()],
-    codes: [Counter; 6],
-    late: [Counter; MAX_LIMITS],
-    latency_sum_us: Counter,
-    latency: [Counter; BUCKETS],
-    starts: Starts,
-    /// Attempts under way whose clock stands still.
-    held: Counter,
-    /// Since when it counts for the version that its pool has now. Written by the controller.
-    era_us: Counter,
-    past_codes: [Counter; 6],
-    past_reasons: [Counter; Reason::ALL.len()],
-    /// Who met failures, and who was answered later than each limit.
-    clients: Clients,
-    late_clients: [Clients; MAX_LIMITS],
-    shielded: Counter,
-    /// What the shield owes its budget, and how many attempts the service had served then.
-    debt: Counter,
-    served: Counter,
-    /// Of a mirror's arm: see [`Totals`].
-    compared: Counter,
-    differing: Counter,
-    dropped: Counter,
-    own_limits: Counter,
-}
-
-/// A counter with one writer.
-#[derive(Debug, Default)]
-pub(super) struct Counter(AtomicU64);
-
-impl Counter {
-    pub(super) fn add(&self, n: u64) {
-        self.0.store(self.0.load(Relaxed).wrapping_add(n), Relaxed);
-    }
-
-    pub(super) fn set(&self, n: u64) {
-        self.0.store(n, Relaxed);
-    }
-
-    pub(super) fn read(&self) -> u64 {
-        self.0.load(Relaxed)
     }
 }
 
@@ -174,28 +125,30 @@ impl Shard {
     }
 
     /// Counts what a started attempt came to; exactly once for each. `code` is the status of the answer,
-    /// 0 without one. A client that went away counts as nothing, but as slow if a limit had passed. An answer to
-    /// a request that is not whole says nothing of how fast the upstream is.
+    /// 0 without one. Of a client that left only its patience is counted, and that a limit had passed. An answer to
+    /// a request that is not whole says nothing of how fast the upstream is. Whether it is about the version that
+    /// the arm has now.
     #[inline]
     pub fn answered(
         &self,
         arm: ArmId,
         started: Started,
         now_us: u64,
-        outcome: Outcome,
-        code: u16,
-        limits: &SlowLimits,
-    ) {
-        let Some(cell) = self.cell(arm) else { return };
+        (outcome, code): (Outcome, u16),
+        thresholds: &Thresholds,
+    ) -> bool {
+        let Some(cell) = self.cell(arm) else { return false };
         if cell.is_past(started) {
-            return cell.end_past(started, outcome, code);
+            cell.end_past(started, outcome, code);
+            return false;
         }
         let took = now_us.saturating_sub(started.at_us);
-        let counts = outcome != Outcome::Ignored;
-        let mut is_adverse = matches!(outcome, Outcome::Failure(_));
+        let mut is_adverse = matches!(outcome, Outcome::Failure(_) | Outcome::Abandoned);
         // A switch of protocols says nothing of how fast the upstream answers.
         if code != 101 && !started.is_held {
-            for ((late, clients), limit) in cell.late.iter().zip(&cell.late_clients).zip(limits.used()) {
+            for ((late, clients), limit) in
+                cell.late.iter().zip(&cell.late_clients).zip(thresholds.slow.used())
+            {
                 if took > u64::from(*limit) {
                     // Before the count, so that who reads the count finds the client.
                     clients.note(started.client, now_us);
@@ -203,22 +156,73 @@ impl Shard {
                     is_adverse = true;
                 }
             }
-            if counts {
+            if outcome.is_decided() {
+                let bucket = bucket_of(took);
+                if thresholds.is_compared {
+                    cell.whole_answers().recent.note(started.client, now_us, Took::ToHead(bucket));
+                }
                 cell.latency_sum_us.add(took);
-                cell.latency[bucket_of(took)].add(1);
+                if let Some(count) = cell.latency.get(bucket) {
+                    count.add(1);
+                }
             }
         }
-        if counts {
-            cell.codes[usize::from(code / 100).min(5)].add(1);
-        }
-        if let Outcome::Failure(reason) = outcome {
-            cell.fail(reason);
+        match outcome {
+            Outcome::Success => cell.code(code),
+            Outcome::Failure(reason) => {
+                cell.code(code);
+                cell.fail(reason);
+            }
+            Outcome::Abandoned => {
+                cell.abandoned_clients.note(started.client, now_us);
+                cell.abandoned.add(1);
+            }
+            Outcome::Ignored => {}
         }
         // Last, so that a reader never finds an attempt neither under way nor late.
         cell.end(started);
         if is_adverse {
             self.activity.mark(arm);
         }
+        true
+    }
+
+    /// Counts how long an answer took whose head was a success: `took_us` from the attempt's start to the last byte,
+    /// less the time that its client made it wait. Whether it was longer than a limit.
+    pub fn finished(
+        &self,
+        arm: ArmId,
+        started: Started,
+        now_us: u64,
+        (took_us, end): (u64, AnswerEnd),
+        thresholds: &Thresholds,
+    ) -> bool {
+        let Some(cell) = self.cell(arm).filter(|cell| !cell.is_past(started)) else { return false };
+        let answers = cell.whole_answers();
+        let (durations, late) = match end {
+            AnswerEnd::Cut => (&answers.cut, &answers.cut_long),
+            AnswerEnd::Whole | AnswerEnd::Empty => (&answers.whole, &answers.long),
+        };
+        let mut is_long = false;
+        for ((late, clients), limit) in late.iter().zip(&answers.long_clients).zip(thresholds.long.used()) {
+            if took_us > u64::from(*limit) {
+                clients.note(started.client, now_us);
+                late.add(1);
+                is_long = true;
+            }
+        }
+        let bucket = bucket_of(took_us);
+        if thresholds.is_compared {
+            answers.recent.note(started.client, now_us, Took::ToEnd(bucket));
+        }
+        if let Some(count) = durations.get(bucket) {
+            count.add(1);
+        }
+        answers.empty.add(u64::from(end == AnswerEnd::Empty));
+        if is_long {
+            self.activity.mark(arm);
+        }
+        is_long
     }
 
     /// An attempt that was counted as a success broke afterwards.
@@ -294,25 +298,28 @@ impl Shard {
 
     /// How often each limit was met on this worker.
     pub(super) fn add_own_limits(&self, counts: &mut [u64; OwnLimit::ALL.len()]) {
-        add(counts, &self.own_limits);
+        sum(counts, &self.own_limits);
     }
 
-    /// Adds the clients to whom failures of an arm came since a time, on this worker.
-    pub(super) fn add_clients(&self, clients: &mut Vec<ClientKey>, arm: ArmId, since_us: u64) {
-        if let Some(cell) = self.cell(arm) {
-            clients.extend(cell.clients.since(since_us));
-        }
+    /// Adds the clients that met something on an arm since a time, on this worker, but of those that wait.
+    pub(super) fn add_clients(&self, clients: &mut Vec<ClientKey>, arm: ArmId, met: Met, since_us: u64) {
+        let Some(cell) = self.cell(arm) else { return };
+        let answers = cell.whole_answers.get().map(|answers| &**answers);
+        let noted = match met {
+            Met::Failures => Some(&cell.clients),
+            Met::Abandoned => Some(&cell.abandoned_clients),
+            Met::Slow(slot) => cell.late_clients.get(slot),
+            Met::Long(slot) => answers.and_then(|answers| answers.long_clients.get(slot)),
+            Met::HeadsOver(bucket) => return recent(clients, answers, Took::ToHead(bucket), since_us),
+            Met::EndsOver(bucket) => return recent(clients, answers, Took::ToEnd(bucket), since_us),
+        };
+        clients.extend(noted.into_iter().flat_map(|noted| noted.since(since_us)));
     }
 
-    /// The same of clients that were answered later than the limit of a slot since then; and the lanes of those
-    /// whose attempts passed the limit since then and are under way.
-    pub(super) fn add_late(&self, clients: &mut Vec<ClientKey>, arm: ArmId, asked: Late<'_>) -> u16 {
-        let Some(cell) = self.cell(arm) else { return 0 };
-        if let Some(late) = cell.late_clients.get(asked.slot) {
-            clients.extend(late.since(asked.since_us));
-        }
+    /// The lanes of the clients whose attempts passed the limit of a slot since a time and are under way.
+    pub(super) fn late_lanes(&self, arm: ArmId, asked: Late<'_>) -> u16 {
         let limit = asked.limits.used().get(asked.slot);
-        limit.map_or(0, |limit| {
+        self.cell(arm).zip(limit).map_or(0, |(cell, limit)| {
             let limit = u64::from(*limit);
             cell.starts.overdue_lanes(asked.now_us, limit, asked.since_us, cell.era_us.read())
         })
@@ -331,18 +338,35 @@ impl Shard {
         totals.differing += cell.differing.read();
         totals.dropped += cell.dropped.read();
         let Past { codes, reasons } = &mut totals.past;
-        add(codes, &cell.past_codes);
-        add(reasons, &cell.past_reasons);
+        sum(codes, &cell.past_codes);
+        sum(reasons, &cell.past_reasons);
         totals.own_limits += cell.own_limits.read();
-        add(&mut totals.reasons, &cell.reasons);
-        totals.attempts += add(&mut totals.codes, &cell.codes);
+        totals.abandoned += cell.abandoned.read();
+        sum(&mut totals.reasons, &cell.reasons);
+        totals.attempts += sum(&mut totals.codes, &cell.codes);
         totals.latency_sum_us += cell.latency_sum_us.read();
-        let answered = add(&mut totals.latency, &cell.latency);
+        let answered = sum(&mut totals.latency, &cell.latency);
         totals.answered += answered;
         for (index, late) in cell.late.iter().enumerate() {
             let late = late.read();
             totals.slow[index] += late + overdue[index];
             totals.fast[index] += answered.saturating_sub(late);
+        }
+        let Some(answers) = cell.whole_answers.get() else { return };
+        totals.empty += answers.empty.read();
+        let whole: u64 = answers.whole.iter().map(Counter::read).sum();
+        for (index, (long, cut)) in answers.long.iter().zip(&answers.cut_long).enumerate() {
+            let long = long.read();
+            totals.long[index] += long + cut.read();
+            totals.brief[index] += whole.saturating_sub(long);
+        }
+    }
+
+    /// Adds this worker's part of how long the answers of an arm took.
+    pub(super) fn add_durations(&self, durations: &mut Durations, arm: ArmId) {
+        if let Some(answers) = self.cell(arm).and_then(|cell| cell.whole_answers.get()) {
+            sum(&mut durations.whole, &answers.whole);
+            sum(&mut durations.cut, &answers.cut);
         }
     }
 
@@ -359,77 +383,14 @@ impl Shard {
     }
 }
 
-impl Cell {
-    fn new() -> Self {
-        fn zeros<const N: usize>() -> [Counter; N] {
-            std::array::from_fn(|_| Counter::default())
-        }
-        Cell {
-            failures: Counter::default(),
-            reasons: zeros(),
-            codes: zeros(),
-            late: zeros(),
-            latency_sum_us: Counter::default(),
-            latency: zeros(),
-            starts: Starts::new(),
-            held: Counter::default(),
-            era_us: Counter::default(),
-            past_codes: zeros(),
-            past_reasons: zeros(),
-            clients: Clients::default(),
-            late_clients: std::array::from_fn(|_| Clients::default()),
-            shielded: Counter::default(),
-            debt: Counter::default(),
-            served: Counter::default(),
-            compared: Counter::default(),
-            differing: Counter::default(),
-            dropped: Counter::default(),
-            own_limits: Counter::default(),
-        }
-    }
-
-    fn attempts(&self) -> u64 {
-        self.codes.iter().map(Counter::read).sum()
-    }
-
-    fn fail(&self, reason: Reason) {
-        self.failures.add(1);
-        if let Some(counter) = self.reasons.get(reason as usize) {
-            counter.add(1);
-        }
-    }
-
-    /// Whether the version that an attempt began on has been replaced.
-    fn is_past(&self, started: Started) -> bool {
-        started.era_us < self.era_us.read()
-    }
-
-    fn end_past(&self, started: Started, outcome: Outcome, code: u16) {
-        if outcome != Outcome::Ignored
-            && let Some(counter) = self.past_codes.get(usize::from(code / 100).min(5))
-        {
-            counter.add(1);
-        }
-        if let Outcome::Failure(reason) = outcome {
-            self.fail_past(reason);
-        }
-        self.end(started);
-    }
-
-    /// An attempt is under way no more.
-    fn end(&self, started: Started) {
-        if started.is_held {
-            self.held.set(self.held.read().saturating_sub(1));
-        } else {
-            self.starts.end(started.at_us, started.client, started.begun_era_us);
-        }
-    }
-
-    fn fail_past(&self, reason: Reason) {
-        if let Some(counter) = self.past_reasons.get(reason as usize) {
-            counter.add(1);
-        }
-    }
+/// How an answer ended whose head was a success.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AnswerEnd {
+    Whole,
+    /// A 200 to a GET without a byte of body.
+    Empty,
+    /// Its client left.
+    Cut,
 }
 
 /// Which late attempts are asked about.
@@ -442,13 +403,6 @@ pub(super) struct Late<'a> {
     pub now_us: u64,
 }
 
-/// Adds counters to sums; returns what they came to together.
-fn add(sums: &mut [u64], counters: &[Counter]) -> u64 {
-    let mut all = 0;
-    for (sum, counter) in sums.iter_mut().zip(counters) {
-        let count = counter.read();
-        *sum += count;
-        all += count;
-    }
-    all
+fn recent(clients: &mut Vec<ClientKey>, answers: Option<&WholeAnswers>, over: Took, since_us: u64) {
+    clients.extend(answers.into_iter().flat_map(|answers| answers.recent.over(over, since_us)));
 }

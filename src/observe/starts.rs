@@ -4,7 +4,7 @@
 //! in which lanes their clients are ([`ClientKey::lane`]): a version that hangs is found before it answers
 //! anybody, and it must be known by then whether one client waits or many.
 
-use super::shard::Counter;
+use super::counter::Counter;
 use crate::core::client::{ClientKey, LANES};
 use crate::core::outcome::{MAX_LIMITS, SlowLimits};
 

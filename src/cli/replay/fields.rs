@@ -2,7 +2,7 @@
 
 use super::said::{Said, Tried, Unread, micros, outcome, outcome_of};
 use super::times::{self, Local};
-use crate::core::outcome::{Outcome, Reason};
+use crate::core::outcome::{Outcome, PATIENCE_US, Reason};
 use std::borrow::Cow;
 
 /// As they stand in the line; empty where they do not.
@@ -103,12 +103,13 @@ impl<'a> Fields<'a> {
             let (head, whole) = (rows.2.next().and_then(seconds), rows.3.next().and_then(seconds));
             let is_last = index == count.max(1);
             let code = answered.unwrap_or(if is_last { status } else { 0 });
+            let took = head.or(whole).or(seconds(self.request_time)).map_or(0, micros);
             let outcome = match code {
+                _ if is_last && status == 499 && took >= PATIENCE_US => Outcome::Abandoned,
                 _ if is_last && status == 499 => Outcome::Ignored,
                 0 if !is_last => Outcome::Failure(Reason::Reset),
                 code => outcome_of(code),
             };
-            let took = head.or(whole).or(seconds(self.request_time)).map_or(0, micros);
             tried.push(Tried {
                 pool: Cow::Borrowed(pool),
                 began_us,

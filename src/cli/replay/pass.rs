@@ -93,7 +93,7 @@ pub(super) fn run(
     let compared = roles.stable.is_some();
     let setting = Setting { subject: Role::Candidate, compared, gap: asked.gap, again: false };
     let mirrored = Setting { subject: Role::Stable, compared: false, gap: NEVER, again: true };
-    let slow = policy.slow_limits();
+    let slow = policy.thresholds(false).slow;
     let variant = |(name, policy): (String, Arc<Policy>)| Variant {
         name,
         replay: Replay::new(policy.clone(), setting),

@@ -71,7 +71,7 @@ fn with_error_rate(policy: &Policy, share: f64) -> (String, Policy) {
             warning_before = *warning;
             false
         }
-        Limit::Latency { .. } | Limit::Differences { .. } => true,
+        _ => true,
     });
     let warning = warning_before.filter(|warning| *warning < share);
     next.limits.insert(0, Limit::ErrorRate { warning, critical: Some(share) });

@@ -42,6 +42,7 @@ pub(super) fn micros(seconds: f64) -> u64 {
 pub(super) fn outcome(word: &str) -> Result<Outcome, Unread> {
     match word {
         "success" => Ok(Outcome::Success),
+        "abandoned" => Ok(Outcome::Abandoned),
         "ignored" => Ok(Outcome::Ignored),
         word => {
             let reason = Reason::ALL.into_iter().find(|reason| reason.label() == word);

@@ -8,92 +8,176 @@
 //! | yes | yes | yes | fail |
 //! | yes | yes | no | hold: a shared outage (`on_shared_outage`) |
 
-use super::watch::{Circumstances, Watch, Watched};
-use super::{Bound, Mode, Policy, Reaction, conditions, reasons};
+use super::bound::Bound;
+use super::evaluation::{Circumstances, PolicyEvaluation};
+use super::kind_comparison::KindComparison;
+use super::limit_evidence::LimitEvidence;
+use super::{LEAST_CLIENTS, Mode, Policy, Reaction, conditions, reasons};
+use crate::core::client::{ClientCount, Met};
 use crate::core::verdict::{Level, Reason, State, Verdict};
 use crate::core::window::{Figures, Latency};
 use std::time::Duration;
 
+/// A failure is stamped a moment before it is counted.
+const SLACK: Duration = Duration::from_millis(10);
+/// Groups that a verdict names.
+const MOST_GROUPS: usize = 3;
+
 /// A reason, and what it alone would come to.
 type Finding = (State, Reason);
 
-pub(super) fn verdict(watch: &Watch, now: Duration, seen: &Circumstances<'_>) -> Verdict {
-    let policy = &*watch.policy;
+pub(super) fn verdict(evaluation: &PolicyEvaluation, now: Duration, seen: &Circumstances<'_>) -> Verdict {
+    let look = Look { evaluation, policy: &evaluation.policy, now, seen };
     let mut findings: Vec<Finding> = Vec::new();
-    // A broken critical level speaks for its warning level too.
-    let mut spoken = Vec::new();
-    for watched in of_level(watch, Level::Critical) {
-        match by_mode(policy, watched, now, seen) {
+    // A broken critical level speaks for its warning level too, and for the comparison of its kind.
+    let (mut metrics, mut kinds) = (Vec::new(), Vec::new());
+    for limit in look.of_level(Level::Critical) {
+        match look.by_mode(limit) {
             Some(finding) => {
-                spoken.push(watched.bound.metric());
+                metrics.push(limit.bound.metric());
+                kinds.push(limit.bound.kind());
                 findings.push(finding);
             }
-            None => findings.extend(worse(policy, watched, now, seen)),
+            None => findings.extend(look.worse(limit)),
         }
     }
-    findings.extend(conditions::health(policy, seen));
-    for watched in of_level(watch, Level::Warning) {
-        if !spoken.contains(&watched.bound.metric()) {
-            findings.extend(by_mode(policy, watched, now, seen));
-        }
+    findings.extend(conditions::health(look.policy, seen));
+    findings.extend(look.groups());
+    for limit in look.of_level(Level::Warning).filter(|limit| !metrics.contains(&limit.bound.metric())) {
+        findings.extend(look.by_mode(limit));
     }
-    findings.extend(
-        seen.readings.into_iter().flat_map(|r| conditions::signals(&policy.signals, r, watch.began, now)),
-    );
+    let compared = evaluation.comparisons.iter().filter(|comparison| !kinds.contains(&comparison.kind));
+    findings.extend(compared.filter_map(|comparison| look.compared(comparison)));
+    let readings = seen.readings.into_iter();
+    findings
+        .extend(readings.flat_map(|r| conditions::signals(&look.policy.signals, r, evaluation.began, now)));
     findings.sort_by(|(one, _), (other, _)| other.cmp(one));
     let state = findings.first().map_or(State::Pass, |(state, _)| *state);
     Verdict { state, reasons: findings.into_iter().map(|(_, reason)| reason).collect() }
 }
 
-fn of_level(watch: &Watch, level: Level) -> impl Iterator<Item = &Watched> {
-    watch.levels.iter().filter(move |watched| watched.level == level)
+/// One look at a candidate.
+struct Look<'a> {
+    evaluation: &'a PolicyEvaluation,
+    policy: &'a Policy,
+    now: Duration,
+    seen: &'a Circumstances<'a>,
 }
 
-/// What a level comes to that is broken.
-fn by_mode(policy: &Policy, watched: &Watched, now: Duration, seen: &Circumstances<'_>) -> Option<Finding> {
-    let reason = match policy.mode {
-        Mode::Evidence if !watched.evidence.exceeded() => return None,
-        Mode::Evidence => reasons::broken(watched, now),
-        Mode::Window if !is_over(policy, watched.bound, &seen.figures) => return None,
-        Mode::Window => reasons::in_window(watched, &seen.figures),
-    };
-    if watched.level == Level::Warning {
-        return Some((State::Hold, reason));
+impl Look<'_> {
+    fn of_level(&self, level: Level) -> impl Iterator<Item = &LimitEvidence> {
+        self.evaluation.levels.iter().filter(move |limit| limit.level == level)
     }
-    if watched.is_shared_outage() && policy.on_shared_outage != Reaction::Abort {
-        return Some((State::Hold, reasons::shared_outage(watched, reason)));
-    }
-    Some(blame(policy, watched, seen, reason))
-}
 
-/// What it comes to when a limit is kept, but the candidate is worse than stable.
-fn worse(policy: &Policy, watched: &Watched, now: Duration, seen: &Circumstances<'_>) -> Option<Finding> {
-    let relative = watched.beside.as_ref().map(|beside| &beside.relative)?;
-    if policy.relative == Reaction::Off || !relative.exceeded() {
-        return None;
-    }
-    let reason = reasons::worse(policy, watched, relative, now);
-    match policy.relative {
-        Reaction::Abort => Some(blame(policy, watched, seen, reason)),
-        _ => Some((State::Hold, Reason { level: Level::Warning, ..reason })),
-    }
-}
-
-/// A fail, unless its events come from too few clients.
-fn blame(policy: &Policy, watched: &Watched, seen: &Circumstances<'_>, reason: Reason) -> Finding {
-    let (needed, met, what) = match watched.bound {
-        Bound::Errors { .. } => (policy.min_clients, seen.clients, "failures"),
-        Bound::Slow { slot, .. } => {
-            let met = seen.slow_clients.get(slot).copied().unwrap_or_default();
-            (policy.slow_clients(met), met.get(), "slow answers")
+    /// What a level comes to that is broken.
+    fn by_mode(&self, limit: &LimitEvidence) -> Option<Finding> {
+        let (policy, figures) = (self.policy, &self.seen.figures);
+        let (reason, since) = match policy.mode {
+            Mode::Evidence if !limit.evidence.exceeded() => return None,
+            Mode::Evidence => (reasons::broken(limit, self.now), limit.evidence.since()),
+            Mode::Window if !is_over(policy, limit.bound, figures) => return None,
+            Mode::Window => {
+                let since = self.now.saturating_sub(policy.window).max(self.evaluation.began);
+                (reasons::in_window(limit, figures), since)
+            }
+        };
+        if limit.level == Level::Warning {
+            return Some((State::Hold, reason));
         }
-        // Of copies, which no client waits for.
-        Bound::Differences { .. } => (0, 0, ""),
-    };
-    if needed > 1 && met < needed {
-        return (State::Hold, reasons::few_clients(needed, met, what, reason));
+        if limit.is_shared_outage() && policy.on_shared_outage != Reaction::Abort {
+            return Some((State::Hold, reasons::shared_outage(limit, reason)));
+        }
+        Some(self.blame(limit.bound, since, reason))
     }
-    (State::Fail, reason)
+
+    /// What it comes to when a limit is kept, but the candidate is worse than stable.
+    fn worse(&self, limit: &LimitEvidence) -> Option<Finding> {
+        let relative = limit.beside.as_ref().map(|beside| &beside.relative)?;
+        let reaction = self.policy.relative.of(limit.bound.kind());
+        if reaction == Reaction::Off || !relative.exceeded() {
+            return None;
+        }
+        let reason = reasons::worse(self.policy, limit, relative, self.now);
+        match reaction {
+            Reaction::Abort => Some(self.blame(limit.bound, relative.since(), reason)),
+            _ => Some((State::Hold, Reason { level: Level::Warning, ..reason })),
+        }
+    }
+
+    /// What a kind comes to that no limit asks about, and that the candidate has more of than stable.
+    fn compared(&self, comparison: &KindComparison) -> Option<Finding> {
+        let (relative, reaction) = (&comparison.relative, self.policy.relative.of(comparison.kind));
+        if reaction == Reaction::Off || !relative.exceeded() {
+            return None;
+        }
+        let reason = reasons::more_than_stable(self.policy, comparison, self.now);
+        if let Some(met) = comparison.met() {
+            let (clients, all) = (self.clients(met, relative.since()), self.everybody(relative.since()));
+            let needed = self.policy.clients_needed(clients);
+            if clients.get() < needed {
+                // Where others are well served, it is those few clients' own doing.
+                let what = reasons::events(comparison.kind);
+                return (all.get() < needed)
+                    .then(|| (State::Hold, reasons::few_clients(needed, clients.get(), what, reason)));
+            }
+        }
+        match reaction {
+            Reaction::Abort => Some((State::Fail, Reason { level: Level::Critical, ..reason })),
+            _ => Some((State::Hold, reason)),
+        }
+    }
+
+    /// The groups of requests that broke a level of their own.
+    fn groups(&self) -> Vec<Finding> {
+        let Some(groups) = &self.evaluation.groups else { return Vec::new() };
+        let broken = groups.broken().into_iter().take(MOST_GROUPS);
+        broken
+            .map(|(group, limit)| {
+                let reason = reasons::of_group(&group.name, limit, self.now);
+                self.blame(limit.bound, limit.evidence.since(), reason)
+            })
+            .collect()
+    }
+
+    /// A fail, unless its events come from too few clients.
+    fn blame(&self, bound: Bound, since: Duration, reason: Reason) -> Finding {
+        let met = match bound {
+            Bound::Errors { .. } => Met::Failures,
+            Bound::Abandoned { .. } => Met::Abandoned,
+            Bound::Slow { slot, .. } => Met::Slow(slot),
+            Bound::Long { slot, .. } => Met::Long(slot),
+            // Of copies, which no client waits for.
+            Bound::Differences { .. } => return (State::Fail, reason),
+        };
+        let (needed, clients) = match bound.kind().is_of_clients() {
+            true => {
+                let clients = self.clients(met, since);
+                (self.policy.clients_needed(clients), clients)
+            }
+            false if self.policy.min_clients <= 1 => return (State::Fail, reason),
+            false => (self.policy.min_clients, self.clients(met, since)),
+        };
+        if needed > 1 && clients.get() < needed {
+            let what = reasons::events(bound.kind());
+            return (State::Hold, reasons::few_clients(needed, clients.get(), what, reason));
+        }
+        (State::Fail, reason)
+    }
+
+    fn clients(&self, met: Met, since: Duration) -> ClientCount {
+        let witnesses = self.seen.witnesses;
+        witnesses.map(|who| who.clients(met, since.saturating_sub(SLACK))).unwrap_or_default()
+    }
+
+    /// The clients that the candidate has answered lately.
+    fn everybody(&self, since: Duration) -> ClientCount {
+        let answered = self.clients(Met::HeadsOver(0), since);
+        if answered.get() < LEAST_CLIENTS {
+            answered.or(self.clients(Met::EndsOver(0), since))
+        } else {
+            answered
+        }
+    }
 }
 
 /// The plain rule. It is offered for those who want it; checked often, it reverts healthy versions.
@@ -104,7 +188,8 @@ fn is_over(policy: &Policy, bound: Bound, figures: &Figures) -> bool {
     }
     let broken = match bound {
         Bound::Errors { share } => figures.error_rate > share,
-        Bound::Differences { .. } => false,
+        // The plain rule has no figures of these.
+        Bound::Abandoned { .. } | Bound::Long { .. } | Bound::Differences { .. } => false,
         Bound::Slow { quantile, time, .. } => {
             quantile_ms(&figures.latency_ms, quantile) > time.as_secs_f64() * 1000.0
         }

@@ -1,8 +1,11 @@
 //! The reasons of a verdict, as figures and as sentences.
 
+use super::Policy;
+use super::bound::Bound;
 use super::judge::quantile_ms;
-use super::watch::Watched;
-use super::{Bound, Policy};
+use super::kind::Kind;
+use super::kind_comparison::KindComparison;
+use super::limit_evidence::LimitEvidence;
 use crate::core::duration;
 use crate::core::evidence::relative::{Batch, Relative};
 use crate::core::notice::SHARED_OUTAGE;
@@ -11,16 +14,18 @@ use crate::core::window::Figures;
 use std::time::Duration;
 
 /// A level is broken, by evidence.
-pub(super) fn broken(watched: &Watched, now: Duration) -> Reason {
+pub(super) fn broken(watched: &LimitEvidence, now: Duration) -> Reason {
     let (evidence, bound) = (&watched.evidence, watched.bound);
     let (attempts, events) = (evidence.attempts(), evidence.events());
     let observed = share(Batch { attempts, events });
     let (ln, needed) = (evidence.ln(), evidence.needed());
-    let what = sentence(bound, watched.level, observed);
+    let what = sentence(watched, observed);
     Reason {
+        kind: bound.kind().label().to_owned(),
+        group: None,
         metric: bound.metric(),
         level: watched.level,
-        limit: limit(bound),
+        limit: limit(watched),
         observed,
         attempts,
         events,
@@ -35,14 +40,15 @@ pub(super) fn broken(watched: &Watched, now: Duration) -> Reason {
 }
 
 /// A level is broken, by the figures of the window.
-pub(super) fn in_window(watched: &Watched, figures: &Figures) -> Reason {
+pub(super) fn in_window(watched: &LimitEvidence, figures: &Figures) -> Reason {
     let (bound, level) = (watched.bound, watched.level);
     let (observed, what) = match bound {
-        Bound::Errors { .. } => (figures.error_rate, sentence(bound, level, figures.error_rate)),
+        Bound::Errors { .. } => (figures.error_rate, sentence(watched, figures.error_rate)),
         Bound::Differences { .. } => {
             let observed = share(Batch { attempts: figures.compared, events: figures.differing });
-            (observed, sentence(bound, level, observed))
+            (observed, sentence(watched, observed))
         }
+        Bound::Abandoned { .. } | Bound::Long { .. } => (0.0, sentence(watched, 0.0)),
         Bound::Slow { quantile, time, .. } => {
             let seconds = quantile_ms(&figures.latency_ms, quantile) / 1000.0;
             let (metric, level, time) = (bound.metric(), name(level), duration::show(time));
@@ -54,9 +60,11 @@ pub(super) fn in_window(watched: &Watched, figures: &Figures) -> Reason {
         _ => (figures.requests, figures.failures),
     };
     Reason {
+        kind: bound.kind().label().to_owned(),
+        group: None,
         metric: bound.metric(),
         level,
-        limit: limit(bound),
+        limit: limit(watched),
         observed,
         attempts,
         events,
@@ -68,7 +76,7 @@ pub(super) fn in_window(watched: &Watched, figures: &Figures) -> Reason {
 }
 
 /// A broken critical level that stable breaks too.
-pub(super) fn shared_outage(watched: &Watched, broken: Reason) -> Reason {
+pub(super) fn shared_outage(watched: &LimitEvidence, broken: Reason) -> Reason {
     let stable = watched.beside.as_ref().map(|beside| beside.stretch).unwrap_or_default();
     let text = format!(
         "both pools fail, and the candidate is not the worse one: {}; of stable {} of {} attempts ({})",
@@ -81,14 +89,56 @@ pub(super) fn shared_outage(watched: &Watched, broken: Reason) -> Reason {
 }
 
 /// The candidate keeps its limit, but comes to more events than stable.
-pub(super) fn worse(policy: &Policy, watched: &Watched, relative: &Relative, now: Duration) -> Reason {
-    let (candidate, stable) = relative.stretch();
-    let (ln, needed) = (relative.ln(), relative.needed());
+pub(super) fn worse(policy: &Policy, watched: &LimitEvidence, relative: &Relative, now: Duration) -> Reason {
     let what = match watched.bound {
         Bound::Errors { .. } => "fails".to_owned(),
+        Bound::Abandoned { .. } => "is left by its clients".to_owned(),
         Bound::Differences { .. } => "differs".to_owned(),
         Bound::Slow { time, .. } => format!("takes longer than {}", duration::show(time)),
+        Bound::Long { time, .. } => format!("takes longer than {} to its last byte", duration::show(time)),
     };
+    Reason {
+        metric: watched.bound.relative_metric(),
+        level: watched.level,
+        ..times(policy, watched.bound.kind(), &what, relative, now)
+    }
+}
+
+/// The candidate comes to more events of a kind than stable.
+pub(super) fn more_than_stable(policy: &Policy, comparison: &KindComparison, now: Duration) -> Reason {
+    let what = match (comparison.kind, comparison.quantile()) {
+        (Kind::Errors, _) => "fails".to_owned(),
+        (Kind::Abandoned, _) => "is left by its clients before it answers".to_owned(),
+        (Kind::ClientErrors, _) => "answers with a 4xx status".to_owned(),
+        (Kind::Redirects, _) => "answers with a 3xx status".to_owned(),
+        (Kind::Empty, _) => "answers a GET with an empty page".to_owned(),
+        (kind, Some((quantile, time))) => {
+            let end = if kind == Kind::Duration { " to its last byte" } else { "" };
+            let (time, percent) = (in_milliseconds(time), quantile * 100.0);
+            format!("takes longer than {time}{end}, about stable's p{percent:.0},")
+        }
+        (kind, None) => format!("has {}", kind.label()),
+    };
+    let metric = comparison.metric();
+    Reason { metric, ..times(policy, comparison.kind, &what, &comparison.relative, now) }
+}
+
+/// A group of requests broke a level of its own.
+pub(super) fn of_group(group: &str, watched: &LimitEvidence, now: Duration) -> Reason {
+    let reason = broken(watched, now);
+    let stable = watched.beside.as_ref().map(|beside| beside.all());
+    let beside = stable.map(|stable| format!(", on stable {} of {}", stable.events, stable.attempts));
+    let (events, attempts) = (reason.events, reason.attempts);
+    let what = verb(watched.bound);
+    let text =
+        format!("{group}: {events} of {attempts} {what}{}; {}", beside.unwrap_or_default(), reason.text);
+    Reason { group: Some(group.to_owned()), text, ..reason }
+}
+
+/// How many times as often as stable.
+fn times(policy: &Policy, kind: Kind, what: &str, relative: &Relative, now: Duration) -> Reason {
+    let (candidate, stable) = relative.stretch();
+    let (ln, needed) = (relative.ln(), relative.needed());
     let text = format!(
         "the candidate {what} more than {} times as often as stable: {} of {} attempts ({}) to {} of {} ({}), evidence {ln:.1} of {needed:.1} needed",
         policy.relative_ratio,
@@ -100,8 +150,10 @@ pub(super) fn worse(policy: &Policy, watched: &Watched, relative: &Relative, now
         percent(share(stable)),
     );
     Reason {
-        metric: watched.bound.relative_metric(),
-        level: watched.level,
+        kind: kind.label().to_owned(),
+        group: None,
+        metric: String::new(),
+        level: Level::Warning,
         limit: policy.relative_ratio,
         observed: times_as_often(candidate, stable),
         attempts: candidate.attempts,
@@ -120,31 +172,43 @@ pub(super) fn few_clients(needed: usize, clients: usize, what: &str, reason: Rea
     Reason { metric: "clients".to_owned(), limit: needed as f64, observed: clients as f64, text, ..reason }
 }
 
-/// In the metric's unit: a share for rates, seconds for latencies.
-fn limit(bound: Bound) -> f64 {
-    match bound {
-        Bound::Errors { share } | Bound::Differences { share } => share,
-        Bound::Slow { time, .. } => time.as_secs_f64(),
+/// In the metric's unit: a share for rates, seconds for times.
+pub(super) fn limit(watched: &LimitEvidence) -> f64 {
+    match watched.bound {
+        Bound::Errors { .. } | Bound::Abandoned { .. } | Bound::Differences { .. } => watched.allowed,
+        Bound::Slow { time, .. } | Bound::Long { time, .. } => time.as_secs_f64(),
     }
 }
 
-fn sentence(bound: Bound, level: Level, share: f64) -> String {
-    let level = name(level);
+fn sentence(watched: &LimitEvidence, share: f64) -> String {
+    let (level, bound, raised) = (name(watched.level), watched.bound, raised(watched));
+    let (share, allowed) = (percent(share), percent(watched.allowed));
     match bound {
-        Bound::Errors { share: limit } => {
-            format!("error rate {} is over the {level} limit of {}", percent(share), percent(limit))
+        Bound::Errors { .. } => format!("error rate {share} is over the {level} limit of {allowed}{raised}"),
+        Bound::Abandoned { .. } => format!(
+            "{share} of the requests were left by their clients before they were answered, over the {level} limit \
+             of {allowed}{raised}"
+        ),
+        Bound::Differences { .. } => {
+            format!("{share} of the answers differ from stable's, over the {level} limit of {allowed}")
         }
-        Bound::Differences { share: limit } => format!(
-            "{} of the answers differ from stable's, over the {level} limit of {}",
-            percent(share),
-            percent(limit)
-        ),
-        Bound::Slow { time, quantile, .. } => format!(
-            "{} of the attempts took longer than {}, the {level} limit for all but {}",
-            percent(share),
+        Bound::Slow { time, .. } => format!(
+            "{share} of the attempts took longer than {}, the {level} limit for all but {allowed}{raised}",
             duration::show(time),
-            percent(1.0 - quantile)
         ),
+        Bound::Long { time, .. } => format!(
+            "{share} of the answers took longer than {} to their last byte, the {level} limit for all but \
+             {allowed}{raised}",
+            duration::show(time),
+        ),
+    }
+}
+
+/// Where the level is not the policy's own.
+fn raised(watched: &LimitEvidence) -> String {
+    match watched.is_raised() {
+        true => format!(" (raised from {}: stable broke that already)", percent(watched.bound.allowed())),
+        false => String::new(),
     }
 }
 
@@ -152,7 +216,32 @@ fn sentence(bound: Bound, level: Level, share: f64) -> String {
 fn counted(bound: Bound) -> &'static str {
     match bound {
         Bound::Differences { .. } => "answers compared",
-        Bound::Errors { .. } | Bound::Slow { .. } => "attempts",
+        Bound::Long { .. } => "answers",
+        Bound::Errors { .. } | Bound::Abandoned { .. } | Bound::Slow { .. } => "attempts",
+    }
+}
+
+/// What became of those that are events.
+fn verb(bound: Bound) -> &'static str {
+    match bound {
+        Bound::Errors { .. } => "failed",
+        Bound::Abandoned { .. } => "were left by their clients",
+        Bound::Slow { .. } => "were slow",
+        Bound::Long { .. } => "took too long",
+        Bound::Differences { .. } => "differ",
+    }
+}
+
+/// The events of a kind, as clients meet them.
+pub(super) fn events(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Errors => "failures",
+        Kind::Abandoned => "answers that did not come",
+        Kind::Latency | Kind::Duration => "slow answers",
+        Kind::ClientErrors => "4xx answers",
+        Kind::Redirects => "redirects",
+        Kind::Empty => "empty answers",
+        Kind::Differences => "differences",
     }
 }
 
@@ -168,7 +257,7 @@ fn share(batch: Batch) -> f64 {
 }
 
 /// The ratio of the two rates; where stable had no event, half of one is taken for it.
-fn times_as_often(candidate: Batch, stable: Batch) -> f64 {
+pub(super) fn times_as_often(candidate: Batch, stable: Batch) -> f64 {
     let rate = (stable.events as f64).max(0.5) / stable.attempts.max(1) as f64;
     share(candidate) / rate
 }
@@ -176,4 +265,8 @@ fn times_as_often(candidate: Batch, stable: Batch) -> f64 {
 fn percent(share: f64) -> String {
     let text = format!("{:.2}", share * 100.0);
     format!("{} %", text.trim_end_matches('0').trim_end_matches('.'))
+}
+
+fn in_milliseconds(time: Duration) -> String {
+    duration::show(Duration::from_millis(time.as_micros().div_ceil(1000) as u64))
 }

@@ -1,6 +1,6 @@
 //! The figures that are promised of the verdict with stable beside the candidate, by seeded simulation.
 
-use super::{Circumstances, Limit, Policy, Watch};
+use super::{Before, Circumstances, Counted, Limit, Policy, PolicyEvaluation};
 use crate::core::outcome::Totals;
 use crate::core::verdict::State;
 use rand::rngs::SmallRng;
@@ -18,7 +18,7 @@ const WEIGHTS: [f64; 4] = [0.05, 0.25, 0.5, 0.95];
 struct Service {
     rng: SmallRng,
     weight: f64,
-    watch: Watch,
+    evaluation: PolicyEvaluation,
     candidate: Totals,
     stable: Totals,
 }
@@ -31,11 +31,12 @@ impl Service {
         let limits = vec![Limit::ErrorRate { warning: None, critical: Some(0.01) }];
         let policy = Arc::new(Policy { limits, ..Policy::default() });
         let none = Totals::default();
-        let watch = Watch::new(policy, &none, Some(&none), Duration::ZERO);
+        let counted = Counted::of(&none, Some(&none));
+        let evaluation = PolicyEvaluation::new(policy, counted, Before::default(), Duration::ZERO);
         let mut service = Service {
             rng: SmallRng::seed_from_u64(seed),
             weight,
-            watch,
+            evaluation,
             candidate: none.clone(),
             stable: none,
         };
@@ -55,7 +56,8 @@ impl Service {
             totals.attempts += 1;
             totals.failures += u64::from(failed);
             if failed || n % 50 == 0 {
-                self.watch.observe(Duration::ZERO, &self.candidate, Some(&self.stable));
+                let counted = Counted::of(&self.candidate, Some(&self.stable));
+                self.evaluation.observe(Duration::ZERO, counted);
             }
             if failed && is_candidate && self.state() == State::Fail {
                 return Some((n, self.candidate.failures - before));
@@ -65,7 +67,7 @@ impl Service {
     }
 
     fn state(&self) -> State {
-        self.watch
+        self.evaluation
             .verdict(Duration::ZERO, &Circumstances { stable_up: true, ..Circumstances::default() })
             .state
     }

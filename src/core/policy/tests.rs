@@ -1,9 +1,12 @@
 //! From counters to verdicts.
 
-use crate::core::client::ClientCount;
-use crate::core::outcome::{MAX_LIMITS, Totals};
+use crate::core::client::{ClientCount, Met};
+use crate::core::outcome::Totals;
 use crate::core::passive::{Accusation, EndedAttempts};
-use crate::core::policy::{Circumstances, Limit, Mode, Policy, Reaction, Watch};
+use crate::core::policy::{
+    Before, Circumstances, Counted, Limit, Mode, Policy, PolicyEvaluation, Reaction, RelativeReactions,
+    Witnesses,
+};
 use crate::core::verdict::{Level, State};
 use crate::core::window::{Figures, Latency};
 use std::sync::Arc;
@@ -21,12 +24,17 @@ fn policy(mode: Mode) -> Arc<Policy> {
     })
 }
 
-fn watch(attempts: u64, failures: u64, slow: u64) -> Watch {
-    let mut watch = Watch::new(policy(Mode::Evidence), &Totals::default(), None, Duration::ZERO);
+fn watch(attempts: u64, failures: u64, slow: u64) -> PolicyEvaluation {
+    let mut watch = PolicyEvaluation::new(
+        policy(Mode::Evidence),
+        Counted::of(&Totals::default(), None),
+        Before::default(),
+        Duration::ZERO,
+    );
     let mut totals = Totals { attempts, failures, ..Totals::default() };
     totals.slow[1] = slow;
     totals.fast[1] = attempts - slow;
-    watch.observe(Duration::from_secs(9), &totals, None);
+    watch.observe(Duration::from_secs(9), Counted::of(&totals, None));
     watch
 }
 
@@ -42,18 +50,30 @@ fn a_handful_of_failures_fails_with_its_figures() {
     println!("{}", reason.text);
 }
 
-/// Slow answers came to so many clients, whatever the limit.
+/// Whatever speaks against the candidate, so many clients met it.
+#[derive(Debug)]
+struct Clients(ClientCount);
+
+impl Witnesses for Clients {
+    fn clients(&self, _met: Met, _since: Duration) -> ClientCount {
+        self.0
+    }
+}
+
+static CLIENTS: [Clients; 4] = [named(0), named(1), named(2), named(3)];
+
+const fn named(named: usize) -> Clients {
+    Clients(ClientCount { named, nameless: false })
+}
+
 fn slow_for(clients: usize) -> Circumstances<'static> {
-    let met = ClientCount { named: clients, nameless: false };
-    Circumstances { slow_clients: [met; MAX_LIMITS], stable_up: true, ..Circumstances::default() }
+    Circumstances { witnesses: Some(&CLIENTS[clients]), stable_up: true, ..Circumstances::default() }
 }
 
 #[test]
 fn a_slow_answer_needs_three_clients_unless_nobody_has_a_name() {
     let at = Duration::from_secs(9);
     let hangs = watch(30, 0, 30);
-    assert_eq!(hangs.slow_since(at).map(|(slot, _)| slot).collect::<Vec<_>>(), [1], "the critical level");
-    assert_eq!(watch(30, 0, 0).slow_since(at).count(), 0, "nothing to count yet");
     for (clients, expected) in [(0, State::Hold), (2, State::Hold), (3, State::Fail)] {
         let verdict = hangs.verdict(at, &slow_for(clients));
         assert_eq!(verdict.state, expected, "{clients}: {:?}", verdict.reasons);
@@ -62,36 +82,45 @@ fn a_slow_answer_needs_three_clients_unless_nobody_has_a_name() {
     let reason = &held.reasons[0];
     assert_eq!((reason.metric.as_str(), reason.limit, reason.observed), ("clients", 3.0, 1.0));
     assert!(reason.text.contains("only 1 client met slow answers, and 3 are needed"), "{}", reason.text);
-    let untold = ClientCount { named: 0, nameless: true };
-    let seen = Circumstances { slow_clients: [untold; MAX_LIMITS], ..Circumstances::default() };
+    let untold = Clients(ClientCount { named: 0, nameless: true });
+    let seen = Circumstances { witnesses: Some(&untold), ..Circumstances::default() };
     assert_eq!(hangs.verdict(at, &seen).state, State::Fail, "behind a proxy that names nobody");
-    let mixed = ClientCount { named: 1, nameless: true };
-    let seen = Circumstances { slow_clients: [mixed; MAX_LIMITS], ..Circumstances::default() };
+    let mixed = Clients(ClientCount { named: 1, nameless: true });
+    let seen = Circumstances { witnesses: Some(&mixed), ..Circumstances::default() };
     assert_eq!(hangs.verdict(at, &seen).state, State::Hold);
 }
 
 #[test]
 fn the_plain_rule_and_the_comparison_ask_for_three_clients_too() {
-    let watch = Watch::new(policy(Mode::Window), &Totals::default(), None, Duration::ZERO);
+    let watch = PolicyEvaluation::new(
+        policy(Mode::Window),
+        Counted::of(&Totals::default(), None),
+        Before::default(),
+        Duration::ZERO,
+    );
     let latency_ms = Latency { p95: 2500.0, ..Latency::default() };
     let figures = Figures { requests: 500, latency_ms, ..Figures::default() };
     let seen = |clients| Circumstances { figures, ..slow_for(clients) };
-    assert_eq!(watch.slow_since(Duration::ZERO).count(), 1);
     assert_eq!(watch.verdict(Duration::ZERO, &seen(2)).state, State::Hold);
     assert_eq!(watch.verdict(Duration::ZERO, &seen(3)).state, State::Fail);
 
     let limits =
         vec![Limit::Latency { quantile: 0.5, warning: None, critical: Some(Duration::from_secs(2)) }];
-    let policy = Policy { limits, relative: Reaction::Abort, ..Policy::default() };
+    let policy = Policy { limits, relative: RelativeReactions::all(Reaction::Abort), ..Policy::default() };
     let none = Totals::default();
-    let mut watch = Watch::new(Arc::new(policy), &none, Some(&none), Duration::ZERO);
+    let mut watch = PolicyEvaluation::new(
+        Arc::new(policy),
+        Counted::of(&none, Some(&none)),
+        Before::default(),
+        Duration::ZERO,
+    );
     let (mut candidate, mut stable) = (Totals::default(), Totals::default());
     for _ in 0..200 {
         (candidate.attempts, candidate.fast[0], candidate.slow[0]) =
             (candidate.attempts + 10, candidate.fast[0] + 6, candidate.slow[0] + 4);
         (stable.attempts, stable.fast[0], stable.slow[0]) =
             (stable.attempts + 10, stable.fast[0] + 10, stable.slow[0]);
-        watch.observe(Duration::from_secs(1), &candidate, Some(&stable));
+        watch.observe(Duration::from_secs(1), Counted::of(&candidate, Some(&stable)));
     }
     let verdict = |clients| watch.verdict(Duration::from_secs(1), &slow_for(clients));
     assert_eq!(verdict(2).state, State::Hold, "{:?}", verdict(2).reasons);
@@ -145,7 +174,12 @@ fn good_traffic_passes() {
 
 #[test]
 fn the_plain_rule_waits_for_its_sample() {
-    let watch = Watch::new(policy(Mode::Window), &Totals::default(), None, Duration::ZERO);
+    let watch = PolicyEvaluation::new(
+        policy(Mode::Window),
+        Counted::of(&Totals::default(), None),
+        Before::default(),
+        Duration::ZERO,
+    );
     let at = |requests, error_rate, p95| {
         let latency_ms = Latency { p95, ..Latency::default() };
         let figures = Figures { requests, error_rate, latency_ms, ..Figures::default() };
@@ -161,24 +195,29 @@ fn the_plain_rule_waits_for_its_sample() {
 
 #[test]
 fn each_latency_level_has_its_place() {
-    let limits = policy(Mode::Evidence).slow_limits();
+    let limits = policy(Mode::Evidence).thresholds(false).slow;
     assert_eq!(limits.0[..3], [1_000_000, 2_000_000, u32::MAX]);
 }
 
 #[test]
 fn a_body_that_breaks_later_counts_once() {
-    let mut watch = Watch::new(policy(Mode::Evidence), &Totals::default(), None, Duration::ZERO);
+    let mut watch = PolicyEvaluation::new(
+        policy(Mode::Evidence),
+        Counted::of(&Totals::default(), None),
+        Before::default(),
+        Duration::ZERO,
+    );
     let mut totals = Totals { attempts: 10, ..Totals::default() };
-    watch.observe(Duration::ZERO, &totals, None);
+    watch.observe(Duration::ZERO, Counted::of(&totals, None));
     totals.failures = 8;
-    watch.observe(Duration::ZERO, &totals, None);
+    watch.observe(Duration::ZERO, Counted::of(&totals, None));
     assert_eq!(watch.verdict(Duration::ZERO, &Circumstances::default()).state, State::Fail);
     assert_eq!(watch.attempts(), 10);
 }
 
 /// A candidate and stable under `edit`ed rules, with their counters.
 struct Pair {
-    watch: Watch,
+    watch: PolicyEvaluation,
     candidate: Totals,
     stable: Totals,
 }
@@ -189,7 +228,12 @@ impl Pair {
         let mut policy = Policy { limits, ..Policy::default() };
         edit(&mut policy);
         let none = Totals::default();
-        let watch = Watch::new(Arc::new(policy), &none, Some(&none), Duration::ZERO);
+        let watch = PolicyEvaluation::new(
+            Arc::new(policy),
+            Counted::of(&none, Some(&none)),
+            Before::default(),
+            Duration::ZERO,
+        );
         Pair { watch, candidate: Totals::default(), stable: Totals::default() }
     }
 
@@ -200,7 +244,7 @@ impl Pair {
             self.candidate.failures += candidate.1;
             self.stable.attempts += stable.0;
             self.stable.failures += stable.1;
-            self.watch.observe(Duration::from_secs(1), &self.candidate, Some(&self.stable));
+            self.watch.observe(Duration::from_secs(1), Counted::of(&self.candidate, Some(&self.stable)));
         }
     }
 
@@ -262,7 +306,7 @@ fn worse_than_stable_within_the_limit_holds_aborts_or_is_ignored() {
         (Reaction::Off, (State::Pass, None)),
     ] {
         let mut pair = Pair::new(|policy| {
-            policy.relative = relative;
+            policy.relative = RelativeReactions::all(relative);
             policy.limits = vec![Limit::ErrorRate { warning: None, critical: Some(0.1) }];
         });
         pair.rounds(80, (20, 1), (20, 0));
@@ -286,21 +330,32 @@ fn how_much_worse_it_may_be_is_the_ratio() {
 fn one_client_is_not_a_version_where_several_are_asked_for() {
     let mut pair = Pair::new(|policy| policy.min_clients = 2);
     pair.rounds(10, (1, 0), (9, 0));
-    assert_eq!(pair.watch.clients_since(Duration::from_secs(2)), None, "nothing to count yet");
     pair.rounds(20, (1, 1), (9, 0));
-    assert!(pair.watch.clients_since(Duration::from_secs(2)).is_some());
-    let seen = |clients| Circumstances { clients, stable_up: true, ..Circumstances::default() };
+    let seen = slow_for;
     assert_eq!(pair.word_with(&seen(1)), said(State::Hold, "clients"));
     assert_eq!(pair.word_with(&seen(2)), said(State::Fail, "error_rate"));
+}
+
+/// Met failures right after the first look, a second after the beginning.
+#[derive(Debug)]
+struct SinceFirstLook;
+
+impl Witnesses for SinceFirstLook {
+    fn clients(&self, met: Met, since: Duration) -> ClientCount {
+        let is_asked = met == Met::Failures && since <= Duration::from_secs(1);
+        ClientCount { named: if is_asked { 2 } else { 0 }, nameless: false }
+    }
 }
 
 #[test]
 fn clients_are_counted_from_before_the_first_failure() {
     let mut watch = Pair::new(|policy| policy.min_clients = 2).watch;
     let at = Duration::from_secs;
-    watch.observe(at(1), &Totals { attempts: 50, ..Totals::default() }, None);
-    watch.observe(at(2), &Totals { attempts: 90, failures: 20, ..Totals::default() }, None);
-    assert_eq!(watch.clients_since(at(2)), Some(at(1)), "the failures came between the two looks");
+    watch.observe(at(1), Counted::of(&Totals { attempts: 50, ..Totals::default() }, None));
+    watch.observe(at(2), Counted::of(&Totals { attempts: 90, failures: 20, ..Totals::default() }, None));
+    let seen =
+        Circumstances { witnesses: Some(&SinceFirstLook), stable_up: true, ..Circumstances::default() };
+    assert_eq!(watch.verdict(at(2), &seen).state, State::Fail, "the failures came between the two looks");
 }
 
 #[test]
@@ -320,9 +375,11 @@ fn differences_are_judged_as_failures_are() {
     let judged = |mode, compared, differing| {
         let policy = Arc::new(Policy { mode, limits: limits.clone(), ..Policy::default() });
         let stable = Totals { attempts: 10_000, failures: 10_000, ..Totals::default() };
-        let mut watch = Watch::new(policy, &Totals::default(), Some(&Totals::default()), Duration::ZERO);
+        let none = Totals::default();
+        let counted = Counted::of(&none, Some(&none));
+        let mut watch = PolicyEvaluation::new(policy, counted, Before::default(), Duration::ZERO);
         let totals = Totals { attempts: 50_000, compared, differing, ..Totals::default() };
-        watch.observe(Duration::from_secs(9), &totals, Some(&stable));
+        watch.observe(Duration::from_secs(9), Counted::of(&totals, Some(&stable)));
         let figures = Figures { compared, differing, ..Figures::default() };
         watch.verdict(Duration::from_secs(9), &Circumstances { figures, ..Circumstances::default() })
     };

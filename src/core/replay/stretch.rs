@@ -92,7 +92,7 @@ impl Stretch {
 
     pub(super) fn note(&mut self, fact: &Fact) {
         let attempt = &fact.attempt;
-        let counts = fact.what == What::Known && attempt.first_outcome() != Outcome::Ignored;
+        let counts = fact.what == What::Known && attempt.first_outcome().is_decided();
         let fails = match fact.what {
             What::Known => matches!(attempt.first_outcome(), Outcome::Failure(_)),
             What::Broke => true,

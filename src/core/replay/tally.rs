@@ -1,10 +1,11 @@
 //! One pool's counters, added up from facts to the same totals that the shards of the live ones give.
 
 use super::order::{Fact, What};
-use crate::core::client::{ClientCount, ClientKey};
+use crate::core::client::{ClientCount, ClientKey, Met};
 use crate::core::latency::bucket_of;
 use crate::core::outcome::{MAX_LIMITS, Outcome, Reason, SlowLimits, Totals};
-use crate::core::policy::MAX_CLIENTS;
+use crate::core::policy::{MAX_CLIENTS, Witnesses};
+use std::time::Duration;
 
 /// Width of the live start-time buckets, µs: what hangs is found slow when its bucket is over, and the limit.
 const BUCKET_US: u64 = 100_000;
@@ -19,6 +20,7 @@ pub struct Tally {
     /// The clients that met failures last, and those that were answered later than each limit.
     failed: Clients,
     slow_clients: [Clients; MAX_LIMITS],
+    abandoned_clients: Clients,
 }
 
 /// The clients that met something last, and when.
@@ -54,7 +56,8 @@ impl Tally {
     pub fn new(slow: SlowLimits) -> Self {
         let (totals, none) = (Totals::default(), [0; MAX_LIMITS]);
         let slow_clients = std::array::from_fn(|_| Clients::default());
-        Tally { slow, totals, late: none, overdue: none, failed: Clients::default(), slow_clients }
+        let (failed, abandoned_clients) = Default::default();
+        Tally { slow, totals, late: none, overdue: none, failed, slow_clients, abandoned_clients }
     }
 
     pub fn totals(&self) -> &Totals {
@@ -86,22 +89,10 @@ impl Tally {
         }
     }
 
-    /// Clients that met a failure at that time or later; exact up to [`MAX_CLIENTS`].
-    pub fn failed_clients(&self, since_us: u64) -> usize {
-        self.failed.since(since_us)
-    }
-
-    /// The same of clients whose attempts passed the limit of a place. A log that names no client tells
-    /// nobody apart.
-    pub fn slow_clients(&self, slot: usize, since_us: u64) -> ClientCount {
-        let named = self.slow_clients.get(slot).map_or(0, |clients| clients.since(since_us));
-        ClientCount { named, nameless: named == 0 }
-    }
-
     fn know(&mut self, fact: &Fact) {
         let (attempt, outcome) = (&fact.attempt, fact.attempt.first_outcome());
         let took = attempt.took_us();
-        let counts = outcome != Outcome::Ignored;
+        let counts = outcome.is_decided();
         for (slot, limit) in self.slow.used().iter().enumerate() {
             if overdue_at(attempt.started_us, *limit) < attempt.known_us {
                 self.overdue[slot] = self.overdue[slot].saturating_sub(1);
@@ -121,8 +112,13 @@ impl Tally {
             self.totals.attempts += 1;
             self.totals.codes[usize::from(attempt.code / 100).min(5)] += 1;
         }
-        if let Outcome::Failure(reason) = outcome {
-            self.fail(reason, fact);
+        match outcome {
+            Outcome::Failure(reason) => self.fail(reason, fact),
+            Outcome::Abandoned => {
+                self.totals.abandoned += 1;
+                self.abandoned_clients.note(attempt.client, fact.at_us);
+            }
+            Outcome::Success | Outcome::Ignored => {}
         }
     }
 
@@ -130,5 +126,19 @@ impl Tally {
         self.totals.failures += 1;
         self.totals.reasons[reason as usize] += 1;
         self.failed.note(fact.attempt.client, fact.at_us);
+    }
+}
+
+/// Exact up to [`MAX_CLIENTS`]. A log that names no client tells nobody apart.
+impl Witnesses for Tally {
+    fn clients(&self, met: Met, since: Duration) -> ClientCount {
+        let met = match met {
+            Met::Failures => Some(&self.failed),
+            Met::Abandoned => Some(&self.abandoned_clients),
+            Met::Slow(slot) => self.slow_clients.get(slot),
+            Met::Long(_) | Met::HeadsOver(_) | Met::EndsOver(_) => None,
+        };
+        let named = met.map_or(0, |clients| clients.since(since.as_micros() as u64));
+        ClientCount { named, nameless: named == 0 }
     }
 }

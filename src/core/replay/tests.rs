@@ -46,7 +46,7 @@ fn facts(slow: SlowLimits, attempts: Vec<Attempt>) -> Vec<Fact> {
 
 fn replay(policy: &Arc<Policy>, setting: Setting, attempts: Vec<Attempt>) -> Vec<Stretch> {
     let mut replay = Replay::new(policy.clone(), setting);
-    for fact in facts(policy.slow_limits(), attempts) {
+    for fact in facts(policy.thresholds(false).slow, attempts) {
         replay.feed(&fact);
     }
     replay.finish()
@@ -230,7 +230,7 @@ proptest! {
                 What::Overdue(_) => continue,
                 What::Known => {
                     let (outcome, code) = (fact.attempt.first_outcome(), fact.attempt.code);
-                    shard.answered(arm, starts[index], fact.at_us, outcome, code, &slow);
+                    shard.answered(arm, starts[index], fact.at_us, (outcome, code), &slow.into());
                 }
                 What::Broke => shard.broken(arm, starts[index], Reason::Reset),
             }

@@ -6,9 +6,9 @@
 
 use super::order::{Fact, What};
 use crate::core::balance::mix;
-use crate::core::client::ClientCount;
+use crate::core::client::{ClientCount, Met};
 use crate::core::outcome::{MAX_LIMITS, Outcome, SlowLimits, Totals};
-use crate::core::policy::{Circumstances, Policy, Watch};
+use crate::core::policy::{Before, Circumstances, Counted, Policy, PolicyEvaluation, Witnesses};
 use crate::core::verdict::State;
 use std::sync::Arc;
 use std::time::Duration;
@@ -41,7 +41,7 @@ impl Outcomes {
     /// Keeps an outcome; a body that breaks later is none of its own.
     pub fn keep(&mut self, fact: &Fact, slow: &SlowLimits) {
         let attempt = &fact.attempt;
-        if fact.what != What::Known || attempt.outcome == Outcome::Ignored {
+        if fact.what != What::Known || !attempt.outcome.is_decided() {
             return;
         }
         if self.kept.len() >= MOST {
@@ -93,9 +93,19 @@ impl Outcomes {
     }
 }
 
+/// What is drawn came to as many clients as anybody may ask for.
+#[derive(Debug)]
+struct Everybody;
+
+impl Witnesses for Everybody {
+    fn clients(&self, _met: Met, _since: Duration) -> ClientCount {
+        ClientCount::MANY
+    }
+}
+
 /// One run under a watch of its own; nobody is compared with.
 struct Run {
-    watch: Watch,
+    evaluation: PolicyEvaluation,
     totals: Totals,
     limits: usize,
     aborted: bool,
@@ -103,8 +113,10 @@ struct Run {
 
 impl Run {
     fn new(policy: Arc<Policy>) -> Self {
-        let (totals, limits) = (Totals::default(), policy.slow_limits().used().len());
-        Run { watch: Watch::new(policy, &totals, None, Duration::ZERO), totals, limits, aborted: false }
+        let (totals, limits) = (Totals::default(), policy.thresholds(false).slow.used().len());
+        let counted = Counted::of(&totals, None);
+        let evaluation = PolicyEvaluation::new(policy, counted, Before::default(), Duration::ZERO);
+        Run { evaluation, totals, limits, aborted: false }
     }
 
     fn take(&mut self, bits: u16) {
@@ -118,10 +130,8 @@ impl Run {
             self.totals.slow[slot] += u64::from(bits >> (slot + 1) & 1);
             self.totals.fast[slot] = self.totals.answered - self.totals.slow[slot];
         }
-        self.watch.observe(Duration::ZERO, &self.totals, None);
-        let slow_clients = [ClientCount::MANY; MAX_LIMITS];
-        let seen =
-            Circumstances { clients: usize::MAX, slow_clients, stable_up: true, ..Circumstances::default() };
-        self.aborted = self.watch.verdict(Duration::ZERO, &seen).state == State::Fail;
+        self.evaluation.observe(Duration::ZERO, Counted::of(&self.totals, None));
+        let seen = Circumstances { witnesses: Some(&Everybody), stable_up: true, ..Circumstances::default() };
+        self.aborted = self.evaluation.verdict(Duration::ZERO, &seen).state == State::Fail;
     }
 }

@@ -48,6 +48,8 @@ pub(super) const FORCED: Caution<'static> = Caution { down: &BTreeMap::new(), fo
 
 fn seen(state: State, attempts: u64) -> Observation {
     let reason = Reason {
+        kind: String::new(),
+        group: None,
         metric: "error_rate".into(),
         level: Level::Critical,
         limit: 0.01,

@@ -95,10 +95,11 @@ fn earlier(out: &mut Vec<u8>, attempt: &Attempted) {
     out.push(b'}');
 }
 
-/// `success`, `ignored`, or why it failed.
+/// `success`, `abandoned`, `ignored`, or why it failed.
 fn word(outcome: Outcome) -> &'static str {
     match outcome {
         Outcome::Success => "success",
+        Outcome::Abandoned => "abandoned",
         Outcome::Ignored => "ignored",
         Outcome::Failure(reason) => reason.label(),
     }

@@ -19,8 +19,8 @@ pub struct ServiceGauges {
     pub phase: Option<&'static str>,
     /// Pool, name and the worst latest value of each signal that is scraped.
     pub signals: Vec<(String, String, f64)>,
-    /// Candidate pool, metric and evidence (ln) for each critical limit.
-    pub evidence: Vec<(String, String, f64)>,
+    /// Candidate pool, metric, evidence and the evidence needed (ln) for each critical limit and comparison.
+    pub evidence: Vec<(String, String, f64, f64)>,
 }
 
 type ByService = BTreeMap<String, ServiceGauges>;
@@ -67,7 +67,12 @@ impl Gauges {
             describe("pointsman_rollout_phase", "1 for the phase of the running rollout.", &["phase"])?,
             describe(
                 "pointsman_verdict_evidence",
-                "Evidence (ln) against the candidate for each critical limit.",
+                "Evidence (ln) against the candidate for each critical limit and comparison with stable.",
+                &["pool", "metric"],
+            )?,
+            describe(
+                "pointsman_verdict_evidence_needed",
+                "Evidence (ln) that breaks it.",
                 &["pool", "metric"],
             )?,
             describe(
@@ -86,8 +91,8 @@ impl Collector for Gauges {
     }
 
     fn collect(&self) -> Vec<MetricFamily> {
-        let mut metrics: [Vec<Metric>; 5] = Default::default();
-        let [weights, upstreams, phases, evidence, signals] = &mut metrics;
+        let mut metrics: [Vec<Metric>; 6] = Default::default();
+        let [weights, upstreams, phases, evidence, needed, signals] = &mut metrics;
         for (service, shown) in self.shown.all().iter() {
             let service = ("service", service.as_str());
             for (pool, ratio) in &shown.weights {
@@ -100,8 +105,10 @@ impl Collector for Gauges {
             if let Some(phase) = shown.phase {
                 phases.push(gauge(&[("phase", phase), service], 1.0));
             }
-            for (pool, metric, ln) in &shown.evidence {
-                evidence.push(gauge(&[("metric", metric.as_str()), ("pool", pool), service], *ln));
+            for (pool, metric, ln, enough) in &shown.evidence {
+                let labels = [("metric", metric.as_str()), ("pool", pool), service];
+                evidence.push(gauge(&labels, *ln));
+                needed.push(gauge(&labels, *enough));
             }
             for (pool, signal, value) in &shown.signals {
                 signals.push(gauge(&[("pool", pool.as_str()), service, ("signal", signal)], *value));

@@ -1,6 +1,7 @@
 //! What an answer, or the lack of one, comes to: the outcome charged to the pool, and the status the
 //! client gets for an error.
 
+use crate::core::failure_statuses::FailureStatuses;
 use crate::core::outcome::{Outcome, Reason};
 use crate::core::own_limit::OwnLimit;
 use crate::proxy::decide::connection_end;
@@ -13,14 +14,25 @@ use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 
 /// The outcome of an attempt whose answer's head has arrived.
-pub(in crate::proxy) fn outcome_of_status(status: u16) -> Outcome {
-    if status >= 500 { Outcome::Failure(Reason::Status) } else { Outcome::Success }
+pub(in crate::proxy) fn outcome_of_status(status: u16, failures: &FailureStatuses) -> Outcome {
+    if failures.has(status) { Outcome::Failure(Reason::Status) } else { Outcome::Success }
+}
+
+/// The outcome of an answer to a gRPC call, by its head or by its trailers: its status of HTTP is 200 whatever
+/// happened.
+pub(in crate::proxy) fn outcome_of_grpc(status: Option<&[u8]>, failures: &FailureStatuses) -> Outcome {
+    match status {
+        Some(status) if failures.has_grpc(status) => Outcome::Failure(Reason::Grpc),
+        _ => Outcome::Success,
+    }
 }
 
 /// The outcome of an attempt that broke. Only what the upstream did counts against it.
 pub(in crate::proxy) fn outcome_of_error(error: &Error) -> Outcome {
-    if *error.esource() != ErrorSource::Upstream {
-        return Outcome::Ignored;
+    match (error.esource(), error.etype()) {
+        (ErrorSource::Upstream, _) => {}
+        (ErrorSource::Downstream, ErrorType::ConnectionClosed) => return Outcome::Abandoned,
+        _ => return Outcome::Ignored,
     }
     Outcome::Failure(match error.etype() {
         ErrorType::ReadTimedout | ErrorType::WriteTimedout => Reason::Timeout,
@@ -70,6 +82,12 @@ pub(in crate::proxy) fn status_of_error(error: &Error) -> Option<u16> {
 /// Whether a message is one of gRPC.
 pub(in crate::proxy) fn is_grpc(headers: &HeaderMap) -> bool {
     let kind = headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
+    kind.get(..16).is_some_and(|start| start.eq_ignore_ascii_case(b"application/grpc"))
+}
+
+/// The same of an answer.
+pub(in crate::proxy) fn is_grpc_answer(head: &AnswerHead) -> bool {
+    let kind = head.get(&CONTENT_TYPE).unwrap_or_default();
     kind.get(..16).is_some_and(|start| start.eq_ignore_ascii_case(b"application/grpc"))
 }
 
@@ -135,7 +153,8 @@ mod tests {
         assert_eq!(outcome_of_error(&up(ErrorType::ConnectRefused)), Outcome::Failure(Reason::Connect));
         assert_eq!(outcome_of_error(&up(ErrorType::ConnectionClosed)), Outcome::Failure(Reason::Reset));
         assert_eq!(outcome_of_error(&up(ErrorType::InvalidHTTPHeader)), Outcome::Failure(Reason::Malformed));
-        assert_eq!(outcome_of_error(&down(ErrorType::ConnectionClosed)), Outcome::Ignored);
+        assert_eq!(outcome_of_error(&down(ErrorType::ConnectionClosed)), Outcome::Abandoned);
+        assert_eq!(outcome_of_error(&down(ErrorType::ReadTimedout)), Outcome::Ignored);
     }
 
     #[test]

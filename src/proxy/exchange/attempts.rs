@@ -2,6 +2,7 @@
 
 use super::Target;
 use crate::core::balance::Tried;
+use crate::core::group::{GroupId, Groups, Side};
 use crate::core::mirror::Place;
 use crate::core::outcome::{ArmId, Outcome};
 use crate::core::table::{InFlight, Table};
@@ -55,6 +56,10 @@ pub(in crate::proxy) struct Attempt {
     /// When it began.
     pub began_us: u64,
     pub phase: Phase,
+    /// The group that it was counted in.
+    pub group: Option<CountedGroup>,
+    /// Whether its answer goes on as long as both sides like, so that nobody asks how long it took.
+    pub is_endless: bool,
     /// Interim answers (1xx) so far.
     pub interim: u8,
     /// Whether its upstream had as many requests under way before it as connections are kept for.
@@ -62,6 +67,13 @@ pub(in crate::proxy) struct Attempt {
     pub _in_flight: InFlight,
     /// Its descriptor, where it has one of its own.
     pub _descriptor: Option<Place>,
+}
+
+/// Where an attempt was counted by group.
+pub(in crate::proxy) struct CountedGroup {
+    pub groups: Arc<Groups>,
+    pub side: Side,
+    pub id: GroupId,
 }
 
 /// How far an attempt has come, as far as its outcome goes.

@@ -3,6 +3,7 @@
 use super::{Attempts, Delivery, Inbound, RoutePlan, Target};
 use crate::core::client::ClientKey;
 use crate::core::compression::Compression;
+use crate::core::failure_statuses::FailureStatuses;
 use crate::core::route::RouteSpec;
 use crate::core::settings::{Forwarded, Timeouts};
 use crate::core::table::{Pool, Service, Table, Upstream};
@@ -80,6 +81,11 @@ impl Request {
     /// The pool's, but for what the route says otherwise.
     pub(in crate::proxy) fn timeouts(&self, pool: &Pool) -> Timeouts {
         self.route().map_or(pool.timeouts, |route| route.timeouts.over(pool.timeouts))
+    }
+
+    /// Which answers of its pool are failures.
+    pub(in crate::proxy) fn failures(&self) -> FailureStatuses {
+        self.pool().map_or(FailureStatuses::NONE, |pool| pool.failures)
     }
 
     /// Whether all that has come of it can be sent once more, and nothing of an answer has been.

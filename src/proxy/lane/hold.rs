@@ -66,6 +66,8 @@ impl Exchange<'_> {
         let Poll::Ready(is_done) = read else { return Ok(moved) };
         if is_done? {
             (answering.is_done, answering.trailers) = (true, upstream.take_trailers());
+            let is_empty = self.request.delivery.sent == 0 && answering.held.is_empty();
+            self.count_end(answering.trailers.as_ref(), is_empty);
             self.end_given(answering, cx)?;
         } else {
             answering.heard_us = self.alarm.now_us();

@@ -2,11 +2,13 @@
 //! deadlines.
 
 use super::exchange::Exchange;
-use super::lasting::{Lasting, lasting};
+use super::lasting::{Lasting, is_lasting, lasting};
 use super::tunnel;
 use super::upload::Upload;
 use super::upstream_side::UpstreamSide;
+use crate::core::outcome::{Outcome, Reason};
 use crate::observe::access_log::Cut;
+use crate::observe::shard::AnswerEnd;
 use crate::proxy::decide::{outcome, plan};
 use crate::proxy::exchange::Delivery;
 use crate::proxy::headers::{hop_by_hop, rewrite, sound};
@@ -14,11 +16,17 @@ use crate::proxy::lane::client::Client;
 use crate::proxy::measure::charge;
 use crate::proxy::wire::answer_head::AnswerHead;
 use crate::proxy::wire::held::HeldAnswer;
+use crate::proxy::wire::websocket;
 use http::header::{CONTENT_LENGTH, UPGRADE};
-use http::{HeaderMap, Version};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Version};
 use pingora_error::{Error, ErrorType, Result};
 use std::future::poll_fn;
 use std::task::{Context, Poll};
+
+const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
+
+/// A WebSocket that its upstream ends with a fault so soon has died at once.
+const WEBSOCKET_DIED_US: u64 = 5_000_000;
 
 /// The error that sends a shielded request on its way again; nobody else sees it.
 pub(super) const SHIELDED: ErrorType = ErrorType::Custom("shielded");
@@ -152,7 +160,15 @@ impl Exchange<'_> {
         if request.attempts.is_held() && outcome::is_grpc(&request.head.headers) {
             charge::converses(meter, request);
         }
-        charge::charge(meter, request, outcome::outcome_of_status(status), status);
+        let failures = request.failures();
+        let mut came_to = outcome::outcome_of_status(status, &failures);
+        if came_to == Outcome::Success && outcome::is_grpc_answer(&head) {
+            came_to = outcome::outcome_of_grpc(head.get(&GRPC_STATUS), &failures);
+        }
+        charge::charge(meter, request, came_to, status);
+        if let Some(attempt) = request.attempts.current.as_mut() {
+            attempt.is_endless = is_lasting(&head);
+        }
         if self.hides(status) {
             return Error::e_explain(SHIELDED, "the candidate's answer is not shown");
         }
@@ -225,11 +241,26 @@ impl Exchange<'_> {
         let Poll::Ready(is_done) = read else { return Ok(false) };
         if is_done? {
             (answering.is_done, answering.is_given) = (true, true);
-            self.finish(upstream.take_trailers(), answering.is_all, cx)?;
+            let trailers = upstream.take_trailers();
+            self.count_end(trailers.as_ref(), self.request.delivery.sent == 0);
+            self.finish(trailers, answering.is_all, cx)?;
         } else {
             answering.heard_us = self.alarm.now_us();
         }
         Ok(true)
+    }
+
+    /// The upstream has sent all of its answer, by now without a byte of body if it `is_empty`: a call of gRPC has its
+    /// status at the end.
+    pub(super) fn count_end(&mut self, trailers: Option<&HeaderMap>, is_empty: bool) {
+        let (meter, request) = (&self.worker.meter, &mut self.request);
+        let status = trailers.and_then(|trailers| trailers.get(GRPC_STATUS)).map(HeaderValue::as_bytes);
+        let came_to = outcome::outcome_of_grpc(status, &request.failures());
+        if came_to != Outcome::Success {
+            return charge::charge(meter, request, came_to, 0);
+        }
+        let is_empty = is_empty && request.delivery.status == 200 && request.head.method == Method::GET;
+        charge::finish(meter, request, if is_empty { AnswerEnd::Empty } else { AnswerEnd::Whole });
     }
 
     /// The answer is whole.
@@ -305,7 +336,7 @@ impl Exchange<'_> {
     async fn switch(&mut self, head: AnswerHead, upstream: &mut UpstreamSide) -> Result<()> {
         let mut head = head;
         self.request.attempts.settle();
-        charge::charge(&self.worker.meter, &mut self.request, outcome::outcome_of_status(101), 101);
+        charge::charge(&self.worker.meter, &mut self.request, Outcome::Success, 101);
         outcome::unframe(&self.request.head.method, &mut head);
         rewrite::answer(&self.request, &mut head);
         let mut lasting = lasting(self.worker, &self.request, &head);
@@ -314,7 +345,9 @@ impl Exchange<'_> {
             return Error::e_explain(ErrorType::InternalError, "a switch of protocols in HTTP/2");
         };
         let silence = self.request.pool().map(|pool| self.request.timeouts(pool).read);
-        let mut tunnel = tunnel::Tunnel::new(client.open(), connection.open(), silence.unwrap_or_default());
+        let is_websocket = websocket::is_asked_for(&self.request.head.headers);
+        let silence = silence.unwrap_or_default();
+        let mut tunnel = tunnel::Tunnel::new(client.open(), connection.open(), silence, is_websocket);
         let alarm = &mut *self.alarm;
         let ended = poll_fn(|cx| {
             if let Some(lasting) = &mut lasting
@@ -326,6 +359,15 @@ impl Exchange<'_> {
         })
         .await;
         self.request.delivery.sent = tunnel.sent;
+        let (meter, request) = (&self.worker.meter, &mut self.request);
+        let lasted = request
+            .attempts
+            .current
+            .as_ref()
+            .map_or(u64::MAX, |attempt| meter.now_us().saturating_sub(attempt.started_us));
+        if lasted < WEBSOCKET_DIED_US && tunnel.died() {
+            charge::charge(meter, request, Outcome::Failure(Reason::WebSocket), 101);
+        }
         self.note_end();
         ended.unwrap_or_else(|| Err(self.leave()))
     }

@@ -4,6 +4,7 @@ use crate::proxy::wire::alarm::{Alarm, after_us};
 use crate::proxy::wire::outbox::Outbox;
 use crate::proxy::wire::scratch::{self, SCRATCH_BYTES};
 use crate::proxy::wire::socket::{ClientSocket, UpstreamSocket};
+use crate::proxy::wire::websocket::{self, FrameScan};
 use pingora_error::{Error, ErrorType, Result};
 use std::io;
 use std::task::{Context, Poll};
@@ -21,6 +22,17 @@ pub(super) struct Tunnel<'a> {
     ends: bool,
     /// Bytes towards the client.
     pub sent: u64,
+    /// What is looked for in a WebSocket: how each side closes it.
+    closings: Option<Box<Closings>>,
+    /// Whether it was the upstream that ended first.
+    upstream_ended: bool,
+}
+
+/// The frames of both sides.
+#[derive(Default)]
+struct Closings {
+    client: FrameScan,
+    upstream: FrameScan,
 }
 
 impl<'a> Tunnel<'a> {
@@ -28,12 +40,35 @@ impl<'a> Tunnel<'a> {
         (client, from_client, to_client): (&'a mut ClientSocket, &'a mut Vec<u8>, &'a mut Outbox),
         (upstream, from_upstream, to_upstream): (&'a mut UpstreamSocket, &'a mut Vec<u8>, &'a mut Outbox),
         silence: Duration,
+        is_websocket: bool,
     ) -> Self {
         let sent = from_upstream.len() as u64;
+        let mut closings = is_websocket.then(Box::<Closings>::default);
+        if let Some(closings) = &mut closings {
+            closings.client.take(from_client);
+            closings.upstream.take(from_upstream);
+        }
         to_upstream.put(&std::mem::take(from_client));
         to_client.put(&std::mem::take(from_upstream));
         let (client, upstream) = ((client, to_client), (upstream, to_upstream));
-        Tunnel { client, upstream, silence, heard_us: None, ends: false, sent }
+        Tunnel {
+            client,
+            upstream,
+            silence,
+            heard_us: None,
+            ends: false,
+            sent,
+            closings,
+            upstream_ended: false,
+        }
+    }
+
+    /// Whether its upstream ended it with a fault: by status 1011, or without a word.
+    pub(super) fn died(&self) -> bool {
+        let Some(closings) = &self.closings else { return false };
+        let silently =
+            self.upstream_ended && !closings.client.has_closed() && !closings.upstream.has_closed();
+        silently || closings.upstream.status() == Some(websocket::INTERNAL_ERROR)
     }
 
     /// Ready once it is over.
@@ -45,12 +80,16 @@ impl<'a> Tunnel<'a> {
             let up = if self.ends {
                 None
             } else {
-                pump(client.0, upstream.0, upstream.1, cx).map_err(of_client)?
+                let scan = self.closings.as_mut().map(|closings| &mut closings.client);
+                pump(client.0, upstream.0, upstream.1, scan, cx).map_err(of_client)?
             };
             let down = if self.ends {
                 None
             } else {
-                pump(upstream.0, client.0, client.1, cx).map_err(of_upstream)?
+                let scan = self.closings.as_mut().map(|closings| &mut closings.upstream);
+                let moved = pump(upstream.0, client.0, client.1, scan, cx);
+                self.upstream_ended |= matches!(moved, Ok(Some(0)) | Err(_)) && up != Some(0);
+                moved.map_err(of_upstream)?
             };
             self.sent += down.unwrap_or_default() as u64;
             self.ends |= up == Some(0) || down == Some(0);
@@ -79,6 +118,7 @@ fn pump<F: AsyncRead + Unpin, T: AsyncWrite + Unpin>(
     from: &mut F,
     to: &mut T,
     out: &mut Outbox,
+    scan: Option<&mut FrameScan>,
     cx: &mut Context<'_>,
 ) -> io::Result<Option<usize>> {
     if !out.is_empty() {
@@ -86,6 +126,9 @@ fn pump<F: AsyncRead + Unpin, T: AsyncWrite + Unpin>(
     }
     let mut again = Context::from_waker(cx.waker());
     let read = scratch::poll_read(from, cx, SCRATCH_BYTES, |bytes| {
+        if let Some(scan) = scan {
+            scan.take(bytes);
+        }
         out.pass(to, &mut again, bytes).map(|()| bytes.len())
     });
     match read {

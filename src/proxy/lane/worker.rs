@@ -75,6 +75,7 @@ impl Worker {
     pub(super) fn new(index: usize, shared: &Arc<Shared>, registry: Arc<AttemptRegistry>) -> Self {
         let shares = shared.places.shares();
         let meter = Meter {
+            worker: index,
             shard: shared.recorder.shard(index),
             recorder: shared.recorder.clone(),
             wake: shared.wake.clone(),

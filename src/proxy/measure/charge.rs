@@ -1,9 +1,12 @@
 //! What each attempt of a request came to, charged once to the pool that served it.
 
+use super::groups;
 use super::meter::Meter;
+use crate::core::group::GroupEvent;
 use crate::core::mirror::Place;
 use crate::core::outcome::{Outcome, Reason};
 use crate::core::table::Pool;
+use crate::observe::shard::AnswerEnd;
 use crate::proxy::exchange::{Attempt, Ended, Phase, Request};
 
 /// A client that has been silent for so long in the middle of its body, or sent less than so many bytes a
@@ -32,6 +35,8 @@ pub(in crate::proxy) fn begin(
         started_us: now,
         began_us: now,
         phase: Phase::Waiting,
+        group: None,
+        is_endless: false,
         interim: 0,
         is_crowded: kept > 0 && upstream.live.in_flight() > kept,
         _in_flight: in_flight,
@@ -92,29 +97,55 @@ pub(in crate::proxy) fn charge(meter: &Meter, request: &mut Request, outcome: Ou
     let Some(pool) = target.and_then(|target| target.pool(&request.plan.table)) else { return };
     let Some(attempt) = request.attempts.current.as_mut() else { return };
     let counted = (attempt.arm, attempt.started);
+    let mut outcome = outcome;
     match (attempt.phase, outcome) {
         (Phase::Waiting, _) => {
-            let now = meter.answered(counted, attempt.started_us, (outcome, code), &pool.slow);
-            request.delivery.head_us = (code > 0).then_some(now.saturating_sub(attempt.started_us));
-            let (upstream, began_us) = (request.attempts.upstream, attempt.started_us);
+            let charged = meter.answered(counted, attempt.started_us, (outcome, code), &pool.thresholds);
+            outcome = charged.outcome;
+            request.delivery.head_us =
+                (code > 0).then_some(charged.now_us.saturating_sub(attempt.started_us));
+            let (upstream, began_us, known_us) =
+                (request.attempts.upstream, attempt.started_us, charged.now_us);
             request.attempts.last =
-                Some(Ended { target, upstream, code, outcome, began_us, known_us: now, broke_us: None });
+                Some(Ended { target, upstream, code, outcome, began_us, known_us, broke_us: None });
+            groups::decided(meter, request, charged, code);
         }
         (Phase::Succeeding, Outcome::Failure(reason)) => {
             let now = meter.broken(counted, reason);
             if let Some(last) = &mut request.attempts.last {
                 (last.outcome, last.broke_us) = (outcome, Some(now));
             }
+            groups::count(meter, request, GroupEvent::Broken);
         }
+        (Phase::Succeeding, Outcome::Abandoned) => return finish(meter, request, AnswerEnd::Cut),
         _ => return,
     }
-    attempt.phase = if outcome == Outcome::Success { Phase::Succeeding } else { Phase::Counted };
+    if let Some(attempt) = request.attempts.current.as_mut() {
+        attempt.phase = if outcome == Outcome::Success { Phase::Succeeding } else { Phase::Counted };
+    }
     if let (Outcome::Failure(reason), Some(upstream)) = (outcome, request.attempts.upstream)
         && reason.is_transport()
-        && let Some(upstream) = pool.upstreams.get(upstream)
+        && let Some(upstream) = request.pool().and_then(|pool| pool.upstreams.get(upstream))
     {
         upstream.live.count_failure();
     }
+}
+
+/// An answer has come to its end that had begun as a success: how long it took, where anybody asks.
+pub(in crate::proxy) fn finish(meter: &Meter, request: &mut Request, end: AnswerEnd) {
+    let Some(pool) = request.plan.target.and_then(|target| target.pool(&request.plan.table)) else { return };
+    let thresholds = &pool.thresholds;
+    let Some(attempt) = request.attempts.current.as_mut() else { return };
+    if attempt.phase != Phase::Succeeding || attempt.is_endless || !thresholds.asks_for_durations() {
+        return;
+    }
+    let now = meter.now_us();
+    let waited = request.delivery.untaken_us;
+    let took = now.saturating_sub(attempt.started_us).saturating_sub(waited);
+    let long = meter.finished((attempt.arm, attempt.started), (now, took), end, thresholds);
+    attempt.phase = Phase::Counted;
+    let event = if end == AnswerEnd::Cut { GroupEvent::Cut { long } } else { GroupEvent::Finished { long } };
+    groups::count(meter, request, event);
 }
 
 /// No upstream could take the request: a failure of the pool all the same.
@@ -124,21 +155,17 @@ pub(in crate::proxy) fn unavailable(meter: &Meter, request: &mut Request) {
     let began_us = request.inbound.started_us;
     let started = meter.start(pool.arm, began_us, request.client_key(), true).in_era(pool.era_us);
     let outcome = Outcome::Failure(Reason::Unavailable);
-    let known_us = meter.answered((pool.arm, started), began_us, (outcome, 0), &pool.slow);
+    let charged = meter.answered((pool.arm, started), began_us, (outcome, 0), &pool.thresholds);
+    let known_us = charged.now_us;
     request.attempts.last =
         Some(Ended { target, upstream: None, code: 0, outcome, began_us, known_us, broke_us: None });
+    groups::decided(meter, request, charged, 0);
 }
 
-/// A request that is dropped halfway leaves its attempt behind, which counts as nothing.
+/// A request that is dropped halfway leaves its attempt behind: its client has gone.
 pub(in crate::proxy) fn abandon(meter: &Meter, request: &mut Request) {
-    let attempt = request.attempts.current.take();
-    let Some(attempt) = attempt.filter(|attempt| attempt.phase == Phase::Waiting) else { return };
-    let Some(pool) = request.pool() else { return };
-    let known_us = meter.abandoned((attempt.arm, attempt.started), &pool.slow);
-    let (target, upstream, began_us) = (request.plan.target, request.attempts.upstream, attempt.started_us);
-    let outcome = Outcome::Ignored;
-    request.attempts.last =
-        Some(Ended { target, upstream, code: 0, outcome, began_us, known_us, broke_us: None });
+    charge(meter, request, Outcome::Abandoned, 0);
+    request.attempts.current = None;
 }
 
 /// Whether a client is so slow to send its body that servers give up on it: `elapsed` since the attempt began,

@@ -1,17 +1,19 @@
 //! Counting: what an attempt came to, on the arm that served it. Traffic and mirror share it.
 
 use crate::core::client::ClientKey;
-use crate::core::outcome::{ArmId, Outcome, Reason, SlowLimits};
+use crate::core::outcome::{ArmId, Outcome, PATIENCE_US, Reason, SlowLimits, Thresholds};
 use crate::core::own_limit::OwnLimit;
 use crate::observe::clock::Clock;
 use crate::observe::recorder::Recorder;
-use crate::observe::shard::{Shard, Started};
+use crate::observe::shard::{AnswerEnd, Shard, Started};
 use crate::observe::wake::Wake;
 use std::sync::Arc;
 
 /// Where one worker counts.
 #[derive(Clone)]
 pub(in crate::proxy) struct Meter {
+    /// Its number.
+    pub worker: usize,
     pub shard: Arc<Shard>,
     pub recorder: Arc<Recorder>,
     pub wake: Arc<Wake>,
@@ -35,25 +37,44 @@ impl Meter {
         if is_whole { self.shard.start(arm, now_us, client) } else { self.shard.hold(arm, now_us, client) }
     }
 
-    /// Its answer's head has come, or it failed before; `since_us` is when its clock started. When it was.
+    /// Its answer's head has come, or it failed before; `since_us` is when its clock started. A client that leaves at
+    /// once, or before all of its request has come, says nothing.
     pub(in crate::proxy) fn answered(
         &self,
         (arm, started): (ArmId, Started),
         since_us: u64,
         (outcome, code): (Outcome, u16),
-        slow: &SlowLimits,
-    ) -> u64 {
+        thresholds: &Thresholds,
+    ) -> Charged {
         let now = self.clock.now_us();
+        let took = now.saturating_sub(since_us);
+        let was_patient = !started.is_held() && took >= PATIENCE_US;
+        let outcome = if outcome == Outcome::Abandoned && !was_patient { Outcome::Ignored } else { outcome };
         if let Outcome::Failure(_) = outcome {
             self.shard.failed_for(arm, started, now);
         }
-        self.shard.answered(arm, started, now, outcome, code, slow);
-        let took = now.saturating_sub(since_us);
-        let is_slow = !started.is_held() && slow.0.iter().any(|limit| took > u64::from(*limit));
-        if is_slow || matches!(outcome, Outcome::Failure(_)) {
+        let is_current = self.shard.answered(arm, started, now, (outcome, code), thresholds);
+        let is_timed = !started.is_held() && code != 101;
+        let late = if is_timed { past(&thresholds.slow, took) } else { 0 };
+        if late != 0 || matches!(outcome, Outcome::Failure(_) | Outcome::Abandoned) {
             self.wake.adverse(now);
         }
-        now
+        Charged { now_us: now, outcome, is_current, late: is_timed.then_some(late) }
+    }
+
+    /// All of an answer has come that had begun as a success, or its client has left: after `took_us`, without the time
+    /// that its client made it wait. The limits that it passed, a bit for each.
+    pub(in crate::proxy) fn finished(
+        &self,
+        (arm, started): (ArmId, Started),
+        (now_us, took_us): (u64, u64),
+        end: AnswerEnd,
+        thresholds: &Thresholds,
+    ) -> u8 {
+        if self.shard.finished(arm, started, now_us, (took_us, end), thresholds) {
+            self.wake.adverse(now_us);
+        }
+        past(&thresholds.long, took_us)
     }
 
     /// The body broke of what had been counted as a success. When it was.
@@ -65,13 +86,6 @@ impl Meter {
         now
     }
 
-    /// It was given up, by nobody's fault.
-    pub(in crate::proxy) fn abandoned(&self, (arm, started): (ArmId, Started), slow: &SlowLimits) -> u64 {
-        let now = self.clock.now_us();
-        self.shard.answered(arm, started, now, Outcome::Ignored, 0, slow);
-        now
-    }
-
     /// Counts a request that an own limit kept from a pool, or that met one before.
     pub(in crate::proxy) fn kept_out(&self, arm: Option<ArmId>, limit: OwnLimit) {
         match arm {
@@ -79,4 +93,21 @@ impl Meter {
             None => self.shard.own_limit(limit),
         }
     }
+}
+
+/// What an attempt came to, as it was counted.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::proxy) struct Charged {
+    /// When it was known, µs on the process clock.
+    pub now_us: u64,
+    pub outcome: Outcome,
+    /// Whether it is about the version that its pool has now.
+    pub is_current: bool,
+    /// The limits that it passed, a bit for each; `None` where it says nothing of how fast the upstream is.
+    pub late: Option<u8>,
+}
+
+fn past(limits: &SlowLimits, took_us: u64) -> u8 {
+    let late = |bits, (slot, limit): (usize, &u32)| bits | u8::from(took_us > u64::from(*limit)) << slot;
+    limits.used().iter().enumerate().fold(0, late)
 }

@@ -84,7 +84,13 @@ fn send(
     let chosen =
         plan::upstream(pool, &request.head, request.inbound.client, (draw >> 32) as u32, Tried::default());
     let (arm, client) = (mirroring.arm, request.client_key());
-    let evidence = Evidence { meter: with.meter.clone(), arm, slow: pool.slow, client };
+    let evidence = Evidence {
+        meter: with.meter.clone(),
+        arm,
+        thresholds: pool.thresholds,
+        failures: pool.failures,
+        client,
+    };
     let Some(upstream) = chosen.and_then(|index| pool.upstreams.get(index)) else {
         if pool.is_ready() {
             // Full: an own limit, as any other that copies meet.

@@ -25,3 +25,4 @@ mod sent_fields;
 pub(in crate::proxy) mod socket;
 pub(in crate::proxy) mod spelling;
 pub(in crate::proxy) mod target;
+pub(in crate::proxy) mod websocket;

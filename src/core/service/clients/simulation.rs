@@ -7,15 +7,18 @@
 
 use super::super::tests::{canary, start};
 use super::super::*;
-use crate::core::client::{ClientCount, ClientKey};
-use crate::core::outcome::{ArmId, MAX_LIMITS, Outcome, Reason, SlowLimits, Totals};
+use crate::core::client::{ClientKey, Met};
+use crate::core::outcome::{ArmId, Outcome, Reason, SlowLimits, Totals};
 use crate::core::passive::{Accusation, Ejection, EndedAttempts};
-use crate::core::policy::{Circumstances, Limit, Looks, Policy, Reaction};
+use crate::core::policy::{
+    Before, Circumstances, Counted, Limit, Looks, Policy, Reaction, RelativeReactions, Reported, Witnesses,
+};
 use crate::core::rollout::{Observation, Phase, Plan};
 use crate::core::settings::Passive;
 use crate::core::verdict::{Level, State, Verdict};
 use crate::observe::recorder::Recorder;
 use crate::observe::shard::{Shard, Started};
+use crate::observe::witnesses::ArmWitnesses;
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
 use std::sync::Arc;
@@ -78,7 +81,7 @@ fn policy(rng: &mut SmallRng) -> Arc<Policy> {
         ],
         health: Some(Level::Critical),
         min_clients: rng.random_range(1..4),
-        relative,
+        relative: RelativeReactions::all(relative),
         ..Policy::default()
     })
 }
@@ -166,7 +169,7 @@ impl World {
                     self.ended.failures += u64::from(reason.is_transport() && pool == 1);
                 }
                 self.ended.attempts += u64::from(pool == 1);
-                self.shard.answered(arm, started, at_us, outcome, code, &self.slow);
+                self.shard.answered(arm, started, at_us, (outcome, code), &self.slow.into());
             }
         }
     }
@@ -178,24 +181,21 @@ impl World {
     fn verdict(&mut self, looks: &mut Looks, begun: Duration) -> Verdict {
         let (now, arm) = (Duration::from_micros(self.now_us), self.pools[1].arm);
         let (candidate, stable) = (self.totals(1), self.totals(0));
-        looks.observe(now, &candidate, Some(&stable));
+        looks.observe(now, Counted::of(&candidate, Some(&stable)));
         self.ejection.observe(&PASSIVE, std::mem::take(&mut self.ended), now);
-        let clients =
-            |since: Duration| self.recorder.failed_clients(arm, since.max(begun).as_micros() as u64);
-        let mut slow_clients = [ClientCount::default(); MAX_LIMITS];
-        for (slot, since) in looks.slow_since(now) {
-            let since_us = since.as_micros() as u64;
-            slow_clients[slot] = self.recorder.slow_clients(arm, slot, &self.slow, since_us, self.now_us);
-        }
+        let (recorder, now_us) = (self.recorder.clone(), self.now_us);
+        let witnesses = ArmWitnesses { recorder: &recorder, arm, slow: &self.slow, now_us };
         let ejected = self.ejection.accusation().map(|(ended, since)| Accusation {
             upstream: "10.0.0.3:80".into(),
             ended,
             since,
-            clients: clients(since.saturating_sub(Duration::from_micros(TICK_US))),
+            clients: {
+                let since = since.saturating_sub(Duration::from_micros(TICK_US)).max(begun);
+                witnesses.clients(Met::Failures, since).get()
+            },
         });
         let seen = Circumstances {
-            clients: looks.clients_since(now).map_or(0, clients),
-            slow_clients,
+            witnesses: Some(&witnesses),
             ejected,
             stable_up: true,
             ..Circumstances::default()
@@ -222,7 +222,7 @@ impl World {
 fn run(seed: u64, recorder: &Arc<Recorder>, from_us: u64, candidate: Candidate) -> (Seen, u64) {
     let mut rng = SmallRng::seed_from_u64(seed ^ 0x5eed);
     let policy = policy(&mut rng);
-    let mut world = World::new(seed, recorder.clone(), from_us, policy.slow_limits(), candidate);
+    let mut world = World::new(seed, recorder.clone(), from_us, policy.thresholds(true).slow, candidate);
     let mut seen = Seen { past: u64::from(world.past()), ..Seen::default() };
     let plan = Plan { min_attempts: 0, ..canary() };
     let moment = |us| Moment { now: Duration::from_micros(us), wall: "then" };
@@ -233,7 +233,8 @@ fn run(seed: u64, recorder: &Arc<Recorder>, from_us: u64, candidate: Candidate) 
     (world.ejection, world.ended) = (Ejection::default(), EndedAttempts::default());
     let begun = Duration::from_micros(world.now_us);
     let before = world.totals(1);
-    let mut looks = Looks::new(policy, &before, Some(&world.totals(0)), begun);
+    let mut looks =
+        Looks::new(policy, Counted::of(&before, Some(&world.totals(0))), Before::default(), begun);
     let (keys, crowd, habit) = (rng.random_range(0..3), rng.random_range(1..20), rng.random_range(0..6));
     for _ in 0..TICKS {
         for _ in 0..rng.random_range(2..12) {
@@ -246,10 +247,12 @@ fn run(seed: u64, recorder: &Arc<Recorder>, from_us: u64, candidate: Candidate) 
         world.now_us += TICK_US;
         world.end();
         let verdict = world.verdict(&mut looks, begun);
-        seen.too_slow |= u64::from(looks.slow_since(Duration::from_micros(world.now_us)).next().is_some());
+        let reported = looks.evaluation.evidence();
+        let is_slow = |of: &Reported| of.metric == "latency_p95" && of.ln >= of.needed;
+        seen.too_slow |= u64::from(reported.iter().any(is_slow));
         let named = verdict.reasons.first().map(|reason| reason.text.clone()).unwrap_or_default();
         seen.named |= u64::from(verdict.state != State::Pass && !named.is_empty());
-        let attempts = looks.watch.attempts();
+        let attempts = looks.evaluation.attempts();
         let upstreams = BTreeMap::new();
         let observation = Observation { verdict, attempts, candidate: Ok(()), stable_ready: true, upstreams };
         service = service.apply(Change::Observed(&observation), moment(world.now_us)).expect("ok").state;

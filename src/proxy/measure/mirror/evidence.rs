@@ -1,7 +1,8 @@
 //! Counting: what came of a copy, charged as an attempt of the original would be, on an arm of its own.
 
 use crate::core::client::ClientKey;
-use crate::core::outcome::{ArmId, Outcome, Reason, SlowLimits};
+use crate::core::failure_statuses::FailureStatuses;
+use crate::core::outcome::{ArmId, Outcome, Reason, Thresholds};
 use crate::observe::shard::Started;
 use crate::proxy::measure::meter::Meter;
 use pingora_http::RequestHeader;
@@ -10,7 +11,8 @@ use pingora_http::RequestHeader;
 pub(super) struct Evidence {
     pub meter: Meter,
     pub arm: ArmId,
-    pub slow: SlowLimits,
+    pub thresholds: Thresholds,
+    pub failures: FailureStatuses,
     /// Of the original.
     pub client: ClientKey,
 }
@@ -21,7 +23,7 @@ impl Evidence {
     }
 
     pub(super) fn answered(&self, started: Started, outcome: Outcome, code: u16) {
-        self.meter.answered((self.arm, started), started.at_us(), (outcome, code), &self.slow);
+        self.meter.answered((self.arm, started), started.at_us(), (outcome, code), &self.thresholds);
     }
 
     /// The body broke, of what had been counted as a success.

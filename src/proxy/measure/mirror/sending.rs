@@ -55,7 +55,11 @@ impl Copy {
         let started = self.evidence.start();
         match self.ask().await {
             Ok((session, status)) => {
-                self.evidence.answered(started, outcome::outcome_of_status(status), status);
+                self.evidence.answered(
+                    started,
+                    outcome::outcome_of_status(status, &self.evidence.failures),
+                    status,
+                );
                 if let Some(mine) = self.throw_away(session, status, started).await {
                     self.compare(mine).await;
                 }

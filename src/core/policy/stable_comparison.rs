@@ -4,16 +4,17 @@
 //! The first is a count, not a test: where the candidate has most of the traffic, stable sees too little
 //! to break its limit in time.
 
-use super::Bound;
+use super::bound::Bound;
 use crate::core::evidence::relative::{BELIEVED, Batch, Relative, clean_after};
-use crate::core::outcome::Totals;
+use crate::core::kind_counts::KindCounts;
 use std::time::Duration;
 
 #[derive(Clone, Debug)]
-pub(super) struct Beside {
+pub(super) struct StableComparison {
     bound: Bound,
     pub relative: Relative,
-    /// Stable's non-events and events taken in already.
+    /// Stable's non-events and events when the evaluation began, and those taken in already.
+    before: (u64, u64),
     seen: (u64, u64),
     /// What stable did since the candidate's evidence last stood at zero.
     pub stretch: Batch,
@@ -21,10 +22,10 @@ pub(super) struct Beside {
     clean: u64,
 }
 
-impl Beside {
-    pub(super) fn new(bound: Bound, ratio: f64, threshold: f64, stable: &Totals, now: Duration) -> Self {
-        let relative = Relative::new(ratio, threshold, now);
-        Beside { bound, relative, seen: bound.counts(stable), stretch: Batch::default(), clean: 0 }
+impl StableComparison {
+    pub(super) fn new(bound: Bound, relative: Relative, stable: &KindCounts) -> Self {
+        let seen = bound.counts(stable);
+        StableComparison { bound, relative, before: seen, seen, stretch: Batch::default(), clean: 0 }
     }
 
     /// A new stretch begins.
@@ -32,7 +33,7 @@ impl Beside {
         self.stretch = Batch::default();
     }
 
-    pub(super) fn observe(&mut self, now: Duration, candidate: Batch, stable: &Totals) {
+    pub(super) fn observe(&mut self, now: Duration, candidate: Batch, stable: &KindCounts) {
         let (others, events) = self.bound.counts(stable);
         let (others, events) = (others.max(self.seen.0), events.max(self.seen.1));
         let (new_others, events_new) = (others - self.seen.0, events - self.seen.1);
@@ -44,16 +45,22 @@ impl Beside {
         self.relative.observe(now, candidate, batch);
     }
 
-    /// Whether stable breaks the limit too. It must still have traffic: what it did before all of the
+    /// What stable did since the evaluation began.
+    pub(super) fn all(&self) -> Batch {
+        let events = self.seen.1 - self.before.1;
+        Batch { attempts: self.seen.0 - self.before.0 + events, events }
+    }
+
+    /// Whether stable breaks a limit of `allowed`, too. It must still have traffic: what it did before all of the
     /// traffic went to the candidate excuses nothing.
-    pub(super) fn is_failing(&self) -> bool {
-        let allowed = self.bound.allowed() * self.stretch.attempts as f64;
-        self.stretch.events > 0 && self.stretch.events as f64 > allowed && self.relative.hears_stable()
+    pub(super) fn is_failing(&self, allowed: f64) -> bool {
+        let most = allowed * self.stretch.attempts as f64;
+        self.stretch.events > 0 && self.stretch.events as f64 > most && self.relative.hears_stable()
     }
 
     /// Whether it was failing and has had so many attempts in a row without an event that it would be a
     /// chance of one in a thousand at the limit itself.
-    pub(super) fn has_recovered(&self) -> bool {
-        self.is_failing() && self.clean as f64 * self.bound.allowed() >= BELIEVED
+    pub(super) fn has_recovered(&self, allowed: f64) -> bool {
+        self.is_failing(allowed) && self.clean as f64 * allowed >= BELIEVED
     }
 }

@@ -1,0 +1,95 @@
+//! The counters of one arm, added up over all workers.
+
+use super::{MAX_LIMITS, Reason};
+use crate::core::latency::BUCKETS;
+
+/// Everything ever counted on one arm, added up over all workers. Only grows, but for `in_flight`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Totals {
+    /// Attempts that came to success or failure.
+    pub attempts: u64,
+    pub failures: u64,
+    /// Failures by [`Reason`], in the order of [`Reason::ALL`].
+    pub reasons: [u64; Reason::ALL.len()],
+    /// Answers by status class: index 1 is 1xx … 5 is 5xx; index 0 counts attempts without an answer.
+    pub codes: [u64; 6],
+    /// Attempts slower than the limit of that index: answered late, or still unanswered past it.
+    pub slow: [u64; MAX_LIMITS],
+    /// Attempts answered within the limit of that index.
+    pub fast: [u64; MAX_LIMITS],
+    /// Attempts with a latency, and its sum in µs. Latency is the time to the head of the answer.
+    pub answered: u64,
+    pub latency_sum_us: u64,
+    /// Latency by bucket, see [`crate::core::latency`].
+    pub latency: [u64; BUCKETS],
+    /// Failed attempts that were answered from stable instead.
+    pub shielded: u64,
+    /// Of a mirror's arm: answers that were compared with stable's, how many of them differ, and copies that
+    /// were dropped for want of room.
+    pub compared: u64,
+    pub differing: u64,
+    pub dropped: u64,
+    /// Requests that were kept from it by what the proxy itself is short of: no attempts.
+    pub own_limits: u64,
+    /// Attempts started and not yet answered, now.
+    pub in_flight: u64,
+    /// Attempts that their clients left after they had been kept waiting: no attempts otherwise.
+    pub abandoned: u64,
+    /// Answers longer in coming than the limit of that index, to their last byte; and those within it.
+    pub long: [u64; MAX_LIMITS],
+    pub brief: [u64; MAX_LIMITS],
+    /// Answers of 200 to a GET without a byte of body.
+    pub empty: u64,
+    /// What ended since the arm began anew, but had begun before: no part of anything above.
+    pub past: Past,
+}
+
+/// Attempts of a former version that ended after it was replaced. They are counted, and speak neither for nor
+/// against the version that follows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Past {
+    pub codes: [u64; 6],
+    pub reasons: [u64; Reason::ALL.len()],
+}
+
+impl Default for Totals {
+    fn default() -> Self {
+        Totals {
+            attempts: 0,
+            failures: 0,
+            reasons: [0; Reason::ALL.len()],
+            codes: [0; 6],
+            slow: [0; MAX_LIMITS],
+            fast: [0; MAX_LIMITS],
+            answered: 0,
+            latency_sum_us: 0,
+            latency: [0; BUCKETS],
+            shielded: 0,
+            compared: 0,
+            differing: 0,
+            dropped: 0,
+            own_limits: 0,
+            in_flight: 0,
+            abandoned: 0,
+            long: [0; MAX_LIMITS],
+            brief: [0; MAX_LIMITS],
+            empty: 0,
+            past: Past::default(),
+        }
+    }
+}
+
+/// How long whole answers of one arm took, to their last byte and less the time that the client made them wait: by
+/// bucket, see [`crate::core::latency`]. Counted only where somebody asks ([`super::Thresholds`]).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Durations {
+    pub whole: [u64; BUCKETS],
+    /// Of answers that were cut short by the client: they would have taken longer than that.
+    pub cut: [u64; BUCKETS],
+}
+
+impl Default for Durations {
+    fn default() -> Self {
+        Durations { whole: [0; BUCKETS], cut: [0; BUCKETS] }
+    }
+}

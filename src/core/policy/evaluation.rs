@@ -1,0 +1,239 @@
+//! The evaluation of one candidate: its evidence under a policy, with stable's beside it.
+
+use super::bound::Bound;
+use super::groups::{GroupCounts, GroupEvaluation};
+use super::kind::Kind;
+use super::kind_comparison::{ArmCounts, KindComparison};
+use super::limit_evidence::{Beginning, LimitEvidence};
+use super::readings::Readings;
+use super::reported::{self, Reported};
+use super::stable_comparison::StableComparison;
+use super::{Mode, Policy, Reaction, judge};
+use crate::core::client::{ClientCount, Met};
+use crate::core::evidence::relative::Relative;
+use crate::core::kind_counts::KindCounts;
+use crate::core::outcome::Totals;
+use crate::core::passive::Accusation;
+use crate::core::verdict::{Level, Verdict};
+use crate::core::window::Figures;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Threshold of the warning levels: a false hold costs only time, and comes at most about once in this
+/// many attempts of a candidate that is exactly at its limit.
+const WARNING_THRESHOLD: f64 = 10_000.0;
+/// Stable's quantiles that times are compared by.
+const QUANTILES: [f64; 2] = [0.75, 0.95];
+
+/// The evidence of one candidate under one policy.
+#[derive(Clone, Debug)]
+pub struct PolicyEvaluation {
+    pub(super) policy: Arc<Policy>,
+    pub(super) levels: Vec<LimitEvidence>,
+    /// Of the kinds of which no limit says how many may be.
+    pub(super) comparisons: Vec<KindComparison>,
+    pub(super) groups: Option<GroupEvaluation>,
+    pub(super) began: Duration,
+    attempts_before: u64,
+    attempts: u64,
+}
+
+/// What was counted of the candidate, of the pool it is compared with, and of the groups of their requests.
+#[derive(Clone, Copy, Debug)]
+pub struct Counted<'a> {
+    pub candidate: ArmCounts<'a>,
+    /// Without it only the candidate's own limits count.
+    pub stable: Option<ArmCounts<'a>>,
+    pub groups: &'a [GroupCounts],
+}
+
+impl<'a> Counted<'a> {
+    /// Without groups, and without the times of whole answers.
+    pub fn of(candidate: &'a Totals, stable: Option<&'a Totals>) -> Self {
+        let counts = |totals| ArmCounts { totals, durations: None };
+        Counted { candidate: counts(candidate), stable: stable.map(counts), groups: &[] }
+    }
+}
+
+/// What stable did before there was a candidate.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Before<'a> {
+    /// In the last ten minutes.
+    pub counts: Option<&'a KindCounts>,
+    /// Its totals a while ago.
+    pub totals: Option<&'a Totals>,
+}
+
+/// Who knows which clients met what speaks against the candidate.
+pub trait Witnesses: std::fmt::Debug {
+    /// How many clients met it since then, as far as they are told apart.
+    fn clients(&self, met: Met, since: Duration) -> ClientCount;
+}
+
+/// What is known of the candidate beside its counters.
+#[derive(Clone, Debug, Default)]
+pub struct Circumstances<'a> {
+    /// The candidate's, over the policy's window.
+    pub figures: Figures,
+    /// Without any, all clients are one.
+    pub witnesses: Option<&'a dyn Witnesses>,
+    /// An upstream of the candidate that active checks found down, with its last answer.
+    pub down: Option<String>,
+    /// The upstream of the candidate that fails the most of its requests, of those that were taken out for it;
+    /// and whether stable has one that fails more than it may.
+    pub ejected: Option<Accusation>,
+    pub stable_ejected: bool,
+    /// Whether a stable upstream is up. `true` where there is no stable pool.
+    pub stable_up: bool,
+    /// What the candidate's upstreams say of themselves.
+    pub readings: Option<&'a Readings>,
+}
+
+impl PolicyEvaluation {
+    /// From now on: `counted` is where the counters stand. With several critical limits, each gets an equal part of
+    /// `alpha`, and so do each comparison that may abort and all groups under one limit, so that the bound on false
+    /// aborts holds for all together.
+    pub fn new(policy: Arc<Policy>, counted: Counted<'_>, before: Before<'_>, now: Duration) -> Self {
+        let levels = policy.levels();
+        let critical: Vec<Bound> =
+            levels.iter().filter(|(level, _)| *level == Level::Critical).map(|(_, bound)| *bound).collect();
+        let stable = counted.stable.filter(|_| policy.mode == Mode::Evidence);
+        let kinds = stable.map(|_| compared_kinds(&policy)).unwrap_or_default();
+        let of_groups: Vec<Bound> = match (policy.mode, policy.groups) {
+            (Mode::Evidence, 1..) => critical.iter().copied().filter(Bound::is_of_stable_too).collect(),
+            _ => Vec::new(),
+        };
+        let threshold = policy.threshold(tests(&policy, &critical, &kinds, of_groups.len()));
+        let (ratio, counts) = (policy.relative_ratio, KindCounts::from(counted.candidate.totals));
+        let stable_counts = stable.map(|stable| KindCounts::from(stable.totals));
+        let limit = |(level, bound): (Level, Bound)| {
+            let is_critical = level == Level::Critical;
+            let relative = || Relative::new(ratio, threshold, now);
+            let beside = |stable| StableComparison::new(bound, relative(), stable);
+            let beside =
+                stable_counts.as_ref().filter(|_| is_critical && bound.is_of_stable_too()).map(beside);
+            let threshold = if is_critical { threshold } else { WARNING_THRESHOLD };
+            let before = before.counts;
+            LimitEvidence::new(
+                (level, bound),
+                beside,
+                Beginning { counts: &counts, before, threshold, ratio, learns: is_critical, now },
+            )
+        };
+        let comparison = |(kind, quantile): (Kind, Option<f64>)| {
+            let (relative, candidate) = (Relative::new(ratio, threshold, now), counted.candidate);
+            let stable = stable?;
+            Some(match quantile {
+                None => KindComparison::plain(kind, relative, candidate, stable),
+                Some(quantile) => {
+                    let before = before.totals;
+                    KindComparison::by_quantile((kind, quantile), relative, candidate, stable, before)
+                }
+            })
+        };
+        let each = threshold * policy.groups.max(1) as f64;
+        let groups =
+            (!of_groups.is_empty()).then(|| GroupEvaluation::new(of_groups, each, ratio, counted.groups));
+        PolicyEvaluation {
+            levels: levels.into_iter().map(limit).collect(),
+            comparisons: kinds.into_iter().filter_map(comparison).collect(),
+            groups,
+            policy,
+            began: now,
+            attempts_before: counted.candidate.totals.attempts,
+            attempts: 0,
+        }
+    }
+
+    pub fn policy(&self) -> &Arc<Policy> {
+        &self.policy
+    }
+
+    /// Takes in what came since the last call; a stable pool is there as it was at the beginning.
+    pub fn observe(&mut self, now: Duration, counted: Counted<'_>) {
+        let totals = counted.candidate.totals;
+        self.attempts = totals.attempts.saturating_sub(self.attempts_before);
+        let counts = KindCounts::from(totals);
+        let stable_counts = counted.stable.map(|stable| KindCounts::from(stable.totals));
+        let mut recovered = Vec::new();
+        for limit in &mut self.levels {
+            if limit.observe(now, &counts, stable_counts.as_ref()) {
+                recovered.push(limit.bound.metric());
+            }
+        }
+        for limit in &mut self.levels {
+            if !recovered.is_empty() && recovered.contains(&limit.bound.metric()) {
+                limit.evidence.restart(now);
+            }
+        }
+        if let Some(stable) = counted.stable {
+            self.comparisons.iter_mut().for_each(|kind| kind.observe(now, counted.candidate, stable));
+        }
+        if let Some(groups) = &mut self.groups {
+            groups.observe(now, counted.groups, counted.stable.is_some());
+        }
+        self.follow_baseline(now);
+    }
+
+    /// A warning level is raised as its critical level was, whose stable pool stands beside it.
+    fn follow_baseline(&mut self, now: Duration) {
+        let raised: Vec<(String, f64)> = self
+            .levels
+            .iter()
+            .filter(|limit| limit.level == Level::Critical && limit.is_raised())
+            .map(|limit| (limit.bound.metric(), limit.allowed))
+            .collect();
+        for limit in self.levels.iter_mut().filter(|limit| limit.level == Level::Warning) {
+            let metric = limit.bound.metric();
+            if let Some((_, allowed)) = raised.iter().find(|(of, _)| *of == metric) {
+                limit.raise_to(*allowed, now);
+            }
+        }
+    }
+
+    /// Attempts since the evaluation began.
+    pub fn attempts(&self) -> u64 {
+        self.attempts
+    }
+
+    /// Events so far, over all limits: whether anything got worse.
+    pub fn events(&self) -> u64 {
+        let groups = self.groups.as_ref().map_or(0, GroupEvaluation::events);
+        self.levels.iter().map(LimitEvidence::events).sum::<u64>() + groups
+    }
+
+    /// Whether an upstream that was taken out for failing requests failed more of them than may be.
+    pub fn is_too_much(&self, accused: &Accusation) -> bool {
+        self.policy.is_too_much(accused.ended.share())
+    }
+
+    /// What the policy says now.
+    pub fn verdict(&self, now: Duration, seen: &Circumstances<'_>) -> Verdict {
+        judge::verdict(self, now, seen)
+    }
+
+    /// How far it is from an abort: each critical level, each comparison, and the groups with any evidence.
+    pub fn evidence(&self) -> Vec<Reported> {
+        reported::all(self)
+    }
+}
+
+/// The kinds that are compared though no critical level of their own does it, with the quantile for times.
+fn compared_kinds(policy: &Policy) -> Vec<(Kind, Option<f64>)> {
+    let has_level = |kind: Kind| {
+        policy.levels().iter().any(|(level, bound)| *level == Level::Critical && bound.kind() == kind)
+    };
+    let plain = [Kind::Errors, Kind::Abandoned, Kind::ClientErrors, Kind::Redirects, Kind::Empty];
+    let plain = plain.into_iter().filter(|kind| !has_level(*kind)).map(|kind| (kind, None));
+    let timed = [Kind::Latency, Kind::Duration];
+    let timed = timed.into_iter().flat_map(|kind| QUANTILES.map(|quantile| (kind, Some(quantile))));
+    plain.chain(timed).filter(|(kind, _)| policy.relative.of(*kind) != Reaction::Off).collect()
+}
+
+/// How many tests share `alpha`.
+fn tests(policy: &Policy, critical: &[Bound], kinds: &[(Kind, Option<f64>)], of_groups: usize) -> usize {
+    let aborts = |kind: Kind| policy.relative.of(kind) == Reaction::Abort;
+    let beside = critical.iter().filter(|bound| bound.is_of_stable_too() && aborts(bound.kind())).count();
+    let compared = kinds.iter().filter(|(kind, _)| aborts(*kind)).count();
+    (critical.len() + beside + compared + of_groups).max(1)
+}

@@ -1,0 +1,114 @@
+//! The evidence of the groups of a candidate's requests: a route that is dead is not diluted by those that live.
+//!
+//! Each group is held against the critical levels of the policy by a test of its own, for which the evidence must be
+//! stronger by the number of groups (the union bound). What stable does in the same group is its yardstick: a route
+//! that fails by design on both versions speaks against nobody, and an outage of both is the service's to tell.
+
+use super::bound::Bound;
+use super::limit_evidence::{Beginning, LimitEvidence};
+use super::stable_comparison::StableComparison;
+use crate::core::evidence::relative::Relative;
+use crate::core::kind_counts::KindCounts;
+use crate::core::verdict::Level;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// What was counted of one group; counts only grow.
+#[derive(Clone, Debug)]
+pub struct GroupCounts {
+    /// Which it is, whatever it is called.
+    pub key: u64,
+    /// "GET /checkout"
+    pub name: Arc<str>,
+    pub candidate: KindCounts,
+    pub stable: KindCounts,
+    /// What a sample of stable's requests came to in the time before.
+    pub before: KindCounts,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct GroupEvaluation {
+    bounds: Vec<Bound>,
+    threshold: f64,
+    ratio: f64,
+    /// Where the counters stood when the evaluation began.
+    begun: HashMap<u64, (KindCounts, KindCounts)>,
+    groups: HashMap<u64, Group>,
+}
+
+/// One group with its evidence.
+#[derive(Clone, Debug)]
+pub(super) struct Group {
+    pub name: Arc<str>,
+    pub levels: Vec<LimitEvidence>,
+}
+
+impl GroupEvaluation {
+    /// Of the critical `bounds`, each to be broken by evidence of `threshold` (A).
+    pub(super) fn new(bounds: Vec<Bound>, threshold: f64, ratio: f64, begun: &[GroupCounts]) -> Self {
+        let begun = begun.iter().map(|group| (group.key, (group.candidate, group.stable))).collect();
+        GroupEvaluation { bounds, threshold, ratio, begun, groups: HashMap::new() }
+    }
+
+    /// Takes in what came; `is_compared` where there is a stable pool beside.
+    pub(super) fn observe(&mut self, now: Duration, counted: &[GroupCounts], is_compared: bool) {
+        for counts in counted {
+            let (candidate, stable) = self.begun.get(&counts.key).copied().unwrap_or_default();
+            if !self.groups.contains_key(&counts.key) {
+                if counts.candidate == candidate {
+                    continue;
+                }
+                let group = self.group(counts, (&candidate, &stable), is_compared, now);
+                self.groups.insert(counts.key, group);
+            }
+            let Some(group) = self.groups.get_mut(&counts.key) else { continue };
+            let known = counts.stable.since(&stable).plus(&counts.before);
+            for level in &mut group.levels {
+                level.observe(now, &counts.candidate, is_compared.then_some(&counts.stable));
+                level.follow(&known, now);
+            }
+        }
+    }
+
+    /// Those that broke a level, the strongest evidence first; where stable breaks it in the same way, nobody did.
+    pub(super) fn broken(&self) -> Vec<(&Group, &LimitEvidence)> {
+        let levels =
+            self.groups.values().flat_map(|group| group.levels.iter().map(move |level| (group, level)));
+        let mut broken: Vec<_> =
+            levels.filter(|(_, level)| level.evidence.exceeded() && !level.is_shared_outage()).collect();
+        broken.sort_by(|(_, one), (_, other)| other.evidence.ln().total_cmp(&one.evidence.ln()));
+        broken
+    }
+
+    /// All with any evidence, the strongest first.
+    pub(super) fn suspects(&self) -> Vec<(&Group, &LimitEvidence)> {
+        let levels =
+            self.groups.values().flat_map(|group| group.levels.iter().map(move |level| (group, level)));
+        let mut suspects: Vec<_> = levels.filter(|(_, level)| level.evidence.ln() > 0.0).collect();
+        suspects.sort_by(|(_, one), (_, other)| other.evidence.ln().total_cmp(&one.evidence.ln()));
+        suspects
+    }
+
+    /// Events so far, over all groups.
+    pub(super) fn events(&self) -> u64 {
+        self.groups.values().flat_map(|group| &group.levels).map(LimitEvidence::events).sum()
+    }
+
+    fn group(
+        &self,
+        counts: &GroupCounts,
+        (candidate, stable): (&KindCounts, &KindCounts),
+        is_compared: bool,
+        now: Duration,
+    ) -> Group {
+        let (threshold, ratio) = (self.threshold, self.ratio);
+        let beginning = Beginning { counts: candidate, before: None, threshold, ratio, learns: false, now };
+        let level = |bound: &Bound| {
+            let relative = || Relative::new(ratio, threshold, now);
+            let beside = is_compared.then(|| StableComparison::new(*bound, relative(), stable));
+            LimitEvidence::new((Level::Critical, *bound), beside, beginning)
+        };
+        Group { name: counts.name.clone(), levels: self.bounds.iter().map(level).collect() }
+    }
+}

@@ -1,0 +1,203 @@
+//! Is the candidate worse than stable in what no limit asks about? One kind of event, compared.
+//!
+//! A version that answers everything with 404, or within the limit but forty times as slowly as stable, breaks no limit.
+//! Times are compared by stable's own quantiles, as it had them lately: an answer is an event when it takes clearly
+//! longer than stable's p75, or p95. (At the median the ratio of the shares could not pass two.) What is counted
+//! follows stable as it changes, the same for both, so that a database that becomes slow blames nobody.
+
+use super::kind::Kind;
+use crate::core::client::Met;
+use crate::core::evidence::relative::{Batch, Relative};
+use crate::core::latency::{BUCKETS, bucket_of, quantile_us, upper_bound_us};
+use crate::core::outcome::{Durations, Totals};
+use std::time::Duration;
+
+/// Answers of stable that its first quantile takes, and those after which it is taken once more.
+const FIRST: u64 = 200;
+const NEXT: u64 = 2_000;
+/// No difference below it counts: a cache that is not warm yet.
+const SLACK_US: u64 = 1_000;
+
+/// What was counted of one pool.
+#[derive(Clone, Copy, Debug)]
+pub struct ArmCounts<'a> {
+    pub totals: &'a Totals,
+    /// `None` where nobody counts them, as in a replay.
+    pub durations: Option<&'a Durations>,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct KindComparison {
+    pub kind: Kind,
+    pub relative: Relative,
+    counted: Counted,
+}
+
+#[derive(Clone, Debug)]
+enum Counted {
+    /// Of each pool, what has been taken in.
+    Plain {
+        candidate: Batch,
+        stable: Batch,
+    },
+    ByQuantile(Box<ByQuantile>),
+}
+
+/// Times, against a quantile of stable's.
+#[derive(Clone, Debug)]
+struct ByQuantile {
+    quantile: f64,
+    /// The bucket that an event is beyond, once there is one.
+    threshold: Option<usize>,
+    candidate: Times,
+    stable: Times,
+    /// Stable's as they stood when the threshold was taken.
+    learned: [u64; BUCKETS],
+}
+
+/// Times by bucket: of whole answers, and of those that were cut short.
+#[derive(Clone, Debug)]
+struct Times {
+    whole: [u64; BUCKETS],
+    cut: [u64; BUCKETS],
+}
+
+impl KindComparison {
+    pub(super) fn plain(
+        kind: Kind,
+        relative: Relative,
+        candidate: ArmCounts<'_>,
+        stable: ArmCounts<'_>,
+    ) -> Self {
+        let counted = Counted::Plain { candidate: batch(kind, candidate), stable: batch(kind, stable) };
+        KindComparison { kind, relative, counted }
+    }
+
+    /// `before` are stable's totals at an earlier time: what it did since then gives the first threshold.
+    pub(super) fn by_quantile(
+        (kind, quantile): (Kind, f64),
+        relative: Relative,
+        candidate: ArmCounts<'_>,
+        stable: ArmCounts<'_>,
+        before: Option<&Totals>,
+    ) -> Self {
+        let (candidate, stable) = (Times::of(kind, candidate), Times::of(kind, stable));
+        let learned = match (before, kind) {
+            (Some(before), Kind::Latency) => before.latency,
+            _ => stable.whole,
+        };
+        let mut counted = ByQuantile { quantile, threshold: None, candidate, stable, learned };
+        counted.learn();
+        KindComparison { kind, relative, counted: Counted::ByQuantile(Box::new(counted)) }
+    }
+
+    pub(super) fn observe(&mut self, now: Duration, candidate: ArmCounts<'_>, stable: ArmCounts<'_>) {
+        match &mut self.counted {
+            Counted::Plain { candidate: seen, stable: stable_seen } => {
+                let (one, other) = (batch(self.kind, candidate), batch(self.kind, stable));
+                self.relative.observe(now, since(one, *seen), since(other, *stable_seen));
+                (*seen, *stable_seen) = (one, other);
+            }
+            Counted::ByQuantile(counted) => {
+                let (candidate, stable) = (Times::of(self.kind, candidate), Times::of(self.kind, stable));
+                if let Some(threshold) = counted.threshold {
+                    let one = candidate.since(&counted.candidate).beyond(threshold);
+                    let other = stable.since(&counted.stable).beyond(threshold);
+                    self.relative.observe(now, one, other);
+                }
+                (counted.candidate, counted.stable) = (candidate, stable);
+                counted.learn();
+            }
+        }
+    }
+
+    /// Which clients have to be asked about; none where one is enough.
+    pub(super) fn met(&self) -> Option<Met> {
+        match (&self.counted, self.kind) {
+            (Counted::ByQuantile(by), Kind::Latency) => Some(Met::HeadsOver(by.threshold?)),
+            (Counted::ByQuantile(by), _) => Some(Met::EndsOver(by.threshold?)),
+            (Counted::Plain { .. }, Kind::Abandoned) => Some(Met::Abandoned),
+            (Counted::Plain { .. }, _) => None,
+        }
+    }
+
+    /// The quantile, and the time beyond which an answer is an event.
+    pub(super) fn quantile(&self) -> Option<(f64, Duration)> {
+        let Counted::ByQuantile(by) = &self.counted else { return None };
+        Some((by.quantile, Duration::from_micros(upper_bound_us(by.threshold?))))
+    }
+
+    /// The name among the figures of the evidence.
+    pub(super) fn metric(&self) -> String {
+        match (&self.counted, self.kind) {
+            (Counted::ByQuantile(by), kind) => {
+                format!("{}_over_stable_p{:.0}", kind.label(), by.quantile * 100.0)
+            }
+            (Counted::Plain { .. }, Kind::Errors) => "error_rate_relative".to_owned(),
+            (Counted::Plain { .. }, kind) => format!("{}_relative", kind.label()),
+        }
+    }
+}
+
+impl ByQuantile {
+    /// Takes the threshold from what stable did since the last time, if that is enough.
+    fn learn(&mut self) {
+        let lately: [u64; BUCKETS] =
+            std::array::from_fn(|bucket| self.stable.whole[bucket].saturating_sub(self.learned[bucket]));
+        let least = if self.threshold.is_some() { NEXT } else { FIRST };
+        if lately.iter().sum::<u64>() < least {
+            return;
+        }
+        if let Some(us) = quantile_us(&lately, self.quantile) {
+            // `us` is the bound of the bucket itself: one bucket more is an eighth.
+            self.threshold = Some(bucket_of(us).max(bucket_of(us + SLACK_US)));
+        }
+        self.learned = self.stable.whole;
+    }
+}
+
+impl Times {
+    fn of(kind: Kind, counts: ArmCounts<'_>) -> Self {
+        match (kind, counts.durations) {
+            (Kind::Latency, _) => Times { whole: counts.totals.latency, cut: [0; BUCKETS] },
+            (_, Some(durations)) => Times { whole: durations.whole, cut: durations.cut },
+            (_, None) => Times { whole: [0; BUCKETS], cut: [0; BUCKETS] },
+        }
+    }
+
+    fn since(&self, earlier: &Times) -> Times {
+        let of = |now: &[u64; BUCKETS], then: &[u64; BUCKETS]| {
+            std::array::from_fn(|bucket| now[bucket].saturating_sub(then[bucket]))
+        };
+        Times { whole: of(&self.whole, &earlier.whole), cut: of(&self.cut, &earlier.cut) }
+    }
+
+    /// An answer that was cut short before the threshold would have ended nobody knows when.
+    fn beyond(&self, threshold: usize) -> Batch {
+        let over = |times: &[u64; BUCKETS]| times.iter().skip(threshold + 1).sum::<u64>();
+        let cut = over(&self.cut);
+        Batch { attempts: self.whole.iter().sum::<u64>() + cut, events: over(&self.whole) + cut }
+    }
+}
+
+/// What was counted of a kind so far.
+fn batch(kind: Kind, counts: ArmCounts<'_>) -> Batch {
+    let totals = counts.totals;
+    let class = |class: usize| totals.codes.get(class).copied().unwrap_or_default();
+    let answers = || totals.codes.iter().skip(1).sum();
+    match kind {
+        Kind::Errors => Batch { attempts: totals.attempts, events: totals.failures },
+        Kind::Abandoned => Batch { attempts: totals.attempts + totals.abandoned, events: totals.abandoned },
+        Kind::ClientErrors => Batch { attempts: answers(), events: class(4) },
+        Kind::Redirects => Batch { attempts: answers(), events: class(3) },
+        Kind::Empty => Batch { attempts: class(2), events: totals.empty },
+        Kind::Differences => Batch { attempts: totals.compared, events: totals.differing },
+        Kind::Latency | Kind::Duration => Batch::default(),
+    }
+}
+
+/// A count that was read a moment too early never makes a batch negative.
+fn since(now: Batch, then: Batch) -> Batch {
+    let events = now.events.saturating_sub(then.events);
+    Batch { attempts: now.attempts.saturating_sub(then.attempts).max(events), events }
+}
