@@ -3,6 +3,7 @@
 
 use super::links::Links;
 use super::live::Live;
+use crate::core::event::Event;
 use crate::core::rollout::Note;
 use crate::core::service::{Coverage, Refuge};
 use crate::core::weight::BasisPoints;
@@ -47,10 +48,10 @@ impl Live {
             return;
         }
         let text = self.coverage_text(&coverage, &down);
-        let action = if coverage == Coverage::Weights { "refuge-over" } else { "refuge" };
+        let event = if coverage == Coverage::Weights { Event::RefugeOver } else { Event::Refuge };
         self.coverage = coverage;
-        self.note(&[Note { action, text }], links);
-        if action == "refuge" && !self.was_told_lately(links) {
+        self.note(&[Note { event, text }], links);
+        if event == Event::Refuge && !self.was_told_lately(links) {
             self.outage_told_at = Some(links.clock.now());
         }
     }

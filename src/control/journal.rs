@@ -21,6 +21,7 @@ mod unwritable;
 mod witness;
 
 use super::view::HistoryView;
+use crate::core::event::Event;
 use custody::Keeper;
 use jiff::Timestamp;
 use marks::Marks;
@@ -101,7 +102,7 @@ pub struct Started {
 pub struct HistoryRow {
     pub at: Timestamp,
     pub actor: String,
-    pub action: String,
+    pub event: Event,
     pub text: String,
     /// Where it was asked for, where it was over the network.
     pub address: Option<String>,

@@ -265,7 +265,7 @@ impl Live {
 
     /// What the controller decided by itself.
     pub(super) fn decided(&mut self, applied: Applied, links: &Links, rung_us: Option<u64>) {
-        let aborts = applied.notes.iter().any(|note| matches!(note.action, "aborted" | "returned"));
+        let aborts = applied.takes_traffic_away();
         // What others are asked for is durable first, so that a restart asks for the same.
         let asks = applied.order == Order::Quiet && applied.state.work() != self.state.work();
         let order = if asks { Order::JournalFirst } else { applied.order };

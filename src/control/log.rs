@@ -4,6 +4,7 @@
 //! it takes effect by. What takes users away from a version, or keeps them from one, is a warning.
 
 use super::live::Live;
+use crate::core::event::Event;
 use crate::core::rollout::Note;
 use crate::core::service::ServiceState;
 use crate::core::verdict::Level;
@@ -13,7 +14,7 @@ use crate::core::verdict::Level;
 pub(super) struct LogLine {
     is_warning: bool,
     actor: String,
-    action: &'static str,
+    event: Event,
     text: String,
     rollout: Option<String>,
     pool: Option<String>,
@@ -21,7 +22,8 @@ pub(super) struct LogLine {
 
 impl LogLine {
     fn write(&self, service: &str) {
-        let LogLine { actor, action, text, .. } = self;
+        let LogLine { actor, event, text, .. } = self;
+        let action = event.label();
         let (rollout, pool) = (self.rollout.as_deref(), self.pool.as_deref());
         match self.is_warning {
             true => tracing::warn!(service, rollout, pool, actor, action, "{text}"),
@@ -40,17 +42,12 @@ impl Live {
             let is_critical = rollout.is_some_and(|running| {
                 running.rollout.verdict.reasons.iter().any(|reason| reason.level == Level::Critical)
             });
-            let is_warning = match note.action {
-                "aborted" | "returned" | "degraded" => true,
-                "held" => is_critical,
-                _ => false,
-            };
             let about = rollout.map(|running| (&running.id, &running.to));
             let about = about.or_else(|| guarded.map(|guard| (&guard.rollout, &guard.pool)));
             LogLine {
-                is_warning,
+                is_warning: note.event.is_warning(is_critical),
                 actor: actor.to_owned(),
-                action: note.action,
+                event: note.event,
                 text: note.text.clone(),
                 rollout: about.map(|(id, _)| id.clone()),
                 pool: about.map(|(_, pool)| pool.clone()),
@@ -64,7 +61,7 @@ impl Live {
         let line = LogLine {
             is_warning: is_down,
             actor: actor.to_owned(),
-            action: note.action,
+            event: note.event,
             text: note.text.clone(),
             rollout: self.rollout_of_pool(pool),
             pool: Some(pool.to_owned()),

@@ -19,6 +19,7 @@ use super::live::{Live, SELF};
 use super::notices;
 
 use super::view::MaintenanceView;
+use crate::core::event::Event;
 use crate::core::route::Target;
 use crate::observe::clock::wall;
 use std::collections::VecDeque;
@@ -143,7 +144,7 @@ impl Task {
                     self.lives.touch(name).into_iter().for_each(Live::upstreams_changed);
                 }
                 for (actor, text) in pending.log {
-                    tracing::info!(actor, action = "maintenance", "{text}");
+                    tracing::info!(actor, action = Event::Maintenance.label(), "{text}");
                 }
             }
             Err(error) => {
@@ -177,7 +178,7 @@ impl Task {
             let row = HistoryRow {
                 at,
                 actor: actor.to_owned(),
-                action: "maintenance".to_owned(),
+                event: Event::Maintenance,
                 text: text.clone(),
                 address: address.clone(),
                 figures: serde_json::to_value(next.view(self.links.clock.now())).unwrap_or_default(),

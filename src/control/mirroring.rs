@@ -4,6 +4,7 @@
 use super::links::Links;
 use super::live::{Live, SELF};
 use super::view::MirrorView;
+use crate::core::event::Event;
 use crate::core::mirror::{Mirroring, UnderWay};
 use crate::core::outcome::{ArmId, Totals};
 use crate::core::rollout::Note;
@@ -112,7 +113,7 @@ impl Live {
             && mirrored.takes(links.clock.now())
         {
             mirrored.samples.push(text.to_owned());
-            let note = [Note { action: "difference", text: format!("mirrored {text}") }];
+            let note = [Note { event: Event::Difference, text: format!("mirrored {text}") }];
             let lines = self.log_lines(&self.state, &note, SELF);
             self.todo.log.extend(lines);
             self.note(&note, links);

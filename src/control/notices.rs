@@ -7,6 +7,7 @@
 use super::journal::outbox::Outgoing;
 use super::links::Links;
 use super::live::{Live, SELF};
+use crate::core::event::Event;
 use crate::core::notice::{self, Kind, Notice, Place};
 use crate::core::rollout::{Note, Rollout};
 use crate::core::service::{Coverage, Running, ServiceState};
@@ -35,9 +36,9 @@ pub(super) fn told(
     links: &Links,
 ) -> Option<Outgoing> {
     let running = next.running().or_else(|| live.state.running());
-    let kind = Kind::of(note.action, running.map(|running| &running.rollout.verdict))?;
+    let kind = Kind::of(note.event, running.map(|running| &running.rollout.verdict))?;
     let receivers = wanting(&links.config.notify, kind, &live.settings.name);
-    let is_repeated = note.action == "refuge" && live.was_told_lately(links);
+    let is_repeated = note.event == Event::Refuge && live.was_told_lately(links);
     if receivers.is_empty() || is_repeated {
         return None;
     }
@@ -163,7 +164,7 @@ fn explained(notice: Notice, note: &Note, live: &Live, next: &ServiceState) -> N
         Kind::Aborted => Some(format!("all traffic is back on {}", next.version_on(stable))),
         Kind::Rollback => Some(format!("all traffic is on {}", next.version_on(stable))),
         Kind::Degraded => Some(advice(live, next, &notice.service)),
-        Kind::Incident if note.action == "refuge" => Some(match live.current_coverage() {
+        Kind::Incident if note.event == Event::Refuge => Some(match live.current_coverage() {
             Coverage::Refuge(pool) => format!("{} serves meanwhile", next.version_on(&pool)),
             Coverage::Weights | Coverage::Nobody => "users get 503 until a pool with weight is up".to_owned(),
         }),
@@ -235,8 +236,8 @@ mod tests {
         (live, links)
     }
 
-    fn notice(live: &Live, next: &ServiceState, action: &'static str, links: &Links) -> Option<Notice> {
-        let note = Note { action, text: "why it is so".into() };
+    fn notice(live: &Live, next: &ServiceState, event: Event, links: &Links) -> Option<Notice> {
+        let note = Note { event, text: "why it is so".into() };
         let outgoing = told(live, next, &note, "ci", Timestamp::UNIX_EPOCH, links)?;
         assert_eq!(outgoing.receivers, ["slack"]);
         Some(outgoing.notice)
@@ -247,13 +248,13 @@ mod tests {
         let dir = tempfile::tempdir().expect("a directory");
         let (live, links) = live(dir.path());
         let mut next = live.state.clone();
-        assert_eq!(notice(&live, &next, "held", &links).map(|notice| notice.kind), Some(Kind::Held));
+        assert_eq!(notice(&live, &next, Event::Held, &links).map(|notice| notice.kind), Some(Kind::Held));
         let reason = Reason::condition(notice::SHARED_OUTAGE, Level::Warning, "blue fails too".into());
         next.rollout.as_mut().expect("a rollout").rollout.verdict.reasons.push(reason);
-        let incident = notice(&live, &next, "held", &links).expect("a notice");
+        let incident = notice(&live, &next, Event::Held, &links).expect("a notice");
         assert_eq!((incident.kind, incident.reason.as_deref()), (Kind::Incident, Some("why it is so")));
         assert_eq!(incident.status.as_deref(), Some("blue serves 100 % and is ready"));
-        assert_eq!(notice(&live, &next, "paused", &links), None);
+        assert_eq!(notice(&live, &next, Event::Paused, &links), None);
     }
 
     #[test]
@@ -263,7 +264,7 @@ mod tests {
         let state = &mut live.state;
         state.rollout.as_mut().expect("a rollout").rollout.phase = Phase::Promoted;
         (state.stable, state.previous) = ("green".into(), Some("blue".into()));
-        let degraded = notice(&live, &live.state, "degraded", &links).expect("a notice");
+        let degraded = notice(&live, &live.state, Event::Degraded, &links).expect("a notice");
         assert_eq!((degraded.version.as_deref(), degraded.rollout.as_deref()), (Some("v2"), Some("web-1")));
         let action = degraded.action.expect("an action");
         assert_eq!(action, "v2 on green stays stable; `pointsman rollback web` goes back to blue");
@@ -271,7 +272,7 @@ mod tests {
         let caution = |force| Caution { down: &nothing, force };
         let back = Change::Rollback { caution: caution(false), who: "ci" };
         let next = live.state.apply(back, Moment { now: Duration::ZERO, wall: "now" }).expect("ok").state;
-        let rollback = notice(&live, &next, "rollback", &links).expect("a notice");
+        let rollback = notice(&live, &next, Event::Rollback, &links).expect("a notice");
         assert_eq!((rollback.version.as_deref(), rollback.rollout.as_deref()), (Some("v2"), Some("web-1")));
         // Back and forth: the second one is about no version that is known.
         live.state = next;
@@ -279,7 +280,7 @@ mod tests {
             Change::Rollback { caution: caution(true), who: "ci" },
             Moment { now: Duration::ZERO, wall: "" },
         );
-        let again = notice(&live, &again.expect("ok").state, "rollback", &links).expect("a notice");
+        let again = notice(&live, &again.expect("ok").state, Event::Rollback, &links).expect("a notice");
         assert_eq!((again.version, again.to.as_deref()), (None, Some("green")));
         assert_eq!(again.from.as_deref(), Some("blue"));
     }

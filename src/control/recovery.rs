@@ -7,6 +7,7 @@ use super::live::{Live, SELF, with_registered};
 use super::saving;
 use super::view::RolloutView;
 use crate::core::duration;
+use crate::core::event::Event;
 use crate::core::rollout::{Action, Note};
 use crate::core::service::{Applied, Change, Order, PoolRecord, ServiceState};
 use crate::core::settings;
@@ -73,7 +74,7 @@ pub(super) fn take_back(live: &mut Live, recovered: &Recovered, links: &Links) {
     state.revision += UNWRITTEN_REVISIONS;
     let mut restored = Restored::of(state, &live.configured, recovered, links);
     let text = "taken back from the new process of an upgrade, which failed".into();
-    restored.notes.insert(0, Note { action: "recovered", text });
+    restored.notes.insert(0, Note { event: Event::Recovered, text });
     let Restored { state, notes, .. } = restored;
     live.take_effect(Applied { state, notes, order: Order::EffectFirst }, SELF, links);
 }
@@ -148,7 +149,7 @@ impl Restored {
         let text =
             format!("started degraded: all traffic on {}, {from}, and no rollout: {why}", state.stable);
         tracing::error!(service = %settings.name, "{text}");
-        let notes = vec![Note { action: "recovered", text }];
+        let notes = vec![Note { event: Event::Recovered, text }];
         // What is wrong with the whole store is told once.
         let degraded = recovered.lost.is_none().then(|| why.to_owned());
         Restored { state, notes, degraded }
@@ -266,7 +267,7 @@ impl Restored {
     }
 
     fn say(&mut self, text: String) {
-        self.notes.push(Note { action: "recovered", text });
+        self.notes.push(Note { event: Event::Recovered, text });
     }
 
     fn apply(&mut self, change: Change<'_>, links: &Links) {

@@ -12,6 +12,7 @@ use super::live::{Live, SELF};
 use super::log::LogLine;
 use super::notices::{Reports, told};
 use super::shown;
+use crate::core::event::Event;
 use crate::core::rollout::Note;
 use crate::core::service::{Applied, Order, ServiceState};
 use crate::observe::clock::wall;
@@ -153,7 +154,7 @@ impl Live {
         self.saving.late.extend(rows);
         let lines = self.log_lines(&applied.state, &applied.notes, actor);
         self.todo.log.extend(lines);
-        if applied.notes.iter().any(|note| matches!(note.action, "aborted" | "returned")) {
+        if applied.takes_traffic_away() {
             self.todo.mark = applied.state.rollout.as_ref().map(|running| running.id.clone());
         }
         if let Some(overtaken) = self.saving.pending.take()
@@ -187,7 +188,7 @@ impl Live {
         let Some(rung_us) = rung_us else { return };
         let took_us = links.clock.now_us().saturating_sub(rung_us);
         tracing::info!(service = %self.settings.name, took_us, "from the deciding outcome to the table");
-        let aborted = self.saving.late.iter_mut().rfind(|row| row.action == "aborted");
+        let aborted = self.saving.late.iter_mut().rfind(|row| row.event == Event::Aborted);
         if let Some(figures) = aborted.and_then(|row| row.figures.as_object_mut()) {
             figures.insert("reaction_ms".into(), (took_us as f64 / 1000.0).into());
         }
@@ -306,7 +307,7 @@ impl Live {
         let row = |note: &Note| HistoryRow {
             at,
             actor: actor.to_owned(),
-            action: note.action.to_owned(),
+            event: note.event,
             text: note.text.clone(),
             address: self.asked_from.clone().filter(|_| actor != SELF),
             figures: figures.clone(),

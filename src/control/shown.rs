@@ -9,6 +9,7 @@ use super::view::{
     WindowView,
 };
 use crate::core::duration;
+use crate::core::event::Event;
 use crate::core::rollout::{Guard, Note, Rollout};
 use crate::core::service::{Coverage, ServiceState};
 use crate::core::settings::UpstreamHost;
@@ -130,7 +131,7 @@ pub(super) fn health_note(pool: &str, upstream: &str, address: UpstreamAddress, 
         Some(wrong) => format!("{name} of {pool} is down: {wrong}"),
         None => format!("{name} of {pool} is up"),
     };
-    Note { action: "health", text }
+    Note { event: Event::Health, text }
 }
 
 /// The figures that a line of history rests on.

@@ -205,7 +205,8 @@ pub(super) fn insert_row(
     let sql = "INSERT INTO history (at, service, actor, action, text, figures, rollout, address) \
                VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
     let (at, figures) = (format!("{:.3}", row.at), row.figures.to_string());
-    let values = params![at, service, row.actor, row.action, row.text, figures, row.rollout, row.address];
+    let values =
+        params![at, service, row.actor, row.event.label(), row.text, figures, row.rollout, row.address];
     transaction.prepare(sql)?.execute(values)?;
     match &row.notice {
         Some(outgoing) => outbox::put(transaction, row.at, outgoing),

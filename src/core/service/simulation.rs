@@ -8,6 +8,7 @@ mod invariants;
 
 use super::tests::{UPSTREAMS, bp, canary, rolling, start};
 use super::*;
+use crate::core::event::Event;
 use crate::core::rollout::{
     Action, After, HookPoint, Idle, Note, Observation, Phase, Plan, Step, Strategy, UpstreamSeen, Work,
     WorkResult,
@@ -322,7 +323,7 @@ impl World {
                 self.live = applied.state;
             }
             Order::EffectFirst => {
-                let takes_back = applied.notes.iter().any(|n| matches!(n.action, "aborted" | "returned"));
+                let takes_back = applied.takes_traffic_away();
                 self.live = applied.state;
                 let id = self.live.rollout.as_ref().map(|running| running.id.clone());
                 self.mark = if takes_back { id } else { self.mark.take() };
@@ -456,7 +457,7 @@ fn random_runs_keep_the_invariants() {
 impl Seen {
     fn note(&mut self, before: &ServiceState, applied: &Applied) {
         let Some(was) = before.running() else {
-            self.returned += u64::from(applied.notes.iter().any(|note| note.action == "returned"));
+            self.returned += u64::from(applied.notes.iter().any(|note| note.event == Event::Returned));
             return;
         };
         let kind = match was.rollout.plan.strategy {
@@ -465,14 +466,14 @@ impl Seen {
             Strategy::Rolling => 2,
         };
         for note in &applied.notes {
-            match note.action {
-                "promoted" => self.promoted[kind] += 1,
-                "aborted" => {
+            match note.event {
+                Event::Promoted => self.promoted[kind] += 1,
+                Event::Aborted => {
                     self.aborted[kind] += 1;
                     self.aborted_mirrored += u64::from(was.rollout.mirrors().is_some());
                 }
-                "step" if note.text.contains("mirrored") => self.mirrored += 1,
-                "approval" => self.gates += 1,
+                Event::Step if note.text.contains("mirrored") => self.mirrored += 1,
+                Event::Approval => self.gates += 1,
                 _ => {}
             }
         }
