@@ -1,10 +1,12 @@
 //! The state a process starts with: what the store knew of each service, and what core makes of it.
 
-use super::coverage;
+use super::command::SELF;
 use super::journal::{Recovered, Started};
 use super::links::Links;
-use super::live::{Live, SELF};
-use super::saving;
+use super::pools::addresses;
+use super::saver;
+use super::service::ServiceController;
+use super::services::Services;
 use super::view::RolloutView;
 use crate::core::event::Event;
 use crate::core::rollout::Note;
@@ -26,13 +28,27 @@ pub(super) fn ended(recovered: &Recovered) -> BTreeMap<String, Arc<RolloutView>>
     views.collect()
 }
 
-/// One service as it was left, or new.
-pub(super) fn live(
+/// All services as they were left, or new, each with its number; and what of them is not what was stored.
+///
+/// # Errors
+/// A sentence, when there are more pools than can be measured.
+pub(super) fn services(recovered: &Recovered, links: &Links) -> Result<(Services, Vec<String>), String> {
+    let (mut services, mut degraded) = (Services::default(), Vec::new());
+    for (slot, settings) in links.config.services.values().enumerate() {
+        let (service, why) = service(settings, slot, recovered, links)?;
+        degraded.extend(why);
+        services.insert(settings.name.clone(), service);
+    }
+    Ok((services, degraded))
+}
+
+/// One service as it was left, or new; why its state is not the one that was stored, if it is not.
+pub(super) fn service(
     settings: &Arc<settings::Service>,
     slot: usize,
     recovered: &Recovered,
     links: &Links,
-) -> Result<Live, String> {
+) -> Result<(ServiceController, Option<String>), String> {
     let (mut records, mut before, mut degraded) = Default::default();
     let Recovery { state, notes, .. } = match stored(settings, recovered) {
         Stored::State(state) => {
@@ -48,41 +64,43 @@ pub(super) fn live(
             recovery
         }
         Stored::None => {
-            let sets = coverage::sets(settings);
+            let sets = addresses(settings);
             let configured = Configured { stable: &settings.stable, sets: &sets };
             Recovery::fresh(configured, &links.wall_text())
         }
     };
-    let mut live = Live::new(settings.clone(), slot, state.clone());
-    live.fit_pools(None, links)?;
-    live.keys = keys(settings, recovered);
-    live.degraded = degraded;
+    let mut service = ServiceController::new(settings.clone(), slot, state.clone());
+    service.fit(links)?;
+    service.saver.set_keys(keys(settings, recovered));
     if state.pools != records {
-        live.saving.write_now();
+        service.saver.write_now();
     }
     if !notes.is_empty() {
         // As it was before, so that a rollout that is aborted here is seen to end.
-        live.state.rollout = before;
-        live.take_effect(Applied { state, notes, order: Order::EffectFirst }, SELF, links);
+        service.saver.replace(ServiceState { rollout: before, ..state.clone() });
+        let applied = Applied { state, notes, order: Order::EffectFirst };
+        service.take_effect(applied, &SELF.into(), None, links);
     }
-    Ok(live)
+    Ok((service, degraded))
 }
 
 /// Takes over what another process may have made of a service's state meanwhile.
-pub(super) fn take_back(live: &mut Live, recovered: &Recovered, links: &Links) {
-    live.keys = keys(&live.configured, recovered);
-    let Stored::State(state) = stored(&live.configured, recovered) else { return };
+pub(super) fn take_back(service: &mut ServiceController, recovered: &Recovered, links: &Links) {
+    let settings = service.pools.configured.clone();
+    service.saver.set_keys(keys(&settings, recovered));
+    let Stored::State(state) = stored(&settings, recovered) else { return };
     let mut state = *state;
     let aborted = state.rollout.as_ref().is_some_and(|last| recovered.aborted.contains(&last.id));
-    if is_same(&state, &live.state) && !aborted {
+    if is_same(&state, service.state()) && !aborted {
         return;
     }
     state.revision += UNWRITTEN_REVISIONS;
-    let mut recovery = come_back(state, &live.configured, recovered, links);
+    let mut recovery = come_back(state, &settings, recovered, links);
     let text = "taken back from the new process of an upgrade, which failed".into();
     recovery.notes.insert(0, Note { event: Event::Recovered, text });
     let Recovery { state, notes, .. } = recovery;
-    live.take_effect(Applied { state, notes, order: Order::EffectFirst }, SELF, links);
+    let applied = Applied { state, notes, order: Order::EffectFirst };
+    service.take_effect(applied, &SELF.into(), None, links);
 }
 
 fn is_same(one: &ServiceState, other: &ServiceState) -> bool {
@@ -103,8 +121,8 @@ fn stored(settings: &settings::Service, recovered: &Recovered) -> Stored {
         return Stored::Lost(why.clone());
     }
     let Some(text) = recovered.services.get(&**name) else { return Stored::None };
-    match serde_json::from_str::<saving::Stored>(text) {
-        Ok(saving::Stored { state }) => match state.unsound() {
+    match serde_json::from_str::<saver::Stored>(text) {
+        Ok(saver::Stored { state }) => match state.unsound() {
             None => Stored::State(Box::new(state)),
             Some(why) => Stored::Lost(format!("the stored state of {name} cannot be right: {why}")),
         },
@@ -119,7 +137,7 @@ fn come_back(
     recovered: &Recovered,
     links: &Links,
 ) -> Recovery {
-    let sets = coverage::sets(settings);
+    let sets = addresses(settings);
     let configured = Configured { stable: &settings.stable, sets: &sets };
     let aborts = Aborts { rollouts: &recovered.aborted, lost: recovered.marks_lost.as_deref() };
     let wall = links.wall_text();
@@ -138,7 +156,7 @@ fn after_a_loss(settings: &settings::Service, recovered: &Recovered, why: &str, 
         stable: kept.and_then(|kept| kept["stable"].as_str()).map(str::to_owned),
         upstreams: upstreams.and_then(|kept| serde_json::from_value(kept).ok()).unwrap_or_default(),
     };
-    let sets = coverage::sets(settings);
+    let sets = addresses(settings);
     let configured = Configured { stable: &settings.stable, sets: &sets };
     let mut recovery = Recovery::degraded(configured, remains, why, &links.wall_text());
     // Nobody holds a revision that is as high.
@@ -198,13 +216,13 @@ mod tests {
             state = state.apply(change, moment).expect("on the way to the promotion").state;
         }
         assert_eq!(state.stable, "green");
-        let text = serde_json::to_string(&saving::Stored { state }).expect("JSON");
+        let text = serde_json::to_string(&saver::Stored { state }).expect("JSON");
         for (aborted, stable) in [(vec!["web-1".to_owned()], "blue"), (Vec::new(), "green")] {
             let services = BTreeMap::from([("web".to_owned(), text.clone())]);
             let recovered = Recovered { services, aborted, ..Recovered::default() };
-            let live = live(settings, 0, &recovered, &links).expect("recovered");
-            assert_eq!(live.state.stable, stable);
-            assert_eq!(live.state.weights[stable], BasisPoints::FULL);
+            let (service, _) = service(settings, 0, &recovered, &links).expect("recovered");
+            assert_eq!(service.state().stable, stable);
+            assert_eq!(service.state().weights[stable], BasisPoints::FULL);
         }
     }
 }
