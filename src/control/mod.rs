@@ -44,6 +44,8 @@ mod saver;
 mod service;
 mod services;
 mod shown;
+#[cfg(test)]
+mod simulation;
 mod snapshots;
 mod start;
 mod stretches;

@@ -14,11 +14,9 @@ mod operate;
 mod record;
 mod recovery;
 mod refuge;
-#[cfg(test)]
-mod simulation;
 mod sound;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use change::{Applied, Caution, Change, Denied, Moment, Order};
 pub use record::{PoolRecord, Quarantine, QuarantineCause, Void};

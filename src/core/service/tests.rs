@@ -10,11 +10,11 @@ use crate::core::verdict::{Level, Reason, State, Verdict};
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-pub(super) fn bp(n: u16) -> BasisPoints {
+pub(crate) fn bp(n: u16) -> BasisPoints {
     BasisPoints::new(n).expect("at most 10000")
 }
 
-pub(super) fn canary() -> Plan {
+pub(crate) fn canary() -> Plan {
     let step = |weight, seconds| Step::weight(bp(weight), Duration::from_secs(seconds));
     Plan {
         strategy: Strategy::Canary,
@@ -32,16 +32,16 @@ pub(super) fn canary() -> Plan {
     }
 }
 
-pub(super) fn rolling() -> Plan {
+pub(crate) fn rolling() -> Plan {
     Plan { strategy: Strategy::Rolling, steps: Vec::new(), min_attempts: 0, ..canary() }
 }
 
-pub(super) fn start<'a>(id: &str, to: &'a str, plan: Plan) -> Change<'a> {
+pub(crate) fn start<'a>(id: &str, to: &'a str, plan: Plan) -> Change<'a> {
     let upstreams = UPSTREAMS.map(str::to_owned).to_vec();
     Change::Start { id: id.to_owned(), to, version: None, policy: None, plan, upstreams, who: "ci" }
 }
 
-pub(super) const UPSTREAMS: [&str; 3] = ["u1:1", "u2:1", "u3:1"];
+pub(crate) const UPSTREAMS: [&str; 3] = ["u1:1", "u2:1", "u3:1"];
 
 /// Nothing is down, and nothing forced.
 pub(super) const CAREFUL: Caution<'static> = Caution { down: &BTreeMap::new(), force: false };
