@@ -3,8 +3,9 @@
 //! Only pools that traffic goes to, or should go to, are looked at. Each check says what it found, whether it holds or
 //! not; none of them decides anything, that is the policy's business.
 
+use super::facts::ServiceFacts;
 use super::links::Links;
-use super::live::{Live, LivePool};
+use super::pools::LivePool;
 use super::view::CheckView;
 use crate::core::policy::Limit;
 use crate::core::signal::Signal;
@@ -24,24 +25,24 @@ struct Serving<'a> {
 }
 
 /// In the order of the runbook. `figures` are those of the pools, in their order.
-pub(super) fn of(live: &Live, figures: &[Figures], links: &Links) -> Vec<CheckView> {
-    let effective = live.effective();
+pub(super) fn of(facts: ServiceFacts<'_>, figures: &[Figures], links: &Links) -> Vec<CheckView> {
+    let effective = facts.effective();
     let has = |weight: Option<&BasisPoints>| weight.is_some_and(|weight| *weight > BasisPoints::ZERO);
-    let serves = |name: &Arc<str>| has(effective.get(&**name)) || has(live.state.weights.get(&**name));
-    let pools = live.pools.iter().zip(figures).filter(|((name, _), _)| serves(name));
+    let serves = |name: &Arc<str>| has(effective.get(&**name)) || has(facts.state.weights.get(&**name));
+    let pools = facts.pools.iter().zip(figures).filter(|((name, _), _)| serves(name));
     let pools: Vec<_> = pools.map(|((name, pool), figures)| Serving { name, pool, figures }).collect();
-    let mut checks = vec![health(&pools), errors(&pools, error_limit(live)), timeouts(&pools)];
-    let policy = live.settings.policy.as_ref();
+    let mut checks = vec![health(&pools), errors(&pools, error_limit(facts)), timeouts(&pools)];
+    let policy = facts.pools.settings.policy.as_ref();
     let signals = policy.iter().flat_map(|policy| &policy.signals);
-    checks.extend(signals.map(|signal| self::signal(live, &pools, signal, links)));
+    checks.extend(signals.map(|signal| self::signal(facts, &pools, signal, links)));
     checks.push(running(&pools));
     checks
 }
 
 /// What the application says of itself, such as its database connections, is known and not critical.
-fn signal(live: &Live, pools: &[Serving<'_>], signal: &Signal, links: &Links) -> CheckView {
+fn signal(facts: ServiceFacts<'_>, pools: &[Serving<'_>], signal: &Signal, links: &Links) -> CheckView {
     let values = pools.iter().map(|Serving { name, pool, .. }| {
-        (name, live.worst_signals(pool, links).get(&*signal.name).copied())
+        (name, facts.worst_signals(pool, links).get(&*signal.name).copied())
     });
     let mut told = Vec::new();
     let mut wrong = Vec::new();
@@ -116,8 +117,8 @@ fn running(pools: &[Serving<'_>]) -> CheckView {
     })
 }
 
-fn error_limit(live: &Live) -> f64 {
-    let limits = live.settings.policy.iter().flat_map(|policy| &policy.limits);
+fn error_limit(facts: ServiceFacts<'_>) -> f64 {
+    let limits = facts.pools.settings.policy.iter().flat_map(|policy| &policy.limits);
     let critical = limits.filter_map(|limit| match limit {
         Limit::ErrorRate { critical, .. } => *critical,
         _ => None,

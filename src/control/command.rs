@@ -16,6 +16,9 @@ use std::time::Duration;
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::time::Instant;
 
+/// How the controller signs its own decisions.
+pub(super) const SELF: &str = "pointsman";
+
 /// Everything the controller task can be told.
 #[derive(Debug)]
 pub enum Input {

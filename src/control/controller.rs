@@ -1,242 +1,112 @@
-//! The controller task: one loop that takes in inputs and carries out what they led to.
+//! The controller task: one loop that takes in inputs, and the one interpreter of what they lead to.
 //!
-//! It runs on a thread of its own, so that a busy worker never delays a decision.
+//! [`Task::carry_out`] publishes the table first, then marks the aborts that are in effect by it, shows, logs, asks
+//! and writes, and answers last: nothing that is written delays an abort, and nobody hears of a change that is not in
+//! the table.
 
-mod outputs;
-mod own_limits;
 #[cfg(test)]
 mod tests;
-mod ticks;
 
-use super::command::{Command, Controller, Input, Job, Refusal};
-use super::handover::{Custody, Handover, Order};
-use super::journal::{Journal, Recovered, SITE};
-use super::limits::Limits;
+use super::answer::answer;
+use super::command::{Command, Input, Refusal, Reply};
+use super::effects::Effects;
+use super::handover::{Admission, Custody, Duty, Order, refer};
+use super::journal::SITE;
 use super::links::{Links, Written};
-use super::live::SELF;
-use super::lives::Lives;
-use super::maintenance::{Asked, Maintenance};
-use super::saving::{Answer, Waiting};
-use super::upstreams::CheckNews;
-use super::view::{ServiceViews, Snapshot};
+use super::maintenance::{self, Asked, Maintenance, SiteOutput};
+use super::output::{Answer, Output, ReplyTo};
+use super::own_limits::OwnLimits;
+use super::publisher::Publisher;
+use super::reload::{Reloads, differs};
+use super::rounds::Rounds;
+use super::service::{Said, ServiceController, Waiting};
+use super::services::Services;
+use super::snapshots::Snapshots;
+use super::upstreams::{CheckNews, CheckedUpstream, ResolvedUpstream};
+use super::view::ServiceView;
 use super::{recovery, shown};
-use crate::core::own_address::OwnAddresses;
-use crate::core::secret::Secret;
-use crate::core::service::ServiceState;
 use crate::core::settings::Config;
-use crate::core::table::Table;
-use crate::core::upstream_address::UpstreamAddress;
-use crate::observe::activity::Seen;
-use crate::observe::clock::Clock;
-use crate::observe::metrics::Metrics;
-use crate::observe::recorder::Recorder;
 use crate::observe::wake::Wake;
-use arc_swap::ArcSwap;
-use own_limits::Told;
-use std::cell::RefCell;
-use std::collections::{BTreeMap, VecDeque};
-use std::net::SocketAddr;
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
-use ticks::{FORGET_FIRST, WATCHFUL};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::sleep;
 
-/// Inputs that may wait.
-const INPUTS: usize = 256;
-/// Least time between two snapshots of the figures, and between two parts of one.
-const SNAPSHOT: Duration = Duration::from_millis(250);
-const PART: Duration = Duration::from_millis(25);
-/// The most services that one snapshot shows the figures of anew: nobody waits for more.
-const SHOWN_AT_ONCE: usize = 32;
-
-/// What the controller works with.
-#[derive(Debug)]
-pub struct Parts {
-    pub config: Arc<Config>,
-    /// The controller is its one writer.
-    pub table: Arc<ArcSwap<Table>>,
-    pub recorder: Arc<Recorder>,
-    pub wake: Arc<Wake>,
-    pub clock: Clock,
-    pub metrics: Arc<Metrics>,
-    pub journal: Journal,
-    pub recovered: Recovered,
-    /// Where work outside of this process goes.
-    pub jobs: mpsc::UnboundedSender<Job>,
-    /// Where the admin API listens, for routes that lead to it.
-    pub admin: SocketAddr,
-    /// Where this process listens.
-    pub own: OwnAddresses,
-    /// Assigns users, and signs what testers send.
-    pub secret: Secret,
-}
-
-/// The running controller.
-#[derive(Debug)]
-pub struct Running {
-    pub controller: Controller,
-    pub snapshots: watch::Receiver<Arc<Snapshot>>,
-    /// The configuration in effect.
-    pub configs: watch::Receiver<Arc<Config>>,
-    /// The same with the upstreams that are registered and the policies that rollouts run under: what is
-    /// to be checked and scraped.
-    pub watched: watch::Receiver<Arc<Config>>,
-    pub handover: Handover,
-    stop: oneshot::Sender<()>,
-    thread: std::thread::JoinHandle<()>,
-}
-
-impl Running {
-    /// Writes what is still to be written, as far as it can be, and ends. Blocks.
-    pub fn stop(self) {
-        // A thread that has ended already needs no word.
-        let _ = self.stop.send(());
-        if self.thread.join().is_err() {
-            tracing::error!("the controller panicked");
-        }
-    }
-}
-
-/// Recovers the state, publishes the first table and starts the task.
-///
-/// # Errors
-/// When the system refuses a thread, or more pools are configured than can be measured.
-pub fn start(parts: Parts) -> std::io::Result<Running> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
-    let (inputs, inbox) = mpsc::channel(INPUTS);
-    let (snapshots, shown) = watch::channel(Arc::default());
-    let (configs, configured) = watch::channel(parts.config.clone());
-    let (watched, under_watch) = watch::channel(parts.config.clone());
-    let (written, writes) = mpsc::unbounded_channel();
-    let (handover, orders) = Handover::channel();
-    let links = Links {
-        config: parts.config,
-        recorder: parts.recorder,
-        own: parts.own,
-        clock: parts.clock,
-        metrics: parts.metrics,
-        journal: parts.journal,
-        jobs: parts.jobs,
-        written,
-        ended: RefCell::new(Arc::new(recovery::ended(&parts.recovered))),
-    };
-    let mut task = Task {
-        lives: Lives::default(),
-        maintenance: Maintenance::recovered(&parts.recovered, parts.admin, &links),
-        links,
-        table: parts.table,
-        wake: parts.wake,
-        snapshots,
-        configs,
-        watched,
-        reloads: VecDeque::new(),
-        retired: BTreeMap::new(),
-        next_slot: 0,
-        limits: Limits::default(),
-        secret: parts.secret,
-        next_tick: Duration::ZERO,
-        all_at: Duration::ZERO,
-        show_at: Duration::ZERO,
-        views: ServiceViews::default(),
-        sampled_at: Duration::ZERO,
-        seen: Seen::default(),
-        roused_at: Duration::ZERO,
-        told: Told::default(),
-        deaf_until: Duration::ZERO,
-        forget_at: FORGET_FIRST,
-        degraded: Arc::default(),
-        custody: Custody::Ours,
-        held: Vec::new(),
-    };
-    {
-        let _entered = runtime.enter();
-        task.recover(&parts.recovered).map_err(std::io::Error::other)?;
-        task.carry_out();
-    }
-    let (stop, stopped) = oneshot::channel();
-    let run = move || runtime.block_on(task.run(Inbox { inputs: inbox, writes, orders, stopped }));
-    let thread = std::thread::Builder::new().name("controller".into()).spawn(run)?;
-    let controller = Controller { inputs };
-    let (configs, watched) = (configured, under_watch);
-    Ok(Running { controller, snapshots: shown, configs, watched, handover, stop, thread })
-}
+/// How long the end of the process waits for a write.
+const LAST_WRITE: Duration = Duration::from_secs(1);
 
 pub(super) struct Task {
-    pub lives: Lives,
-    pub links: Links,
-    pub configs: watch::Sender<Arc<Config>>,
-    watched: watch::Sender<Arc<Config>>,
-    pub next_slot: usize,
-    pub maintenance: Maintenance,
-    limits: Limits,
-    secret: Secret,
-    table: Arc<ArcSwap<Table>>,
+    services: Services,
+    maintenance: Maintenance,
+    publisher: Publisher,
+    snapshots: Snapshots,
+    rounds: Rounds,
+    reloads: Reloads,
+    own_limits: OwnLimits,
+    links: Links,
+    effects: Effects,
     wake: Arc<Wake>,
-    snapshots: watch::Sender<Arc<Snapshot>>,
+    configs: watch::Sender<Arc<Config>>,
+    watched: watch::Sender<Arc<Config>>,
     /// Reloads that wait until nothing is being written.
-    pub reloads: VecDeque<(Arc<Config>, Answer)>,
-    /// What is known of services that a reload took away, should another bring them back.
-    pub retired: BTreeMap<Arc<str>, ServiceState>,
-    next_tick: Duration,
-    /// When all that are awake are looked at next, not only those that want frequent looks.
-    all_at: Duration,
-    /// When what is measured is shown anew.
-    pub show_at: Duration,
-    /// As shown last.
-    views: ServiceViews,
-    sampled_at: Duration,
-    /// What has been noticed of the traffic, and when that was looked for last.
-    seen: Seen,
-    roused_at: Duration,
-    /// What operators have been told of own limits.
-    told: Told,
-    deaf_until: Duration,
-    /// When the past is looked through next.
-    forget_at: Duration,
-    /// Why the state is not the last one, if it is not.
-    pub degraded: Arc<[String]>,
+    reloading: VecDeque<(Arc<Config>, ReplyTo)>,
     /// Whether the state is ours to change.
-    pub custody: Custody,
+    custody: Custody,
     /// Commands that came while it was not.
-    pub held: Vec<Input>,
+    held: Vec<Input>,
 }
 
 /// Everything that wakes the task.
-struct Inbox {
-    inputs: mpsc::Receiver<Input>,
-    writes: mpsc::UnboundedReceiver<Written>,
-    orders: mpsc::UnboundedReceiver<Order>,
-    stopped: oneshot::Receiver<()>,
+pub(super) struct Inbox {
+    pub inputs: mpsc::Receiver<Input>,
+    pub writes: mpsc::UnboundedReceiver<Written>,
+    pub orders: mpsc::UnboundedReceiver<Order>,
+    pub stopped: oneshot::Receiver<()>,
 }
 
 impl Task {
-    fn recover(&mut self, recovered: &Recovered) -> Result<(), String> {
-        let mut degraded = recovered.damage.clone();
-        for settings in self.links.config.services.values() {
-            let live = recovery::live(settings, self.next_slot, recovered, &self.links)?;
-            self.next_slot += 1;
-            degraded.extend(live.degraded.clone());
-            self.lives.insert(settings.name.clone(), live);
+    #[expect(clippy::too_many_arguments, reason = "once, of parts that the start has made")]
+    pub(super) fn new(
+        services: Services,
+        maintenance: Maintenance,
+        publisher: Publisher,
+        snapshots: Snapshots,
+        (configs, watched): (watch::Sender<Arc<Config>>, watch::Sender<Arc<Config>>),
+        wake: Arc<Wake>,
+        links: Links,
+        effects: Effects,
+    ) -> Self {
+        Task {
+            reloads: Reloads::after(services.names().len()),
+            services,
+            maintenance,
+            publisher,
+            snapshots,
+            rounds: Rounds::default(),
+            own_limits: OwnLimits::default(),
+            links,
+            effects,
+            wake,
+            configs,
+            watched,
+            reloading: VecDeque::new(),
+            custody: Custody::Ours,
+            held: Vec::new(),
         }
-        degraded.iter().for_each(|why| tracing::error!("started degraded: {why}"));
-        self.links.metrics.started_degraded(degraded.len());
-        self.degraded = degraded.into();
-        Ok(())
     }
 
-    async fn run(mut self, mut inbox: Inbox) {
+    pub(super) async fn run(mut self, mut inbox: Inbox) {
         loop {
             let now = self.links.clock.now();
-            let deaf = now < self.deaf_until;
-            let tick = if self.lives.has_stale() { self.next_tick.min(self.show_at) } else { self.next_tick };
-            let wait = if deaf { tick.min(self.deaf_until) } else { tick };
+            let listens = !self.rounds.is_deaf(now) && self.custody.is_ours();
+            let show_at = self.services.has_stale().then(|| self.snapshots.show_at());
             tokio::select! {
-                rung_us = self.wake.wait(), if !deaf && self.custody.is_ours() => self.rung(rung_us),
+                rung_us = self.wake.wait(), if listens => self.rung(rung_us),
                 Some(input) = inbox.inputs.recv() => self.input(input),
                 Some(written) = inbox.writes.recv() => self.written(written),
                 Some(order) = inbox.orders.recv() => self.order(order).await,
-                () = sleep(wait.saturating_sub(now)) => self.tick(),
+                () = sleep(self.rounds.pause(now, show_at)) => self.tick(),
                 _ = &mut inbox.stopped => break,
             }
             self.carry_out();
@@ -247,111 +117,365 @@ impl Task {
 
     /// Takes in what is still being written, for a little while.
     async fn finish(&mut self, writes: &mut mpsc::UnboundedReceiver<Written>) {
-        let busy =
-            |task: &Task| task.lives.values().any(|live| live.saving.is_busy()) || task.maintenance.is_busy();
+        let busy = |task: &Task| {
+            task.services.values().any(|service| service.saver.is_busy()) || task.maintenance.is_busy()
+        };
         while busy(self)
-            && let Ok(Some(written)) = tokio::time::timeout(Duration::from_secs(1), writes.recv()).await
+            && let Ok(Some(written)) = tokio::time::timeout(LAST_WRITE, writes.recv()).await
         {
             self.written(written);
             self.carry_out();
         }
     }
 
-    pub(super) fn input(&mut self, input: Input) {
-        let Some(input) = self.unless_held(input) else { return };
-        let input = input.plain();
+    fn input(&mut self, input: Input) {
+        let input = match self.custody.admit(input) {
+            Admission::Now(input) => input.plain(),
+            Admission::Later(input) => return self.held.push(input),
+            Admission::Never => return,
+        };
+        let decides = self.custody.is_ours();
         match input {
-            Input::Command { actor: _, command: Command::Reload { config }, reply } => {
-                self.reloads.push_back((config, Answer { to: reply, rollout: None, detail: None }));
-            }
-            Input::Command { actor, command: Command::Maintenance { service, switch }, reply } => {
-                self.switch(Asked { actor, service, switch, to: reply });
-            }
-            Input::Command { actor, command, reply } => {
-                let service = service_of(&command);
-                match self.lives.touch(service) {
-                    Some(live) => live.command(Waiting { actor, command, to: reply }, &self.links),
-                    None => {
-                        let refusal = Refusal::NotFound(format!("there is no service {service}"));
-                        // Whoever asked may have gone.
-                        let _ = reply.send(Err(refusal));
-                    }
+            Input::Command { actor, command, reply } => self.command(Waiting { actor, command, to: reply }),
+            Input::Health { service: name, pool, upstream, address, began, result } => {
+                let began = self.links.at(began);
+                let checked = CheckedUpstream { pool, upstream, address, began, result };
+                let Some(service) = self.services.visit(&name) else { return };
+                if service.checked(checked, decides, &self.links) != CheckNews::None {
+                    self.services.touch(&name);
                 }
-                // A rollout that has just begun is looked at soon.
-                self.next_tick = self.next_tick.min(self.links.clock.now() + WATCHFUL);
-            }
-            Input::Health { service, pool, upstream, address, began, result } => {
-                self.checked(&service, (&pool, &upstream, address), began, result);
             }
             Input::JobDone { service, ticket, result } => {
-                if let Some(live) = self.lives.touch(&service) {
-                    live.job_done(ticket, result, &self.links);
+                if let Some(service) = self.services.touch(&service) {
+                    service.job_done(ticket, result, &self.links);
                 }
             }
             Input::Signals { service, pool, upstream, address, began, values } => {
-                if let Some(live) = self.lives.touch(&service) {
-                    let asked = self.links.at(began);
-                    live.signals(&pool, &(upstream, address), values, asked, &self.links);
+                let asked = self.links.at(began);
+                if let Some(service) = self.services.touch(&service) {
+                    let said = Said { pool, source: (upstream, address), asked, values };
+                    service.signals(said, &self.links);
                 }
             }
             Input::OwnLimit { limit } => self.links.recorder.own_limit(limit),
             Input::Resolved { service, pool, upstream, result, again } => {
-                let Some(live) = self.lives.touch(&service) else { return };
-                let settings = live.settings.pools.get(&pool);
-                let (Some(settings), Some(pool)) = (settings, live.pools.get_mut(&pool)) else { return };
-                if pool.upstreams.resolved(settings, &upstream, result, again, &self.links.own) {
-                    live.upstreams_changed();
-                }
-                if self.custody.is_ours() {
-                    live.judge(&self.links, None);
+                if let Some(service) = self.services.touch(&service) {
+                    let resolved = ResolvedUpstream { pool, upstream, result, again };
+                    service.resolved(resolved, decides, &self.links);
                 }
             }
         }
     }
 
-    /// An upstream has been checked; what was begun on a former version of its pool says nothing.
-    fn checked(
-        &mut self,
-        service: &str,
-        (pool, upstream, address): (&Arc<str>, &str, UpstreamAddress),
-        began: tokio::time::Instant,
-        result: Result<(), String>,
-    ) {
-        let Some(live) = self.lives.visit(service) else { return };
-        let began = self.links.at(began);
-        let known = live.pools.get_mut(pool).filter(|pool| began >= pool.begun);
-        let Some(upstreams) = known.map(|pool| &mut pool.upstreams) else { return };
-        let said = result.as_ref().err().cloned();
-        let news = upstreams.checked(upstream, address, result);
-        let is_proven = said.is_none() && upstreams.is_proven(upstream);
-        let is_ours = self.custody.is_ours();
-        if is_ours && is_proven {
-            live.note_proven(pool, upstream);
-        }
-        if news == CheckNews::State {
-            live.upstreams_changed();
-            if is_ours {
-                let note = shown::health_note(pool, upstream, address, said.as_deref());
-                live.log_health(pool, &note, said.is_some(), SELF);
-                live.note(&[note], &self.links);
+    fn command(&mut self, waiting: Waiting) {
+        let Waiting { actor, command, to } = waiting;
+        let name = match command {
+            Command::Reload { config } => return self.reloading.push_back((config, to)),
+            Command::Maintenance { service, switch } => {
+                let asked = Asked { actor, service, switch, to };
+                return self.maintenance.switch(asked, &self.services, &self.links);
             }
+            ref command => service_of(command),
+        };
+        match self.services.touch(name) {
+            Some(service) => service.command(Waiting { actor, command, to }, &self.links),
+            None => answer(to, Err(Refusal::NotFound(format!("there is no service {name}")))),
         }
-        if is_ours {
-            live.judge(&self.links, None);
-        }
-        if news != CheckNews::None {
-            self.lives.touch(service);
-        }
+        self.rounds.hurry(self.links.clock.now());
     }
 
     fn written(&mut self, written: Written) {
-        if *written.service == *SITE {
-            return self.site_written(written);
+        let Written { service, serial, .. } = &written;
+        if **service == *SITE {
+            return self.maintenance.written(*serial, written.result, &self.services, &self.links);
         }
-        if let Some(live) = self.lives.touch(&written.service) {
-            live.written(written, &self.links);
-            live.next_job_done(&self.links);
-            live.next_command(&self.links);
+        if let Some(service) = self.services.touch(service) {
+            service.written(&written, &self.links);
+        }
+    }
+
+    fn rung(&mut self, rung_us: u64) {
+        let now = self.links.clock.now();
+        let mut worse = false;
+        let roused = self.rounds.rouse(now, &mut self.services, &self.links);
+        self.services.each(&roused, |service| {
+            service.observe(&self.links);
+            worse |= service.judge(Some(rung_us), &self.links);
+        });
+        self.rounds.heard(now, worse);
+    }
+
+    fn tick(&mut self) {
+        let now = self.links.clock.now();
+        if !self.rounds.is_due(now) {
+            return;
+        }
+        self.own_limits.tell(now, &self.services, &self.links);
+        let due = self.rounds.due(now, &mut self.services, &self.links);
+        let decides = self.custody.is_ours();
+        self.services.each(&due, |service| {
+            service.observe(&self.links);
+            if decides {
+                service.judge(None, &self.links);
+                service.report_progress(&self.links);
+            }
+        });
+        for difference in self.links.recorder.differences.take() {
+            let name = self.links.recorder.service(difference.arm).filter(|_| decides);
+            if let Some(service) = name.and_then(|name| self.services.touch(&name)) {
+                service.differed(difference.arm, &difference.text, &self.links);
+            }
+        }
+        if decides {
+            self.maintenance.end(&self.services, &self.links);
+            self.forget(now);
+        }
+        let watchful = !decides || self.services.awake().any(ServiceController::is_watchful);
+        self.rounds.end(now, watchful);
+    }
+
+    /// Lets go of what is kept no longer, from time to time.
+    fn forget(&mut self, now: Duration) {
+        if !self.rounds.forgets(now) {
+            return;
+        }
+        let forgotten = self.links.forget();
+        if !forgotten.rollouts.is_empty() {
+            self.services.touch_all().for_each(|service| service.saver.forget(&forgotten.rollouts));
+        }
+        self.effects.journal.forget(forgotten);
+    }
+
+    /// The interpreter: carries out what the services that inputs were about have put out.
+    pub(super) fn carry_out(&mut self) {
+        let reloaded = self.reload_if_quiet();
+        self.carry_out_for_site();
+        let touched = self.services.take_touched();
+        if self.custody.is_ours() {
+            self.services.each(&touched, |service| service.conclude(&self.links));
+        }
+        self.publish_and_show(&touched);
+        self.log(&touched);
+        for (to, result) in reloaded {
+            answer(to, result);
+        }
+        self.watch_upstreams(&touched);
+        let may_write = self.custody.may_write();
+        self.services.each(&touched, |service| {
+            if may_write {
+                service.catch_up(&self.links);
+            }
+            for output in service.outputs.take(|output| !matches!(output, Output::Publish | Output::Watch)) {
+                carry_out(output, service, &self.links, &self.effects);
+            }
+        });
+        self.services.settle(&touched);
+        for to in self.maintenance.take_answers() {
+            answer(to, Ok(maintenance::reply(&self.maintenance, &self.links)));
+        }
+    }
+
+    /// The table, the marks of aborts that are in effect by it, and what follows from it on connections; then views.
+    fn publish_and_show(&mut self, touched: &[Arc<str>]) {
+        let Task { services, maintenance, publisher, links, effects, .. } = self;
+        let (published, transition) = publisher.publish(touched, services, maintenance, links);
+        services.each(published.names(), |service| {
+            for output in service.outputs.take(|o| matches!(o, Output::Publish | Output::Mark { .. })) {
+                carry_out(output, service, links, effects);
+            }
+        });
+        // After the marks of aborts: nothing delays those.
+        if let Some(transition) = transition {
+            transition.follow(links);
+        }
+        services.each(touched, |service| {
+            for output in service.outputs.take(|output| matches!(output, Output::Ended(_))) {
+                if let Output::Ended(view) = output {
+                    effects.metrics.rollout_ended(&view.service, &view.phase);
+                    links.remember(*view);
+                }
+            }
+        });
+        self.snapshots.show(&published, services, maintenance, links, &effects.metrics);
+    }
+
+    /// What is so by the table that is out.
+    fn log(&mut self, touched: &[Arc<str>]) {
+        self.services.each(touched, |service| {
+            let name = service.pools.settings.name.clone();
+            for output in service.outputs.take(|output| matches!(output, Output::Log(_))) {
+                carry_out(output, service, &self.links, &self.effects);
+            }
+            for (pool, down) in service.pools.take_turned() {
+                super::log::write_pool(&name, service.state(), &pool, down.as_deref());
+            }
+        });
+    }
+
+    /// What the switches of maintenance have led to.
+    fn carry_out_for_site(&mut self) {
+        for output in self.maintenance.take_outputs() {
+            match output {
+                SiteOutput::Write { serial, change } => self.effects.write_site(serial, change),
+                SiteOutput::Refuse(to, refusal) => answer(to, Err(refusal)),
+                SiteOutput::InEffect { scopes, log } => {
+                    // It is shown with the answer, whomever it is about.
+                    self.snapshots.hurry();
+                    // News for those who wait for a service, like a change of its upstreams.
+                    if scopes.contains(&None) {
+                        self.services.touch_all().for_each(ServiceController::note_news);
+                    }
+                    for name in scopes.iter().flatten() {
+                        self.services.touch(name).into_iter().for_each(ServiceController::note_news);
+                    }
+                    for (actor, text) in log {
+                        tracing::info!(actor, action = "maintenance", "{text}");
+                    }
+                }
+            }
+        }
+    }
+
+    /// Tells the checks which upstreams there are, once that has changed.
+    fn watch_upstreams(&mut self, touched: &[Arc<str>]) {
+        let mut changed = Vec::new();
+        self.services.each(touched, |service| {
+            if !service.outputs.take(|output| matches!(output, Output::Watch)).is_empty() {
+                changed.push((service.name().to_owned(), service.watched(&self.links)));
+            }
+        });
+        if changed.is_empty() {
+            return;
+        }
+        let mut services = self.watched.borrow().services.clone();
+        services.retain(|name, _| self.services.contains(name));
+        services.extend(changed);
+        self.watched.send_replace(Arc::new(Config { services, ..Config::clone(&self.links.config) }));
+    }
+
+    /// The answers are given once the table is out.
+    fn reload_if_quiet(&mut self) -> Vec<(ReplyTo, Result<Reply, Refusal>)> {
+        let mut done = Vec::new();
+        while !self.reloading.is_empty()
+            && self.services.values().all(|service| !service.saver.is_pending())
+            && let Some((config, to)) = self.reloading.pop_front()
+        {
+            let reloaded = self.reloads.reload(config.clone(), &mut self.services, &mut self.links);
+            if reloaded.is_ok() {
+                self.configs.send_replace(config);
+            }
+            let differs = || Reply::Reloaded { differs: differs(&self.services) };
+            done.push((to, reloaded.map(|()| differs())));
+        }
+        done
+    }
+
+    async fn order(&mut self, order: Order) {
+        match order {
+            Order::Release(to) if self.custody.is_ours() => {
+                self.services.touch_all().for_each(|service| service.saver.write_now());
+                self.custody.leave(self.links.clock.now(), to);
+            }
+            Order::Release(to) => answer(to, Err("the state is not this process's".into())),
+            Order::TakeBack(to) => {
+                let result = self.take_back().await;
+                answer(to, result);
+            }
+            Order::Leave => {
+                self.custody = Custody::Gone;
+                self.held.drain(..).for_each(refer);
+            }
+        }
+    }
+
+    /// Closes the store once everything is written, or opens it again once it can be.
+    async fn settle_custody(&mut self) {
+        let is_all_written = self.custody.is_leaving() && self.is_all_written();
+        match self.custody.duty(self.links.clock.now(), is_all_written) {
+            Duty::Nothing => (),
+            Duty::Close(to) => {
+                self.effects.journal.close().await;
+                answer(to, Ok(()));
+            }
+            Duty::Stay(to) => {
+                self.decide_again();
+                answer(to, Err("the state store cannot write".into()));
+            }
+            Duty::Reopen => {
+                if self.take_back().await.is_ok() {
+                    tracing::info!("the state is taken back");
+                }
+            }
+        }
+    }
+
+    fn is_all_written(&self) -> bool {
+        let services = self.services.values().all(ServiceController::is_all_written);
+        services && !self.maintenance.is_busy() && self.reloading.is_empty()
+    }
+
+    /// Opens the store again, and goes on with what another process may have left in it.
+    async fn take_back(&mut self) -> Result<(), String> {
+        let recovered = match self.effects.journal.reopen().await {
+            Ok(recovered) => recovered,
+            Err(error) => {
+                self.custody.miss(self.links.clock.now());
+                return Err(error.to_string());
+            }
+        };
+        self.links.ended = Arc::new(recovery::ended(&recovered));
+        self.maintenance = Maintenance::recovered(&recovered, &self.links);
+        for service in self.services.touch_all() {
+            recovery::take_back(service, &recovered, &self.links);
+        }
+        self.decide_again();
+        Ok(())
+    }
+
+    /// What was asked for meanwhile is carried out now.
+    fn decide_again(&mut self) {
+        self.custody = Custody::Ours;
+        self.services.touch_all().for_each(ServiceController::decide_again);
+        for input in std::mem::take(&mut self.held) {
+            self.input(input);
+        }
+        self.carry_out();
+    }
+}
+
+/// Does one thing that a service has put out. The table, the list of what is to be checked and the rollouts that
+/// have ended are for all services together.
+fn carry_out(output: Output, service: &mut ServiceController, links: &Links, effects: &Effects) {
+    let name = || service.pools.settings.name.clone();
+    match output {
+        Output::Publish | Output::Watch | Output::Ended(_) => (),
+        Output::Mark { rollout, rung_us } => {
+            effects.journal.marks.set(service.slot, &rollout);
+            let Some(rung_us) = rung_us else { return };
+            let took_us = links.clock.now_us().saturating_sub(rung_us);
+            tracing::info!(service = &*name(), took_us, "from the deciding outcome to the table");
+            service.saver.note_reaction(took_us);
+        }
+        Output::Unmark => effects.journal.marks.clear(service.slot),
+        Output::Log(line) => line.write(service.name()),
+        Output::Ask(job) => effects.ask(*job),
+        Output::Write { serial, change } => effects.write(name(), serial, *change),
+        Output::Post(outgoing) => effects.journal.post(*outgoing),
+        Output::Answer(asked) => {
+            let reply = reply(&asked, service, links);
+            answer(asked.to, Ok(reply));
+        }
+        Output::Reply(to, result) => answer(to, result),
+    }
+}
+
+/// The answer to a change that is in the table.
+fn reply(asked: &Answer, service: &ServiceController, links: &Links) -> Reply {
+    match (asked.rollout, shown::rollout(service.facts())) {
+        (Some(created), Some(view)) => Reply::Rollout { view: Arc::new(view), created },
+        _ => {
+            let view = shown::service(service.facts(), links);
+            Reply::Service(Arc::new(ServiceView { detail: asked.detail.clone(), ..view }))
         }
     }
 }

@@ -6,11 +6,8 @@
 //! commands wait. Where the other process comes to nothing, the store is opened again and what is found
 //! in it holds, since the other may have decided something before it ended.
 
+use super::answer::answer;
 use super::command::{Input, Refusal};
-use super::controller::Task;
-use super::maintenance::Maintenance;
-use super::recovery;
-use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 
@@ -19,7 +16,7 @@ const WRITING: Duration = Duration::from_secs(5);
 /// Pause before the store is tried again that could not be taken back.
 const RETRY: Duration = Duration::from_secs(1);
 
-type Answer = oneshot::Sender<Result<(), String>>;
+pub(super) type Answer = oneshot::Sender<Result<(), String>>;
 
 /// Whose the state is.
 #[derive(Debug)]
@@ -38,6 +35,17 @@ pub(super) enum Custody {
     Missed(Duration),
 }
 
+/// What is to be done with the state store now.
+pub(super) enum Duty {
+    Nothing,
+    /// Everything is written: it is to be closed.
+    Close(Answer),
+    /// It took too long to write everything: the state stays ours.
+    Stay(Answer),
+    /// It is to be opened again.
+    Reopen,
+}
+
 impl Custody {
     pub(super) fn is_ours(&self) -> bool {
         matches!(self, Custody::Ours)
@@ -46,6 +54,65 @@ impl Custody {
     pub(super) fn may_write(&self) -> bool {
         matches!(self, Custody::Ours | Custody::Leaving { .. })
     }
+
+    pub(super) fn is_leaving(&self) -> bool {
+        matches!(self, Custody::Leaving { .. })
+    }
+
+    /// Nothing is decided from now on.
+    pub(super) fn leave(&mut self, now: Duration, to: Answer) {
+        *self = Custody::Leaving { until: now + WRITING, to };
+    }
+
+    /// The store could not be opened.
+    pub(super) fn miss(&mut self, now: Duration) {
+        *self = Custody::Missed(now + RETRY);
+    }
+
+    /// Whether an input is taken in now.
+    pub(super) fn admit(&self, input: Input) -> Admission {
+        match input {
+            input if self.is_ours() => Admission::Now(input),
+            Input::Health { .. } | Input::Resolved { .. } | Input::OwnLimit { .. } => Admission::Now(input),
+            Input::Command { .. } => match self {
+                Custody::Gone => {
+                    refer(input);
+                    Admission::Never
+                }
+                _ => Admission::Later(input),
+            },
+            Input::JobDone { .. } | Input::Signals { .. } => Admission::Never,
+        }
+    }
+
+    /// What is due; `is_all_written` says that everything in effect is durable.
+    pub(super) fn duty(&mut self, now: Duration, is_all_written: bool) -> Duty {
+        match std::mem::replace(self, Custody::Ours) {
+            Custody::Leaving { to, .. } if is_all_written => {
+                *self = Custody::Left;
+                Duty::Close(to)
+            }
+            Custody::Leaving { until, to } if now >= until => Duty::Stay(to),
+            Custody::Missed(at) if now >= at => {
+                *self = Custody::Missed(at);
+                Duty::Reopen
+            }
+            other => {
+                *self = other;
+                Duty::Nothing
+            }
+        }
+    }
+}
+
+/// What becomes of an input while the state is not ours.
+pub(super) enum Admission {
+    /// It is taken in.
+    Now(Input),
+    /// It waits until the state is ours again.
+    Later(Input),
+    /// It goes nowhere: it is asked for again afterwards, or who asked was referred to the other process.
+    Never,
 }
 
 pub(super) enum Order {
@@ -82,10 +149,10 @@ impl Handover {
         self.ask(Order::TakeBack)
     }
 
-    /// The other process has it for good: whoever waits is told to ask there.
+    /// The other process has it for good: commands that wait are referred to it.
     pub fn leave(&self) {
         // A controller that has stopped has left, too.
-        let _ = self.orders.send(Order::Leave);
+        drop(self.orders.send(Order::Leave));
     }
 
     fn ask(&self, order: impl FnOnce(Answer) -> Order) -> Result<(), String> {
@@ -96,105 +163,10 @@ impl Handover {
     }
 }
 
-impl Task {
-    pub(super) async fn order(&mut self, order: Order) {
-        match order {
-            Order::Release(to) if self.custody.is_ours() => {
-                self.lives.touch_all().for_each(|live| live.saving.write_now());
-                let until = self.links.clock.now() + WRITING;
-                self.custody = Custody::Leaving { until, to };
-            }
-            Order::Release(to) => drop(to.send(Err("the state is not this process's".into()))),
-            // Whoever asked may have gone.
-            Order::TakeBack(to) => drop(to.send(self.take_back().await)),
-            Order::Leave => {
-                self.custody = Custody::Gone;
-                self.held.drain(..).for_each(refer);
-            }
-        }
-    }
-
-    /// What must wait while the state is not ours is kept or dropped; the rest comes back.
-    pub(super) fn unless_held(&mut self, input: Input) -> Option<Input> {
-        match input {
-            input if self.custody.is_ours() => Some(input),
-            Input::Health { .. } | Input::Resolved { .. } | Input::OwnLimit { .. } => Some(input),
-            Input::Command { .. } => {
-                match self.custody {
-                    Custody::Gone => refer(input),
-                    _ => self.held.push(input),
-                }
-                None
-            }
-            // Asked for again afterwards.
-            Input::JobDone { .. } | Input::Signals { .. } => None,
-        }
-    }
-
-    /// Closes the store once everything is written, or opens it again once it can be.
-    pub(super) async fn settle_custody(&mut self) {
-        let now = self.links.clock.now();
-        let written = matches!(self.custody, Custody::Leaving { .. }) && self.is_all_written();
-        match std::mem::replace(&mut self.custody, Custody::Ours) {
-            Custody::Leaving { to, .. } if written => {
-                self.links.journal.close().await;
-                self.custody = Custody::Left;
-                let _ = to.send(Ok(()));
-            }
-            Custody::Leaving { until, to } if now >= until => {
-                self.decide_again();
-                let _ = to.send(Err("the state store cannot write".into()));
-            }
-            Custody::Missed(at) if now >= at && self.take_back().await.is_ok() => {
-                tracing::info!("the state is taken back");
-            }
-            Custody::Missed(at) if now >= at => (),
-            other => self.custody = other,
-        }
-    }
-
-    fn is_all_written(&self) -> bool {
-        let lives = self.lives.values().all(|live| live.saving.is_all_written());
-        lives && !self.maintenance.is_busy() && self.reloads.is_empty()
-    }
-
-    async fn take_back(&mut self) -> Result<(), String> {
-        let recovered = match self.links.journal.reopen().await {
-            Ok(recovered) => recovered,
-            Err(error) => {
-                self.custody = Custody::Missed(self.links.clock.now() + RETRY);
-                return Err(error.to_string());
-            }
-        };
-        *self.links.ended.borrow_mut() = Arc::new(recovery::ended(&recovered));
-        self.maintenance = Maintenance::recovered(&recovered, self.maintenance.admin, &self.links);
-        for live in self.lives.touch_all() {
-            recovery::take_back(live, &recovered, &self.links);
-        }
-        self.decide_again();
-        Ok(())
-    }
-
-    /// What was asked for meanwhile is carried out now.
-    fn decide_again(&mut self) {
-        self.custody = Custody::Ours;
-        for live in self.lives.touch_all() {
-            live.jobs = Default::default();
-            live.saving.write_later();
-            live.upstreams_changed();
-        }
-        for input in std::mem::take(&mut self.held) {
-            self.input(input);
-        }
-        self.carry_out();
-    }
-}
-
-/// Tells whoever asks where to ask.
-fn refer(input: Input) {
+/// Refers somebody who asks to the process that has the state now.
+pub(super) fn refer(input: Input) {
     if let Input::Command { reply, .. } = input {
         let why = "an upgrade has replaced this process; ask again";
-        // Whoever asked may have gone.
-        let _ = reply.send(Err(Refusal::Unavailable(why.into())));
+        answer(reply, Err(Refusal::Unavailable(why.into())));
     }
 }

@@ -12,6 +12,7 @@ mod events;
 pub mod marks;
 pub mod outbox;
 pub(super) mod retention;
+mod rows;
 mod schema;
 mod site;
 mod store;
@@ -20,7 +21,9 @@ mod tests;
 mod unwritable;
 mod witness;
 
+use super::answer::answer;
 use super::view::HistoryView;
+use crate::core::event::Event;
 use custody::Keeper;
 use jiff::Timestamp;
 use marks::Marks;
@@ -101,7 +104,7 @@ pub struct Started {
 pub struct HistoryRow {
     pub at: Timestamp,
     pub actor: String,
-    pub action: String,
+    pub event: Event,
     pub text: String,
     /// Where it was asked for, where it was over the network.
     pub address: Option<String>,
@@ -174,7 +177,10 @@ impl Journal {
     /// make one. One that is damaged is kept under another name, one that cannot be written is read; both
     /// are said in what is recovered.
     pub fn open(dir: &Path) -> Result<(Journal, Recovered), JournalError> {
-        let (store, mut recovered) = Store::open_or_read(dir, watch::Sender::new(0))?;
+        let newest = watch::Sender::new(0);
+        // One that cannot be written is read.
+        let opened = Store::open(dir, newest.clone());
+        let (store, mut recovered) = opened.or_else(|why| unwritable::open(dir, newest, why))?;
         let marks::Found { marks, ids, wrong } = match recovered.is_unwritable {
             true => Marks::read_only(dir),
             false => Marks::open(dir)?,
@@ -196,12 +202,11 @@ impl Journal {
 
     /// Makes a change durable. Never blocks; the answer comes when it is on disk, or was refused whole.
     pub fn append(&self, change: Change) -> oneshot::Receiver<Result<(), JournalError>> {
-        let (answer, receiver) = oneshot::channel();
-        if let Err(mpsc::SendError(Message::Append(_, answer))) =
-            self.messages.send(Message::Append(Box::new(change), answer))
+        let (to, receiver) = oneshot::channel();
+        if let Err(mpsc::SendError(Message::Append(_, to))) =
+            self.messages.send(Message::Append(Box::new(change), to))
         {
-            // The receiver is in our hands, so it is there.
-            let _ = answer.send(Err(JournalError::Write("its thread has ended".into())));
+            answer(to, Err(JournalError::Write("its thread has ended".into())));
         }
         receiver
     }

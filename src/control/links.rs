@@ -1,25 +1,21 @@
-//! What every service's changes need beside its own state.
+//! What the parts of every service read beside their own state: the configuration, the counters and the clock.
 
-use super::command::{Job, Refusal};
+use super::command::Refusal;
+use super::journal::JournalError;
 use super::journal::retention::Forgotten;
-use super::journal::{Change, Journal, JournalError, SITE, SiteChange};
 use super::view::RolloutView;
 use crate::core::own_address::OwnAddresses;
 use crate::core::retention::Past;
 use crate::core::service::Moment;
 use crate::core::settings::Config;
 use crate::observe::clock::{Clock, wall};
-use crate::observe::metrics::Metrics;
 use crate::observe::recorder::Recorder;
-use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::mpsc::UnboundedSender;
-use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-/// The controller's connections to the rest of the process.
+/// The controller's connections to the rest of the process, as far as they are read.
 #[derive(Debug)]
 pub(super) struct Links {
     pub config: Arc<Config>,
@@ -27,12 +23,8 @@ pub(super) struct Links {
     /// Where this process listens: no upstream may lead there.
     pub own: OwnAddresses,
     pub clock: Clock,
-    pub metrics: Arc<Metrics>,
-    pub journal: Journal,
-    pub jobs: UnboundedSender<Job>,
-    pub written: UnboundedSender<Written>,
     /// Rollouts that have ended, by id.
-    pub ended: RefCell<Arc<BTreeMap<String, Arc<RolloutView>>>>,
+    pub ended: Arc<BTreeMap<String, Arc<RolloutView>>>,
 }
 
 /// What became of one write.
@@ -58,37 +50,16 @@ impl Links {
         Moment { now: self.clock.now(), wall }
     }
 
-    /// Writes a change; what became of it comes back as an input of the controller.
-    pub(super) fn write(&self, service: Arc<str>, serial: u64, change: Change) {
-        self.report(service, serial, self.journal.append(change));
+    pub(super) fn remember(&mut self, view: RolloutView) {
+        Arc::make_mut(&mut self.ended).insert(view.id.clone(), Arc::new(view));
     }
 
-    /// The same for what belongs to no one service.
-    pub(super) fn write_site(&self, serial: u64, change: SiteChange) {
-        self.report(SITE.into(), serial, self.journal.append_site(change));
-    }
-
-    fn report(&self, service: Arc<str>, serial: u64, answer: oneshot::Receiver<Result<(), JournalError>>) {
-        let written = self.written.clone();
-        tokio::spawn(async move {
-            let ended = || Err(JournalError::Write("its thread has ended".into()));
-            let result = answer.await.unwrap_or_else(|_| ended());
-            // The controller may have stopped meanwhile.
-            let _ = written.send(Written { service, serial, result });
-        });
-    }
-
-    pub(super) fn remember(&self, view: RolloutView) {
-        Arc::make_mut(&mut self.ended.borrow_mut()).insert(view.id.clone(), Arc::new(view));
-    }
-
-    /// Forgets what the configuration keeps no longer; the ids of the rollouts that are gone.
-    pub(super) fn forget(&self) -> Vec<String> {
+    /// Forgets what the configuration keeps no longer; what the journal is to forget with it.
+    pub(super) fn forget(&mut self) -> Forgotten {
         let retention = self.config.server.retention;
         let before = jiff::SignedDuration::try_from(retention.age).ok().filter(|age| !age.is_zero());
         let before = before.and_then(|age| wall().checked_sub(age).ok()).map(|before| format!("{before:.3}"));
-        let mut ended = self.ended.borrow_mut();
-        let past = ended.values().map(|view| Past {
+        let past = self.ended.values().map(|view| Past {
             id: &view.id,
             service: &view.service,
             ended_at: view.ended_at.as_deref().unwrap_or(&view.updated_at),
@@ -96,20 +67,14 @@ impl Links {
         let surplus = retention.surplus(past, before.as_deref());
         let rollouts: Vec<String> = surplus.into_iter().map(str::to_owned).collect();
         if !rollouts.is_empty() {
-            Arc::make_mut(&mut ended).retain(|id, _| !rollouts.contains(id));
+            Arc::make_mut(&mut self.ended).retain(|id, _| !rollouts.contains(id));
         }
         let services = self.config.services.keys().cloned().collect();
-        self.journal.forget(Forgotten {
-            keep: retention.history,
-            services,
-            before,
-            rollouts: rollouts.clone(),
-        });
-        rollouts
+        Forgotten { keep: retention.history, services, before, rollouts }
     }
 
     pub(super) fn ended(&self, id: &str) -> Option<Arc<RolloutView>> {
-        self.ended.borrow().get(id).cloned()
+        self.ended.get(id).cloned()
     }
 }
 

@@ -3,7 +3,7 @@
 //! A line is written once what it says is so: after the write, where that comes first, and after the table that
 //! it takes effect by. What takes users away from a version, or keeps them from one, is a warning.
 
-use super::live::Live;
+use crate::core::event::Event;
 use crate::core::rollout::Note;
 use crate::core::service::ServiceState;
 use crate::core::verdict::Level;
@@ -13,15 +13,16 @@ use crate::core::verdict::Level;
 pub(super) struct LogLine {
     is_warning: bool,
     actor: String,
-    action: &'static str,
+    event: Event,
     text: String,
     rollout: Option<String>,
     pool: Option<String>,
 }
 
 impl LogLine {
-    fn write(&self, service: &str) {
-        let LogLine { actor, action, text, .. } = self;
+    pub(super) fn write(&self, service: &str) {
+        let LogLine { actor, event, text, .. } = self;
+        let action = event.label();
         let (rollout, pool) = (self.rollout.as_deref(), self.pool.as_deref());
         match self.is_warning {
             true => tracing::warn!(service, rollout, pool, actor, action, "{text}"),
@@ -30,75 +31,51 @@ impl LogLine {
     }
 }
 
-impl Live {
-    /// The lines for what led to a state, or leads to it once it is written.
-    pub(super) fn log_lines(&self, state: &ServiceState, notes: &[Note], actor: &str) -> Vec<LogLine> {
-        let rollout =
-            state.rollout.as_ref().filter(|r| !r.rollout.has_ended() || self.state.running().is_some());
-        let guarded = state.guard.as_ref().or(self.state.guard.as_ref());
-        let line = |note: &Note| {
-            let is_critical = rollout.is_some_and(|running| {
-                running.rollout.verdict.reasons.iter().any(|reason| reason.level == Level::Critical)
-            });
-            let is_warning = match note.action {
-                "aborted" | "returned" | "degraded" => true,
-                "held" => is_critical,
-                _ => false,
-            };
-            let about = rollout.map(|running| (&running.id, &running.to));
-            let about = about.or_else(|| guarded.map(|guard| (&guard.rollout, &guard.pool)));
-            LogLine {
-                is_warning,
-                actor: actor.to_owned(),
-                action: note.action,
-                text: note.text.clone(),
-                rollout: about.map(|(id, _)| id.clone()),
-                pool: about.map(|(_, pool)| pool.clone()),
-            }
-        };
-        notes.iter().map(line).collect()
-    }
-
-    /// The line for an upstream of a pool that went up or down.
-    pub(super) fn log_health(&mut self, pool: &str, note: &Note, is_down: bool, actor: &str) {
-        let line = LogLine {
-            is_warning: is_down,
+/// The lines for what leads from one state to the next.
+pub(super) fn lines(state: &ServiceState, next: &ServiceState, notes: &[Note], actor: &str) -> Vec<LogLine> {
+    let rollout = next.rollout.as_ref().filter(|r| !r.rollout.has_ended() || state.running().is_some());
+    let guarded = next.guard.as_ref().or(state.guard.as_ref());
+    let is_critical = rollout.is_some_and(|running| {
+        running.rollout.verdict.reasons.iter().any(|reason| reason.level == Level::Critical)
+    });
+    let line = |note: &Note| {
+        let about = rollout.map(|running| (&running.id, &running.to));
+        let about = about.or_else(|| guarded.map(|guard| (&guard.rollout, &guard.pool)));
+        LogLine {
+            is_warning: note.event.is_warning(is_critical),
             actor: actor.to_owned(),
-            action: note.action,
+            event: note.event,
             text: note.text.clone(),
-            rollout: self.rollout_of_pool(pool),
-            pool: Some(pool.to_owned()),
-        };
-        self.todo.log.push(line);
-    }
+            rollout: about.map(|(id, _)| id.clone()),
+            pool: about.map(|(_, pool)| pool.clone()),
+        }
+    };
+    notes.iter().map(line).collect()
+}
 
-    /// Writes what is due, and which pools nobody can serve for any more; the table is out.
-    pub(super) fn write_log(&mut self) {
-        let service = self.settings.name.clone();
-        for line in std::mem::take(&mut self.todo.log) {
-            line.write(&service);
-        }
-        let mut changed = Vec::new();
-        for (name, pool) in &mut self.pools {
-            let is_up = pool.upstreams.any_up();
-            // A pool that nobody has asked yet is not one that went down.
-            if pool.logged_up.replace(is_up).is_some_and(|before| before != is_up) {
-                changed.push((name.clone(), pool.upstreams.ready().err().filter(|_| !is_up)));
-            }
-        }
-        for (pool, down) in changed {
-            let rollout = self.rollout_of_pool(&pool);
-            let (service, pool, rollout) = (&*service, &*pool, rollout.as_deref());
-            match down {
-                Some(why) => tracing::warn!(service, rollout, pool, "the pool is down: {why}"),
-                None => tracing::info!(service, rollout, pool, "the pool is up"),
-            }
-        }
+/// The line for an upstream of a pool that went up or down.
+pub(super) fn health(state: &ServiceState, pool: &str, note: &Note, is_down: bool, actor: &str) -> LogLine {
+    LogLine {
+        is_warning: is_down,
+        actor: actor.to_owned(),
+        event: note.event,
+        text: note.text.clone(),
+        rollout: rollout_of_pool(state, pool).map(str::to_owned),
+        pool: Some(pool.to_owned()),
     }
+}
 
-    /// The running rollout, where a pool is part of it.
-    fn rollout_of_pool(&self, pool: &str) -> Option<String> {
-        let running = self.state.running().filter(|running| running.to == pool || running.from == pool);
-        running.map(|running| running.id.clone())
+/// Says that a pool went up or, with a reason, down.
+pub(super) fn write_pool(service: &str, state: &ServiceState, pool: &str, down: Option<&str>) {
+    let rollout = rollout_of_pool(state, pool);
+    match down {
+        Some(why) => tracing::warn!(service, rollout, pool, "the pool is down: {why}"),
+        None => tracing::info!(service, rollout, pool, "the pool is up"),
     }
+}
+
+/// The running rollout, where a pool is part of it.
+fn rollout_of_pool<'a>(state: &'a ServiceState, pool: &str) -> Option<&'a str> {
+    let running = state.running().filter(|running| running.to == pool || running.from == pool);
+    running.map(|running| running.id.as_str())
 }

@@ -6,38 +6,26 @@
 //! a restart what is left is counted from that, but never more than the whole length: a clock that was
 //! set back cannot prolong it.
 
-mod stretches;
-
-pub(super) use stretches::Stretch;
-
-use super::command::{Actor, MaintenanceSwitch, Refusal, Reply};
-use super::controller::Task;
-use super::gateway::Gateway;
-use super::journal::{HistoryRow, Recovered, SITE, SiteChange};
-use super::links::{Links, Written, unwritten};
-use super::live::{Live, SELF};
+use super::command::{Actor, MaintenanceSwitch, Refusal, Reply, SELF};
+use super::journal::{HistoryRow, JournalError, Recovered, SITE, SiteChange};
+use super::links::{Links, unwritten};
 use super::notices;
-
+use super::output::ReplyTo;
+use super::services::Services;
+use super::stretches::{Stretch, Stretches, of};
 use super::view::MaintenanceView;
-use crate::core::route::Target;
+use crate::core::event::Event;
 use crate::observe::clock::wall;
 use std::collections::VecDeque;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
-use stretches::{Stretches, of};
-use tokio::sync::oneshot;
 
 /// Pause after a write that failed.
 const RETRY: Duration = Duration::from_secs(1);
 
 /// What is under maintenance, and what of it is being written.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Maintenance {
-    /// For routes to the admin API, once there is one.
-    pub gateway: Option<Gateway>,
-    /// Where it listens.
-    pub admin: SocketAddr,
     stretches: Stretches,
     pending: Option<Pending>,
     /// Switches that came meanwhile.
@@ -46,9 +34,24 @@ pub(super) struct Maintenance {
     answers: Vec<ReplyTo>,
     serial: u64,
     retry_at: Duration,
+    outputs: Vec<SiteOutput>,
 }
 
-type ReplyTo = oneshot::Sender<Result<Reply, Refusal>>;
+/// One thing to be done for the site.
+#[derive(Debug)]
+pub(super) enum SiteOutput {
+    Write {
+        serial: u64,
+        change: SiteChange,
+    },
+    /// A switch is in effect: news for those who wait for these services, or (`None`) for any, and what the log
+    /// says of it: by whom, and what.
+    InEffect {
+        scopes: Vec<Option<String>>,
+        log: Vec<(String, String)>,
+    },
+    Refuse(ReplyTo, Refusal),
+}
 
 /// Somebody who asks for a switch.
 #[derive(Debug)]
@@ -70,144 +73,9 @@ struct Pending {
     log: Vec<(String, String)>,
 }
 
-impl Task {
-    /// Switches maintenance on or off, now or after the switch that is being written.
-    pub(super) fn switch(&mut self, asked: Asked) {
-        if self.maintenance.pending.is_some() {
-            return self.maintenance.queue.push_back(asked);
-        }
-        // What a reload took away can still be switched off.
-        let known =
-            |name: &str| self.lives.contains(name) || self.maintenance.stretches.services.contains_key(name);
-        let unknown = asked.service.as_deref().filter(|name| !known(name));
-        if let Some(name) = unknown {
-            let refusal = Refusal::NotFound(format!("there is no service {name}"));
-            // Whoever asked may have gone.
-            let _ = asked.to.send(Err(refusal));
-            return;
-        }
-        let (next, text) = self.maintenance.stretches.switched(&asked, self.links.clock.now(), wall());
-        match text {
-            None => self.maintenance.answers.push(asked.to),
-            Some(text) => {
-                let scope = asked.service.as_deref();
-                self.write_maintenance(next, &[(scope, text)], &asked.actor, Some(asked.to));
-            }
-        }
-    }
-
-    /// Writes that what has ended by itself is over.
-    pub(super) fn end_maintenance(&mut self) {
-        let now = self.links.clock.now();
-        if self.maintenance.pending.is_some() || now < self.maintenance.retry_at {
-            return;
-        }
-        if self.maintenance.stretches.are_going_on(now) {
-            return;
-        }
-        let mut next = self.maintenance.stretches.clone();
-        let ended = next.take_ended(now);
-        if !ended.is_empty() {
-            let row = |scope: &Option<String>| format!("the maintenance of {} is over", of(scope.as_deref()));
-            let rows: Vec<_> = ended.iter().map(|scope| (scope.as_deref(), row(scope))).collect();
-            self.write_maintenance(next, &rows, &SELF.into(), None);
-        }
-    }
-
-    /// Before a table of a new configuration: gives a route to the admin API its end.
-    pub(super) fn fit_gateway(&mut self) {
-        let leads_to_admin =
-            self.links.config.routes.specs().iter().any(|route| route.target == Target::Admin);
-        if leads_to_admin && self.maintenance.gateway.is_none() {
-            self.maintenance.gateway = Gateway::to(self.maintenance.admin, &self.links);
-        }
-    }
-
-    /// A write has come to its end; what it says takes effect.
-    pub(super) fn site_written(&mut self, written: Written) {
-        let Some(pending) = self.maintenance.pending.take_if(|_| written.serial == self.maintenance.serial)
-        else {
-            return;
-        };
-        match written.result {
-            Ok(()) => {
-                self.maintenance.stretches = pending.stretches;
-                self.maintenance.answers.extend(pending.to);
-                // It is shown with the answer, whomever it is about.
-                self.show_at = Duration::ZERO;
-                // News for those who wait for a service, like a change of its upstreams.
-                if pending.scopes.contains(&None) {
-                    self.lives.touch_all().for_each(Live::upstreams_changed);
-                }
-                for name in pending.scopes.iter().flatten() {
-                    self.lives.touch(name).into_iter().for_each(Live::upstreams_changed);
-                }
-                for (actor, text) in pending.log {
-                    tracing::info!(actor, action = "maintenance", "{text}");
-                }
-            }
-            Err(error) => {
-                tracing::error!("maintenance: {error}");
-                self.maintenance.retry_at = self.links.clock.now() + RETRY;
-                if let Some(to) = pending.to {
-                    // Whoever asked may have gone.
-                    let _ = to.send(Err(unwritten(&error)));
-                }
-            }
-        }
-        while self.maintenance.pending.is_none()
-            && let Some(asked) = self.maintenance.queue.pop_front()
-        {
-            self.switch(asked);
-        }
-    }
-
-    fn write_maintenance(
-        &mut self,
-        next: Stretches,
-        rows: &[(Option<&str>, String)],
-        actor: &Actor,
-        to: Option<ReplyTo>,
-    ) {
-        let at = wall();
-        let mut history = Vec::new();
-        let Actor { name: actor, address } = actor;
-        for (scope, text) in rows {
-            let mut notice = notices::of_maintenance(*scope, text, actor, at, &self.links);
-            let row = HistoryRow {
-                at,
-                actor: actor.to_owned(),
-                action: "maintenance".to_owned(),
-                text: text.clone(),
-                address: address.clone(),
-                figures: serde_json::to_value(next.view(self.links.clock.now())).unwrap_or_default(),
-                rollout: None,
-                notice: None,
-            };
-            let concerned = match scope {
-                None => self.lives.names(),
-                Some(scope) => {
-                    self.lives.get(scope).map(|live| live.settings.name.clone()).into_iter().collect()
-                }
-            };
-            // It is told once, however many services it is about.
-            let row =
-                |name: &Arc<str>| (name.to_string(), HistoryRow { notice: notice.take(), ..row.clone() });
-            history.extend(concerned.iter().map(row));
-        }
-        // Texts and numbers: there is nothing JSON cannot hold.
-        let state = serde_json::to_string(&next).unwrap_or_default();
-        self.maintenance.serial += 1;
-        let log = rows.iter().map(|(_, text)| (actor.to_owned(), text.clone())).collect();
-        let scopes = rows.iter().map(|(scope, _)| scope.map(str::to_owned)).collect();
-        self.maintenance.pending = Some(Pending { stretches: next, to, scopes, log });
-        self.links.write_site(self.maintenance.serial, SiteChange { state, history });
-    }
-}
-
 impl Maintenance {
     /// As it was left; what ended while no process ran is written to be over soon.
-    pub(super) fn recovered(recovered: &Recovered, admin: SocketAddr, links: &Links) -> Self {
+    pub(super) fn recovered(recovered: &Recovered, links: &Links) -> Self {
         let stored = recovered.services.get(SITE).map(|text| serde_json::from_str::<Stretches>(text));
         let mut stretches = match stored {
             None => Stretches::default(),
@@ -218,17 +86,7 @@ impl Maintenance {
             }
         };
         stretches.resume(links.clock.now(), wall());
-        let (queue, answers) = (VecDeque::new(), Vec::new());
-        Maintenance {
-            gateway: None,
-            admin,
-            stretches,
-            pending: None,
-            queue,
-            answers,
-            serial: 0,
-            retry_at: Duration::ZERO,
-        }
+        Maintenance { stretches, ..Maintenance::default() }
     }
 
     /// A service's own, or the site's.
@@ -245,11 +103,136 @@ impl Maintenance {
         self.stretches.view(links.clock.now())
     }
 
-    /// Answers those whose switch is in the table.
-    pub(super) fn answer(&mut self, links: &Links) {
-        for to in std::mem::take(&mut self.answers) {
-            // Whoever asked may have gone.
-            let _ = to.send(Ok(Reply::Maintenance(self.view(links))));
+    /// What is to be done since the last call.
+    pub(super) fn take_outputs(&mut self) -> Vec<SiteOutput> {
+        std::mem::take(&mut self.outputs)
+    }
+
+    /// Those whose switch is in the table once it is out.
+    pub(super) fn take_answers(&mut self) -> Vec<ReplyTo> {
+        std::mem::take(&mut self.answers)
+    }
+
+    /// Switches maintenance on or off, now or after the switch that is being written.
+    pub(super) fn switch(&mut self, asked: Asked, services: &Services, links: &Links) {
+        if self.pending.is_some() {
+            return self.queue.push_back(asked);
+        }
+        // What a reload took away can still be switched off.
+        let known = |name: &str| services.contains(name) || self.stretches.services.contains_key(name);
+        let Asked { actor, service, switch, to } = asked;
+        if let Some(name) = service.as_deref().filter(|name| !known(name)) {
+            let refusal = Refusal::NotFound(format!("there is no service {name}"));
+            return self.outputs.push(SiteOutput::Refuse(to, refusal));
+        }
+        let (scope, now) = (service.as_deref(), links.clock.now());
+        let (next, text) = self.stretches.switched(scope, switch, &actor.name, now, wall());
+        match text {
+            None => self.answers.push(to),
+            Some(text) => self.write(next, &[(scope, text)], &actor, Some(to), services, links),
         }
     }
+
+    /// Writes that what has ended by itself is over.
+    pub(super) fn end(&mut self, services: &Services, links: &Links) {
+        let now = links.clock.now();
+        if self.pending.is_some() || now < self.retry_at || self.stretches.are_going_on(now) {
+            return;
+        }
+        let mut next = self.stretches.clone();
+        let ended = next.take_ended(now);
+        if !ended.is_empty() {
+            let row = |scope: &Option<String>| format!("the maintenance of {} is over", of(scope.as_deref()));
+            let rows: Vec<_> = ended.iter().map(|scope| (scope.as_deref(), row(scope))).collect();
+            self.write(next, &rows, &SELF.into(), None, services, links);
+        }
+    }
+
+    /// A write has come to its end; what it says takes effect.
+    pub(super) fn written(
+        &mut self,
+        serial: u64,
+        result: Result<(), JournalError>,
+        services: &Services,
+        links: &Links,
+    ) {
+        let Some(pending) = self.pending.take_if(|_| serial == self.serial) else { return };
+        match result {
+            Ok(()) => {
+                let Pending { stretches, to, scopes, log } = pending;
+                self.stretches = stretches;
+                self.answers.extend(to);
+                self.outputs.push(SiteOutput::InEffect { scopes, log });
+            }
+            Err(error) => {
+                tracing::error!("maintenance: {error}");
+                self.retry_at = links.clock.now() + RETRY;
+                if let Some(to) = pending.to {
+                    self.outputs.push(SiteOutput::Refuse(to, unwritten(&error)));
+                }
+            }
+        }
+        while self.pending.is_none()
+            && let Some(asked) = self.queue.pop_front()
+        {
+            self.switch(asked, services, links);
+        }
+    }
+
+    fn write(
+        &mut self,
+        next: Stretches,
+        rows: &[(Option<&str>, String)],
+        actor: &Actor,
+        to: Option<ReplyTo>,
+        services: &Services,
+        links: &Links,
+    ) {
+        let history = history(&next, rows, actor, services, links);
+        // Texts and numbers: there is nothing JSON cannot hold.
+        let state = serde_json::to_string(&next).unwrap_or_default();
+        self.serial += 1;
+        let log = rows.iter().map(|(_, text)| (actor.name.clone(), text.clone())).collect();
+        let scopes = rows.iter().map(|(scope, _)| scope.map(str::to_owned)).collect();
+        self.pending = Some(Pending { stretches: next, to, scopes, log });
+        self.outputs.push(SiteOutput::Write { serial: self.serial, change: SiteChange { state, history } });
+    }
+}
+
+/// A row for every service that each of the changes is about.
+fn history(
+    next: &Stretches,
+    rows: &[(Option<&str>, String)],
+    actor: &Actor,
+    services: &Services,
+    links: &Links,
+) -> Vec<(String, HistoryRow)> {
+    let at = wall();
+    let mut history = Vec::new();
+    for (scope, text) in rows {
+        let mut notice = notices::of_maintenance(*scope, text, &actor.name, at, links);
+        let row = HistoryRow {
+            at,
+            actor: actor.name.clone(),
+            event: Event::Maintenance,
+            text: text.clone(),
+            address: actor.address.clone(),
+            figures: serde_json::to_value(next.view(links.clock.now())).unwrap_or_default(),
+            rollout: None,
+            notice: None,
+        };
+        let concerned = match scope {
+            None => services.names(),
+            Some(scope) => services.names().into_iter().filter(|name| **name == **scope).collect(),
+        };
+        // Its receivers hear of it once, however many services it is about.
+        let row = |name: &Arc<str>| (name.to_string(), HistoryRow { notice: notice.take(), ..row.clone() });
+        history.extend(concerned.iter().map(row));
+    }
+    history
+}
+
+/// The answer to a switch that is in effect.
+pub(super) fn reply(maintenance: &Maintenance, links: &Links) -> Reply {
+    Reply::Maintenance(maintenance.view(links))
 }

@@ -4,9 +4,11 @@
 //! is no change, is put into the outbox by itself. Delivery is another module's work, so that no
 //! receiver ever delays a decision.
 
+use super::command::SELF;
+use super::facts::ServiceFacts;
 use super::journal::outbox::Outgoing;
 use super::links::Links;
-use super::live::{Live, SELF};
+use crate::core::event::Event;
 use crate::core::notice::{self, Kind, Notice, Place};
 use crate::core::rollout::{Note, Rollout};
 use crate::core::service::{Coverage, Running, ServiceState};
@@ -25,25 +27,27 @@ pub(super) struct Reports {
     told_at: BTreeMap<String, Duration>,
 }
 
-/// The notice of one line of history; `next` is the state it leads to. `None` where nobody wants it.
+/// The notice of one row of history; `next` is the state it leads to. `None` where nobody wants it, or where receivers
+/// have just heard of an outage (`is_quiet`) and it is one more.
 pub(super) fn told(
-    live: &Live,
+    facts: ServiceFacts<'_>,
     next: &ServiceState,
     note: &Note,
     actor: &str,
     at: Timestamp,
+    is_quiet: bool,
     links: &Links,
 ) -> Option<Outgoing> {
-    let running = next.running().or_else(|| live.state.running());
-    let kind = Kind::of(note.action, running.map(|running| &running.rollout.verdict))?;
-    let receivers = wanting(&links.config.notify, kind, &live.settings.name);
-    let is_repeated = note.action == "refuge" && live.was_told_lately(links);
+    let running = next.running().or_else(|| facts.state.running());
+    let kind = Kind::of(note.event, running.map(|running| &running.rollout.verdict))?;
+    let receivers = wanting(&links.config.notify, kind, facts.name());
+    let is_repeated = note.event == Event::Refuge && is_quiet;
     if receivers.is_empty() || is_repeated {
         return None;
     }
-    let notice = compose(live, next, kind, links);
+    let notice = compose(facts, next, kind, links);
     let notice = Notice { at: format!("{at:.3}"), actor: actor.to_owned(), ..notice };
-    Some(Outgoing { notice: explained(notice, note, live, next), receivers })
+    Some(Outgoing { notice: explained(notice, note, facts, next), receivers })
 }
 
 /// The notice of maintenance of a service, or of the whole site.
@@ -65,34 +69,29 @@ pub(super) fn of_maintenance(
     (!receivers.is_empty()).then_some(Outgoing { notice, receivers })
 }
 
-impl Live {
-    /// Tells how the running rollout stands, to each receiver whose time has come.
-    pub(super) fn report_progress(&mut self, links: &Links) {
-        let Some(running) = self.state.running() else { return };
-        // What ends it may be on its way to the journal.
-        if links.config.notify.is_empty() || self.saving.is_pending() {
-            return;
+impl Reports {
+    /// The notice of how the running rollout stands, for each receiver whose time has come.
+    pub(super) fn progress(&mut self, facts: ServiceFacts<'_>, links: &Links) -> Option<Outgoing> {
+        let running = facts.state.running()?;
+        if links.config.notify.is_empty() {
+            return None;
         }
         let now = links.clock.now();
-        if self.saving.reports.rollout != running.id {
-            self.saving.reports = Reports { rollout: running.id.clone(), told_at: BTreeMap::new() };
+        if self.rollout != running.id {
+            *self = Reports { rollout: running.id.clone(), told_at: BTreeMap::new() };
         }
-        let wanting =
-            links.config.notify.iter().filter(|notify| {
-                !notify.every.is_zero() && notify.wants(Kind::Progress, &self.settings.name)
-            });
+        let wanting = links.config.notify.iter();
+        let wanting = wanting.filter(|n| !n.every.is_zero() && n.wants(Kind::Progress, facts.name()));
         let mut receivers = Vec::new();
         for notify in wanting {
-            let told_at = self.saving.reports.told_at.entry(notify.name.clone()).or_insert(now);
+            let told_at = self.told_at.entry(notify.name.clone()).or_insert(now);
             if now >= *told_at + notify.every {
                 *told_at = now;
                 receivers.push(notify.name.clone());
             }
         }
-        if !receivers.is_empty() {
-            let notice = compose(self, &self.state, Kind::Progress, links);
-            links.journal.post(Outgoing { notice, receivers });
-        }
+        let is_due = !receivers.is_empty();
+        is_due.then(|| Outgoing { notice: compose(facts, facts.state, Kind::Progress, links), receivers })
     }
 }
 
@@ -102,15 +101,15 @@ fn wanting(receivers: &[Notify], kind: Kind, service: &str) -> Vec<String> {
 }
 
 /// All that does not depend on why it happens.
-fn compose(live: &Live, next: &ServiceState, kind: Kind, links: &Links) -> Notice {
-    let running = rollout_in_question(live, next, kind);
+fn compose(facts: ServiceFacts<'_>, next: &ServiceState, kind: Kind, links: &Links) -> Notice {
+    let running = rollout_in_question(facts, next, kind);
     let to = running.map_or(&next.stable, |running| &running.to);
-    let figures = live.figures_in(next, to, links);
+    let figures = facts.figures_in(next, to, links);
     let measured = |value: fn(&Figures) -> f64| (figures.requests > 0).then(|| value(&figures));
     let machine = running.map(|running| &running.rollout);
     Notice {
         kind,
-        service: live.settings.name.to_string(),
+        service: facts.name().to_owned(),
         at: format!("{:.3}", wall()),
         actor: SELF.to_owned(),
         detail: String::new(),
@@ -138,9 +137,13 @@ fn steps(machine: &Rollout) -> usize {
 }
 
 /// The running rollout; after its end, the one whose version is what the notice is about.
-fn rollout_in_question<'a>(live: &Live, next: &'a ServiceState, kind: Kind) -> Option<&'a Running> {
+fn rollout_in_question<'a>(
+    facts: ServiceFacts<'_>,
+    next: &'a ServiceState,
+    kind: Kind,
+) -> Option<&'a Running> {
     let last = next.rollout.as_ref()?;
-    let at_hand = next.running().is_some() || live.state.running().is_some();
+    let at_hand = next.running().is_some() || facts.state.running().is_some();
     let about = match kind {
         Kind::Maintenance => false,
         // Its version is stable, or was until just now.
@@ -154,7 +157,7 @@ fn rollout_in_question<'a>(live: &Live, next: &'a ServiceState, kind: Kind) -> O
 }
 
 /// Why it happened, what has been done about it, and how things are now.
-fn explained(notice: Notice, note: &Note, live: &Live, next: &ServiceState) -> Notice {
+fn explained(notice: Notice, note: &Note, facts: ServiceFacts<'_>, next: &ServiceState) -> Notice {
     let (stable, why) = (&next.stable, note.text.as_str());
     let action = match notice.kind {
         Kind::Aborted if next.rollout.as_ref().is_some_and(|last| !last.rollout.moves_traffic()) => {
@@ -162,8 +165,8 @@ fn explained(notice: Notice, note: &Note, live: &Live, next: &ServiceState) -> N
         }
         Kind::Aborted => Some(format!("all traffic is back on {}", next.version_on(stable))),
         Kind::Rollback => Some(format!("all traffic is on {}", next.version_on(stable))),
-        Kind::Degraded => Some(advice(live, next, &notice.service)),
-        Kind::Incident if note.action == "refuge" => Some(match live.current_coverage() {
+        Kind::Degraded => Some(advice(facts, next, &notice.service)),
+        Kind::Incident if note.event == Event::Refuge => Some(match facts.coverage() {
             Coverage::Refuge(pool) => format!("{} serves meanwhile", next.version_on(&pool)),
             Coverage::Weights | Coverage::Nobody => "users get 503 until a pool with weight is up".to_owned(),
         }),
@@ -171,13 +174,13 @@ fn explained(notice: Notice, note: &Note, live: &Live, next: &ServiceState) -> N
         _ => None,
     };
     let reason = action.is_some().then(|| why.to_owned());
-    let status = action.is_some().then(|| status(live, stable, next));
+    let status = action.is_some().then(|| status(facts, stable, next));
     Notice { detail: why.to_owned(), reason, action, status, ..notice }
 }
 
 /// What helps after a promotion, where anything does.
-fn advice(live: &Live, next: &ServiceState, service: &str) -> String {
-    let down = live.known_down();
+fn advice(facts: ServiceFacts<'_>, next: &ServiceState, service: &str) -> String {
+    let down = facts.pools.known_down();
     let stays = format!("{} stays stable", next.version_on(&next.stable));
     match (&next.previous, next.no_way_back()) {
         (Some(previous), _) => match down.get(previous) {
@@ -192,10 +195,10 @@ fn advice(live: &Live, next: &ServiceState, service: &str) -> String {
     }
 }
 
-fn status(live: &Live, pool: &str, next: &ServiceState) -> String {
+fn status(facts: ServiceFacts<'_>, pool: &str, next: &ServiceState) -> String {
     let weight = next.weights.get(pool).copied().unwrap_or_default();
-    match live.pools.get(pool).map(|pool| pool.upstreams.ready()) {
-        Some(Err(why)) if !live.is_up(pool) => {
+    match facts.pools.get(pool).map(|pool| pool.upstreams.ready()) {
+        Some(Err(why)) if !facts.pools.is_up(pool) => {
             format!("{pool} serves {weight} and has no ready upstream ({why})")
         }
         _ => format!("{pool} serves {weight} and is ready"),
@@ -207,6 +210,7 @@ mod tests {
     use super::*;
     use crate::control::journal::Recovered;
     use crate::control::recovery;
+    use crate::control::service::ServiceController;
     use crate::core::rollout::Phase;
     use crate::core::service::{Caution, Change, Moment};
     use crate::core::verdict::{Level, Reason};
@@ -218,10 +222,10 @@ mod tests {
         [[notify]]\nkind = \"slack\"\nurl = \"http://127.0.0.1/\"\n";
 
     /// A service with a rollout of v2 to green, and what it is connected to.
-    fn live(dir: &std::path::Path) -> (Live, Links) {
+    fn live(dir: &std::path::Path) -> (ServiceController, Links) {
         let links = Links::for_tests(CONFIG, dir);
         let settings = &links.config.services["web"];
-        let mut live = recovery::live(settings, 0, &Recovered::default(), &links).expect("a service");
+        let (mut live, _) = recovery::service(settings, 0, &Recovered::default(), &links).expect("a service");
         let start = Change::Start {
             id: "web-1".into(),
             to: "green",
@@ -231,13 +235,14 @@ mod tests {
             upstreams: Vec::new(),
             who: "ci",
         };
-        live.state = live.state.apply(start, Moment { now: Duration::ZERO, wall: "now" }).expect("ok").state;
+        let started = live.state().apply(start, Moment { now: Duration::ZERO, wall: "now" }).expect("ok");
+        live.saver.replace(started.state);
         (live, links)
     }
 
-    fn notice(live: &Live, next: &ServiceState, action: &'static str, links: &Links) -> Option<Notice> {
-        let note = Note { action, text: "why it is so".into() };
-        let outgoing = told(live, next, &note, "ci", Timestamp::UNIX_EPOCH, links)?;
+    fn notice(live: &ServiceController, next: &ServiceState, event: Event, links: &Links) -> Option<Notice> {
+        let note = Note { event, text: "why it is so".into() };
+        let outgoing = told(live.facts(), next, &note, "ci", Timestamp::UNIX_EPOCH, false, links)?;
         assert_eq!(outgoing.receivers, ["slack"]);
         Some(outgoing.notice)
     }
@@ -246,40 +251,41 @@ mod tests {
     fn a_hold_for_an_outage_of_both_is_an_incident() {
         let dir = tempfile::tempdir().expect("a directory");
         let (live, links) = live(dir.path());
-        let mut next = live.state.clone();
-        assert_eq!(notice(&live, &next, "held", &links).map(|notice| notice.kind), Some(Kind::Held));
+        let mut next = live.state().clone();
+        assert_eq!(notice(&live, &next, Event::Held, &links).map(|notice| notice.kind), Some(Kind::Held));
         let reason = Reason::condition(notice::SHARED_OUTAGE, Level::Warning, "blue fails too".into());
         next.rollout.as_mut().expect("a rollout").rollout.verdict.reasons.push(reason);
-        let incident = notice(&live, &next, "held", &links).expect("a notice");
+        let incident = notice(&live, &next, Event::Held, &links).expect("a notice");
         assert_eq!((incident.kind, incident.reason.as_deref()), (Kind::Incident, Some("why it is so")));
         assert_eq!(incident.status.as_deref(), Some("blue serves 100 % and is ready"));
-        assert_eq!(notice(&live, &next, "paused", &links), None);
+        assert_eq!(notice(&live, &next, Event::Paused, &links), None);
     }
 
     #[test]
     fn what_comes_after_the_promotion_is_about_its_version() {
         let dir = tempfile::tempdir().expect("a directory");
         let (mut live, links) = live(dir.path());
-        let state = &mut live.state;
+        let mut state = live.state().clone();
         state.rollout.as_mut().expect("a rollout").rollout.phase = Phase::Promoted;
         (state.stable, state.previous) = ("green".into(), Some("blue".into()));
-        let degraded = notice(&live, &live.state, "degraded", &links).expect("a notice");
+        live.saver.replace(state);
+        let degraded = notice(&live, live.state(), Event::Degraded, &links).expect("a notice");
         assert_eq!((degraded.version.as_deref(), degraded.rollout.as_deref()), (Some("v2"), Some("web-1")));
         let action = degraded.action.expect("an action");
         assert_eq!(action, "v2 on green stays stable; `pointsman rollback web` goes back to blue");
         let nothing = BTreeMap::new();
         let caution = |force| Caution { down: &nothing, force };
         let back = Change::Rollback { caution: caution(false), who: "ci" };
-        let next = live.state.apply(back, Moment { now: Duration::ZERO, wall: "now" }).expect("ok").state;
-        let rollback = notice(&live, &next, "rollback", &links).expect("a notice");
+        let next = live.state().apply(back, Moment { now: Duration::ZERO, wall: "now" }).expect("ok").state;
+        let rollback = notice(&live, &next, Event::Rollback, &links).expect("a notice");
         assert_eq!((rollback.version.as_deref(), rollback.rollout.as_deref()), (Some("v2"), Some("web-1")));
         // Back and forth: the second one is about no version that is known.
-        live.state = next;
-        let again = live.state.apply(
+        live.saver.replace(next);
+        let again = live.state().apply(
             Change::Rollback { caution: caution(true), who: "ci" },
             Moment { now: Duration::ZERO, wall: "" },
         );
-        let again = notice(&live, &again.expect("ok").state, "rollback", &links).expect("a notice");
+        let again = notice(&live, &again.expect("ok").state, Event::Rollback, &links).expect("a notice");
         assert_eq!((again.version, again.to.as_deref()), (None, Some("green")));
         assert_eq!(again.from.as_deref(), Some("blue"));
     }

@@ -1,96 +1,92 @@
 //! A new configuration: all of it or nothing.
 
 use super::command::{Fault, Refusal};
-use super::controller::Task;
-use super::coverage;
-use super::live::{Live, with_registered};
+use super::links::Links;
+use super::pools::{addresses, with_registered};
+use super::service::ServiceController;
+use super::services::Services;
 use crate::core::rollout::Note;
 use crate::core::service::ServiceState;
 use crate::core::settings::{Config, Upstream};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// The state of each service, and what its history is told of it.
+/// The state of each service, and the rows of history that go with it.
 type Reconciled = BTreeMap<Arc<str>, (ServiceState, Vec<Note>)>;
 
-impl Task {
+/// What outlives a reload of the services that it takes away.
+#[derive(Debug)]
+pub(super) struct Reloads {
+    /// What is known of services that a reload took away, should another bring them back.
+    retired: BTreeMap<Arc<str>, ServiceState>,
+    /// The number of the next service that comes.
+    next_slot: usize,
+}
+
+impl Reloads {
+    /// None yet; so many services had a number at the start.
+    pub(super) fn after(services: usize) -> Self {
+        Reloads { retired: BTreeMap::new(), next_slot: services }
+    }
+
     /// Takes over routes, services, pools, upstreams and policies; live weights and roles stay.
     ///
     /// # Errors
     /// Every pool or service that would go and must not; nothing has changed.
-    pub(super) fn reload(&mut self, config: Arc<Config>) -> Result<(), Refusal> {
-        let states = self.reconciled(&config)?;
-        self.links.config = config.clone();
-        let gone: Vec<_> =
-            self.lives.names().into_iter().filter(|name| !config.services.contains_key(&**name)).collect();
+    pub(super) fn reload(
+        &mut self,
+        config: Arc<Config>,
+        services: &mut Services,
+        links: &mut Links,
+    ) -> Result<(), Refusal> {
+        let states = self.reconciled(&config, services, links)?;
+        links.config = config.clone();
+        let gone = services.names().into_iter().filter(|name| !config.services.contains_key(&**name));
         for name in gone {
-            let state = self.lives.remove(&name).map(|live| live.state);
+            let state = services.remove(&name).map(|service| service.state().clone());
             self.retired.extend(state.map(|state| (name, state)));
         }
         self.retired.retain(|name, _| !states.contains_key(name));
-        for (name, (state, notes)) in states {
+        for (name, (mut state, notes)) in states {
             let Some(settings) = config.services.get(&*name) else { continue };
-            let records = self.lives.get(&name).map(|live| live.state.pools.clone());
-            let changed = records.as_ref() != Some(&state.pools);
-            let old = self.lives.touch(&name).map(|live| {
-                live.state = state.clone();
-                live.configured = settings.clone();
-                std::mem::replace(&mut live.settings, with_registered(settings, &state))
-            });
-            if old.is_none() {
-                self.lives.insert(name.clone(), Live::new(settings.clone(), self.next_slot, state));
+            let known = services.get(&name).map(|service| &service.state().pools);
+            let (is_new, has_changed) = (known.is_none(), known != Some(&state.pools));
+            if is_new {
+                let service = ServiceController::new(settings.clone(), self.next_slot, state.clone());
+                services.insert(name.clone(), service);
                 self.next_slot += 1;
             }
-            let Some(live) = self.lives.touch(&name) else { continue };
-            if let Err(why) = live.fit_pools(Some(old.as_ref().unwrap_or(settings)), &self.links) {
-                tracing::error!(service = %live.settings.name, "{why}");
-            }
-            live.follow_rollout(&self.links);
-            live.note(&notes, &self.links);
-            if changed {
-                live.state.revision += 1;
-                live.saving.write_now();
+            let Some(service) = services.touch(&name) else { continue };
+            state.revision += u64::from(has_changed);
+            service.reload(settings, state, &notes, links);
+            if has_changed {
+                service.saver.write_now();
             }
         }
-        self.configs.send_replace(config);
         Ok(())
     }
 
-    /// The pools whose upstreams are registered and others than the file's.
-    pub(super) fn differs(&self) -> Vec<String> {
-        let of = |live: &Live| {
-            let name = live.name();
-            let other = |(pool, set): (&String, &Vec<Upstream>)| {
-                let file = live.configured.pools.get(pool.as_str());
-                file.is_none_or(|file| file.upstreams != *set)
-                    .then(|| format!("services.{name}.pools.{pool}.upstreams"))
-            };
-            live.state.upstreams.iter().filter_map(other).collect::<Vec<_>>()
-        };
-        self.lives.values().flat_map(of).collect()
-    }
-
     /// The state every service would have.
-    fn reconciled(&self, config: &Config) -> Result<Reconciled, Refusal> {
+    fn reconciled(&self, config: &Config, services: &Services, links: &Links) -> Result<Reconciled, Refusal> {
         let mut faults = Vec::new();
         let mut states = BTreeMap::new();
         for (name, settings) in &config.services {
             let pools = || settings.pools.keys().map(|name| &**name);
             let path = format!("services.{name}.pools");
-            let state = match self.lives.get(name.as_str()) {
-                None => Ok(match self.retired.get(name.as_str()) {
+            let state = match services.get(name).map(ServiceController::state) {
+                None => Ok(match self.retired.get(&**name) {
                     Some(state) => state.fitted(pools(), &settings.stable),
                     None => ServiceState::new(&settings.stable, pools()),
                 }),
-                Some(live) => live.state.reconcile(pools()).map(|next| ServiceState {
-                    revision: live.state.revision + u64::from(next.weights != live.state.weights),
+                Some(state) => state.reconcile(pools()).map(|next| ServiceState {
+                    revision: state.revision + u64::from(next.weights != state.weights),
                     ..next
                 }),
             };
             match state {
                 Ok(mut state) => {
-                    let sets = coverage::sets(&with_registered(settings, &state));
-                    let notes = state.note_upstreams(&sets, false, &self.links.wall_text());
+                    let sets = addresses(&with_registered(settings, &state));
+                    let notes = state.note_upstreams(&sets, false, &links.wall_text());
                     states.insert(settings.name.clone(), (state, notes));
                 }
                 Err(whys) => {
@@ -98,13 +94,32 @@ impl Task {
                 }
             }
         }
-        for live in self.lives.values() {
-            let name = live.name();
-            if let Some(running) = live.state.running().filter(|_| !config.services.contains_key(name)) {
-                let detail = format!("the rollout {} is running; abort it first", running.id);
-                faults.push(Fault { path: format!("services.{name}"), detail });
-            }
-        }
+        faults.extend(under_way(config, services));
         if faults.is_empty() { Ok(states) } else { Err(Refusal::Invalid(faults)) }
     }
+}
+
+/// The services that would go while their rollout runs.
+fn under_way(config: &Config, services: &Services) -> Vec<Fault> {
+    let gone = services.values().filter(|service| !config.services.contains_key(service.name()));
+    let fault = |service: &ServiceController| {
+        let running = service.state().running()?;
+        let detail = format!("the rollout {} is running; abort it first", running.id);
+        Some(Fault { path: format!("services.{}", service.name()), detail })
+    };
+    gone.filter_map(fault).collect()
+}
+
+/// The pools whose upstreams are registered and others than the file's.
+pub(super) fn differs(services: &Services) -> Vec<String> {
+    let of = |service: &ServiceController| {
+        let name = service.name();
+        let other = |(pool, set): (&String, &Vec<Upstream>)| {
+            let file = service.pools.configured.pools.get(pool.as_str());
+            let differs = file.is_none_or(|file| file.upstreams != *set);
+            differs.then(|| format!("services.{name}.pools.{pool}.upstreams"))
+        };
+        service.state().upstreams.iter().filter_map(other).collect::<Vec<_>>()
+    };
+    services.values().flat_map(of).collect()
 }

@@ -1,14 +1,17 @@
 //! What is shown of the live state: views, gauges and the figures of the history.
 
 use super::checks;
+use super::facts::ServiceFacts;
+use super::journal::RolloutRecord;
 use super::links::Links;
-use super::live::{Live, LivePool};
+use super::pools::LivePool;
 use super::upstreams::{Endpoint, Slot};
 use super::view::{
     InstanceView, LatencyView, PoolView, RolloutView, ServiceView, StepView, UpstreamView, WatchView,
     WindowView,
 };
 use crate::core::duration;
+use crate::core::event::Event;
 use crate::core::rollout::{Guard, Note, Rollout};
 use crate::core::service::{Coverage, ServiceState};
 use crate::core::settings::UpstreamHost;
@@ -20,11 +23,11 @@ use crate::observe::metrics::ServiceGauges;
 use serde_json::{Value, json};
 use std::sync::Arc;
 
-pub(super) fn service(live: &Live, links: &Links) -> ServiceView {
-    let state = &live.state;
-    let effective = live.effective();
-    let figures: Vec<_> = live.pools.values().map(|pool| live.shown_figures(pool, links)).collect();
-    let pools = live.pools.iter().zip(&figures).map(|((name, pool), figures)| {
+pub(super) fn service(facts: ServiceFacts<'_>, links: &Links) -> ServiceView {
+    let state = facts.state;
+    let (effective, slow) = (facts.effective(), facts.slow_limits(links));
+    let figures: Vec<_> = facts.pools.iter().map(|(_, pool)| pool.shown_figures(&slow, links)).collect();
+    let pools = facts.pools.iter().zip(&figures).map(|((name, pool), figures)| {
         let record = state.pools.get(&**name);
         let view = PoolView {
             version: record.and_then(|record| record.version.clone()),
@@ -34,28 +37,28 @@ pub(super) fn service(live: &Live, links: &Links) -> ServiceView {
             effective_weight: effective.get(&**name).copied().unwrap_or_default().percent(),
             upstreams: upstreams(pool),
             window: window(figures),
-            signals: live.worst_signals(pool, links),
+            signals: facts.worst_signals(pool, links),
         };
         (name.to_string(), view)
     });
     ServiceView {
-        name: live.settings.name.to_string(),
+        name: facts.pools.settings.name.to_string(),
         stable: state.stable.clone(),
         candidate: state.running().map(|running| running.to.clone()),
         previous: state.previous.clone(),
         no_way_back: state.no_way_back().filter(|_| state.previous.is_none()),
-        refuge: match live.current_coverage() {
+        refuge: match facts.coverage() {
             Coverage::Refuge(pool) => Some(pool),
             Coverage::Weights | Coverage::Nobody => None,
         },
         detail: None,
-        revision: state.revision,
-        cohort: live.settings.cohort.label().to_owned(),
+        revision: state.revision + facts.news,
+        cohort: facts.pools.settings.cohort.label().to_owned(),
         pools: pools.collect(),
-        rollout: rollout(live),
+        rollout: rollout(facts),
         watch: state.guard.as_ref().map(watch),
-        maintenance: live.stretch.as_ref().and_then(|stretch| stretch.view(links.clock.now())),
-        checks: checks::of(live, &figures, links),
+        maintenance: facts.stretch.and_then(|stretch| stretch.view(links.clock.now())),
+        checks: checks::of(facts, &figures, links),
     }
 }
 
@@ -70,12 +73,13 @@ fn watch(guard: &Guard) -> WatchView {
 }
 
 /// The running rollout, or the last one.
-pub(super) fn rollout(live: &Live) -> Option<RolloutView> {
-    let view = rollout_of(&live.settings.name, &live.state)?;
-    Some(RolloutView { mirror: live.mirrored(), ..view })
+pub(super) fn rollout(facts: ServiceFacts<'_>) -> Option<RolloutView> {
+    let view = rollout_of(facts, facts.state)?;
+    Some(RolloutView { mirror: facts.mirrored(), ..view })
 }
 
-pub(super) fn rollout_of(service: &str, state: &ServiceState) -> Option<RolloutView> {
+/// The rollout of a state that may still be on its way to the journal.
+pub(super) fn rollout_of(facts: ServiceFacts<'_>, state: &ServiceState) -> Option<RolloutView> {
     let running = state.rollout.as_ref()?;
     let machine = &running.rollout;
     let steps = machine.plan.steps.iter();
@@ -89,7 +93,7 @@ pub(super) fn rollout_of(service: &str, state: &ServiceState) -> Option<RolloutV
     let instances = instances.map(|i| InstanceView { upstream: i.upstream.clone(), stage: i.stage });
     Some(RolloutView {
         id: running.id.clone(),
-        service: service.to_owned(),
+        service: facts.name().to_owned(),
         strategy: machine.plan.strategy.label().to_owned(),
         from: running.from.clone(),
         to: running.to.clone(),
@@ -108,7 +112,7 @@ pub(super) fn rollout_of(service: &str, state: &ServiceState) -> Option<RolloutV
         ended_at: running.ended_at.clone(),
         outcome: machine.has_ended().then(|| machine.label().to_owned()),
         reason: machine.reason.clone(),
-        revision: state.revision,
+        revision: state.revision + facts.news,
     })
 }
 
@@ -130,15 +134,15 @@ pub(super) fn health_note(pool: &str, upstream: &str, address: UpstreamAddress, 
         Some(wrong) => format!("{name} of {pool} is down: {wrong}"),
         None => format!("{name} of {pool} is up"),
     };
-    Note { action: "health", text }
+    Note { event: Event::Health, text }
 }
 
 /// The figures that a line of history rests on.
-pub(super) fn history_figures(live: &Live, next: &ServiceState, links: &Links) -> Value {
+pub(super) fn history_figures(facts: ServiceFacts<'_>, next: &ServiceState, links: &Links) -> Value {
     let weights: serde_json::Map<_, _> =
         next.weights.iter().map(|(pool, weight)| (pool.clone(), json!(weight.percent()))).collect();
-    let pools = live.pools.keys().map(|name| {
-        let figures = live.figures_in(next, name, links);
+    let pools = facts.pools.iter().map(|(name, _)| {
+        let figures = facts.figures_in(next, name, links);
         let value = json!({
             "requests": figures.requests,
             "failures": figures.failures,
@@ -151,32 +155,32 @@ pub(super) fn history_figures(live: &Live, next: &ServiceState, links: &Links) -
     let pools: serde_json::Map<_, _> = pools.collect();
     let mut figures = json!({ "weights": weights, "window": pools });
     if let Some(running) = &next.rollout
-        && live.watch.is_some()
+        && facts.watch.is_on()
         && let Some(all) = figures.as_object_mut()
     {
         all.insert("verdict".into(), json!(running.rollout.verdict));
-        if let Some(mirror) = live.mirrored() {
+        if let Some(mirror) = facts.mirrored() {
             all.insert("mirror".into(), json!(mirror));
         }
     }
     figures
 }
 
-pub(super) fn gauges(live: &Live, links: &Links) -> ServiceGauges {
-    let effective = live.effective();
+pub(super) fn gauges(facts: ServiceFacts<'_>, links: &Links) -> ServiceGauges {
+    let effective = facts.effective();
     let ratio = |(pool, weight): (&str, BasisPoints)| (pool.to_owned(), weight.percent() / 100.0);
-    let candidate = live.state.running().map(|running| running.to.as_str());
-    let evidence = live.watch.iter().flat_map(|watching| watching.looks.evaluation.evidence());
+    let candidate = facts.state.running().map(|running| running.to.as_str());
+    let evidence = facts.watch.evidence().into_iter();
     let signals = |(name, pool): (&Arc<str>, &LivePool)| {
         let name = name.to_string();
-        live.worst_signals(pool, links).into_iter().map(move |(signal, value)| (name.clone(), signal, value))
+        facts.worst_signals(pool, links).into_iter().map(move |(signal, value)| (name.clone(), signal, value))
     };
     ServiceGauges {
-        service: live.settings.name.to_string(),
+        service: facts.pools.settings.name.to_string(),
         weights: effective.into_iter().map(ratio).collect(),
-        upstreams: live.pools.iter().flat_map(|(name, pool)| up(name, pool)).collect(),
-        phase: live.state.running().map(|running| running.rollout.label()),
-        signals: live.pools.iter().flat_map(signals).collect(),
+        upstreams: facts.pools.iter().flat_map(|(name, pool)| up(name, pool)).collect(),
+        phase: facts.state.running().map(|running| running.rollout.label()),
+        signals: facts.pools.iter().flat_map(signals).collect(),
         evidence: evidence
             .filter(|of| of.group.is_none())
             .filter_map(|of| Some((candidate?.to_owned(), of.metric, of.ln, of.needed)))
@@ -238,4 +242,19 @@ fn window(figures: &Figures) -> WindowView {
             max: latency.max,
         },
     }
+}
+
+/// The rollout in effect, as the journal keeps it.
+pub(super) fn record(facts: ServiceFacts<'_>) -> Option<RolloutRecord> {
+    rollout(facts).map(recorded)
+}
+
+/// The rollout of a state that is on its way to the journal, as it keeps it.
+pub(super) fn record_of(facts: ServiceFacts<'_>, state: &ServiceState) -> Option<RolloutRecord> {
+    rollout_of(facts, state).map(recorded)
+}
+
+fn recorded(view: RolloutView) -> RolloutRecord {
+    let record = serde_json::to_string(&view).unwrap_or_default();
+    RolloutRecord { id: view.id, key: None, record }
 }

@@ -11,6 +11,7 @@ use crate::core::settings::{self, UpstreamHost};
 use crate::core::table::{Upstream, UpstreamLive, UpstreamState};
 use crate::core::upstream_address::UpstreamAddress;
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
 use std::time::Duration;
@@ -56,6 +57,25 @@ pub(super) struct Endpoint {
     failures_seen: u64,
     ended_seen: u32,
     live: Arc<UpstreamLive>,
+}
+
+/// What one active check of one upstream has brought.
+pub(super) struct CheckedUpstream {
+    pub pool: Arc<str>,
+    pub upstream: Arc<str>,
+    pub address: UpstreamAddress,
+    /// On the process clock: what it found is of no account to a version that came later.
+    pub began: Duration,
+    pub result: Result<(), String>,
+}
+
+/// What an upstream's name resolves to now, or why it does not.
+pub(super) struct ResolvedUpstream {
+    pub pool: Arc<str>,
+    pub upstream: Arc<str>,
+    pub result: Result<Vec<SocketAddr>, String>,
+    /// To be asked when a connection fails.
+    pub again: Arc<LookUp>,
 }
 
 /// What is new by a check.
@@ -153,12 +173,11 @@ impl Upstreams {
     pub(super) fn resolved(
         &mut self,
         pool: &settings::Pool,
-        label: &str,
-        result: Result<Vec<std::net::SocketAddr>, String>,
-        again: Arc<LookUp>,
+        resolved: ResolvedUpstream,
         own: &OwnAddresses,
     ) -> bool {
-        let Some(slot) = self.slot(label) else { return false };
+        let ResolvedUpstream { upstream, result, again, .. } = resolved;
+        let Some(slot) = self.slot(&upstream) else { return false };
         slot.again = Some(again);
         match result {
             Ok(addresses) => {
@@ -306,7 +325,7 @@ impl Upstreams {
 
     /// Another version may be behind the same addresses: what was found out of the former one counts no more.
     /// A pool that `serves` goes on as it is until the next checks and failures say otherwise.
-    pub(super) fn begin_anew(&mut self, serves: bool) {
+    pub(super) fn begin(&mut self, serves: bool) {
         for endpoint in self.slots.iter_mut().flat_map(|slot| &mut slot.endpoints) {
             endpoint.newly_ended();
             endpoint.ejection.forgive();

@@ -9,6 +9,7 @@ pub mod client;
 pub mod cohort;
 pub mod compression;
 pub mod duration;
+pub mod event;
 pub mod evidence;
 pub mod failure_statuses;
 pub mod fields;

@@ -1,8 +1,9 @@
 //! What outsiders are told: one neutral event, whatever receiver it goes to.
 //!
-//! Which line of history is worth a notice, and of which kind, is decided here and nowhere else; how a
+//! Which row of history is worth a notice, and of which kind, is decided here and nowhere else; how a
 //! notice reads is up to the receivers.
 
+use super::event::Event;
 use super::rollout::{Phase, Rollout};
 use super::verdict::Verdict;
 use serde::{Deserialize, Serialize};
@@ -135,18 +136,29 @@ impl Kind {
         self != Kind::Maintenance
     }
 
-    /// What a line of history is to outsiders; `None` where they need not know. A hold is an incident
+    /// What a row of history is to outsiders; `None` where they need not know. A hold is an incident
     /// where it is for an outage of both pools.
-    pub fn of(action: &str, verdict: Option<&Verdict>) -> Option<Kind> {
+    pub fn of(event: Event, verdict: Option<&Verdict>) -> Option<Kind> {
         let shared = || verdict.is_some_and(|v| v.reasons.iter().any(|r| r.metric == SHARED_OUTAGE));
-        match action {
-            "held" if shared() => Some(Kind::Incident),
+        match event {
+            Event::Started => Some(Kind::Started),
+            Event::Step => Some(Kind::Step),
+            Event::Held if shared() => Some(Kind::Incident),
+            Event::Held => Some(Kind::Held),
+            Event::Promoted => Some(Kind::Promoted),
+            Event::Aborted => Some(Kind::Aborted),
+            Event::Rollback | Event::Returned => Some(Kind::Rollback),
+            Event::Degraded => Some(Kind::Degraded),
             // Nobody serves, or another pool than those with weight.
-            "refuge" => Some(Kind::Incident),
-            // By itself, after a promotion.
-            "returned" => Some(Kind::Rollback),
-            "progress" => None,
-            _ => Kind::ALL.into_iter().find(|kind| kind.label() == action),
+            Event::Refuge => Some(Kind::Incident),
+            Event::Approval => Some(Kind::Approval),
+            Event::Maintenance => Some(Kind::Maintenance),
+            Event::Weights | Event::Flip | Event::Drain | Event::Ready | Event::Upstreams | Event::Health => {
+                None
+            }
+            Event::Hook | Event::Testing | Event::Tested | Event::Approved => None,
+            Event::Updating | Event::Updated | Event::Passing | Event::Difference | Event::Baking => None,
+            Event::Paused | Event::Resumed | Event::Verified | Event::RefugeOver | Event::Recovered => None,
         }
     }
 }
@@ -203,17 +215,21 @@ mod tests {
     }
 
     #[test]
-    fn lines_of_history_become_notices_of_their_kind_or_none() {
-        for kind in Kind::ALL.into_iter().filter(|kind| *kind != Kind::Progress) {
-            assert_eq!(Kind::of(kind.label(), None), Some(kind));
+    fn rows_of_history_become_notices_of_their_kind_or_none() {
+        let own = [Kind::Progress, Kind::Incident];
+        for kind in Kind::ALL.into_iter().filter(|kind| !own.contains(kind)) {
+            let event = Event::ALL.into_iter().find(|event| event.label() == kind.label());
+            assert_eq!(Kind::of(event.expect("an event of this name"), None), Some(kind));
         }
-        for action in ["weights", "flip", "drain", "ready", "recovered", "progress", "of the future"] {
-            assert_eq!(Kind::of(action, None), None, "{action}");
+        for event in [Event::Weights, Event::Flip, Event::Drain, Event::Ready, Event::Recovered] {
+            assert_eq!(Kind::of(event, None), None, "{event:?}");
         }
         let reason = Reason::condition(SHARED_OUTAGE, Level::Warning, "blue fails too".into());
         let verdict = Verdict { state: State::Hold, reasons: vec![reason] };
-        assert_eq!(Kind::of("held", Some(&verdict)), Some(Kind::Incident));
-        assert_eq!((Kind::of("refuge", None), Kind::of("refuge-over", None)), (Some(Kind::Incident), None));
-        assert_eq!(Kind::of("aborted", Some(&verdict)), Some(Kind::Aborted));
+        assert_eq!(Kind::of(Event::Held, Some(&verdict)), Some(Kind::Incident));
+        assert_eq!(Kind::of(Event::Refuge, None), Some(Kind::Incident));
+        assert_eq!(Kind::of(Event::RefugeOver, None), None);
+        assert_eq!(Kind::of(Event::Returned, None), Some(Kind::Rollback));
+        assert_eq!(Kind::of(Event::Aborted, Some(&verdict)), Some(Kind::Aborted));
     }
 }

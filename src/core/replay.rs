@@ -191,9 +191,9 @@ impl Replay {
         let suspect = self.suspect.as_ref();
         // Whom nobody reads to: only aborts are counted.
         for effect in effects.into_iter().filter(|_| !self.setting.again) {
-            let Effect::Note(Note { action, text }) = effect else { continue };
+            let Effect::Note(Note { event, text }) = effect else { continue };
             let reasons = observation.verdict.reasons.clone();
-            open.changed(Change::new(now, action, text, reasons, suspect));
+            open.changed(Change::new(now, event, text, reasons, suspect));
         }
         if has_ended {
             self.aborts += 1;

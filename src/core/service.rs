@@ -12,15 +12,15 @@ mod clients;
 mod drive;
 mod operate;
 mod record;
+mod recovery;
 mod refuge;
-#[cfg(test)]
-mod simulation;
 mod sound;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use change::{Applied, Caution, Change, Denied, Moment, Order};
 pub use record::{PoolRecord, Quarantine, QuarantineCause, Void};
+pub use recovery::{Aborts, Configured, Recovery, Remains};
 pub use refuge::{Coverage, Refuge};
 
 use super::rollout::{Guard, Rollout, Work};

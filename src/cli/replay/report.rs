@@ -145,7 +145,7 @@ fn stretch_view(stretch: &Stretch, calendar: Calendar, tale: &Tale) -> StretchVi
     let at = |time| format!("{:.3}", calendar.at(time));
     let change = |change: &Change| ChangeView {
         at: at(change.at),
-        action: change.action,
+        action: change.event.label(),
         place: change.mark.as_ref().and_then(|mark| tale.place(mark.line)),
         request_id: change.mark.as_ref().and_then(|mark| mark.request.as_deref().map(str::to_owned)),
         attempts: change.attempts,

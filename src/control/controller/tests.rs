@@ -1,9 +1,15 @@
 //! What a change of one service leaves as it is.
 
+use super::super::links::Links;
+use super::super::start::{Parts, start};
 use super::*;
-use crate::control::command::{MaintenanceSwitch, Reply, RolloutAction, StartRollout};
-use crate::core::table::Service;
+use crate::control::command::{MaintenanceSwitch, RolloutAction, StartRollout};
+use crate::control::journal::Journal;
+use crate::core::secret::Secret;
+use crate::core::table::{Service, Table};
 use crate::core::weight::BasisPoints;
+use crate::observe::metrics::Metrics;
+use arc_swap::ArcSwap;
 use std::fmt::Write;
 
 const SERVICES: usize = 50;
@@ -28,15 +34,17 @@ fn config() -> String {
 
 fn parts(dir: &std::path::Path) -> Parts {
     let links = Links::for_tests(&config(), dir);
+    let metrics = Metrics::new(links.recorder.clone(), links.clock).expect("metrics");
+    let (journal, recovered) = Journal::open(dir).expect("a store");
     Parts {
         config: links.config,
         table: Arc::new(ArcSwap::from_pointee(Table::default())),
         recorder: links.recorder,
         wake: Arc::default(),
         clock: links.clock,
-        metrics: links.metrics,
-        journal: links.journal,
-        recovered: Recovered::default(),
+        metrics: Arc::new(metrics),
+        journal,
+        recovered,
         jobs: mpsc::unbounded_channel().0,
         admin: ([127, 0, 0, 1], 9).into(),
         own: links.own,

@@ -7,6 +7,7 @@ use super::marks::Marks;
 use super::outbox::Posted;
 use super::store::Store;
 use super::{Journal, JournalError, Message, Recovered};
+use crate::control::answer::answer;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::Receiver;
 use tokio::sync::{oneshot, watch};
@@ -30,16 +31,15 @@ impl Keeper {
     pub(super) fn run(mut self, inbox: Receiver<Message>, posted: &Posted) {
         for message in inbox {
             match (message, &mut self.store) {
-                (Message::Close(answer), _) => {
+                (Message::Close(to), _) => {
                     if let Some(mut store) = self.store.take() {
                         store.checkpoint();
                     }
-                    // Whoever no longer waits for an answer does without, here and below.
-                    let _ = answer.send(());
+                    answer(to, ());
                 }
-                (Message::Reopen(answer), _) => {
+                (Message::Reopen(to), _) => {
                     let reopened = self.reopen(posted);
-                    let _ = answer.send(reopened);
+                    answer(to, reopened);
                 }
                 (message, Some(store)) => store.serve(message, posted),
                 (message, None) => self.waiting.push(message),
@@ -67,7 +67,7 @@ impl Journal {
         let (answer, closed) = oneshot::channel();
         if self.messages.send(Message::Close(answer)).is_ok() {
             // Without its thread it is closed, too.
-            let _ = closed.await;
+            drop(closed.await);
         }
     }
 

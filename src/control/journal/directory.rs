@@ -112,3 +112,13 @@ fn set_mode(path: &Path, mode: u32, found: u32) {
         }
     }
 }
+
+/// Writes a file that nobody else may read: whole, or not at all.
+pub(super) fn put_file(dir: &Path, name: &str, bytes: &[u8]) -> std::io::Result<()> {
+    let next = dir.join(format!("{name}.next"));
+    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&next)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    std::fs::rename(next, dir.join(name))?;
+    File::open(dir)?.sync_all()
+}

@@ -59,7 +59,7 @@ impl Journal {
             }
         };
         // Without its thread there is nobody to tell any more.
-        let _ = self.messages.send(Message::Errand(Box::new(errand)));
+        drop(self.messages.send(Message::Errand(Box::new(errand))));
     }
 
     /// The oldest letter that waits for a receiver.

@@ -39,7 +39,7 @@ fn forget(messages: mpsc::Sender<Message>, mut forgotten: Forgotten) {
         Err(error) => tracing::warn!("the history keeps more than it should, it is tried again: {error}"),
     };
     // Without its thread there is nothing to forget.
-    let _ = messages.send(Message::Errand(Box::new(errand)));
+    drop(messages.send(Message::Errand(Box::new(errand))));
 }
 
 /// Deletes one batch; whether there is more to do.

@@ -1,15 +1,15 @@
 //! The database and the thread that owns it.
 
-use super::directory::{self, Lock};
-use super::outbox::{self, Posted};
+use super::directory::{self, Lock, put_file};
+use super::outbox::Posted;
 use super::witness::Witness;
-use super::{Change, HistoryRow, JournalError, Message, Recovered, Started, events, schema, unwritable};
-use crate::control::view::HistoryView;
+use super::{Change, JournalError, Message, Recovered, SITE, SiteChange, Started, rows, schema};
+use crate::control::answer::answer;
 use crate::core::text;
 use crate::observe::clock::wall;
-use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
-use std::fs::{File, OpenOptions};
-use std::io::{ErrorKind, Write};
+use rusqlite::{Connection, Row, Transaction, params};
+use std::fs::OpenOptions;
+use std::io::ErrorKind;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use tokio::sync::watch;
@@ -63,19 +63,11 @@ impl Store {
         recovered.stable = witness.stable().clone();
         recovered.lost = (!damage.is_empty()).then(|| damage.join("; "));
         recovered.damage = damage;
-        newest.send_replace(events::newest(&connection).map_err(|e| JournalError::Read(e.to_string()))?);
+        newest.send_replace(rows::newest(&connection).map_err(|e| JournalError::Read(e.to_string()))?);
         Ok((
             Store { connection, newest, witness: Some(witness), refuses: None, _lock: Some(lock) },
             recovered,
         ))
-    }
-
-    /// The same at a start: one that cannot be written is read.
-    pub(super) fn open_or_read(
-        dir: &Path,
-        newest: watch::Sender<u64>,
-    ) -> Result<(Self, Recovered), JournalError> {
-        Store::open(dir, newest.clone()).or_else(|why| unwritable::open(dir, newest, why))
     }
 
     /// Writes all that the log holds into the database, so that this one file is the state.
@@ -94,26 +86,26 @@ impl Store {
     /// Does what a message asks for. Whoever no longer waits for an answer does without.
     pub(super) fn serve(&mut self, message: Message, posted: &Posted) {
         match message {
-            Message::Append(change, answer) => {
+            Message::Append(change, to) => {
                 let result = self.writable().and_then(|()| self.append(&change).map_err(|e| unwritten(&e)));
-                self.announce(result.is_ok() && change.history.iter().any(is_posted), posted);
-                let _ = answer.send(result);
+                self.announce(result.is_ok() && change.history.iter().any(rows::is_posted), posted);
+                answer(to, result);
             }
-            Message::Site(change, answer) => {
+            Message::Site(change, to) => {
                 let result =
                     self.writable().and_then(|()| self.append_site(&change).map_err(|e| unwritten(&e)));
                 let mut rows = change.history.iter().map(|(_, row)| row);
-                self.announce(result.is_ok() && rows.any(is_posted), posted);
-                let _ = answer.send(result);
+                self.announce(result.is_ok() && rows.any(rows::is_posted), posted);
+                answer(to, result);
             }
-            Message::RowsAfter { service, after, limit, answer } => {
-                let rows = self.rows_after(service.as_deref(), after, limit);
-                let _ = answer.send(rows.map_err(|error| JournalError::Read(error.to_string())));
+            Message::RowsAfter { service, after, limit, answer: to } => {
+                let rows = rows::after(&self.connection, service.as_deref(), after, limit);
+                answer(to, rows.map_err(|error| JournalError::Read(error.to_string())));
             }
             Message::Errand(errand) => errand(&mut self.connection),
-            Message::History { service, before, limit, answer } => {
-                let rows = self.history(service.as_deref(), before, limit);
-                let _ = answer.send(rows.map_err(|error| JournalError::Read(error.to_string())));
+            Message::History { service, before, limit, answer: to } => {
+                let rows = rows::before(&self.connection, service.as_deref(), before, limit);
+                answer(to, rows.map_err(|error| JournalError::Read(error.to_string())));
             }
             // Whether it is open is not the store's own business.
             Message::Close(_) | Message::Reopen(_) => (),
@@ -140,7 +132,7 @@ impl Store {
                 .execute(params![rollout.id, change.service, key, rollout.record, asked])?;
         }
         for row in &change.history {
-            insert_row(&transaction, &change.service, row)?;
+            rows::insert(&transaction, &change.service, row)?;
         }
         let count = count(&transaction)?;
         transaction.commit()?;
@@ -150,19 +142,36 @@ impl Store {
         Ok(())
     }
 
-    fn history(
-        &self,
-        service: Option<&str>,
-        before: Option<u64>,
-        limit: usize,
-    ) -> rusqlite::Result<Vec<HistoryView>> {
-        let of = if service.is_some() { "service = ?1" } else { "?1 IS NULL" };
-        let mut query = self.connection.prepare(&format!(
-            "SELECT {COLUMNS} FROM history WHERE {of} AND id < ?2 ORDER BY id DESC LIMIT ?3"
-        ))?;
-        let before = before.and_then(|id| i64::try_from(id).ok()).unwrap_or(i64::MAX);
-        let rows = query.query_map(params![service, before, limit as i64], view)?;
-        rows.collect()
+    /// Changes the whole site's state, with rows in the histories of several services.
+    fn append_site(&mut self, change: &SiteChange) -> rusqlite::Result<()> {
+        let transaction = self.connection.transaction()?;
+        transaction
+            .prepare("INSERT OR REPLACE INTO services VALUES (?1, ?2)")?
+            .execute(params![SITE, change.state])?;
+        for (service, row) in &change.history {
+            rows::insert(&transaction, service, row)?;
+        }
+        let count = count(&transaction)?;
+        transaction.commit()?;
+        if let Some(witness) = &mut self.witness {
+            witness.committed(count, SITE, &change.state);
+        }
+        Ok(())
+    }
+
+    /// Says that there are new rows, if there are any.
+    fn announce(&self, has_notice: bool, posted: &Posted) {
+        if has_notice {
+            posted.send_modify(|count| *count += 1);
+        }
+        match rows::newest(&self.connection) {
+            Ok(newest) => drop(self.newest.send_if_modified(|known| {
+                let is_new = *known != newest;
+                *known = newest;
+                is_new
+            })),
+            Err(error) => tracing::error!("the newest row of history cannot be read: {error}"),
+        }
     }
 
     /// Lets the database grow by so many pages only, as a full disk would.
@@ -170,46 +179,6 @@ impl Store {
     pub(super) fn limit_pages(&self, more: i64) -> rusqlite::Result<()> {
         let pages: i64 = self.connection.pragma_query_value(None, "page_count", |row| row.get(0))?;
         self.connection.pragma_update(None, "max_page_count", pages + more)
-    }
-}
-
-/// What is read of a row of history, in the order of [`view`].
-pub(super) const COLUMNS: &str = "id, at, service, actor, action, text, figures, rollout, address";
-
-/// A row of [`COLUMNS`].
-pub(super) fn view(row: &Row<'_>) -> rusqlite::Result<HistoryView> {
-    let figures: String = row.get(6)?;
-    Ok(HistoryView {
-        id: row.get::<_, i64>(0)? as u64,
-        at: row.get(1)?,
-        service: row.get(2)?,
-        actor: row.get(3)?,
-        action: row.get(4)?,
-        text: row.get(5)?,
-        figures: serde_json::from_str(&figures).unwrap_or_default(),
-        rollout: row.get::<_, Option<String>>(7).optional()?.flatten(),
-        address: row.get(8)?,
-    })
-}
-
-fn is_posted(row: &HistoryRow) -> bool {
-    row.notice.is_some()
-}
-
-/// A row with its notice, if somebody is to be told.
-pub(super) fn insert_row(
-    transaction: &Transaction<'_>,
-    service: &str,
-    row: &HistoryRow,
-) -> rusqlite::Result<()> {
-    let sql = "INSERT INTO history (at, service, actor, action, text, figures, rollout, address) \
-               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
-    let (at, figures) = (format!("{:.3}", row.at), row.figures.to_string());
-    let values = params![at, service, row.actor, row.action, row.text, figures, row.rollout, row.address];
-    transaction.prepare(sql)?.execute(values)?;
-    match &row.notice {
-        Some(outgoing) => outbox::put(transaction, row.at, outgoing),
-        None => Ok(()),
     }
 }
 
@@ -297,16 +266,6 @@ fn keep_log(dir: &Path) -> Option<String> {
     let aside = format!("{NAME}-wal.damaged-{}", wall().strftime("%Y%m%dT%H%M%S"));
     let log = std::fs::read(dir.join(format!("{NAME}-wal"))).ok().filter(|log| !log.is_empty())?;
     put_file(dir, &aside, &log).ok().map(|()| aside)
-}
-
-/// Writes a file that nobody else may read: whole, or not at all.
-pub(super) fn put_file(dir: &Path, name: &str, bytes: &[u8]) -> std::io::Result<()> {
-    let next = dir.join(format!("{name}.next"));
-    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&next)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    std::fs::rename(next, dir.join(name))?;
-    File::open(dir)?.sync_all()
 }
 
 fn unwritten(error: &rusqlite::Error) -> JournalError {

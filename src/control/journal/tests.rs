@@ -1,5 +1,6 @@
 use super::outbox::Letter;
 use super::*;
+use crate::core::event::Event;
 use crate::core::notice::{Kind, Notice};
 use serde_json::json;
 
@@ -15,7 +16,7 @@ fn change(service: &str, n: u64) -> Change {
         history: vec![HistoryRow {
             at: Timestamp::UNIX_EPOCH,
             actor: "ci".into(),
-            action: "weights".into(),
+            event: Event::Weights,
             text: format!("change {n}"),
             address: Some("10.0.0.1".into()),
             figures: json!({ "n": n }),

@@ -6,7 +6,7 @@
 
 use super::store::{NAME, Store, recover};
 use super::witness::Witness;
-use super::{JournalError, Recovered, events, schema};
+use super::{JournalError, Recovered, rows, schema};
 use rusqlite::{Connection, OpenFlags};
 use std::path::Path;
 use tokio::sync::watch;
@@ -44,7 +44,7 @@ pub(super) fn open(
     recovered.damage.push(format!("no change can be made: {why}"));
     recovered.damage.extend(recovered.lost.clone());
     recovered.is_unwritable = true;
-    newest.send_replace(events::newest(&connection).unwrap_or(0));
+    newest.send_replace(rows::newest(&connection).unwrap_or(0));
     Ok((Store { connection, newest, witness: None, refuses: Some(refuses), _lock: None }, recovered))
 }
 

@@ -10,7 +10,7 @@
 //! that a change of one service writes that one. The two become one when the store is opened, when it is closed,
 //! and when there are many lines.
 
-use super::store::put_file;
+use super::directory::put_file;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use siphasher::sip::SipHasher24;

@@ -2,6 +2,7 @@
 
 use super::attempt::Mark;
 use super::order::{Fact, What};
+use crate::core::event::Event;
 use crate::core::outcome::Outcome;
 use crate::core::verdict::{Reason, State};
 use std::time::Duration;
@@ -34,8 +35,8 @@ pub struct Stretch {
 #[derive(Clone, Debug)]
 pub struct Change {
     pub at: Duration,
-    /// `held`, `passing` or `aborted`.
-    pub action: &'static str,
+    /// [`Event::Held`], [`Event::Passing`] or [`Event::Aborted`].
+    pub event: Event,
     pub text: String,
     pub reasons: Vec<Reason>,
     /// The last attempt before it that spoke against the candidate.
@@ -87,7 +88,7 @@ impl Stretch {
 
     /// What ended it, if the policy did.
     pub fn decision(&self) -> Option<&Change> {
-        self.changes.iter().find(|change| change.action == "aborted")
+        self.changes.iter().find(|change| change.event == Event::Aborted)
     }
 
     pub(super) fn note(&mut self, fact: &Fact) {
@@ -117,7 +118,7 @@ impl Stretch {
     }
 
     pub(super) fn changed(&mut self, change: Change) {
-        if self.changes.len() >= KEPT && change.action != "aborted" {
+        if self.changes.len() >= KEPT && change.event != Event::Aborted {
             self.more_changes += 1;
             return;
         }
@@ -129,12 +130,12 @@ impl Stretch {
 impl Change {
     pub(super) fn new(
         at: Duration,
-        action: &'static str,
+        event: Event,
         text: String,
         reasons: Vec<Reason>,
         mark: Option<&Mark>,
     ) -> Self {
-        Change { at, action, text, reasons, mark: mark.cloned(), attempts: 0, failures: 0, seen: 0 }
+        Change { at, event, text, reasons, mark: mark.cloned(), attempts: 0, failures: 0, seen: 0 }
     }
 }
 

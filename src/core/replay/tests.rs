@@ -7,6 +7,7 @@ use super::tally::Tally;
 use super::trade::Outcomes;
 use super::{Replay, Setting};
 use crate::core::client::ClientKey;
+use crate::core::event::Event;
 use crate::core::outcome::{Outcome, Reason, SlowLimits};
 use crate::core::policy::{Limit, Mode, Policy};
 use crate::observe::recorder::Recorder;
@@ -80,10 +81,10 @@ fn a_good_version_is_not_and_a_shared_outage_is_held() {
     assert!(good[0].changes.is_empty(), "{:?}", good[0].changes);
     let both = |index: u64| if index.is_multiple_of(5) { FAILED } else { Outcome::Success };
     let shared = replay(&one_percent(), MINE, traffic(20_000, both, |index| both(index / 9)));
-    let texts: Vec<_> = shared[0].changes.iter().map(|change| (change.action, &*change.text)).collect();
+    let texts: Vec<_> = shared[0].changes.iter().map(|change| (change.event, &*change.text)).collect();
     assert!(shared[0].decision().is_none(), "{texts:?}");
     assert!(
-        texts.iter().any(|(action, text)| *action == "held" && text.contains("both pools fail")),
+        texts.iter().any(|(event, text)| *event == Event::Held && text.contains("both pools fail")),
         "{texts:?}"
     );
     let alone = Setting { compared: false, ..MINE };

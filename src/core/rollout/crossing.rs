@@ -5,6 +5,7 @@ use super::input::{Effect, Observation, note};
 use super::machine::{Phase, Rollout};
 use super::plan::HookPoint;
 use crate::core::duration;
+use crate::core::event::Event;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -89,7 +90,7 @@ impl Rollout {
                 self.seen.passing = false;
                 let text = format!("waits for approval before {before}: resume goes on, abort goes back");
                 self.reason = Some(text.clone());
-                effects.push(note("approval", text));
+                effects.push(note(Event::Approval, text));
                 return false;
             }
         }
@@ -101,7 +102,7 @@ impl Rollout {
             Phase::Preparing => self.enter(Phase::Preparing),
             Phase::Testing => {
                 self.enter(Phase::Testing);
-                effects.push(note("testing", "smoke tests against the candidate".to_owned()));
+                effects.push(note(Event::Testing, "smoke tests against the candidate".to_owned()));
             }
             Phase::Shifting if self.is_rolling() => self.enter_batch(0, effects),
             Phase::Shifting => self.enter_step(0, effects),
@@ -109,7 +110,7 @@ impl Rollout {
                 self.enter(Phase::Baking);
                 let bake = duration::show(self.plan.bake);
                 let what = if self.is_rolling() { "all updated" } else { "at 100 %" };
-                effects.push(note("baking", format!("{what} for {bake} under watch")));
+                effects.push(note(Event::Baking, format!("{what} for {bake} under watch")));
             }
             Phase::Promoted => self.promote("all steps and the bake passed", effects),
             Phase::Aborted => {}
@@ -121,6 +122,6 @@ impl Rollout {
         crossing.hooks.retain(|other| *other != point);
         crossing.waited = Duration::ZERO;
         self.reason = crossing.hooks.first().map(|next| format!("asking the hook {next}"));
-        effects.push(note("hook", format!("the hook {point} agreed")));
+        effects.push(note(Event::Hook, format!("the hook {point} agreed")));
     }
 }

@@ -4,6 +4,7 @@
 use super::input::{Effect, Observation, Work, WorkResult, note};
 use super::plan::Plan;
 use crate::core::duration;
+use crate::core::event::Event;
 use crate::core::verdict::{Level, Reason, State, Verdict};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -81,7 +82,7 @@ impl Guard {
         }
         self.smoke = match result {
             WorkResult::Passed => {
-                effects.push(note("tested", "the smoke tests passed after the promotion".to_owned()));
+                effects.push(note(Event::Tested, "the smoke tests passed after the promotion".to_owned()));
                 Smoke::Done
             }
             WorkResult::Refused(why) => Smoke::Failed(why.clone()),
@@ -111,15 +112,15 @@ impl Guard {
             return true;
         }
         if fails && !self.degraded {
-            effects.push(note("degraded", format!("after the promotion: {why}")));
+            effects.push(note(Event::Degraded, format!("after the promotion: {why}")));
         } else if self.degraded && !fails {
-            effects.push(note("passing", "the promoted version keeps its limits again".to_owned()));
+            effects.push(note(Event::Passing, "the promoted version keeps its limits again".to_owned()));
         }
         self.degraded = fails;
         let over = self.passed >= self.watch && self.smoke != Smoke::Wanted;
         if over && !fails && !self.watch.is_zero() {
             let watch = duration::show(self.watch);
-            effects.push(note("verified", format!("kept its limits for {watch} after the promotion")));
+            effects.push(note(Event::Verified, format!("kept its limits for {watch} after the promotion")));
         }
         over
     }

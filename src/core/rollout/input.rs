@@ -1,6 +1,7 @@
 //! What the machine is told, and what it wants done.
 
 use super::plan::HookPoint;
+use crate::core::event::Event;
 use crate::core::verdict::Verdict;
 use crate::core::weight::BasisPoints;
 use std::collections::BTreeMap;
@@ -99,28 +100,25 @@ pub enum Effect {
     Note(Note),
 }
 
-/// One line of history.
+/// One row of history: its kind, and a sentence for people.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Note {
-    pub action: &'static str,
+    pub event: Event,
     pub text: String,
 }
 
 impl Note {
-    /// Whether it tells of something that is so already, or takes traffic away from a bad version: it is
-    /// not waited for until it is durable.
-    pub fn is_told_after(&self) -> bool {
-        matches!(self.action, "aborted" | "held" | "passing" | "degraded" | "verified" | "returned")
+    /// Whether one of several takes traffic away from a version.
+    pub(crate) fn any_takes_traffic_away(notes: &[Note]) -> bool {
+        notes.iter().any(|note| note.event.takes_traffic_away())
     }
-}
 
-impl Note {
     pub(crate) fn of_dry_run(self) -> Self {
         let text = format!("dry run, nothing moved: {}", self.text);
         Note { text, ..self }
     }
 }
 
-pub(super) fn note(action: &'static str, text: String) -> Effect {
-    Effect::Note(Note { action, text })
+pub(super) fn note(event: Event, text: String) -> Effect {
+    Effect::Note(Note { event, text })
 }

@@ -8,6 +8,7 @@ use super::input::{Action, Effect, Input, Observation, Work, WorkResult, note};
 use super::plan::{HookPoint, Plan};
 use super::rolling::Instance;
 use crate::core::duration;
+use crate::core::event::Event;
 use crate::core::verdict::{Level, Reason, State, Verdict};
 use crate::core::weight::BasisPoints;
 use serde::{Deserialize, Serialize};
@@ -266,7 +267,7 @@ impl Rollout {
                 self.reason = Some(format!("asking the hook {point} again: {why}"));
             }
             (Work::Smoke(None), WorkResult::Passed) => {
-                effects.push(note("tested", "the smoke tests passed".to_owned()));
+                effects.push(note(Event::Tested, "the smoke tests passed".to_owned()));
                 self.leave();
             }
             (Work::Smoke(None), WorkResult::Refused(why)) => self.smoke_failed(why, effects),
@@ -288,16 +289,16 @@ impl Rollout {
             Action::Pause if !self.paused => {
                 self.paused = true;
                 self.seen.passing = false;
-                effects.push(note("paused", format!("paused by {who}")));
+                effects.push(note(Event::Paused, format!("paused by {who}")));
             }
             Action::Resume if self.paused => {
                 self.paused = false;
-                effects.push(note("resumed", format!("resumed by {who}")));
+                effects.push(note(Event::Resumed, format!("resumed by {who}")));
             }
             Action::Resume if self.approval == Approval::Waiting => {
                 self.approval = Approval::Given;
                 self.reason = None;
-                effects.push(note("approved", format!("approved by {who}")));
+                effects.push(note(Event::Approved, format!("approved by {who}")));
             }
             Action::Pause | Action::Resume => {}
             Action::Promote => self.promote(&format!("promoted by {who}"), effects),
@@ -316,7 +317,7 @@ impl Rollout {
         if !self.is_rolling() {
             effects.push(Effect::Promote);
         }
-        effects.push(note("promoted", why.to_owned()));
+        effects.push(note(Event::Promoted, why.to_owned()));
     }
 
     /// Aborts for something that the policy knows nothing of, and says so in the verdict.
@@ -340,6 +341,6 @@ impl Rollout {
         self.phase = Phase::Aborted;
         (self.paused, self.crossing, self.approval) = (false, None, Approval::NotNeeded);
         self.reason = Some(why.clone());
-        effects.push(note("aborted", why));
+        effects.push(note(Event::Aborted, why));
     }
 }

@@ -6,6 +6,7 @@
 use super::input::{Effect, Observation, UpstreamSeen, Work, WorkResult, note};
 use super::machine::{Phase, Rollout};
 use crate::core::duration;
+use crate::core::event::Event;
 use serde::{Deserialize, Serialize};
 use std::ops::Range;
 use std::time::Duration;
@@ -95,7 +96,7 @@ impl Rollout {
         self.step = batch;
         let names: Vec<_> = self.instances[self.batch()].iter().map(|i| i.upstream.as_str()).collect();
         let text = format!("batch {} of {}: {}", batch + 1, self.batches(), names.join(", "));
-        effects.push(note("step", text));
+        effects.push(note(Event::Step, text));
     }
 
     /// Moves the upstreams of the batch on.
@@ -125,7 +126,7 @@ impl Rollout {
                 let cut = (now.in_flight > 0).then(|| format!(", {} still in flight", now.in_flight));
                 let text = format!("{} is out{}", instance.upstream, cut.unwrap_or_default());
                 instance.enter(Stage::Updating);
-                effects.push(note("updating", text));
+                effects.push(note(Event::Updating, text));
             }
             Stage::Updating if waited >= rolling.update => {
                 let limit = duration::show(rolling.update);
@@ -135,7 +136,7 @@ impl Rollout {
             }
             Stage::Proving if is_proven && tests => {
                 instance.enter(Stage::Testing);
-                effects.push(note("testing", format!("smoke tests against {}", instance.upstream)));
+                effects.push(note(Event::Testing, format!("smoke tests against {}", instance.upstream)));
             }
             Stage::Proving if is_proven => self.serve(index, effects),
             Stage::Proving | Stage::Testing if waited >= prepare => {
@@ -165,14 +166,14 @@ impl Rollout {
         }
         self.instances[index].enter(Stage::Draining);
         effects.push(Effect::Drain(name.clone()));
-        effects.push(note("drain", format!("{name} is drained for its update")));
+        effects.push(note(Event::Drain, format!("{name} is drained for its update")));
     }
 
     fn serve(&mut self, index: usize, effects: &mut Vec<Effect>) {
         let instance = &mut self.instances[index];
         instance.enter(Stage::Serving);
         effects.push(Effect::Ready(instance.upstream.clone()));
-        effects.push(note("ready", format!("{} is updated and serves again", instance.upstream)));
+        effects.push(note(Event::Ready, format!("{} is updated and serves again", instance.upstream)));
     }
 
     /// The deploy job's word for an upstream that it has updated.
@@ -180,7 +181,7 @@ impl Rollout {
         let waits = |i: &&mut Instance| i.upstream == upstream && i.stage == Stage::Updating;
         if let Some(instance) = self.instances.iter_mut().find(waits) {
             instance.enter(Stage::Proving);
-            effects.push(note("updated", format!("{upstream} was updated, says {who}")));
+            effects.push(note(Event::Updated, format!("{upstream} was updated, says {who}")));
         }
     }
 

@@ -5,6 +5,7 @@ use super::input::{Effect, Observation, note};
 use super::machine::{Phase, Rollout};
 use super::plan::Idle;
 use crate::core::duration;
+use crate::core::event::Event;
 use crate::core::verdict::{Level, Reason, State};
 use std::time::Duration;
 
@@ -84,7 +85,7 @@ impl Rollout {
                 "{what} {} ends by time alone, {missing} attempts short (idle = \"advance\")",
                 self.step + 1
             );
-            effects.push(note("step", text));
+            effects.push(note(Event::Step, text));
         }
         self.go_on(seen, effects);
     }
@@ -117,7 +118,7 @@ impl Rollout {
         let hold =
             if to.hold.is_zero() { String::new() } else { format!(" for {}", duration::show(to.hold)) };
         let text = format!("step {} of {}: {to}{hold}", step + 1, self.plan.steps.len());
-        effects.push(note("step", text));
+        effects.push(note(Event::Step, text));
     }
 
     /// A hold of the machine's own, beside those of the policy.
@@ -137,7 +138,7 @@ impl Rollout {
             if !self.seen.held_for.is_empty() {
                 self.seen.held_for.clear();
                 self.reason = self.awaits_approval().then(|| "waits for approval".to_owned());
-                effects.push(note("passing", "the verdict passes again".to_owned()));
+                effects.push(note(Event::Passing, "the verdict passes again".to_owned()));
             }
             return;
         }
@@ -147,7 +148,7 @@ impl Rollout {
         let known = &mut self.seen.held_for;
         let is_new = metrics.fold(known.is_empty(), |any, metric| known.insert(metric.clone()) || any);
         if is_new {
-            effects.push(note("held", text.clone()));
+            effects.push(note(Event::Held, text.clone()));
         }
         self.reason = Some(text);
     }

@@ -2,6 +2,7 @@
 
 use super::change::{Applied, Caution, Change, Denied, Moment};
 use super::{QuarantineCause, ServiceState, Void};
+use crate::core::event::Event;
 use crate::core::rollout::{Action, Input, Phase};
 
 impl ServiceState {
@@ -17,7 +18,7 @@ impl ServiceState {
             next.guard = None;
             let text = format!("rolled back to {} by {who}{forced}", self.version_on(&to));
             next.go_back(&to, QuarantineCause::RolledBack, &format!("by {who}"), moment.wall);
-            return Ok(next.journaled("rollback", text));
+            return Ok(next.journaled(Event::Rollback, text));
         };
         let mut aborted = self.drive(&Input::Asked(Action::Abort, who), moment);
         // A dry run has moved nothing: what users have is what was promoted before it.
@@ -32,7 +33,7 @@ impl ServiceState {
         } else {
             String::new()
         };
-        for note in aborted.notes.iter_mut().filter(|note| note.action == "aborted") {
+        for note in aborted.notes.iter_mut().filter(|note| note.event == Event::Aborted) {
             note.text = format!("the rollout {} was {}{place}", running.id, note.text);
         }
         Ok(aborted)
@@ -78,7 +79,7 @@ impl ServiceState {
         next.guard = None;
         let text = format!("rolled back to {} by {who}", self.version_on(&last.from));
         next.go_back(&last.from, QuarantineCause::Aborted, &format!("taken back by {who}"), moment.wall);
-        Ok(next.journaled("rollback", text))
+        Ok(next.journaled(Event::Rollback, text))
     }
 
     /// Another pool becomes stable again, with all traffic; nobody goes back to the one that was.

@@ -109,6 +109,13 @@ pub struct Applied {
     pub order: Order,
 }
 
+impl Applied {
+    /// Whether it is an abort, or a return after a promotion: nothing that is being written holds it up.
+    pub fn takes_traffic_away(&self) -> bool {
+        Note::any_takes_traffic_away(&self.notes)
+    }
+}
+
 /// Why a change was denied; nothing has changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Denied {

@@ -2,6 +2,7 @@
 
 use super::change::{Applied, Denied, Moment, Order};
 use super::{QuarantineCause, Running, ServiceState};
+use crate::core::event::Event;
 use crate::core::rollout::{Action, Effect, Guard, Input, Note, Observation, Phase, Work, WorkResult};
 use crate::core::weight::BasisPoints;
 
@@ -55,7 +56,7 @@ impl ServiceState {
         next.guard = next.guard.filter(|_| running.rollout.plan.dry_run);
         next.rollout = Some(running);
         next.begin_attempt(moment.wall);
-        Ok(next.journaled("started", text))
+        Ok(next.journaled(Event::Started, text))
     }
 
     pub(super) fn ask(
@@ -160,7 +161,7 @@ impl ServiceState {
                     if let Some(previous) = self.previous.clone() {
                         let text = format!("back to {} by itself: {why}", self.version_on(&previous));
                         self.go_back(&previous, QuarantineCause::Returned, &why, moment.wall);
-                        notes.push(Note { action: "returned", text });
+                        notes.push(Note { event: Event::Returned, text });
                     }
                 }
                 Effect::Revert => self.give_all(&from),
@@ -198,6 +199,7 @@ impl Running {
 
 /// What takes a bad version out, or only tells something, waits for no disk; all else is durable first.
 fn order(notes: &[Note]) -> Order {
-    let urgent = notes.iter().any(|note| matches!(note.action, "aborted" | "returned"));
-    if urgent || notes.iter().all(Note::is_told_after) { Order::EffectFirst } else { Order::JournalFirst }
+    let urgent = Note::any_takes_traffic_away(notes);
+    let may_wait = notes.iter().all(|note| note.event.may_be_written_after());
+    if urgent || may_wait { Order::EffectFirst } else { Order::JournalFirst }
 }

@@ -2,6 +2,7 @@
 
 use super::change::{Applied, Caution, Denied, Moment, Order};
 use super::{Running, ServiceState};
+use crate::core::event::Event;
 use crate::core::rollout::{Input, Note, Stage};
 use crate::core::settings::Upstream;
 use crate::core::weight::BasisPoints;
@@ -50,7 +51,7 @@ impl ServiceState {
             }
         }
         let parts: Vec<_> = asked.iter().map(|(pool, weight)| format!("{pool} {weight}")).collect();
-        Ok(next.journaled("weights", format!("weights set by {who}: {}{forced}", parts.join(", "))))
+        Ok(next.journaled(Event::Weights, format!("weights set by {who}: {}{forced}", parts.join(", "))))
     }
 
     pub(super) fn flip(&self, to: &str, caution: Caution<'_>, who: &str) -> Result<Applied, Denied> {
@@ -66,7 +67,7 @@ impl ServiceState {
         }
         next.lift_quarantine(to);
         next.give_all(to);
-        Ok(next.journaled("flip", format!("flipped to {} by {who}{forced}", self.version_on(to))))
+        Ok(next.journaled(Event::Flip, format!("flipped to {} by {who}{forced}", self.version_on(to))))
     }
 
     /// Whether the upstream exists, and whether others can take over, is known to the caller.
@@ -95,8 +96,8 @@ impl ServiceState {
             return Ok(self.unchanged());
         }
         Ok(match drains {
-            true => next.journaled("drain", format!("{upstream} of {pool} drained by {who}")),
-            false => next.journaled("ready", format!("{upstream} of {pool} taken back by {who}")),
+            true => next.journaled(Event::Drain, format!("{upstream} of {pool} drained by {who}")),
+            false => next.journaled(Event::Ready, format!("{upstream} of {pool} taken back by {who}")),
         })
     }
 
@@ -146,7 +147,7 @@ impl ServiceState {
         if let Some(running) = next.rollout.as_mut().filter(|running| running.to == pool) {
             running.rollout.candidate_replaced();
         }
-        let mut applied = next.journaled("upstreams", text);
+        let mut applied = next.journaled(Event::Upstreams, text);
         applied.notes.extend(follow);
         Ok(applied)
     }
@@ -155,9 +156,9 @@ impl ServiceState {
         Applied { state: self.clone(), notes: Vec::new(), order: Order::Quiet }
     }
 
-    pub(super) fn journaled(mut self, action: &'static str, text: String) -> Applied {
+    pub(super) fn journaled(mut self, event: Event, text: String) -> Applied {
         self.revision += 1;
-        Applied { state: self, notes: vec![Note { action, text }], order: Order::JournalFirst }
+        Applied { state: self, notes: vec![Note { event, text }], order: Order::JournalFirst }
     }
 
     pub(super) fn known(&self, path: &str, pool: &str) -> Result<(), Denied> {

@@ -7,6 +7,7 @@
 //! same addresses run something else by now: a rollout says so, or `force`.
 
 use super::ServiceState;
+use crate::core::event::Event;
 use crate::core::rollout::{Note, Phase, Stage};
 use crate::core::weight::BasisPoints;
 use serde::{Deserialize, Serialize};
@@ -266,7 +267,7 @@ impl ServiceState {
             }
             _ => return None,
         };
-        Some(Note { action: "upstreams", text })
+        Some(Note { event: Event::Upstreams, text })
     }
 
     /// What is held against the version on these upstreams, where they were those of a pool that has gone.

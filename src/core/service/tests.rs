@@ -1,6 +1,7 @@
 mod way_back;
 
 use super::*;
+use crate::core::event::Event;
 use crate::core::rollout::{
     Action, After, HookPoint, Idle, Note, Observation, Phase, Plan, Rolling, Stage, Step, Strategy,
     UpstreamSeen, Work, WorkResult,
@@ -9,11 +10,11 @@ use crate::core::verdict::{Level, Reason, State, Verdict};
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-pub(super) fn bp(n: u16) -> BasisPoints {
+pub(crate) fn bp(n: u16) -> BasisPoints {
     BasisPoints::new(n).expect("at most 10000")
 }
 
-pub(super) fn canary() -> Plan {
+pub(crate) fn canary() -> Plan {
     let step = |weight, seconds| Step::weight(bp(weight), Duration::from_secs(seconds));
     Plan {
         strategy: Strategy::Canary,
@@ -31,16 +32,16 @@ pub(super) fn canary() -> Plan {
     }
 }
 
-pub(super) fn rolling() -> Plan {
+pub(crate) fn rolling() -> Plan {
     Plan { strategy: Strategy::Rolling, steps: Vec::new(), min_attempts: 0, ..canary() }
 }
 
-pub(super) fn start<'a>(id: &str, to: &'a str, plan: Plan) -> Change<'a> {
+pub(crate) fn start<'a>(id: &str, to: &'a str, plan: Plan) -> Change<'a> {
     let upstreams = UPSTREAMS.map(str::to_owned).to_vec();
     Change::Start { id: id.to_owned(), to, version: None, policy: None, plan, upstreams, who: "ci" }
 }
 
-pub(super) const UPSTREAMS: [&str; 3] = ["u1:1", "u2:1", "u3:1"];
+pub(crate) const UPSTREAMS: [&str; 3] = ["u1:1", "u2:1", "u3:1"];
 
 /// Nothing is down, and nothing forced.
 pub(super) const CAREFUL: Caution<'static> = Caution { down: &BTreeMap::new(), force: false };
@@ -93,18 +94,18 @@ fn a_good_canary_goes_5_25_100_and_is_promoted() {
     for second in 0..120 {
         let applied = observe(&state, &seen(State::Pass, second * 100), second);
         course.extend(
-            applied.notes.iter().map(|note| (second, note.action, applied.state.weights["green"].get())),
+            applied.notes.iter().map(|note| (second, note.event, applied.state.weights["green"].get())),
         );
         state = applied.state;
     }
     assert_eq!(
         course,
         [
-            (0, "step", 500),
-            (11, "step", 2500),
-            (21, "step", 10_000),
-            (22, "baking", 10_000),
-            (52, "promoted", 10_000)
+            (0, Event::Step, 500),
+            (11, Event::Step, 2500),
+            (21, Event::Step, 10_000),
+            (22, Event::Baking, 10_000),
+            (52, Event::Promoted, 10_000)
         ]
     );
     assert_eq!((state.stable.as_str(), state.previous.as_deref()), ("green", Some("blue")));
@@ -134,7 +135,7 @@ fn a_hold_stops_the_clock_and_is_noted_once() {
     let mut held = 0;
     for second in 1..100 {
         let applied = observe(&state, &seen(State::Hold, second * 100), second);
-        held += applied.notes.iter().filter(|note| note.action == "held").count();
+        held += applied.notes.iter().filter(|note| note.event == Event::Held).count();
         state = applied.state;
     }
     assert_eq!((held, phase(&state), state.weights["green"]), (1, Phase::Shifting, bp(500)));
@@ -149,9 +150,9 @@ fn a_hold_that_comes_to_have_another_reason_is_noted_again() {
     let held = observe(&state, &shared, 1);
     shared.verdict.reasons[0].metric = "shared_outage".into();
     let again = observe(&held.state, &shared, 2);
-    assert_eq!((held.notes[0].action, again.notes[0].action), ("held", "held"));
+    assert_eq!((held.notes[0].event, again.notes[0].event), (Event::Held, Event::Held));
     assert_eq!(observe(&again.state, &shared, 3).notes, [], "once for each reason");
-    assert_eq!(observe(&again.state, &seen(State::Pass, 200), 3).notes[0].action, "passing");
+    assert_eq!(observe(&again.state, &seen(State::Pass, 200), 3).notes[0].event, Event::Passing);
 }
 
 #[test]
@@ -485,7 +486,7 @@ fn after_a_promotion_the_policy_keeps_watch_and_goes_back_where_asked_to() {
         let good = done(&state, &Work::Smoke(None), &WorkResult::Passed);
         let good = observe(&good, &seen(State::Pass, 0), 4).state;
         let over = observe(&good, &seen(State::Pass, 0), 150);
-        assert_eq!((over.notes[0].action, over.state.guard), ("verified", None));
+        assert_eq!((over.notes[0].event, over.state.guard), (Event::Verified, None));
         for bad in [
             observe(&good, &seen(State::Fail, 9), 5),
             observe(
@@ -494,8 +495,9 @@ fn after_a_promotion_the_policy_keeps_watch_and_goes_back_where_asked_to() {
                 5,
             ),
         ] {
-            let (action, stable) = if rollback { ("returned", "blue") } else { ("degraded", "green") };
-            assert_eq!((bad.notes[0].action, bad.state.stable.as_str()), (action, stable));
+            let (event, stable) =
+                if rollback { (Event::Returned, "blue") } else { (Event::Degraded, "green") };
+            assert_eq!((bad.notes[0].event, bad.state.stable.as_str()), (event, stable));
             assert_eq!((bad.order, bad.state.weights[stable]), (Order::EffectFirst, bp(10_000)));
         }
         let both = Observation { stable_ready: false, ..seen(State::Fail, 9) };
@@ -512,7 +514,7 @@ fn a_dry_run_after_a_promotion_does_not_confuse_the_watch() {
     let ended = dry.state.apply(Change::Asked { id: "r2", action: Action::Abort, who: "op" }, at(5));
     let ended = observe(&ended.expect("aborted").state, &seen(State::Pass, 0), 6).state;
     let back = observe(&ended, &seen(State::Fail, 9), 7);
-    assert_eq!((back.notes[0].action, back.state.stable.as_str()), ("returned", "blue"));
+    assert_eq!((back.notes[0].event, back.state.stable.as_str()), (Event::Returned, "blue"));
     assert_eq!((back.state.previous.as_deref(), back.state.weights["blue"]), (None, bp(10_000)));
 }
 
@@ -526,7 +528,7 @@ fn a_registered_set_replaces_the_upstreams_and_their_drains() {
         Change::Upstreams { pool: "green", set, addresses, who: "ci" }
     };
     let applied = state.apply(change(Some(set.clone())), at(0)).expect("registered");
-    assert_eq!((applied.order, applied.notes[0].action), (Order::JournalFirst, "upstreams"));
+    assert_eq!((applied.order, applied.notes[0].event), (Order::JournalFirst, Event::Upstreams));
     assert_eq!(applied.state.draining.len(), 1);
     assert_eq!(applied.state.apply(change(Some(set)), at(0)).expect("again").order, Order::Quiet);
     assert!(applied.state.apply(change(None), at(0)).expect("reset").state.upstreams.is_empty());
@@ -553,7 +555,7 @@ fn a_mirror_step_comes_before_any_weight_and_counts_its_copies() {
             assert_eq!(reason.as_deref(), Some("needs 35 more mirrored requests on the candidate"));
         }
         let of = |note: &Note| (second, note.text.clone(), applied.state.weights["green"].get());
-        course.extend(applied.notes.iter().filter(|note| note.action == "step").map(of));
+        course.extend(applied.notes.iter().filter(|note| note.event == Event::Step).map(of));
         state = applied.state;
     }
     let at = |second: u64, text: &str, weight| (second, text.to_owned(), weight);

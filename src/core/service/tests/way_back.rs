@@ -95,8 +95,8 @@ fn a_rollback_during_a_rollout_aborts_it_and_says_where_that_leads() {
     let state =
         change(&promoted(&recorded(), "r1", "green", "v2"), versioned("r2", "red", "v3", dry.clone()));
     let back = state.apply(rollback(CAREFUL), at(9)).expect("back");
-    let actions: Vec<_> = back.notes.iter().map(|note| note.action).collect();
-    assert_eq!((actions, back.state.stable.as_str()), (vec!["aborted", "rollback"], "blue"));
+    let events: Vec<_> = back.notes.iter().map(|note| note.event).collect();
+    assert_eq!((events, back.state.stable.as_str()), (vec![Event::Aborted, Event::Rollback], "blue"));
     let state = change(&recorded(), versioned("r2", "red", "v3", dry));
     let only = state.apply(rollback(CAREFUL), at(9)).expect("there is nothing to go back to");
     assert_eq!((phase(&only.state), only.state.stable.as_str()), (Phase::Aborted, "blue"));
@@ -208,7 +208,7 @@ fn a_return_by_itself_bars_what_it_left() {
     denied(&back.state, Change::Flip { to: "green", caution: CAREFUL, who: "op" });
     let moved = change(&state, upstreams("blue", Some(&["new:1"]), &["new:1"]));
     let stays = observe(&moved, &super::seen(State::Fail, 9), 5);
-    assert_eq!((stays.notes[0].action, stays.state.stable.as_str()), ("degraded", "green"));
+    assert_eq!((stays.notes[0].event, stays.state.stable.as_str()), (Event::Degraded, "green"));
 }
 
 #[test]

@@ -1,23 +1,35 @@
 //! Random runs of whole rollouts: every strategy, any verdict, any command, hooks and smoke tests that
-//! pass, refuse or never answer, upstreams and pools that come and go, crashes at any moment; invariants
-//! after every step. A failure prints its seed: `POINTSMAN_SEED=n` runs it alone, `POINTSMAN_SEEDS=n` that
-//! many.
+//! pass, refuse or never answer, upstreams and pools that come and go, a disk that is slow or full, crashes at
+//! any moment; invariants after every step. The saver itself decides what is in effect and what is written, as in a
+//! running process; the disk and the marks are the simulation's. A failure prints its seed: `POINTSMAN_SEED=n` runs
+//! it alone, `POINTSMAN_SEEDS=n` that many.
 
 mod barred;
 mod invariants;
 
-use super::tests::{UPSTREAMS, bp, canary, rolling, start};
-use super::*;
+use super::journal::{Change as Transaction, HistoryRow, JournalError};
+use super::output::{Output, Outputs};
+use super::saver::{Extra, Proposal, Saver, Settled, Stored};
+use crate::core::event::Event;
 use crate::core::rollout::{
     Action, After, HookPoint, Idle, Note, Observation, Phase, Plan, Step, Strategy, UpstreamSeen, Work,
     WorkResult,
 };
+use crate::core::service::tests::{UPSTREAMS, bp, canary, rolling, start};
+use crate::core::service::{
+    Aborts, Applied, Caution, Change, Configured, Coverage, Moment, Order, Recovery, Refuge, Running,
+    ServiceState,
+};
+use crate::core::settings::Upstream;
 use crate::core::verdict::{Level, Reason, State, Verdict};
+use crate::core::weight::BasisPoints;
 use barred::Barred;
 use invariants::{check_state, check_step};
+use jiff::Timestamp;
 use rand::rngs::SmallRng;
 use rand::seq::IndexedRandom;
 use rand::{RngExt, SeedableRng};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 const RUNS: u64 = 50_000;
@@ -28,25 +40,44 @@ const POOLS: [&str; 3] = ["blue", "green", "red"];
 struct World {
     rng: SmallRng,
     now: Duration,
-    live: ServiceState,
-    /// The last state that was made durable.
-    journal: ServiceState,
-    /// The id of a rollout whose abort took effect, until its journal row is durable.
-    mark: Option<String>,
+    saver: Saver,
+    /// A change that waits for its write, with whether a command named upstreams by it.
+    proposed: Option<Proposed>,
+    disk: Disk,
     up: BTreeSet<&'static str>,
     /// Upstreams of a rolling update that are down.
     down: BTreeSet<&'static str>,
     checks: u64,
     attempts: u64,
     rollouts: u32,
-    /// Whether the disk takes writes.
-    disk_full: bool,
     refuge: Refuge,
     /// The addresses that the configuration names.
     files: BTreeMap<String, BTreeSet<String>>,
     /// Which pools must get no traffic, kept apart from the state that is under test.
     barred: Barred,
     seen: Seen,
+}
+
+/// A change that waits for its write.
+struct Proposed {
+    applied: Applied,
+    /// Whether a command named upstreams by it.
+    named: bool,
+    /// Whether it is durable, and the saver does not know it yet.
+    is_durable: bool,
+}
+
+/// What outlives a crash, and what is on its way there.
+struct Disk {
+    /// The last state that was made durable.
+    state: String,
+    /// The id of a rollout whose abort took effect, until its row of history is durable.
+    mark: Option<String>,
+    /// Writes in their order, each with its number.
+    under_way: VecDeque<(u64, Box<Transaction>)>,
+    is_full: bool,
+    /// Whether writes take as long as they like.
+    is_slow: bool,
 }
 
 /// What the runs met, so that a simulation that has gone blind is noticed.
@@ -61,7 +92,11 @@ struct Seen {
     aborted_mirrored: u64,
     refused_by_disk: u64,
     crashes: u64,
+    /// Aborts that overtook what was being written.
+    overtaken: u64,
     marks: u64,
+    /// Rollouts that a start aborted, since what they were about was gone.
+    given_up: u64,
     /// Commands that were denied, and ones that were carried out by force.
     denied: u64,
     forced: u64,
@@ -82,15 +117,20 @@ impl World {
             files,
             barred: Barred::default(),
             now: Duration::ZERO,
-            journal: live.clone(),
-            live,
-            mark: None,
+            disk: Disk {
+                state: stored(&live),
+                mark: None,
+                under_way: VecDeque::new(),
+                is_full: false,
+                is_slow: false,
+            },
+            saver: Saver::new("web".into(), live),
+            proposed: None,
             up: POOLS.into_iter().collect(),
             down: BTreeSet::new(),
             checks: 0,
             attempts: 0,
             rollouts: 0,
-            disk_full: false,
             seen: Seen::default(),
         }
     }
@@ -104,6 +144,9 @@ impl World {
     fn step(&mut self) {
         self.now += Duration::from_millis(self.rng.random_range(0..4000));
         self.checks += self.rng.random_range(0..2);
+        if self.rng.random_bool(0.5) {
+            self.write_one();
+        }
         match self.rng.random_range(0..29) {
             0..=10 => self.observe(),
             11..=13 => self.answer_work(),
@@ -112,7 +155,10 @@ impl World {
             17 => self.toggle(),
             18 => self.crash(),
             19 => self.save(),
-            20 => self.disk_full = self.rng.random_bool(0.3),
+            20 => {
+                (self.disk.is_full, self.disk.is_slow) =
+                    (self.rng.random_bool(0.3), self.rng.random_bool(0.5));
+            }
             21 => self.upstream(),
             22 => self.register(),
             23 => self.reload(),
@@ -130,10 +176,10 @@ impl World {
     fn observe_as(&mut self, state: State) {
         self.attempts += self.rng.random_range(0..60);
         let ready = |pool: &str| self.up.contains(pool);
-        let running = self.live.running();
+        let running = self.live().running();
         let (candidate, other) = match running {
             Some(running) => (running.to.clone(), running.from.clone()),
-            None => (self.live.stable.clone(), self.live.previous.clone().unwrap_or_default()),
+            None => (self.live().stable.clone(), self.live().previous.clone().unwrap_or_default()),
         };
         let reason = Reason::condition("error_rate", Level::Critical, "as the simulation says".into());
         let reasons = if state == State::Pass { Vec::new() } else { vec![reason] };
@@ -149,7 +195,7 @@ impl World {
 
     fn upstreams(&mut self, pool: &str) -> BTreeMap<String, UpstreamSeen> {
         let mut of = |name: &&'static str| {
-            let draining = self.live.draining.contains(&(pool.to_owned(), (*name).to_owned()));
+            let draining = self.live().draining.contains(&(pool.to_owned(), (*name).to_owned()));
             let up = !self.down.contains(name);
             let seen = UpstreamSeen {
                 in_flight: if draining { self.rng.random_range(0..2) } else { 3 },
@@ -165,7 +211,7 @@ impl World {
 
     /// Answers one thing that is wanted, or something stale.
     fn answer_work(&mut self) {
-        let work = self.live.work().into_iter().map(|(id, work)| (id.to_owned(), work)).collect::<Vec<_>>();
+        let work = self.live().work().into_iter().map(|(id, work)| (id.to_owned(), work)).collect::<Vec<_>>();
         let stale = || Some(("r1".to_owned(), Work::Hook(HookPoint::before(Phase::Shifting))));
         let Some((id, work)) = work.choose(&mut self.rng).cloned().or_else(stale) else { return };
         let result = match self.rng.random_range(0..6) {
@@ -234,7 +280,7 @@ impl World {
     /// Drains and words of a deploy job, mostly about what is being updated.
     fn upstream(&mut self) {
         let upstream = UPSTREAMS[self.rng.random_range(0..3)];
-        let pool = self.live.running().map_or("green", |running| running.to.as_str()).to_owned();
+        let pool = self.live().running().map_or("green", |running| running.to.as_str()).to_owned();
         let drains = self.rng.random_bool(0.2);
         self.change(Change::Drain { pool: &pool, upstream, drains, who: "deploy" });
     }
@@ -256,11 +302,18 @@ impl World {
 
     /// The configuration names other upstreams.
     fn reload(&mut self) {
+        // It waits until nothing is being written.
+        if self.saver.is_pending() {
+            return;
+        }
         let pool = POOLS[self.rng.random_range(0..3)];
         let first = self.rng.random_range(1..3);
         self.files.insert(pool.to_owned(), addresses(pool, first..first + 1));
-        let sets = self.sets(&self.live);
-        self.live.note_upstreams(&sets, false, "");
+        let mut state = self.live().clone();
+        let sets = self.sets(&state);
+        state.note_upstreams(&sets, false, "");
+        self.saver.replace(state);
+        self.saver.write_now();
         self.barred.follow(&sets);
     }
 
@@ -276,7 +329,7 @@ impl World {
     fn act(&mut self) {
         let actions = [Action::Pause, Action::Resume, Action::Resume, Action::Promote, Action::Abort];
         let action = actions[self.rng.random_range(0..actions.len())];
-        let Some(id) = self.live.rollout.as_ref().map(|running| running.id.clone()) else { return };
+        let Some(id) = self.live().rollout.as_ref().map(|running| running.id.clone()) else { return };
         self.change(Change::Asked { id: &id, action, who: "sim" });
     }
 
@@ -291,107 +344,167 @@ impl World {
         }
     }
 
-    /// As the controller does it: journal and effect in the order the change asks for, and the process
-    /// may die between the two.
+    /// What is in effect.
+    fn live(&self) -> &ServiceState {
+        self.saver.state()
+    }
+
+    /// As the controller of a service does it.
     fn change(&mut self, change: Change<'_>) {
         let moment = self.moment();
         let named = matches!(&change, Change::Upstreams { set: Some(_), .. });
-        let before = &self.live;
+        let before = self.live().clone();
         let Ok(applied) = before.apply(change, moment) else {
             self.seen.denied += 1;
             return;
         };
-        check_step(before, &applied);
-        self.seen.note(before, &applied);
-        let takes_effect = applied.order != Order::JournalFirst || !self.disk_full;
-        if takes_effect && !applied.notes.is_empty() {
-            let sets = self.sets(&applied.state);
-            self.barred.take_in(before, &applied, &sets, named);
-            let forced = |note: &Note| note.text.contains(", forced: ");
-            self.seen.forced += u64::from(applied.notes.iter().any(forced));
+        if self.saver.is_pending() && !applied.takes_traffic_away() {
+            return;
         }
-        match applied.order {
-            Order::Quiet => self.live = applied.state,
-            Order::JournalFirst if self.disk_full => self.seen.refused_by_disk += 1,
+        check_step(&before, &applied);
+        self.seen.note(&before, &applied);
+        let asks = applied.order == Order::Quiet && applied.state.work() != before.work();
+        let order = if asks { Order::JournalFirst } else { applied.order };
+        let (now, mut out) = (self.now, Outputs::default());
+        match order {
+            Order::Quiet => self.saver.replace(applied.state),
             Order::JournalFirst => {
-                self.journal = applied.state.clone();
-                self.mark = None;
-                if self.rng.random_bool(0.02) {
-                    return self.crash();
-                }
-                self.live = applied.state;
+                self.saver.save(proposal(&applied), Extra::default(), &|_| None, now, &mut out);
+                self.proposed = Some(Proposed { applied, named, is_durable: false });
             }
             Order::EffectFirst => {
-                let takes_back = applied.notes.iter().any(|n| matches!(n.action, "aborted" | "returned"));
-                self.live = applied.state;
-                let id = self.live.rollout.as_ref().map(|running| running.id.clone());
-                self.mark = if takes_back { id } else { self.mark.take() };
+                // What was being written is overtaken.
+                self.seen.overtaken += u64::from(self.proposed.take().is_some());
+                self.saver.take_effect(proposal(&applied), None, &mut out);
+                self.takes_effect(&before, &applied, named);
             }
         }
+        self.carry_out(&mut out);
+    }
+
+    fn takes_effect(&mut self, before: &ServiceState, applied: &Applied, named: bool) {
+        if applied.notes.is_empty() {
+            return;
+        }
+        let sets = self.sets(&applied.state);
+        self.barred.take_in(before, applied, &sets, named);
+        let forced = |note: &Note| note.text.contains(", forced: ");
+        self.seen.forced += u64::from(applied.notes.iter().any(forced));
+    }
+
+    /// What the interpreter of the controller does with outputs.
+    fn carry_out(&mut self, out: &mut Outputs) {
+        for output in out.take(|_| true) {
+            match output {
+                Output::Mark { rollout, .. } => self.disk.mark = Some(rollout),
+                Output::Unmark => self.disk.mark = None,
+                Output::Write { serial, change } => self.disk.under_way.push_back((serial, change)),
+                _ => (),
+            }
+        }
+        while !self.disk.is_slow && !self.disk.under_way.is_empty() {
+            self.write_one();
+        }
+    }
+
+    /// The next write comes to its end, and the process may die before it hears of that.
+    fn write_one(&mut self) {
+        let Some((serial, transaction)) = self.disk.under_way.pop_front() else { return };
+        let result = match self.disk.is_full {
+            true => Err(JournalError::Write("the disk is full".into())),
+            false => Ok(()),
+        };
+        if result.is_ok() {
+            self.disk.state = transaction.state;
+            let last = self.proposed.as_mut().filter(|_| self.disk.under_way.is_empty());
+            last.into_iter().for_each(|proposed| proposed.is_durable = true);
+            if self.rng.random_bool(0.02) {
+                return self.crash();
+            }
+        }
+        let mut out = Outputs::default();
+        match self.saver.written(serial, &result, self.now, &mut out) {
+            Settled::Nothing => (),
+            Settled::InEffect(before) => {
+                let proposed = self.proposed.take().expect("a change was proposed");
+                self.takes_effect(&before, &proposed.applied, proposed.named);
+            }
+            Settled::Refused(_) => {
+                self.proposed = None;
+                self.seen.refused_by_disk += 1;
+            }
+        }
+        self.carry_out(&mut out);
     }
 
     fn save(&mut self) {
-        if !self.disk_full {
-            self.journal = self.live.clone();
-            self.mark = None;
-        }
+        let mut out = Outputs::default();
+        self.saver.catch_up(&|_| None, self.now, &mut out);
+        self.carry_out(&mut out);
     }
 
-    /// What `control::recovery` does.
+    /// The process dies, and the service comes back as the start makes it.
     fn crash(&mut self) {
         self.seen.crashes += 1;
-        let mark = self.mark.take();
-        let text = serde_json::to_string(&self.journal).expect("it can be stored");
-        let restored: ServiceState = serde_json::from_str(&text).expect("it can be restored");
-        let again = serde_json::to_string(&restored).expect("it can be stored");
-        assert_eq!(again, text, "what is restored is what was stored");
-        let was = std::mem::replace(&mut self.live, restored);
+        let mark: Vec<String> = self.disk.mark.iter().cloned().collect();
+        let Stored { state: stored } = serde_json::from_str(&self.disk.state).expect("it can be restored");
+        assert_eq!(self::stored(&stored), self.disk.state, "what is restored is what was stored");
+        self.disk.under_way.clear();
+        let was = self.live().clone();
+        if let Some(proposed) = self.proposed.take().filter(|proposed| proposed.is_durable) {
+            self.takes_effect(&was, &proposed.applied, proposed.named);
+        }
         (self.now, self.attempts, self.checks) = (Duration::ZERO, 0, 0);
-        let sets = self.sets(&self.live);
-        let stored = self.live.pools.clone();
-        self.live.note_upstreams(&sets, false, "");
-        self.barred.follow(&sets);
-        let last = self.live.rollout.clone().filter(|last| Some(&last.id) == mark.as_ref());
-        let id = last.as_ref().map(|last| last.id.clone()).unwrap_or_default();
-        let before = self.live.clone();
-        let change = before.undone_again(&id, "recovery");
-        let moment = self.moment();
-        let undone = change.map(|change| before.apply(change, moment).expect("it can be taken back"));
-        if let Some(undone) = &undone {
+        self.barred.follow(&self.sets(&stored));
+        let marked = stored.rollout.clone().filter(|last| mark.contains(&last.id));
+        let is_undone = marked.as_ref().is_some_and(|last| stored.undone_again(&last.id, "").is_some());
+        let (files, moment) = (self.files.clone(), self.moment());
+        let configured = Configured { stable: "blue", sets: &files };
+        let aborts = Aborts { rollouts: &mark, lost: None };
+        let recovery = Recovery::of(stored.clone(), configured, aborts, "recovery", moment);
+        assert_eq!(recovery.warning, None, "all pools are there");
+        let Recovery { state, notes, .. } = recovery;
+        let applied = Applied { state, notes, order: Order::EffectFirst };
+        let mut out = Outputs::default();
+        self.saver = Saver::new("web".into(), stored.clone());
+        self.saver.take_effect(proposal(&applied), None, &mut out);
+        if let Some(last) = marked.filter(|_| is_undone) {
             self.seen.marks += 1;
-            self.live = undone.state.clone();
-            if let Some((pool, record)) = last.as_ref().and_then(|last| stored.get_key_value(&last.to)) {
-                self.live.quarantine_also_at(pool, record.upstreams.clone());
+            if last.rollout.moves_traffic() {
+                assert_eq!(self.live().weights, was.weights, "an abort in effect is in effect again");
             }
+        } else if applied.takes_traffic_away() {
+            // The upstreams of a rolling update are in no configuration here, so that one under way is given up.
+            self.seen.given_up += 1;
+            let sets = self.sets(&applied.state);
+            self.barred.take_in(&stored, &applied, &sets, false);
         }
-        self.journal = self.live.clone();
-        let Some(last) = last.filter(|_| undone.is_some()) else { return };
-        if last.rollout.moves_traffic() {
-            assert_eq!(self.live.weights, was.weights, "an abort in effect is in effect again");
-        }
+        self.carry_out(&mut out);
+        self.save();
     }
 
     fn check(&mut self) {
-        check_state(&self.live, &self.up, self.refuge);
-        self.seen.outages += u64::from(self.barred.check(&self.live, &self.up, self.refuge));
+        check_state(self.saver.state(), &self.up, self.refuge);
+        self.seen.outages += u64::from(self.barred.check(self.saver.state(), &self.up, self.refuge));
     }
 
     /// Whatever happened: with everything up, a passing verdict and willing hooks, a rollout ends.
     fn drive_to_the_end(&mut self) {
         self.up = POOLS.into_iter().collect();
         self.down.clear();
-        self.disk_full = false;
-        for (pool, upstream) in self.live.draining.clone() {
+        (self.disk.is_full, self.disk.is_slow) = (false, false);
+        self.carry_out(&mut Outputs::default());
+        for (pool, upstream) in self.live().draining.clone() {
             self.change(Change::Drain { pool: &pool, upstream: &upstream, drains: false, who: "sim" });
         }
         for _ in 0..3000 {
-            let Some(running) = self.live.running() else { return };
+            let Some(running) = self.live().running() else { return };
             let id = running.id.clone();
             let words: Vec<_> = running.rollout.instances.iter().map(|i| i.upstream.clone()).collect();
             let pool = running.to.clone();
             self.change(Change::Asked { id: &id, action: Action::Resume, who: "sim" });
             for (_, work) in
-                self.live.work().into_iter().map(|(id, work)| (id.to_owned(), work)).collect::<Vec<_>>()
+                self.live().work().into_iter().map(|(id, work)| (id.to_owned(), work)).collect::<Vec<_>>()
             {
                 self.change(Change::Done { id: &id, work: &work, result: &WorkResult::Passed });
             }
@@ -402,8 +515,29 @@ impl World {
             self.checks += 1;
             self.observe_as(State::Pass);
         }
-        panic!("the rollout never ends: {:?}", self.live.rollout);
+        panic!("the rollout never ends: {:?}", self.live().rollout);
     }
+}
+
+/// A state as the journal keeps it.
+fn stored(state: &ServiceState) -> String {
+    serde_json::to_string(&Stored { state: state.clone() }).expect("it can be stored")
+}
+
+/// A change with its rows of history.
+fn proposal(applied: &Applied) -> Proposal {
+    let row = |note: &Note| HistoryRow {
+        at: Timestamp::UNIX_EPOCH,
+        actor: "sim".into(),
+        event: note.event,
+        text: note.text.clone(),
+        address: None,
+        figures: serde_json::Value::Null,
+        rollout: None,
+        notice: None,
+    };
+    let rows = applied.notes.iter().map(row).collect();
+    Proposal { state: applied.state.clone(), rows, log: Vec::new() }
 }
 
 /// `blue:1` and so on.
@@ -450,13 +584,18 @@ fn random_runs_keep_the_invariants() {
     let met = seen.promoted.iter().chain(&seen.aborted).all(|count| *count > 0) && seen.returned > 0;
     let met = met && seen.mirrored > 0 && seen.aborted_mirrored > 0;
     let met = met && seen.denied > 0 && seen.forced > 0 && seen.outages > 0;
-    assert!(only.is_some() || count < 1000 || met && seen.marks > 0 && seen.gates > 0, "{seen:?}");
+    assert!(
+        only.is_some()
+            || count < 1000
+            || met && seen.marks > 0 && seen.given_up > 0 && seen.overtaken > 0 && seen.gates > 0,
+        "{seen:?}"
+    );
 }
 
 impl Seen {
     fn note(&mut self, before: &ServiceState, applied: &Applied) {
         let Some(was) = before.running() else {
-            self.returned += u64::from(applied.notes.iter().any(|note| note.action == "returned"));
+            self.returned += u64::from(applied.notes.iter().any(|note| note.event == Event::Returned));
             return;
         };
         let kind = match was.rollout.plan.strategy {
@@ -465,14 +604,14 @@ impl Seen {
             Strategy::Rolling => 2,
         };
         for note in &applied.notes {
-            match note.action {
-                "promoted" => self.promoted[kind] += 1,
-                "aborted" => {
+            match note.event {
+                Event::Promoted => self.promoted[kind] += 1,
+                Event::Aborted => {
                     self.aborted[kind] += 1;
                     self.aborted_mirrored += u64::from(was.rollout.mirrors().is_some());
                 }
-                "step" if note.text.contains("mirrored") => self.mirrored += 1,
-                "approval" => self.gates += 1,
+                Event::Step if note.text.contains("mirrored") => self.mirrored += 1,
+                Event::Approval => self.gates += 1,
                 _ => {}
             }
         }
@@ -489,7 +628,9 @@ impl Seen {
         self.aborted_mirrored += other.aborted_mirrored;
         self.refused_by_disk += other.refused_by_disk;
         self.crashes += other.crashes;
+        self.overtaken += other.overtaken;
         self.marks += other.marks;
+        self.given_up += other.given_up;
         self.denied += other.denied;
         self.forced += other.forced;
         self.outages += other.outages;

@@ -28,7 +28,7 @@ impl Barred {
         named: bool,
     ) {
         let after = &applied.state;
-        let has = |action: &str| applied.notes.iter().any(|note| note.action == action);
+        let has = |event| applied.notes.iter().any(|note| note.event == event);
         if named {
             // What has gone and is named anew is a deploy of its own.
             self.0.retain(|pool, bar| {
@@ -39,12 +39,12 @@ impl Barred {
         }
         self.follow(sets);
         let forced = applied.notes.iter().any(|note| note.text.contains(", forced: "));
-        if has("flip") || has("rollback") {
+        if has(Event::Flip) || has(Event::Rollback) {
             // An earlier check has seen that it was not barred, or it is forced.
             assert!(forced || !self.holds(&after.stable), "{} was aborted: {applied:?}", after.stable);
             self.0.remove(&after.stable);
         }
-        if has("weights") {
+        if has(Event::Weights) {
             for (pool, bar) in &mut self.0 {
                 let (was, is) = (before.weights[pool], after.weights[pool]);
                 assert!(forced || bar.is_away || is <= was, "{pool} was aborted and got {is}");
@@ -52,14 +52,18 @@ impl Barred {
             }
         }
         let Some(last) = after.rollout.as_ref().filter(|last| !last.rollout.plan.dry_run) else { return };
-        if has("promoted") && last.rollout.phase == Phase::Promoted {
+        if has(Event::Promoted) && last.rollout.phase == Phase::Promoted {
             self.0.remove(&last.to);
         }
         let serves = after.stable == last.to || after.weights[&last.to] > BasisPoints::ZERO;
-        if has("aborted") && last.rollout.phase == Phase::Aborted && before.running().is_some() && !serves {
+        if has(Event::Aborted)
+            && last.rollout.phase == Phase::Aborted
+            && before.running().is_some()
+            && !serves
+        {
             self.bar(&last.to, sets);
         }
-        if has("returned") {
+        if has(Event::Returned) {
             self.bar(&before.stable, sets);
         }
     }

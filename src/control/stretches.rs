@@ -2,9 +2,8 @@
 //!
 //! Each end is kept by the wall clock for the store, and read on the process's clock.
 
-use super::Asked;
-use crate::control::command::MaintenanceSwitch;
-use crate::control::view::{MaintenanceView, StretchView};
+use super::command::MaintenanceSwitch;
+use super::view::{MaintenanceView, StretchView};
 use crate::core::duration;
 use crate::core::maintenance::Maintenance;
 use jiff::Timestamp;
@@ -19,7 +18,7 @@ pub(super) struct Stretches {
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(in crate::control) struct Stretch {
+pub(super) struct Stretch {
     by: String,
     end: Option<End>,
 }
@@ -38,17 +37,19 @@ impl Stretches {
     /// What it would be after a switch, and the line of history; none where nothing changes.
     pub(super) fn switched(
         &self,
-        asked: &Asked,
+        service: Option<&str>,
+        switch: MaintenanceSwitch,
+        who: &str,
         now: Duration,
         wall: Timestamp,
     ) -> (Stretches, Option<String>) {
         let mut next = self.clone();
-        let (scope, who) = (of(asked.service.as_deref()), &asked.actor.name);
-        let stretch = match asked.switch {
+        let scope = of(service);
+        let stretch = match switch {
             MaintenanceSwitch::Off => None,
             MaintenanceSwitch::On { length } => {
                 let end = length.map(|length| End::after(length, now, wall));
-                Some(Stretch { by: asked.actor.name.clone(), end })
+                Some(Stretch { by: who.to_owned(), end })
             }
         };
         let text = match &stretch {
@@ -60,14 +61,14 @@ impl Stretches {
             ),
             Some(_) => format!("{scope} is under maintenance until it is switched off, by {who}"),
         };
-        let before = match &asked.service {
+        let before = match service {
             None => std::mem::replace(&mut next.site, stretch),
             Some(name) => match stretch {
                 None => next.services.remove(name),
-                Some(stretch) => next.services.insert(name.clone(), stretch),
+                Some(stretch) => next.services.insert(name.to_owned(), stretch),
             },
         };
-        let changes = before.is_some() || asked.switch != MaintenanceSwitch::Off;
+        let changes = before.is_some() || switch != MaintenanceSwitch::Off;
         (next, changes.then_some(text))
     }
 
@@ -119,7 +120,7 @@ impl Stretches {
 }
 
 impl Stretch {
-    pub(in crate::control) fn shown(&self) -> Maintenance {
+    pub(super) fn shown(&self) -> Maintenance {
         Maintenance { until: self.end.map(|end| end.at) }
     }
 
@@ -128,7 +129,7 @@ impl Stretch {
     }
 
     /// `None` once it is over.
-    pub(in crate::control) fn view(&self, now: Duration) -> Option<StretchView> {
+    pub(super) fn view(&self, now: Duration) -> Option<StretchView> {
         let left = self.shown().retry_after_s(now)?;
         let (until, remaining_seconds) = (self.end.map(|end| end.text()), self.end.map(|_| left));
         Some(StretchView { until, remaining_seconds, by: self.by.clone() })
@@ -153,13 +154,8 @@ pub(super) fn of(service: Option<&str>) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tokio::sync::oneshot;
 
     const MINUTE: Duration = Duration::from_secs(60);
-
-    fn asked(service: Option<&str>, switch: MaintenanceSwitch) -> Asked {
-        Asked { actor: "ci".into(), service: service.map(str::to_owned), switch, to: oneshot::channel().0 }
-    }
 
     fn wall_at(minutes: i64) -> Timestamp {
         Timestamp::from_second(1_800_000_000 + minutes * 60).expect("a time")
@@ -172,23 +168,23 @@ mod tests {
     #[test]
     fn switches_say_what_they_change() {
         let none = Stretches::default();
-        let (web, text) = none.switched(&asked(Some("web"), on(30)), MINUTE, wall_at(0));
+        let (web, text) = none.switched(Some("web"), on(30), "ci", MINUTE, wall_at(0));
         assert_eq!(
             text.as_deref(),
             Some("web is under maintenance for 30m, until 2027-01-15T08:30:00.000Z, by ci")
         );
         assert_eq!(web.view(MINUTE * 2).services["web"].remaining_seconds, Some(29 * 60));
-        let (_, text) = web.switched(&asked(None, MaintenanceSwitch::Off), MINUTE, wall_at(1));
+        let (_, text) = web.switched(None, MaintenanceSwitch::Off, "ci", MINUTE, wall_at(1));
         assert_eq!(text, None, "the site was not under maintenance");
-        let (off, text) = web.switched(&asked(Some("web"), MaintenanceSwitch::Off), MINUTE, wall_at(1));
+        let (off, text) = web.switched(Some("web"), MaintenanceSwitch::Off, "ci", MINUTE, wall_at(1));
         assert_eq!(text.as_deref(), Some("the maintenance of web was ended by ci"));
         assert!(off.services.is_empty());
     }
 
     #[test]
     fn what_is_over_is_taken_out_once() {
-        let (site, _) = Stretches::default().switched(&asked(None, on(30)), Duration::ZERO, wall_at(0));
-        let (mut both, _) = site.switched(&asked(Some("web"), on(10)), Duration::ZERO, wall_at(0));
+        let (site, _) = Stretches::default().switched(None, on(30), "ci", Duration::ZERO, wall_at(0));
+        let (mut both, _) = site.switched(Some("web"), on(10), "ci", Duration::ZERO, wall_at(0));
         assert!(both.take_ended(MINUTE * 9).is_empty());
         assert_eq!(both.take_ended(MINUTE * 10), [Some("web".to_owned())]);
         assert_eq!(both.take_ended(MINUTE * 30), [None]);
@@ -197,7 +193,7 @@ mod tests {
 
     #[test]
     fn a_restart_counts_from_the_stored_end_and_a_clock_set_back_prolongs_nothing() {
-        let (site, _) = Stretches::default().switched(&asked(None, on(30)), MINUTE * 500, wall_at(0));
+        let (site, _) = Stretches::default().switched(None, on(30), "ci", MINUTE * 500, wall_at(0));
         let stored = serde_json::to_string(&site).expect("JSON");
         for (minutes, left) in [(10, Some(20)), (30, None), (99, None), (-600, Some(30))] {
             let mut again: Stretches = serde_json::from_str(&stored).expect("as written");

@@ -52,7 +52,7 @@ pub(super) fn check_step(before: &ServiceState, applied: &Applied) {
     if let Some(was) = before.running() {
         check_rollout(was, before, applied);
     }
-    let returned = applied.notes.iter().any(|note| note.action == "returned");
+    let returned = applied.notes.iter().any(|note| note.event == Event::Returned);
     let gained =
         after.weights.iter().any(|(pool, weight)| *pool != before.stable && *weight > before.weights[pool]);
     assert!(
@@ -66,7 +66,7 @@ fn check_rollout(was: &Running, before: &ServiceState, applied: &Applied) {
     let Some(is) = after.rollout.as_ref().filter(|is| is.id == was.id) else { return };
     let aborted = is.rollout.phase == Phase::Aborted;
     // A rollback ends a dry run on its way to the version before.
-    let rolled_back = applied.notes.iter().any(|note| note.action == "rollback");
+    let rolled_back = applied.notes.iter().any(|note| note.event == Event::Rollback);
     if aborted && !rolled_back {
         assert_eq!(applied.order, Order::EffectFirst, "an abort waits for no disk");
         assert!(is.rollout.reason.as_ref().is_some_and(|why| !why.is_empty()), "it says why");
@@ -75,7 +75,7 @@ fn check_rollout(was: &Running, before: &ServiceState, applied: &Applied) {
         assert_eq!(after.weights[&is.to], BasisPoints::ZERO, "an aborted candidate has no weight");
         assert_eq!(after.weights[&is.from], BasisPoints::FULL);
     }
-    let asked_weights = applied.notes.iter().any(|note| note.action == "weights");
+    let asked_weights = applied.notes.iter().any(|note| note.event == Event::Weights);
     if !was.rollout.moves_traffic() && !asked_weights && !rolled_back {
         assert_eq!(after.weights, before.weights, "nothing is shifted");
         assert_eq!(after.stable, before.stable);

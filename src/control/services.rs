@@ -6,14 +6,14 @@
 //! begins on them. Sleepers are looked at as well, a few at a time, so that what is shown of them is not old and
 //! nothing that was missed is missed for long.
 
-use super::live::Live;
+use super::service::ServiceController;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 use std::sync::Arc;
 
 #[derive(Debug, Default)]
-pub(super) struct Lives {
-    all: BTreeMap<Arc<str>, Live>,
+pub(super) struct Services {
+    all: BTreeMap<Arc<str>, ServiceController>,
     touched: BTreeSet<Arc<str>>,
     awake: BTreeSet<Arc<str>>,
     /// Those of which something else would be shown now.
@@ -23,7 +23,7 @@ pub(super) struct Lives {
     shown: Option<Arc<str>>,
 }
 
-impl Lives {
+impl Services {
     pub(super) fn contains(&self, name: &str) -> bool {
         self.all.contains_key(name)
     }
@@ -33,21 +33,21 @@ impl Lives {
     }
 
     /// In the order of their names.
-    pub(super) fn values(&self) -> impl Iterator<Item = &Live> {
+    pub(super) fn values(&self) -> impl Iterator<Item = &ServiceController> {
         self.all.values()
     }
 
-    pub(super) fn get(&self, name: &str) -> Option<&Live> {
+    pub(super) fn get(&self, name: &str) -> Option<&ServiceController> {
         self.all.get(name)
     }
 
-    pub(super) fn insert(&mut self, name: Arc<str>, live: Live) {
+    pub(super) fn insert(&mut self, name: Arc<str>, service: ServiceController) {
         self.touched.insert(name.clone());
         self.stale.insert(name.clone());
-        self.all.insert(name, live);
+        self.all.insert(name, service);
     }
 
-    pub(super) fn remove(&mut self, name: &str) -> Option<Live> {
+    pub(super) fn remove(&mut self, name: &str) -> Option<ServiceController> {
         for names in [&mut self.touched, &mut self.awake, &mut self.stale] {
             names.remove(name);
         }
@@ -55,7 +55,7 @@ impl Lives {
     }
 
     /// The service that an input is about.
-    pub(super) fn touch(&mut self, name: &str) -> Option<&mut Live> {
+    pub(super) fn touch(&mut self, name: &str) -> Option<&mut ServiceController> {
         let (name, _) = self.all.get_key_value(name)?;
         self.touched.insert(name.clone());
         self.stale.insert(name.clone());
@@ -63,28 +63,28 @@ impl Lives {
     }
 
     /// The same, where nothing that is shown has changed by it.
-    pub(super) fn visit(&mut self, name: &str) -> Option<&mut Live> {
+    pub(super) fn visit(&mut self, name: &str) -> Option<&mut ServiceController> {
         let (name, _) = self.all.get_key_value(name)?;
         self.touched.insert(name.clone());
         self.all.get_mut(&*name.clone())
     }
 
     /// All of them, for what is about the whole site.
-    pub(super) fn touch_all(&mut self) -> impl Iterator<Item = &mut Live> {
+    pub(super) fn touch_all(&mut self) -> impl Iterator<Item = &mut ServiceController> {
         self.touched.extend(self.all.keys().cloned());
         self.stale.extend(self.all.keys().cloned());
         self.all.values_mut()
     }
 
     /// Something has begun on a service: it is looked at from now on.
-    pub(super) fn rouse(&mut self, name: &str) -> Option<&mut Live> {
+    pub(super) fn rouse(&mut self, name: &str) -> Option<&mut ServiceController> {
         let (name, _) = self.all.get_key_value(name)?;
         self.awake.insert(name.clone());
         self.touch(&name.clone())
     }
 
     /// Those that are looked at on every tick.
-    pub(super) fn awake(&self) -> impl Iterator<Item = &Live> {
+    pub(super) fn awake(&self) -> impl Iterator<Item = &ServiceController> {
         self.awake.iter().filter_map(|name| self.all.get(name))
     }
 
@@ -123,7 +123,7 @@ impl Lives {
         std::mem::take(&mut self.touched).into_iter().collect()
     }
 
-    pub(super) fn each(&mut self, names: &[Arc<str>], mut with: impl FnMut(&mut Live)) {
+    pub(super) fn each(&mut self, names: &[Arc<str>], mut with: impl FnMut(&mut ServiceController)) {
         for name in names {
             if let Some(live) = self.all.get_mut(name) {
                 with(live);
@@ -141,7 +141,7 @@ impl Lives {
             } else {
                 self.awake.insert(name.clone());
             }
-            if live.todo.is_pending() {
+            if !live.outputs.is_empty() {
                 self.touched.insert(name.clone());
             }
         }
@@ -154,7 +154,7 @@ mod tests {
     use crate::core::service::ServiceState;
 
     /// Services `a` to `e` with nothing left to do.
-    fn lives() -> Lives {
+    fn services() -> Services {
         let text = |name: char| {
             format!(
                 "[[routes]]\nservice = \"{name}\"\nhosts = [\"{name}.example\"]\n\
@@ -165,16 +165,16 @@ mod tests {
             + &('a'..='e').map(text).collect::<String>();
         let config =
             crate::config::parse(&text, "test", &|_| None, "/tmp".as_ref()).expect("a configuration");
-        let mut lives = Lives::default();
+        let mut services = Services::default();
         for (slot, settings) in config.services.values().enumerate() {
             let state = ServiceState::new("blue", ["blue"]);
-            lives.insert(settings.name.clone(), Live::new(settings.clone(), slot, state));
+            services.insert(settings.name.clone(), ServiceController::new(settings.clone(), slot, state));
         }
-        lives.touch_all().for_each(|live| live.todo = Default::default());
-        let all = lives.take_touched();
-        lives.settle(&all);
-        lives.stale(all.len());
-        lives
+        services.touch_all().for_each(|live| live.outputs = Default::default());
+        let all = services.take_touched();
+        services.settle(&all);
+        services.stale(all.len());
+        services
     }
 
     fn joined(names: Vec<Arc<str>>) -> String {
@@ -183,44 +183,46 @@ mod tests {
 
     #[test]
     fn only_what_inputs_were_about_is_carried_out_and_shown() {
-        let mut lives = lives();
-        assert_eq!((joined(lives.take_touched()), lives.has_stale()), (String::new(), false));
-        assert!(lives.touch("d").is_some() && lives.visit("b").is_some() && lives.touch("z").is_none());
-        assert_eq!((joined(lives.take_touched()), joined(lives.stale(9))), ("bd".into(), "d".into()));
-        lives.visit("c").expect("there").todo.publish = true;
-        let touched = lives.take_touched();
-        lives.settle(&touched);
-        assert_eq!(joined(lives.take_touched()), "c", "what comes up at the end is done next time");
-        assert_eq!(lives.awake().map(Live::name).collect::<String>(), "c");
+        let mut services = services();
+        assert_eq!((joined(services.take_touched()), services.has_stale()), (String::new(), false));
+        assert!(
+            services.touch("d").is_some() && services.visit("b").is_some() && services.touch("z").is_none()
+        );
+        assert_eq!((joined(services.take_touched()), joined(services.stale(9))), ("bd".into(), "d".into()));
+        services.visit("c").expect("there").outputs.publish();
+        let touched = services.take_touched();
+        services.settle(&touched);
+        assert_eq!(joined(services.take_touched()), "c", "what comes up at the end is done next time");
+        assert_eq!(services.awake().map(ServiceController::name).collect::<String>(), "c");
     }
 
     #[test]
     fn who_was_roused_is_looked_at_until_it_can_be_left_alone() {
-        let mut lives = lives();
-        lives.rouse("b").expect("there").saving.write_now();
+        let mut services = services();
+        services.rouse("b").expect("there").saver.write_now();
         for (is_written, awake) in [(false, "b"), (true, "")] {
-            let touched = lives.take_touched();
+            let touched = services.take_touched();
             assert_eq!(joined(touched.clone()), "b");
-            lives.settle(&touched);
-            assert_eq!(lives.awake().map(Live::name).collect::<String>(), awake);
+            services.settle(&touched);
+            assert_eq!(services.awake().map(ServiceController::name).collect::<String>(), awake);
             if !is_written {
-                lives.touch("b").expect("there").saving.write_later();
+                services.touch("b").expect("there").saver.write_later();
             }
         }
     }
 
     #[test]
     fn everybody_has_a_turn() {
-        let mut lives = lives();
-        let turns: Vec<_> = (0..4).map(|_| joined(lives.turn(2))).collect();
+        let mut services = services();
+        let turns: Vec<_> = (0..4).map(|_| joined(services.turn(2))).collect();
         assert_eq!(turns, ["ab", "cd", "ea", "bc"]);
-        assert_eq!(joined(lives.turn(9)), "deabc");
-        lives.touch_all().for_each(drop);
-        assert_eq!(joined(lives.stale(2)), "ab");
-        lives.touch("a");
-        assert_eq!([2, 2, 2].map(|most| joined(lives.stale(most))), ["cd", "ea", ""]);
-        lives.remove("e");
-        lives.touch_all().for_each(drop);
-        assert_eq!(joined(lives.stale(9)), "bcda");
+        assert_eq!(joined(services.turn(9)), "deabc");
+        services.touch_all().for_each(drop);
+        assert_eq!(joined(services.stale(2)), "ab");
+        services.touch("a");
+        assert_eq!([2, 2, 2].map(|most| joined(services.stale(most))), ["cd", "ea", ""]);
+        services.remove("e");
+        services.touch_all().for_each(drop);
+        assert_eq!(joined(services.stale(9)), "bcda");
     }
 }

@@ -1,0 +1,102 @@
+//! What an input leads to, as values: the parts of a service say what is to be done, and the controller does it.
+//!
+//! A part is given the collector of its service (`&mut Outputs`) instead of returning a list. One input passes
+//! through several parts, whose outputs follow each other in the order of the calls; most methods also have an
+//! answer of their own, and a health check that changes nothing allocates nothing. The order among the kinds is not
+//! the parts' business: the interpreter (`controller.rs`) publishes and marks before it writes.
+
+use super::command::{Job, Refusal, Reply};
+use super::journal::Change;
+use super::journal::outbox::Outgoing;
+use super::log::LogLine;
+use super::view::RolloutView;
+use tokio::sync::oneshot;
+
+/// One thing to be done for one service.
+#[derive(Debug)]
+pub(super) enum Output {
+    /// The next table has the service as it is then, and so has what is shown.
+    Publish,
+    /// Other upstreams are to be checked, or other signals scraped.
+    Watch,
+    /// A version loses its traffic with the next table: the id of its rollout is marked until that is durable.
+    /// `rung_us` is when the bell was rung that led to it.
+    Mark { rollout: String, rung_us: Option<u64> },
+    /// What was marked is durable.
+    Unmark,
+    /// A line for the process's log, once the table is out.
+    Log(LogLine),
+    /// A rollout has ended.
+    Ended(Box<RolloutView>),
+    /// Work outside of this process.
+    Ask(Box<Job>),
+    /// A transaction of the journal; what becomes of it comes back under the same number.
+    Write { serial: u64, change: Box<Change> },
+    /// A notice that no row of history goes with.
+    Post(Box<Outgoing>),
+    /// Somebody's change is so: answered once the table is out, with the service or the rollout as it is then.
+    Answer(Answer),
+    /// An answer that depends on nothing more.
+    Reply(ReplyTo, Result<Reply, Refusal>),
+}
+
+/// Where the answer to a command goes.
+pub(super) type ReplyTo = oneshot::Sender<Result<Reply, Refusal>>;
+
+/// Somebody who waits for an answer.
+#[derive(Debug)]
+pub(super) struct Answer {
+    pub to: ReplyTo,
+    /// Whether the answer is the rollout, and if so, whether it is a new one.
+    pub rollout: Option<bool>,
+    /// What was done, for people.
+    pub detail: Option<String>,
+}
+
+/// The outputs of one service, in the order in which its parts came to them.
+#[derive(Debug, Default)]
+pub(super) struct Outputs(Vec<Output>);
+
+impl Outputs {
+    pub(super) fn push(&mut self, output: Output) {
+        self.0.push(output);
+    }
+
+    pub(super) fn publish(&mut self) {
+        if !self.publishes() {
+            self.0.push(Output::Publish);
+        }
+    }
+
+    pub(super) fn watch(&mut self) {
+        if !self.0.iter().any(|output| matches!(output, Output::Watch)) {
+            self.0.push(Output::Watch);
+        }
+    }
+
+    pub(super) fn log(&mut self, lines: impl IntoIterator<Item = LogLine>) {
+        self.0.extend(lines.into_iter().map(Output::Log));
+    }
+
+    pub(super) fn refuse(&mut self, answer: Answer, refusal: Refusal) {
+        self.0.push(Output::Reply(answer.to, Err(refusal)));
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub(super) fn publishes(&self) -> bool {
+        self.0.iter().any(|output| matches!(output, Output::Publish))
+    }
+
+    /// Whether a version loses its traffic with the next table.
+    pub(super) fn marks(&self) -> bool {
+        self.0.iter().any(|output| matches!(output, Output::Mark { .. }))
+    }
+
+    /// Takes out those of some kinds; the others keep their order.
+    pub(super) fn take(&mut self, kinds: fn(&Output) -> bool) -> Vec<Output> {
+        self.0.extract_if(.., |output| kinds(output)).collect()
+    }
+}

@@ -1,0 +1,388 @@
+//! The state of one service that is in effect, what of it is on its way to the journal, and in which order a change
+//! takes effect and becomes durable.
+//!
+//! A change that gives somebody traffic waits for its write ([`Saver::save`]); meanwhile the service takes no other
+//! command, and only an abort overtakes it. An abort takes effect first ([`Saver::take_effect`]); its rows follow,
+//! and are tried again until they are written. Nothing is written here: the controller, and the simulation of
+//! rollouts, carry out what is put out and say what became of it ([`Saver::written`]).
+
+use super::command::Refusal;
+use super::jobs::JobAnswer;
+use super::journal::{Change, HistoryRow, IdempotencyKey, JournalError, RolloutRecord, Started};
+use super::links::unwritten;
+use super::log::LogLine;
+use super::output::{Answer, Output, Outputs};
+use crate::core::event::Event;
+use crate::core::service::{Order, ServiceState};
+use serde::{Deserialize, Serialize};
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Pause after a write that failed.
+const RETRY: Duration = Duration::from_secs(1);
+/// Rows that may wait for the disk before mere observations are left out.
+const MOST_NOTED: usize = 1000;
+/// How often the progress of a rollout is written, beside its changes.
+const PROGRESS: Duration = Duration::from_secs(5);
+
+/// A service's state as it is stored.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Stored {
+    pub state: ServiceState,
+}
+
+/// A change with all that goes along with it into the journal and the log.
+#[derive(Debug)]
+pub(super) struct Proposal {
+    pub state: ServiceState,
+    pub rows: Vec<HistoryRow>,
+    pub log: Vec<LogLine>,
+}
+
+/// What may go along with a change that is written first.
+#[derive(Debug, Default)]
+pub(super) struct Extra {
+    /// The rollout as it is then.
+    pub rollout: Option<RolloutRecord>,
+    pub answer: Option<Answer>,
+    pub key: Option<IdempotencyKey>,
+    /// The answer of a job that led to it.
+    pub job: Option<JobAnswer>,
+}
+
+/// What the end of a write has led to.
+#[derive(Debug)]
+pub(super) enum Settled {
+    Nothing,
+    /// A change is in effect now; the state before it.
+    InEffect(Box<ServiceState>),
+    /// A change could not be written. The answer of a job that led to it is to be tried again.
+    Refused(Option<JobAnswer>),
+}
+
+/// Makes the record of a state's rollout, as the journal keeps it.
+pub(super) type Recording<'a> = &'a dyn Fn(&ServiceState) -> Option<RolloutRecord>;
+
+#[derive(Debug)]
+pub(super) struct Saver {
+    service: Arc<str>,
+    /// What is in effect.
+    state: ServiceState,
+    /// Changes beside those of the state, such as of an upstream's health, in this process.
+    news: u64,
+    /// Rollouts by idempotency key.
+    keys: HashMap<String, Started>,
+    serial: u64,
+    /// The change that takes effect once it is written.
+    pending: Option<Pending>,
+    /// Rows of what is in effect but not yet durable.
+    late: Vec<HistoryRow>,
+    late_rollout: Option<RolloutRecord>,
+    /// The write that carries so many of them.
+    late_sent: Option<(u64, usize)>,
+    retry_at: Duration,
+    /// Not before then is another decision of our own written, after one that could not be.
+    decide_at: Duration,
+    /// When the state was last written, or the write tried.
+    saved_at: Duration,
+    /// Whether it is to be written whether or not its time has come.
+    due: bool,
+}
+
+#[derive(Debug)]
+struct Pending {
+    serial: u64,
+    state: ServiceState,
+    key: Option<IdempotencyKey>,
+    answer: Option<Answer>,
+    job: Option<JobAnswer>,
+    /// What the log says once it has taken effect.
+    log: Vec<LogLine>,
+}
+
+impl Saver {
+    pub(super) fn new(service: Arc<str>, state: ServiceState) -> Self {
+        Saver {
+            service,
+            state,
+            news: 0,
+            keys: HashMap::new(),
+            serial: 0,
+            pending: None,
+            late: Vec::new(),
+            late_rollout: None,
+            late_sent: None,
+            retry_at: Duration::ZERO,
+            decide_at: Duration::ZERO,
+            saved_at: Duration::ZERO,
+            due: false,
+        }
+    }
+
+    /// What is in effect.
+    pub(super) fn state(&self) -> &ServiceState {
+        &self.state
+    }
+
+    /// Puts a state in the place of the one in effect, that no history tells of: the clock went on, or a reload has
+    /// fitted it to a configuration.
+    pub(super) fn replace(&mut self, state: ServiceState) {
+        self.state = state;
+    }
+
+    /// How often something has changed that is no change of the state.
+    pub(super) fn news(&self) -> u64 {
+        self.news
+    }
+
+    /// Something has changed that readers wait for and no write goes with, such as whether an upstream is up.
+    pub(super) fn note_news(&mut self, out: &mut Outputs) {
+        self.news += 1;
+        out.publish();
+    }
+
+    /// The rollout that a key has started.
+    pub(super) fn started_by(&self, key: &str) -> Option<&Started> {
+        self.keys.get(key)
+    }
+
+    pub(super) fn set_keys(&mut self, keys: HashMap<String, Started>) {
+        self.keys = keys;
+    }
+
+    /// Forgets the keys of rollouts that are kept no longer.
+    pub(super) fn forget(&mut self, rollouts: &[String]) {
+        self.keys.retain(|_, started| !rollouts.contains(&started.id));
+    }
+
+    pub(super) fn is_pending(&self) -> bool {
+        self.pending.is_some()
+    }
+
+    /// Whether a decision of our own can be carried out in this order now.
+    pub(super) fn takes(&self, order: Order, now: Duration) -> bool {
+        !self.is_pending() && (order != Order::JournalFirst || now >= self.decide_at)
+    }
+
+    /// Whether anything is not durable yet, and a write is under way.
+    pub(super) fn is_busy(&self) -> bool {
+        self.pending.is_some() || self.late_sent.is_some()
+    }
+
+    /// Has the state written even if nothing has changed: until it is, nobody knows that it can be.
+    pub(super) fn write_now(&mut self) {
+        self.due = true;
+    }
+
+    /// Takes [`Saver::write_now`] back.
+    pub(super) fn write_later(&mut self) {
+        self.due = false;
+    }
+
+    /// Whether everything that is in effect is durable.
+    pub(super) fn is_all_written(&self) -> bool {
+        !self.is_busy() && !self.due && self.late.is_empty()
+    }
+
+    /// Remembers that a registered upstream has passed a check.
+    pub(super) fn note_proven(&mut self, pool: &str, upstream: &str) {
+        if !self.state.upstreams.contains_key(pool) {
+            return;
+        }
+        let record = self.state.pools.entry(pool.to_owned()).or_default();
+        self.due |= record.proven.insert(upstream.to_owned());
+    }
+
+    /// Writes a change with all that goes along; it takes effect once it is durable.
+    pub(super) fn save(
+        &mut self,
+        proposal: Proposal,
+        extra: Extra,
+        record: Recording<'_>,
+        now: Duration,
+        out: &mut Outputs,
+    ) {
+        let Proposal { state, rows, log } = proposal;
+        let Extra { rollout, answer, key, job } = extra;
+        // What happened before comes before it in the history, too.
+        if !self.late.is_empty() && self.late_sent.is_none() {
+            self.send_late(record, now, out);
+        }
+        let change = self.change(&state, rollout, rows);
+        let serial = self.send(change, now, out);
+        self.pending = Some(Pending { serial, state, key, answer, job, log });
+    }
+
+    /// Puts a change into effect at once; its rows are written after. `rung_us` is when the bell was rung that led
+    /// to it. The state before it.
+    pub(super) fn take_effect(
+        &mut self,
+        proposal: Proposal,
+        rung_us: Option<u64>,
+        out: &mut Outputs,
+    ) -> ServiceState {
+        let Proposal { state, rows, log } = proposal;
+        if rows.iter().any(|row| row.event.takes_traffic_away())
+            && let Some(last) = &state.rollout
+        {
+            out.push(Output::Mark { rollout: last.id.clone(), rung_us });
+        }
+        self.late.extend(rows);
+        out.log(log);
+        if let Some(answer) = self.pending.take().and_then(|overtaken| overtaken.answer) {
+            let detail = "the rollout was aborted at the same time".to_owned();
+            out.refuse(answer, Refusal::Conflict { detail, rollout: None });
+        }
+        self.enter(state, out)
+    }
+
+    /// The rollout that goes along with the rows that are not durable yet.
+    pub(super) fn keep_rollout(&mut self, rollout: Option<RolloutRecord>) {
+        self.late_rollout = rollout;
+    }
+
+    /// Adds rows about what is so already; they are written as soon as may be. A disk that stays full must not fill
+    /// the memory, too: the log has what is left out.
+    pub(super) fn note(&mut self, rows: Vec<HistoryRow>) {
+        if self.late.len() >= MOST_NOTED {
+            let texts: Vec<_> = rows.iter().map(|row| &*row.text).collect();
+            tracing::warn!(service = %self.service, "not kept for the history: {}", texts.join("; "));
+            return;
+        }
+        self.late.extend(rows);
+    }
+
+    /// How long it took from the bell to the table, into the row of the abort that was just published.
+    pub(super) fn note_reaction(&mut self, took_us: u64) {
+        let aborted = self.late.iter_mut().rfind(|row| row.event == Event::Aborted);
+        if let Some(figures) = aborted.and_then(|row| row.figures.as_object_mut()) {
+            figures.insert("reaction_ms".into(), (took_us as f64 / 1000.0).into());
+        }
+    }
+
+    /// Writes what is in effect and not yet durable, and from time to time a rollout's progress.
+    pub(super) fn catch_up(&mut self, record: Recording<'_>, now: Duration, out: &mut Outputs) {
+        if self.is_busy() || now < self.retry_at {
+            return;
+        }
+        let progress = self.state.running().is_some() && now >= self.saved_at + PROGRESS;
+        if !self.late.is_empty() || progress || self.due {
+            self.send_late(record, now, out);
+        }
+    }
+
+    fn send_late(&mut self, record: Recording<'_>, now: Duration, out: &mut Outputs) {
+        let (rows, sent) = (self.late.clone(), self.late.len());
+        let rollout = self.late_rollout.clone().or_else(|| record(&self.state));
+        let change = self.change(&self.state, rollout, rows);
+        self.late_sent = Some((self.send(change, now, out), sent));
+    }
+
+    fn send(&mut self, change: Change, now: Duration, out: &mut Outputs) -> u64 {
+        self.serial += 1;
+        self.saved_at = now;
+        out.push(Output::Write { serial: self.serial, change: Box::new(change) });
+        self.serial
+    }
+
+    /// A write has come to its end.
+    pub(super) fn written(
+        &mut self,
+        serial: u64,
+        result: &Result<(), JournalError>,
+        now: Duration,
+        out: &mut Outputs,
+    ) -> Settled {
+        if let Some((_, rows)) = self.late_sent.take_if(|(sent, _)| *sent == serial) {
+            self.late_written(rows, result.is_ok(), now, out);
+            return Settled::Nothing;
+        }
+        let Some(pending) = self.pending.take_if(|pending| pending.serial == serial) else {
+            return Settled::Nothing;
+        };
+        match result {
+            Ok(()) => Settled::InEffect(Box::new(self.commit(pending, out))),
+            Err(error) => Settled::Refused(self.not_written(pending, error, now, out)),
+        }
+    }
+
+    fn late_written(&mut self, rows: usize, ok: bool, now: Duration, out: &mut Outputs) {
+        if !ok {
+            self.retry_at = now + RETRY;
+            return;
+        }
+        self.due = false;
+        self.late.drain(..rows.min(self.late.len()));
+        if self.late.is_empty() {
+            self.late_rollout = None;
+            if rows > 0 {
+                out.push(Output::Unmark);
+            }
+        }
+    }
+
+    fn commit(&mut self, pending: Pending, out: &mut Outputs) -> ServiceState {
+        if let (Some(IdempotencyKey { key, asked }), Some(running)) = (pending.key, pending.state.running()) {
+            self.keys.insert(key, Started { id: running.id.clone(), asked });
+        }
+        let before = self.enter(pending.state, out);
+        out.log(pending.log);
+        pending.answer.into_iter().for_each(|answer| out.push(Output::Answer(answer)));
+        before
+    }
+
+    /// Somebody who asked for it gets a refusal; what we decided ourselves is tried again, and meanwhile the
+    /// rollout says what it waits for.
+    fn not_written(
+        &mut self,
+        pending: Pending,
+        error: &JournalError,
+        now: Duration,
+        out: &mut Outputs,
+    ) -> Option<JobAnswer> {
+        let running = pending.state.rollout.as_ref();
+        let (rollout, pool) = running.map(|running| (running.id.as_str(), running.to.as_str())).unzip();
+        let promotes = self.state.stable != pending.state.stable;
+        let what = if promotes {
+            "not promoted, the state cannot be written"
+        } else {
+            "not done, the state cannot be written"
+        };
+        tracing::warn!(service = &*self.service, rollout, pool, "{what}: {error}");
+        if let Some(answer) = pending.answer {
+            out.refuse(answer, unwritten(error));
+            return None;
+        }
+        self.decide_at = now + RETRY;
+        let why = format!("cannot go on, it is tried again: {error}");
+        if let Some(running) = self.state.rollout.as_mut().filter(|running| !running.rollout.has_ended())
+            && running.rollout.reason.as_ref() != Some(&why)
+        {
+            running.rollout.reason = Some(why);
+            self.note_news(out);
+        }
+        pending.job
+    }
+
+    /// Puts a state into effect: the table follows with the next publication. The state before it.
+    fn enter(&mut self, state: ServiceState, out: &mut Outputs) -> ServiceState {
+        // Revisions never repeat.
+        let revision = state.revision.max(self.state.revision + 1);
+        out.publish();
+        std::mem::replace(&mut self.state, ServiceState { revision, ..state })
+    }
+
+    fn change(
+        &self,
+        state: &ServiceState,
+        rollout: Option<RolloutRecord>,
+        history: Vec<HistoryRow>,
+    ) -> Change {
+        // What was shown must never be shown again for something else, by the next process either.
+        let stored = Stored { state: ServiceState { revision: state.revision + self.news, ..state.clone() } };
+        // Maps with text keys, numbers and texts: there is nothing JSON cannot hold.
+        let state = serde_json::to_string(&stored).unwrap_or_default();
+        Change { service: self.service.to_string(), state, rollout, history }
+    }
+}
