@@ -2,7 +2,7 @@
 
 use super::maintenance;
 use crate::control::command::{ReloadReport, UpgradeReport};
-use crate::control::view::{HistoryView, MirrorView, PoolView, RolloutView, ServiceView};
+use crate::control::view::{EvidenceView, HistoryView, MirrorView, PoolView, RolloutView, ServiceView};
 use crate::core::rollout::Stage;
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -117,6 +117,9 @@ fn table<const N: usize>(rows: &[[String; N]]) -> String {
     text
 }
 
+/// Limits and comparisons with any evidence that are shown.
+const SUSPECTS: usize = 4;
+
 pub(super) fn rollout(view: &RolloutView) -> String {
     let version = view.version.as_deref().map(|version| format!(" ({version})")).unwrap_or_default();
     let pools = match view.from == view.to {
@@ -144,6 +147,22 @@ pub(super) fn rollout(view: &RolloutView) -> String {
     }
     for reason in view.verdict.reasons.iter().filter(|_| view.outcome.is_none()) {
         let _ = writeln!(text, "    {}: {}", view.verdict.state.label(), reason.text);
+    }
+    let suspects = view.evidence.iter().filter(|of| of.ln > 0.0 && of.ln < of.needed);
+    for of in suspects.take(SUSPECTS) {
+        let _ = writeln!(text, "    {}", evidence(of));
+    }
+    text
+}
+
+/// `GET /checkout, error_rate: 3 of 40, evidence 12.1 of 22.3; 3 more in a row abort`.
+fn evidence(of: &EvidenceView) -> String {
+    let group = of.group.as_deref().map(|group| format!("{group}, ")).unwrap_or_default();
+    let (metric, ln, needed) = (&of.metric, of.ln, of.needed);
+    let mut text =
+        format!("{group}{metric}: {} of {}, evidence {ln:.1} of {needed:.1}", of.events, of.attempts);
+    if let Some(events) = of.events_to_abort {
+        let _ = write!(text, "; {events} more in a row abort");
     }
     text
 }

@@ -125,13 +125,20 @@ fn a_policy_says_which_answers_fail_and_what_is_compared() {
     };
     assert_eq!(policy.relative, expected);
     let seconds = |n| Some(Duration::from_secs(n));
-    assert_eq!(policy.limits, [
-        Limit::Abandoned { warning: Some(0.01), critical: Some(0.05) },
-        Limit::Duration { quantile: 0.95, warning: seconds(5), critical: seconds(10) },
-    ]);
+    assert_eq!(
+        policy.limits,
+        [
+            Limit::Abandoned { warning: Some(0.01), critical: Some(0.05) },
+            Limit::Duration { quantile: 0.95, warning: seconds(5), critical: seconds(10) },
+        ]
+    );
     assert_eq!(policy.thresholds(true).long.used(), [5_000_000, 10_000_000]);
-    let only_grpc = policy_of("error_rate = { critical = \"1%\" }\nfailures = { statuses = [] }").expect("accepted");
-    assert!(!only_grpc.failures.has(500) && only_grpc.failures.has_grpc(b"14"), "what is left out is as by default");
+    let only_grpc =
+        policy_of("error_rate = { critical = \"1%\" }\nfailures = { statuses = [] }").expect("accepted");
+    assert!(
+        !only_grpc.failures.has(500) && only_grpc.failures.has_grpc(b"14"),
+        "what is left out is as by default"
+    );
     for (wrong, place) in [
         ("failures = { statuses = [99] }", "failures.statuses[0]"),
         ("failures = { statuses = [\"599-500\"] }", "failures.statuses[0]"),

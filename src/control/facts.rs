@@ -31,7 +31,9 @@ impl<'a> ServiceFacts<'a> {
     }
 
     pub(super) fn slow_limits(&self, links: &Links) -> SlowLimits {
-        policy(self.state, &self.pools.settings, links).map(|policy| policy.thresholds(false).slow).unwrap_or_default()
+        policy(self.state, &self.pools.settings, links)
+            .map(|policy| policy.thresholds(false).slow)
+            .unwrap_or_default()
     }
 
     /// The weights that traffic is split by now.

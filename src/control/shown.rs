@@ -7,12 +7,13 @@ use super::links::Links;
 use super::pools::LivePool;
 use super::upstreams::{Endpoint, Slot};
 use super::view::{
-    InstanceView, LatencyView, PoolView, RolloutView, ServiceView, StepView, UpstreamView, WatchView,
-    WindowView,
+    EvidenceView, HoldView, InstanceView, LatencyView, PoolView, RolloutView, ServiceView, StepView,
+    UpstreamView, WatchView, WindowView,
 };
 use crate::core::duration;
 use crate::core::event::Event;
-use crate::core::rollout::{Guard, Note, Rollout};
+use crate::core::policy::Reported;
+use crate::core::rollout::{Guard, Note, Phase, Rollout};
 use crate::core::service::{Coverage, ServiceState};
 use crate::core::settings::UpstreamHost;
 use crate::core::table::UpstreamState;
@@ -75,7 +76,12 @@ fn watch(guard: &Guard) -> WatchView {
 /// The running rollout, or the last one.
 pub(super) fn rollout(facts: ServiceFacts<'_>) -> Option<RolloutView> {
     let view = rollout_of(facts, facts.state)?;
-    Some(RolloutView { mirror: facts.mirrored(), ..view })
+    let evidence = facts.state.running().map(|_| facts.watch.evidence()).unwrap_or_default();
+    Some(RolloutView {
+        mirror: facts.mirrored(),
+        evidence: evidence.into_iter().map(evidence_view).collect(),
+        ..view
+    })
 }
 
 /// The rollout of a state that may still be on its way to the journal.
@@ -107,12 +113,46 @@ pub(super) fn rollout_of(facts: ServiceFacts<'_>, state: &ServiceState) -> Optio
         weight: state.weights.get(&running.to).copied().unwrap_or_default().percent(),
         mirror: None,
         verdict: machine.verdict.clone(),
+        evidence: Vec::new(),
+        hold: hold(machine),
         started_at: running.started_at.clone(),
         updated_at: running.updated_at.clone(),
         ended_at: running.ended_at.clone(),
         outcome: machine.has_ended().then(|| machine.label().to_owned()),
         reason: machine.reason.clone(),
         revision: state.revision + facts.news,
+    })
+}
+
+fn evidence_view(of: Reported) -> EvidenceView {
+    EvidenceView {
+        kind: of.kind.label().to_owned(),
+        group: of.group.map(|group| group.to_string()),
+        metric: of.metric,
+        limit: of.limit,
+        observed: of.observed,
+        attempts: of.attempts,
+        events: of.events,
+        ln: of.ln,
+        needed: of.needed,
+        events_to_abort: of.events_to_abort,
+    }
+}
+
+/// Of a step, or of the bake.
+fn hold(machine: &Rollout) -> Option<HoldView> {
+    let (needed, min_attempts) = match machine.phase {
+        Phase::Shifting if !machine.is_rolling() => {
+            (machine.plan.steps.get(machine.step)?.hold, machine.plan.min_attempts)
+        }
+        Phase::Baking => (machine.plan.bake, 0),
+        _ => return None,
+    };
+    Some(HoldView {
+        needed_s: needed.as_secs_f64(),
+        passed_s: machine.passed.as_secs_f64(),
+        attempts: machine.step_attempts,
+        min_attempts,
     })
 }
 

@@ -195,6 +195,13 @@ pub struct RolloutView {
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub mirror: Option<MirrorView>,
     pub verdict: Verdict,
+    /// How far the candidate is from an abort: each critical limit, each comparison with stable, and the groups of
+    /// requests with any evidence against them, the strongest first. Empty once it has ended.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub evidence: Vec<EvidenceView>,
+    /// What the current step, or the bake, still takes.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub hold: Option<HoldView>,
     pub started_at: String,
     pub updated_at: String,
     pub ended_at: Option<String>,
@@ -204,6 +211,41 @@ pub struct RolloutView {
     pub reason: Option<String>,
     /// The service's revision at the last change; pass it as `after` to wait for the next.
     pub revision: u64,
+}
+
+/// The evidence of one limit, or of one comparison with stable.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct EvidenceView {
+    /// `errors`, `abandoned`, `latency`, `duration`, `4xx`, `3xx`, `empty` or `differences`.
+    pub kind: String,
+    /// The group of requests, such as `GET /checkout`; absent for all of them.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub group: Option<String>,
+    /// As in the reasons of a verdict.
+    pub metric: String,
+    pub limit: f64,
+    /// The share of attempts that are events, or how many times as often as with stable.
+    pub observed: f64,
+    /// Since the evidence last stood at zero.
+    pub attempts: u64,
+    pub events: u64,
+    /// The evidence, and the evidence needed: natural logarithms.
+    pub ln: f64,
+    pub needed: f64,
+    /// So many events in a row break the limit; absent of comparisons.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub events_to_abort: Option<u64>,
+}
+
+/// What a step takes before the next begins.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct HoldView {
+    /// Seconds that it has to pass, and has passed.
+    pub needed_s: f64,
+    pub passed_s: f64,
+    /// Attempts of the candidate in it, and how many there must be.
+    pub attempts: u64,
+    pub min_attempts: u64,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

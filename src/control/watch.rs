@@ -135,9 +135,9 @@ impl Watch {
         // What stable did before was counted by the service's own policy.
         let is_counted = pools.settings.policy.as_ref().is_some_and(|own| is_counted_alike(own, &policy));
         let before = stable.filter(|_| is_counted).and_then(|stable| stable.before(counts.as_ref()?));
-        let before =
-            Before { counts: before.as_ref(), totals: stable.and_then(|stable| stable.earlier()) };
-        let counted = counted(&reading, beside.as_ref(), &pools.groups());
+        let before = Before { counts: before.as_ref(), totals: stable.and_then(|stable| stable.earlier()) };
+        let groups = pools.groups();
+        let counted = counted(&reading, beside.as_ref(), &groups);
         let looks = Looks::new(policy, counted, before, now);
         let mirrored = subject.mirrored.then(|| Mirrored::begin(&reading.totals));
         self.0 = Some(Watching { subject, looks, mirrored });

@@ -42,6 +42,8 @@ pub(super) struct GroupEvaluation {
 pub(super) struct Group {
     pub name: Arc<str>,
     pub levels: Vec<LimitEvidence>,
+    /// The counters of candidate and stable as they were taken in last.
+    seen: (KindCounts, KindCounts),
 }
 
 impl GroupEvaluation {
@@ -63,6 +65,10 @@ impl GroupEvaluation {
                 self.groups.insert(counts.key, group);
             }
             let Some(group) = self.groups.get_mut(&counts.key) else { continue };
+            let now_seen = (counts.candidate, counts.stable);
+            if std::mem::replace(&mut group.seen, now_seen) == now_seen {
+                continue;
+            }
             let known = counts.stable.since(&stable).plus(&counts.before);
             for level in &mut group.levels {
                 level.observe(now, &counts.candidate, is_compared.then_some(&counts.stable));
@@ -109,6 +115,10 @@ impl GroupEvaluation {
             let beside = is_compared.then(|| StableComparison::new(*bound, relative(), stable));
             LimitEvidence::new((Level::Critical, *bound), beside, beginning)
         };
-        Group { name: counts.name.clone(), levels: self.bounds.iter().map(level).collect() }
+        Group {
+            name: counts.name.clone(),
+            levels: self.bounds.iter().map(level).collect(),
+            seen: (*candidate, *stable),
+        }
     }
 }
