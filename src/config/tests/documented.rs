@@ -16,7 +16,7 @@ maintenance = {}
 headers = { request = {}, response = {} }
 error_pages = {}
 rate_limits = { chosen = {} }
-policies = { chosen = { error_rate = {}, differences = {}, latency_p95 = {}, health = {}, signals = [{}] } }
+policies = { chosen = { error_rate = {}, differences = {}, latency_p95 = {}, duration_p95 = {}, abandoned = {}, relative = {}, failures = {}, health = {}, signals = [{}] } }
 [[listeners]]
 tls = { certificates = [{}] }
 timeouts = {}
