@@ -1,6 +1,6 @@
 //! The fields of a head as they were sent: bytes, and where in them each field stands.
 
-use super::head::{is_token, is_value};
+use super::head::{is_token, value_end};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use pingora_http::header_value_from_raw;
@@ -74,11 +74,8 @@ fn line_end(bytes: &[u8], at: usize) -> Result<LineEnd, &'static str> {
 }
 
 fn line(bytes: &[u8], start: usize) -> Result<Option<FieldLine>, &'static str> {
-    let run = |from: usize, is: fn(u8) -> bool| {
-        let rest = bytes.get(from..).unwrap_or_default();
-        from + rest.iter().position(|byte| !is(*byte)).unwrap_or(rest.len())
-    };
-    let colon = run(start, is_token);
+    let name = bytes.get(start..).unwrap_or_default();
+    let colon = start + name.iter().position(|byte| !is_token(*byte)).unwrap_or(name.len());
     match bytes.get(colon) {
         None => return Ok(None),
         Some(b':') if colon > start => {}
@@ -86,17 +83,17 @@ fn line(bytes: &[u8], start: usize) -> Result<Option<FieldLine>, &'static str> {
         Some(_) => return Err(MALFORMED),
     }
     let rest = bytes.get(colon + 1..).unwrap_or_default();
-    let feed = memchr::memchr(b'\n', rest);
-    let value = rest.get(..feed.unwrap_or(rest.len())).unwrap_or_default();
-    let value = value.strip_suffix(b"\r").unwrap_or(value);
-    if !is_value(value) {
-        return Err(MALFORMED);
-    }
-    let Some(feed) = feed else { return Ok(None) };
+    let length = value_end(rest);
+    let next = match line_end(rest, length)? {
+        LineEnd::At(next) => colon + 1 + next,
+        LineEnd::Open => return Ok(None),
+        LineEnd::Elsewhere => return Err(MALFORMED),
+    };
+    let value = rest.get(..length).unwrap_or_default();
     let is_space = |byte: &&u8| matches!(**byte, b' ' | b'\t');
     let after = value.iter().rev().take_while(is_space).count();
     let before = value.iter().take(value.len() - after).take_while(is_space).count();
-    let (begin, end, next) = (colon + 1 + before, colon + 1 + value.len() - after, colon + 1 + feed + 1);
+    let (begin, end) = (colon + 1 + before, colon + 1 + value.len() - after);
     let [start, colon, begin, end, next] =
         [start, colon, begin, end, next].map(|at| u32::try_from(at).unwrap_or(u32::MAX));
     Ok(Some(FieldLine { name: (start, colon), value: (begin, end), next, is_struck: false }))
