@@ -9,7 +9,7 @@ use crate::proxy::listen::seats::Seat;
 use crate::proxy::wire::alarm::{Alarm, after_us};
 use crate::proxy::wire::answer_head::AnswerHead;
 use crate::proxy::wire::body::{BodyReader, BodyWriter};
-use crate::proxy::wire::date::date;
+use crate::proxy::wire::date;
 use crate::proxy::wire::head::{Body, Head, HeadLimits, Scan};
 use crate::proxy::wire::interim;
 use crate::proxy::wire::outbox::Outbox;
@@ -269,7 +269,7 @@ impl Http1Client {
         };
         head.write(is_ours, out);
         out.extend_from_slice(b"Date: ");
-        out.extend_from_slice(date().as_bytes());
+        date::write(out);
         out.extend_from_slice(match (switches, keeps) {
             (true, _) => b"\r\n\r\n",
             (false, true) => b"\r\nConnection: keep-alive\r\n\r\n",
