@@ -5,7 +5,7 @@
 use crate::core::settings::Listener;
 use crate::proxy::headers::hop_by_hop;
 use crate::proxy::wire::host::is_host;
-use http::header::{CONTENT_LENGTH, EXPECT, HOST};
+use http::header::{CONNECTION, CONTENT_LENGTH, EXPECT, HOST};
 use http::request::Parts;
 use http::{HeaderMap, Method, Version};
 
@@ -15,29 +15,61 @@ pub(in crate::proxy) fn status(request: &Parts, target: &[u8], limits: &Listener
     if matches!(request.method, Method::CONNECT | Method::TRACE) {
         return Some(405);
     }
-    let headers = &request.headers;
-    let size: usize = headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
-    if headers.len() > limits.max_headers || size + target.len() > limits.max_header_size {
+    let fields = Fields::of(&request.headers);
+    if request.headers.len() > limits.max_headers || fields.size + target.len() > limits.max_header_size {
         return Some(431);
     }
-    if !hop_by_hop::is_sound(headers)
-        || !names_one_host(request)
-        || !has_one_length(headers)
+    if fields.is_nominating && !hop_by_hop::is_sound(&request.headers)
+        || !names_one_host(request, &fields)
+        || !fields.has_one_length
         || !is_target(request, target)
     {
         return Some(400);
     }
-    (!expects_only_continue(&request.headers)).then_some(417)
+    (!fields.expects_only_continue).then_some(417)
 }
 
-/// Who sends two lengths, however equal, means something else than one; in HTTP/1 they got no further than
-/// [`head`](crate::proxy::wire::head).
-fn has_one_length(headers: &HeaderMap) -> bool {
-    let mut lengths = headers.get_all(CONTENT_LENGTH).iter();
-    match (lengths.next(), lengths.next()) {
-        (None, _) => true,
-        (Some(one), None) => one.as_bytes().iter().all(u8::is_ascii_digit),
-        _ => false,
+/// What a request's fields say, looked at once.
+struct Fields<'a> {
+    /// Bytes of all of them.
+    size: usize,
+    /// One of the hosts, and how many there are.
+    host: &'a [u8],
+    hosts: usize,
+    /// Whether there is a `Connection`.
+    is_nominating: bool,
+    /// Who sends two lengths, however equal, means something else than one; in HTTP/1 they got no further than
+    /// [`head`](crate::proxy::wire::head).
+    has_one_length: bool,
+    /// `100-continue` is the only expectation there is (RFC 9110, 10.1.1).
+    expects_only_continue: bool,
+}
+
+impl<'a> Fields<'a> {
+    fn of(headers: &'a HeaderMap) -> Self {
+        let mut fields = Fields {
+            size: 0,
+            host: b"",
+            hosts: 0,
+            is_nominating: false,
+            has_one_length: true,
+            expects_only_continue: true,
+        };
+        let mut lengths = 0;
+        for (name, value) in headers {
+            fields.size += name.as_str().len() + value.len() + 4;
+            if *name == HOST {
+                (fields.host, fields.hosts) = (value.as_bytes(), fields.hosts + 1);
+            } else if *name == CONTENT_LENGTH {
+                lengths += 1;
+                fields.has_one_length = lengths == 1 && value.as_bytes().iter().all(u8::is_ascii_digit);
+            } else if *name == CONNECTION {
+                fields.is_nominating = true;
+            } else if *name == EXPECT {
+                fields.expects_only_continue &= value.as_bytes().eq_ignore_ascii_case(b"100-continue");
+            }
+        }
+        fields
     }
 }
 
@@ -49,21 +81,15 @@ fn is_target(request: &Parts, target: &[u8]) -> bool {
 }
 
 /// HTTP/1.1 must name its host, nobody may name two, and a name is made of the letters of names.
-fn names_one_host(request: &Parts) -> bool {
+fn names_one_host(request: &Parts, fields: &Fields<'_>) -> bool {
     if request.uri.authority().is_some_and(|authority| !is_host(authority.as_str().as_bytes())) {
         return false;
     }
-    let mut hosts = request.headers.get_all(HOST).iter();
-    match (hosts.next(), hosts.next()) {
-        (None, _) => request.version != Version::HTTP_11,
-        (Some(host), None) => is_host(host.as_bytes()),
-        (Some(_), Some(_)) => false,
+    match fields.hosts {
+        0 => request.version != Version::HTTP_11,
+        1 => is_host(fields.host),
+        _ => false,
     }
-}
-
-/// `100-continue` is the only expectation there is (RFC 9110, 10.1.1).
-fn expects_only_continue(headers: &HeaderMap) -> bool {
-    headers.get_all(EXPECT).iter().all(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"))
 }
 
 #[cfg(test)]

@@ -150,8 +150,8 @@ fn set_addresses<'a>(changes: &mut Changes<'a>, request: &'a Request, mode: Forw
         Forwarded::Append => true,
         Forwarded::Replace | Forwarded::Off => false,
     };
-    let before = changes.sent().get_all(FORWARDED_FOR);
-    let one = if continues && before.iter().any(|v| !v.is_empty()) {
+    let before = continues.then(|| changes.sent().get_all(FORWARDED_FOR));
+    let one = if let Some(before) = before.filter(|before| before.iter().any(|v| !v.is_empty())) {
         join(before.iter(), peer).into()
     } else {
         match (mode, &client) {

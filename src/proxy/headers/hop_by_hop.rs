@@ -66,7 +66,7 @@ pub(in crate::proxy) fn strip_response(response: &mut AnswerHead) {
     // What most answers say, if they say anything.
     let is_usual =
         |value: &[u8]| value.eq_ignore_ascii_case(b"keep-alive") || value.eq_ignore_ascii_case(b"close");
-    if response.count(&CONNECTION) > 1 || response.get(&CONNECTION).is_some_and(|value| !is_usual(value)) {
+    if response.first(&CONNECTION).is_some_and(|(value, is_only)| !is_only || !is_usual(value)) {
         strip_nominated(response);
     }
     for name in &OF_ANSWERS {

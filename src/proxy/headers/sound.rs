@@ -49,8 +49,8 @@ fn is_plainly_encoded(head: &AnswerHead) -> bool {
 
 /// Equal lengths become one; that they are equal was seen to when the head was read.
 pub(in crate::proxy) fn merge_lengths(response: &mut AnswerHead) {
-    let Some(first) = response.get(&CONTENT_LENGTH) else { return };
-    if !first.contains(&b',') && response.count(&CONTENT_LENGTH) == 1 {
+    let Some((first, is_only)) = response.first(&CONTENT_LENGTH) else { return };
+    if is_only && !first.contains(&b',') {
         return;
     }
     let one = first.split(|byte| *byte == b',').next().unwrap_or_default().trim_ascii();

@@ -113,7 +113,7 @@ impl Exchange<'_> {
         }
         let now_us = request.attempts.current.as_ref().map_or(0, |attempt| attempt.began_us);
         if let Some(kept) = kept::take(pool, upstream, now_us).filter(|_| !is_alone) {
-            return Ok((UpstreamSide::Http1(Box::new(kept)), true));
+            return Ok((UpstreamSide::Http1(kept), true));
         }
         let socket = Box::pin(connect::connect(&worker.tls, pool, upstream, timeouts.connect)).await?;
         Ok((UpstreamSide::Http1(Box::new(Http1Connection::new(socket))), false))
@@ -181,7 +181,7 @@ impl Exchange<'_> {
     /// Keeps the connection for another request, where it can serve one.
     async fn release(&mut self, upstream: UpstreamSide) {
         match upstream {
-            UpstreamSide::Http1(connection) => {
+            UpstreamSide::Http1(mut connection) => {
                 let request = &self.request;
                 let closes = request.attempts.is_alone;
                 let kept = self.worker.shared.places.shares().kept;
@@ -189,7 +189,8 @@ impl Exchange<'_> {
                     && connection.is_reusable()
                     && !closes
                 {
-                    kept::keep(connection.rest(), pool, upstream, self.worker.meter.now_us(), kept);
+                    connection.rest();
+                    kept::keep(connection, pool, upstream, self.worker.meter.now_us(), kept);
                 }
             }
             UpstreamSide::Http2(exchange) => Box::pin(exchange.end()).await,

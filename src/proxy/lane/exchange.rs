@@ -84,48 +84,51 @@ impl Exchange<'_> {
     /// Settles whom the request is from and takes off what is none of anybody's business; the answer, where that is
     /// all that happens.
     fn admit(&mut self) -> Option<Answer> {
-        let (worker, request) = (self.worker, &mut self.request);
+        let (worker, request) = (self.worker, &mut *self.request);
         tidy::tidy(&mut request.head);
-        let (peer, listener) = (request.inbound.peer, request.inbound.listener.clone());
-        let trusted = &listener.settings.trusted_proxies;
-        request.inbound.believed = forward::is_believed(peer, trusted);
+        let peer = request.inbound.peer;
+        let trusted = &request.inbound.listener.settings.trusted_proxies;
         let client = forward::client(peer, &request.head.headers, trusted);
+        request.inbound.believed = forward::is_believed(peer, trusted);
         (request.inbound.client, request.inbound.is_nameless) = (client.address, client.is_nameless);
         claims::remove(&mut request.head, request.inbound.believed);
         request.inbound.own_id = forward::id_of(worker.draw(), worker.draw());
         log_entry::begin(request, worker.log.as_ref());
         let unread = request.inbound.refused.as_ref().map(|refused| refused.status);
         let refused = unread
-            .or_else(|| refuse::status(&request.head, request.head.raw_path(), &listener.settings))
+            .or_else(|| {
+                refuse::status(&request.head, request.head.raw_path(), &request.inbound.listener.settings)
+            })
             .or_else(|| worker.shared.hop_mark.ends(&request.head.headers).then_some(508));
         if let Some(status) = refused {
             return Some(Answer { closes: true, ..error_page::error(request, status) });
         }
         request.inbound.expects = tidy::take_expectation(&mut request.head);
-        request.delivery.pace = (listener.settings.body_timeout, listener.settings.body_rate);
+        let settings = &request.inbound.listener.settings;
+        request.delivery.pace = (settings.body_timeout, settings.body_rate);
         if request.head.raw_path() == b"*" {
             return Some(answer::server_itself());
         }
-        challenge::answer(&worker.shared.challenges, &listener, request.head.uri.path())
+        challenge::answer(&worker.shared.challenges, &request.inbound.listener, request.head.uri.path())
     }
 
     /// Chooses the request's route, and where it leads on it. `from` is the route to begin with, where
     /// another one has named it.
     fn way(&mut self, from: Option<usize>) -> std::result::Result<Way, Refusal> {
-        let (worker, request) = (self.worker, &mut self.request);
+        let (worker, request) = (self.worker, &mut *self.request);
         let route = match follow::follow(request, from)? {
             Followed::Route(route) => route,
             Followed::Away { status, location } => return Ok(Way::Away { status, location }),
         };
-        let listener = request.inbound.listener.clone();
+        let settings = &request.inbound.listener.settings;
         let (client, now) = (request.inbound.client, Duration::from_micros(request.inbound.started_us));
-        request.plan.max_body = plan::max_body(request.route(), &listener.settings);
+        request.plan.max_body = plan::max_body(request.plan.table.route(request.plan.route), settings);
         let asked = Asked {
             request: &request.head,
             path: &follow::path(request)?,
             client,
             believed: request.inbound.believed,
-            listener: &listener.settings,
+            listener: settings,
             now,
             draw: worker.draw(),
         };

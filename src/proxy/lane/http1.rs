@@ -1,6 +1,7 @@
 //! One client connection of HTTP/1: one request after the other, until it is closed in stages.
 
 use super::client::{Client, HeadRead, Http1Client};
+use super::closing::Closing;
 use super::exchange;
 use super::line::{self, Line, Peer};
 use crate::proxy::exchange::Request;
@@ -13,19 +14,19 @@ use http::header::CONNECTION;
 use http::{HeaderMap, Version};
 use pingora_http::RequestHeader;
 use std::net::SocketAddr;
-use std::pin::pin;
-use tokio::sync::watch;
 
 /// Serves a connection to its end.
 pub(super) async fn serve(socket: ClientSocket, peer: SocketAddr, seat: &Seat, line: Line) {
     let listener = line.listener.clone();
-    let mut closes = pin!(closed(line.closing.clone()));
+    let mut closing = Closing::new(line.closing.clone());
     let (peer, mut alarm) = (Peer::new(peer.ip()), Alarm::new(line.worker.shared.clock));
     let mut client = Box::new(Http1Client::new(socket));
     let (mut is_first, mut left) = (true, listener.settings.requests_per_connection.max(1));
     loop {
-        seat.rest(alarm.now_us(), !is_first);
-        let read = client.next_head(&listener.settings, &mut alarm, is_first, (closes.as_mut(), seat)).await;
+        let since_us = alarm.now_us();
+        seat.rest(since_us, !is_first);
+        let since = (since_us, is_first);
+        let read = client.next_head(&listener.settings, &mut alarm, since, (&mut closing, seat)).await;
         is_first = false;
         left = if seat.work() { 0 } else { left - 1 };
         let started_us = alarm.now_us();
@@ -57,12 +58,6 @@ pub(super) async fn serve(socket: ClientSocket, peer: SocketAddr, seat: &Seat, l
         // Most connections never come here: they need not be larger for it.
         Box::pin(linger::close(remains, &listener.door, line.closing.clone())).await;
     }
-}
-
-/// Ready once connections without a request are to end.
-async fn closed(mut closing: watch::Receiver<bool>) {
-    // Nobody is left to say so when the process has ended.
-    let _ = closing.wait_for(|closing| *closing).await;
 }
 
 async fn exchange(line: &Line, client: &mut Client, request: Box<Request>, alarm: &mut Alarm) -> bool {

@@ -3,6 +3,7 @@ mod active;
 mod answering;
 mod attempt;
 mod client;
+mod closing;
 mod connection;
 mod exchange;
 mod failure;

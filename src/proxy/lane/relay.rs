@@ -71,7 +71,9 @@ impl Exchange<'_> {
         self.request.delivery.keeps &= self.client.is_http2() || self.client.is_whole();
         let lasting = lasting(self.worker, &self.request, &head);
         self.send_head(head, is_all)?;
-        let heard_us = self.alarm.now_us();
+        // The head was heard when its attempt was charged, just now.
+        let charged = self.request.attempts.last.filter(|_| self.request.attempts.is_answered());
+        let heard_us = charged.map_or_else(|| self.alarm.now_us(), |charged| charged.known_us);
         if upload.is_over() {
             self.request.inbound.body.forget();
         }

@@ -274,10 +274,9 @@ impl Http1Connection {
     }
 
     /// Gives back the memory of the exchange that is over.
-    pub(in crate::proxy) fn rest(mut self) -> Self {
+    pub(in crate::proxy) fn rest(&mut self) {
         self.outbox.release();
         self.inbox = Vec::new();
-        self
     }
 
     /// The connection itself, with what has come of another protocol, after a 101.

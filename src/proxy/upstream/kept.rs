@@ -53,7 +53,7 @@ fn place(pool: &Pool, upstream: &Upstream) -> u64 {
 }
 
 struct Kept {
-    connection: Http1Connection,
+    connection: Box<Http1Connection>,
     arm: ArmId,
     address: UpstreamAddress,
     tls: Option<Arc<UpstreamTls>>,
@@ -63,7 +63,7 @@ struct Kept {
 }
 
 /// A connection to this upstream that is still open, if one is kept.
-pub(in crate::proxy) fn take(pool: &Pool, upstream: &Upstream, now_us: u64) -> Option<Http1Connection> {
+pub(in crate::proxy) fn take(pool: &Pool, upstream: &Upstream, now_us: u64) -> Option<Box<Http1Connection>> {
     KEPT.with_borrow_mut(|kept| {
         let connections = kept.of.get_mut(&place(pool, upstream))?;
         while let Some(mut last) = connections.pop() {
@@ -80,7 +80,7 @@ pub(in crate::proxy) fn take(pool: &Pool, upstream: &Upstream, now_us: u64) -> O
 
 /// Keeps a connection that has served a request to its end; `most` are kept in all.
 pub(in crate::proxy) fn keep(
-    connection: Http1Connection,
+    connection: Box<Http1Connection>,
     pool: &Pool,
     upstream: &Upstream,
     now_us: u64,

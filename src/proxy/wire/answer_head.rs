@@ -52,11 +52,14 @@ impl AnswerHead {
         self.get(name).is_some()
     }
 
-    /// How many fields have the name.
-    pub(in crate::proxy) fn count(&self, name: &HeaderName) -> usize {
+    /// The value of a name, and whether it is the only one.
+    pub(in crate::proxy) fn first(&self, name: &HeaderName) -> Option<(&[u8], bool)> {
         match &self.fields {
-            Fields::Sent(fields) => fields.count(name),
-            Fields::Apart(fields) => fields.get_all(name).iter().count(),
+            Fields::Sent(fields) => fields.first(name),
+            Fields::Apart(fields) => {
+                let mut values = fields.get_all(name).iter().map(HeaderValue::as_bytes);
+                values.next().map(|first| (first, values.next().is_none()))
+            }
         }
     }
 

@@ -28,7 +28,8 @@ const MOST_HOST: usize = 300;
 
 /// Whether a field is one of ours, which nobody else may send.
 pub(in crate::proxy) fn is_own(name: &[u8]) -> bool {
-    [ASKED, STREAM].iter().any(|own| name.eq_ignore_ascii_case(own.as_str().as_bytes()))
+    let (asked, stream) = names();
+    name.eq_ignore_ascii_case(asked) || name.eq_ignore_ascii_case(stream)
 }
 
 /// The names of our fields in HTTP/2.

@@ -14,7 +14,7 @@ const USUAL: usize = 12;
 pub(in crate::proxy) struct Changes<'a> {
     fields: &'a HeaderMap,
     changes: Vec<(FieldName, Change<'a>)>,
-    /// A bit for the length of each name that is changed: most fields are none of them.
+    /// A bit for each name that is changed: most fields are none of them.
     lengths: u64,
 }
 
@@ -203,8 +203,11 @@ impl<'a> From<Cow<'a, [u8]>> for FieldValue<'a> {
     }
 }
 
+/// A bit for a name's length and its last letter but one, which tells `x-forwarded-host` from `x-forwarded-port`.
 fn bit(name: &HeaderName) -> u64 {
-    1 << (name.as_str().len() & 63)
+    let name = name.as_str().as_bytes();
+    let letter = name.iter().nth_back(1).map_or(0, |letter| usize::from(*letter));
+    1 << ((name.len() * 3 + letter) & 63)
 }
 
 #[cfg(test)]

@@ -12,12 +12,21 @@ thread_local! {
 
 /// What time it is, as HTTP says it (RFC 9110, 5.6.7).
 pub(in crate::proxy) fn date() -> HeaderValue {
+    with(HeaderValue::clone)
+}
+
+/// Writes it.
+pub(in crate::proxy) fn write(out: &mut Vec<u8>) {
+    with(|date| out.extend_from_slice(date.as_bytes()));
+}
+
+fn with<T>(take: impl FnOnce(&HeaderValue) -> T) -> T {
     DATE.with_borrow_mut(|(second, value)| {
         let now = unix_seconds();
         if now != *second || value.is_empty() {
             (*second, *value) = (now, written(now));
         }
-        value.clone()
+        take(value)
     })
 }
 

@@ -114,9 +114,11 @@ impl Head {
     }
 
     fn field(&mut self, line: &[u8]) -> Option<()> {
-        let colon = line.iter().position(|byte| *byte == b':')?;
-        let (name, value) = (line.get(..colon)?, trim(line.get(colon + 1..)?));
-        if !is_name(name) || !is_value(value) {
+        // The first byte that no name has is the colon, or else this is no field.
+        let colon = line.iter().position(|byte| !is_token(*byte)).filter(|colon| *colon > 0)?;
+        let (name, rest) = (line.get(..colon)?, line.get(colon..)?.strip_prefix(b":")?);
+        let value = trim(rest);
+        if !is_value(value) {
             return None;
         }
         match name.len() {
@@ -257,6 +259,26 @@ pub(in crate::proxy) fn is_value(bytes: &[u8]) -> bool {
     bytes.iter().fold(true, |so_far, byte| so_far & is_text(*byte))
 }
 
+/// Where a value ends: at the first byte that is none of a value. Eight bytes are looked at at a time, for any below the
+/// space, and for `0x7f`; a tab, which is one of a value, has the rest looked at one by one.
+pub(in crate::proxy) fn value_end(bytes: &[u8]) -> usize {
+    const ONES: u64 = u64::MAX / 255;
+    let mut at = 0;
+    for word in bytes.as_chunks().0 {
+        let word = u64::from_le_bytes(*word);
+        let deletes = word ^ (ONES * 0x7f);
+        let odd = word.wrapping_sub(ONES * 0x20) & !word | deletes.wrapping_sub(ONES) & !deletes;
+        let odd = odd & (ONES << 7);
+        if odd != 0 {
+            at += (odd.trailing_zeros() / 8) as usize;
+            break;
+        }
+        at += 8;
+    }
+    let rest = bytes.get(at..).unwrap_or_default();
+    at + rest.iter().position(|byte| !is_text(*byte)).unwrap_or(rest.len())
+}
+
 /// A byte of a value: anything visible, spaces and tabs; no other control byte.
 pub(in crate::proxy) fn is_text(byte: u8) -> bool {
     (byte >= b' ') & (byte != 0x7f) | (byte == b'\t')
@@ -318,6 +340,16 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn a_value_ends_where_its_bytes_do(
+            bytes in prop::collection::vec(prop::sample::select(&b"ab ~\t\x1f\r\n\0\x7f\x80\xff"[..]), 0..40),
+            plain in 0usize..40,
+        ) {
+            let bytes = [&b"x".repeat(plain)[..], &bytes].concat();
+            let expected = bytes.iter().position(|byte| !is_text(*byte)).unwrap_or(bytes.len());
+            prop_assert_eq!(value_end(&bytes), expected);
+        }
+
         #[test]
         fn pieces_are_read_as_the_whole_is(bytes in prop::collection::vec(any::<u8>(), 0..300), cuts in prop::collection::vec(0usize..300, 0..5)) {
             let mut head = b"GET / HTTP/1.1\r\nHost: a\r\n".to_vec();

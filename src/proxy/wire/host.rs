@@ -7,33 +7,37 @@ const LONGEST_HOST: usize = 255 + 6;
 
 /// A name or an address, and perhaps a port.
 pub(in crate::proxy) fn is_host(bytes: &[u8]) -> bool {
-    let (name, port) = match bytes.strip_prefix(b"[") {
-        Some(rest) => {
-            let Some(end) = rest.iter().position(|byte| *byte == b']') else { return false };
-            let (address, behind) = rest.split_at(end);
-            if !std::str::from_utf8(address).is_ok_and(|text| text.parse::<Ipv6Addr>().is_ok()) {
-                return false;
-            }
-            (None, behind.get(1..).unwrap_or_default())
-        }
-        None => {
-            let (name, port) = bytes.split_at(bytes.iter().position(|b| *b == b':').unwrap_or(bytes.len()));
-            (Some(name), port)
-        }
+    if bytes.len() > LONGEST_HOST {
+        return false;
+    }
+    let Some(rest) = bytes.strip_prefix(b"[") else {
+        let end = name_end(bytes);
+        return end > 0 && bytes.get(end..).is_some_and(is_port);
     };
-    bytes.len() <= LONGEST_HOST && name.is_none_or(is_name) && is_port(port)
+    let Some(end) = rest.iter().position(|byte| *byte == b']') else { return false };
+    let (address, behind) = rest.split_at(end);
+    std::str::from_utf8(address).is_ok_and(|text| text.parse::<Ipv6Addr>().is_ok())
+        && is_port(behind.get(1..).unwrap_or_default())
 }
 
-/// Labels, of which only the last may be empty.
-fn is_name(name: &[u8]) -> bool {
-    let legal = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._".contains(byte);
-    let is_dotted = name.starts_with(b".") || name.windows(2).any(|two| two == b"..");
-    !name.is_empty() && !is_dotted && name.iter().all(legal)
+/// Where a name ends: labels, of which only the last may be empty. Every request's host is looked at, so this is one
+/// pass.
+fn name_end(bytes: &[u8]) -> usize {
+    let mut before = b'.';
+    let is_end = |byte: &u8| {
+        let is_dotted = before == b'.' && *byte == b'.';
+        before = *byte;
+        is_dotted || !(byte.is_ascii_alphanumeric() || matches!(*byte, b'-' | b'.' | b'_'))
+    };
+    bytes.iter().position(is_end).unwrap_or(bytes.len())
 }
 
 /// Nothing, or a colon and a number that is one of a port.
 fn is_port(port: &[u8]) -> bool {
     let Some(digits) = port.strip_prefix(b":") else { return port.is_empty() };
-    let number = std::str::from_utf8(digits).ok().and_then(|text| text.parse::<u16>().ok());
-    digits.len() <= 5 && digits.iter().all(u8::is_ascii_digit) && number.is_some_and(|number| number > 0)
+    if digits.is_empty() || digits.len() > 5 || !digits.iter().all(u8::is_ascii_digit) {
+        return false;
+    }
+    let number = digits.iter().fold(0_u32, |number, digit| number * 10 + u32::from(digit - b'0'));
+    (1..=u32::from(u16::MAX)).contains(&number)
 }

@@ -15,6 +15,9 @@ use pingora_http::{RequestHeader, header_value_from_raw};
 
 /// Fields that most heads have no more of.
 pub(super) const USUAL_FIELDS: usize = 24;
+/// Room for so many is made in any case, and for another one for so many bytes of a head.
+const FEW_FIELDS: usize = 6;
+const USUAL_BYTES: usize = 32;
 
 /// A head, and what it was written like.
 #[derive(Debug)]
@@ -59,7 +62,7 @@ fn parsed(raw: &Bytes) -> Result<ParsedRequest, u16> {
     parts.method = method;
     parts.uri = PathAndQuery::from_maybe_shared(carried).map_err(|_| 400_u16)?.into();
     parts.version = if is_old { Version::HTTP_10 } else { Version::HTTP_11 };
-    parts.headers = HeaderMap::with_capacity(USUAL_FIELDS);
+    parts.headers = HeaderMap::with_capacity((raw.len() / USUAL_BYTES).clamp(FEW_FIELDS, USUAL_FIELDS));
     for (start, end) in lines {
         field(raw, start, end, &mut parts.headers)?;
     }

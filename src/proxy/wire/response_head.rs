@@ -112,10 +112,10 @@ fn body(head: &AnswerHead, method: &Method) -> Result<(BodyReader, bool), &'stat
 /// When it is none.
 pub(in crate::proxy) fn content_length(head: &AnswerHead) -> Result<Option<u64>, &'static str> {
     const UNCLEAR: &str = "a length that is none";
-    match (head.count(&CONTENT_LENGTH), head.get(&CONTENT_LENGTH)) {
-        (0, _) => return Ok(None),
-        (1, Some(only)) if !only.contains(&b',') => return length(only).map(Some).ok_or(UNCLEAR),
-        _ => {}
+    match head.first(&CONTENT_LENGTH) {
+        None => return Ok(None),
+        Some((only, true)) if !only.contains(&b',') => return length(only).map(Some).ok_or(UNCLEAR),
+        Some(_) => {}
     }
     let values = head.values(&CONTENT_LENGTH);
     let mut lengths = values.flat_map(|value| value.split(|byte| *byte == b',')).map(<[u8]>::trim_ascii);
@@ -129,11 +129,13 @@ pub(in crate::proxy) fn content_length(head: &AnswerHead) -> Result<Option<u64>,
 /// Whether a connection is kept after an answer (RFC 9112, 9.3).
 fn keeps(head: &AnswerHead) -> bool {
     let is_new = head.version == Version::HTTP_11;
-    if !head.has(&CONNECTION) {
-        return is_new;
+    let wanted: &[u8] = if is_new { b"close" } else { b"keep-alive" };
+    match head.first(&CONNECTION) {
+        None => return is_new,
+        Some((b"keep-alive", true)) => return true,
+        Some(_) => {}
     }
     let mut options = head.values(&CONNECTION).flat_map(|value| value.split(|byte| *byte == b','));
-    let wanted: &[u8] = if is_new { b"close" } else { b"keep-alive" };
     options.any(|option| option.trim_ascii().eq_ignore_ascii_case(wanted)) != is_new
 }
 

@@ -1,6 +1,7 @@
 //! The fields of a head as they were sent: bytes, and where in them each field stands.
 
-use super::head::{is_token, is_value};
+use super::head::{is_token, value_end};
+use super::spelling::write_value;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use pingora_http::header_value_from_raw;
@@ -30,6 +31,8 @@ pub(in crate::proxy) struct FieldLine {
     /// Where the next line begins.
     next: u32,
     is_struck: bool,
+    /// Whether it is written as it came: one space before the value, and nothing behind it.
+    is_plain: bool,
 }
 
 /// Where the fields stand in the bytes that begin at `at`, and where what follows their empty line begins; `None`
@@ -74,11 +77,8 @@ fn line_end(bytes: &[u8], at: usize) -> Result<LineEnd, &'static str> {
 }
 
 fn line(bytes: &[u8], start: usize) -> Result<Option<FieldLine>, &'static str> {
-    let run = |from: usize, is: fn(u8) -> bool| {
-        let rest = bytes.get(from..).unwrap_or_default();
-        from + rest.iter().position(|byte| !is(*byte)).unwrap_or(rest.len())
-    };
-    let colon = run(start, is_token);
+    let name = bytes.get(start..).unwrap_or_default();
+    let colon = start + name.iter().position(|byte| !is_token(*byte)).unwrap_or(name.len());
     match bytes.get(colon) {
         None => return Ok(None),
         Some(b':') if colon > start => {}
@@ -86,20 +86,21 @@ fn line(bytes: &[u8], start: usize) -> Result<Option<FieldLine>, &'static str> {
         Some(_) => return Err(MALFORMED),
     }
     let rest = bytes.get(colon + 1..).unwrap_or_default();
-    let feed = memchr::memchr(b'\n', rest);
-    let value = rest.get(..feed.unwrap_or(rest.len())).unwrap_or_default();
-    let value = value.strip_suffix(b"\r").unwrap_or(value);
-    if !is_value(value) {
-        return Err(MALFORMED);
-    }
-    let Some(feed) = feed else { return Ok(None) };
+    let length = value_end(rest);
+    let next = match line_end(rest, length)? {
+        LineEnd::At(next) => colon + 1 + next,
+        LineEnd::Open => return Ok(None),
+        LineEnd::Elsewhere => return Err(MALFORMED),
+    };
+    let value = rest.get(..length).unwrap_or_default();
     let is_space = |byte: &&u8| matches!(**byte, b' ' | b'\t');
     let after = value.iter().rev().take_while(is_space).count();
     let before = value.iter().take(value.len() - after).take_while(is_space).count();
-    let (begin, end, next) = (colon + 1 + before, colon + 1 + value.len() - after, colon + 1 + feed + 1);
+    let (begin, end) = (colon + 1 + before, colon + 1 + value.len() - after);
+    let is_plain = before == 1 && value.starts_with(b" ") && after == 0 && rest.get(length) == Some(&b'\r');
     let [start, colon, begin, end, next] =
         [start, colon, begin, end, next].map(|at| u32::try_from(at).unwrap_or(u32::MAX));
-    Ok(Some(FieldLine { name: (start, colon), value: (begin, end), next, is_struck: false }))
+    Ok(Some(FieldLine { name: (start, colon), value: (begin, end), next, is_struck: false, is_plain }))
 }
 
 impl SentFields {
@@ -113,36 +114,33 @@ impl SentFields {
     }
 
     pub(super) fn get(&self, name: &HeaderName) -> Option<&[u8]> {
-        if !self.has_length(name) && self.set.is_empty() {
-            return None;
-        }
-        if let Some(line) = self.lines.iter().find(|line| self.is(line, name)) {
+        if let Some(line) = self.lines_of(name.as_str()).next() {
             return Some(self.part(line.value));
         }
-        self.set.iter().find(|(other, _)| other == name).map(|(_, value)| value.as_bytes())
+        self.set_to(name).next()
     }
 
     /// All values of a name.
     pub(super) fn values<'a>(&'a self, name: &'a HeaderName) -> impl Iterator<Item = &'a [u8]> {
-        let sent = self.lines.iter().filter(|line| self.is(line, name)).map(|line| self.part(line.value));
-        let set = self.set.iter().filter(move |(other, _)| other == name);
-        sent.chain(set.map(|(_, value)| value.as_bytes()))
+        self.lines_of(name.as_str()).map(|line| self.part(line.value)).chain(self.set_to(name))
     }
 
-    /// How often a name stands there.
-    pub(super) fn count(&self, name: &HeaderName) -> usize {
-        if !self.has_length(name) && self.set.is_empty() {
-            return 0;
+    /// The value of a name, and whether it is the only one.
+    pub(super) fn first(&self, name: &HeaderName) -> Option<(&[u8], bool)> {
+        let mut lines = self.lines_of(name.as_str());
+        let mut set = self.set_to(name);
+        match lines.next() {
+            Some(line) => Some((self.part(line.value), lines.next().is_none() && set.next().is_none())),
+            None => set.next().map(|first| (first, set.next().is_none())),
         }
-        let sent = self.lines.iter().filter(|line| self.is(line, name)).count();
-        sent + self.set.iter().filter(|(other, _)| other == name).count()
     }
 
     pub(super) fn remove(&mut self, name: &HeaderName) {
-        if self.has_length(name) {
+        let wanted = name.as_str().as_bytes();
+        if self.lengths & bit(wanted.len()) != 0 {
             let raw = &self.raw;
             for line in &mut self.lines {
-                line.is_struck |= is(raw, line, name);
+                line.is_struck |= line.is(raw, wanted);
             }
         }
         if !self.set.is_empty() {
@@ -177,27 +175,43 @@ impl SentFields {
         fields
     }
 
-    /// Writes what came and is not struck out, as it was spelled.
+    /// Writes what came and is not struck out, as it was spelled. Lines that are written as they came, and follow each
+    /// other, are copied together.
     pub(super) fn write(&self, is_left_out: &impl Fn(&[u8]) -> bool, out: &mut Vec<u8>) {
+        let mut together: Option<(u32, u32)> = None;
         for line in self.lines.iter().filter(|line| !line.is_struck) {
             let name = self.part(line.name);
             if is_left_out(name) {
                 continue;
             }
-            out.extend_from_slice(name);
-            out.extend_from_slice(b": ");
-            out.extend_from_slice(self.part(line.value));
-            out.extend_from_slice(b"\r\n");
+            match &mut together {
+                Some((_, end)) if line.is_plain && *end == line.name.0 => {
+                    *end = line.next;
+                    continue;
+                }
+                _ => {}
+            }
+            let before = together.take();
+            out.extend_from_slice(before.map_or(b"", |lines| self.part(lines)));
+            if line.is_plain {
+                together = Some((line.name.0, line.next));
+            } else {
+                out.extend_from_slice(name);
+                write_value(self.part(line.value), out);
+            }
         }
+        out.extend_from_slice(together.map_or(b"", |lines| self.part(lines)));
     }
 
-    /// Whether any name that came is as long.
-    fn has_length(&self, name: &HeaderName) -> bool {
-        self.lengths & bit(name.as_str().len()) != 0
+    /// The lines of a name; none are looked at where no name that came is as long.
+    fn lines_of<'a>(&'a self, name: &str) -> impl Iterator<Item = &'a FieldLine> {
+        let wanted = name.as_bytes();
+        let lines = if self.lengths & bit(wanted.len()) != 0 { self.lines.as_slice() } else { &[] };
+        lines.iter().filter(move |line| line.is(&self.raw, wanted))
     }
 
-    fn is(&self, line: &FieldLine, name: &HeaderName) -> bool {
-        is(&self.raw, line, name)
+    fn set_to<'a>(&'a self, name: &HeaderName) -> impl Iterator<Item = &'a [u8]> {
+        self.set.iter().filter(move |(other, _)| other == name).map(|(_, value)| value.as_bytes())
     }
 
     fn part(&self, (start, end): (u32, u32)) -> &[u8] {
@@ -209,12 +223,15 @@ fn bit(length: usize) -> u64 {
     1 << (length & 63)
 }
 
-fn is(raw: &Bytes, line: &FieldLine, name: &HeaderName) -> bool {
-    let (start, end) = (line.name.0 as usize, line.name.1 as usize);
-    let wanted = name.as_str().as_bytes();
-    !line.is_struck
-        && end - start == wanted.len()
-        && raw.get(start..end).is_some_and(|sent| is_same(sent, wanted))
+impl FieldLine {
+    /// Whether it has a name, and is not struck out. Most names are of another length.
+    #[inline]
+    fn is(&self, raw: &[u8], wanted: &[u8]) -> bool {
+        let (start, end) = (self.name.0 as usize, self.name.1 as usize);
+        end - start == wanted.len()
+            && !self.is_struck
+            && raw.get(start..end).is_some_and(|sent| is_same(sent, wanted))
+    }
 }
 
 /// Whether two names of one length are the same but for their case. Eight bytes are compared at a time, with the bit set
@@ -270,7 +287,9 @@ mod tests {
             let digit = |n: u8| HeaderValue::from_bytes(&[b'0' + n]).expect("a value");
             let mut raw = "DATE:x\r\n".to_owned();
             for (name, n) in &sent {
-                raw += &format!("{}: \t{n} \r\n", NAMES[*name].as_str().to_ascii_uppercase());
+                // Some as they are written, which are copied together, and some that are not.
+                let (space, end) = [(" ", "\r\n"), (" \t", " \r\n"), (" ", "\n")][usize::from(*n) % 3];
+                raw += &format!("{}:{space}{n}{end}", NAMES[*name].as_str().to_ascii_uppercase());
             }
             let [mut one, mut other] = [(), ()].map(|()| head(format!("{raw}\r\n").as_bytes()));
             other = AnswerHead::from(other.into_parts());

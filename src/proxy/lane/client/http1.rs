@@ -4,11 +4,12 @@
 
 use super::faults::{left, malformed, unread, unwritten};
 use crate::core::settings::Listener;
+use crate::proxy::lane::closing::Closing;
 use crate::proxy::listen::seats::Seat;
 use crate::proxy::wire::alarm::{Alarm, after_us};
 use crate::proxy::wire::answer_head::AnswerHead;
 use crate::proxy::wire::body::{BodyReader, BodyWriter};
-use crate::proxy::wire::date::date;
+use crate::proxy::wire::date;
 use crate::proxy::wire::head::{Body, Head, HeadLimits, Scan};
 use crate::proxy::wire::interim;
 use crate::proxy::wire::outbox::Outbox;
@@ -24,7 +25,6 @@ use http::response::Parts;
 use pingora_error::{Error, Result};
 use std::future::poll_fn;
 use std::io;
-use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 /// Bytes that are read ahead of a request that waits for its answer.
@@ -70,18 +70,17 @@ impl Http1Client {
         }
     }
 
-    /// The next head. One that does not come in time, or is not as it should be, is refused. The deadline of the
-    /// first begins with the connection: a client that connects is expected to speak.
+    /// The next head, which is waited for since `since_us`. One that does not come in time, or is not as it should be,
+    /// is refused. The deadline of the first begins with the connection: a client that connects is expected to speak.
     pub(in crate::proxy::lane) async fn next_head(
         &mut self,
         settings: &Listener,
         alarm: &mut Alarm,
-        is_first: bool,
-        (mut closes, seat): (Pin<&mut impl Future<Output = ()>>, &Seat),
+        (since_us, is_first): (u64, bool),
+        (closing, seat): (&mut Closing, &Seat),
     ) -> HeadRead {
         let limits = HeadLimits { size: settings.max_header_size, fields: settings.max_headers };
-        let mut reading =
-            Reading { head: Head::default(), limits, since_us: alarm.now_us(), has_begun: is_first };
+        let mut reading = Reading { head: Head::default(), limits, since_us, has_begun: is_first };
         reading.has_begun |= !self.inbox.is_empty();
         poll_fn(|cx| {
             let read = self.poll_head(settings, alarm, &mut reading, cx);
@@ -94,7 +93,7 @@ impl Http1Client {
                 seat.work();
                 return Poll::Pending;
             }
-            let has_to_end = closes.as_mut().poll(cx).is_ready() || seat.poll_pressed(cx).is_ready();
+            let has_to_end = closing.poll(cx).is_ready() || seat.poll_pressed(cx).is_ready();
             if has_to_end { Poll::Ready(HeadRead::End) } else { Poll::Pending }
         })
         .await
@@ -270,7 +269,7 @@ impl Http1Client {
         };
         head.write(is_ours, out);
         out.extend_from_slice(b"Date: ");
-        out.extend_from_slice(date().as_bytes());
+        date::write(out);
         out.extend_from_slice(match (switches, keeps) {
             (true, _) => b"\r\n\r\n",
             (false, true) => b"\r\nConnection: keep-alive\r\n\r\n",
