@@ -373,7 +373,7 @@ pub(super) fn with_registered(
     for (name, set) in &state.upstreams {
         if let Some(pool) = Arc::make_mut(&mut settings).pools.get_mut(name.as_str()) {
             pool.upstreams.clone_from(set);
-            pool.health.get_or_insert_with(settings::Health::accepts);
+            pool.health.get_or_insert_with(|| settings::Health::connect(pool.http2));
         }
     }
     settings
