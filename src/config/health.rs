@@ -1,18 +1,32 @@
 //! `health` of a pool: the active check of its upstreams.
+//!
+//! A pool that says nothing has one, too: whether its upstreams accept connections. It holds nothing against an
+//! upstream before it has failed several times in a row, so that a pool serves as it would without. There may be
+//! thousands of upstreams that nobody asked to have checked; their checks come in turn then, so that they cost little.
 
 use super::headers;
 use super::reader::{Item, Section};
 use super::request;
-use crate::core::settings::{CheckKind, GrpcCheck, Health, HttpCheck, Upstream};
+use crate::core::settings::{CheckKind, GrpcCheck, Health, HttpCheck, Service, Upstream};
 use crate::core::upstream_address::UpstreamAddress;
 use http::Method;
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
+
+/// Checks that nobody has asked for, a second, over all upstreams.
+const DEFAULT_CHECKS_PER_SECOND: u32 = 200;
+/// The longest time between two of them.
+const LONGEST_INTERVAL: Duration = Duration::from_secs(64);
+/// How long a connection may take to be accepted by default: as long as for requests, within these bounds.
+const DEFAULT_TIMEOUT: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(10));
 
 /// What the check of a pool depends on.
 pub(super) struct Checked<'a> {
     pub upstreams: &'a [Upstream],
     pub http2: bool,
     pub tls: bool,
+    pub connect_timeout: Duration,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -36,10 +50,10 @@ const KEYS: [(&str, &[Kind]); 8] = [
     ("service", &[Kind::Grpc]),
 ];
 
-/// A table; `false` or nothing for no check.
+/// A table, `false` for no check, or nothing for the default.
 pub(super) fn of_pool(pool: &Section<'_>, checked: &Checked<'_>) -> Option<Health> {
     match pool.item("health") {
-        None => None,
+        None => Some(by_default(checked)),
         Some(item) if item.is_bool() => {
             if item.bool()? {
                 item.fault(
@@ -50,6 +64,12 @@ pub(super) fn of_pool(pool: &Section<'_>, checked: &Checked<'_>) -> Option<Healt
         }
         Some(item) => table(&item.section()?, checked),
     }
+}
+
+fn by_default(checked: &Checked<'_>) -> Health {
+    let (shortest, longest) = DEFAULT_TIMEOUT;
+    let timeout = checked.connect_timeout.clamp(shortest, longest);
+    Health { timeout, is_default: true, ..Health::connect(checked.http2) }
 }
 
 fn table(section: &Section<'_>, checked: &Checked<'_>) -> Option<Health> {
@@ -135,6 +155,32 @@ fn tls(section: &Section<'_>, of_pool: bool) -> bool {
         item.fault("has no effect in a pool without tls; set tls of the pool, or take it out");
     }
     wanted.unwrap_or(true)
+}
+
+/// Makes the checks that nobody has asked for less often where there are many upstreams. The time doubles, so that
+/// one upstream more changes nothing.
+pub(super) fn pace(services: &mut BTreeMap<String, Arc<Service>>) {
+    let is_default = |health: &Health| health.is_default;
+    let pools = services.values().flat_map(|service| service.pools.values());
+    let checked = pools.filter(|pool| pool.health.as_ref().is_some_and(is_default));
+    let upstreams: usize = checked.map(|pool| pool.upstreams.len()).sum();
+    let mut interval = Health::connect(false).interval;
+    let shortest = interval;
+    while upstreams as f64 > interval.as_secs_f64() * f64::from(DEFAULT_CHECKS_PER_SECOND)
+        && interval < LONGEST_INTERVAL
+    {
+        interval *= 2;
+    }
+    if interval == shortest {
+        return;
+    }
+    for service in services.values_mut() {
+        for pool in Arc::make_mut(service).pools.values_mut() {
+            if let Some(health) = pool.health.as_mut().filter(|health| health.is_default) {
+                health.interval = interval;
+            }
+        }
+    }
 }
 
 #[cfg(test)]

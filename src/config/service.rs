@@ -40,7 +40,9 @@ pub(super) fn services(
         let expose_pool = service.expose_pool.or_else(|| expose_pool.cloned());
         Some((name.clone(), Arc::new(Service { expose_pool, ..service })))
     };
-    entries.iter().filter_map(service).collect()
+    let mut services = entries.iter().filter_map(service).collect();
+    health::pace(&mut services);
+    services
 }
 
 pub(super) fn named(name: &str, item: &Item<'_>) -> Option<()> {
@@ -146,7 +148,8 @@ fn pool(name: Arc<str>, section: &Section<'_>, loops: &Loops) -> Pool {
     let http2 = section.read("http2", false, Item::bool);
     let tls = section.item("tls").and_then(|item| upstream_tls::of_pool(&item, &upstreams));
     let timeouts = timeouts(&section.section("timeouts"));
-    let checked = Checked { upstreams: &upstreams, http2, tls: tls.is_some() };
+    let checked =
+        Checked { upstreams: &upstreams, http2, tls: tls.is_some(), connect_timeout: timeouts.connect };
     let health = health::of_pool(section, &checked);
     let pool = Pool {
         name,

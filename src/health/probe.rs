@@ -33,6 +33,9 @@ impl Work for Probe {
     async fn run(self, controller: Controller, place: Place, address: UpstreamAddress) {
         let Some(health) = self.health else { return };
         let mut rounds = rounds(&place, address, health.interval);
+        if health.is_rare() {
+            rounds.tick().await;
+        }
         let check = Check::new(health, &place.upstream, self.tls.as_deref());
         loop {
             let began = begin();

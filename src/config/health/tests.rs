@@ -1,6 +1,7 @@
 use super::*;
 use crate::config::{Config, Faults, diff, parse};
 use crate::core::settings::Statuses;
+use std::fmt::Write;
 use std::path::Path;
 
 const MINIMAL: &str = "[admin]\nlisten = \"127.0.0.1:0\"\n[[listeners]]\naddress = \"127.0.0.1:8080\"\n\
@@ -25,8 +26,15 @@ fn http_check(keys: &str) -> HttpCheck {
 }
 
 #[test]
-fn a_connection_may_be_all_that_is_asked_for() {
-    assert_eq!((check(""), check("health = false")), (None, None));
+fn a_pool_that_says_nothing_is_checked_for_connections() {
+    let default = check("").expect("a check");
+    assert_eq!(default, Health { is_default: true, ..Health::connect(false) });
+    assert_eq!(check("health = false"), None);
+    assert!(check("http2 = true").is_some_and(|health| health.http2));
+    for (connect, timeout) in [("100ms", 1), ("3s", 3), ("1m", 10)] {
+        let health = check(&format!("timeouts = {{ connect = \"{connect}\" }}")).expect("a check");
+        assert_eq!(health.timeout, Duration::from_secs(timeout), "{connect}");
+    }
     let asked = check("health = { type = \"connect\", interval = \"9s\", rise = 4 }").expect("a check");
     let expected = Health { interval: Duration::from_secs(9), rise: 4, ..Health::connect(false) };
     assert_eq!(asked, expected);
@@ -115,6 +123,7 @@ fn keys_that_say_nothing_are_refused_with_their_remedy() {
 fn a_reload_that_changes_a_check_changes_its_pool() {
     let of = |keys: &str| read(&format!("upstreams = [\"10.0.0.1:3000\"]\n{keys}\n")).expect(keys);
     let checks = [
+        "",
         "health = false",
         "health = { type = \"connect\" }",
         "health = { path = \"/h\" }",
@@ -126,4 +135,26 @@ fn a_reload_that_changes_a_check_changes_its_pool() {
         let is_told = at_once.iter().any(|path| path == "services.web.pools.blue");
         assert!(is_told && at_start.is_empty(), "{pair:?}: {at_once:?}");
     }
+}
+
+#[test]
+fn of_many_upstreams_those_that_nobody_asked_to_have_checked_take_turns() {
+    let interval = |upstreams: usize| {
+        let mut keys = String::from("upstreams = [");
+        for at in 0..upstreams {
+            write!(keys, "\"10.1.{}.{}:80\", ", at / 250, at % 250).expect("a text");
+        }
+        keys +=
+            "]\n[services.web.pools.green]\nupstreams = [\"10.0.0.1:80\"]\nhealth = { type = \"connect\" }\n";
+        let text = format!("{MINIMAL}{keys}").replace(
+            "[services.web.pools.blue]",
+            "[services.web]\nstable = \"blue\"\n[services.web.pools.blue]",
+        );
+        let config = parse(&text, "test.toml", &|_| None, Path::new("/nowhere")).expect("accepted");
+        let of = |pool: &str| config.services["web"].pools[pool].health.clone().expect("a check");
+        assert_eq!(of("green").interval, Duration::from_secs(2), "one that is asked for is kept to");
+        (of("blue").interval.as_secs(), of("blue").is_rare())
+    };
+    let intervals = [1, 400, 401, 1600, 4000].map(interval);
+    assert_eq!(intervals, [(2, false), (2, false), (4, true), (8, true), (32, true)]);
 }

@@ -23,6 +23,8 @@ pub struct Health {
     pub timeout: Duration,
     pub rise: u32,
     pub fall: u32,
+    /// Nobody has asked for this check: an upstream is believed to be up until it has failed `fall` times in a row.
+    pub is_default: bool,
 }
 
 /// What a check asks of an upstream.
@@ -95,7 +97,13 @@ impl Health {
             timeout: Duration::from_secs(1),
             rise: 1,
             fall: 3,
+            is_default: false,
         }
+    }
+
+    /// Whether it is one of so many that nobody has asked for that even the first is made in turn.
+    pub fn is_rare(&self) -> bool {
+        self.is_default && self.interval > Health::connect(self.http2).interval
     }
 
     /// The path that is asked for.
