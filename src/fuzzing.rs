@@ -10,6 +10,7 @@ pub use crate::admin::fuzzing::admin_json;
 pub use crate::config::fuzzing::config;
 pub use crate::config::nginx::fuzzing::nginx_import;
 pub use crate::core::signal::fuzzing::metrics_find;
+pub use crate::health::fuzzing::grpc_health;
 pub use crate::proxy::fuzzing::{forwarded, http1_head, http2_blocks, proxy_protocol, response_head};
 
 #[cfg(test)]
@@ -19,10 +20,11 @@ mod tests {
 
     type Property = fn(&[u8]);
 
-    const TARGETS: [(&str, Property); 9] = [
+    const TARGETS: [(&str, Property); 10] = [
         ("admin_json", super::admin_json),
         ("config", super::config),
         ("forwarded", super::forwarded),
+        ("grpc_health", super::grpc_health),
         ("http1_head", super::http1_head),
         ("response_head", super::response_head),
         ("http2_blocks", super::http2_blocks),

@@ -4,7 +4,7 @@ use super::reader::{Item, Section};
 use crate::core::headers::{Edits, Headers, Value};
 use crate::core::template::{Template, Variable};
 use http::header::{CONNECTION, CONTENT_LENGTH, HOST, TE, TRAILER, TRANSFER_ENCODING, UPGRADE};
-use http::{HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue};
 
 /// What frames a message or belongs to one connection is the proxy's own business.
 const FRAMING: [HeaderName; 10] = [
@@ -73,6 +73,26 @@ fn value(text: &str) -> Result<Value, String> {
     let template = Template::parse(text, &VARIABLES)?;
     let fixed = template.fixed().and_then(|text| HeaderValue::from_str(text).ok());
     Ok(fixed.map_or(Value::Template(template), Value::Fixed))
+}
+
+/// `headers` of a request that we make ourselves: each name with its value, which may be a secret.
+pub(super) fn of_own_requests(section: &Section<'_>) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    for (text, item) in section.section("headers").entries() {
+        let Some(name) = name(&text, &item, Direction::Request) else { continue };
+        if name == HOST {
+            item.fault("is a key of its own; write host = \"app.example\" beside headers");
+        }
+        let value = item.parsed(|text| {
+            let refused = |_| "has a control character; a header value is one line of text".to_owned();
+            HeaderValue::from_str(text).map_err(refused)
+        });
+        if let Some(mut value) = value {
+            value.set_sensitive(true);
+            headers.append(name, value);
+        }
+    }
+    headers
 }
 
 /// The name of a field that answers may carry.

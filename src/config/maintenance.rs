@@ -29,6 +29,6 @@ fn path(text: &str) -> Result<String, String> {
 
 fn health_paths(services: &BTreeMap<String, Arc<Service>>) -> Vec<String> {
     let pools = services.values().flat_map(|service| service.pools.values());
-    let paths = pools.filter_map(|pool| pool.health.as_ref()?.path.split('?').next().map(str::to_owned));
+    let paths = pools.filter_map(|pool| pool.health.as_ref()?.path()?.split('?').next().map(str::to_owned));
     paths.filter(|path| path != "/").collect::<BTreeSet<_>>().into_iter().collect()
 }

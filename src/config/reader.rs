@@ -274,6 +274,10 @@ impl<'a> Item<'a> {
         self.value.get_ref().is_bool()
     }
 
+    pub(super) fn is_array(&self) -> bool {
+        self.value.get_ref().is_array()
+    }
+
     pub(super) fn bool(&self) -> Option<bool> {
         self.value.get_ref().as_bool().or_else(|| self.mismatch("true or false"))
     }

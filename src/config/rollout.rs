@@ -1,7 +1,7 @@
 //! `[services.*.rollout]`: the defaults of a service's rollouts, its smoke tests and hooks.
 
 use super::reader::{Item, Section};
-use super::service::expect;
+use super::smoke::smoke_tests;
 use crate::core::duration;
 use crate::core::rollout::{After, HookPoint, Idle, Plan, Rolling, Step, Strategy};
 use crate::core::settings::{Hook, SmokeTest};
@@ -77,30 +77,6 @@ fn after(section: &Section<'_>) -> After {
     after
 }
 
-fn smoke_tests(section: &Section<'_>) -> Vec<SmokeTest> {
-    let test = |section: &Section<'_>| {
-        let path = section.need("path", "for example \"/api/health\"", |item| item.parsed(request_path));
-        let method = section.read("method", "GET".to_owned(), |item| {
-            item.parsed(|text| match http::Method::from_bytes(text.as_bytes()) {
-                Ok(method) if method.as_str() == text.to_ascii_uppercase() => Ok(text.to_owned()),
-                _ => Err(format!("\"{text}\" is no method; write GET, HEAD or POST")),
-            })
-        });
-        let matches = section.item("match").and_then(|item| {
-            item.parsed(|text| match regex::Regex::new(text) {
-                Ok(_) => Ok(text.to_owned()),
-                Err(error) => Err(error.to_string()),
-            })
-        });
-        let expect = section.read("expect", (200, 399), expect);
-        let timeout = section.duration("timeout", Duration::from_secs(5));
-        let host = section.item("host").and_then(|item| item.string());
-        section.finish();
-        Some(SmokeTest { method, path: path?, expect, matches, timeout, host, http2: false, tls: None })
-    };
-    section.tables("smoke").iter().filter_map(test).collect()
-}
-
 fn hooks(section: &Section<'_>) -> BTreeMap<HookPoint, Hook> {
     let mut hooks = BTreeMap::new();
     for section in section.tables("hooks") {
@@ -134,14 +110,6 @@ fn hook(section: &Section<'_>) -> Option<Hook> {
     let timeout = section.duration("timeout", Duration::from_secs(10));
     let secret = section.item("secret").and_then(|item| item.string());
     Some(Hook { url: url?, timeout, secret })
-}
-
-/// The path of a request that we make.
-pub(super) fn request_path(text: &str) -> Result<String, String> {
-    match text.starts_with('/') && !text.contains(|c: char| c.is_whitespace() || c.is_control()) {
-        true => Ok(text.to_owned()),
-        false => Err(format!("\"{text}\" must begin with / and hold no blanks")),
-    }
 }
 
 fn steps(item: &Item<'_>) -> Option<Vec<Step>> {

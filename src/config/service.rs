@@ -1,5 +1,6 @@
 //! `[services.*]`: pools, upstreams, health checks and rollout defaults.
 
+use super::health::{self, Checked};
 use super::loops::Loops;
 use super::mirror;
 use super::reader::{Item, Section};
@@ -8,7 +9,7 @@ use crate::core::balance::{Balance, HashBy};
 use crate::core::duration;
 use crate::core::policy::Policy;
 use crate::core::service::Refuge;
-use crate::core::settings::{Forwarded, Health, Passive, Pool, Service, Timeouts, Upstream};
+use crate::core::settings::{Forwarded, Passive, Pool, Service, Timeouts, Upstream};
 use http::HeaderName;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -39,7 +40,9 @@ pub(super) fn services(
         let expose_pool = service.expose_pool.or_else(|| expose_pool.cloned());
         Some((name.clone(), Arc::new(Service { expose_pool, ..service })))
     };
-    entries.iter().filter_map(service).collect()
+    let mut services = entries.iter().filter_map(service).collect();
+    health::pace(&mut services);
+    services
 }
 
 pub(super) fn named(name: &str, item: &Item<'_>) -> Option<()> {
@@ -143,9 +146,14 @@ fn pool(name: Arc<str>, section: &Section<'_>, loops: &Loops) -> Pool {
     }
     let upstreams = upstreams(section, loops);
     let http2 = section.read("http2", false, Item::bool);
+    let tls = section.item("tls").and_then(|item| upstream_tls::of_pool(&item, &upstreams));
+    let timeouts = timeouts(&section.section("timeouts"));
+    let checked =
+        Checked { upstreams: &upstreams, http2, tls: tls.is_some(), connect_timeout: timeouts.connect };
+    let health = health::of_pool(section, &checked);
     let pool = Pool {
         name,
-        timeouts: timeouts(&section.section("timeouts")),
+        timeouts,
         passive: passive(&section.section("passive")),
         keepalive: section.duration("keepalive", Duration::from_secs(4)),
         slow_start: slow_start(section, &balance),
@@ -155,12 +163,12 @@ fn pool(name: Arc<str>, section: &Section<'_>, loops: &Loops) -> Pool {
             .read("requests_per_connection", 0, |item| item.integer(0..=u64::from(u16::MAX)))
             as u16,
         http2,
-        tls: section.item("tls").and_then(|item| upstream_tls::of_pool(&item, &upstreams)),
+        tls,
         buffer: buffer::of_pool(&section.section("buffer")),
         tries: section.read("tries", 2, |item| item.integer(1..=10)) as u8,
         balance,
         upstreams,
-        health: section.item("health").and_then(|item| health(&item.section()?, http2)),
+        health,
         forwarded: section.read("forwarded", Forwarded::default(), |item| item.choice(&FORWARDED)),
     };
     section.finish();
@@ -237,23 +245,6 @@ fn upstream(item: &Item<'_>) -> Option<Upstream> {
     section.finish();
     let (address, host) = place?;
     Some(Upstream { address, host, weight, backup, max_conns })
-}
-
-fn health(section: &Section<'_>, http2: bool) -> Option<Health> {
-    let path = section.need("path", "for example \"/health\"", |item| item.parsed(rollout::request_path));
-    let count = 1..=1000;
-    let health = Health {
-        path: path.unwrap_or_default(),
-        interval: section.duration("interval", Duration::from_secs(2)),
-        timeout: section.duration("timeout", Duration::from_secs(1)),
-        rise: section.read("rise", 2, |item| item.integer(count.clone())) as u32,
-        fall: section.read("fall", 3, |item| item.integer(count.clone())) as u32,
-        expect: section.read("expect", (200, 399), expect),
-        host: section.item("host").and_then(|item| item.string()),
-        http2,
-    };
-    section.finish();
-    Some(health)
 }
 
 /// `200`, or `"200-399"`.

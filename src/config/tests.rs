@@ -347,7 +347,10 @@ fn rollouts_have_gates_tests_hooks_and_what_follows_them() {
         [services.web.rollout]
         gate = true
         steps = [{ weight = 5, gate = true }, { weight = 100 }]
-        smoke = [{ path = "/ready", method = "HEAD", expect = 204, match = "^$", timeout = "2s", host = "app" }]
+        smoke = [
+          { path = "/ready", method = "PUT", expect = 204, match = "^$", timeout = "2s", host = "app" },
+          { path = "/login", body = '{"user": "a"}', headers = { X-Key = "7" } },
+        ]
         hooks = [{ at = "before-shifting", url = "https://ci.example/ask?key=1", secret = "s" }]
         rolling = { max_unavailable = 2, drain = "5s", update = "1m", watch = "10s", hook = { url = "http://ci/up" } }
         after = { watch = "2h", rollback = true }
@@ -356,7 +359,16 @@ fn rollouts_have_gates_tests_hooks_and_what_follows_them() {
     let web = &config.services["web"];
     let plan = &web.rollout;
     assert!(plan.gate && plan.steps[0].gate && !plan.steps[1].gate && plan.smoke);
-    assert_eq!((web.smoke[0].expect, web.smoke[0].timeout), ((204, 204), Duration::from_secs(2)));
+    let [ready, login] = &web.smoke[..] else { panic!("{:?}", web.smoke) };
+    assert_eq!((ready.expect.to_string(), ready.timeout), ("204".to_owned(), Duration::from_secs(2)));
+    assert_eq!((ready.method.as_str(), ready.host.as_deref(), ready.headers.len()), ("PUT", Some("app"), 0));
+    assert_eq!(
+        (login.method.as_str(), &login.body[..]),
+        ("POST", &br#"{"user": "a"}"#[..]),
+        "a body is posted"
+    );
+    assert!(login.headers["x-key"] == "7" && login.headers["content-type"] == "application/json");
+    assert_eq!(login.expect.to_string(), "200-299", "a redirect passes no test");
     assert_eq!(plan.hooks.iter().map(ToString::to_string).collect::<Vec<_>>(), ["before-shifting"]);
     assert_eq!((plan.rolling.max_unavailable, plan.rolling.hook, web.update.is_some()), (2, true, true));
     assert_eq!((plan.after.watch, plan.after.rollback), (Duration::from_secs(7200), true));
@@ -367,7 +379,8 @@ fn rollouts_have_gates_tests_hooks_and_what_follows_them() {
 fn faulty_rollouts_are_refused_by_their_place() {
     let keys = r#"
         [services.web.rollout]
-        smoke = [{ path = "ready", match = "(", method = "G E T" }, { expect = 900 }]
+        smoke = [{ path = "ready", match = "(", method = "G E T" }, { expect = 900 },
+          { path = "/", method = "HEAD", match = "a", body = "b" }]
         hooks = [{ at = "before-lunch", url = "ci" }, { at = "before-baking", url = "http://ci/" }, { at = "before-baking", url = "http://ci/" }]
         rolling = { max_unavailable = 0, color = 1 }
         after = { watch = "soon" }
@@ -380,6 +393,8 @@ fn faulty_rollouts_are_refused_by_their_place() {
         "smoke[0].method",
         "smoke[1].path",
         "smoke[1].expect",
+        "smoke[2].match",
+        "smoke[2].body",
         "hooks[0].at",
         "hooks[0].url",
         "hooks[2].at",

@@ -72,7 +72,7 @@ fn health(pools: &[Serving<'_>]) -> CheckView {
             slot.endpoints.iter().filter_map(move |e| Some(format!("{label}: {}", e.failing.as_ref()?)))
         });
         let failing: Vec<_> = failing.collect();
-        let unproven = pool.upstreams.ready().err().filter(|_| failing.is_empty());
+        let unproven = pool.upstreams.verified().err().filter(|_| failing.is_empty());
         let of_pool = move |why: String| format!("{name} {why}");
         failing.into_iter().chain(unproven).map(of_pool)
     });
@@ -104,7 +104,8 @@ fn running(pools: &[Serving<'_>]) -> CheckView {
             if slot.endpoints.iter().any(|endpoint| endpoint.state(slot, eject) == UpstreamState::Ready) {
                 ready += 1;
             } else {
-                wrong.push(format!("{name} {} is down", slot.settings.address));
+                let is = if slot.is_unknown() && !slot.is_up() { "is not checked yet" } else { "is down" };
+                wrong.push(format!("{name} {} {is}", slot.settings.address));
             }
         }
     }

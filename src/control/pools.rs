@@ -373,8 +373,8 @@ pub(super) fn policy<'a>(
     named.and_then(|name| links.config.policies.get(name)).or(settings.policy.as_ref())
 }
 
-/// The settings with the upstreams that are registered. A pool without a check gets one then: whether it
-/// accepts connections; so that what is new can be proven.
+/// The settings with the upstreams that are registered. The check that a pool has by default counts in full then, so
+/// that what is new is proven first.
 pub(super) fn with_registered(
     configured: &Arc<settings::Service>,
     state: &ServiceState,
@@ -383,7 +383,9 @@ pub(super) fn with_registered(
     for (name, set) in &state.upstreams {
         if let Some(pool) = Arc::make_mut(&mut settings).pools.get_mut(name.as_str()) {
             pool.upstreams.clone_from(set);
-            pool.health.get_or_insert_with(settings::Health::accepts);
+            if let Some(health) = pool.health.as_mut().filter(|health| health.is_default) {
+                *health = settings::Health::connect(health.http2);
+            }
         }
     }
     settings

@@ -46,7 +46,7 @@ pub(super) struct Endpoint {
     pub address: UpstreamAddress,
     /// Whether this process itself listens there: it is never up.
     leads_back: bool,
-    /// `None` where the pool has no active check.
+    /// `None` where nothing is checked.
     health: Option<Health>,
     /// What the last check found wrong.
     pub failing: Option<String>,
@@ -270,6 +270,15 @@ impl Upstreams {
         Err(self.complaint())
     }
 
+    /// As [`Upstreams::ready`], but what nobody has asked to have checked needs no first check.
+    pub(super) fn verified(&self) -> Result<(), String> {
+        let is_trusted = |e: &Endpoint| !e.leads_back && e.health.is_some_and(|health| health.is_trusted());
+        match self.endpoints().any(|(slot, endpoint)| !slot.draining && is_trusted(endpoint)) {
+            true => Ok(()),
+            false => self.ready(),
+        }
+    }
+
     /// Whether an upstream could serve, for a pool that has traffic: after a restart it is believed, until
     /// its first check says otherwise. `None` while nothing is known of it yet.
     pub(super) fn serves(&self) -> Option<Result<(), String>> {
@@ -411,10 +420,9 @@ impl Slot {
     }
 
     /// Whether its look-up, or the first check of an address, is still to come.
-    fn is_unknown(&self) -> bool {
-        let unchecked = |e: &Endpoint| !e.leads_back && e.health.is_some_and(|health| !health.is_proven());
+    pub(super) fn is_unknown(&self) -> bool {
         let not_looked_up = self.endpoints.is_empty() && self.unresolved.is_none();
-        not_looked_up || self.endpoints.iter().any(unchecked)
+        not_looked_up || self.endpoints.iter().any(Endpoint::is_unknown)
     }
 
     fn seen(&self) -> UpstreamSeen {
@@ -482,6 +490,11 @@ impl Endpoint {
         !self.leads_back && self.health.as_ref().is_none_or(is_proven)
     }
 
+    /// Whether its first check is still to come.
+    fn is_unknown(&self) -> bool {
+        !self.leads_back && self.health.is_some_and(|health| !health.is_proven())
+    }
+
     /// What has come to its end since the last call.
     fn newly_ended(&mut self) -> EndedAttempts {
         let (failed, ended) = (self.live.failed(), self.live.ended());
@@ -507,6 +520,7 @@ impl Endpoint {
         let rising = self.health.as_ref().is_some_and(|health| health.is_proven() && !health.is_up());
         let told = match () {
             () if self.ejection.is_out() => Some(EJECTED),
+            () if self.is_unknown() && !self.is_up() => Some("not checked yet"),
             () if rising => Some("its last check passed, and it takes some in a row to come back"),
             () => None,
         };
@@ -529,5 +543,10 @@ impl Endpoint {
 }
 
 fn unchecked(health: &settings::Health, presumed: bool) -> Health {
-    if presumed { Health::presumed(health.rise, health.fall) } else { Health::new(health.rise, health.fall) }
+    let settings::Health { rise, fall, is_default, .. } = *health;
+    match presumed {
+        _ if is_default => Health::trusted(rise, fall),
+        true => Health::presumed(rise, fall),
+        false => Health::new(rise, fall),
+    }
 }

@@ -8,8 +8,10 @@ pub struct Health {
     up: bool,
     /// Results in a row that speak against what is believed.
     against: u32,
-    /// Whether any result has come.
+    /// Whether a result has decided what is believed.
     proven: bool,
+    /// Whether a first bad result decides nothing.
+    is_trusted: bool,
     /// Bad results since it was last believed up and answered well.
     bad: u32,
 }
@@ -25,7 +27,15 @@ impl Health {
     /// Not proven yet, and down until it is: the first result decides at once. Later it takes `rise`
     /// good results in a row to come up, `fall` bad ones to go down.
     pub fn new(rise: u32, fall: u32) -> Self {
-        Health { rise: rise.max(1), fall: fall.max(1), up: false, against: 0, proven: false, bad: 0 }
+        Health {
+            rise: rise.max(1),
+            fall: fall.max(1),
+            up: false,
+            against: 0,
+            proven: false,
+            is_trusted: false,
+            bad: 0,
+        }
     }
 
     /// The same, but believed up until its first result: for the upstreams a process starts with, so
@@ -34,13 +44,26 @@ impl Health {
         Health { up: true, ..Health::new(rise, fall) }
     }
 
-    /// With nothing known of it yet, but what it is believed until the next result.
+    /// Believed up until `fall` results in a row say otherwise, from the first one on: for checks that nobody has
+    /// asked for. A good result proves it; bad ones do once they have brought it down.
+    pub fn trusted(rise: u32, fall: u32) -> Self {
+        Health { up: true, is_trusted: true, ..Health::new(rise, fall) }
+    }
+
+    /// With nothing known of it yet, but what it is believed until the next result. What nobody has asked for says
+    /// nothing of a version: where it was passed, a rollout waits for no other.
     pub fn begun_anew(self, up: bool) -> Self {
-        Health { up, ..Health::new(self.rise, self.fall) }
+        let proven = self.is_trusted && self.proven && up;
+        Health { up, proven, is_trusted: self.is_trusted, ..Health::new(self.rise, self.fall) }
     }
 
     pub fn is_up(&self) -> bool {
         self.up
+    }
+
+    /// Whether it is up, and a first result is waited for by nobody.
+    pub fn is_trusted(&self) -> bool {
+        self.up && self.is_trusted
     }
 
     pub fn is_proven(&self) -> bool {
@@ -55,7 +78,8 @@ impl Health {
 
     /// Takes in one result.
     pub fn observe(&mut self, ok: bool) -> Option<Transition> {
-        let first = !std::mem::replace(&mut self.proven, true);
+        let first = !self.proven && !self.is_trusted();
+        self.proven |= ok || first;
         self.bad = match (ok, self.up) {
             (false, _) => self.bad.saturating_add(1),
             (true, true) => 0,
@@ -70,7 +94,7 @@ impl Health {
         if !first && self.against < enough {
             return None;
         }
-        (self.up, self.against) = (ok, 0);
+        (self.up, self.against, self.proven) = (ok, 0, true);
         if ok {
             self.bad = 0;
         }
@@ -109,6 +133,28 @@ mod tests {
         assert_eq!([false, false, false].map(&mut course), [false, false, true]);
         assert_eq!([true, true].map(&mut course), [true, false], "until it is up again");
         assert_eq!([false, true, false, false, false].map(&mut course), [false, false, false, false, true]);
+    }
+
+    #[test]
+    fn what_nobody_asked_to_be_checked_goes_down_after_a_row_only() {
+        let mut health = Health::trusted(1, 3);
+        let mut course = |ok| {
+            health.observe(ok);
+            (health.is_up(), health.is_proven(), health.is_found_down())
+        };
+        assert_eq!(course(false), (true, false, false), "one bad result says nothing yet");
+        assert_eq!(course(true), (true, true, false));
+        let down = [false, false, false].map(&mut course);
+        assert_eq!(down, [(true, true, false), (true, true, false), (false, true, true)]);
+        assert_eq!(course(true), (true, true, false));
+        let again = health.begun_anew(true);
+        assert!(again.is_up() && again.is_proven(), "another version is not held up by it");
+        let mut never_reached = Health::trusted(1, 2);
+        let course = [false, false].map(|ok| never_reached.observe(ok));
+        assert_eq!((course, never_reached.is_proven()), ([None, Some(Transition::Down)], true));
+        let mut again = never_reached.begun_anew(false);
+        assert_eq!((again.is_up(), again.is_proven()), (false, false));
+        assert_eq!(again.observe(true), Some(Transition::Up), "one result decides for what is down");
     }
 
     proptest! {

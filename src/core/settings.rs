@@ -1,10 +1,12 @@
 //! What is meant: the resolved configuration. Everything here is valid, complete and free of text
 //! that still needs parsing; defaults are filled in. `config` makes it from what was typed.
 
+mod checks;
 mod notify;
 mod tls;
 mod upstream_tls;
 
+pub use checks::{CheckKind, GrpcCheck, Health, HttpCheck, SmokeTest, Statuses};
 pub use notify::{Github, Notify, Receiver};
 pub use tls::{Acme, Certificate, Tls, TlsVersion};
 pub use upstream_tls::{Identity, Trust, UpstreamTls};
@@ -241,6 +243,7 @@ pub struct Pool {
     /// `None`: they are spoken to in the clear.
     pub tls: Option<Arc<UpstreamTls>>,
     pub upstreams: Vec<Upstream>,
+    /// `None` where nothing is checked.
     pub health: Option<Health>,
     /// What its upstreams are told of clients, where a route does not say otherwise.
     pub forwarded: Forwarded,
@@ -369,40 +372,6 @@ impl Upstream {
     }
 }
 
-#[derive(Clone, Debug, PartialEq)]
-pub struct Health {
-    /// What is asked for; empty where a TCP connection is check enough.
-    pub path: String,
-    pub interval: Duration,
-    pub timeout: Duration,
-    pub rise: u32,
-    pub fall: u32,
-    /// Statuses that count as healthy, inclusive.
-    pub expect: (u16, u16),
-    /// The Host header sent; the upstream's address when absent.
-    pub host: Option<String>,
-    /// As the pool's requests: over HTTP/2.
-    pub http2: bool,
-}
-
-/// One request of the smoke tests.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SmokeTest {
-    pub method: String,
-    pub path: String,
-    /// Statuses that pass, inclusive.
-    pub expect: (u16, u16),
-    /// A regular expression that the body must match; already known to compile.
-    pub matches: Option<String>,
-    /// How long the whole answer may take.
-    pub timeout: Duration,
-    /// The Host header sent; the upstream's address when absent.
-    pub host: Option<String>,
-    /// Over HTTP/2, and by TLS; the pool says so, once it is known which.
-    pub http2: bool,
-    pub tls: Option<Arc<UpstreamTls>>,
-}
-
 /// A webhook that is asked before something happens, and may refuse it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Hook {
@@ -416,22 +385,6 @@ impl std::fmt::Debug for Hook {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         // Neither the secret nor the URL, which often holds one.
         write!(f, "Hook({:?})", self.timeout)
-    }
-}
-
-impl Health {
-    /// Whether it accepts connections.
-    pub fn accepts() -> Self {
-        Health {
-            path: String::new(),
-            interval: Duration::from_secs(2),
-            timeout: Duration::from_secs(1),
-            rise: 1,
-            fall: 3,
-            expect: (200, 399),
-            host: None,
-            http2: false,
-        }
     }
 }
 

@@ -5,16 +5,15 @@
 //! differs; how much of the body is read is bounded here, since an upstream that is out of order may send
 //! without end.
 
-use super::transport::{Connected, Transport, connect};
+use super::transport::{Opened, Transport};
 use crate::core::own_limit::OwnLimit;
 use crate::core::upstream_address::UpstreamAddress;
 use bytes::{Bytes, BytesMut};
-use http::{Method, Request, Response, Version, header};
-use http_body_util::{BodyExt, Empty};
+use http::{HeaderMap, Method, Request, Response, Version, header};
+use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use tokio::io::{AsyncRead, AsyncWrite};
 
 /// What is asked.
 #[derive(Clone)]
@@ -24,6 +23,9 @@ pub(super) struct Ask<'a> {
     /// The Host header.
     pub host: &'a str,
     pub agent: &'static str,
+    /// Sent beside those that every request has, or in their place.
+    pub headers: HeaderMap,
+    pub body: Bytes,
     /// The most of the body that is read, in bytes.
     pub limit: usize,
     pub over: &'a Transport,
@@ -32,10 +34,13 @@ pub(super) struct Ask<'a> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Answer {
     pub status: u16,
+    pub headers: HeaderMap,
     /// Its first [`Ask::limit`] bytes at most.
     pub body: Bytes,
     /// Whether that is all of it.
     pub whole: bool,
+    /// What came behind the body.
+    pub trailers: HeaderMap,
 }
 
 /// Why there is no answer.
@@ -68,29 +73,15 @@ impl Ask<'_> {
     /// # Errors
     /// No connection, no HTTP, a body that breaks off.
     pub(super) async fn of(&self, address: UpstreamAddress) -> Result<Answer, Failed> {
-        match connect(address).await? {
-            Connected::Ip(stream) => self.by(stream).await,
-            Connected::Unix(stream) => self.by(stream).await,
-        }
-    }
-
-    /// Asks in the clear, or by TLS.
-    async fn by<S>(&self, stream: S) -> Result<Answer, Failed>
-    where
-        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    {
-        match self.over.tls()? {
-            None => Ok(self.on(stream).await?),
-            Some(tls) => Ok(self.on(tls.shake(stream).await?).await?),
-        }
+        Ok(self.on(self.over.open(address).await?).await?)
     }
 
     /// Asks on a connection.
-    async fn on<S>(&self, stream: S) -> Result<Answer, String>
-    where
-        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    {
-        let io = TokioIo::new(stream);
+    ///
+    /// # Errors
+    /// No HTTP, a body that breaks off.
+    pub(super) async fn on(&self, opened: Opened) -> Result<Answer, String> {
+        let io = TokioIo::new(opened);
         let refused = |error| format!("connect: {error}");
         let request = self.request().map_err(|error| format!("the request cannot be made: {error}"))?;
         if self.over.http2 {
@@ -110,12 +101,7 @@ impl Ask<'_> {
     ) -> Result<Answer, String> {
         let exchange = async {
             let answer = answer.await.map_err(|error| format!("no proper answer: {}", innermost(&error)))?;
-            let status = answer.status().as_u16();
-            let (body, whole) = self
-                .body(answer.into_body())
-                .await
-                .map_err(|error| format!("the body: {}", innermost(&error)))?;
-            Ok(Answer { status, body, whole })
+            self.read(answer).await.map_err(|error| format!("the body: {}", innermost(&error)))
         };
         tokio::pin!(exchange);
         tokio::pin!(connection);
@@ -126,7 +112,7 @@ impl Ask<'_> {
         }
     }
 
-    fn request(&self) -> http::Result<Request<Empty<Bytes>>> {
+    fn request(&self) -> http::Result<Request<Full<Bytes>>> {
         let mut request = Request::builder()
             .method(self.method.clone())
             .header(header::USER_AGENT, self.agent)
@@ -138,23 +124,38 @@ impl Ask<'_> {
             request.uri(self.path).header(header::HOST, self.host).header(header::CONNECTION, "close")
         };
         // Where a body has a meaning, its absence must be said: some servers answer 411 otherwise.
-        if [Method::POST, Method::PUT, Method::PATCH].contains(&self.method) {
-            request = request.header(header::CONTENT_LENGTH, 0);
+        let may_be_empty = ![Method::POST, Method::PUT, Method::PATCH].contains(&self.method);
+        if !self.body.is_empty() || !may_be_empty {
+            request = request.header(header::CONTENT_LENGTH, self.body.len());
         }
-        request.body(Empty::new())
+        let mut request = request.body(Full::new(self.body.clone()))?;
+        for name in self.headers.keys() {
+            request.headers_mut().remove(name);
+        }
+        for (name, value) in &self.headers {
+            request.headers_mut().append(name, value.clone());
+        }
+        Ok(request)
     }
 
-    async fn body(&self, mut body: Incoming) -> Result<(Bytes, bool), hyper::Error> {
-        let mut read = BytesMut::new();
+    async fn read(&self, answer: Response<Incoming>) -> Result<Answer, hyper::Error> {
+        let (head, mut body) = answer.into_parts();
+        let (mut read, mut trailers, mut whole) = (BytesMut::new(), HeaderMap::new(), true);
         while let Some(frame) = body.frame().await {
-            let Ok(data) = frame?.into_data() else { continue };
-            let room = self.limit - read.len();
-            read.extend_from_slice(&data[..data.len().min(room)]);
-            if data.len() > room {
-                return Ok((read.freeze(), false));
+            match frame?.into_data() {
+                Ok(data) => {
+                    let room = self.limit - read.len();
+                    read.extend_from_slice(&data[..data.len().min(room)]);
+                    whole = data.len() <= room;
+                }
+                Err(frame) => trailers = frame.into_trailers().unwrap_or_default(),
+            }
+            if !whole {
+                break;
             }
         }
-        Ok((read.freeze(), true))
+        let (status, headers) = (head.status.as_u16(), head.headers);
+        Ok(Answer { status, headers, body: read.freeze(), whole, trailers })
     }
 }
 
@@ -235,7 +236,15 @@ pub(super) mod tests {
     }
 
     fn ask<'a>(path: &'a str, over: &'a Transport) -> Ask<'a> {
-        Ask { method: Method::GET, path, host: "app:80", agent: "pointsman-test", limit: 8, over }
+        let (headers, body) = (HeaderMap::new(), Bytes::new());
+        let (method, host, agent) = (Method::GET, "app:80", "pointsman-test");
+        Ask { method, path, host, agent, headers, body, limit: 8, over }
+    }
+
+    /// The status, the body, and whether it is all of it.
+    async fn asked(ask: Ask<'_>, address: SocketAddr) -> (u16, String, bool) {
+        let answer = ask.of(address.into()).await.expect("an answer");
+        (answer.status, String::from_utf8(answer.body.to_vec()).expect("text"), answer.whole)
     }
 
     #[tokio::test]
@@ -246,14 +255,25 @@ pub(super) mod tests {
             *kept.lock().expect("whole") = request.to_owned();
             answered(200, "ok")
         });
-        let answer = Ask { method: Method::POST, ..ask("/api?x=1", &plain()) }.of(address.await.into()).await;
-        assert_eq!(answer, Ok(Answer { status: 200, body: "ok".into(), whole: true }));
+        let (address, plain) = (address.await, plain());
+        let post = Ask { method: Method::POST, ..ask("/api?x=1", &plain) };
+        assert_eq!(asked(post.clone(), address).await, (200, "ok".to_owned(), true));
         let request = seen.lock().expect("whole").clone();
         assert!(request.starts_with("POST /api?x=1 HTTP/1.1\r\n"), "{request}");
         for header in ["host: app:80", "user-agent: pointsman-test", "connection: close", "content-length: 0"]
         {
             assert!(request.contains(&format!("\r\n{header}\r\n")), "{header} in {request}");
         }
+        let mut headers = HeaderMap::new();
+        headers.insert(header::USER_AGENT, "own".parse().expect("a value"));
+        headers.insert("x-key", "7".parse().expect("a value"));
+        asked(Ask { headers, body: "{}".into(), ..post }, address).await;
+        let request = seen.lock().expect("whole").clone();
+        for part in ["\r\nuser-agent: own\r\n", "\r\nx-key: 7\r\n", "\r\ncontent-length: 2\r\n", "\r\n\r\n{}"]
+        {
+            assert!(request.contains(part), "{part} in {request}");
+        }
+        assert!(!request.contains("pointsman-test"), "{request}");
     }
 
     #[tokio::test]
@@ -262,13 +282,11 @@ pub(super) mod tests {
             [("12345678", "12345678", true), ("123456789", "12345678", false), ("", "", true)]
         {
             let address = origin(move |_| answered(503, body)).await;
-            let answer = ask("/", &plain()).of(address.into()).await;
-            assert_eq!(answer, Ok(Answer { status: 503, body: expected.into(), whole }));
+            assert_eq!(asked(ask("/", &plain()), address).await, (503, expected.to_owned(), whole));
         }
         let endless = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\n12345\r\n5\r\n67890\r\n";
         let address = origin(|_| Some(endless.to_vec())).await;
-        let answer = ask("/", &plain()).of(address.into()).await;
-        assert_eq!(answer, Ok(Answer { status: 200, body: "12345678".into(), whole: false }));
+        assert_eq!(asked(ask("/", &plain()), address).await, (200, "12345678".to_owned(), false));
     }
 
     #[tokio::test]

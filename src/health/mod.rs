@@ -3,7 +3,12 @@
 //!
 //! This module only looks and tells the controller; what a result means is decided there.
 
+mod check;
 mod exchange;
+mod expected;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
+mod grpc;
 mod hook;
 mod jobs;
 mod probe;

@@ -13,7 +13,8 @@ use crate::core::own_limit::OwnLimit;
 use crate::core::settings::{Config, Pool, Service, Upstream, UpstreamTls};
 use crate::core::signal::{Locator, Signal};
 use crate::core::upstream_address::UpstreamAddress;
-use http::Method;
+use bytes::Bytes;
+use http::{HeaderMap, Method};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch::Receiver;
@@ -61,7 +62,7 @@ type Values = Vec<(Arc<str>, Result<f64, String>)>;
 impl Work for Scrapes {
     fn wanted(service: &Service, pool: &Pool, _: &Upstream) -> Option<Self> {
         let signals = &service.policy.as_ref()?.signals;
-        let host = pool.health.as_ref().and_then(|health| health.host.clone());
+        let host = pool.health.as_ref().and_then(|health| health.host()).map(str::to_owned);
         let (http2, tls) = (pool.http2, pool.tls.clone());
         (!signals.is_empty()).then(|| Scrapes { host, http2, tls, scrapes: Scrape::all(signals) })
     }
@@ -142,9 +143,16 @@ impl Scrape {
     }
 
     async fn body(&self, address: UpstreamAddress, server: &Server) -> Result<String, Failed> {
-        let (method, path) = (Method::GET, self.from.as_str());
-        let Server { host, transport } = server;
-        let ask = Ask { method, path, host, agent: "pointsman-signals", limit: MAX_BODY, over: transport };
+        let ask = Ask {
+            method: Method::GET,
+            path: &self.from,
+            host: &server.host,
+            agent: "pointsman-signals",
+            headers: HeaderMap::new(),
+            body: Bytes::new(),
+            limit: MAX_BODY,
+            over: &server.transport,
+        };
         let answer = ask.of(address).await?;
         match answer.status {
             200..=299 if answer.whole => Ok(String::from_utf8_lossy(&answer.body).into_owned()),

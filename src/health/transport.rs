@@ -9,15 +9,19 @@ use rustls::pki_types::ServerName;
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::path::Path;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 /// Pause before another try on a socket whose queue is full.
 const FULL_QUEUE: Duration = Duration::from_millis(10);
+/// How long an upstream may take to end a connection that was opened for nothing else.
+const FAREWELL: Duration = Duration::from_secs(1);
 
 /// The transport to one upstream, ready to be used again and again.
 #[derive(Clone)]
@@ -53,18 +57,59 @@ impl Transport {
         if self.tls.is_some() { "https" } else { "http" }
     }
 
-    /// Connects and says nothing.
+    /// A connection, in the clear or by TLS.
     ///
     /// # Errors
     /// A few words about what went wrong.
-    pub(super) async fn reach(&self, address: UpstreamAddress) -> Result<(), Failed> {
+    pub(super) async fn open(&self, address: UpstreamAddress) -> Result<Opened, Failed> {
         let connected = connect(address).await?;
-        let Some(tls) = self.tls()? else { return Ok(()) };
-        match connected {
-            Connected::Ip(stream) => drop(tls.shake(stream).await?),
-            Connected::Unix(stream) => drop(tls.shake(stream).await?),
-        }
-        Ok(())
+        Ok(Opened(match self.tls()? {
+            None => connected,
+            Some(tls) => Box::new(tls.shake(connected).await?),
+        }))
+    }
+}
+
+/// A connection that is ready for a request.
+pub(super) struct Opened(Box<dyn Stream>);
+
+trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
+
+impl<S: AsyncRead + AsyncWrite + Unpin + Send> Stream for S {}
+
+impl Opened {
+    /// Closes it without a request as a client does that has changed its mind. What the other side has sent is read,
+    /// and its end waited for a moment: a reset is an error to many servers, and stands in their logs.
+    pub(super) fn close(mut self) {
+        tokio::spawn(timeout(FAREWELL, async move {
+            if self.shutdown().await.is_ok() {
+                let _ = tokio::io::copy(&mut self, &mut tokio::io::sink()).await;
+            }
+        }));
+    }
+}
+
+impl AsyncRead for Opened {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for Opened {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.0).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_shutdown(cx)
     }
 }
 
@@ -91,16 +136,13 @@ impl Tls {
     }
 }
 
-/// A connection to an upstream.
-pub(super) enum Connected {
-    Ip(TcpStream),
-    Unix(UnixStream),
-}
-
-pub(super) async fn connect(address: UpstreamAddress) -> Result<Connected, Failed> {
+async fn connect(address: UpstreamAddress) -> Result<Box<dyn Stream>, Failed> {
+    let boxed = |stream| -> Box<dyn Stream> { Box::new(stream) };
     let connected = match address {
-        UpstreamAddress::Ip(address) => TcpStream::connect(address).await.map(Connected::Ip),
-        UpstreamAddress::Unix(path) => connect_unix(path.as_path()).await.map(Connected::Unix),
+        UpstreamAddress::Ip(address) => TcpStream::connect(address).await.map(boxed),
+        UpstreamAddress::Unix(path) => {
+            connect_unix(path.as_path()).await.map(|stream| -> Box<dyn Stream> { Box::new(stream) })
+        }
     };
     connected.map_err(|error| match OwnLimit::of_error(&error) {
         Some(limit) if limit != OwnLimit::Ports || address.ip().is_some_and(has_source) => {

@@ -136,10 +136,7 @@ fn health_is_told_when_it_changes_and_only_then() {
     origin.react(|_| Reaction::ok("fine"));
     eventually("up", || health().len() == 2);
     let texts: Vec<_> = health().iter().map(|event| event.data["text"].to_string()).collect();
-    assert!(
-        texts[0].contains("of blue is down: status 503") && texts[1].contains("of blue is up"),
-        "{texts:?}"
-    );
+    assert!(texts[0].contains("of blue is down: GET ") && texts[1].contains("of blue is up"), "{texts:?}");
     // Nobody else can serve meanwhile, which the history says, too.
     let others = || all.events().into_iter().filter(|event| event.kind.starts_with("refuge")).count();
     eventually("the outage and its end", || others() == 2);

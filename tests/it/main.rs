@@ -28,6 +28,7 @@ mod disk;
 mod events;
 mod grpc;
 mod harm;
+mod health_checks;
 mod hostile;
 mod house;
 mod limits;

@@ -147,7 +147,8 @@ fn who_speaks_first_on_a_websocket_is_heard() {
         b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
     const ASK: &[u8] = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
     let upstream = TcpListener::bind("127.0.0.1:0").expect("a port");
-    let pointsman = Pointsman::start(&config(&[upstream.local_addr().expect("an address")], ""));
+    let pointsman =
+        Pointsman::start(&config(&[upstream.local_addr().expect("an address")], "health = false"));
     // What the upstream sends with its 101 and the client with its request.
     for (greeting, early) in [(&b""[..], &b""[..]), (b"hello", b""), (b"", b"early"), (b"hello", b"early")] {
         let mut client = Connection::open(pointsman.http());
@@ -235,7 +236,8 @@ fn an_upstream_that_takes_no_bytes_is_given_up() {
         drop(stream);
     });
     let listener = "[[listeners]]\naddress = \"127.0.0.1:0\"\ntimeouts = { body = \"1s\" }\n";
-    let text = config(&[address], "timeouts = { write = \"300ms\", read = \"1s\" }\ntries = 1");
+    let text =
+        config(&[address], "timeouts = { write = \"300ms\", read = \"1s\" }\ntries = 1\nhealth = false");
     let pointsman = Pointsman::start(&(listener.to_owned() + &text));
     let mut client = Connection::open(pointsman.http());
     let length = 50_000_000;

@@ -171,7 +171,7 @@ fn what_was_never_sent_is_shielded_whatever_it_is() {
     let blue = Origin::named("blue");
     // Nobody listens there.
     let gone = std::net::TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address");
-    let passive = "passive = { max_fails = 0 }\n";
+    let passive = "health = false\npassive = { max_fails = 0 }\n";
     let config = config(blue.address, gone, 50, "").replace("timeouts", &format!("{passive}timeouts"));
     let pointsman = Pointsman::start(&(config + LENIENT));
     shifting(&pointsman);

@@ -24,7 +24,7 @@ fn requests_go_over_connections_that_are_kept_and_the_path_is_the_label() {
     let door = UnixDoor::to(origin.address);
     let pointsman = Pointsman::start(&format!(
         "[server]\nstate_dir = \"state\"\nthreads = 1\n[access_log]\npath = \"log\"\n{}",
-        config(&door.label(), &door.label(), "")
+        config(&door.label(), &door.label(), "health = false")
     ));
     let mut connection = Connection::open(pointsman.http());
     for _ in 0..20 {
@@ -148,7 +148,7 @@ fn a_rollout_tests_mirrors_and_aborts_over_paths() {
     let pointsman = Pointsman::start(&format!(
         "{}[services.web.rollout]\nsmoke = [{{ path = \"/smoke\", match = \"green\" }}]\n\
          steps = [{{ mirror = 100, hold = \"1h\" }}, {{ weight = 100 }}]\n",
-        config(&stable.label(), &candidate.label(), "")
+        config(&stable.label(), &candidate.label(), "health = false")
     ));
     pointsman.start_rollout(r#"{"to": "green"}"#);
     eventually("it mirrors", || pointsman.web()["rollout"]["mirror"]["share"].is_number());
@@ -194,7 +194,11 @@ fn a_socket_whose_queue_is_full_is_waited_for_within_the_connect_timeout() {
     full.listen(0).expect("listens");
     let held = std::os::unix::net::UnixStream::connect(&path).expect("the queue takes one");
     let label = format!("unix:{}", path.display());
-    let pointsman = Pointsman::start(&config(&label, &label, "timeouts = { connect = \"20s\" }\ntries = 1"));
+    let pointsman = Pointsman::start(&config(
+        &label,
+        &label,
+        "timeouts = { connect = \"20s\" }\ntries = 1\nhealth = false",
+    ));
     let http = pointsman.http();
     let asked = std::thread::spawn(move || get(http, "/"));
     eventually("it is under way", || pointsman.web()["pools"]["blue"]["upstreams"][0]["in_flight"] == 1);
@@ -208,7 +212,11 @@ fn a_socket_whose_queue_is_full_is_waited_for_within_the_connect_timeout() {
     assert_eq!(asked.join().expect("no panic").text(), "done");
     // Nobody accepts: it is given up in time.
     let filler = std::os::unix::net::UnixStream::connect(&path).expect("the queue takes one");
-    pointsman.configure(&config(&label, &label, "timeouts = { connect = \"100ms\" }\ntries = 1"));
+    pointsman.configure(&config(
+        &label,
+        &label,
+        "timeouts = { connect = \"100ms\" }\ntries = 1\nhealth = false",
+    ));
     assert_eq!(pointsman.cli(&["reload"]).code, 0);
     drop(app);
     let since = std::time::Instant::now();

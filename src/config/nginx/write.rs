@@ -276,7 +276,7 @@ impl Page {
         }
         let upstreams: Vec<_> = pool.upstreams.iter().map(upstream_of).collect();
         self.pair("upstreams", &format!("[{}]", upstreams.join(", ")));
-        self.line("# health = { path = \"/health\" }   # checked by Pointsman itself; nginx had none");
+        self.line("# health = { path = \"/health\" }   # asked by Pointsman itself; without it, for a connection alone");
     }
 }
 

@@ -207,7 +207,7 @@ fn limited(text: &str) -> Pointsman {
 #[test]
 fn a_loop_through_others_ends_within_ten_hops() {
     let relay = Relay::start();
-    let pool = format!("[services.web.pools.blue]\nupstreams = [\"{}\"]\n", relay.address);
+    let pool = format!("[services.web.pools.blue]\nhealth = false\nupstreams = [\"{}\"]\n", relay.address);
     let pointsman = limited(&pool);
     relay.lead_to(pointsman.http());
     let answer = get(pointsman.http(), "/");
@@ -228,7 +228,7 @@ fn a_loop_over_http2_ends_within_ten_hops() {
     let relay = Relay::start();
     let text = format!(
         "[[listeners]]\naddress = \"127.0.0.1:0\"\nh2c = true\n\
-         [services.web.pools.blue]\nhttp2 = true\nupstreams = [\"{}\"]\n",
+         [services.web.pools.blue]\nhttp2 = true\nhealth = false\nupstreams = [\"{}\"]\n",
         relay.address
     );
     let pointsman = limited(&text);

@@ -270,7 +270,7 @@ fn an_answer_that_a_client_does_not_take_breaks_at_nobodys_cost() {
             });
         }
     });
-    let pointsman = Pointsman::start(&config(blue.address, green, false, ""));
+    let pointsman = Pointsman::start(&config(blue.address, green, false, "health = false"));
     let id = all_to_green(&pointsman);
     let mut clients: Vec<_> = (0..10).map(|_| Connection::open(pointsman.http())).collect();
     for client in &mut clients {

@@ -296,7 +296,7 @@ fn smoke_tests_wait_for_a_descriptor() {
         "[services.web.rollout]\n",
         "[services.web.rollout]\nsmoke = [{ path = \"/smoke\" }]\ngate = false\n",
     );
-    let text = text.replace(CHECKED, "");
+    let text = text.replace(CHECKED, "health = false");
     let pointsman = Pointsman::start(&text);
     let mut admin = Connection::open(pointsman.admin);
     assert_eq!(admin.get("/healthz").status, 200);

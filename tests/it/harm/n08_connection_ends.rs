@@ -35,8 +35,8 @@ fn two_pools(blue: SocketAddr, green: SocketAddr) -> String {
     format!(
         "[[listeners]]\naddress = \"127.0.0.1:0\"\nh2c = true\nlimits = {{ requests_per_connection = 1000000 }}\n\
          [services.web]\nstable = \"blue\"\npolicy = \"default\"\nshield = false\n\
-         [services.web.pools.blue]\nhttp2 = true\nupstreams = [\"{blue}\"]\n\
-         [services.web.pools.green]\nhttp2 = true\nupstreams = [\"{green}\"]\n\
+         [services.web.pools.blue]\nhttp2 = true\nhealth = false\nupstreams = [\"{blue}\"]\n\
+         [services.web.pools.green]\nhttp2 = true\nhealth = false\nupstreams = [\"{green}\"]\n\
          [services.web.rollout]\nsteps = [{{ weight = 50, hold = \"300ms\" }}, {{ weight = 100 }}]\nbake = \"300ms\"\n\
          min_attempts = 20\n\
          [policies.default]\nerror_rate = {{ warning = \"0.5%\", critical = \"1%\" }}\n"

@@ -81,7 +81,9 @@ fn early() -> SocketAddr {
 /// `listener` is what the listeners have beside their address.
 fn site(origin: &Origin, listeners: &str) -> Pointsman {
     let pool = |name: &str, address: SocketAddr| {
-        format!("[services.{name}.pools.blue]\npassive = {{ max_fails = 0 }}\nupstreams = [\"{address}\"]\n")
+        format!(
+            "[services.{name}.pools.blue]\nhealth = false\npassive = {{ max_fails = 0 }}\nupstreams = [\"{address}\"]\n"
+        )
     };
     let nobody: SocketAddr = ([127, 0, 0, 1], 1).into();
     let services = [("web", origin.address), ("dead", nobody), ("closed", nobody), ("early", early())];

@@ -45,7 +45,7 @@ fn before(recorder: &Recorder) -> Pointsman {
          [[routes]]\npath = \"= /nobody\"\nservice = \"gone\"\n\
          [compression]\ntypes = [\"*\"]\nmin_size = \"1\"\n\
          [services.web]\n[services.web.pools.blue]\npassive = {{ max_fails = 0 }}\nupstreams = [\"{}\"]\n\
-         [services.gone]\n[services.gone.pools.blue]\nupstreams = [\"127.0.0.1:1\"]\n",
+         [services.gone]\n[services.gone.pools.blue]\nhealth = false\nupstreams = [\"127.0.0.1:1\"]\n",
         recorder.address
     ))
 }

@@ -67,7 +67,7 @@ fn aborts_and_pools_that_go_down_are_warnings_with_rollout_and_pool() {
     is(&line(&pointsman, "error rate"), "WARN", Some(&id), "green");
     is(&line(&pointsman, "started by"), "INFO", Some(&id), "green");
     green.react(|_| Reaction::Answer(503, "gone".into()));
-    is(&line(&pointsman, "of green is down: status 503"), "WARN", None, "green");
+    is(&line(&pointsman, "of green is down: GET "), "WARN", None, "green");
     is(&line(&pointsman, "the pool is down"), "WARN", None, "green");
     green.react(|_| Reaction::ok("green"));
     is(&line(&pointsman, "the pool is up"), "INFO", None, "green");

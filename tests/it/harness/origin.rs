@@ -93,7 +93,6 @@ impl Origin {
                 if state.stopped.load(Ordering::SeqCst) {
                     break;
                 }
-                state.connections.fetch_add(1, Ordering::SeqCst);
                 let state = state.clone();
                 std::thread::spawn(move || state.serve(stream));
             }
@@ -111,6 +110,7 @@ impl Origin {
         self.state.requests.load(Ordering::SeqCst)
     }
 
+    /// Those that brought a request: a check may open one for nothing else.
     pub fn connections(&self) -> u64 {
         self.state.connections.load(Ordering::SeqCst)
     }
@@ -138,7 +138,11 @@ impl State {
         let mut writer = stream.try_clone().expect("a socket");
         let _ = stream.set_nodelay(true);
         let mut reader = BufReader::new(stream);
+        let mut is_counted = false;
         while let Some(mut request) = head(&mut reader) {
+            if !std::mem::replace(&mut is_counted, true) {
+                self.connections.fetch_add(1, Ordering::SeqCst);
+            }
             self.requests.fetch_add(1, Ordering::SeqCst);
             let react = self.react.lock().expect("no panic").clone();
             let reaction = react(&request);
