@@ -53,7 +53,7 @@ pub(super) fn service(
     let Recovery { state, notes, .. } = match stored(settings, recovered) {
         Stored::State(state) => {
             let mut state = *state;
-            state.revision += UNWRITTEN_REVISIONS;
+            state.seq += UNWRITTEN_REVISIONS;
             (records, before) = (state.pools.clone(), state.rollout.clone());
             come_back(state, settings, recovered, links)
         }
@@ -94,7 +94,7 @@ pub(super) fn take_back(service: &mut ServiceController, recovered: &Recovered, 
     if is_same(&state, service.state()) && !aborted {
         return;
     }
-    state.revision += UNWRITTEN_REVISIONS;
+    state.seq += UNWRITTEN_REVISIONS;
     let mut recovery = come_back(state, &settings, recovered, links);
     let text = "taken back from the new process of an upgrade, which failed".into();
     recovery.notes.insert(0, Note { event: Event::Recovered, text });
@@ -104,7 +104,7 @@ pub(super) fn take_back(service: &mut ServiceController, recovered: &Recovered, 
 }
 
 fn is_same(one: &ServiceState, other: &ServiceState) -> bool {
-    ServiceState { revision: other.revision, ..one.clone() } == *other
+    ServiceState { seq: other.seq, ..one.clone() } == *other
 }
 
 /// What the store knows of a service.
@@ -160,7 +160,7 @@ fn after_a_loss(settings: &settings::Service, recovered: &Recovered, why: &str, 
     let configured = Configured { stable: &settings.stable, sets: &sets };
     let mut recovery = Recovery::degraded(configured, remains, why, &links.wall_text());
     // Nobody holds a revision that is as high.
-    recovery.state.revision = u64::try_from(wall().as_millisecond()).unwrap_or(UNWRITTEN_REVISIONS);
+    recovery.state.seq = u64::try_from(wall().as_millisecond()).unwrap_or(UNWRITTEN_REVISIONS);
     for note in &recovery.notes {
         tracing::error!(service = %settings.name, "{}", note.text);
     }

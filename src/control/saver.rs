@@ -367,10 +367,10 @@ impl Saver {
 
     /// Puts a state into effect: the table follows with the next publication. The state before it.
     fn enter(&mut self, state: ServiceState, out: &mut Outputs) -> ServiceState {
-        // Revisions never repeat.
-        let revision = state.revision.max(self.state.revision + 1);
+        // Numbers never repeat.
+        let seq = state.seq.max(self.state.seq + 1);
         out.publish();
-        std::mem::replace(&mut self.state, ServiceState { revision, ..state })
+        std::mem::replace(&mut self.state, ServiceState { seq, ..state })
     }
 
     fn change(
@@ -380,7 +380,7 @@ impl Saver {
         history: Vec<HistoryRow>,
     ) -> Change {
         // What was shown must never be shown again for something else, by the next process either.
-        let stored = Stored { state: ServiceState { revision: state.revision + self.news, ..state.clone() } };
+        let stored = Stored { state: ServiceState { seq: state.seq + self.news, ..state.clone() } };
         // Maps with text keys, numbers and texts: there is nothing JSON cannot hold.
         let state = serde_json::to_string(&stored).unwrap_or_default();
         Change { service: self.service.to_string(), state, rollout, history }

@@ -52,7 +52,7 @@ pub(super) fn service(facts: ServiceFacts<'_>, links: &Links) -> ServiceView {
             Coverage::Weights | Coverage::Nobody => None,
         },
         detail: None,
-        revision: state.revision + facts.news,
+        revision: state.seq + facts.news,
         cohort: facts.pools.settings.cohort.label().to_owned(),
         pools: pools.collect(),
         rollout: rollout(facts),
@@ -112,7 +112,7 @@ pub(super) fn rollout_of(facts: ServiceFacts<'_>, state: &ServiceState) -> Optio
         ended_at: running.ended_at.clone(),
         outcome: machine.has_ended().then(|| machine.label().to_owned()),
         reason: machine.reason.clone(),
-        revision: state.revision + facts.news,
+        revision: state.seq + facts.news,
     })
 }
 

@@ -125,7 +125,7 @@ pub enum Denied {
         detail: String,
         rollout: Option<String>,
     },
-    /// The revision is another one.
+    /// The state has another number; this is it.
     Precondition {
         current: u64,
     },

@@ -221,7 +221,7 @@ fn weights_are_checked_before_anything_changes() {
     assert!(matches!(set(&[("blue", 9000), ("pink", 1000)], None), Err(Denied::Invalid(_))));
     assert_eq!(set(&[("blue", 10_000)], Some(7)).expect_err("denied"), Denied::Precondition { current: 1 });
     let next = set(&[("blue", 9000), ("red", 1000)], Some(1)).expect("accepted").state;
-    assert_eq!((next.weights["green"], next.weights["red"], next.revision), (bp(0), bp(1000), 2));
+    assert_eq!((next.weights["green"], next.weights["red"], next.seq), (bp(0), bp(1000), 2));
     assert_eq!(next.stable, "blue", "weights leave the roles alone");
 }
 
