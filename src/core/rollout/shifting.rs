@@ -1,9 +1,8 @@
 //! Under watch: the steps towards 100 % and the bake.
 
-use super::crossing::Approval;
 use super::input::{Effect, Observation, note};
-use super::machine::{Phase, Rollout};
 use super::plan::Idle;
+use super::state::{Approval, Phase, Rollout};
 use crate::core::duration;
 use crate::core::event::Event;
 use crate::core::verdict::{Level, Reason, State};
