@@ -24,7 +24,7 @@ pub use recovery::{Aborts, Configured, Recovery, Remains};
 pub use refuge::{Coverage, Refuge};
 
 use super::rollout::{Guard, Rollout, Work};
-use super::settings::Upstream;
+use super::settings::upstream::Upstream;
 use super::weight::BasisPoints;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};

@@ -5,8 +5,8 @@
 //! (a moving block bootstrap): trouble that comes in bursts stays in bursts.
 
 use super::order::{Fact, What};
-use crate::core::balance::mix;
 use crate::core::client::ClientCount;
+use crate::core::hash::mix;
 use crate::core::outcome::{MAX_LIMITS, Outcome, SlowLimits, Totals};
 use crate::core::policy::{Circumstances, Policy, Watch};
 use crate::core::verdict::State;

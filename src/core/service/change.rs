@@ -2,7 +2,7 @@
 
 use super::{Running, ServiceState};
 use crate::core::rollout::{Action, Input, Note, Observation, Plan, Rollout, Work, WorkResult};
-use crate::core::settings::Upstream;
+use crate::core::settings::upstream::Upstream;
 use crate::core::weight::BasisPoints;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;

@@ -4,7 +4,7 @@ use super::change::{Applied, Caution, Denied, Moment, Order};
 use super::{Running, ServiceState};
 use crate::core::event::Event;
 use crate::core::rollout::{Input, Note, Stage};
-use crate::core::settings::Upstream;
+use crate::core::settings::upstream::Upstream;
 use crate::core::weight::BasisPoints;
 use std::collections::{BTreeMap, BTreeSet};
 
