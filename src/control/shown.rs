@@ -187,7 +187,8 @@ pub(super) fn gauges(facts: ServiceFacts<'_>, links: &Links) -> ServiceGauges {
 
 fn up(name: &str, pool: &LivePool) -> Vec<(String, String, bool)> {
     let eject = pool.upstreams.ejects();
-    let ready = |slot: &Slot| slot.endpoints.iter().any(|e| e.state(slot, eject) == UpstreamState::Ready);
+    let ready =
+        |slot: &Slot| slot.endpoints.iter().any(|e| e.state(slot.draining, eject) == UpstreamState::Ready);
     let slots = pool.upstreams.slots.iter();
     slots.map(|slot| (name.to_owned(), slot.settings.address.to_string(), ready(slot))).collect()
 }
@@ -212,7 +213,7 @@ fn views(slot: &Slot, eject: bool) -> Vec<UpstreamView> {
     let is_name = matches!(slot.settings.host, UpstreamHost::Name { .. });
     let view = |endpoint: &Endpoint| UpstreamView {
         resolved: is_name.then(|| endpoint.address.to_string()),
-        state: endpoint.state(slot, eject).label().to_owned(),
+        state: endpoint.state(slot.draining, eject).label().to_owned(),
         detail: endpoint.detail().or_else(|| slot.unresolved.clone()),
         in_flight: endpoint.in_flight(),
         ..base.clone()

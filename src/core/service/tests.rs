@@ -110,6 +110,12 @@ fn a_good_canary_goes_5_25_100_and_is_promoted() {
 }
 
 #[test]
+fn the_number_of_a_state_is_stored_under_the_name_it_always_had() {
+    let text = serde_json::to_value(ServiceState::new("blue", ["blue"])).expect("JSON");
+    assert_eq!((&text["revision"], text.get("seq")), (&serde_json::json!(1), None));
+}
+
+#[test]
 fn a_failing_verdict_reverts_at_once_and_before_the_journal() {
     let state = observe(&started(canary()), &seen(State::Pass, 0), 0).state;
     let applied = observe(&state, &seen(State::Fail, 6), 1);
