@@ -1,4 +1,4 @@
-//! What is shown of the live state: views, gauges and the figures of the history.
+//! What is shown of the live state: views and gauges.
 
 use super::checks;
 use super::facts::ServiceFacts;
@@ -11,16 +11,13 @@ use super::view::{
     WindowView,
 };
 use crate::core::duration;
-use crate::core::event::Event;
-use crate::core::rollout::{Guard, Note, Rollout};
+use crate::core::rollout::{Guard, Rollout};
 use crate::core::service::{Coverage, ServiceState};
 use crate::core::settings::UpstreamHost;
 use crate::core::table::UpstreamState;
-use crate::core::upstream_address::UpstreamAddress;
 use crate::core::weight::BasisPoints;
 use crate::core::window::Figures;
 use crate::observe::metrics::ServiceGauges;
-use serde_json::{Value, json};
 use std::sync::Arc;
 
 pub(super) fn service(facts: ServiceFacts<'_>, links: &Links) -> ServiceView {
@@ -122,48 +119,6 @@ fn waits_for(machine: &Rollout) -> Option<String> {
     }
     let crossing = machine.crossing.as_ref().filter(|_| !machine.has_ended())?;
     crossing.hooks.first().map(ToString::to_string)
-}
-
-/// The line of history for an upstream that went up, or down for what its check found wrong.
-pub(super) fn health_note(pool: &str, upstream: &str, address: UpstreamAddress, wrong: Option<&str>) -> Note {
-    let name = match upstream.parse() == Ok(address) {
-        true => upstream.to_owned(),
-        false => format!("{upstream} ({address})"),
-    };
-    let text = match wrong {
-        Some(wrong) => format!("{name} of {pool} is down: {wrong}"),
-        None => format!("{name} of {pool} is up"),
-    };
-    Note { event: Event::Health, text }
-}
-
-/// The figures that a line of history rests on.
-pub(super) fn history_figures(facts: ServiceFacts<'_>, next: &ServiceState, links: &Links) -> Value {
-    let weights: serde_json::Map<_, _> =
-        next.weights.iter().map(|(pool, weight)| (pool.clone(), json!(weight.percent()))).collect();
-    let pools = facts.pools.iter().map(|(name, _)| {
-        let figures = facts.figures_in(next, name, links);
-        let value = json!({
-            "requests": figures.requests,
-            "failures": figures.failures,
-            "shielded": figures.shielded,
-            "error_rate": figures.error_rate,
-            "p95_ms": figures.latency_ms.p95,
-        });
-        (name.to_string(), value)
-    });
-    let pools: serde_json::Map<_, _> = pools.collect();
-    let mut figures = json!({ "weights": weights, "window": pools });
-    if let Some(running) = &next.rollout
-        && facts.watch.is_on()
-        && let Some(all) = figures.as_object_mut()
-    {
-        all.insert("verdict".into(), json!(running.rollout.verdict));
-        if let Some(mirror) = facts.mirrored() {
-            all.insert("mirror".into(), json!(mirror));
-        }
-    }
-    figures
 }
 
 pub(super) fn gauges(facts: ServiceFacts<'_>, links: &Links) -> ServiceGauges {
