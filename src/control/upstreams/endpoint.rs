@@ -52,8 +52,8 @@ impl Endpoint {
             failing,
             good_checks: 0,
             ejection: Ejection::default(),
-            // What serves from the start has its share; what is to be proven first, or has been added since,
-            // comes to it.
+            // An upstream that serves from the start has its share; one that is to be proven first, or has been
+            // added since, gets it by and by.
             ramp: if presumed { Ramp::whole() } else { Ramp::out() },
             failures_seen: 0,
             ended_seen: 0,

@@ -163,7 +163,7 @@ impl Rollout {
     }
 
     /// The candidate has got other upstreams. What it has proven is of no account any more: before it has
-    /// traffic it is prepared and tested once more, under way the step begins anew.
+    /// traffic it is prepared and tested once more, under way the step starts over.
     pub fn candidate_replaced(&mut self) {
         let asks_first = self.crossing.as_ref().is_some_and(|crossing| crossing.to == Phase::Preparing);
         match self.phase {

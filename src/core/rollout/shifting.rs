@@ -128,7 +128,7 @@ impl Rollout {
         self.verdict.reasons.push(Reason { limit, observed, attempts, ..reason });
     }
 
-    /// A note when a hold begins, when it comes to have another reason, and when it ends.
+    /// A note when a hold begins, when its reason changes, and when it ends.
     fn note_hold(&mut self, effects: &mut Vec<Effect>) {
         if self.has_ended() {
             return;

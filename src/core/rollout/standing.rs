@@ -1,4 +1,4 @@
-//! Where a rollout stands, in words: for whoever reads that it goes on after a restart.
+//! Where a rollout stands, in words, for the history after a restart.
 
 use super::state::{Phase, Rollout, Stage};
 
