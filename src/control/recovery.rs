@@ -3,8 +3,8 @@
 use super::command::SELF;
 use super::journal::{Recovered, Started};
 use super::links::Links;
+use super::output;
 use super::pools::addresses;
-use super::saver;
 use super::service::ServiceController;
 use super::services::Services;
 use super::view::RolloutView;
@@ -121,8 +121,8 @@ fn stored(settings: &settings::Service, recovered: &Recovered) -> Stored {
         return Stored::Lost(why.clone());
     }
     let Some(text) = recovered.services.get(&**name) else { return Stored::None };
-    match serde_json::from_str::<saver::Stored>(text) {
-        Ok(saver::Stored { state }) => match state.unsound() {
+    match serde_json::from_str::<output::Stored>(text) {
+        Ok(output::Stored { state }) => match state.unsound() {
             None => Stored::State(Box::new(state)),
             Some(why) => Stored::Lost(format!("the stored state of {name} cannot be right: {why}")),
         },
@@ -216,7 +216,7 @@ mod tests {
             state = state.apply(change, moment).expect("on the way to the promotion").state;
         }
         assert_eq!(state.stable, "green");
-        let text = serde_json::to_string(&saver::Stored { state }).expect("JSON");
+        let text = serde_json::to_string(&output::Stored { state }).expect("JSON");
         for (aborted, stable) in [(vec!["web-1".to_owned()], "blue"), (Vec::new(), "green")] {
             let services = BTreeMap::from([("web".to_owned(), text.clone())]);
             let recovered = Recovered { services, aborted, ..Recovered::default() };
