@@ -101,7 +101,11 @@ fn running(pools: &[Serving<'_>]) -> CheckView {
     for Serving { name, pool, .. } in pools {
         let eject = pool.upstreams.ejects();
         for slot in pool.upstreams.slots.iter().filter(|slot| !slot.draining) {
-            if slot.endpoints.iter().any(|endpoint| endpoint.state(slot, eject) == UpstreamState::Ready) {
+            if slot
+                .endpoints
+                .iter()
+                .any(|endpoint| endpoint.state(slot.draining, eject) == UpstreamState::Ready)
+            {
                 ready += 1;
             } else {
                 let is = if slot.is_unknown() && !slot.is_up() { "is not checked yet" } else { "is down" };

@@ -273,7 +273,7 @@ pub struct Fault {
     pub detail: String,
 }
 
-/// A request to read the configuration anew, by whom, and where the answer goes. The composition root
+/// A request to read the configuration again, by whom, and where the answer goes. The composition root
 /// serves these, since it alone knows files.
 pub type Reload = (String, oneshot::Sender<Result<ReloadReport, Refusal>>);
 

@@ -94,10 +94,10 @@ fn start<'a>(
     })
 }
 
-/// Unlike any other: the revision that the start makes has never been before.
+/// Unlike any other: the number of the state that the start leads to has never been before.
 fn new_id(facts: ServiceFacts<'_>) -> String {
     let at = wall().strftime("%Y%m%dT%H%M%S");
-    format!("{}-{at}-{}", facts.name(), facts.state.revision + facts.news + 1)
+    format!("{}-{at}-{}", facts.name(), facts.state.seq + 1)
 }
 
 /// Whether an upstream exists, and others can take over.

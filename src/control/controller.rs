@@ -459,7 +459,7 @@ fn carry_out(output: Output, service: &mut ServiceController, links: &Links, eff
         Output::Unmark => effects.journal.marks.clear(service.slot),
         Output::Log(line) => line.write(service.name()),
         Output::Ask(job) => effects.ask(*job),
-        Output::Write { serial, change } => effects.write(name(), serial, *change),
+        Output::Write { serial, change } => effects.write(name(), serial, change.transaction(service.name())),
         Output::Post(outgoing) => effects.journal.post(*outgoing),
         Output::Answer(asked) => {
             let reply = reply(&asked, service, links);

@@ -17,7 +17,8 @@ use std::collections::BTreeMap;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct ServiceFacts<'a> {
     pub state: &'a ServiceState,
-    /// What has changed beside the state ([`super::saver::Saver::news`]).
+    /// Changes beside the state, in this process ([`super::saver::Saver::news`]): with the number of the state they
+    /// make the revision that is shown, which streams wait for.
     pub news: u64,
     pub pools: &'a Pools,
     pub watch: &'a Watch,

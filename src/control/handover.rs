@@ -3,7 +3,7 @@
 //! The state has one owner. Before another process may have it, everything that is in effect is written,
 //! nothing new is decided, and the store is closed. From then on this process serves by its last table:
 //! checks still take upstreams out and bring them back, but weights and rollouts stand still, and
-//! commands wait. Where the other process comes to nothing, the store is opened again and what is found
+//! commands wait. Where the other process fails, the store is opened again and what is found
 //! in it holds, since the other may have decided something before it ended.
 
 use super::answer::answer;

@@ -110,7 +110,7 @@ pub struct HistoryRow {
     pub address: Option<String>,
     pub figures: serde_json::Value,
     pub rollout: Option<String>,
-    /// Whom it is told to, and how.
+    /// The notice that goes with it, and its receivers.
     pub notice: Option<Outgoing>,
 }
 

@@ -8,7 +8,7 @@
 //! |---|---|
 //! | `service` | the controller of one service: `pools`, `watch`, `saver` and `jobs`, each with one owner; what they want done is put out as values (`output`) |
 //! | `controller` | the task: gives inputs to services, and is the one interpreter of their outputs |
-//! | `facts` | a service to be read: `shown`, `checks`, `notices`, `coverage`, `log` and `publisher` make of it what others see |
+//! | `facts` | a service to be read: `shown`, `checks`, `history`, `notices`, `coverage`, `log` and `publisher` make of it what others see |
 //! | `publisher`, `snapshots`, `rounds`, `maintenance`, `reload`, `handover` | the task's own parts: the table, views, who is looked at when, switches, new configurations, whose the state is |
 //! | `start`, `recovery` | the task at its start, and what each service comes back as |
 //! | `effects`, `journal` | where outputs go |
@@ -26,6 +26,7 @@ mod facts;
 mod gateway;
 mod grouping;
 mod handover;
+mod history;
 mod jobs;
 pub mod journal;
 mod limits;

@@ -1,4 +1,4 @@
-//! The notices of what happens to a service, addressed to whoever wants them.
+//! The notices of what happens to a service, addressed to the receivers that want them.
 //!
 //! A notice goes along with its row of history into the journal; only the progress of a rollout, which
 //! is no change, is put into the outbox by itself. Delivery is another module's work, so that no

@@ -6,10 +6,12 @@
 //! the parts' business: the interpreter (`controller.rs`) publishes and marks before it writes.
 
 use super::command::{Job, Refusal, Reply};
-use super::journal::Change;
 use super::journal::outbox::Outgoing;
+use super::journal::{Change, HistoryRow, RolloutRecord};
 use super::log::LogLine;
 use super::view::RolloutView;
+use crate::core::service::ServiceState;
+use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 
 /// One thing to be done for one service.
@@ -31,13 +33,37 @@ pub(super) enum Output {
     /// Work outside of this process.
     Ask(Box<Job>),
     /// A transaction of the journal; what becomes of it comes back under the same number.
-    Write { serial: u64, change: Box<Change> },
+    Write { serial: u64, change: Box<Durable> },
     /// A notice that no row of history goes with.
     Post(Box<Outgoing>),
     /// Somebody's change is so: answered once the table is out, with the service or the rollout as it is then.
     Answer(Answer),
     /// An answer that depends on nothing more.
     Reply(ReplyTo, Result<Reply, Refusal>),
+}
+
+/// What becomes durable at once: a service's state, with a rollout that was started or changed, and rows of history.
+#[derive(Debug)]
+pub(super) struct Durable {
+    pub stored: Stored,
+    pub rollout: Option<RolloutRecord>,
+    pub history: Vec<HistoryRow>,
+}
+
+/// A service's state as it is stored.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Stored {
+    pub state: ServiceState,
+}
+
+impl Durable {
+    /// As one transaction of the journal.
+    pub(super) fn transaction(self, service: &str) -> Change {
+        let Durable { stored, rollout, history } = self;
+        // Maps with text keys, numbers and texts: there is nothing JSON cannot hold.
+        let state = serde_json::to_string(&stored).unwrap_or_default();
+        Change { service: service.to_owned(), state, rollout, history }
+    }
 }
 
 /// Where the answer to a command goes.

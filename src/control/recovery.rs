@@ -3,8 +3,8 @@
 use super::command::SELF;
 use super::journal::{Recovered, Started};
 use super::links::Links;
+use super::output;
 use super::pools::addresses;
-use super::saver;
 use super::service::ServiceController;
 use super::services::Services;
 use super::view::RolloutView;
@@ -53,7 +53,7 @@ pub(super) fn service(
     let Recovery { state, notes, .. } = match stored(settings, recovered) {
         Stored::State(state) => {
             let mut state = *state;
-            state.revision += UNWRITTEN_REVISIONS;
+            state.seq += UNWRITTEN_REVISIONS;
             (records, before) = (state.pools.clone(), state.rollout.clone());
             come_back(state, settings, recovered, links)
         }
@@ -94,7 +94,7 @@ pub(super) fn take_back(service: &mut ServiceController, recovered: &Recovered, 
     if is_same(&state, service.state()) && !aborted {
         return;
     }
-    state.revision += UNWRITTEN_REVISIONS;
+    state.seq += UNWRITTEN_REVISIONS;
     let mut recovery = come_back(state, &settings, recovered, links);
     let text = "taken back from the new process of an upgrade, which failed".into();
     recovery.notes.insert(0, Note { event: Event::Recovered, text });
@@ -104,7 +104,7 @@ pub(super) fn take_back(service: &mut ServiceController, recovered: &Recovered, 
 }
 
 fn is_same(one: &ServiceState, other: &ServiceState) -> bool {
-    ServiceState { revision: other.revision, ..one.clone() } == *other
+    ServiceState { seq: other.seq, ..one.clone() } == *other
 }
 
 /// What the store knows of a service.
@@ -121,8 +121,8 @@ fn stored(settings: &settings::Service, recovered: &Recovered) -> Stored {
         return Stored::Lost(why.clone());
     }
     let Some(text) = recovered.services.get(&**name) else { return Stored::None };
-    match serde_json::from_str::<saver::Stored>(text) {
-        Ok(saver::Stored { state }) => match state.unsound() {
+    match serde_json::from_str::<output::Stored>(text) {
+        Ok(output::Stored { state }) => match state.unsound() {
             None => Stored::State(Box::new(state)),
             Some(why) => Stored::Lost(format!("the stored state of {name} cannot be right: {why}")),
         },
@@ -160,7 +160,7 @@ fn after_a_loss(settings: &settings::Service, recovered: &Recovered, why: &str, 
     let configured = Configured { stable: &settings.stable, sets: &sets };
     let mut recovery = Recovery::degraded(configured, remains, why, &links.wall_text());
     // Nobody holds a revision that is as high.
-    recovery.state.revision = u64::try_from(wall().as_millisecond()).unwrap_or(UNWRITTEN_REVISIONS);
+    recovery.state.seq = u64::try_from(wall().as_millisecond()).unwrap_or(UNWRITTEN_REVISIONS);
     for note in &recovery.notes {
         tracing::error!(service = %settings.name, "{}", note.text);
     }
@@ -216,7 +216,7 @@ mod tests {
             state = state.apply(change, moment).expect("on the way to the promotion").state;
         }
         assert_eq!(state.stable, "green");
-        let text = serde_json::to_string(&saver::Stored { state }).expect("JSON");
+        let text = serde_json::to_string(&output::Stored { state }).expect("JSON");
         for (aborted, stable) in [(vec!["web-1".to_owned()], "blue"), (Vec::new(), "green")] {
             let services = BTreeMap::from([("web".to_owned(), text.clone())]);
             let recovered = Recovered { services, aborted, ..Recovered::default() };

@@ -57,7 +57,7 @@ impl Reloads {
                 self.next_slot += 1;
             }
             let Some(service) = services.touch(&name) else { continue };
-            state.revision += u64::from(has_changed);
+            state.seq += u64::from(has_changed);
             service.reload(settings, state, &notes, links);
             if has_changed {
                 service.saver.write_now();
@@ -79,7 +79,7 @@ impl Reloads {
                     None => ServiceState::new(&settings.stable, pools()),
                 }),
                 Some(state) => state.reconcile(pools()).map(|next| ServiceState {
-                    revision: state.revision + u64::from(next.weights != state.weights),
+                    seq: state.seq + u64::from(next.weights != state.weights),
                     ..next
                 }),
             };

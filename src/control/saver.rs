@@ -8,13 +8,12 @@
 
 use super::command::Refusal;
 use super::jobs::JobAnswer;
-use super::journal::{Change, HistoryRow, IdempotencyKey, JournalError, RolloutRecord, Started};
+use super::journal::{HistoryRow, IdempotencyKey, JournalError, RolloutRecord, Started};
 use super::links::unwritten;
 use super::log::LogLine;
-use super::output::{Answer, Output, Outputs};
+use super::output::{Answer, Durable, Output, Outputs, Stored};
 use crate::core::event::Event;
 use crate::core::service::{Order, ServiceState};
-use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,12 +24,6 @@ const RETRY: Duration = Duration::from_secs(1);
 const MOST_NOTED: usize = 1000;
 /// How often the progress of a rollout is written, beside its changes.
 const PROGRESS: Duration = Duration::from_secs(5);
-
-/// A service's state as it is stored.
-#[derive(Debug, Serialize, Deserialize)]
-pub(super) struct Stored {
-    pub state: ServiceState,
-}
 
 /// A change with all that goes along with it into the journal and the log.
 #[derive(Debug)]
@@ -279,7 +272,7 @@ impl Saver {
         self.late_sent = Some((self.send(change, now, out), sent));
     }
 
-    fn send(&mut self, change: Change, now: Duration, out: &mut Outputs) -> u64 {
+    fn send(&mut self, change: Durable, now: Duration, out: &mut Outputs) -> u64 {
         self.serial += 1;
         self.saved_at = now;
         out.push(Output::Write { serial: self.serial, change: Box::new(change) });
@@ -367,10 +360,10 @@ impl Saver {
 
     /// Puts a state into effect: the table follows with the next publication. The state before it.
     fn enter(&mut self, state: ServiceState, out: &mut Outputs) -> ServiceState {
-        // Revisions never repeat.
-        let revision = state.revision.max(self.state.revision + 1);
+        // Numbers never repeat.
+        let seq = state.seq.max(self.state.seq + 1);
         out.publish();
-        std::mem::replace(&mut self.state, ServiceState { revision, ..state })
+        std::mem::replace(&mut self.state, ServiceState { seq, ..state })
     }
 
     fn change(
@@ -378,11 +371,9 @@ impl Saver {
         state: &ServiceState,
         rollout: Option<RolloutRecord>,
         history: Vec<HistoryRow>,
-    ) -> Change {
+    ) -> Durable {
         // What was shown must never be shown again for something else, by the next process either.
-        let stored = Stored { state: ServiceState { revision: state.revision + self.news, ..state.clone() } };
-        // Maps with text keys, numbers and texts: there is nothing JSON cannot hold.
-        let state = serde_json::to_string(&stored).unwrap_or_default();
-        Change { service: self.service.to_string(), state, rollout, history }
+        let state = ServiceState { seq: state.seq + self.news, ..state.clone() };
+        Durable { stored: Stored { state }, rollout, history }
     }
 }

@@ -19,21 +19,20 @@ use super::facts::{ServiceFacts, candidate_from};
 use super::jobs::Jobs;
 use super::journal::{HistoryRow, IdempotencyKey, RolloutRecord, Started};
 use super::links::{Links, Written};
-use super::notices::{self, Reports};
+use super::notices::Reports;
 use super::output::{Answer, Output, Outputs, ReplyTo};
 use super::pools::{Pools, policy};
 use super::saver::{Extra, Proposal, Saver, Settled};
 use super::stretches::Stretch;
 use super::upstreams::{CheckNews, CheckedUpstream, ResolvedUpstream};
 use super::watch::{Seen, Watch};
-use super::{commands, log, shown};
+use super::{commands, history, log, shown};
 use crate::core::event::Event;
 use crate::core::outcome::ArmId;
 use crate::core::policy::readings::Source;
 use crate::core::rollout::Note;
 use crate::core::service::{Applied, Change, Order, ServiceState};
 use crate::core::settings;
-use crate::observe::clock::wall;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
@@ -275,7 +274,7 @@ impl ServiceController {
         if news == CheckNews::State {
             self.saver.note_news(&mut self.outputs);
             if decides {
-                let note = shown::health_note(&name, &upstream, address, said.as_deref());
+                let note = history::health_note(&name, &upstream, address, said.as_deref());
                 let line = log::health(self.saver.state(), &name, &note, said.is_some(), SELF);
                 self.outputs.log([line]);
                 self.note(&[note], links);
@@ -440,26 +439,8 @@ impl ServiceController {
     }
 
     fn rows(&self, next: &ServiceState, notes: &[Note], actor: &Actor, links: &Links) -> Vec<HistoryRow> {
-        if notes.is_empty() {
-            return Vec::new();
-        }
-        let (at, facts) = (wall(), self.facts());
-        let figures = shown::history_figures(facts, next, links);
-        let is_its =
-            |r: &&crate::core::service::Running| !r.rollout.has_ended() || facts.state.running().is_some();
-        let rollout = next.rollout.as_ref().filter(is_its);
         let is_quiet = self.outages.was_told_lately(links.clock.now());
-        let row = |note: &Note| HistoryRow {
-            at,
-            actor: actor.name.clone(),
-            event: note.event,
-            text: note.text.clone(),
-            address: actor.address.clone(),
-            figures: figures.clone(),
-            rollout: rollout.map(|running| running.id.clone()),
-            notice: notices::told(facts, next, note, &actor.name, at, is_quiet, links),
-        };
-        notes.iter().map(row).collect()
+        history::rows(self.facts(), next, notes, actor, is_quiet, links)
     }
 
     /// The answers of jobs that waited, once nothing is being written any more.

@@ -97,7 +97,7 @@ impl Services {
         names
     }
 
-    /// The next few that are to be shown anew, in turn.
+    /// The next few of which something else would be shown now, in turn.
     pub(super) fn stale(&mut self, most: usize) -> Vec<Arc<str>> {
         let after = Bound::Excluded(self.shown.as_deref().unwrap_or_default());
         let later = self.stale.range::<str, _>((after, Bound::Unbounded));

@@ -1,4 +1,4 @@
-//! What is shown of the live state: views, gauges and the figures of the history.
+//! What is shown of the live state: views and gauges.
 
 use super::checks;
 use super::facts::ServiceFacts;
@@ -11,17 +11,14 @@ use super::view::{
     UpstreamView, WatchView, WindowView,
 };
 use crate::core::duration;
-use crate::core::event::Event;
 use crate::core::policy::Reported;
-use crate::core::rollout::{Guard, Note, Phase, Rollout};
+use crate::core::rollout::{Guard, Phase, Rollout};
 use crate::core::service::{Coverage, ServiceState};
 use crate::core::settings::UpstreamHost;
 use crate::core::table::UpstreamState;
-use crate::core::upstream_address::UpstreamAddress;
 use crate::core::weight::BasisPoints;
 use crate::core::window::Figures;
 use crate::observe::metrics::ServiceGauges;
-use serde_json::{Value, json};
 use std::sync::Arc;
 
 pub(super) fn service(facts: ServiceFacts<'_>, links: &Links) -> ServiceView {
@@ -53,7 +50,7 @@ pub(super) fn service(facts: ServiceFacts<'_>, links: &Links) -> ServiceView {
             Coverage::Weights | Coverage::Nobody => None,
         },
         detail: None,
-        revision: state.revision + facts.news,
+        revision: state.seq + facts.news,
         cohort: facts.pools.settings.cohort.label().to_owned(),
         pools: pools.collect(),
         rollout: rollout(facts),
@@ -120,7 +117,7 @@ pub(super) fn rollout_of(facts: ServiceFacts<'_>, state: &ServiceState) -> Optio
         ended_at: running.ended_at.clone(),
         outcome: machine.has_ended().then(|| machine.label().to_owned()),
         reason: machine.reason.clone(),
-        revision: state.revision + facts.news,
+        revision: state.seq + facts.news,
     })
 }
 
@@ -164,48 +161,6 @@ fn waits_for(machine: &Rollout) -> Option<String> {
     crossing.hooks.first().map(ToString::to_string)
 }
 
-/// The line of history for an upstream that went up, or down for what its check found wrong.
-pub(super) fn health_note(pool: &str, upstream: &str, address: UpstreamAddress, wrong: Option<&str>) -> Note {
-    let name = match upstream.parse() == Ok(address) {
-        true => upstream.to_owned(),
-        false => format!("{upstream} ({address})"),
-    };
-    let text = match wrong {
-        Some(wrong) => format!("{name} of {pool} is down: {wrong}"),
-        None => format!("{name} of {pool} is up"),
-    };
-    Note { event: Event::Health, text }
-}
-
-/// The figures that a line of history rests on.
-pub(super) fn history_figures(facts: ServiceFacts<'_>, next: &ServiceState, links: &Links) -> Value {
-    let weights: serde_json::Map<_, _> =
-        next.weights.iter().map(|(pool, weight)| (pool.clone(), json!(weight.percent()))).collect();
-    let pools = facts.pools.iter().map(|(name, _)| {
-        let figures = facts.figures_in(next, name, links);
-        let value = json!({
-            "requests": figures.requests,
-            "failures": figures.failures,
-            "shielded": figures.shielded,
-            "error_rate": figures.error_rate,
-            "p95_ms": figures.latency_ms.p95,
-        });
-        (name.to_string(), value)
-    });
-    let pools: serde_json::Map<_, _> = pools.collect();
-    let mut figures = json!({ "weights": weights, "window": pools });
-    if let Some(running) = &next.rollout
-        && facts.watch.is_on()
-        && let Some(all) = figures.as_object_mut()
-    {
-        all.insert("verdict".into(), json!(running.rollout.verdict));
-        if let Some(mirror) = facts.mirrored() {
-            all.insert("mirror".into(), json!(mirror));
-        }
-    }
-    figures
-}
-
 pub(super) fn gauges(facts: ServiceFacts<'_>, links: &Links) -> ServiceGauges {
     let effective = facts.effective();
     let ratio = |(pool, weight): (&str, BasisPoints)| (pool.to_owned(), weight.percent() / 100.0);
@@ -230,7 +185,8 @@ pub(super) fn gauges(facts: ServiceFacts<'_>, links: &Links) -> ServiceGauges {
 
 fn up(name: &str, pool: &LivePool) -> Vec<(String, String, bool)> {
     let eject = pool.upstreams.ejects();
-    let ready = |slot: &Slot| slot.endpoints.iter().any(|e| e.state(slot, eject) == UpstreamState::Ready);
+    let ready =
+        |slot: &Slot| slot.endpoints.iter().any(|e| e.state(slot.draining, eject) == UpstreamState::Ready);
     let slots = pool.upstreams.slots.iter();
     slots.map(|slot| (name.to_owned(), slot.settings.address.to_string(), ready(slot))).collect()
 }
@@ -255,7 +211,7 @@ fn views(slot: &Slot, eject: bool) -> Vec<UpstreamView> {
     let is_name = matches!(slot.settings.host, UpstreamHost::Name { .. });
     let view = |endpoint: &Endpoint| UpstreamView {
         resolved: is_name.then(|| endpoint.address.to_string()),
-        state: endpoint.state(slot, eject).label().to_owned(),
+        state: endpoint.state(slot.draining, eject).label().to_owned(),
         detail: endpoint.detail().or_else(|| slot.unresolved.clone()),
         in_flight: endpoint.in_flight(),
         ..base.clone()

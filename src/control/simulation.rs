@@ -7,9 +7,9 @@
 mod barred;
 mod invariants;
 
-use super::journal::{Change as Transaction, HistoryRow, JournalError};
-use super::output::{Output, Outputs};
-use super::saver::{Extra, Proposal, Saver, Settled, Stored};
+use super::journal::{HistoryRow, JournalError};
+use super::output::{Durable, Output, Outputs, Stored};
+use super::saver::{Extra, Proposal, Saver, Settled};
 use crate::core::event::Event;
 use crate::core::rollout::{
     Action, After, HookPoint, Idle, Note, Observation, Phase, Plan, Step, Strategy, UpstreamSeen, Work,
@@ -70,11 +70,11 @@ struct Proposed {
 /// What outlives a crash, and what is on its way there.
 struct Disk {
     /// The last state that was made durable.
-    state: String,
+    state: ServiceState,
     /// The id of a rollout whose abort took effect, until its row of history is durable.
     mark: Option<String>,
     /// Writes in their order, each with its number.
-    under_way: VecDeque<(u64, Box<Transaction>)>,
+    under_way: VecDeque<(u64, Box<Durable>)>,
     is_full: bool,
     /// Whether writes take as long as they like.
     is_slow: bool,
@@ -118,7 +118,7 @@ impl World {
             barred: Barred::default(),
             now: Duration::ZERO,
             disk: Disk {
-                state: stored(&live),
+                state: live.clone(),
                 mark: None,
                 under_way: VecDeque::new(),
                 is_full: false,
@@ -409,13 +409,13 @@ impl World {
 
     /// The next write comes to its end, and the process may die before it hears of that.
     fn write_one(&mut self) {
-        let Some((serial, transaction)) = self.disk.under_way.pop_front() else { return };
+        let Some((serial, durable)) = self.disk.under_way.pop_front() else { return };
         let result = match self.disk.is_full {
             true => Err(JournalError::Write("the disk is full".into())),
             false => Ok(()),
         };
         if result.is_ok() {
-            self.disk.state = transaction.state;
+            self.disk.state = durable.stored.state;
             let last = self.proposed.as_mut().filter(|_| self.disk.under_way.is_empty());
             last.into_iter().for_each(|proposed| proposed.is_durable = true);
             if self.rng.random_bool(0.02) {
@@ -447,8 +447,9 @@ impl World {
     fn crash(&mut self) {
         self.seen.crashes += 1;
         let mark: Vec<String> = self.disk.mark.iter().cloned().collect();
-        let Stored { state: stored } = serde_json::from_str(&self.disk.state).expect("it can be restored");
-        assert_eq!(self::stored(&stored), self.disk.state, "what is restored is what was stored");
+        let text = self::stored(&self.disk.state);
+        let Stored { state: stored } = serde_json::from_str(&text).expect("it can be restored");
+        assert_eq!(self::stored(&stored), text, "what is restored is what was stored");
         self.disk.under_way.clear();
         let was = self.live().clone();
         if let Some(proposed) = self.proposed.take().filter(|proposed| proposed.is_durable) {

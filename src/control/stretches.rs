@@ -1,4 +1,4 @@
-//! Stretches of maintenance, one for the site and one for each service, and how they are told and kept.
+//! Stretches of maintenance, one for the site and one for each service, as they are shown and kept.
 //!
 //! Each end is kept by the wall clock for the store, and read on the process's clock.
 

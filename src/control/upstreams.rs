@@ -1,14 +1,20 @@
 //! The live state of a pool's upstreams: addresses, checks, ejection and draining.
 
+mod endpoint;
+mod slot;
+
+pub(super) use endpoint::Endpoint;
+use endpoint::{EJECTED, unchecked};
+pub(super) use slot::Slot;
+
 use super::command::LookUp;
 use crate::core::balance::Balancer;
-use crate::core::health::Health;
 use crate::core::own_address::OwnAddresses;
-use crate::core::passive::{Accusation, Ejection, EndedAttempts};
+use crate::core::passive::{Accusation, Ejection};
 use crate::core::ramp::{self, Ramp};
 use crate::core::rollout::UpstreamSeen;
-use crate::core::settings::{self, UpstreamHost};
-use crate::core::table::{Upstream, UpstreamLive, UpstreamState};
+use crate::core::settings;
+use crate::core::table::{Upstream, UpstreamState};
 use crate::core::upstream_address::UpstreamAddress;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -16,47 +22,11 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
 use std::time::Duration;
 
-/// Why an upstream is down that fails real traffic.
-const EJECTED: &str = "taken out for failing requests";
-
 /// All upstreams of one pool, live.
 #[derive(Debug)]
 pub(super) struct Upstreams {
     pub slots: Vec<Slot>,
     cursor: Arc<AtomicU32>,
-}
-
-/// One upstream as configured; a name may stand for several addresses.
-#[derive(Debug)]
-pub(super) struct Slot {
-    pub settings: settings::Upstream,
-    pub draining: bool,
-    /// Why the name does not resolve, if it has been looked up and does not.
-    pub unresolved: Option<String>,
-    pub endpoints: Vec<Endpoint>,
-    /// Has its name looked up at once.
-    again: Option<Arc<LookUp>>,
-    /// Whether its addresses count as up until their first check.
-    presumed: bool,
-}
-
-/// One address.
-#[derive(Debug)]
-pub(super) struct Endpoint {
-    pub address: UpstreamAddress,
-    /// Whether this process itself listens there: it is never up.
-    leads_back: bool,
-    /// `None` where nothing is checked.
-    health: Option<Health>,
-    /// What the last check found wrong.
-    pub failing: Option<String>,
-    /// Checks passed in this process.
-    good_checks: u64,
-    ejection: Ejection,
-    ramp: Ramp,
-    failures_seen: u64,
-    ended_seen: u32,
-    live: Arc<UpstreamLive>,
 }
 
 /// What one active check of one upstream has brought.
@@ -157,7 +127,7 @@ impl Upstreams {
     pub(super) fn rest(&self, slow_start: Duration) -> bool {
         let eject = self.ejects();
         self.endpoints().all(|(slot, endpoint)| {
-            let serves = endpoint.state(slot, eject) == UpstreamState::Ready;
+            let serves = endpoint.state(slot.draining, eject) == UpstreamState::Ready;
             let is_whole = endpoint.ramp.is_settled(serves, slow_start);
             is_whole && endpoint.in_flight() == 0 && !endpoint.ejection.is_out()
         })
@@ -223,7 +193,7 @@ impl Upstreams {
         let mut changed = false;
         for slot in &mut self.slots {
             for at in 0..slot.endpoints.len() {
-                let serves = slot.endpoints[at].state(slot, eject) == UpstreamState::Ready;
+                let serves = slot.endpoints[at].state(slot.draining, eject) == UpstreamState::Ready;
                 changed |= slot.endpoints[at].ramp.observe(serves, length, now);
             }
         }
@@ -235,7 +205,7 @@ impl Upstreams {
         let eject = self.ejects();
         let scale = if pool.slow_start.is_zero() { 1 } else { ramp::STEPS };
         let built = |(slot, endpoint): (&Slot, &Endpoint)| {
-            let mut upstream = endpoint.built(slot, eject);
+            let mut upstream = endpoint.built(&slot.settings, slot.draining, eject);
             upstream.weight *= endpoint.ramp.step().min(scale);
             upstream
         };
@@ -246,7 +216,7 @@ impl Upstreams {
 
     /// Whether ejections hold: only while they leave the pool somebody to serve.
     pub(super) fn ejects(&self) -> bool {
-        self.endpoints().any(|(slot, endpoint)| endpoint.state(slot, true) == UpstreamState::Ready)
+        self.endpoints().any(|(slot, endpoint)| endpoint.state(slot.draining, true) == UpstreamState::Ready)
     }
 
     fn endpoints(&self) -> impl Iterator<Item = (&Slot, &Endpoint)> {
@@ -272,11 +242,8 @@ impl Upstreams {
 
     /// As [`Upstreams::ready`], but what nobody has asked to have checked needs no first check.
     pub(super) fn verified(&self) -> Result<(), String> {
-        let is_trusted = |e: &Endpoint| !e.leads_back && e.health.is_some_and(|health| health.is_trusted());
-        match self.endpoints().any(|(slot, endpoint)| !slot.draining && is_trusted(endpoint)) {
-            true => Ok(()),
-            false => self.ready(),
-        }
+        let trusted = self.endpoints().any(|(slot, endpoint)| !slot.draining && endpoint.is_trusted());
+        if trusted { Ok(()) } else { self.ready() }
     }
 
     /// Whether an upstream could serve, for a pool that has traffic: after a restart it is believed, until
@@ -391,162 +358,5 @@ impl Upstreams {
             })
         });
         complaint.unwrap_or_else(|| "it has no upstream".to_owned())
-    }
-}
-
-impl Slot {
-    /// Takes it out, or back. Who comes back starts slowly, however short it was out.
-    pub(super) fn drain(&mut self, draining: bool) {
-        self.draining = draining;
-        if draining {
-            for endpoint in &mut self.endpoints {
-                endpoint.ramp = Ramp::out();
-                // What comes back may be another version.
-                endpoint.newly_ended();
-                endpoint.ejection = Ejection::default();
-            }
-        }
-    }
-
-    pub(super) fn is_up(&self) -> bool {
-        self.endpoints.iter().any(Endpoint::is_up)
-    }
-
-    /// Has its name looked up, where it has one: it may have moved.
-    fn look_up(&self) {
-        if let Some(again) = &self.again {
-            again.ask(!self.endpoints.is_empty() && !self.is_up());
-        }
-    }
-
-    /// Whether its look-up, or the first check of an address, is still to come.
-    pub(super) fn is_unknown(&self) -> bool {
-        let not_looked_up = self.endpoints.is_empty() && self.unresolved.is_none();
-        not_looked_up || self.endpoints.iter().any(Endpoint::is_unknown)
-    }
-
-    fn seen(&self) -> UpstreamSeen {
-        let checked = self.endpoints.iter().filter(|endpoint| endpoint.health.is_some());
-        UpstreamSeen {
-            in_flight: self.endpoints.iter().map(Endpoint::in_flight).sum(),
-            up: !self.endpoints.is_empty()
-                && self.endpoints.iter().all(|e| e.is_up() && !e.ejection.is_out()),
-            draining: self.draining,
-            good_checks: checked.map(|endpoint| endpoint.good_checks).min(),
-            failing: self.endpoints.iter().find_map(Endpoint::detail).or_else(|| self.unresolved.clone()),
-        }
-    }
-
-    fn new(
-        settings: settings::Upstream,
-        health: Option<&settings::Health>,
-        presumed: bool,
-        own: &OwnAddresses,
-    ) -> Self {
-        let endpoints = match &settings.host {
-            UpstreamHost::Address(address) => vec![Endpoint::new(*address, health, presumed, own)],
-            UpstreamHost::Name { .. } => Vec::new(),
-        };
-        Slot { settings, draining: false, unresolved: None, endpoints, again: None, presumed }
-    }
-}
-
-impl Endpoint {
-    fn new(
-        address: UpstreamAddress,
-        health: Option<&settings::Health>,
-        presumed: bool,
-        own: &OwnAddresses,
-    ) -> Self {
-        let back = own.at(address);
-        let failing = back.map(|own| {
-            let why =
-                format!("{address} is where this proxy itself listens ({own}), so a request would never end");
-            tracing::warn!(upstream = %address, "an upstream is not used: {why}");
-            why
-        });
-        Endpoint {
-            address,
-            leads_back: back.is_some(),
-            health: health.map(|health| unchecked(health, presumed)),
-            failing,
-            good_checks: 0,
-            ejection: Ejection::default(),
-            // What serves from the start has its share; what is to be proven first, or has been added since,
-            // comes to it.
-            ramp: if presumed { Ramp::whole() } else { Ramp::out() },
-            failures_seen: 0,
-            ended_seen: 0,
-            live: Arc::default(),
-        }
-    }
-
-    pub(super) fn is_up(&self) -> bool {
-        !self.leads_back && self.health.as_ref().is_none_or(Health::is_up)
-    }
-
-    fn is_proven(&self) -> bool {
-        let is_proven = |health: &Health| health.is_up() && health.is_proven();
-        !self.leads_back && self.health.as_ref().is_none_or(is_proven)
-    }
-
-    /// Whether its first check is still to come.
-    fn is_unknown(&self) -> bool {
-        !self.leads_back && self.health.is_some_and(|health| !health.is_proven())
-    }
-
-    /// What has come to its end since the last call.
-    fn newly_ended(&mut self) -> EndedAttempts {
-        let (failed, ended) = (self.live.failed(), self.live.ended());
-        let new = EndedAttempts {
-            attempts: u64::from(ended.wrapping_sub(self.ended_seen)),
-            failures: failed.saturating_sub(self.failures_seen),
-        };
-        (self.failures_seen, self.ended_seen) = (failed, ended);
-        new
-    }
-
-    /// What it is fit for; `eject` is whether ejections hold ([`Upstreams::ejects`]).
-    pub(super) fn state(&self, slot: &Slot, eject: bool) -> UpstreamState {
-        match () {
-            () if slot.draining => UpstreamState::Draining,
-            () if !self.is_up() || (eject && self.ejection.is_out()) => UpstreamState::Down,
-            () => UpstreamState::Ready,
-        }
-    }
-
-    /// Why it is down, or what its last check found wrong.
-    pub(super) fn detail(&self) -> Option<String> {
-        let rising = self.health.as_ref().is_some_and(|health| health.is_proven() && !health.is_up());
-        let told = match () {
-            () if self.ejection.is_out() => Some(EJECTED),
-            () if self.is_unknown() && !self.is_up() => Some("not checked yet"),
-            () if rising => Some("its last check passed, and it takes some in a row to come back"),
-            () => None,
-        };
-        self.failing.clone().or_else(|| told.map(str::to_owned))
-    }
-
-    pub(super) fn in_flight(&self) -> u32 {
-        self.live.in_flight()
-    }
-
-    fn built(&self, slot: &Slot, eject: bool) -> Upstream {
-        let settings = &slot.settings;
-        let mut upstream = Upstream::new(settings.address.clone(), self.address, settings.weight);
-        upstream.backup = settings.backup;
-        upstream.max_conns = settings.max_conns;
-        upstream.live = self.live.clone();
-        upstream.state = self.state(slot, eject);
-        upstream
-    }
-}
-
-fn unchecked(health: &settings::Health, presumed: bool) -> Health {
-    let settings::Health { rise, fall, is_default, .. } = *health;
-    match presumed {
-        _ if is_default => Health::trusted(rise, fall),
-        true => Health::presumed(rise, fall),
-        false => Health::new(rise, fall),
     }
 }

@@ -262,7 +262,7 @@ pub struct StepView {
     pub gate: bool,
 }
 
-/// What a mirror step has brought so far; a restart counts anew.
+/// What a mirror step has brought so far; a restart counts from zero.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct MirrorView {
     /// Percent of stable's safe requests.

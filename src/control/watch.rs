@@ -57,8 +57,8 @@ pub(super) struct Subject {
     compared: Option<String>,
     /// The pool that could take over.
     other: Option<String>,
-    /// Whether it gets mirrored requests only: its evidence is on an arm of its own, and begins anew with the
-    /// first weight. What it did with copies of safe requests says little of the rest.
+    /// Whether it gets mirrored requests only: its evidence is on an arm of its own, and begins from zero with
+    /// the first weight. What it did with copies of safe requests says little of the rest.
     mirrored: bool,
     /// Since when what is counted of the pool, and of the one it is compared with, is about the versions they
     /// have now.

@@ -4,7 +4,8 @@
 //! other requests is a rotating cursor and the upstreams' counts of requests in flight. An upstream
 //! that the same request has tried before is passed over; backups serve only when no other can.
 
-use super::table::Upstream;
+pub use super::hash::mix;
+use super::table::upstream::Upstream;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -165,13 +166,6 @@ fn rank(upstreams: &[Upstream], index: usize, key: u64) -> f64 {
     })
 }
 
-/// The finaliser of SplitMix64 (Steele, Lea, Flood, 2014).
-pub fn mix(mut z: u64) -> u64 {
-    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^ (z >> 31)
-}
-
 /// nginx's smooth weighted round-robin, run once round: 5, 1, 1 gives `a a b a c a a`.
 fn smooth(weights: &BTreeMap<u16, u16>) -> Box<[u16]> {
     let divisor = weights.values().fold(0, |a, b| gcd(a, *b)).max(1);
@@ -200,7 +194,7 @@ fn gcd(a: u16, b: u16) -> u16 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::table::UpstreamState;
+    use crate::core::table::upstream::UpstreamState;
     use proptest::prelude::*;
 
     fn upstream(n: u8, weight: u16) -> Upstream {

@@ -4,7 +4,7 @@ use super::cohort::{Cohort, CookieKeys, Split};
 use super::rule::Rule;
 use super::secret::Secret;
 use super::settings;
-use super::table::Pool;
+use super::table::pool::Pool;
 use super::tester::{TesterKey, Testers, Wanted};
 use super::weight::BasisPoints;
 use http::{HeaderName, HeaderValue};

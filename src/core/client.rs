@@ -1,6 +1,6 @@
 //! Telling clients apart, without keeping who they are.
 
-use super::balance::mix;
+use super::hash::mix;
 use std::net::IpAddr;
 
 /// A client, hashed: by its address, for IPv6 by the /64 that one household or machine has to itself.

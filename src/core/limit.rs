@@ -10,9 +10,8 @@ pub mod counts;
 pub mod rate;
 pub mod route;
 
-use super::balance::mix;
 use super::client::ClientKey;
-use super::hash::{FixedHash, Purpose};
+use super::hash::{FixedHash, Purpose, mix};
 use buckets::Buckets;
 use rate::Rate;
 use std::sync::Arc;

@@ -78,7 +78,7 @@ impl Drop for Place {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::balance::mix;
+    use crate::core::hash::mix;
 
     #[test]
     fn the_share_is_taken_and_no_more() {

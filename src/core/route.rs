@@ -15,7 +15,7 @@ pub use rewritten::{Current, Rewritten};
 pub use router::without_port;
 
 use super::headers::{Edits, Headers};
-use super::settings::{Forwarded, Timeouts};
+use super::settings::transfer::{Forwarded, Timeouts};
 use super::template::Template;
 use bytes::Bytes;
 use http::HeaderValue;

@@ -24,7 +24,7 @@ pub use recovery::{Aborts, Configured, Recovery, Remains};
 pub use refuge::{Coverage, Refuge};
 
 use super::rollout::{Guard, Rollout, Work};
-use super::settings::Upstream;
+use super::settings::upstream::Upstream;
 use super::weight::BasisPoints;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -43,8 +43,10 @@ pub struct ServiceState {
     pub pools: BTreeMap<String, PoolRecord>,
     /// Of every configured pool; they sum to 100 %.
     pub weights: BTreeMap<String, BasisPoints>,
-    /// Grows with every change that is published or journaled.
-    pub revision: u64,
+    /// Grows with every change of this state: what `If-Match` is held against, and what ids are made of. What is
+    /// shown as the revision counts the news of the process as well.
+    #[serde(rename = "revision")]
+    pub seq: u64,
     /// The running rollout, or the last one that ended.
     pub rollout: Option<Running>,
     /// The watch over what the last rollout promoted.
@@ -85,7 +87,7 @@ impl ServiceState {
             void: None,
             pools: BTreeMap::new(),
             weights,
-            revision: 1,
+            seq: 1,
             rollout: None,
             guard: None,
             draining: BTreeSet::new(),

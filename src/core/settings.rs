@@ -4,11 +4,15 @@
 mod checks;
 mod notify;
 mod tls;
+pub(super) mod transfer;
+pub(super) mod upstream;
 mod upstream_tls;
 
 pub use checks::{CheckKind, GrpcCheck, Health, HttpCheck, SmokeTest, Statuses};
 pub use notify::{Github, Notify, Receiver};
 pub use tls::{Acme, Certificate, Tls, TlsVersion};
+pub use transfer::{Buffer, Forwarded, Passive, Timeouts};
+pub use upstream::{Upstream, UpstreamHost};
 pub use upstream_tls::{Identity, Trust, UpstreamTls};
 
 use crate::core::balance::Balance;
@@ -24,10 +28,8 @@ use crate::core::rule::Rule;
 use crate::core::service::Refuge;
 use crate::core::shield::Shield;
 use crate::core::tester::Testers;
-use crate::core::upstream_address::UpstreamAddress;
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue};
-use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -248,128 +250,6 @@ pub struct Pool {
     /// What its upstreams are told of clients, where a route does not say otherwise.
     pub forwarded: Forwarded,
     pub buffer: Buffer,
-}
-
-/// What is held for an upstream's sake while a client is slow, in bytes of one request; 0 holds nothing.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Buffer {
-    /// Bodies up to this size are taken in whole before an upstream is chosen.
-    pub request: usize,
-    /// So much of an answer is taken from an upstream before its client takes it.
-    pub response: usize,
-}
-
-/// What an upstream is told of the client and of the proxies before this one.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Forwarded {
-    /// `X-Forwarded-For` of trusted proxies is continued, that of others is replaced.
-    #[default]
-    Trusted,
-    /// It is continued for everybody, as nginx's `$proxy_add_x_forwarded_for` is.
-    Append,
-    /// It is the client's address alone, whatever came.
-    Replace,
-    /// Nothing of the client, neither by `X-Forwarded-*` nor by `X-Real-IP` or `Forwarded`.
-    Off,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Timeouts {
-    pub connect: Duration,
-    /// Between two reads, the first byte of the answer included.
-    pub read: Duration,
-    /// How long it may take no byte of a request; an answer is still waited for then, as long as `read`.
-    pub write: Duration,
-}
-
-/// When an upstream is taken out for failing real traffic.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Passive {
-    /// 0 switches it off.
-    pub max_fails: u32,
-    /// Both the stretch in which failures count and the time out.
-    pub fail_timeout: Duration,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "UpstreamRecord", into = "UpstreamRecord")]
-pub struct Upstream {
-    /// As typed: `10.0.0.1:3000`, `app:3000` or `unix:/run/app.sock`.
-    pub address: Arc<str>,
-    pub host: UpstreamHost,
-    pub weight: u16,
-    pub backup: bool,
-    /// 0 is no limit.
-    pub max_conns: u32,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum UpstreamHost {
-    Address(UpstreamAddress),
-    /// Resolved at start and again regularly.
-    Name {
-        host: Arc<str>,
-        port: u16,
-    },
-}
-
-/// An upstream as it is stored and sent: one address as a text, or with what goes along.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct UpstreamRecord {
-    address: String,
-    #[serde(default = "one")]
-    weight: u16,
-    #[serde(default)]
-    backup: bool,
-    #[serde(default)]
-    max_conns: u32,
-}
-
-fn one() -> u16 {
-    1
-}
-
-impl From<Upstream> for UpstreamRecord {
-    fn from(upstream: Upstream) -> Self {
-        let Upstream { address, weight, backup, max_conns, .. } = upstream;
-        UpstreamRecord { address: address.to_string(), weight, backup, max_conns }
-    }
-}
-
-impl TryFrom<UpstreamRecord> for Upstream {
-    type Error = String;
-
-    fn try_from(record: UpstreamRecord) -> Result<Self, String> {
-        let (address, host) = Upstream::place(&record.address)?;
-        if !(1..=100).contains(&record.weight) {
-            return Err(format!("the weight {} of {address} must be from 1 to 100", record.weight));
-        }
-        let UpstreamRecord { weight, backup, max_conns, .. } = record;
-        Ok(Upstream { address, host, weight, backup, max_conns })
-    }
-}
-
-impl Upstream {
-    /// An address with a port, a name with one, or the path of a socket.
-    ///
-    /// # Errors
-    /// A sentence that says how to write it.
-    pub fn place(text: &str) -> Result<(Arc<str>, UpstreamHost), String> {
-        if UpstreamAddress::is_path(text) || text.parse::<SocketAddr>().is_ok() {
-            return Ok((text.into(), UpstreamHost::Address(text.parse()?)));
-        }
-        let no_port = || format!("\"{text}\" has no port; write {text}:3000");
-        let (host, port) = text.rsplit_once(':').ok_or_else(no_port)?;
-        let port: u16 = port.parse().map_err(|_| no_port())?;
-        let legal = |c: char| c.is_ascii_alphanumeric() || "-._".contains(c);
-        if host.is_empty() || !host.chars().all(legal) || port == 0 {
-            return Err(format!(
-                "\"{text}\" is no address; write 10.0.0.1:3000, [::1]:3000, app:3000 or unix:/run/app.sock"
-            ));
-        }
-        Ok((text.into(), UpstreamHost::Name { host: host.into(), port }))
-    }
 }
 
 /// A webhook that is asked before something happens, and may refuse it.

@@ -67,7 +67,7 @@ impl Marks {
         let is_torn = |slot: &[u8]| slot.iter().any(|byte| *byte != 0) && decode(slot).is_none();
         let torn: Vec<_> = (0..SLOTS).filter(|n| all.chunks(SLOT).nth(*n).is_some_and(is_torn)).collect();
         let marks = Marks { file: Some(file) };
-        // What was torn is told once.
+        // A torn mark is reported once.
         torn.iter().for_each(|slot| marks.clear(*slot));
         let wrong = match (is_new, is_short || !torn.is_empty()) {
             (true, _) => Some(format!("the marks of aborts, {shown}, were gone")),

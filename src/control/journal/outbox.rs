@@ -36,7 +36,7 @@ pub struct Letter {
 /// Work for the store's thread.
 pub(super) type Errand = Box<dyn FnOnce(&mut Connection) + Send>;
 
-/// How many rows have been put in, for whoever waits for some.
+/// How many rows have been put in, for receivers that wait for some.
 pub(super) type Posted = watch::Sender<u64>;
 
 impl Journal {
@@ -118,7 +118,7 @@ impl Journal {
     ) -> Result<T, JournalError> {
         let ended = || failed("its thread has ended".into());
         let (answer, receiver) = oneshot::channel();
-        // Whoever no longer waits for an answer does without.
+        // A sender that waits no longer needs no answer.
         let errand = move |connection: &mut Connection| drop(answer.send(work(connection)));
         self.messages.send(Message::Errand(Box::new(errand))).map_err(|_| ended())?;
         let result = receiver.await.map_err(|_| ended())?;

@@ -27,7 +27,7 @@ pub(super) struct Store {
 }
 
 impl Store {
-    /// Opens it and reads what is in it; `newest` is where new rows are told of. A store that is damaged is
+    /// Opens it and reads what is in it; `newest` has the id of the newest row. A store that is damaged is
     /// kept under another name, and a new one takes its place.
     pub(super) fn open(dir: &Path, newest: watch::Sender<u64>) -> Result<(Self, Recovered), JournalError> {
         let failed = |source| JournalError::Directory { path: dir.to_owned(), source };
@@ -83,7 +83,7 @@ impl Store {
         }
     }
 
-    /// Does what a message asks for. Whoever no longer waits for an answer does without.
+    /// Does what a message asks for.
     pub(super) fn serve(&mut self, message: Message, posted: &Posted) {
         match message {
             Message::Append(change, to) => {

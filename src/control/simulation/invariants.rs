@@ -41,7 +41,7 @@ pub(super) fn check_state(state: &ServiceState, up: &BTreeSet<&str>, refuge: Ref
 pub(super) fn check_step(before: &ServiceState, applied: &Applied) {
     let after = &applied.state;
     if before.weights != after.weights || before.stable != after.stable || !applied.notes.is_empty() {
-        assert!(after.revision > before.revision, "the revision grows on every change");
+        assert!(after.seq > before.seq, "the number grows on every change");
     } else {
         assert_eq!(applied.order, Order::Quiet, "nothing to journal where nothing changed");
     }

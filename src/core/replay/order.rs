@@ -5,10 +5,12 @@
 //! that does comes late, and is counted.
 
 use super::attempt::Attempt;
-use super::tally::overdue_at;
 use crate::core::outcome::{Outcome, SlowLimits};
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
+
+/// Width of the live start-time buckets, µs: what hangs is found slow when its bucket is over, and the limit.
+const BUCKET_US: u64 = 100_000;
 
 /// µs of the log's time that what was read is held back.
 const HORIZON: u64 = 60_000_000;
@@ -142,4 +144,9 @@ impl Ord for Held {
     fn cmp(&self, other: &Self) -> std::cmp::Ordering {
         self.key().cmp(&other.key())
     }
+}
+
+/// When an attempt that has no answer yet counts as slower than a limit.
+pub fn overdue_at(started_us: u64, limit_us: u32) -> u64 {
+    (started_us / BUCKET_US + 1) * BUCKET_US + u64::from(limit_us)
 }

@@ -1,14 +1,11 @@
 //! One pool's counters, added up from facts to the same totals that the shards of the live ones give.
 
-use super::order::{Fact, What};
+use super::order::{Fact, What, overdue_at};
 use crate::core::client::{ClientCount, ClientKey, Met};
 use crate::core::latency::bucket_of;
 use crate::core::outcome::{MAX_LIMITS, Outcome, Reason, SlowLimits, Totals};
 use crate::core::policy::{MAX_CLIENTS, Witnesses};
 use std::time::Duration;
-
-/// Width of the live start-time buckets, µs: what hangs is found slow when its bucket is over, and the limit.
-const BUCKET_US: u64 = 100_000;
 
 #[derive(Clone, Debug)]
 pub struct Tally {
@@ -45,11 +42,6 @@ impl Clients {
     fn since(&self, since_us: u64) -> usize {
         self.0.iter().filter(|(_, at)| *at >= since_us).count()
     }
-}
-
-/// When an attempt that has no answer yet counts as slower than a limit.
-pub fn overdue_at(started_us: u64, limit_us: u32) -> u64 {
-    (started_us / BUCKET_US + 1) * BUCKET_US + u64::from(limit_us)
 }
 
 impl Tally {

@@ -239,7 +239,7 @@ proptest! {
             live.in_flight = 0;
             live.fast[slow.used().len()..].fill(0);
             let overdue_now = attempts.iter().any(|a| {
-                slow.used().iter().any(|limit| super::tally::overdue_at(a.started_us, *limit) == fact.at_us)
+                slow.used().iter().any(|limit| super::order::overdue_at(a.started_us, *limit) == fact.at_us)
             });
             // Facts of the same moment have an order of their own.
             if !overdue_now {

@@ -5,8 +5,8 @@
 //! (a moving block bootstrap): trouble that comes in bursts stays in bursts.
 
 use super::order::{Fact, What};
-use crate::core::balance::mix;
 use crate::core::client::{ClientCount, Met};
+use crate::core::hash::mix;
 use crate::core::outcome::{MAX_LIMITS, Outcome, SlowLimits, Totals};
 use crate::core::policy::{Before, Circumstances, Counted, Policy, PolicyEvaluation, Witnesses};
 use crate::core::verdict::State;

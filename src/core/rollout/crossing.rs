@@ -2,34 +2,11 @@
 //! other, and may refuse.
 
 use super::input::{Effect, Observation, note};
-use super::machine::{Phase, Rollout};
 use super::plan::HookPoint;
+use super::state::{Approval, Crossing, Phase, Rollout};
 use crate::core::duration;
 use crate::core::event::Event;
-use serde::{Deserialize, Serialize};
 use std::time::Duration;
-
-/// What must happen before another phase begins.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Crossing {
-    pub to: Phase,
-    /// Whether somebody must approve, before the hooks are asked.
-    pub gate: bool,
-    /// The hooks still to be asked, in order.
-    pub hooks: Vec<HookPoint>,
-    /// How long the first of them has been waited for.
-    pub waited: Duration,
-}
-
-/// Where a gate stands.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Approval {
-    #[default]
-    NotNeeded,
-    Waiting,
-    Given,
-}
 
 impl Rollout {
     /// Sets out for the phase after this one.

@@ -1,5 +1,5 @@
 //! The watch over a version after its promotion: the policy goes on looking, and the smoke tests run
-//! once more. What it finds is told, and undone where the operator asked for that.
+//! once more. What it finds stands in the history, and is undone where the operator asked for that.
 
 use super::input::{Effect, Observation, Work, WorkResult, note};
 use super::plan::Plan;

@@ -1,4 +1,4 @@
-//! What the machine is told, and what it wants done.
+//! The inputs of the rollout machine, and its effects.
 
 use super::plan::HookPoint;
 use crate::core::event::Event;
@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 pub struct Observation {
     /// What the policy says of the candidate.
     pub verdict: Verdict,
-    /// Attempts on the candidate, ever growing; falls to 0 when counting begins anew.
+    /// Attempts on the candidate, ever growing; falls to 0 when counting starts over.
     pub attempts: u64,
     /// Whether an upstream of the candidate is known to be ready; if not, which is not, and its last answer.
     pub candidate: Result<(), String>,

@@ -3,88 +3,14 @@
 //! Between two phases it crosses over: a gate waits for somebody's approval, hooks may refuse. Neither
 //! keeps the policy from aborting a candidate that has traffic.
 
-use super::crossing::{Approval, Crossing};
 use super::input::{Action, Effect, Input, Observation, Work, WorkResult, note};
 use super::plan::{HookPoint, Plan};
-use super::rolling::Instance;
+use super::state::{Approval, Instance, Phase, Rollout, Seen};
 use crate::core::duration;
 use crate::core::event::Event;
 use crate::core::verdict::{Level, Reason, State, Verdict};
 use crate::core::weight::BasisPoints;
-use serde::{Deserialize, Serialize};
-use std::collections::BTreeSet;
 use std::time::Duration;
-
-/// How far a rollout has come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Phase {
-    /// The candidate must become healthy.
-    Preparing,
-    /// Smoke tests against the candidate itself; no user sees it yet.
-    Testing,
-    /// Step by step towards 100 %, or batch by batch through the pool.
-    Shifting,
-    /// All of it, still under watch.
-    Baking,
-    Promoted,
-    Aborted,
-}
-
-/// The state of one rollout.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Rollout {
-    pub plan: Plan,
-    pub phase: Phase,
-    pub paused: bool,
-    /// Index of the current step of the plan, or of the batch of a rolling update.
-    pub step: usize,
-    /// Time spent passing in the current step or the bake, or waiting in preparation and tests.
-    pub passed: Duration,
-    /// Attempts on the candidate since the step began.
-    pub step_attempts: u64,
-    /// The last verdict, with what the machine itself waits for.
-    pub verdict: Verdict,
-    /// Why it ended or waits.
-    pub reason: Option<String>,
-    /// What stands between this phase and the next.
-    pub crossing: Option<Crossing>,
-    pub approval: Approval,
-    /// The upstreams that a rolling update goes through, in its order.
-    pub instances: Vec<Instance>,
-    #[serde(skip)]
-    pub(super) seen: Seen,
-}
-
-/// What is only of use within one run of the process.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Seen {
-    at: Option<Duration>,
-    pub passing: bool,
-    pub attempts: u64,
-    /// The metrics that the hold at hand has been noted for.
-    pub held_for: BTreeSet<String>,
-}
-
-/// Two rollouts are the same whenever they would be stored the same.
-impl PartialEq for Seen {
-    fn eq(&self, _: &Self) -> bool {
-        true
-    }
-}
-
-impl Phase {
-    pub const fn label(self) -> &'static str {
-        match self {
-            Phase::Preparing => "preparing",
-            Phase::Testing => "testing",
-            Phase::Shifting => "shifting",
-            Phase::Baking => "baking",
-            Phase::Promoted => "promoted",
-            Phase::Aborted => "aborted",
-        }
-    }
-}
 
 impl Rollout {
     /// `upstreams` are the candidate's, for a rolling update.
@@ -237,7 +163,7 @@ impl Rollout {
     }
 
     /// The candidate has got other upstreams. What it has proven is of no account any more: before it has
-    /// traffic it is prepared and tested once more, under way the step begins anew.
+    /// traffic it is prepared and tested once more, under way the step starts over.
     pub fn candidate_replaced(&mut self) {
         let asks_first = self.crossing.as_ref().is_some_and(|crossing| crossing.to == Phase::Preparing);
         match self.phase {

@@ -12,10 +12,9 @@ mod plan;
 mod rolling;
 mod shifting;
 mod standing;
+mod state;
 
-pub use crossing::{Approval, Crossing};
 pub use guard::{Guard, Smoke};
 pub use input::{Action, Effect, Input, Note, Observation, UpstreamSeen, Work, WorkResult};
-pub use machine::{Phase, Rollout};
 pub use plan::{After, HookPoint, Idle, Plan, Rolling, Step, Strategy};
-pub use rolling::{Instance, Stage};
+pub use state::{Approval, Crossing, Instance, Phase, Rollout, Stage};

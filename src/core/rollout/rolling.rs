@@ -4,66 +4,11 @@
 //! stays out of service, and the rest goes on serving whatever version it has.
 
 use super::input::{Effect, Observation, UpstreamSeen, Work, WorkResult, note};
-use super::machine::{Phase, Rollout};
+use super::state::{Instance, Phase, Rollout, Stage};
 use crate::core::duration;
 use crate::core::event::Event;
-use serde::{Deserialize, Serialize};
 use std::ops::Range;
 use std::time::Duration;
-
-/// One upstream of a rolling update.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Instance {
-    pub upstream: String,
-    pub stage: Stage,
-    /// Time spent in the stage.
-    pub waited: Duration,
-    /// Good checks there had been when it was to be proven.
-    #[serde(skip)]
-    checks_before: Option<u64>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Stage {
-    /// Its turn has not come.
-    Waiting,
-    /// Requests in flight finish.
-    Draining,
-    /// The hook, or the deploy job, brings the new version.
-    Updating,
-    /// A check must pass.
-    Proving,
-    /// The smoke tests, against this one.
-    Testing,
-    /// In service with the new version.
-    Serving,
-    /// Out of service.
-    Failed,
-}
-
-impl Instance {
-    pub(super) fn new(upstream: String) -> Self {
-        Instance { upstream, stage: Stage::Waiting, waited: Duration::ZERO, checks_before: None }
-    }
-
-    fn enter(&mut self, stage: Stage) {
-        (self.stage, self.waited, self.checks_before) = (stage, Duration::ZERO, None);
-    }
-
-    /// Whether the update keeps it from its requests.
-    pub fn is_out(&self) -> bool {
-        matches!(self.stage, Stage::Draining | Stage::Updating | Stage::Proving | Stage::Testing)
-    }
-
-    /// Whether two checks have passed since it was to be proven: the first may have begun before the update.
-    /// Without checks it counts as proven.
-    fn is_proven(&mut self, seen: &UpstreamSeen) -> bool {
-        let Some(good) = seen.good_checks else { return true };
-        let before = *self.checks_before.get_or_insert(good);
-        seen.up && good > before + 1
-    }
-}
 
 impl Rollout {
     pub fn batches(&self) -> usize {

@@ -1,9 +1,8 @@
 //! Under watch: the steps towards 100 % and the bake.
 
-use super::crossing::Approval;
 use super::input::{Effect, Observation, note};
-use super::machine::{Phase, Rollout};
 use super::plan::Idle;
+use super::state::{Approval, Phase, Rollout};
 use crate::core::duration;
 use crate::core::event::Event;
 use crate::core::verdict::{Level, Reason, State};
@@ -129,7 +128,7 @@ impl Rollout {
         self.verdict.reasons.push(Reason { limit, observed, attempts, ..reason });
     }
 
-    /// A note when a hold begins, when it comes to have another reason, and when it ends.
+    /// A note when a hold begins, when its reason changes, and when it ends.
     fn note_hold(&mut self, effects: &mut Vec<Effect>) {
         if self.has_ended() {
             return;

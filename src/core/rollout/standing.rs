@@ -1,7 +1,6 @@
-//! Where a rollout stands, in words: for whoever reads that it goes on after a restart.
+//! Where a rollout stands, in words, for the history after a restart.
 
-use super::machine::{Phase, Rollout};
-use super::rolling::Stage;
+use super::state::{Phase, Rollout, Stage};
 
 impl Rollout {
     /// Phase, place in it, and what it waits for: "step 2 of 3, paused".

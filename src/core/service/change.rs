@@ -2,7 +2,7 @@
 
 use super::{Running, ServiceState};
 use crate::core::rollout::{Action, Input, Note, Observation, Plan, Rollout, Work, WorkResult};
-use crate::core::settings::Upstream;
+use crate::core::settings::upstream::Upstream;
 use crate::core::weight::BasisPoints;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -125,7 +125,7 @@ pub enum Denied {
         detail: String,
         rollout: Option<String>,
     },
-    /// The revision is another one.
+    /// The state has another number; this is it.
     Precondition {
         current: u64,
     },

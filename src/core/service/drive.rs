@@ -143,7 +143,7 @@ impl ServiceState {
         if effects.is_empty() {
             return Applied { state: self, notes: Vec::new(), order: Order::Quiet };
         }
-        self.revision += 1;
+        self.seq += 1;
         let (from, to) = self.rollout.as_ref().map(Running::pools).unwrap_or_default();
         let mut notes = Vec::new();
         for effect in effects {

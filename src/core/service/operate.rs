@@ -4,7 +4,7 @@ use super::change::{Applied, Caution, Denied, Moment, Order};
 use super::{Running, ServiceState};
 use crate::core::event::Event;
 use crate::core::rollout::{Input, Note, Stage};
-use crate::core::settings::Upstream;
+use crate::core::settings::upstream::Upstream;
 use crate::core::weight::BasisPoints;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,8 +16,8 @@ impl ServiceState {
         caution: Caution<'_>,
         who: &str,
     ) -> Result<Applied, Denied> {
-        if if_match.is_some_and(|revision| revision != self.revision) {
-            return Err(Denied::Precondition { current: self.revision });
+        if if_match.is_some_and(|seq| seq != self.seq) {
+            return Err(Denied::Precondition { current: self.seq });
         }
         let unknown = asked.keys().filter(|pool| !self.weights.contains_key(*pool));
         let mut faults: Vec<_> = unknown.map(|pool| (pool.clone(), self.no_such_pool(pool))).collect();
@@ -157,7 +157,7 @@ impl ServiceState {
     }
 
     pub(super) fn journaled(mut self, event: Event, text: String) -> Applied {
-        self.revision += 1;
+        self.seq += 1;
         Applied { state: self, notes: vec![Note { event, text }], order: Order::JournalFirst }
     }
 

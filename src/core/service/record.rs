@@ -24,7 +24,7 @@ pub struct PoolRecord {
     pub version: Option<String>,
     /// When the pool became candidate, or got other upstreams, last.
     pub since: Option<String>,
-    /// The addresses it has, whoever named them; empty until somebody has looked.
+    /// The addresses it has, by a file or a command; empty until somebody has looked.
     pub upstreams: BTreeSet<String>,
     pub quarantine: Option<Quarantine>,
     /// Those of its registered upstreams that have passed a check.

@@ -11,7 +11,7 @@ use super::{PoolRecord, ServiceState};
 use crate::core::duration;
 use crate::core::event::Event;
 use crate::core::rollout::{Action, Note};
-use crate::core::settings::Upstream;
+use crate::core::settings::upstream::Upstream;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 

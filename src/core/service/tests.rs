@@ -112,6 +112,12 @@ fn a_good_canary_goes_5_25_100_and_is_promoted() {
 }
 
 #[test]
+fn the_number_of_a_state_is_stored_under_the_name_it_always_had() {
+    let text = serde_json::to_value(ServiceState::new("blue", ["blue"])).expect("JSON");
+    assert_eq!((&text["revision"], text.get("seq")), (&serde_json::json!(1), None));
+}
+
+#[test]
 fn a_failing_verdict_reverts_at_once_and_before_the_journal() {
     let state = observe(&started(canary()), &seen(State::Pass, 0), 0).state;
     let applied = observe(&state, &seen(State::Fail, 6), 1);
@@ -223,7 +229,7 @@ fn weights_are_checked_before_anything_changes() {
     assert!(matches!(set(&[("blue", 9000), ("pink", 1000)], None), Err(Denied::Invalid(_))));
     assert_eq!(set(&[("blue", 10_000)], Some(7)).expect_err("denied"), Denied::Precondition { current: 1 });
     let next = set(&[("blue", 9000), ("red", 1000)], Some(1)).expect("accepted").state;
-    assert_eq!((next.weights["green"], next.weights["red"], next.revision), (bp(0), bp(1000), 2));
+    assert_eq!((next.weights["green"], next.weights["red"], next.seq), (bp(0), bp(1000), 2));
     assert_eq!(next.stable, "blue", "weights leave the roles alone");
 }
 

@@ -18,7 +18,7 @@ pub(in crate::proxy) fn decided(meter: &Meter, request: &mut Request, charged: C
     let counting = target.service(&request.plan.table).and_then(|service| service.groups.as_ref());
     let Some(GroupCounting { groups, is_sampled, .. }) = counting else { return };
     // The clock's last digits are as good as a draw.
-    if !charged.is_current || *is_sampled && charged.now_us % SAMPLED != 0 {
+    if !charged.is_current || *is_sampled && !charged.now_us.is_multiple_of(SAMPLED) {
         return;
     }
     let Some(side) = counting.and_then(|counting| counting.side(target.pool)) else { return };

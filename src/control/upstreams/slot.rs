@@ -1,0 +1,81 @@
+//! One upstream as configured, live: its addresses, whether it is drained, and what its name resolves to.
+
+use super::endpoint::Endpoint;
+use crate::control::command::LookUp;
+use crate::core::own_address::OwnAddresses;
+use crate::core::passive::Ejection;
+use crate::core::ramp::Ramp;
+use crate::core::rollout::UpstreamSeen;
+use crate::core::settings::{self, UpstreamHost};
+use std::sync::Arc;
+
+/// One upstream as configured; a name may stand for several addresses.
+#[derive(Debug)]
+pub(in crate::control) struct Slot {
+    pub settings: settings::Upstream,
+    pub draining: bool,
+    /// Why the name does not resolve, if it has been looked up and does not.
+    pub unresolved: Option<String>,
+    pub endpoints: Vec<Endpoint>,
+    /// Has its name looked up at once.
+    pub(super) again: Option<Arc<LookUp>>,
+    /// Whether its addresses count as up until their first check.
+    pub(super) presumed: bool,
+}
+
+impl Slot {
+    /// Takes it out, or back. Who comes back starts slowly, however short it was out.
+    pub(in crate::control) fn drain(&mut self, draining: bool) {
+        self.draining = draining;
+        if draining {
+            for endpoint in &mut self.endpoints {
+                endpoint.ramp = Ramp::out();
+                // What comes back may be another version.
+                endpoint.newly_ended();
+                endpoint.ejection = Ejection::default();
+            }
+        }
+    }
+
+    pub(in crate::control) fn is_up(&self) -> bool {
+        self.endpoints.iter().any(Endpoint::is_up)
+    }
+
+    /// Has its name looked up, where it has one: it may have moved.
+    pub(super) fn look_up(&self) {
+        if let Some(again) = &self.again {
+            again.ask(!self.endpoints.is_empty() && !self.is_up());
+        }
+    }
+
+    /// Whether its look-up, or the first check of an address, is still to come.
+    pub(in crate::control) fn is_unknown(&self) -> bool {
+        let not_looked_up = self.endpoints.is_empty() && self.unresolved.is_none();
+        not_looked_up || self.endpoints.iter().any(Endpoint::is_unknown)
+    }
+
+    pub(super) fn seen(&self) -> UpstreamSeen {
+        let checked = self.endpoints.iter().filter(|endpoint| endpoint.health.is_some());
+        UpstreamSeen {
+            in_flight: self.endpoints.iter().map(Endpoint::in_flight).sum(),
+            up: !self.endpoints.is_empty()
+                && self.endpoints.iter().all(|e| e.is_up() && !e.ejection.is_out()),
+            draining: self.draining,
+            good_checks: checked.map(|endpoint| endpoint.good_checks).min(),
+            failing: self.endpoints.iter().find_map(Endpoint::detail).or_else(|| self.unresolved.clone()),
+        }
+    }
+
+    pub(super) fn new(
+        settings: settings::Upstream,
+        health: Option<&settings::Health>,
+        presumed: bool,
+        own: &OwnAddresses,
+    ) -> Self {
+        let endpoints = match &settings.host {
+            UpstreamHost::Address(address) => vec![Endpoint::new(*address, health, presumed, own)],
+            UpstreamHost::Name { .. } => Vec::new(),
+        };
+        Slot { settings, draining: false, unresolved: None, endpoints, again: None, presumed }
+    }
+}
