@@ -9,9 +9,18 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::net::TcpListener;
 
+/// How a call ends, by the status of gRPC.
+#[derive(Clone, Copy, Debug)]
+pub enum Ending {
+    /// In trailers, behind the body.
+    Trailers(u8),
+    /// In the head, which is all there is.
+    Head(u8),
+}
+
 /// An origin that speaks nothing but HTTP/2: it sends back the body, and trailers after it.
-struct Origin {
-    address: SocketAddr,
+pub struct Origin {
+    pub address: SocketAddr,
     /// Those that carried more than checks.
     connections: Arc<AtomicU64>,
     _runtime: tokio::runtime::Runtime,
@@ -19,6 +28,11 @@ struct Origin {
 
 impl Origin {
     fn start() -> Self {
+        Origin::ending(Ending::Trailers(0))
+    }
+
+    /// All of whose calls end so.
+    pub fn ending(ending: Ending) -> Self {
         let runtime = tokio::runtime::Runtime::new().expect("a runtime");
         let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).expect("a port");
         let address = listener.local_addr().expect("an address");
@@ -34,7 +48,7 @@ impl Origin {
                         if request.uri().path() != "/health" && !std::mem::replace(&mut counted, true) {
                             count.fetch_add(1, Ordering::SeqCst);
                         }
-                        tokio::spawn(answer(request, respond));
+                        tokio::spawn(answer(request, respond, ending));
                     }
                 });
             }
@@ -43,7 +57,11 @@ impl Origin {
     }
 }
 
-async fn answer(request: http::Request<h2::RecvStream>, mut respond: h2::server::SendResponse<Bytes>) {
+async fn answer(
+    request: http::Request<h2::RecvStream>,
+    mut respond: h2::server::SendResponse<Bytes>,
+    ending: Ending,
+) {
     if request.uri().path() == "/health" {
         let well = Response::builder().status(204).body(()).expect("a head");
         let _ = respond.send_response(well, true);
@@ -51,6 +69,14 @@ async fn answer(request: http::Request<h2::RecvStream>, mut respond: h2::server:
     }
     let te = request.headers().get("te").and_then(|te| te.to_str().ok()).unwrap_or("none").to_owned();
     let head = Response::builder().header("content-type", "application/grpc").header("x-te", te);
+    let status = match ending {
+        Ending::Head(status) => {
+            let head = head.header("grpc-status", u16::from(status)).body(()).expect("a head");
+            respond.send_response(head, true).expect("sent");
+            return;
+        }
+        Ending::Trailers(status) => status,
+    };
     let mut out = respond.send_response(head.body(()).expect("a head"), false).expect("sent");
     let mut body = request.into_body();
     while let Some(Ok(piece)) = body.data().await {
@@ -59,7 +85,7 @@ async fn answer(request: http::Request<h2::RecvStream>, mut respond: h2::server:
         out.send_data(piece, false).expect("sent");
     }
     let mut trailers = HeaderMap::new();
-    trailers.insert("grpc-status", HeaderValue::from_static("0"));
+    trailers.insert("grpc-status", HeaderValue::from(u16::from(status)));
     out.send_trailers(trailers).expect("sent");
 }
 

@@ -58,3 +58,4 @@ mod unix_sockets;
 mod upgrade;
 mod upstream_tls;
 mod upstreams;
+mod verdict;

@@ -101,9 +101,11 @@ impl<'a> Seen<'a> {
         Seen { slot, key: slot.key.load(Relaxed), level: slot.level.load(Relaxed) }
     }
 
-    /// The least is the best for a key: its own, else a free one, else the one used longest ago.
+    /// The least is the best for a key: its own, else the first free one, else the one used longest ago. The level of a
+    /// free slot says nothing: it was looked at after the key, and may be that of a worker who was faster.
     fn rank(&self, key: u64) -> (bool, bool, u64) {
-        (self.key != key, self.key != 0, Level::from_bits(self.level).at_ms())
+        let used_ms = if self.key == 0 { 0 } else { Level::from_bits(self.level).at_ms() };
+        (self.key != key, self.key != 0, used_ms)
     }
 }
 
@@ -146,6 +148,19 @@ mod tests {
             });
             assert_eq!(total, 4 * 21, "round {round}");
         }
+    }
+
+    #[test]
+    fn a_slot_that_was_free_a_moment_ago_is_still_the_first_choice() {
+        let (taken, free) = (Slot::default(), Slot::default());
+        // Its key was read before another worker came, its level after.
+        let seen = Seen {
+            slot: &taken,
+            key: 0,
+            level: RATE.admit(Level::from_bits(0), Duration::from_secs(5)).expect("room").to_bits(),
+        };
+        let ranks = [seen.rank(7), Seen::of(&free).rank(7)];
+        assert_eq!(ranks[0], ranks[1], "so both workers choose the first, and one of them finds it taken");
     }
 
     #[test]
