@@ -7,10 +7,14 @@
 
 pub mod baseline;
 mod bound;
+mod circumstances;
 pub mod conditions;
 mod evaluation;
 #[cfg(test)]
-mod evidence;
+mod evidence {
+    mod simulation;
+}
+mod gathered;
 mod groups;
 mod judge;
 mod kind;
@@ -27,9 +31,10 @@ mod stable_comparison;
 mod tests;
 pub mod yardstick;
 
-pub use evaluation::{Before, Circumstances, Counted, PolicyEvaluation, Witnesses};
+pub use circumstances::{Circumstances, Witnesses};
+pub use evaluation::{Before, Counted, PolicyEvaluation};
 pub use groups::GroupCounts;
-pub use kind::{Kind, RelativeReactions};
+pub use kind::{Kind, Reaction, RelativeReactions};
 pub use kind_comparison::ArmCounts;
 pub use looks::Looks;
 pub use reported::Reported;
@@ -80,14 +85,6 @@ pub struct Policy {
     /// What it comes to when an upstream of the candidate is found down: critical fails, warning holds.
     pub health: Option<Level>,
     pub signals: Vec<Signal>,
-}
-
-/// What a finding leads to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reaction {
-    Off,
-    Hold,
-    Abort,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -32,6 +32,18 @@ pub struct Latency {
     pub max: f64,
 }
 
+impl Latency {
+    /// Of those that are kept, the nearest quantile (0–1) that is not below.
+    pub fn quantile(&self, quantile: f64) -> f64 {
+        match quantile {
+            q if q <= 0.5 => self.p50,
+            q if q <= 0.9 => self.p90,
+            q if q <= 0.95 => self.p95,
+            _ => self.p99,
+        }
+    }
+}
+
 /// What a pool did in the window.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Figures {

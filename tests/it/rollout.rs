@@ -255,7 +255,13 @@ fn the_plain_rule_and_another_policy_can_be_chosen() {
 fn alpha_and_horizon_say_how_much_evidence_is_needed() {
     let nginx = Nginx::start(&["blue"]);
     let green = Origin::new(|_| Reaction::Answer(500, "broken".into()));
-    for (keys, needed) in [("alpha = 0.1\nhorizon = 1000", 10_000_f64.ln()), ("", 1e9_f64.ln())] {
+    // Alone, the limit has all of alpha; with the groups and with clients that leave, a third of it.
+    let alone = "groups = 0\nrelative = \"hold\"\n";
+    for (keys, needed) in [
+        (format!("{alone}alpha = 0.1\nhorizon = 1000"), 10_000_f64.ln()),
+        (alone.to_owned(), 1e9_f64.ln()),
+        (String::new(), 3e9_f64.ln()),
+    ] {
         let policy = format!("[policies.own]\n{keys}\nerror_rate = {{ critical = \"1%\" }}\n");
         let pointsman = Pointsman::start(&(config(nginx.addresses[0], green.address, LONG) + &policy));
         let load = Load::start(pointsman.http(), 2);

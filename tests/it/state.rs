@@ -49,7 +49,7 @@ fn fifty_kills_at_random_moments_never_bring_back_an_aborted_candidate() {
             let to = if draw(2) == 0 { "red" } else { good };
             pointsman.start_rollout(&format!("{{\"to\": \"{to}\"}}"));
         }
-        for _ in 0..draw(200) {
+        for _ in 0..draw(60) {
             let view = pointsman.web();
             watch(&view, &mut known);
             if view["rollout"]["outcome"].is_string() && draw(3) == 0 {

@@ -1,9 +1,9 @@
 //! Plain conditions: the candidate's health, and the signals of its upstreams.
 
+use super::circumstances::Circumstances;
 use super::readings::{Finding, Readings};
 use super::reasons::name as level_name;
-use super::{BROKEN, Circumstances, Policy, Reaction, reasons};
-use crate::core::duration;
+use super::{BROKEN, Policy, Reaction, reasons};
 use crate::core::notice::SHARED_OUTAGE;
 use crate::core::passive::Accusation;
 use crate::core::signal::Signal;
@@ -94,14 +94,4 @@ fn worded(signal: &Signal, upstream: &str, finding: &Finding) -> (State, Reason)
             (if *level == Level::Critical { State::Fail } else { State::Hold }, reason)
         }
     }
-}
-
-/// How long a signal may stay silent before it is missed.
-pub(super) fn patience(signal: &Signal) -> Duration {
-    signal.interval * 3
-}
-
-/// Why a silent signal is missed.
-pub(super) fn silence(signal: &Signal) -> String {
-    format!("no value for more than {}", duration::show(patience(signal)))
 }

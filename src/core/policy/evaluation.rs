@@ -1,21 +1,20 @@
 //! The evaluation of one candidate: its evidence under a policy, with stable's beside it.
 
 use super::bound::Bound;
+use super::circumstances::Circumstances;
+use super::gathered::Gathered;
 use super::groups::{GroupCounts, GroupEvaluation};
 use super::kind::Kind;
 use super::kind_comparison::{ArmCounts, KindComparison};
 use super::limit_evidence::{Beginning, LimitEvidence};
-use super::readings::Readings;
 use super::reported::{self, Reported};
 use super::stable_comparison::StableComparison;
 use super::{Mode, Policy, Reaction, judge};
-use crate::core::client::{ClientCount, Met};
 use crate::core::evidence::relative::Relative;
 use crate::core::kind_counts::KindCounts;
 use crate::core::outcome::Totals;
 use crate::core::passive::Accusation;
 use crate::core::verdict::{Level, Verdict};
-use crate::core::window::Figures;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -28,12 +27,7 @@ const QUANTILES: [f64; 2] = [0.75, 0.95];
 /// The evidence of one candidate under one policy.
 #[derive(Clone, Debug)]
 pub struct PolicyEvaluation {
-    pub(super) policy: Arc<Policy>,
-    pub(super) levels: Vec<LimitEvidence>,
-    /// Of the kinds of which no limit says how many may be.
-    pub(super) comparisons: Vec<KindComparison>,
-    pub(super) groups: Option<GroupEvaluation>,
-    pub(super) began: Duration,
+    gathered: Gathered,
     attempts_before: u64,
     attempts: u64,
 }
@@ -62,31 +56,6 @@ pub struct Before<'a> {
     pub counts: Option<&'a KindCounts>,
     /// Its totals a while ago.
     pub totals: Option<&'a Totals>,
-}
-
-/// Who knows which clients met what speaks against the candidate.
-pub trait Witnesses: std::fmt::Debug {
-    /// How many clients met it since then, as far as they are told apart.
-    fn clients(&self, met: Met, since: Duration) -> ClientCount;
-}
-
-/// What is known of the candidate beside its counters.
-#[derive(Clone, Debug, Default)]
-pub struct Circumstances<'a> {
-    /// The candidate's, over the policy's window.
-    pub figures: Figures,
-    /// Without any, all clients are one.
-    pub witnesses: Option<&'a dyn Witnesses>,
-    /// An upstream of the candidate that active checks found down, with its last answer.
-    pub down: Option<String>,
-    /// The upstream of the candidate that fails the most of its requests, of those that were taken out for it;
-    /// and whether stable has one that fails more than it may.
-    pub ejected: Option<Accusation>,
-    pub stable_ejected: bool,
-    /// Whether a stable upstream is up. `true` where there is no stable pool.
-    pub stable_up: bool,
-    /// What the candidate's upstreams say of themselves.
-    pub readings: Option<&'a Readings>,
 }
 
 impl PolicyEvaluation {
@@ -134,19 +103,18 @@ impl PolicyEvaluation {
         let each = threshold * policy.groups.max(1) as f64;
         let groups =
             (!of_groups.is_empty()).then(|| GroupEvaluation::new(of_groups, each, ratio, counted.groups));
-        PolicyEvaluation {
+        let gathered = Gathered {
             levels: levels.into_iter().map(limit).collect(),
             comparisons: kinds.into_iter().filter_map(comparison).collect(),
             groups,
             policy,
             began: now,
-            attempts_before: counted.candidate.totals.attempts,
-            attempts: 0,
-        }
+        };
+        PolicyEvaluation { gathered, attempts_before: counted.candidate.totals.attempts, attempts: 0 }
     }
 
     pub fn policy(&self) -> &Arc<Policy> {
-        &self.policy
+        &self.gathered.policy
     }
 
     /// Takes in what came since the last call; a stable pool is there as it was at the beginning.
@@ -156,20 +124,23 @@ impl PolicyEvaluation {
         let counts = KindCounts::from(totals);
         let stable_counts = counted.stable.map(|stable| KindCounts::from(stable.totals));
         let mut recovered = Vec::new();
-        for limit in &mut self.levels {
+        for limit in &mut self.gathered.levels {
             if limit.observe(now, &counts, stable_counts.as_ref()) {
                 recovered.push(limit.bound.metric());
             }
         }
-        for limit in &mut self.levels {
+        for limit in &mut self.gathered.levels {
             if !recovered.is_empty() && recovered.contains(&limit.bound.metric()) {
                 limit.evidence.restart(now);
             }
         }
         if let Some(stable) = counted.stable {
-            self.comparisons.iter_mut().for_each(|kind| kind.observe(now, counted.candidate, stable));
+            self.gathered
+                .comparisons
+                .iter_mut()
+                .for_each(|kind| kind.observe(now, counted.candidate, stable));
         }
-        if let Some(groups) = &mut self.groups {
+        if let Some(groups) = &mut self.gathered.groups {
             groups.observe(now, counted.groups, counted.stable.is_some());
         }
         self.follow_baseline(now);
@@ -178,12 +149,13 @@ impl PolicyEvaluation {
     /// A warning level is raised as its critical level was, whose stable pool stands beside it.
     fn follow_baseline(&mut self, now: Duration) {
         let raised: Vec<(String, f64)> = self
+            .gathered
             .levels
             .iter()
             .filter(|limit| limit.level == Level::Critical && limit.is_raised())
             .map(|limit| (limit.bound.metric(), limit.allowed))
             .collect();
-        for limit in self.levels.iter_mut().filter(|limit| limit.level == Level::Warning) {
+        for limit in self.gathered.levels.iter_mut().filter(|limit| limit.level == Level::Warning) {
             let metric = limit.bound.metric();
             if let Some((_, allowed)) = raised.iter().find(|(of, _)| *of == metric) {
                 limit.raise_to(*allowed, now);
@@ -198,23 +170,23 @@ impl PolicyEvaluation {
 
     /// Events so far, over all limits: whether anything got worse.
     pub fn events(&self) -> u64 {
-        let groups = self.groups.as_ref().map_or(0, GroupEvaluation::events);
-        self.levels.iter().map(LimitEvidence::events).sum::<u64>() + groups
+        let groups = self.gathered.groups.as_ref().map_or(0, GroupEvaluation::events);
+        self.gathered.levels.iter().map(LimitEvidence::events).sum::<u64>() + groups
     }
 
     /// Whether an upstream that was taken out for failing requests failed more of them than may be.
     pub fn is_too_much(&self, accused: &Accusation) -> bool {
-        self.policy.is_too_much(accused.ended.share())
+        self.gathered.policy.is_too_much(accused.ended.share())
     }
 
     /// What the policy says now.
     pub fn verdict(&self, now: Duration, seen: &Circumstances<'_>) -> Verdict {
-        judge::verdict(self, now, seen)
+        judge::verdict(&self.gathered, now, seen)
     }
 
     /// How far it is from an abort: each critical level, each comparison, and the groups with any evidence.
     pub fn evidence(&self) -> Vec<Reported> {
-        reported::all(self)
+        reported::all(&self.gathered)
     }
 }
 

@@ -9,13 +9,14 @@
 //! | yes | yes | no | hold: a shared outage (`on_shared_outage`) |
 
 use super::bound::Bound;
-use super::evaluation::{Circumstances, PolicyEvaluation};
+use super::circumstances::Circumstances;
+use super::gathered::Gathered;
 use super::kind_comparison::KindComparison;
 use super::limit_evidence::LimitEvidence;
 use super::{LEAST_CLIENTS, Mode, Policy, Reaction, conditions, reasons};
 use crate::core::client::{ClientCount, Met};
 use crate::core::verdict::{Level, Reason, State, Verdict};
-use crate::core::window::{Figures, Latency};
+use crate::core::window::Figures;
 use std::time::Duration;
 
 /// A failure is stamped a moment before it is counted.
@@ -26,8 +27,8 @@ const MOST_GROUPS: usize = 3;
 /// A reason, and what it alone would come to.
 type Finding = (State, Reason);
 
-pub(super) fn verdict(evaluation: &PolicyEvaluation, now: Duration, seen: &Circumstances<'_>) -> Verdict {
-    let look = Look { evaluation, policy: &evaluation.policy, now, seen };
+pub(super) fn verdict(gathered: &Gathered, now: Duration, seen: &Circumstances<'_>) -> Verdict {
+    let look = Look { gathered, policy: &gathered.policy, now, seen };
     let mut findings: Vec<Finding> = Vec::new();
     // A broken critical level speaks for its warning level too, and for the comparison of its kind.
     let (mut metrics, mut kinds) = (Vec::new(), Vec::new());
@@ -46,11 +47,10 @@ pub(super) fn verdict(evaluation: &PolicyEvaluation, now: Duration, seen: &Circu
     for limit in look.of_level(Level::Warning).filter(|limit| !metrics.contains(&limit.bound.metric())) {
         findings.extend(look.by_mode(limit));
     }
-    let compared = evaluation.comparisons.iter().filter(|comparison| !kinds.contains(&comparison.kind));
+    let compared = gathered.comparisons.iter().filter(|comparison| !kinds.contains(&comparison.kind));
     findings.extend(compared.filter_map(|comparison| look.compared(comparison)));
     let readings = seen.readings.into_iter();
-    findings
-        .extend(readings.flat_map(|r| conditions::signals(&look.policy.signals, r, evaluation.began, now)));
+    findings.extend(readings.flat_map(|r| conditions::signals(&look.policy.signals, r, gathered.began, now)));
     findings.sort_by(|(one, _), (other, _)| other.cmp(one));
     let state = findings.first().map_or(State::Pass, |(state, _)| *state);
     Verdict { state, reasons: findings.into_iter().map(|(_, reason)| reason).collect() }
@@ -58,7 +58,7 @@ pub(super) fn verdict(evaluation: &PolicyEvaluation, now: Duration, seen: &Circu
 
 /// One look at a candidate.
 struct Look<'a> {
-    evaluation: &'a PolicyEvaluation,
+    gathered: &'a Gathered,
     policy: &'a Policy,
     now: Duration,
     seen: &'a Circumstances<'a>,
@@ -66,7 +66,7 @@ struct Look<'a> {
 
 impl Look<'_> {
     fn of_level(&self, level: Level) -> impl Iterator<Item = &LimitEvidence> {
-        self.evaluation.levels.iter().filter(move |limit| limit.level == level)
+        self.gathered.levels.iter().filter(move |limit| limit.level == level)
     }
 
     /// What a level comes to that is broken.
@@ -77,7 +77,7 @@ impl Look<'_> {
             Mode::Evidence => (reasons::broken(limit, self.now), limit.evidence.since()),
             Mode::Window if !is_over(policy, limit.bound, figures) => return None,
             Mode::Window => {
-                let since = self.now.saturating_sub(policy.window).max(self.evaluation.began);
+                let since = self.now.saturating_sub(policy.window).max(self.gathered.began);
                 (reasons::in_window(limit, figures), since)
             }
         };
@@ -129,7 +129,7 @@ impl Look<'_> {
 
     /// The groups of requests that broke a level of their own.
     fn groups(&self) -> Vec<Finding> {
-        let Some(groups) = &self.evaluation.groups else { return Vec::new() };
+        let Some(groups) = &self.gathered.groups else { return Vec::new() };
         let broken = groups.broken().into_iter().take(MOST_GROUPS);
         broken
             .map(|(group, limit)| {
@@ -191,17 +191,8 @@ fn is_over(policy: &Policy, bound: Bound, figures: &Figures) -> bool {
         // The plain rule has no figures of these.
         Bound::Abandoned { .. } | Bound::Long { .. } | Bound::Differences { .. } => false,
         Bound::Slow { quantile, time, .. } => {
-            quantile_ms(&figures.latency_ms, quantile) > time.as_secs_f64() * 1000.0
+            figures.latency_ms.quantile(quantile) > time.as_secs_f64() * 1000.0
         }
     };
     broken && figures.requests >= policy.min_sample
-}
-
-pub(super) fn quantile_ms(latency: &Latency, quantile: f64) -> f64 {
-    match quantile {
-        q if q <= 0.5 => latency.p50,
-        q if q <= 0.9 => latency.p90,
-        q if q <= 0.95 => latency.p95,
-        _ => latency.p99,
-    }
 }

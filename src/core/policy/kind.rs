@@ -1,6 +1,12 @@
 //! The kinds of events that an attempt can come to, each at most once.
 
-use super::Reaction;
+/// What a finding leads to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reaction {
+    Off,
+    Hold,
+    Abort,
+}
 
 /// A kind of event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

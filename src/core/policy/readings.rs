@@ -3,7 +3,7 @@
 //! The last few values of each are kept, not counts against levels: a policy that changes its levels
 //! judges the same values anew.
 
-use super::conditions::{patience, silence};
+use crate::core::duration;
 use crate::core::signal::Signal;
 use crate::core::upstream_address::UpstreamAddress;
 use crate::core::verdict::Level;
@@ -134,6 +134,16 @@ fn over(row: &Row, level: Level, limit: f64, count: usize, now: Duration) -> Opt
     let value = *newest.as_ref().ok()?;
     let found = Finding::Over { level, value, values, since: now.saturating_sub(since) };
     (values as usize >= count).then_some(found)
+}
+
+/// How long a signal may stay silent before it is missed.
+fn patience(signal: &Signal) -> Duration {
+    signal.interval * 3
+}
+
+/// Why a silent signal is missed.
+fn silence(signal: &Signal) -> String {
+    format!("no value for more than {}", duration::show(patience(signal)))
 }
 
 #[cfg(test)]

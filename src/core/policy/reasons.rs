@@ -2,7 +2,6 @@
 
 use super::Policy;
 use super::bound::Bound;
-use super::judge::quantile_ms;
 use super::kind::Kind;
 use super::kind_comparison::KindComparison;
 use super::limit_evidence::LimitEvidence;
@@ -50,7 +49,7 @@ pub(super) fn in_window(watched: &LimitEvidence, figures: &Figures) -> Reason {
         }
         Bound::Abandoned { .. } | Bound::Long { .. } => (0.0, sentence(watched, 0.0)),
         Bound::Slow { quantile, time, .. } => {
-            let seconds = quantile_ms(&figures.latency_ms, quantile) / 1000.0;
+            let seconds = figures.latency_ms.quantile(quantile) / 1000.0;
             let (metric, level, time) = (bound.metric(), name(level), duration::show(time));
             (seconds, format!("{metric} {seconds:.3} s is over the {level} limit of {time}"))
         }

@@ -1,6 +1,6 @@
 //! How far a candidate is from an abort, in figures.
 
-use super::evaluation::PolicyEvaluation;
+use super::gathered::Gathered;
 use super::groups::GroupEvaluation;
 use super::kind::Kind;
 use super::kind_comparison::KindComparison;
@@ -34,9 +34,9 @@ pub struct Reported {
 }
 
 /// Critical levels and comparisons in their order, then groups, the strongest evidence first.
-pub(super) fn all(evaluation: &PolicyEvaluation) -> Vec<Reported> {
-    let ratio = evaluation.policy.relative_ratio;
-    let critical = evaluation.levels.iter().filter(|limit| limit.level == Level::Critical);
+pub(super) fn all(gathered: &Gathered) -> Vec<Reported> {
+    let ratio = gathered.policy.relative_ratio;
+    let critical = gathered.levels.iter().filter(|limit| limit.level == Level::Critical);
     let levels = critical.flat_map(|limit| {
         let relative = limit.beside.as_ref().map(|beside| &beside.relative);
         let metric = || limit.bound.relative_metric();
@@ -44,8 +44,8 @@ pub(super) fn all(evaluation: &PolicyEvaluation) -> Vec<Reported> {
         std::iter::once(of_limit(limit, None)).chain(relative)
     });
     let of_kind = |kind: &KindComparison| compared(kind.kind, kind.metric(), &kind.relative, ratio);
-    let kinds = evaluation.comparisons.iter().map(of_kind);
-    let groups = evaluation.groups.as_ref().map(GroupEvaluation::suspects).unwrap_or_default();
+    let kinds = gathered.comparisons.iter().map(of_kind);
+    let groups = gathered.groups.as_ref().map(GroupEvaluation::suspects).unwrap_or_default();
     let groups = groups.into_iter().take(MOST_GROUPS);
     let groups = groups.map(|(group, limit)| of_limit(limit, Some(group.name.clone())));
     levels.chain(kinds).chain(groups).collect()

@@ -26,14 +26,14 @@ pub(super) struct Exchange<'a> {
     pub alarm: &'a mut Alarm,
 }
 
-/// A request that is dropped halfway leaves its attempt behind, which counts as nothing, and its line of the
-/// access log.
+/// A request that is dropped halfway leaves its attempt behind, and its line of the access log.
 impl Drop for Exchange<'_> {
     fn drop(&mut self) {
         let request = &mut self.request;
         request.attempts.leave_registry();
-        charge::abandon(&self.worker.meter, request);
         let cut = request.delivery.cut.unwrap_or(Cut::Shutdown);
+        let outcome = if cut == Cut::Shutdown { Outcome::Ignored } else { Outcome::Abandoned };
+        charge::abandon(&self.worker.meter, request, outcome);
         log_entry::log(request, &self.worker.meter, Some(cut));
     }
 }

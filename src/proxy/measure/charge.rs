@@ -162,9 +162,9 @@ pub(in crate::proxy) fn unavailable(meter: &Meter, request: &mut Request) {
     groups::decided(meter, request, charged, 0);
 }
 
-/// A request that is dropped halfway leaves its attempt behind: its client has gone.
-pub(in crate::proxy) fn abandon(meter: &Meter, request: &mut Request) {
-    charge(meter, request, Outcome::Abandoned, 0);
+/// A request that is dropped halfway leaves its attempt behind: its client has gone, or this process ends.
+pub(in crate::proxy) fn abandon(meter: &Meter, request: &mut Request, outcome: Outcome) {
+    charge(meter, request, outcome, 0);
     request.attempts.current = None;
 }
 

@@ -1,14 +1,14 @@
 //! What is promised of every kind of event and of groups, by seeded simulation: run it with `--nocapture` for the
 //! figures that `docs/how-it-decides.md` shows.
 
-use super::{
-    ArmCounts, Before, Circumstances, Counted, GroupCounts, Kind, Limit, Policy, PolicyEvaluation, Reaction,
-    RelativeReactions, Witnesses,
-};
 use crate::core::client::{ClientCount, Met};
 use crate::core::kind_counts::KindCounts;
 use crate::core::latency::bucket_of;
 use crate::core::outcome::{Durations, Totals};
+use crate::core::policy::{
+    ArmCounts, Before, Circumstances, Counted, GroupCounts, Kind, Limit, Policy, PolicyEvaluation, Reaction,
+    RelativeReactions, Witnesses,
+};
 use crate::core::verdict::{State, Verdict};
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
