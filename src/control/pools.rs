@@ -338,11 +338,6 @@ impl LivePool {
         self.yardstick.since(counts)
     }
 
-    /// Its totals when its window began.
-    pub(super) fn earlier(&self) -> Option<&Totals> {
-        self.window.base()
-    }
-
     /// Its figures over its window.
     pub(super) fn figures(&self, slow: &SlowLimits, links: &Links) -> Figures {
         self.window.figures(links.clock.now(), &totals(self.arm, slow, links))

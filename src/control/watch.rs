@@ -12,7 +12,7 @@ use crate::core::kind_counts::KindCounts;
 use crate::core::outcome::{ArmId, Durations, SlowLimits, Totals};
 use crate::core::passive::Accusation;
 use crate::core::policy::{
-    ArmCounts, Before, Circumstances, Counted, GroupCounts, Looks, Policy, Reported, Witnesses,
+    ArmCounts, Circumstances, Counted, GroupCounts, Looks, Policy, Reported, Witnesses,
 };
 use crate::core::rollout::{Observation, Phase, Rollout};
 use crate::core::service::{Running, ServiceState};
@@ -135,10 +135,9 @@ impl Watch {
         // What stable did before was counted by the service's own policy.
         let is_counted = pools.settings.policy.as_ref().is_some_and(|own| is_counted_alike(own, &policy));
         let before = stable.filter(|_| is_counted).and_then(|stable| stable.before(counts.as_ref()?));
-        let before = Before { counts: before.as_ref(), totals: stable.and_then(|stable| stable.earlier()) };
         let groups = pools.groups();
         let counted = counted(&reading, beside.as_ref(), &groups);
-        let looks = Looks::new(policy, counted, before, now);
+        let looks = Looks::new(policy, counted, before.as_ref(), now);
         let mirrored = subject.mirrored.then(|| Mirrored::begin(&reading.totals));
         self.0 = Some(Watching { subject, looks, mirrored });
     }

@@ -32,7 +32,7 @@ mod tests;
 pub mod yardstick;
 
 pub use circumstances::{Circumstances, Witnesses};
-pub use evaluation::{Before, Counted, PolicyEvaluation};
+pub use evaluation::{Counted, PolicyEvaluation};
 pub use groups::GroupCounts;
 pub use kind::{Kind, Reaction, RelativeReactions};
 pub use kind_comparison::ArmCounts;

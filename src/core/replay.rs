@@ -11,7 +11,7 @@ pub mod stretch;
 pub mod tally;
 pub mod trade;
 
-use super::policy::{Before, Circumstances, Counted, Looks, Mode, Policy};
+use super::policy::{Circumstances, Counted, Looks, Mode, Policy};
 use super::rollout::{Effect, Idle, Input, Note, Observation, Plan, Rollout, Step};
 use super::verdict::{State, Verdict};
 use super::weight::BasisPoints;
@@ -157,7 +157,7 @@ impl Replay {
     fn begin(&mut self) {
         let other = self.setting.compared.then(|| self.other.totals());
         let counted = Counted::of(self.subject.totals(), other);
-        let looks = Looks::new(self.policy.clone(), counted, Before::default(), self.now);
+        let looks = Looks::new(self.policy.clone(), counted, None, self.now);
         let (mut rollout, calm) = (Rollout::new(plan(), Vec::new()), observation(State::Pass, 0));
         // From its preparation to its step.
         (rollout, _) = rollout.advance(&Input::Observed(&calm), self.now);

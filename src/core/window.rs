@@ -82,11 +82,6 @@ impl Window {
         true
     }
 
-    /// The oldest sample.
-    pub fn base(&self) -> Option<&Totals> {
-        self.samples.front().map(|(_, totals)| &**totals)
-    }
-
     /// Nothing has been counted since the last sample.
     pub fn hold(&mut self, now: Duration) {
         self.held = self.held.max(now);

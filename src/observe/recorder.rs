@@ -195,7 +195,9 @@ impl Recorder {
 mod tests {
     use super::*;
     use crate::core::client::ClientKey;
-    use crate::core::outcome::{Outcome, Reason};
+    use crate::core::latency::bucket_of;
+    use crate::core::outcome::{Outcome, Reason, Thresholds};
+    use crate::observe::shard::AnswerEnd;
     use proptest::prelude::*;
     use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -287,6 +289,43 @@ mod tests {
             "the latest sixteen"
         );
         assert_eq!(recorder.clients(arm, Met::Failures, &limits(&[]), (199, 1_000)).get(), 1);
+    }
+
+    #[test]
+    fn what_is_compared_leaves_out_connecting_and_tells_whom_it_came_to() {
+        let recorder = Recorder::new(2);
+        let arm = recorder.arm("web", "green").expect("a free arm");
+        let client = |n: u8| ClientKey::of(std::net::Ipv4Addr::new(10, 0, 0, n).into());
+        let compared = Thresholds { long: limits(&[1_000_000]), is_compared: true, ..Thresholds::default() };
+        for worker in 0..2 {
+            let shard = recorder.shard(worker);
+            let started = shard.start(arm, 0, client(worker as u8)).connected_after(400_000);
+            shard.answered(arm, started, 500_000, (Outcome::Success, 200), &compared);
+            let took = started.worked(1_700_000);
+            assert!(shard.finished(arm, started, 1_700_000, (took, AnswerEnd::Whole), &compared));
+            let (took, cut) = (2_000_000, AnswerEnd::Cut);
+            shard.finished(arm, shard.start(arm, 0, client(9)), 2_000_000, (took, cut), &compared);
+            let empty = shard.start(arm, 0, client(9));
+            assert!(!shard.finished(arm, empty, 20_000, (20_000, AnswerEnd::Empty), &compared));
+        }
+        let (durations, totals) =
+            (recorder.durations(arm), recorder.totals(arm, 3_000_000, &SlowLimits::default()));
+        assert_eq!(durations.heads[bucket_of(100_000)], 2, "without the connection");
+        assert_eq!(totals.latency[bucket_of(500_000)], 2, "as its clients saw it");
+        assert_eq!(durations.whole[bucket_of(1_300_000)], 2);
+        assert_eq!(durations.cut[bucket_of(2_000_000)], 2);
+        assert_eq!(
+            (totals.long[0], totals.brief[0], totals.empty),
+            (4, 2, 2),
+            "what was cut is long, never brief"
+        );
+        let met = |met| recorder.clients(arm, met, &SlowLimits::default(), (0, 3_000_000)).get();
+        assert_eq!(met(Met::HeadsOver(bucket_of(80_000))), 2);
+        assert_eq!((met(Met::EndsOver(bucket_of(1_400_000))), met(Met::Long(0))), (1, 3));
+        let left = recorder.shard(0).start(arm, 0, client(7));
+        recorder.shard(0).answered(arm, left, 80_000, (Outcome::Abandoned, 0), &compared);
+        let totals = recorder.totals(arm, 3_000_000, &SlowLimits::default());
+        assert_eq!((totals.abandoned, totals.attempts, met(Met::Abandoned)), (1, 2, 1));
     }
 
     #[test]

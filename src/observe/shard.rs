@@ -48,6 +48,8 @@ pub struct Started {
     pub(super) begun_era_us: u64,
     pub(super) client: ClientKey,
     pub(super) is_held: bool,
+    /// How long it waited for a connection of its own, µs.
+    connecting_us: u64,
 }
 
 impl Started {
@@ -59,6 +61,19 @@ impl Started {
     /// Whether its clock stands still.
     pub fn is_held(self) -> bool {
         self.is_held
+    }
+
+    /// With a connection that took so long, where its clock ran: which version has more of them idle says nothing of how
+    /// fast it answers, so the comparison with another leaves it out.
+    #[inline]
+    pub fn connected_after(self, us: u64) -> Self {
+        if self.is_held { self } else { Started { connecting_us: us, ..self } }
+    }
+
+    /// How much of a time since its start it was being worked on by the upstream.
+    #[inline]
+    pub fn worked(self, us: u64) -> u64 {
+        us.saturating_sub(self.connecting_us)
     }
 
     /// On a pool of a table from the era `era_us`: a request keeps its table, and may try an upstream of a
@@ -81,7 +96,8 @@ impl Shard {
     /// Counts the start of an attempt for a client.
     #[inline]
     pub fn start(&self, arm: ArmId, now_us: u64, client: ClientKey) -> Started {
-        let mut started = Started { at_us: now_us, era_us: 0, begun_era_us: 0, client, is_held: false };
+        let mut started =
+            Started { at_us: now_us, era_us: 0, begun_era_us: 0, client, is_held: false, connecting_us: 0 };
         if let Some(cell) = self.cell(arm) {
             started.era_us = cell.era_us.read();
             started.begun_era_us = started.era_us;
@@ -101,7 +117,8 @@ impl Shard {
 
     /// Counts the start of an attempt whose request is not whole yet.
     pub fn hold(&self, arm: ArmId, now_us: u64, client: ClientKey) -> Started {
-        let mut started = Started { at_us: now_us, era_us: 0, begun_era_us: 0, client, is_held: true };
+        let mut started =
+            Started { at_us: now_us, era_us: 0, begun_era_us: 0, client, is_held: true, connecting_us: 0 };
         if let Some(cell) = self.cell(arm) {
             started.era_us = cell.era_us.read();
             started.begun_era_us = started.era_us;
@@ -121,7 +138,7 @@ impl Shard {
             cell.starts.begin(now_us, started.client, started.begun_era_us);
             cell.held.set(cell.held.read().saturating_sub(1));
         }
-        Started { at_us: now_us, is_held: false, ..started }
+        Started { at_us: now_us, is_held: false, connecting_us: 0, ..started }
     }
 
     /// Counts what a started attempt came to; exactly once for each. `code` is the status of the answer,
@@ -157,12 +174,12 @@ impl Shard {
                 }
             }
             if outcome.is_decided() {
-                let bucket = bucket_of(took);
                 if thresholds.is_compared {
-                    cell.whole_answers().recent.note(started.client, now_us, Took::ToHead(bucket));
+                    let bucket = bucket_of(started.worked(took));
+                    cell.whole_answers().head(started.client, now_us, bucket);
                 }
                 cell.latency_sum_us.add(took);
-                if let Some(count) = cell.latency.get(bucket) {
+                if let Some(count) = cell.latency.get(bucket_of(took)) {
                     count.add(1);
                 }
             }
@@ -365,6 +382,7 @@ impl Shard {
     /// Adds this worker's part of how long the answers of an arm took.
     pub(super) fn add_durations(&self, durations: &mut Durations, arm: ArmId) {
         if let Some(answers) = self.cell(arm).and_then(|cell| cell.whole_answers.get()) {
+            sum(&mut durations.heads, &answers.heads);
             sum(&mut durations.whole, &answers.whole);
             sum(&mut durations.cut, &answers.cut);
         }
@@ -373,7 +391,14 @@ impl Shard {
     /// The start of an attempt at a given time, without counting it.
     #[cfg(test)]
     pub(super) fn started_for_tests(at_us: u64) -> Started {
-        Started { at_us, era_us: 0, begun_era_us: 0, client: ClientKey::NAMELESS, is_held: false }
+        Started {
+            at_us,
+            era_us: 0,
+            begun_era_us: 0,
+            client: ClientKey::NAMELESS,
+            is_held: false,
+            connecting_us: 0,
+        }
     }
 
     fn cell(&self, arm: ArmId) -> Option<&Cell> {

@@ -18,7 +18,9 @@ const _: () = assert!(BUCKETS <= 1 << BUCKET_BITS);
 /// Written by the worker's own thread alone, as everything in a shard.
 #[derive(Debug)]
 pub(super) struct WholeAnswers {
-    /// By bucket: answers that came whole, and those that were cut short.
+    /// By bucket: heads of answers, without the time that a connection took.
+    pub heads: [Counter; BUCKETS],
+    /// Answers that came whole, and those that were cut short.
     pub whole: [Counter; BUCKETS],
     pub cut: [Counter; BUCKETS],
     /// Of these, those longer than each limit.
@@ -66,6 +68,7 @@ impl WholeAnswers {
             std::array::from_fn(|_| Counter::default())
         }
         WholeAnswers {
+            heads: zeros(),
             whole: zeros(),
             cut: zeros(),
             long: zeros(),
@@ -73,6 +76,15 @@ impl WholeAnswers {
             long_clients: std::array::from_fn(|_| Clients::default()),
             empty: Counter::default(),
             recent: Recent { entries: std::array::from_fn(|_| Entry::default()), next: Counter::default() },
+        }
+    }
+
+    /// Counts the head of an answer.
+    #[inline]
+    pub(super) fn head(&self, client: ClientKey, now_us: u64, bucket: usize) {
+        self.recent.note(client, now_us, Took::ToHead(bucket));
+        if let Some(count) = self.heads.get(bucket) {
+            count.add(1);
         }
     }
 }

@@ -83,6 +83,8 @@ impl Default for Totals {
 /// bucket, see [`crate::core::latency`]. Counted only where somebody asks ([`super::Thresholds`]).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Durations {
+    /// To the head of the answer, without the time that a connection took.
+    pub heads: [u64; BUCKETS],
     pub whole: [u64; BUCKETS],
     /// Of answers that were cut short by the client: they would have taken longer than that.
     pub cut: [u64; BUCKETS],
@@ -90,6 +92,6 @@ pub struct Durations {
 
 impl Default for Durations {
     fn default() -> Self {
-        Durations { whole: [0; BUCKETS], cut: [0; BUCKETS] }
+        Durations { heads: [0; BUCKETS], whole: [0; BUCKETS], cut: [0; BUCKETS] }
     }
 }

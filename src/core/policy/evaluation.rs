@@ -49,20 +49,16 @@ impl<'a> Counted<'a> {
     }
 }
 
-/// What stable did before there was a candidate.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Before<'a> {
-    /// In the last ten minutes.
-    pub counts: Option<&'a KindCounts>,
-    /// Its totals a while ago.
-    pub totals: Option<&'a Totals>,
-}
-
 impl PolicyEvaluation {
-    /// From now on: `counted` is where the counters stand. With several critical limits, each gets an equal part of
+    /// From now on: `counted` is where the counters stand, `before` what stable did in the last ten minutes. With several critical limits, each gets an equal part of
     /// `alpha`, and so do each comparison that may abort and all groups under one limit, so that the bound on false
     /// aborts holds for all together.
-    pub fn new(policy: Arc<Policy>, counted: Counted<'_>, before: Before<'_>, now: Duration) -> Self {
+    pub fn new(
+        policy: Arc<Policy>,
+        counted: Counted<'_>,
+        before: Option<&KindCounts>,
+        now: Duration,
+    ) -> Self {
         let levels = policy.levels();
         let critical: Vec<Bound> =
             levels.iter().filter(|(level, _)| *level == Level::Critical).map(|(_, bound)| *bound).collect();
@@ -82,7 +78,6 @@ impl PolicyEvaluation {
             let beside =
                 stable_counts.as_ref().filter(|_| is_critical && bound.is_of_stable_too()).map(beside);
             let threshold = if is_critical { threshold } else { WARNING_THRESHOLD };
-            let before = before.counts;
             LimitEvidence::new(
                 (level, bound),
                 beside,
@@ -94,10 +89,7 @@ impl PolicyEvaluation {
             let stable = stable?;
             Some(match quantile {
                 None => KindComparison::plain(kind, relative, candidate, stable),
-                Some(quantile) => {
-                    let before = before.totals;
-                    KindComparison::by_quantile((kind, quantile), relative, candidate, stable, before)
-                }
+                Some(quantile) => KindComparison::by_quantile((kind, quantile), relative, candidate, stable),
             })
         };
         let each = threshold * policy.groups.max(1) as f64;

@@ -73,21 +73,15 @@ impl KindComparison {
         KindComparison { kind, relative, counted }
     }
 
-    /// `before` are stable's totals at an earlier time: what it did since then gives the first threshold.
     pub(super) fn by_quantile(
         (kind, quantile): (Kind, f64),
         relative: Relative,
         candidate: ArmCounts<'_>,
         stable: ArmCounts<'_>,
-        before: Option<&Totals>,
     ) -> Self {
         let (candidate, stable) = (Times::of(kind, candidate), Times::of(kind, stable));
-        let learned = match (before, kind) {
-            (Some(before), Kind::Latency) => before.latency,
-            _ => stable.whole,
-        };
-        let mut counted = ByQuantile { quantile, threshold: None, candidate, stable, learned };
-        counted.learn();
+        let learned = stable.whole;
+        let counted = ByQuantile { quantile, threshold: None, candidate, stable, learned };
         KindComparison { kind, relative, counted: Counted::ByQuantile(Box::new(counted)) }
     }
 
@@ -159,7 +153,8 @@ impl ByQuantile {
 impl Times {
     fn of(kind: Kind, counts: ArmCounts<'_>) -> Self {
         match (kind, counts.durations) {
-            (Kind::Latency, _) => Times { whole: counts.totals.latency, cut: [0; BUCKETS] },
+            (Kind::Latency, Some(durations)) => Times { whole: durations.heads, cut: [0; BUCKETS] },
+            (Kind::Latency, None) => Times { whole: counts.totals.latency, cut: [0; BUCKETS] },
             (_, Some(durations)) => Times { whole: durations.whole, cut: durations.cut },
             (_, None) => Times { whole: [0; BUCKETS], cut: [0; BUCKETS] },
         }

@@ -3,7 +3,8 @@
 //! A live rollout and a replay of its log look in the same way; only where the counters, the circumstances
 //! and the time come from differs.
 
-use super::{Before, Circumstances, Counted, Mode, Policy, PolicyEvaluation};
+use super::{Circumstances, Counted, Mode, Policy, PolicyEvaluation};
+use crate::core::kind_counts::KindCounts;
 use crate::core::outcome::{SlowLimits, Totals};
 use crate::core::verdict::Verdict;
 use crate::core::window::Window;
@@ -21,7 +22,12 @@ pub struct Looks {
 
 impl Looks {
     /// As [`PolicyEvaluation::new`].
-    pub fn new(policy: Arc<Policy>, counted: Counted<'_>, before: Before<'_>, now: Duration) -> Self {
+    pub fn new(
+        policy: Arc<Policy>,
+        counted: Counted<'_>,
+        before: Option<&KindCounts>,
+        now: Duration,
+    ) -> Self {
         let (slow, mut window) = (policy.thresholds(true).slow, Window::new(policy.window));
         window.push(now, counted.candidate.totals);
         Looks { evaluation: PolicyEvaluation::new(policy, counted, before, now), slow, window }

@@ -1,6 +1,6 @@
 //! The figures that are promised of the verdict with stable beside the candidate, by seeded simulation.
 
-use super::{Before, Circumstances, Counted, Limit, Policy, PolicyEvaluation};
+use super::{Circumstances, Counted, Limit, Policy, PolicyEvaluation};
 use crate::core::outcome::Totals;
 use crate::core::verdict::State;
 use rand::rngs::SmallRng;
@@ -32,7 +32,7 @@ impl Service {
         let policy = Arc::new(Policy { limits, ..Policy::default() });
         let none = Totals::default();
         let counted = Counted::of(&none, Some(&none));
-        let evaluation = PolicyEvaluation::new(policy, counted, Before::default(), Duration::ZERO);
+        let evaluation = PolicyEvaluation::new(policy, counted, None, Duration::ZERO);
         let mut service = Service {
             rng: SmallRng::seed_from_u64(seed),
             weight,

@@ -4,8 +4,7 @@ use crate::core::client::{ClientCount, Met};
 use crate::core::outcome::Totals;
 use crate::core::passive::{Accusation, EndedAttempts};
 use crate::core::policy::{
-    Before, Circumstances, Counted, Limit, Mode, Policy, PolicyEvaluation, Reaction, RelativeReactions,
-    Witnesses,
+    Circumstances, Counted, Limit, Mode, Policy, PolicyEvaluation, Reaction, RelativeReactions, Witnesses,
 };
 use crate::core::verdict::{Level, State};
 use crate::core::window::{Figures, Latency};
@@ -28,7 +27,7 @@ fn watch(attempts: u64, failures: u64, slow: u64) -> PolicyEvaluation {
     let mut watch = PolicyEvaluation::new(
         policy(Mode::Evidence),
         Counted::of(&Totals::default(), None),
-        Before::default(),
+        None,
         Duration::ZERO,
     );
     let mut totals = Totals { attempts, failures, ..Totals::default() };
@@ -95,7 +94,7 @@ fn the_plain_rule_and_the_comparison_ask_for_three_clients_too() {
     let watch = PolicyEvaluation::new(
         policy(Mode::Window),
         Counted::of(&Totals::default(), None),
-        Before::default(),
+        None,
         Duration::ZERO,
     );
     let latency_ms = Latency { p95: 2500.0, ..Latency::default() };
@@ -108,12 +107,8 @@ fn the_plain_rule_and_the_comparison_ask_for_three_clients_too() {
         vec![Limit::Latency { quantile: 0.5, warning: None, critical: Some(Duration::from_secs(2)) }];
     let policy = Policy { limits, relative: RelativeReactions::all(Reaction::Abort), ..Policy::default() };
     let none = Totals::default();
-    let mut watch = PolicyEvaluation::new(
-        Arc::new(policy),
-        Counted::of(&none, Some(&none)),
-        Before::default(),
-        Duration::ZERO,
-    );
+    let mut watch =
+        PolicyEvaluation::new(Arc::new(policy), Counted::of(&none, Some(&none)), None, Duration::ZERO);
     let (mut candidate, mut stable) = (Totals::default(), Totals::default());
     for _ in 0..200 {
         (candidate.attempts, candidate.fast[0], candidate.slow[0]) =
@@ -177,7 +172,7 @@ fn the_plain_rule_waits_for_its_sample() {
     let watch = PolicyEvaluation::new(
         policy(Mode::Window),
         Counted::of(&Totals::default(), None),
-        Before::default(),
+        None,
         Duration::ZERO,
     );
     let at = |requests, error_rate, p95| {
@@ -204,7 +199,7 @@ fn a_body_that_breaks_later_counts_once() {
     let mut watch = PolicyEvaluation::new(
         policy(Mode::Evidence),
         Counted::of(&Totals::default(), None),
-        Before::default(),
+        None,
         Duration::ZERO,
     );
     let mut totals = Totals { attempts: 10, ..Totals::default() };
@@ -228,12 +223,8 @@ impl Pair {
         let mut policy = Policy { limits, ..Policy::default() };
         edit(&mut policy);
         let none = Totals::default();
-        let watch = PolicyEvaluation::new(
-            Arc::new(policy),
-            Counted::of(&none, Some(&none)),
-            Before::default(),
-            Duration::ZERO,
-        );
+        let watch =
+            PolicyEvaluation::new(Arc::new(policy), Counted::of(&none, Some(&none)), None, Duration::ZERO);
         Pair { watch, candidate: Totals::default(), stable: Totals::default() }
     }
 
@@ -377,7 +368,7 @@ fn differences_are_judged_as_failures_are() {
         let stable = Totals { attempts: 10_000, failures: 10_000, ..Totals::default() };
         let none = Totals::default();
         let counted = Counted::of(&none, Some(&none));
-        let mut watch = PolicyEvaluation::new(policy, counted, Before::default(), Duration::ZERO);
+        let mut watch = PolicyEvaluation::new(policy, counted, None, Duration::ZERO);
         let totals = Totals { attempts: 50_000, compared, differing, ..Totals::default() };
         watch.observe(Duration::from_secs(9), Counted::of(&totals, Some(&stable)));
         let figures = Figures { compared, differing, ..Figures::default() };

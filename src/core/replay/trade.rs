@@ -8,7 +8,7 @@ use super::order::{Fact, What};
 use crate::core::client::{ClientCount, Met};
 use crate::core::hash::mix;
 use crate::core::outcome::{MAX_LIMITS, Outcome, SlowLimits, Totals};
-use crate::core::policy::{Before, Circumstances, Counted, Policy, PolicyEvaluation, Witnesses};
+use crate::core::policy::{Circumstances, Counted, Policy, PolicyEvaluation, Witnesses};
 use crate::core::verdict::State;
 use std::sync::Arc;
 use std::time::Duration;
@@ -115,7 +115,7 @@ impl Run {
     fn new(policy: Arc<Policy>) -> Self {
         let (totals, limits) = (Totals::default(), policy.thresholds(false).slow.used().len());
         let counted = Counted::of(&totals, None);
-        let evaluation = PolicyEvaluation::new(policy, counted, Before::default(), Duration::ZERO);
+        let evaluation = PolicyEvaluation::new(policy, counted, None, Duration::ZERO);
         Run { evaluation, totals, limits, aborted: false }
     }
 

@@ -127,11 +127,12 @@ impl Exchange<'_> {
     ) -> Result<Option<Box<Answering>>> {
         let closes = self.is_last(upstream);
         self.enter_registry(upstream.fd(), reused)?;
-        if self.worker.log.is_some()
-            && let Some(attempt) = &self.request.attempts.current
+        if (self.worker.log.is_some() || !reused)
+            && let Some(attempt) = &mut self.request.attempts.current
         {
             let took = self.worker.meter.now_us().saturating_sub(attempt.started_us);
             self.request.delivery.connect_us = Some(took);
+            attempt.started = attempt.started.connected_after(took);
         }
         self.send_request(upstream, closes)?;
         // An upstream is there: the body is wanted.

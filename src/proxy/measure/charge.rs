@@ -141,7 +141,7 @@ pub(in crate::proxy) fn finish(meter: &Meter, request: &mut Request, end: Answer
     }
     let now = meter.now_us();
     let waited = request.delivery.untaken_us;
-    let took = now.saturating_sub(attempt.started_us).saturating_sub(waited);
+    let took = attempt.started.worked(now.saturating_sub(attempt.started_us)).saturating_sub(waited);
     let long = meter.finished((attempt.arm, attempt.started), (now, took), end, thresholds);
     attempt.phase = Phase::Counted;
     let event = if end == AnswerEnd::Cut { GroupEvent::Cut { long } } else { GroupEvent::Finished { long } };

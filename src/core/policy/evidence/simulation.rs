@@ -6,7 +6,7 @@ use crate::core::kind_counts::KindCounts;
 use crate::core::latency::bucket_of;
 use crate::core::outcome::{Durations, Totals};
 use crate::core::policy::{
-    ArmCounts, Before, Circumstances, Counted, GroupCounts, Kind, Limit, Policy, PolicyEvaluation, Reaction,
+    ArmCounts, Circumstances, Counted, GroupCounts, Kind, Limit, Policy, PolicyEvaluation, Reaction,
     RelativeReactions, Witnesses,
 };
 use crate::core::verdict::{State, Verdict};
@@ -99,7 +99,7 @@ impl Service {
         let (candidate, stable) = (Arm::default(), Arm::default());
         let groups: Vec<GroupCounts> = (0..GROUPS).map(group).collect();
         let counted = counted(&candidate, &stable, &groups);
-        let evaluation = PolicyEvaluation::new(Arc::new(policy), counted, Before::default(), Duration::ZERO);
+        let evaluation = PolicyEvaluation::new(Arc::new(policy), counted, None, Duration::ZERO);
         Service { rng: SmallRng::seed_from_u64(seed), weight, evaluation, candidate, stable, groups }
     }
 
@@ -156,6 +156,7 @@ impl Service {
             (totals.failures + u64::from(failed), counts.failures + u64::from(failed));
         (totals.codes[code], totals.answered) = (totals.codes[code] + 1, totals.answered + 1);
         totals.latency[bucket_of(us)] += 1;
+        arm.durations.heads[bucket_of(us)] += 1;
         arm.durations.whole[bucket_of(us)] += 1;
         let late = us > 2_000_000;
         for counter in [&mut totals.slow, &mut totals.long, &mut counts.slow, &mut counts.long] {

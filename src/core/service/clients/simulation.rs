@@ -11,7 +11,7 @@ use crate::core::client::{ClientKey, Met};
 use crate::core::outcome::{ArmId, Outcome, Reason, SlowLimits, Totals};
 use crate::core::passive::{Accusation, Ejection, EndedAttempts};
 use crate::core::policy::{
-    Before, Circumstances, Counted, Limit, Looks, Policy, Reaction, RelativeReactions, Reported, Witnesses,
+    Circumstances, Counted, Limit, Looks, Policy, Reaction, RelativeReactions, Reported, Witnesses,
 };
 use crate::core::rollout::{Observation, Phase, Plan};
 use crate::core::settings::Passive;
@@ -233,8 +233,7 @@ fn run(seed: u64, recorder: &Arc<Recorder>, from_us: u64, candidate: Candidate) 
     (world.ejection, world.ended) = (Ejection::default(), EndedAttempts::default());
     let begun = Duration::from_micros(world.now_us);
     let before = world.totals(1);
-    let mut looks =
-        Looks::new(policy, Counted::of(&before, Some(&world.totals(0))), Before::default(), begun);
+    let mut looks = Looks::new(policy, Counted::of(&before, Some(&world.totals(0))), None, begun);
     let (keys, crowd, habit) = (rng.random_range(0..3), rng.random_range(1..20), rng.random_range(0..6));
     for _ in 0..TICKS {
         for _ in 0..rng.random_range(2..12) {
