@@ -5,6 +5,7 @@ use super::out::Out;
 use super::{render, service};
 use crate::admin::shapes::HistoryPage;
 use crate::control::view::{HistoryView, RolloutView, ServiceView};
+use crate::core::verdict::State;
 use crate::observe::clock::Clock;
 use std::time::Duration;
 use tokio::time::sleep;
@@ -37,6 +38,7 @@ pub(super) async fn rollout(
     let mut shown = 0;
     let mut after = 0;
     let mut seen_at = Duration::ZERO;
+    let mut told = None;
     let mut view = first;
     loop {
         match look(client, &view, after, &mut shown, out).await {
@@ -44,11 +46,17 @@ pub(super) async fn rollout(
             Err(Failure::Unreachable { .. }) if clock.now() < seen_at + AWAY => sleep(EVERY / 4).await,
             Err(failure) => return Err(failure),
         }
+        let stands = standing(&view);
+        if let Some(why) = stands.as_deref().filter(|why| told.as_deref() != Some(&*without_numbers(why))) {
+            out.aside(&format!("waiting: {why}"));
+            told = Some(without_numbers(why));
+        }
         match view.outcome.as_deref() {
             Some("promoted") => return Ok(Ended::Promoted),
             Some(_) => return Ok(Ended::Aborted),
             None if timeout.is_some_and(|timeout| clock.now() >= timeout) => {
-                out.aside(&format!("timed out; the rollout {} goes on", view.id));
+                let why = stands.map(|why| format!(": {why}")).unwrap_or_default();
+                out.aside(&format!("timed out; the rollout {} goes on{why}", view.id));
                 return Ok(Ended::NotYet);
             }
             None if view.waits_for.as_deref() == Some("approval") => {
@@ -61,6 +69,18 @@ pub(super) async fn rollout(
             None => (),
         }
     }
+}
+
+/// Why nothing moves, if nothing does.
+fn standing(view: &RolloutView) -> Option<String> {
+    let is_held = view.outcome.is_none() && view.verdict.state != State::Pass;
+    let held = view.verdict.reasons.first().filter(|_| is_held).map(|reason| reason.text.clone());
+    held.or_else(|| view.reason.clone().filter(|_| view.outcome.is_none()))
+}
+
+/// A reason whose numbers alone have changed is the same reason.
+fn without_numbers(text: &str) -> String {
+    text.chars().filter(|c| !c.is_ascii_digit()).collect()
 }
 
 /// Waits for news since a revision, at most until the figures are to be shown again.

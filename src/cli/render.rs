@@ -145,7 +145,8 @@ pub(super) fn rollout(view: &RolloutView) -> String {
     if let Some(reason) = &view.reason {
         let _ = writeln!(text, "    {reason}");
     }
-    for reason in view.verdict.reasons.iter().filter(|_| view.outcome.is_none()) {
+    let is_news = |text: &str| view.outcome.is_none() && view.reason.as_deref() != Some(text);
+    for reason in view.verdict.reasons.iter().filter(|reason| is_news(&reason.text)) {
         let _ = writeln!(text, "    {}: {}", view.verdict.state.label(), reason.text);
     }
     let suspects = view.evidence.iter().filter(|of| of.ln > 0.0 && of.ln < of.needed);

@@ -76,7 +76,7 @@ fn health(pools: &[Serving<'_>]) -> CheckView {
         let of_pool = move |why: String| format!("{name} {why}");
         failing.into_iter().chain(unproven).map(of_pool)
     });
-    check("health", wrong.collect(), || "every health check is answered".into())
+    check("health", wrong.collect(), || "every upstream with traffic passes its checks".into())
 }
 
 fn errors(pools: &[Serving<'_>], limit: f64) -> CheckView {
@@ -117,8 +117,8 @@ fn running(pools: &[Serving<'_>]) -> CheckView {
         wrong.push("no upstream is there to serve".to_owned());
     }
     check("running", wrong, || match ready {
-        1 => "the one upstream is ready".into(),
-        _ => format!("all {ready} upstreams are ready"),
+        1 => "the one upstream with traffic is ready".into(),
+        _ => format!("all {ready} upstreams with traffic are ready"),
     })
 }
 

@@ -16,6 +16,27 @@ fn config(blue: SocketAddr, green: SocketAddr) -> String {
 }
 
 #[test]
+fn wait_says_why_nothing_moves() {
+    let (blue, green) = (Origin::named("blue"), Origin::named("green"));
+    green.react(|_| Reaction::Answer(302, String::new()));
+    let config = format!(
+        "[services.web]\nstable = \"blue\"\n[services.web.pools.blue]\nupstreams = [\"{}\"]\n\
+         [services.web.pools.green]\nupstreams = [\"{}\"]\n\
+         health = {{ path = \"/health\", interval = \"50ms\" }}\n",
+        blue.address, green.address
+    );
+    let pointsman = Pointsman::start(&config);
+    let printed = pointsman.cli(&["rollout", "start", "web", "--to", "green", "--wait", "--timeout", "2s"]);
+    assert_eq!(printed.code, 4, "{}", printed.err);
+    let check = "waiting until the candidate is healthy";
+    for line in [format!("waiting: {check}"), "goes on: waiting until".to_owned(), "status 302".to_owned()] {
+        assert!(printed.err.contains(&line), "{line}: {}", printed.err);
+    }
+    let told = printed.err.lines().filter(|line| line.starts_with("waiting: ")).count();
+    assert!(told <= 2, "once, and again when the reason changes: {}", printed.err);
+}
+
+#[test]
 fn wait_exits_0_promoted_3_aborted_and_4_timed_out() {
     let nginx = Nginx::start(&["blue"]);
     let green = Origin::named("green");
@@ -122,7 +143,7 @@ fn status_is_the_verification_and_exits_0_only_if_all_holds() {
     assert_eq!(pointsman.cli(&["drain", "web", "blue", &label]).code, 0);
     eventually("what is drained on purpose does not count", || {
         let printed = status();
-        printed.code == 0 && shows(&printed, &["the one upstream is ready"])
+        printed.code == 0 && shows(&printed, &["the one upstream with traffic is ready"])
     });
     let json = pointsman.web();
     let names: Vec<_> =
