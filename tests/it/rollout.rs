@@ -63,7 +63,9 @@ fn one_that_always_fails_is_aborted_after_at_most_ten_failed_requests() {
         eventually("the load goes on", || load.good() > after + 500);
         let (_, failed, broken) = load.stop();
         assert_eq!(pointsman.weight("green"), 0.0);
-        assert_eq!((failed, broken), (green.requests(), 0), "every failure came from the candidate");
+        // A request that waited there when it was aborted was taken back, and answered by stable.
+        let taken_back = green.requests().checked_sub(failed).expect("every failure came from the candidate");
+        assert!(broken == 0 && taken_back <= 8, "{broken} broken, {taken_back} taken back");
         failures.push(failed);
     }
     println!("always failing at 5 %: failed requests until the revert, 5 rollouts: {failures:?}");

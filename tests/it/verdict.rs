@@ -307,15 +307,17 @@ fn websockets_that_die_at_once_fail_a_version() {
         }
         bytes
     }
-    for (what, status, outcome) in [
-        ("1011", Some(1011), "aborted"),
-        ("without a word", None, "aborted"),
-        ("1000", Some(1000), "promoted"),
+    let ends = |status| Reaction::RawThenClose(closes(status));
+    for (what, reaction, outcome) in [
+        ("1011", ends(Some(1011)), "aborted"),
+        ("no word", ends(None), "aborted"),
+        ("1000", ends(Some(1000)), "promoted"),
+        ("clients that hang up", Reaction::Upgrade, "promoted"),
     ] {
-        let good = closes(Some(1000));
-        let blue = Origin::new(move |_| Reaction::RawThenClose(good.clone()));
-        let bad = closes(status);
-        let green = Origin::new(move |_| Reaction::RawThenClose(bad.clone()));
+        let hangs_up = matches!(reaction, Reaction::Upgrade);
+        let good = if hangs_up { reaction.clone() } else { ends(Some(1000)) };
+        let blue = Origin::new(move |_| good.clone());
+        let green = Origin::new(move |_| reaction.clone());
         let pointsman = Pointsman::start(&config(&blue, &green, "1s", ERRORS));
         let id = pointsman.start_rollout(r#"{"to": "green"}"#);
         let stop = Arc::new(AtomicU64::new(0));
@@ -323,13 +325,21 @@ fn websockets_that_die_at_once_fail_a_version() {
             .map(|_| {
                 let (stop, address) = (stop.clone(), pointsman.http());
                 std::thread::spawn(move || {
-                    while stop.load(Ordering::SeqCst) == 0 {
+                    for turn in 0.. {
+                        if stop.load(Ordering::SeqCst) > 0 {
+                            return;
+                        }
                         let mut connection = Connection::open(address);
                         let asks = "GET /live HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: upgrade\r\n\
                             Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
                         let _ = connection.write(asks.as_bytes());
                         let _ = connection.head();
-                        connection.is_closed();
+                        // Half of those that hang up have said something that is on its way back.
+                        if hangs_up && turn % 2 == 0 {
+                            let _ = connection.write(&[0x82, 0x80, 1, 2, 3, 4]);
+                        } else if !hangs_up {
+                            connection.is_closed();
+                        }
                     }
                 })
             })

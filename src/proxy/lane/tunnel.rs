@@ -81,15 +81,16 @@ impl<'a> Tunnel<'a> {
                 None
             } else {
                 let scan = self.closings.as_mut().map(|closings| &mut closings.client);
-                pump(client.0, upstream.0, upstream.1, scan, cx).map_err(of_client)?
+                pump(client.0, upstream.0, upstream.1, scan, cx)
+                    .map_err(|broken| broken.between(of_client, of_upstream))?
             };
             let down = if self.ends {
                 None
             } else {
                 let scan = self.closings.as_mut().map(|closings| &mut closings.upstream);
                 let moved = pump(upstream.0, client.0, client.1, scan, cx);
-                self.upstream_ended |= matches!(moved, Ok(Some(0)) | Err(_)) && up != Some(0);
-                moved.map_err(of_upstream)?
+                self.upstream_ended |= matches!(moved, Ok(Some(0)) | Err(Broken::Read(_))) && up != Some(0);
+                moved.map_err(|broken| broken.between(of_upstream, of_client))?
             };
             self.sent += down.unwrap_or_default() as u64;
             self.ends |= up == Some(0) || down == Some(0);
@@ -120,7 +121,7 @@ fn pump<F: AsyncRead + Unpin, T: AsyncWrite + Unpin>(
     out: &mut Outbox,
     scan: Option<&mut FrameScan>,
     cx: &mut Context<'_>,
-) -> io::Result<Option<usize>> {
+) -> std::result::Result<Option<usize>, Broken> {
     if !out.is_empty() {
         return Ok(None);
     }
@@ -132,8 +133,27 @@ fn pump<F: AsyncRead + Unpin, T: AsyncWrite + Unpin>(
         out.pass(to, &mut again, bytes).map(|()| bytes.len())
     });
     match read {
-        Poll::Ready(moved) => moved?.map(Some),
+        Poll::Ready(moved) => moved.map_err(Broken::Read)?.map(Some).map_err(Broken::Write),
         Poll::Pending => Ok(None),
+    }
+}
+
+/// Which side of a move has failed.
+enum Broken {
+    Read(io::Error),
+    Write(io::Error),
+}
+
+impl Broken {
+    fn between(
+        self,
+        from: impl FnOnce(io::Error) -> Box<Error>,
+        to: impl FnOnce(io::Error) -> Box<Error>,
+    ) -> Box<Error> {
+        match self {
+            Broken::Read(error) => from(error),
+            Broken::Write(error) => to(error),
+        }
     }
 }
 
