@@ -21,8 +21,14 @@ const FRAMING: [HeaderName; 10] = [
 ];
 
 /// What a value may use.
-const VARIABLES: [Variable; 5] =
-    [Variable::Host, Variable::RemoteAddr, Variable::Scheme, Variable::RequestUri, Variable::RequestId];
+const VARIABLES: [Variable; 6] = [
+    Variable::Host,
+    Variable::RemoteAddr,
+    Variable::Scheme,
+    Variable::RequestUri,
+    Variable::RequestId,
+    Variable::Pool,
+];
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Direction {

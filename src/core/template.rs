@@ -22,10 +22,12 @@ pub enum Variable {
     /// A question mark where there is a query, else nothing.
     IsArgs,
     RequestId,
+    /// The pool that the request was given to; nothing where it goes to none.
+    Pool,
 }
 
 impl Variable {
-    pub const ALL: [(&str, Variable); 8] = [
+    pub const ALL: [(&str, Variable); 9] = [
         ("host", Variable::Host),
         ("remote_addr", Variable::RemoteAddr),
         ("scheme", Variable::Scheme),
@@ -34,6 +36,7 @@ impl Variable {
         ("args", Variable::Args),
         ("is_args", Variable::IsArgs),
         ("request_id", Variable::RequestId),
+        ("pool", Variable::Pool),
     ];
 
     /// The variable of a name.
@@ -57,6 +60,7 @@ impl Variable {
             Variable::Args => out.extend_from_slice(facts.args.as_bytes()),
             Variable::IsArgs => out.extend((!facts.args.is_empty()).then_some(b'?')),
             Variable::RequestId => out.extend_from_slice(facts.request_id),
+            Variable::Pool => out.extend_from_slice(facts.pool.as_bytes()),
         }
     }
 }
@@ -71,6 +75,7 @@ pub struct Facts<'a> {
     pub path: &'a str,
     pub args: &'a str,
     pub request_id: &'a [u8],
+    pub pool: &'a str,
 }
 
 /// A text, taken apart.
@@ -170,6 +175,7 @@ mod tests {
         path: "/a%20b",
         args: "c=d",
         request_id: b"1f",
+        pool: "",
     };
 
     fn filled(text: &str) -> String {

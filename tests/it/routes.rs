@@ -245,7 +245,7 @@ fn the_upstream_is_told_what_the_site_wants() {
     let origin = telling();
     let routes = r#"
         [headers]
-        request = { set = { Host = "app.internal", "X-Where" = "$scheme://$host$request_uri from $remote_addr" }, add = { "X-Seen" = "$request_id" }, remove = ["X-Secret"] }
+        request = { set = { Host = "app.internal", "X-Where" = "$scheme://$host$request_uri from $remote_addr", "X-Version" = "$pool" }, add = { "X-Seen" = "$request_id" }, remove = ["X-Secret"] }
         [[routes]]
         path = "/bare"
         service = "web"
@@ -257,7 +257,7 @@ fn the_upstream_is_told_what_the_site_wants() {
     let told = origin.last();
     assert_eq!(told.header("host"), Some("app.internal"));
     assert_eq!(told.header("x-where"), Some("http://shop.example/a?b from 127.0.0.1"));
-    assert_eq!(told.header("x-secret"), None);
+    assert_eq!((told.header("x-secret"), told.header("x-version")), (None, Some("blue")));
     let seen: Vec<_> =
         told.headers.iter().filter(|(name, _)| name == "x-seen").map(|(_, value)| value).collect();
     assert_eq!(seen, ["mine", told.header("x-request-id").expect("an id")]);

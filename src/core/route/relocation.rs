@@ -43,6 +43,7 @@ mod tests {
                 path: "/",
                 args: "",
                 request_id: b"",
+                pool: "",
             };
             let place = Relocation { from: from.to_owned(), to }.relocated(location.as_bytes(), &facts);
             place.map(|place| String::from_utf8(place).expect("text"))

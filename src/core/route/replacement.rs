@@ -292,6 +292,7 @@ mod tests {
         path: "/asked",
         args: "q",
         request_id: b"1f",
+        pool: "",
     };
 
     fn rewritten(pattern: &str, to: &str, path: &str, query: &str) -> Result<String, BadPath> {

@@ -148,6 +148,7 @@ mod tests {
         path: "/",
         args: "",
         request_id: b"",
+        pool: "",
     };
 
     fn rule(pattern: &str, to: &str, then: Then) -> Rule {

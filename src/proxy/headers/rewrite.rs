@@ -111,5 +111,6 @@ pub(in crate::proxy) fn facts(request: &Request) -> Facts<'_> {
         path,
         args: query.unwrap_or_default(),
         request_id: request.id(),
+        pool: request.pool().map_or("", |pool| &*pool.name),
     }
 }
