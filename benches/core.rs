@@ -11,13 +11,15 @@
 use pointsman::core::balance::mix;
 use pointsman::core::client::ClientKey;
 use pointsman::core::cohort::{CookieKeys, Identity, Split};
+use pointsman::core::group::{GroupEvent, Groups, Shape, Side, name};
 use pointsman::core::limit::buckets::Buckets;
 use pointsman::core::limit::counts::Counts;
 use pointsman::core::limit::rate::Rate;
-use pointsman::core::outcome::{ArmId, Outcome, SlowLimits};
+use pointsman::core::outcome::{ArmId, Outcome, SlowLimits, Thresholds};
 use pointsman::core::secret::Secret;
 use pointsman::core::weight::{BasisPoints, Picker};
 use pointsman::observe::recorder::Recorder;
+use pointsman::observe::shard::AnswerEnd;
 use std::hint::black_box;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -28,7 +30,7 @@ const SAMPLE: Duration = Duration::from_millis(20);
 const SAMPLES: usize = 101;
 
 fn main() {
-    for measured in [pick, pick_for_a_user, record, limit, record_alone] {
+    for measured in [pick, pick_for_a_user, record, limit, record_alone, record_compared, group] {
         measured();
     }
 }
@@ -124,6 +126,39 @@ fn record_alone() {
         now += 20;
         let started = shard.start(arm, black_box(now), ClientKey::NAMELESS);
         shard.answered(arm, started, now + 300 + (now & 0x3ff), (Outcome::Success, 200), &limits.into());
+    });
+}
+
+/// The same while the pool is compared with another, with the time to the last byte.
+fn record_compared() {
+    let recorder = Recorder::new(1);
+    let arm = recorder.arm("web", "green").expect("an arm");
+    let thresholds = Thresholds { is_compared: true, ..Thresholds::default() };
+    let shard = recorder.shard(0);
+    let mut now = 0;
+    measure("record an outcome and its end, compared", || {
+        now += 20;
+        let started = shard.start(arm, black_box(now), ClientKey::NAMELESS);
+        let at = now + 300 + (now & 0x3ff);
+        shard.answered(arm, started, at, (Outcome::Success, 200), &thresholds);
+        shard.finished(arm, started, at, (at - now, AnswerEnd::Whole), &thresholds);
+    });
+}
+
+/// The shape of a path, and counting in its group.
+fn group() {
+    let paths =
+        ["/", "/checkout", "/api/users/4711/orders?page=2", "/assets/app.3f2a9c81.js"].map(str::as_bytes);
+    let (groups, mut n) = (Groups::new(64, 1), 0_usize);
+    measure("the shape of a path", || {
+        n += 1;
+        black_box(Shape::of(3, b"GET", black_box(paths[n % paths.len()])));
+    });
+    measure("the shape of a path, and a count in its group", || {
+        n += 1;
+        let path = paths[n % paths.len()];
+        let id = groups.of(Shape::of(3, b"GET", black_box(path)), true, || name("GET", path));
+        groups.count(0, Side::Candidate, id, GroupEvent::Decided { failed: false, late: Some(0) });
     });
 }
 
