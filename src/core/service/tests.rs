@@ -47,7 +47,7 @@ pub(crate) const UPSTREAMS: [&str; 3] = ["u1:1", "u2:1", "u3:1"];
 pub(super) const CAREFUL: Caution<'static> = Caution { down: &BTreeMap::new(), force: false };
 pub(super) const FORCED: Caution<'static> = Caution { down: &BTreeMap::new(), force: true };
 
-fn seen(state: State, attempts: u64) -> Observation {
+pub(super) fn seen(state: State, attempts: u64) -> Observation {
     let reason = Reason {
         kind: String::new(),
         group: None,
@@ -67,11 +67,11 @@ fn seen(state: State, attempts: u64) -> Observation {
     Observation { verdict, attempts, candidate: Ok(()), stable_ready: true, upstreams: BTreeMap::new() }
 }
 
-fn at(second: u64) -> Moment<'static> {
+pub(super) fn at(second: u64) -> Moment<'static> {
     Moment { now: Duration::from_secs(second), wall: "2026-01-01T00:00:00Z" }
 }
 
-fn service() -> ServiceState {
+pub(super) fn service() -> ServiceState {
     ServiceState::new("blue", ["blue", "green", "red"])
 }
 
@@ -79,7 +79,7 @@ fn started(plan: Plan) -> ServiceState {
     service().apply(start("r1", "green", plan), at(0)).expect("started").state
 }
 
-fn observe(state: &ServiceState, observation: &Observation, second: u64) -> Applied {
+pub(super) fn observe(state: &ServiceState, observation: &Observation, second: u64) -> Applied {
     state.apply(Change::Observed(observation), at(second)).expect("never denied")
 }
 
