@@ -2,7 +2,9 @@
 
 use super::maintenance;
 use crate::control::command::{ReloadReport, UpgradeReport};
-use crate::control::view::{EvidenceView, HistoryView, MirrorView, PoolView, RolloutView, ServiceView};
+use crate::control::view::{
+    EvidenceView, HistoryView, MirrorView, PoolView, RolloutView, ServiceView, WatchView,
+};
 use crate::core::rollout::Stage;
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -58,18 +60,29 @@ fn service(view: &ServiceView) -> String {
         text.push_str(&rollout(view));
     }
     if let Some(watch) = &view.watch {
-        let back = if watch.rollback { ", goes back by itself" } else { "" };
-        let (seconds, of) = (watch.seconds.round(), watch.of_seconds.round());
-        let verdict = watch.verdict.state.label();
-        let _ = writeln!(text, "  watched since the promotion: {verdict}, {seconds} of {of} s{back}");
-        for reason in &watch.verdict.reasons {
-            let _ = writeln!(text, "    {}", reason.text);
-        }
+        text.push_str(&self::watch(watch));
     }
     for check in &view.checks {
         let mark = if check.ok { '✓' } else { '✗' };
         // Writing to a text cannot fail.
         let _ = writeln!(text, "  {mark} {:<8} {}", check.name, check.detail);
+    }
+    text
+}
+
+fn watch(watch: &WatchView) -> String {
+    let back = if watch.rollback { ", goes back by itself" } else { "" };
+    let (seconds, of) = (watch.seconds.round(), watch.of_seconds.round());
+    let (verdict, pool) = (watch.verdict.state.label(), &watch.pool);
+    let mut text = match watch.by_hand {
+        true => {
+            format!("  {pool} is watched since its weight was set by hand: {verdict}, {seconds} s{back}\n")
+        }
+        false => format!("  watched since the promotion: {verdict}, {seconds} of {of} s{back}\n"),
+    };
+    for reason in &watch.verdict.reasons {
+        // Writing to a text cannot fail.
+        let _ = writeln!(text, "    {}", reason.text);
     }
     text
 }

@@ -57,6 +57,7 @@ pub fn diff(old: &Config, new: &Config) -> (Vec<String>, Vec<String>) {
         note(&mut at_once, &format!("{path}.shield"), before.shield != service.shield);
         note(&mut at_once, &format!("{path}.mirror"), before.mirror != service.mirror);
         note(&mut at_once, &format!("{path}.refuge"), before.refuge != service.refuge);
+        note(&mut at_once, &format!("{path}.watch_manual"), before.watch_manual != service.watch_manual);
         note(&mut at_once, &format!("{path}.close_streams"), before.close_streams != service.close_streams);
         at_once.extend(differing(&format!("{path}.pools"), &before.pools, &service.pools));
     }

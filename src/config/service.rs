@@ -88,6 +88,7 @@ fn service(
     let (cohort, testers) = cohort::of_service(section);
     let refuges = [("healthy", Refuge::Healthy), ("none", Refuge::None), ("any", Refuge::Any)];
     let refuge = section.read("refuge", Refuge::Healthy, |item| item.choice(&refuges));
+    let watch_manual = section.read("watch_manual", true, |item| item.bool());
     let rules = rule::rules(section, &pools);
     let expose_pool = cohort::expose_pool(section);
     section.finish();
@@ -98,6 +99,7 @@ fn service(
         shield,
         mirror,
         refuge,
+        watch_manual,
         close_streams,
         pools,
         cohort,

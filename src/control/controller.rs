@@ -449,8 +449,8 @@ fn carry_out(output: Output, service: &mut ServiceController, links: &Links, eff
     let name = || service.pools.settings.name.clone();
     match output {
         Output::Publish | Output::Watch | Output::Ended(_) => (),
-        Output::Mark { rollout, rung_us } => {
-            effects.journal.marks.set(service.slot, &rollout);
+        Output::Mark { mark, rung_us, .. } => {
+            effects.journal.marks.set(service.slot, &mark);
             let Some(rung_us) = rung_us else { return };
             let took_us = links.clock.now_us().saturating_sub(rung_us);
             tracing::info!(service = &*name(), took_us, "from the deciding outcome to the table");

@@ -109,6 +109,9 @@ impl<'a> ServiceFacts<'a> {
 
     /// Whether a pool is compared with another one now, or another one with it.
     pub(super) fn is_compared(&self, pool: &str) -> bool {
+        if let Some(hand) = self.pools.by_hand(self.state) {
+            return hand.pool == pool || self.state.stable == pool;
+        }
         let running = self.state.running().filter(|running| running.from != running.to);
         running.is_some_and(|running| running.from == pool || running.to == pool)
     }

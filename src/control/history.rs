@@ -71,8 +71,12 @@ fn figures(facts: ServiceFacts<'_>, next: &ServiceState, links: &Links) -> Value
     });
     let pools: serde_json::Map<_, _> = pools.collect();
     let mut figures = json!({ "weights": weights, "window": pools });
-    if let Some(running) = &next.rollout
+    let is_taken = facts.state.taken != next.taken;
+    if let Some(taken) = next.taken.as_ref().filter(|_| is_taken) {
+        figures["verdict"] = json!(taken.verdict);
+    } else if let Some(running) = &next.rollout
         && facts.watch.is_on()
+        && facts.pools.by_hand(facts.state).is_none()
         && let Some(all) = figures.as_object_mut()
     {
         all.insert("verdict".into(), json!(running.rollout.verdict));

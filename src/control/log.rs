@@ -41,13 +41,15 @@ pub(super) fn lines(state: &ServiceState, next: &ServiceState, notes: &[Note], a
     let line = |note: &Note| {
         let about = rollout.map(|running| (&running.id, &running.to));
         let about = about.or_else(|| guarded.map(|guard| (&guard.rollout, &guard.pool)));
+        let taken = next.taken.as_ref().filter(|_| note.event == Event::TakenBack);
+        let pool = taken.map(|taken| &taken.pool).or_else(|| about.map(|(_, pool)| pool)).cloned();
         LogLine {
             is_warning: note.event.is_warning(is_critical),
             actor: actor.to_owned(),
             event: note.event,
             text: note.text.clone(),
             rollout: about.map(|(id, _)| id.clone()),
-            pool: about.map(|(_, pool)| pool.clone()),
+            pool,
         }
     };
     notes.iter().map(line).collect()

@@ -45,7 +45,10 @@ pub(super) fn told(
     if receivers.is_empty() || is_repeated {
         return None;
     }
-    let notice = compose(facts, next, kind, links);
+    let notice = match note.event {
+        Event::TakenBack => of_weight(facts, next, links),
+        _ => compose(facts, next, kind, links),
+    };
     let notice = Notice { at: format!("{at:.3}"), actor: actor.to_owned(), ..notice };
     Some(Outgoing { notice: explained(notice, note, facts, next), receivers })
 }
@@ -132,6 +135,23 @@ fn compose(facts: ServiceFacts<'_>, next: &ServiceState, kind: Kind, links: &Lin
     }
 }
 
+/// That a weight set by hand was taken back: about the pool that had it.
+fn of_weight(facts: ServiceFacts<'_>, next: &ServiceState, links: &Links) -> Notice {
+    let notice = Notice::new(Kind::Aborted, facts.name());
+    let Some(taken) = &next.taken else { return notice };
+    let figures = facts.figures_in(next, &taken.pool, links);
+    let measured = |value: fn(&Figures) -> f64| (figures.requests > 0).then(|| value(&figures));
+    Notice {
+        version: next.pools.get(&taken.pool).and_then(|record| record.version.clone()),
+        from: Some(next.stable.clone()),
+        to: Some(taken.pool.clone()),
+        weight: next.weights.get(&taken.pool).map(|weight| weight.percent()),
+        error_rate: measured(|figures| figures.error_rate),
+        response_time_ms: measured(|figures| figures.latency_ms.p95),
+        ..notice
+    }
+}
+
 fn steps(machine: &Rollout) -> usize {
     if machine.is_rolling() { machine.batches() } else { machine.plan.steps.len() }
 }
@@ -159,7 +179,14 @@ fn rollout_in_question<'a>(
 /// Why it happened, what has been done about it, and how things are now.
 fn explained(notice: Notice, note: &Note, facts: ServiceFacts<'_>, next: &ServiceState) -> Notice {
     let (stable, why) = (&next.stable, note.text.as_str());
+    if notice.kind == Kind::Started {
+        let action = next.running().and_then(Running::given_by_hand);
+        return Notice { detail: why.to_owned(), action, ..notice };
+    }
     let action = match notice.kind {
+        Kind::Aborted if note.event == Event::TakenBack => {
+            Some(format!("its traffic is back on {}", next.version_on(stable)))
+        }
         Kind::Aborted if next.rollout.as_ref().is_some_and(|last| !last.rollout.moves_traffic()) => {
             Some("it stopped; no traffic was moved".to_owned())
         }

@@ -21,9 +21,9 @@ pub(super) enum Output {
     Publish,
     /// Other upstreams are to be checked, or other signals scraped.
     Watch,
-    /// A version loses its traffic with the next table: the id of its rollout is marked until that is durable.
+    /// The version in a pool loses its traffic with the next table: what did that is marked until it is durable.
     /// `rung_us` is when the bell was rung that led to it.
-    Mark { rollout: String, rung_us: Option<u64> },
+    Mark { mark: String, pool: String, rung_us: Option<u64> },
     /// What was marked is durable.
     Unmark,
     /// A line for the process's log, once the table is out.
@@ -116,9 +116,12 @@ impl Outputs {
         self.0.iter().any(|output| matches!(output, Output::Publish))
     }
 
-    /// Whether a version loses its traffic with the next table.
-    pub(super) fn marks(&self) -> bool {
-        self.0.iter().any(|output| matches!(output, Output::Mark { .. }))
+    /// The pool whose version loses its traffic with the next table.
+    pub(super) fn marked(&self) -> Option<&str> {
+        self.0.iter().find_map(|output| match output {
+            Output::Mark { pool, .. } => Some(pool.as_str()),
+            _ => None,
+        })
     }
 
     /// Takes out those of some kinds; the others keep their order.

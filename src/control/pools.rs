@@ -13,7 +13,7 @@ use crate::core::outcome::{ArmId, SlowLimits, Totals};
 use crate::core::policy::readings::Readings;
 use crate::core::policy::yardstick::Yardstick;
 use crate::core::policy::{GroupCounts, Policy};
-use crate::core::service::ServiceState;
+use crate::core::service::{HandWatch, ServiceState};
 use crate::core::settings;
 use crate::core::weight::BasisPoints;
 use crate::core::window::{Figures, Window};
@@ -180,6 +180,12 @@ impl Pools {
         pool.yardstick.push(pool.begun, || KindCounts::from(&totals));
     }
 
+    /// The watch over weights set by hand, where the service has limits for it and wants it.
+    pub(super) fn by_hand<'a>(&self, state: &'a ServiceState) -> Option<&'a HandWatch> {
+        let is_wanted = self.settings.watch_manual && self.settings.policy.is_some();
+        state.watched_by_hand().filter(|_| is_wanted)
+    }
+
     /// As many groups as the policy asks for. Whether the table has to say so.
     pub(super) fn fit_groups(&mut self, state: &ServiceState, links: &Links) -> bool {
         let most = policy(state, &self.settings, links).map_or(0, |policy| policy.groups);
@@ -247,7 +253,7 @@ impl Pools {
             self.sample_at = now + SAMPLE;
             let policy = policy(state, &self.settings, links).cloned();
             self.sample(now, policy.as_ref(), links);
-            let is_calm = state.running().is_none() && state.guard.is_none();
+            let is_calm = state.running().is_none() && state.guard.is_none() && self.by_hand(state).is_none();
             changed |= is_calm && self.grouping.as_mut().is_some_and(|grouping| grouping.turn(now, links));
         }
         changed

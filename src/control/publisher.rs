@@ -130,10 +130,9 @@ impl Publisher {
     }
 }
 
-/// The pool whose rollout is given up by what has just been published.
+/// The pool whose version loses its traffic by what has just been published.
 fn aborting(service: &ServiceController) -> Option<ArmId> {
-    let last = service.state().rollout.as_ref().filter(|_| service.outputs.marks())?;
-    service.pools.get(&last.to).map(|pool| pool.arm)
+    service.pools.get(service.outputs.marked()?).map(|pool| pool.arm)
 }
 
 /// A whole new table. The admin API comes last among the services, where a route may lead to it.
@@ -209,6 +208,7 @@ fn service(facts: ServiceFacts<'_>, config: &Config, secret: &Secret) -> Service
             http2: configured.http2,
             buffer: configured.buffer,
             is_quarantined: state.quarantine(name).is_some(),
+            takes_over: state.takes_over(name),
             tls: configured.tls.clone(),
             balancer,
             upstreams,

@@ -5,6 +5,7 @@ use super::journal::{Recovered, Started};
 use super::links::Links;
 use super::output;
 use super::pools::addresses;
+use super::saver::marked_weights;
 use super::service::ServiceController;
 use super::services::Services;
 use super::view::RolloutView;
@@ -91,6 +92,7 @@ pub(super) fn take_back(service: &mut ServiceController, recovered: &Recovered, 
     let Stored::State(state) = stored(&settings, recovered) else { return };
     let mut state = *state;
     let aborted = state.rollout.as_ref().is_some_and(|last| recovered.aborted.contains(&last.id));
+    let aborted = aborted || marked_weights(&settings.name, &recovered.aborted).is_some();
     if is_same(&state, service.state()) && !aborted {
         return;
     }
@@ -139,7 +141,8 @@ fn come_back(
 ) -> Recovery {
     let sets = addresses(settings);
     let configured = Configured { stable: &settings.stable, sets: &sets };
-    let aborts = Aborts { rollouts: &recovered.aborted, lost: recovered.marks_lost.as_deref() };
+    let weights = marked_weights(&settings.name, &recovered.aborted);
+    let aborts = Aborts { rollouts: &recovered.aborted, weights, lost: recovered.marks_lost.as_deref() };
     let wall = links.wall_text();
     let recovery = Recovery::of(state, configured, aborts, SELF, links.moment(&wall));
     if let Some(text) = &recovery.warning {

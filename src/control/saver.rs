@@ -72,6 +72,8 @@ pub(super) struct Saver {
     /// Rows of what is in effect but not yet durable.
     late: Vec<HistoryRow>,
     late_rollout: Option<RolloutRecord>,
+    /// The pools that lost a weight set by hand by what is not durable yet.
+    late_taken: Vec<String>,
     /// The write that carries so many of them.
     late_sent: Option<(u64, usize)>,
     retry_at: Duration,
@@ -105,6 +107,7 @@ impl Saver {
             pending: None,
             late: Vec::new(),
             late_rollout: None,
+            late_taken: Vec::new(),
             late_sent: None,
             retry_at: Duration::ZERO,
             decide_at: Duration::ZERO,
@@ -216,18 +219,35 @@ impl Saver {
         out: &mut Outputs,
     ) -> ServiceState {
         let Proposal { state, rows, log } = proposal;
-        if rows.iter().any(|row| row.event.takes_traffic_away())
-            && let Some(last) = &state.rollout
-        {
-            out.push(Output::Mark { rollout: last.id.clone(), rung_us });
+        if let Some((mark, pool)) = self.mark(&state, &rows) {
+            out.push(Output::Mark { mark, pool, rung_us });
         }
         self.late.extend(rows);
         out.log(log);
         if let Some(answer) = self.pending.take().and_then(|overtaken| overtaken.answer) {
-            let detail = "the rollout was aborted at the same time".to_owned();
+            let detail = "a version lost its traffic at the same time; see the history".to_owned();
             out.refuse(answer, Refusal::Conflict { detail, rollout: None });
         }
         self.enter(state, out)
+    }
+
+    /// What is marked of a change that takes traffic away from a pool's version, and the pool: the id of its rollout, or
+    /// the number of the state by which a weight set by hand was taken back, with the pools of all that are not durable.
+    /// Their names come last, since a mark has room for so many letters only.
+    fn mark(&mut self, state: &ServiceState, rows: &[HistoryRow]) -> Option<(String, String)> {
+        let has = |takes: fn(Event) -> bool| rows.iter().any(|row| takes(row.event));
+        if has(|event| event == Event::TakenBack) {
+            let taken = state.taken.as_ref()?;
+            for pool in taken.also.iter().chain([&taken.pool]) {
+                if !self.late_taken.contains(pool) {
+                    self.late_taken.push(pool.clone());
+                }
+            }
+            let mark = format!("{}/{}/{}", self.service, taken.seq, self.late_taken.join(","));
+            return Some((mark, taken.pool.clone()));
+        }
+        let last = state.rollout.as_ref().filter(|_| has(Event::takes_traffic_away))?;
+        Some((last.id.clone(), last.to.clone()))
     }
 
     /// The rollout that goes along with the rows that are not durable yet.
@@ -248,7 +268,8 @@ impl Saver {
 
     /// How long it took from the bell to the table, into the row of the abort that was just published.
     pub(super) fn note_reaction(&mut self, took_us: u64) {
-        let aborted = self.late.iter_mut().rfind(|row| row.event == Event::Aborted);
+        let aborted = |row: &&mut HistoryRow| matches!(row.event, Event::Aborted | Event::TakenBack);
+        let aborted = self.late.iter_mut().rfind(aborted);
         if let Some(figures) = aborted.and_then(|row| row.figures.as_object_mut()) {
             figures.insert("reaction_ms".into(), (took_us as f64 / 1000.0).into());
         }
@@ -309,6 +330,7 @@ impl Saver {
         self.late.drain(..rows.min(self.late.len()));
         if self.late.is_empty() {
             self.late_rollout = None;
+            self.late_taken.clear();
             if rows > 0 {
                 out.push(Output::Unmark);
             }
@@ -376,4 +398,13 @@ impl Saver {
         let state = ServiceState { seq: state.seq + self.news, ..state.clone() };
         Durable { stored: Stored { state }, rollout, history }
     }
+}
+
+/// The weights of a service that are marked as taken back: the number of the state, and the pools, with commas between
+/// them.
+pub(super) fn marked_weights<'a>(service: &str, marks: &'a [String]) -> Option<(u64, &'a str)> {
+    marks.iter().find_map(|mark| {
+        let (seq, pools) = mark.strip_prefix(service)?.strip_prefix('/')?.split_once('/')?;
+        Some((seq.parse().ok()?, pools))
+    })
 }

@@ -3,7 +3,7 @@
 //! | part | owns |
 //! |---|---|
 //! | [`Pools`] | settings, upstreams, counters and windows of the pools |
-//! | [`Watch`] | the evidence against the candidate, or against what was promoted |
+//! | [`Watch`] | the evidence against the candidate, what was promoted, or what was given weight by hand |
 //! | [`Saver`] | the state in effect, and what of it is on its way to the journal |
 //! | [`Jobs`] | smoke tests and hooks under way |
 //!
@@ -335,8 +335,8 @@ impl ServiceController {
         }
     }
 
-    /// Holds the running rollout, or what was promoted last, against what its pool did. `rung_us` is when the bell
-    /// was rung that this follows. Whether the candidate had new failures.
+    /// Holds the pool that is watched against the policy by what it did. `rung_us` is when the bell was rung that this
+    /// follows. Whether the pool had new failures.
     pub(super) fn judge(&mut self, rung_us: Option<u64>, links: &Links) -> bool {
         let seen = self.watch.look(self.saver.state(), &self.pools, links);
         let Some(Seen { worse, observation }) = seen else { return false };

@@ -12,7 +12,7 @@ use super::view::{
 };
 use crate::core::duration;
 use crate::core::policy::Reported;
-use crate::core::rollout::{Guard, Phase, Rollout};
+use crate::core::rollout::{Phase, Rollout};
 use crate::core::service::{Coverage, ServiceState};
 use crate::core::settings::UpstreamHost;
 use crate::core::table::UpstreamState;
@@ -54,20 +54,40 @@ pub(super) fn service(facts: ServiceFacts<'_>, links: &Links) -> ServiceView {
         cohort: facts.pools.settings.cohort.label().to_owned(),
         pools: pools.collect(),
         rollout: rollout(facts),
-        watch: state.guard.as_ref().map(watch),
+        watch: watch(facts),
         maintenance: facts.stretch.and_then(|stretch| stretch.view(links.clock.now())),
         checks: checks::of(facts, &figures, links),
     }
 }
 
-fn watch(guard: &Guard) -> WatchView {
-    WatchView {
-        rollout: guard.rollout.clone(),
-        seconds: guard.passed.as_secs_f64(),
-        of_seconds: guard.watch.as_secs_f64(),
-        rollback: guard.rollback,
-        verdict: guard.verdict.clone(),
+/// What is shown of the watch, while no rollout runs, which shows its own.
+fn watch(facts: ServiceFacts<'_>) -> Option<WatchView> {
+    let evidence = || {
+        let own = facts.state.running().is_none().then(|| facts.watch.evidence());
+        own.into_iter().flatten().map(evidence_view).collect()
+    };
+    if let Some(guard) = &facts.state.guard {
+        return Some(WatchView {
+            pool: guard.pool.clone(),
+            by_hand: false,
+            rollout: guard.rollout.clone(),
+            seconds: guard.passed.as_secs_f64(),
+            of_seconds: guard.watch.as_secs_f64(),
+            rollback: guard.rollback,
+            verdict: guard.verdict.clone(),
+            evidence: evidence(),
+        });
     }
+    facts.pools.by_hand(facts.state).map(|hand| WatchView {
+        pool: hand.pool.clone(),
+        by_hand: true,
+        rollout: String::new(),
+        seconds: hand.passed.as_secs_f64(),
+        of_seconds: 0.0,
+        rollback: true,
+        verdict: hand.verdict.clone(),
+        evidence: evidence(),
+    })
 }
 
 /// The running rollout, or the last one.
@@ -108,6 +128,7 @@ pub(super) fn rollout_of(facts: ServiceFacts<'_>, state: &ServiceState) -> Optio
         step: machine.step,
         steps: steps.collect(),
         weight: state.weights.get(&running.to).copied().unwrap_or_default().percent(),
+        by_hand: running.by_hand.percent(),
         mirror: None,
         verdict: machine.verdict.clone(),
         evidence: Vec::new(),
@@ -165,6 +186,7 @@ pub(super) fn gauges(facts: ServiceFacts<'_>, links: &Links) -> ServiceGauges {
     let effective = facts.effective();
     let ratio = |(pool, weight): (&str, BasisPoints)| (pool.to_owned(), weight.percent() / 100.0);
     let candidate = facts.state.running().map(|running| running.to.as_str());
+    let candidate = candidate.or_else(|| facts.pools.by_hand(facts.state).map(|hand| hand.pool.as_str()));
     let evidence = facts.watch.evidence().into_iter();
     let signals = |(name, pool): (&Arc<str>, &LivePool)| {
         let name = name.to_string();

@@ -9,7 +9,7 @@ mod invariants;
 
 use super::journal::{HistoryRow, JournalError};
 use super::output::{Durable, Output, Outputs, Stored};
-use super::saver::{Extra, Proposal, Saver, Settled};
+use super::saver::{Extra, Proposal, Saver, Settled, marked_weights};
 use crate::core::event::Event;
 use crate::core::rollout::{
     Action, After, HookPoint, Idle, Note, Observation, Phase, Plan, Step, Strategy, UpstreamSeen, Work,
@@ -71,7 +71,7 @@ struct Proposed {
 struct Disk {
     /// The last state that was made durable.
     state: ServiceState,
-    /// The id of a rollout whose abort took effect, until its row of history is durable.
+    /// What is marked of an abort that took effect, or of a weight taken back, until its row of history is durable.
     mark: Option<String>,
     /// Writes in their order, each with its number.
     under_way: VecDeque<(u64, Box<Durable>)>,
@@ -86,6 +86,9 @@ struct Seen {
     promoted: [u64; 3],
     aborted: [u64; 3],
     returned: u64,
+    /// Weights set by hand that were taken back, and once more after a crash.
+    taken: u64,
+    taken_again: u64,
     gates: u64,
     /// Mirror steps, and aborts in them.
     mirrored: u64,
@@ -179,7 +182,10 @@ impl World {
         let running = self.live().running();
         let (candidate, other) = match running {
             Some(running) => (running.to.clone(), running.from.clone()),
-            None => (self.live().stable.clone(), self.live().previous.clone().unwrap_or_default()),
+            None => match self.live().watched_by_hand() {
+                Some(hand) => (hand.pool.clone(), self.live().stable.clone()),
+                None => (self.live().stable.clone(), self.live().previous.clone().unwrap_or_default()),
+            },
         };
         let reason = Reason::condition("error_rate", Level::Critical, "as the simulation says".into());
         let reasons = if state == State::Pass { Vec::new() } else { vec![reason] };
@@ -396,7 +402,7 @@ impl World {
     fn carry_out(&mut self, out: &mut Outputs) {
         for output in out.take(|_| true) {
             match output {
-                Output::Mark { rollout, .. } => self.disk.mark = Some(rollout),
+                Output::Mark { mark, .. } => self.disk.mark = Some(mark),
                 Output::Unmark => self.disk.mark = None,
                 Output::Write { serial, change } => self.disk.under_way.push_back((serial, change)),
                 _ => (),
@@ -461,7 +467,9 @@ impl World {
         let is_undone = marked.as_ref().is_some_and(|last| stored.undone_again(&last.id, "").is_some());
         let (files, moment) = (self.files.clone(), self.moment());
         let configured = Configured { stable: "blue", sets: &files };
-        let aborts = Aborts { rollouts: &mark, lost: None };
+        let weights = marked_weights("web", &mark);
+        let taken = weights.filter(|(seq, _)| stored.taken.as_ref().is_none_or(|taken| taken.seq != *seq));
+        let aborts = Aborts { rollouts: &mark, weights, lost: None };
         let recovery = Recovery::of(stored.clone(), configured, aborts, "recovery", moment);
         assert_eq!(recovery.warning, None, "all pools are there");
         let Recovery { state, notes, .. } = recovery;
@@ -469,7 +477,15 @@ impl World {
         let mut out = Outputs::default();
         self.saver = Saver::new("web".into(), stored.clone());
         self.saver.take_effect(proposal(&applied), None, &mut out);
-        if let Some(last) = marked.filter(|_| is_undone) {
+        if let Some((_, pools)) = taken {
+            self.seen.taken_again += 1;
+            let live = self.live();
+            for pool in pools.split(',') {
+                assert_ne!(live.stable, pool, "a weight that was taken back has not come back by a flip");
+                assert_eq!(live.weights[pool], BasisPoints::ZERO, "nor by anything else");
+            }
+            assert!(live.running().is_none(), "nor is it tried again by what had been overtaken");
+        } else if let Some(last) = marked.filter(|_| is_undone) {
             self.seen.marks += 1;
             if last.rollout.moves_traffic() {
                 assert_eq!(self.live().weights, was.weights, "an abort in effect is in effect again");
@@ -584,6 +600,7 @@ fn random_runs_keep_the_invariants() {
     println!("{count} random runs of {STEPS} steps each, invariants after every step; they met {seen:?}");
     let met = seen.promoted.iter().chain(&seen.aborted).all(|count| *count > 0) && seen.returned > 0;
     let met = met && seen.mirrored > 0 && seen.aborted_mirrored > 0;
+    let met = met && seen.taken > 0 && seen.taken_again > 0;
     let met = met && seen.denied > 0 && seen.forced > 0 && seen.outages > 0;
     assert!(
         only.is_some()
@@ -595,6 +612,7 @@ fn random_runs_keep_the_invariants() {
 
 impl Seen {
     fn note(&mut self, before: &ServiceState, applied: &Applied) {
+        self.taken += u64::from(applied.notes.iter().any(|note| note.event == Event::TakenBack));
         let Some(was) = before.running() else {
             self.returned += u64::from(applied.notes.iter().any(|note| note.event == Event::Returned));
             return;
@@ -624,6 +642,8 @@ impl Seen {
             self.aborted[kind] += other.aborted[kind];
         }
         self.returned += other.returned;
+        self.taken += other.taken;
+        self.taken_again += other.taken_again;
         self.gates += other.gates;
         self.mirrored += other.mirrored;
         self.aborted_mirrored += other.aborted_mirrored;

@@ -78,7 +78,7 @@ pub struct ServiceView {
     pub cohort: String,
     pub pools: BTreeMap<String, PoolView>,
     pub rollout: Option<RolloutView>,
-    /// While the policy keeps watch over what was promoted last.
+    /// While the policy keeps watch over what was promoted last, or over weights that were set by hand.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub watch: Option<WatchView>,
     /// Its own maintenance or the site's, whichever ends later.
@@ -191,6 +191,10 @@ pub struct RolloutView {
     pub instances: Vec<InstanceView>,
     /// The candidate's weight in percent.
     pub weight: f64,
+    /// Percent that an operator had given the candidate before it began: an abort puts it on stable, too, unless
+    /// nothing moves.
+    #[serde(skip_serializing_if = "is_zero", default)]
+    pub by_hand: f64,
     /// What the mirror step under way has brought.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub mirror: Option<MirrorView>,
@@ -211,6 +215,11 @@ pub struct RolloutView {
     pub reason: Option<String>,
     /// The service's revision at the last change; pass it as `after` to wait for the next.
     pub revision: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde asks")]
+fn is_zero(percent: &f64) -> bool {
+    *percent == 0.0
 }
 
 /// The evidence of one limit, or of one comparison with stable.
@@ -287,17 +296,28 @@ pub struct InstanceView {
     pub stage: Stage,
 }
 
-/// The watch over a version after its promotion.
+/// The watch over a version after its promotion, or over a pool that an operator gave weight.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct WatchView {
-    /// The rollout that promoted it.
+    /// The pool that is watched.
+    #[serde(default)]
+    pub pool: String,
+    /// Whether it is watched since an operator gave it weight.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub by_hand: bool,
+    /// The rollout that promoted it; empty where none did.
+    #[serde(default)]
     pub rollout: String,
-    /// Seconds it has been watched, and will be in all.
+    /// Seconds it has been watched, and will be in all; the latter 0 for a weight set by hand, which is watched as
+    /// long as it stands.
     pub seconds: f64,
     pub of_seconds: f64,
-    /// Whether a broken limit goes back to the previous pool by itself.
+    /// Whether a broken limit goes back to the previous pool, or takes the weight back, by itself.
     pub rollback: bool,
     pub verdict: Verdict,
+    /// How far it is from that, as of a rollout.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub evidence: Vec<EvidenceView>,
 }
 
 /// One row of a service's history.
@@ -313,7 +333,8 @@ pub struct HistoryView {
     /// `weights`, `flip`, `rollback`, `drain`, `ready`, `upstreams`, `maintenance`, `health`; of rollouts
     /// `started`, `hook`, `testing`, `tested`, `approval`, `approved`, `step`, `updating`, `updated`, `held`,
     /// `passing`, `difference`, `baking`, `paused`, `resumed`, `promoted`, `aborted`; after a promotion `degraded`,
-    /// `verified`, `returned`; `refuge` and `refuge-over`; and `recovered`.
+    /// `verified`, `returned`; `taken-back` of a weight that was set by hand; `refuge` and `refuge-over`; and
+    /// `recovered`.
     pub action: String,
     /// A sentence that says what happened and why.
     pub text: String,

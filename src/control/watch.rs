@@ -1,7 +1,7 @@
-//! The watch over a running rollout's candidate, or over what has been promoted: what it is fed with, and
-//! when it begins and ends.
+//! The watch over a running rollout's candidate, over what has been promoted, or over a pool that was given weight by
+//! hand: what it is fed with, and when it begins and ends.
 //!
-//! It sees and holds against the policy; what follows from that is the rollout's business, in core.
+//! It sees and holds against the policy; what follows from that is core's business.
 
 use super::links::Links;
 use super::mirrored::Mirrored;
@@ -26,7 +26,7 @@ use std::time::Duration;
 /// Within so much, failures are looked at.
 const LOOKED_AT: Duration = Duration::from_millis(500);
 
-/// The watch of one service; nobody is watched while no rollout runs and none is under guard.
+/// The watch of one service; nobody is watched while no rollout runs, none is under guard, and stable has all weight.
 #[derive(Debug, Default)]
 pub(super) struct Watch(Option<Watching>);
 
@@ -50,7 +50,8 @@ pub(super) struct Seen {
 /// Who is watched, and why.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Subject {
-    rollout: String,
+    /// The rollout that it is, or was, the candidate of; none for a pool that was given weight by hand.
+    rollout: Option<String>,
     pool: String,
     /// The pool that it is compared with: none after a promotion, and for one that follows itself (its
     /// upstreams get a new version one after the other).
@@ -70,7 +71,7 @@ impl Watch {
         self.0.is_some()
     }
 
-    /// Holds the running rollout, or what was promoted last, against what its pool did. `None` while nobody is
+    /// Holds the pool that is watched against the policy by what it did. `None` while nobody is
     /// watched, or nothing is known of the pool yet.
     pub(super) fn look(&mut self, state: &ServiceState, pools: &Pools, links: &Links) -> Option<Seen> {
         let Watching { subject, looks, mirrored } = self.0.as_mut()?;
@@ -113,7 +114,8 @@ impl Watch {
         Some(Seen { worse, observation })
     }
 
-    /// Begins and ends with the rollout, and once more after a promotion and under another policy.
+    /// Begins and ends with the rollout, or the weight set by hand, and once more after a promotion and under another
+    /// policy.
     pub(super) fn follow(&mut self, state: &ServiceState, pools: &Pools, links: &Links) {
         let Some(subject) = Subject::of(state, pools) else {
             self.0 = None;
@@ -165,7 +167,7 @@ impl Subject {
         if let Some(Running { id, from, to, rollout, .. }) = state.running() {
             let compared = (from != to).then(|| from.clone());
             return Some(Subject {
-                rollout: id.clone(),
+                rollout: Some(id.clone()),
                 pool: to.clone(),
                 begun: (begun(to).unwrap_or_default(), compared.as_deref().and_then(begun)),
                 compared,
@@ -173,12 +175,22 @@ impl Subject {
                 mirrored: rollout.mirrors().is_some(),
             });
         }
-        state.guard.as_ref().map(|guard| Subject {
-            begun: (begun(&guard.pool).unwrap_or_default(), None),
-            rollout: guard.rollout.clone(),
-            pool: guard.pool.clone(),
-            compared: None,
-            other: state.previous.clone(),
+        if let Some(guard) = &state.guard {
+            return Some(Subject {
+                begun: (begun(&guard.pool).unwrap_or_default(), None),
+                rollout: Some(guard.rollout.clone()),
+                pool: guard.pool.clone(),
+                compared: None,
+                other: state.previous.clone(),
+                mirrored: false,
+            });
+        }
+        pools.by_hand(state).map(|hand| Subject {
+            begun: (begun(&hand.pool).unwrap_or_default(), begun(&state.stable)),
+            rollout: None,
+            pool: hand.pool.clone(),
+            compared: Some(state.stable.clone()),
+            other: Some(state.stable.clone()),
             mirrored: false,
         })
     }

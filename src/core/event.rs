@@ -41,6 +41,8 @@ pub enum Event {
     Degraded,
     Verified,
     Returned,
+    /// A weight that was set by hand was taken back.
+    TakenBack,
     /// A pool without weight, or nobody, serves in place of those that cannot; no longer so.
     Refuge,
     RefugeOver,
@@ -49,7 +51,7 @@ pub enum Event {
 }
 
 impl Event {
-    pub const ALL: [Event; 31] = [
+    pub const ALL: [Event; 32] = [
         Event::Weights,
         Event::Flip,
         Event::Rollback,
@@ -81,6 +83,7 @@ impl Event {
         Event::Refuge,
         Event::RefugeOver,
         Event::Recovered,
+        Event::TakenBack,
     ];
 
     /// As the history, the admin API and the log have it.
@@ -114,16 +117,18 @@ impl Event {
             Event::Degraded => "degraded",
             Event::Verified => "verified",
             Event::Returned => "returned",
+            Event::TakenBack => "taken-back",
             Event::Refuge => "refuge",
             Event::RefugeOver => "refuge-over",
             Event::Recovered => "recovered",
         }
     }
 
-    /// Whether a bad version loses its traffic by it: an abort, or the return after a promotion. It takes effect
+    /// Whether a bad version loses its traffic by it: an abort, the return after a promotion, or a weight set by hand
+    /// that is taken back. It takes effect
     /// before anything is written, overtakes what is being written, and is marked until its row is durable.
     pub const fn takes_traffic_away(self) -> bool {
-        matches!(self, Event::Aborted | Event::Returned)
+        matches!(self, Event::Aborted | Event::Returned | Event::TakenBack)
     }
 
     /// Whether its row may be written after the fact: it takes traffic away, or gives nobody any and tells what is
@@ -152,7 +157,7 @@ mod tests {
         let labels = Event::ALL.map(Event::label).join(" ");
         let known = "weights flip rollback drain ready upstreams health maintenance started hook testing tested \
             approval approved step updating updated held passing difference baking paused resumed promoted aborted \
-            degraded verified returned refuge refuge-over recovered";
+            degraded verified returned refuge refuge-over recovered taken-back";
         assert_eq!(labels, known);
     }
 
@@ -160,11 +165,11 @@ mod tests {
     fn what_takes_traffic_away_waits_for_no_disk() {
         let of =
             |is: fn(Event) -> bool| Event::ALL.into_iter().filter(|event| is(*event)).collect::<Vec<_>>();
-        assert_eq!(of(Event::takes_traffic_away), [Event::Aborted, Event::Returned]);
+        assert_eq!(of(Event::takes_traffic_away), [Event::Aborted, Event::Returned, Event::TakenBack]);
         let after = of(Event::may_be_written_after);
         let tells = [Event::Held, Event::Passing, Event::Aborted, Event::Degraded, Event::Verified];
-        assert_eq!(after, [&tells[..], &[Event::Returned]].concat());
-        let warnings = [Event::Aborted, Event::Degraded, Event::Returned];
+        assert_eq!(after, [&tells[..], &[Event::Returned, Event::TakenBack]].concat());
+        let warnings = [Event::Aborted, Event::Degraded, Event::Returned, Event::TakenBack];
         assert_eq!(of(|event| event.is_warning(false)), warnings);
         assert_eq!(of(|event| event.is_warning(true)), [&[Event::Held], &warnings[..]].concat());
     }

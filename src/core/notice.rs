@@ -22,6 +22,7 @@ pub enum Kind {
     /// How a rollout stands, from time to time while it runs.
     Progress,
     Promoted,
+    /// A rollout was, or a weight set by hand was taken back.
     Aborted,
     Rollback,
     /// Limits are broken after the promotion.
@@ -146,7 +147,7 @@ impl Kind {
             Event::Held if shared() => Some(Kind::Incident),
             Event::Held => Some(Kind::Held),
             Event::Promoted => Some(Kind::Promoted),
-            Event::Aborted => Some(Kind::Aborted),
+            Event::Aborted | Event::TakenBack => Some(Kind::Aborted),
             Event::Rollback | Event::Returned => Some(Kind::Rollback),
             Event::Degraded => Some(Kind::Degraded),
             // Nobody serves, or another pool than those with weight.

@@ -6,6 +6,7 @@
 //! abort takes effect first.
 
 mod back;
+mod by_hand;
 mod change;
 #[cfg(test)]
 mod clients;
@@ -18,6 +19,7 @@ mod sound;
 #[cfg(test)]
 pub(crate) mod tests;
 
+pub use by_hand::{HandWatch, TakenBack};
 pub use change::{Applied, Caution, Change, Denied, Moment, Order};
 pub use record::{PoolRecord, Quarantine, QuarantineCause, Void};
 pub use recovery::{Aborts, Configured, Recovery, Remains};
@@ -52,6 +54,12 @@ pub struct ServiceState {
     /// The watch over what the last rollout promoted.
     #[serde(default)]
     pub guard: Option<Guard>,
+    /// The watch over weights that were set by hand.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hand: Option<HandWatch>,
+    /// The last time that such a weight was taken back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub taken: Option<TakenBack>,
     /// Pool and upstream of those that get no new requests.
     #[serde(default)]
     pub draining: BTreeSet<(String, String)>,
@@ -72,6 +80,9 @@ pub struct Running {
     pub started_at: String,
     pub updated_at: String,
     pub ended_at: Option<String>,
+    /// What an operator had given the candidate before it began.
+    #[serde(default, skip_serializing_if = "BasisPoints::is_zero")]
+    pub by_hand: BasisPoints,
     pub rollout: Rollout,
 }
 
@@ -90,6 +101,8 @@ impl ServiceState {
             seq: 1,
             rollout: None,
             guard: None,
+            hand: None,
+            taken: None,
             draining: BTreeSet::new(),
             upstreams: BTreeMap::new(),
         }
@@ -170,6 +183,7 @@ impl ServiceState {
         next.previous = self.previous.clone().filter(|pool| next.weights.contains_key(pool));
         next.void = next.void.filter(|void| next.weights.contains_key(&void.pool));
         next.guard = next.guard.filter(|guard| next.weights.contains_key(&guard.pool));
+        next.follow_hand();
         next.draining.retain(|(pool, _)| next.weights.contains_key(pool));
         next.upstreams.retain(|pool, _| next.weights.contains_key(pool));
         if faults.is_empty() { Ok(next) } else { Err(faults) }

@@ -207,6 +207,8 @@ pub struct Service {
     pub mirror: Arc<Mirror>,
     /// Who serves while no pool with weight can.
     pub refuge: Refuge,
+    /// Whether the policy watches weights that were set by hand, and takes them back.
+    pub watch_manual: bool,
     /// By when long streams have left a pool that has lost its weight; `None`: they stay until they end.
     pub close_streams: Option<Duration>,
     pub pools: BTreeMap<Arc<str>, Pool>,

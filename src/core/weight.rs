@@ -33,6 +33,15 @@ impl BasisPoints {
         f64::from(self.0) / 100.0
     }
 
+    pub fn is_zero(&self) -> bool {
+        self.0 == 0
+    }
+
+    /// Both together, and at most the whole.
+    pub fn plus(self, other: Self) -> Self {
+        BasisPoints((self.0 + other.0).min(10_000))
+    }
+
     /// What is left of the whole.
     pub const fn rest(self) -> Self {
         BasisPoints(10_000 - self.0)

@@ -133,7 +133,9 @@ fn a_pool_that_is_down_gives_its_users_away_and_gets_them_back() {
     let checked = format!(
         "{upstream}health = {{ path = \"/health\", interval = \"20ms\", timeout = \"10s\", rise = 1, fall = 1 }}\n"
     );
-    let config = site(&blue, &green, "", "cohort = { by = \"header\", name = \"X-User\" }");
+    // Nobody takes the weight of the pool that is down.
+    let web = "watch_manual = false\ncohort = { by = \"header\", name = \"X-User\" }";
+    let config = site(&blue, &green, "", web);
     let pointsman = start(&config.replace(&upstream, &checked));
     set_weights(&pointsman, 50.0);
     let mut connection = Connection::open(pointsman.http());

@@ -51,6 +51,14 @@ impl Barred {
                 bar.forced = if is > was { is } else { bar.forced.min(is) };
             }
         }
+        if has(Event::Returned) {
+            self.bar(&before.stable, sets);
+        }
+        if has(Event::TakenBack)
+            && let Some(hand) = &before.hand
+        {
+            self.bar(&hand.pool, sets);
+        }
         let Some(last) = after.rollout.as_ref().filter(|last| !last.rollout.plan.dry_run) else { return };
         if has(Event::Promoted) && last.rollout.phase == Phase::Promoted {
             self.0.remove(&last.to);
@@ -62,9 +70,6 @@ impl Barred {
             && !serves
         {
             self.bar(&last.to, sets);
-        }
-        if has(Event::Returned) {
-            self.bar(&before.stable, sets);
         }
     }
 

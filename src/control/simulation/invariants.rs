@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::core::rollout::Stage;
+use crate::core::service::Quarantine;
 
 /// What holds for every state.
 pub(super) fn check_state(state: &ServiceState, up: &BTreeSet<&str>, refuge: Refuge) {
@@ -15,6 +16,12 @@ pub(super) fn check_state(state: &ServiceState, up: &BTreeSet<&str>, refuge: Ref
         let wasted = *weight > BasisPoints::ZERO && !up.contains(pool) && !nobody;
         assert!(!wasted, "{pool} is down and has {weight} while {up:?} are up");
     }
+    let others = state.weights.iter().filter(|(pool, _)| **pool != state.stable).map(|(_, weight)| *weight);
+    let (most, moves) =
+        (others.max(), state.running().is_some_and(|running| running.rollout.moves_traffic()));
+    let watched = state.hand.as_ref().map(|hand| state.weights[&hand.pool]);
+    let expected = most.filter(|most| *most > BasisPoints::ZERO && !moves);
+    assert_eq!(watched, expected, "what was given by hand is watched, the most of it first: {state:?}");
     let Some(running) = state.running() else { return };
     let rollout = &running.rollout;
     if rollout.is_rolling() {
@@ -52,6 +59,9 @@ pub(super) fn check_step(before: &ServiceState, applied: &Applied) {
     if let Some(was) = before.running() {
         check_rollout(was, before, applied);
     }
+    if applied.notes.iter().any(|note| note.event == Event::TakenBack) {
+        check_taken_back(before, applied);
+    }
     let returned = applied.notes.iter().any(|note| note.event == Event::Returned);
     let gained =
         after.weights.iter().any(|(pool, weight)| *pool != before.stable && *weight > before.weights[pool]);
@@ -59,6 +69,22 @@ pub(super) fn check_step(before: &ServiceState, applied: &Applied) {
         !gained || returned || applied.order == Order::JournalFirst,
         "a candidate gains weight only after the journal"
     );
+}
+
+/// A weight that is taken back goes to stable, of the pool that was watched alone, and nothing holds that up.
+fn check_taken_back(before: &ServiceState, applied: &Applied) {
+    let (after, hand) = (&applied.state, before.watched_by_hand().expect("a pool was watched"));
+    assert_eq!(applied.order, Order::EffectFirst, "it waits for no disk");
+    assert_ne!(before.stable, hand.pool, "stable is not watched by it");
+    assert_eq!(after.weights[&hand.pool], BasisPoints::ZERO);
+    for pool in before.weights.keys().filter(|pool| **pool != hand.pool && **pool != before.stable) {
+        assert_eq!(after.weights[pool], before.weights[pool], "only its own weight moves");
+    }
+    assert!(
+        after.quarantine(&hand.pool).is_some_and(Quarantine::bars),
+        "it is quarantined like an aborted one"
+    );
+    assert_eq!((&after.stable, &after.previous), (&before.stable, &before.previous), "the roles stand");
 }
 
 fn check_rollout(was: &Running, before: &ServiceState, applied: &Applied) {

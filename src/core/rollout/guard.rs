@@ -28,7 +28,7 @@ pub struct Guard {
     /// Whether the failure at hand has been told.
     degraded: bool,
     #[serde(skip)]
-    seen: Clock,
+    seen: LookClock,
 }
 
 /// How the smoke tests after the promotion went.
@@ -43,9 +43,16 @@ pub enum Smoke {
 
 /// When it last looked; of no use in another process.
 #[derive(Clone, Copy, Debug, Default)]
-struct Clock(Option<Duration>);
+pub(in crate::core) struct LookClock(Option<Duration>);
 
-impl PartialEq for Clock {
+impl LookClock {
+    /// How long ago the last look was; this is one.
+    pub(in crate::core) fn since_last(&mut self, now: Duration) -> Duration {
+        now.saturating_sub(self.0.replace(now).unwrap_or(now))
+    }
+}
+
+impl PartialEq for LookClock {
     fn eq(&self, _: &Self) -> bool {
         true
     }
@@ -68,7 +75,7 @@ impl Guard {
             smoke: if plan.smoke { Smoke::Wanted } else { Smoke::Done },
             verdict: Verdict::default(),
             degraded: false,
-            seen: Clock::default(),
+            seen: LookClock::default(),
         })
     }
 
@@ -93,7 +100,7 @@ impl Guard {
     /// Looks at the promoted pool (`seen.candidate` and the verdict are about it, `seen.stable_ready` about
     /// the previous one). Whether the watch is over.
     pub fn observe(&mut self, seen: &Observation, now: Duration, effects: &mut Vec<Effect>) -> bool {
-        self.passed += now.saturating_sub(self.seen.0.replace(now).unwrap_or(now));
+        self.passed += self.seen.since_last(now);
         self.verdict = seen.verdict.clone();
         if let Smoke::Failed(why) = &self.smoke {
             let text = format!("smoke tests failed after the promotion: {}", why.join("; "));

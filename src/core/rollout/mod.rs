@@ -14,6 +14,7 @@ mod shifting;
 mod standing;
 mod state;
 
+pub(in crate::core) use guard::LookClock;
 pub use guard::{Guard, Smoke};
 pub use input::{Action, Effect, Input, Note, Observation, UpstreamSeen, Work, WorkResult};
 pub use plan::{After, HookPoint, Idle, Plan, Rolling, Step, Strategy};

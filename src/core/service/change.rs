@@ -43,7 +43,8 @@ pub enum Change<'a> {
         upstreams: Vec<String>,
         who: &'a str,
     },
-    /// What is seen of the running rollout's candidate, or of the pool that is watched after a promotion.
+    /// What is seen of the running rollout's candidate, or of the pool that is watched: after a promotion, or since
+    /// an operator gave it weight.
     Observed(&'a Observation),
     /// What became of work that the rollout `id`, or its watch, wanted.
     Done {
@@ -110,7 +111,7 @@ pub struct Applied {
 }
 
 impl Applied {
-    /// Whether it is an abort, or a return after a promotion: nothing that is being written holds it up.
+    /// Whether it is an abort, a return after a promotion, or takes back a weight: nothing that is being written holds it up.
     pub fn takes_traffic_away(&self) -> bool {
         Note::any_takes_traffic_away(&self.notes)
     }
@@ -139,6 +140,12 @@ impl ServiceState {
     /// # Errors
     /// [`Denied`] with the reason.
     pub fn apply(&self, change: Change<'_>, moment: Moment<'_>) -> Result<Applied, Denied> {
+        let mut applied = self.changed(change, moment)?;
+        applied.state.follow_hand();
+        Ok(applied)
+    }
+
+    fn changed(&self, change: Change<'_>, moment: Moment<'_>) -> Result<Applied, Denied> {
         match change {
             Change::Weights { weights, if_match, caution, who } => {
                 self.set_weights(weights, if_match, caution, who)
@@ -156,6 +163,7 @@ impl ServiceState {
                     started_at: moment.wall.to_owned(),
                     updated_at: moment.wall.to_owned(),
                     ended_at: None,
+                    by_hand: self.given_by_hand(to),
                     rollout: Rollout::new(plan, upstreams),
                 };
                 self.start(running, who, moment)
@@ -163,7 +171,8 @@ impl ServiceState {
             Change::Observed(observation) if self.running().is_some() => {
                 Ok(self.drive(&Input::Observed(observation), moment))
             }
-            Change::Observed(observation) => Ok(self.guarded(observation, moment)),
+            Change::Observed(observation) if self.guard.is_some() => Ok(self.guarded(observation, moment)),
+            Change::Observed(observation) => Ok(self.observed_by_hand(observation, moment)),
             Change::Asked { id, action, who } => self.ask(id, action, who, moment),
             Change::Done { id, work, result } => Ok(self.done(id, work, result, moment)),
             Change::Drain { pool, upstream, drains, who } => self.drain(pool, upstream, drains, who, moment),

@@ -28,6 +28,9 @@ pub struct Configured<'a> {
 pub struct Aborts<'a> {
     /// The ids of the rollouts.
     pub rollouts: &'a [String],
+    /// Weights set by hand that were taken back: the number of the state that the last of them led to, and the pools,
+    /// with commas between them.
+    pub weights: Option<(u64, &'a str)>,
     /// Why there may have been more.
     pub lost: Option<&'a str>,
 }
@@ -111,9 +114,11 @@ impl Recovery {
         // Before anything is aborted again: where a version lies counts.
         recovery.note_upstreams(configured, moment);
         recovery.undo_again(aborts.rollouts, &records, who, moment);
+        recovery.take_weights_again(aborts.weights, &records, who, moment);
         recovery.give_up(configured, aborts.lost, who, moment);
         recovery.fit(configured);
         recovery.note_upstreams(configured, moment);
+        recovery.state.follow_hand();
         recovery.go_on();
         recovery
     }
@@ -141,6 +146,41 @@ impl Recovery {
             if let Some(record) = records.get(&pool) {
                 self.state.quarantine_also_at(&pool, record.upstreams.clone());
             }
+        }
+    }
+
+    /// Takes weights back again that had been taken back. Whatever was being written at the time has been overtaken:
+    /// the start of a rollout, too.
+    fn take_weights_again(
+        &mut self,
+        marked: Option<(u64, &str)>,
+        records: &BTreeMap<String, PoolRecord>,
+        who: &str,
+        moment: Moment<'_>,
+    ) {
+        let is_durable = |seq| self.state.taken.as_ref().is_some_and(|taken| taken.seq == seq);
+        let Some((_, names)) = marked.filter(|(seq, _)| !is_durable(*seq)) else { return };
+        let why = format!("taken back by {who}; it took effect just before the process ended");
+        if let Some(id) = self.state.running().map(|running| running.id.clone()) {
+            self.apply(Change::Asked { id: &id, action: Action::Withdraw, who: &why }, moment);
+        }
+        let mut also = Vec::new();
+        for name in names.split(',') {
+            let pools = || self.state.weights.keys();
+            // A mark has room for so many letters only.
+            let cut = || pools().find(|pool| pool.starts_with(name) && !name.is_empty());
+            let Some(pool) = pools().find(|pool| *pool == name).or_else(cut).cloned() else { continue };
+            let applied = self.state.take_weight_again(&pool, &why, moment.wall);
+            self.state = applied.state;
+            self.notes.extend(applied.notes);
+            if let Some(record) = records.get(&pool) {
+                self.state.quarantine_also_at(&pool, record.upstreams.clone());
+            }
+            also.push(pool);
+        }
+        also.pop();
+        if let Some(taken) = &mut self.state.taken {
+            taken.also = also;
         }
     }
 

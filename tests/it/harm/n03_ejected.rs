@@ -160,7 +160,10 @@ fn a_rolling_update_stops_at_an_upstream_that_is_ejected() {
 fn a_candidate_with_an_ejected_upstream_is_not_prepared() {
     let (blue, green) = (two(), two());
     green[1].react(resets);
-    let pointsman = Pointsman::start(&config(&blue, &green, "", ""));
+    let config = config(&blue, &green, "", "");
+    // The weight by hand stays until the rollout begins.
+    let config = config.replace("policy = \"default\"\n", "policy = \"default\"\nwatch_manual = false\n");
+    let pointsman = Pointsman::start(&config);
     let load = Load::start(pointsman.http(), 6);
     let set = pointsman.call("PUT", "/v1/services/web/weights", r#"{"blue": 50, "green": 50}"#);
     assert_eq!(set.status, 200, "{}", set.text());
