@@ -107,16 +107,7 @@ fn grpc(out: &mut Vec<u8>, attempt: &Attempted) {
 
 /// The group that a policy counts the request in, where it has one of its own: its method, and the shape of its path.
 fn group_of(entry: &Entry) -> Option<String> {
-    let scheme =
-        entry.uri.windows(3).position(|three| three == b"://").filter(|_| entry.uri.first() != Some(&b'/'));
-    let path = match scheme {
-        None => &entry.uri[..],
-        Some(scheme) => {
-            let behind = &entry.uri[scheme + 3..];
-            behind.iter().position(|byte| *byte == b'/').map_or(&b""[..], |start| &behind[start..])
-        }
-    };
-    entry.service.as_ref().map(|_| group::name(entry.method.as_str(), path))
+    entry.service.as_ref().map(|_| group::name(entry.method.as_str(), group::path(&entry.uri)))
 }
 
 /// `success`, `abandoned`, `ignored`, or why it failed.
