@@ -38,11 +38,20 @@ impl FailureStatuses {
         self.http.get(usize::from(status) / 64).is_some_and(|word| word >> (status % 64) & 1 == 1)
     }
 
-    /// What a `grpc-status` field says; one that is no number is UNKNOWN.
+    /// What a `grpc-status` field says.
     pub fn has_grpc(&self, field: &[u8]) -> bool {
-        let status = std::str::from_utf8(field).ok().and_then(|text| text.trim().parse::<u8>().ok());
-        self.grpc.checked_shr(u32::from(status.unwrap_or(2))).is_some_and(|bits| bits & 1 == 1)
+        self.has_grpc_status(grpc_status(field))
     }
+
+    pub fn has_grpc_status(&self, status: u8) -> bool {
+        self.grpc.checked_shr(u32::from(status)).is_some_and(|bits| bits & 1 == 1)
+    }
+}
+
+/// The status in a `grpc-status` field; one that is no number is UNKNOWN.
+pub fn grpc_status(field: &[u8]) -> u8 {
+    let status = std::str::from_utf8(field).ok().and_then(|text| text.trim().parse::<u8>().ok());
+    status.unwrap_or(2)
 }
 
 impl Default for FailureStatuses {

@@ -12,7 +12,7 @@
 mod counts;
 mod shape;
 
-pub use shape::{Shape, name};
+pub use shape::{Shape, name, path};
 
 use super::kind_counts::KindCounts;
 use super::policy::MAX_GROUPS;
@@ -91,7 +91,7 @@ struct Place {
     group: AtomicU32,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Known {
     hash: u64,
     name: Arc<str>,
@@ -122,7 +122,7 @@ impl Groups {
     /// The group of a shape. `may_claim` says that the request is no client's mistake, so that a shape met before gets
     /// a place of its own, under the name that is made then.
     pub fn of(&self, shape: Shape, may_claim: bool, name: impl FnOnce() -> String) -> GroupId {
-        let hash = shape.hash();
+        let hash = shape.key();
         let start = (hash % PLACES as u64) as usize;
         for step in 0..PROBES {
             let Some(place) = self.places.get((start + step) % PLACES) else { break };
@@ -150,13 +150,16 @@ impl Groups {
 
     /// All groups, over all workers.
     pub fn snapshot(&self) -> Vec<GroupSnapshot> {
-        let rest = (GroupId::REST.index(), Known { hash: 0, name: "other requests".into() });
-        let known = self.known.iter().enumerate();
-        let known = known.filter_map(|(index, known)| {
-            let known = known.get()?;
-            Some((index, Known { hash: known.hash, name: known.name.clone() }))
-        });
-        known.chain([rest]).map(|(index, known)| self.summed(index, known)).collect()
+        let known =
+            (0..self.known.len()).filter(|index| self.known.get(*index).is_some_and(|k| k.get().is_some()));
+        known.chain([GroupId::REST.index()]).map(|index| self.snapshot_of(GroupId(index as u8))).collect()
+    }
+
+    /// One group, over all workers.
+    pub fn snapshot_of(&self, group: GroupId) -> GroupSnapshot {
+        let known = self.known.get(group.index()).and_then(OnceLock::get).cloned();
+        let rest = || Known { hash: 0, name: "other requests".into() };
+        self.summed(group.index(), known.unwrap_or_else(rest))
     }
 
     /// Whether there is no room for more.

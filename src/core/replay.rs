@@ -4,18 +4,28 @@
 //! every failure and every slow answer, as the bell makes the controller look, and ticks come in between.
 //! The weights are the log's: a replay says when it would have gone back, it cannot undo what was served.
 //! What a stretch of the candidate's traffic comes to is decided once; after an abort only users are counted.
+//! What the compared pool did in the time before a stretch is its baseline, as live; of the groups of requests all of
+//! it, where live only a sample is counted.
 
 pub mod attempt;
+mod clients;
+mod groups;
 pub mod order;
 pub mod stretch;
 pub mod tally;
 pub mod trade;
 
-use super::policy::{Circumstances, Counted, Looks, Mode, Policy};
+use super::group::Side;
+use super::kind_counts::KindCounts;
+use super::outcome::Thresholds;
+use super::policy::yardstick::Yardstick;
+use super::policy::{Circumstances, Counted, GroupCounts, Looks, Mode, Policy};
 use super::rollout::{Effect, Idle, Input, Note, Observation, Plan, Rollout, Step};
 use super::verdict::{State, Verdict};
 use super::weight::BasisPoints;
+use super::window::Window;
 use attempt::{Mark, Role};
+use groups::LoggedGroups;
 use order::{Fact, What};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -46,8 +56,13 @@ pub struct Setting {
 pub struct Replay {
     policy: Arc<Policy>,
     setting: Setting,
+    thresholds: Thresholds,
     subject: Tally,
     other: Tally,
+    groups: Option<LoggedGroups>,
+    /// What the other pool did in the last minutes.
+    yardstick: Yardstick,
+    window: Window,
     stretches: Vec<Stretch>,
     trial: Option<Trial>,
     /// The last attempt of the subject that spoke against it.
@@ -69,12 +84,17 @@ struct Trial {
 
 impl Replay {
     pub fn new(policy: Arc<Policy>, setting: Setting) -> Self {
-        let slow = policy.thresholds(false).slow;
+        let thresholds = policy.thresholds(setting.compared);
+        let groups = if policy.mode == Mode::Evidence { policy.groups } else { 0 };
         Replay {
+            window: Window::new(policy.window),
             policy,
             setting,
-            subject: Tally::new(slow),
-            other: Tally::new(slow),
+            thresholds,
+            subject: Tally::new(thresholds),
+            other: Tally::new(thresholds),
+            groups: LoggedGroups::new(groups, thresholds),
+            yardstick: Yardstick::default(),
             stretches: Vec::new(),
             trial: None,
             suspect: None,
@@ -93,16 +113,23 @@ impl Replay {
         self.now = at;
         let is_subjects = fact.attempt.role == self.setting.subject;
         if is_subjects {
-            self.keep_open(at);
+            // The end of a long answer is no traffic.
+            if fact.what != What::Ended {
+                self.keep_open(at);
+            }
             self.subject.take(fact);
             self.note(fact);
         } else if self.setting.compared {
+            self.sample();
             self.other.take(fact);
         } else {
             return;
         }
+        if let Some(groups) = &mut self.groups {
+            groups.take(if is_subjects { Side::Candidate } else { Side::Stable }, fact);
+        }
         (self.news, self.last) = (true, at);
-        let is_bad = fact.is_bad(self.subject.slow());
+        let is_bad = fact.is_bad(&self.thresholds);
         // What hangs rings no bell: the next tick finds it.
         let is_adverse = is_bad && !matches!(fact.what, What::Overdue(_));
         if is_subjects && is_bad {
@@ -154,10 +181,32 @@ impl Replay {
         self.begin();
     }
 
+    /// Notes what the other pool has done by now.
+    fn sample(&mut self) {
+        let totals = self.other.totals();
+        self.yardstick.push(self.now, || KindCounts::from(totals));
+        self.window.push(self.now, totals);
+        let last = self.stretches.last();
+        let is_judging =
+            self.trial.is_some() && last.is_some_and(|open| self.now <= open.ended + self.setting.gap);
+        if let Some(groups) = self.groups.as_mut().filter(|_| !is_judging) {
+            groups.turn(self.now);
+        }
+    }
+
     fn begin(&mut self) {
-        let other = self.setting.compared.then(|| self.other.totals());
-        let counted = Counted::of(self.subject.totals(), other);
-        let looks = Looks::new(self.policy.clone(), counted, None, self.now);
+        if self.setting.compared {
+            self.sample();
+        }
+        let groups = self.groups.as_mut().map(LoggedGroups::begin).unwrap_or_default();
+        let counts = self.setting.compared.then(|| KindCounts::from(self.other.totals()));
+        let before = counts.and_then(|counts| self.yardstick.since(&counts));
+        let looks = Looks::new(
+            self.policy.clone(),
+            counted((&self.subject, &self.other), self.setting, &groups),
+            before.as_ref(),
+            self.now,
+        );
         let (mut rollout, calm) = (Rollout::new(plan(), Vec::new()), observation(State::Pass, 0));
         // From its preparation to its step.
         (rollout, _) = rollout.advance(&Input::Observed(&calm), self.now);
@@ -173,9 +222,11 @@ impl Replay {
     fn look(&mut self) {
         self.news = false;
         let (now, totals) = (self.now, self.subject.totals());
+        let groups = self.groups.as_mut().filter(|_| self.trial.is_some());
+        let groups = groups.map(LoggedGroups::touched).unwrap_or_default();
+        let counted = counted((&self.subject, &self.other), self.setting, &groups);
         let Some(trial) = &mut self.trial else { return };
-        let other = self.setting.compared.then(|| self.other.totals());
-        trial.looks.observe(now, Counted::of(totals, other));
+        trial.looks.observe(now, counted);
         let seen =
             Circumstances { witnesses: Some(&self.subject), stable_up: true, ..Circumstances::default() };
         let verdict = trial.looks.verdict(now, totals, seen);
@@ -203,6 +254,14 @@ impl Replay {
             }
         }
     }
+}
+
+fn counted<'a>(
+    (subject, other): (&'a Tally, &'a Tally),
+    setting: Setting,
+    groups: &'a [GroupCounts],
+) -> Counted<'a> {
+    Counted { candidate: subject.counts(), stable: setting.compared.then(|| other.counts()), groups }
 }
 
 /// One step that nothing but the policy ends.

@@ -105,14 +105,19 @@ pub struct Attempted {
     pub pool: Option<Arc<str>>,
     /// Absent where none could take the request.
     pub upstream: Option<Arc<str>>,
-    /// Of its answer, 0 without one.
+    /// Of its answer, 0 without one; and that of gRPC, where it is one.
     pub status: u16,
+    pub grpc: Option<u8>,
     pub outcome: Outcome,
     /// When it began, from the request's start, and how long it took from there until its outcome was
     /// known, and until its answer broke, µs.
     pub began_us: u64,
     pub took_us: u64,
     pub broke_us: Option<u64>,
+    /// How long its answer took to its last byte, or until its client left, without the time that the client made it
+    /// wait, µs.
+    pub whole_us: Option<u64>,
+    pub cut_us: Option<u64>,
 }
 
 /// The workers' end of the log; cheap to clone.

@@ -33,7 +33,7 @@ pub(super) struct Cell {
     /// What the shield owes its budget, and how many attempts the service had served then.
     pub debt: Counter,
     pub served: Counter,
-    /// Of a mirror's arm: see [`Totals`].
+    /// Of a mirror's arm: see [`crate::core::outcome::Totals`].
     pub compared: Counter,
     pub differing: Counter,
     pub dropped: Counter,

@@ -190,6 +190,8 @@ mod tests {
                 if n < 3 { (Outcome::Failure(Reason::Status), 500) } else { (Outcome::Success, 200) };
             shard.answered(arm, started, 30_000, (outcome, code), &SlowLimits::default().into());
         }
+        let started = shard.start(arm, 0, ClientKey::NAMELESS);
+        shard.answered(arm, started, 60_000, (Outcome::Abandoned, 0), &SlowLimits::default().into());
         shard.kept_out(arm, OwnLimit::MaxConns);
         recorder.own_limit(OwnLimit::MaxConns);
         let metrics = Metrics::new(recorder, Clock::start()).expect("metrics");
@@ -215,6 +217,7 @@ mod tests {
             "pointsman_requests_total{code=\"5xx\",pool=\"green\",service=\"web\"} 3",
             "pointsman_requests_total{code=\"2xx\",pool=\"green\",service=\"web\"} 7",
             "pointsman_attempt_failures_total{pool=\"green\",reason=\"status\",service=\"web\"} 3",
+            "pointsman_attempt_abandoned_total{pool=\"green\",service=\"web\"} 1",
             "pointsman_request_duration_seconds_count{pool=\"green\",service=\"web\"} 10",
             "pointsman_request_duration_seconds_bucket{pool=\"green\",service=\"web\",le=\"0.05\"} 10",
             "pointsman_request_duration_seconds_bucket{pool=\"green\",service=\"web\",le=\"0.01\"} 0",

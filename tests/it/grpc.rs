@@ -166,3 +166,28 @@ fn http1_clients_are_served_by_http2_upstreams() {
     );
     eventually("nothing is in flight", || pointsman.web()["pools"]["blue"]["upstreams"][0]["in_flight"] == 0);
 }
+
+#[test]
+fn the_access_log_has_the_status_of_grpc_from_head_and_trailers() {
+    let log = "grace = \"5s\"\n[access_log]\npath = \"access.log\"\n";
+    for (ending, status, outcome) in [
+        (Ending::Trailers(14), 14, "grpc"),
+        (Ending::Head(14), 14, "grpc"),
+        (Ending::Trailers(5), 5, "success"),
+    ] {
+        let origin = Origin::ending(ending);
+        let pointsman = Pointsman::start(&config(&origin, log));
+        let url = format!("http://{}/pkg.Service/Call", pointsman.http());
+        curl(&["--http2-prior-knowledge", "-H", "content-type: application/grpc", "-d", "x", &url]);
+        let file = pointsman.dir.path().join("access.log");
+        let text = || std::fs::read_to_string(&file).unwrap_or_default();
+        eventually("it is logged", || text().ends_with('\n'));
+        let line: serde_json::Value = serde_json::from_str(text().trim()).expect("JSON");
+        assert_eq!(
+            (&line["grpc"], &line["outcome"]),
+            (&status.into(), &outcome.into()),
+            "{ending:?}: {line}"
+        );
+        assert_eq!(line["group"], "POST /pkg.Service/Call", "{line}");
+    }
+}

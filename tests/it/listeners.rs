@@ -248,6 +248,8 @@ fn the_access_log_is_json_or_combined_and_follows_a_rotation() {
         (Some(200), Some("web"), Some("blue"))
     );
     assert_eq!(line["upstream"].as_str(), Some(origin.address.to_string().as_str()));
+    assert_eq!((&line["outcome"], &line["group"]), (&"success".into(), &"GET /x".into()), "{line}");
+    assert!(line["duration"].as_f64() >= line["upstream_header_time"].as_f64(), "{line}");
     let rotated = pointsman.dir.path().join("access.log.1");
     std::fs::rename(&path, &rotated).expect("renamed");
     pointsman.signal("USR1");

@@ -301,3 +301,69 @@ fn errors_of_a_replay_say_what_to_do() {
     assert_eq!(two.code, 0, "{two:?}");
     assert!(two.out.contains("policy b"), "{}", two.out);
 }
+
+#[test]
+fn a_dead_route_in_a_log_of_nginx_is_named() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let mut log = String::new();
+    for index in 0..4_000_u64 {
+        let green = index % 4 == 3 && index > 1_000;
+        let address = if green { "10.0.0.3:3000" } else { "10.0.0.1:3000" };
+        // One of the requests to green in twenty-five, far below the limit.
+        let (request, status) = match index % 100 {
+            3 => (format!("POST /checkout/{index}"), if green { 500 } else { 200 }),
+            _ => (format!("GET /page?{index}"), 200),
+        };
+        log.push_str(&format!(
+            "192.0.2.{} - - [24/Nov/2026:23:{:02}:{:02} +0000] \"{request} HTTP/1.1\" {status} 12 \"-\" \"curl\" \
+             rt=0.012 uht=0.011 urt=0.012 ua={address} rid=id-{index}\n",
+            index % 200,
+            index / 600,
+            index / 10 % 60
+        ));
+    }
+    std::fs::write(dir.path().join("access.log"), log).expect("a file");
+    std::fs::write(dir.path().join("policy.toml"), "error_rate = { critical = \"5%\" }\n").expect("a file");
+    let args = ["policy.toml", "--candidate", "10.0.0.3:3000", "access.log"];
+    let aborted = &replay(dir.path(), &args)["stretches"][0]["aborted"];
+    assert_eq!(
+        (&aborted["kind"], &aborted["group"]),
+        (&"errors".into(), &"POST /checkout/*".into()),
+        "{aborted}"
+    );
+    assert!(aborted["failures"].as_u64().is_some_and(|failures| failures <= 11), "{aborted}");
+    let text = Printed::of(&[&["replay", "--policy"], &args[..]].concat(), dir.path()).out;
+    assert!(text.contains("by errors of POST /checkout/*"), "{text}");
+    println!("{text}");
+}
+
+#[test]
+fn a_client_that_left_is_in_the_log_and_in_its_replay() {
+    let green = Origin::new(|request| match request.path() {
+        "/hangs" => Reaction::Hang,
+        _ => Reaction::ok("green"),
+    });
+    for format in ["json", "combined"] {
+        let pointsman = Pointsman::start(&format!(
+            "[access_log]\npath = \"access.log\"\nformat = \"{format}\"\n[services.web]\nstable = \"green\"\n\
+             [services.web.pools.green]\nupstreams = [\"{}\"]\npassive = {{ max_fails = 0 }}\n{POLICY}",
+            green.address
+        ));
+        get(pointsman.http(), "/page");
+        let mut client = std::net::TcpStream::connect(pointsman.http()).expect("a connection");
+        client.set_read_timeout(Some(std::time::Duration::from_millis(150))).expect("a timeout");
+        client.write_all(b"GET /hangs HTTP/1.1\r\nHost: a\r\n\r\n").expect("sent");
+        assert!(std::io::Read::read(&mut client, &mut [0; 1]).is_err(), "it is kept waiting");
+        drop(client);
+        let log = pointsman.dir.path().join("access.log");
+        let text = || std::fs::read_to_string(&log).unwrap_or_default();
+        eventually("both are logged", || text().lines().count() == 2 && text().ends_with('\n'));
+        assert!(text().contains("abandoned") && text().contains("GET /hangs"), "{}", text());
+        let report = replay(pointsman.dir.path(), &["pointsman.toml", "access.log"]);
+        let stretch = &report["stretches"][0];
+        assert_eq!((&stretch["attempts"], &stretch["abandoned"]), (&1.into(), &1.into()), "{report}");
+        let metrics = pointsman.get("/metrics").text();
+        let line = "pointsman_attempt_abandoned_total{pool=\"green\",service=\"web\"} 1";
+        assert!(metrics.contains(line), "{metrics}");
+    }
+}

@@ -100,6 +100,7 @@ mod tests {
             began: "2026-11-24T23:58:32.123Z".into(),
             ended: "2026-11-24T23:59:32.123Z".into(),
             attempts: 1200,
+            abandoned: 0,
             failures: 400,
             requests: 1200,
             failures_seen: 400,

@@ -14,10 +14,11 @@ fn parse(line: &str) -> Option<Fields<'_>> {
     let (client, rest) = line.split_once(' ')?;
     let (_, rest) = rest.split_once('[')?;
     let (time_local, rest) = rest.split_once("] \"")?;
-    let (_, rest) = rest.split_once("\" ")?;
+    let (request, rest) = rest.split_once("\" ")?;
     let (status, rest) = rest.split_once(' ')?;
-    let mut fields = Fields { client, time_local, status, ..Fields::default() };
-    let mut rest = rest.trim_start_matches(|c: char| c.is_ascii_digit() || c == '-');
+    let (bytes, rest) = rest.split_at(rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len()));
+    let mut fields = Fields { client, time_local, request, status, bytes, ..Fields::default() };
+    let mut rest = rest.trim_start_matches('-');
     while let Some((name, value, after)) = next(rest) {
         rest = after;
         // The first word counts: a list may go on with what looks like one.
@@ -36,6 +37,9 @@ fn parse(line: &str) -> Option<Fields<'_>> {
             "outcome_time" => &mut fields.outcome_time,
             "began" => &mut fields.began,
             "broke_time" => &mut fields.broke_time,
+            "duration" => &mut fields.duration,
+            "cut_time" => &mut fields.cut_time,
+            "grpc" | "grpc_status" => &mut fields.grpc,
             "earlier" => &mut fields.earlier,
             _ => continue,
         };

@@ -15,6 +15,13 @@ pub(super) struct Fields<'a> {
     pub status: &'a str,
     pub request_time: &'a str,
     pub request_id: &'a str,
+    /// `GET /checkout HTTP/1.1`, or its parts; and the bytes of the answer's body.
+    pub request: &'a str,
+    pub method: &'a str,
+    pub target: &'a str,
+    pub bytes: &'a str,
+    /// The status of gRPC, of the last attempt's answer.
+    pub grpc: &'a str,
     /// Of upstreams, one for each attempt: `10.0.0.3:80, 10.0.0.4:80`.
     pub addresses: &'a str,
     pub statuses: &'a str,
@@ -28,6 +35,8 @@ pub(super) struct Fields<'a> {
     pub outcome_time: &'a str,
     pub began: &'a str,
     pub broke_time: &'a str,
+    pub duration: &'a str,
+    pub cut_time: &'a str,
     pub earlier: &'a str,
 }
 
@@ -43,7 +52,11 @@ impl<'a> Fields<'a> {
             (started, started.saturating_add(duration_us))
         };
         let tried = if self.start.is_empty() { self.nginx(status) } else { self.own(status)? };
+        let (method, target) = self.asked();
         Ok(Said {
+            method: Cow::Borrowed(method),
+            target: Cow::Borrowed(target),
+            bytes: self.bytes.parse().ok(),
             service: Cow::Borrowed(self.service),
             request: Cow::Borrowed(self.request_id),
             client: Cow::Borrowed(self.client),
@@ -52,6 +65,14 @@ impl<'a> Fields<'a> {
             ended_us,
             tried,
         })
+    }
+
+    /// The method, and what was asked for.
+    fn asked(&self) -> (&'a str, &'a str) {
+        let mut words = self.request.split(' ');
+        let (method, target) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+        let or = |own: &'a str, of_line: &'a str| if own.is_empty() { of_line } else { own };
+        (or(self.method, method), or(self.target, target))
     }
 
     fn ended(&self, local: &mut Local) -> Result<i64, Unread> {
@@ -74,6 +95,9 @@ impl<'a> Fields<'a> {
                 began_us: seconds(self.began).map_or(0, micros),
                 took_us: seconds(self.outcome_time).map_or(0, micros),
                 broke_us: seconds(self.broke_time).map(micros),
+                whole_us: seconds(self.duration).map(micros),
+                cut_us: seconds(self.cut_time).map(micros),
+                grpc: self.grpc.parse().ok(),
                 code: if seconds(self.header_times).is_some() { status } else { 0 },
                 outcome: outcome(self.outcome)?,
             });
@@ -103,6 +127,7 @@ impl<'a> Fields<'a> {
             let (head, whole) = (rows.2.next().and_then(seconds), rows.3.next().and_then(seconds));
             let is_last = index == count.max(1);
             let code = answered.unwrap_or(if is_last { status } else { 0 });
+            let whole = whole.or_else(|| seconds(self.request_time).filter(|_| count <= 1));
             let took = head.or(whole).or(seconds(self.request_time)).map_or(0, micros);
             let outcome = match code {
                 _ if is_last && status == 499 && took >= PATIENCE_US => Outcome::Abandoned,
@@ -115,7 +140,10 @@ impl<'a> Fields<'a> {
                 began_us,
                 took_us: took,
                 broke_us: None,
+                whole_us: whole.map(micros),
+                cut_us: None,
                 code,
+                grpc: list(self.grpc).nth(index - 1).and_then(|status| status.parse().ok()),
                 outcome,
             });
             began_us += whole.map_or(0, micros);
@@ -129,11 +157,15 @@ fn earlier(text: &str) -> Option<Tried<'_>> {
     let mut parts = text.split(';');
     let (pool, _upstream, status) = (parts.next()?, parts.next()?, parts.next()?);
     let (began, took, word) = (parts.next()?, parts.next()?, parts.next()?);
+    let grpc = parts.next().and_then(|status| status.parse().ok());
     Some(Tried {
         pool: Cow::Borrowed(pool),
         began_us: micros(seconds(began)?),
         took_us: micros(seconds(took)?),
         broke_us: None,
+        whole_us: None,
+        cut_us: None,
+        grpc,
         code: status.parse().ok()?,
         outcome: outcome(word).ok()?,
     })

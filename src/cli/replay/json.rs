@@ -14,7 +14,13 @@ struct Line<'a> {
     start: Cow<'a, str>,
     #[serde(borrow, default)]
     client: Cow<'a, str>,
+    #[serde(borrow, default)]
+    method: Cow<'a, str>,
+    #[serde(borrow, default)]
+    uri: Cow<'a, str>,
     status: u16,
+    grpc: Option<u8>,
+    bytes: Option<u64>,
     request_time: f64,
     #[serde(borrow, default)]
     service: Cow<'a, str>,
@@ -27,6 +33,8 @@ struct Line<'a> {
     outcome_time: Option<f64>,
     began: Option<f64>,
     broke_time: Option<f64>,
+    duration: Option<f64>,
+    cut_time: Option<f64>,
     upstream_header_time: Option<f64>,
     upstream_response_time: Option<f64>,
     #[serde(borrow, default)]
@@ -40,12 +48,15 @@ struct Earlier<'a> {
     #[serde(borrow, default)]
     outcome: Cow<'a, str>,
     status: u16,
+    grpc: Option<u8>,
     #[serde(borrow, default)]
     pool: Cow<'a, str>,
     #[serde(default)]
     began: f64,
     outcome_time: f64,
     broke_time: Option<f64>,
+    duration: Option<f64>,
+    cut_time: Option<f64>,
 }
 
 pub(super) fn read(text: &[u8]) -> Result<Said<'_>, Unread> {
@@ -66,7 +77,10 @@ pub(super) fn read(text: &[u8]) -> Result<Said<'_>, Unread> {
             began_us: micros(attempt.began),
             took_us: micros(attempt.outcome_time),
             broke_us: attempt.broke_time.map(micros),
+            whole_us: attempt.duration.map(micros),
+            cut_us: attempt.cut_time.map(micros),
             code: attempt.status,
+            grpc: attempt.grpc,
         });
     }
     // A log of before outcomes were in it.
@@ -83,6 +97,9 @@ pub(super) fn read(text: &[u8]) -> Result<Said<'_>, Unread> {
             began_us: micros(line.began.unwrap_or(0.0)),
             took_us: micros(took.unwrap_or(line.request_time)),
             broke_us: line.broke_time.map(micros),
+            whole_us: line.duration.map(micros),
+            cut_us: line.cut_time.map(micros),
+            grpc: line.grpc,
             // Without an answer's head the client's status is ours.
             code: if line.upstream_header_time.is_some() { line.status } else { 0 },
             outcome,
@@ -90,5 +107,6 @@ pub(super) fn read(text: &[u8]) -> Result<Said<'_>, Unread> {
     }
     let failed = line.status >= 500 || line.broke_time.is_some();
     let (service, request, client) = (line.service, line.request_id, line.client);
-    Ok(Said { service, request, client, failed, started_us, ended_us, tried })
+    let (method, target, bytes) = (line.method, line.uri, line.bytes);
+    Ok(Said { service, request, client, method, target, bytes, failed, started_us, ended_us, tried })
 }

@@ -9,6 +9,7 @@ mod chart;
 mod combined;
 mod fields;
 mod json;
+mod judged;
 mod logs;
 mod pass;
 mod policies;

@@ -2,13 +2,15 @@
 
 use super::super::client::Failure;
 use super::asked::Replay as Asked;
+use super::judged::{GroupNames, Judged, judge};
 use super::logs::{Logs, Tale};
 use super::roles::Roles;
 use super::said::{Said, Tried};
 use crate::core::client::ClientKey;
-use crate::core::outcome::{Outcome, SlowLimits};
+use crate::core::failure_statuses::FailureStatuses;
+use crate::core::outcome::{Outcome, Thresholds};
 use crate::core::policy::{Mode, Policy};
-use crate::core::replay::attempt::{Attempt, Mark, Role};
+use crate::core::replay::attempt::{Attempt, Mark, Role, past};
 use crate::core::replay::order::{Fact, Order};
 use crate::core::replay::stretch::Stretch;
 use crate::core::replay::trade::{Outcomes, Resampled};
@@ -55,7 +57,9 @@ pub(super) struct Calendar {
 
 struct Pass<'a> {
     roles: &'a Roles,
-    slow: SlowLimits,
+    thresholds: Thresholds,
+    failures: FailureStatuses,
+    names: GroupNames,
     calendar: Calendar,
     order: Order,
     main: Replay,
@@ -93,7 +97,7 @@ pub(super) fn run(
     let compared = roles.stable.is_some();
     let setting = Setting { subject: Role::Candidate, compared, gap: asked.gap, again: false };
     let mirrored = Setting { subject: Role::Stable, compared: false, gap: NEVER, again: true };
-    let slow = policy.thresholds(false).slow;
+    let thresholds = policy.thresholds(compared);
     let variant = |(name, policy): (String, Arc<Policy>)| Variant {
         name,
         replay: Replay::new(policy.clone(), setting),
@@ -102,9 +106,11 @@ pub(super) fn run(
     };
     let mut pass = Pass {
         roles,
-        slow,
+        thresholds,
+        failures: policy.failures,
+        names: GroupNames::default(),
         calendar: Calendar::default(),
-        order: Order::new(slow),
+        order: Order::new(thresholds.slow),
         main: Replay::new(policy, setting),
         variants: variants.into_iter().map(variant).collect(),
         outcomes: Outcomes::default(),
@@ -123,6 +129,7 @@ impl Pass<'_> {
         }
         let started_us = self.calendar.of(said.started_us);
         let ended_us = self.calendar.of(said.ended_us);
+        let group = if said.tried.is_empty() { None } else { self.names.group(said) };
         for (index, tried) in said.tried.iter().enumerate() {
             let pool = Roles::named(&tried.pool);
             let role = match pool {
@@ -132,6 +139,7 @@ impl Pass<'_> {
             };
             let is_last = index + 1 == said.tried.len();
             let attempt = self.attempt(role, started_us, tried, line, said, is_last);
+            let attempt = Attempt { group: group.clone(), ..attempt };
             self.order.push(attempt, ended_us);
         }
         while let Some(fact) = self.order.due() {
@@ -149,21 +157,24 @@ impl Pass<'_> {
         is_last: bool,
     ) -> Attempt {
         let started_us = started_us + tried.began_us;
-        let failed = matches!(tried.outcome, Outcome::Failure(_));
-        let is_slow = self.slow.used().iter().any(|limit| tried.took_us > u64::from(*limit));
-        let is_told = (failed || is_slow) && !said.request.is_empty();
-        let request = is_told.then(|| Box::from(&*said.request));
-        let client = (failed || is_slow).then(|| said.client.parse().ok().map(ClientKey::of)).flatten();
+        let Judged { outcome, broke_us, end } = judge(tried, said, is_last, &self.failures);
+        let failed = matches!(outcome, Outcome::Failure(_));
+        let is_long = end.is_some_and(|end| past(&self.thresholds.long, end.took_us) != 0);
+        let is_bad = failed || is_long || outcome == Outcome::Abandoned;
+        let is_told = is_bad || past(&self.thresholds.slow, tried.took_us) != 0;
+        let request = (is_told && !said.request.is_empty()).then(|| Box::from(&*said.request));
         Attempt {
+            end,
+            group: None,
             role,
             started_us,
             known_us: started_us + tried.took_us,
-            broke_us: tried.broke_us.map(|us| started_us + us),
-            outcome: tried.outcome,
+            broke_us: broke_us.map(|us| started_us + us),
+            outcome,
             code: tried.code,
-            client,
+            client: said.client.parse().ok().map(ClientKey::of),
             mark: Mark { line, request },
-            seen_failed: is_last.then_some(said.failed),
+            seen_failed: is_last.then_some(said.failed || failed),
         }
     }
 
@@ -174,7 +185,7 @@ impl Pass<'_> {
             variant.mirror.feed(fact);
         }
         if !self.variants.is_empty() && fact.attempt.role == Role::Stable {
-            self.outcomes.keep(fact, &self.slow);
+            self.outcomes.keep(fact, &self.thresholds);
         }
     }
 

@@ -24,8 +24,10 @@ pub(super) fn chosen(asked: &Replay) -> Result<(Arc<Policy>, Vec<String>), Failu
     let policy = policy.map_err(Failure::Other)?;
     let mut left_out: Vec<_> = policy.health.iter().map(|_| "health".to_owned()).collect();
     left_out.extend(policy.signals.iter().map(|signal| signal.name.to_string()));
+    let is_told = |limit: &Limit| !matches!(limit, Limit::Differences { .. });
+    left_out.extend(policy.limits.iter().filter(|limit| !is_told(limit)).map(|_| "differences".to_owned()));
     let policy = Policy { health: None, signals: Vec::new(), ..Policy::clone(policy) };
-    if policy.limits.is_empty() {
+    if !policy.limits.iter().any(is_told) {
         let why = format!(
             "the policy {} sets no limit that a log can be held against; add error_rate or a latency",
             policy.name

@@ -32,6 +32,8 @@ pub(super) struct StretchView {
     /// On the candidate; a request that was tried again has several.
     pub attempts: u64,
     pub failures: u64,
+    /// Attempts that their clients left before they were answered.
+    pub abandoned: u64,
     /// Requests that ended on the candidate, and those that failed for their users.
     pub requests: u64,
     pub failures_seen: u64,
@@ -54,6 +56,9 @@ pub(super) struct DecisionView {
     pub attempts: u64,
     pub failures: u64,
     pub failures_seen: u64,
+    /// The kind of events that decided, and the group of requests, where it is one of them.
+    pub kind: String,
+    pub group: Option<String>,
     pub reason: String,
 }
 
@@ -158,6 +163,7 @@ fn stretch_view(stretch: &Stretch, calendar: Calendar, tale: &Tale) -> StretchVi
         ended: at(stretch.ended),
         attempts: stretch.attempts,
         failures: stretch.failures,
+        abandoned: stretch.abandoned,
         requests: stretch.requests,
         failures_seen: stretch.seen,
         aborted: stretch.decision().map(|decision| decision_view(decision, calendar, tale)),
@@ -169,7 +175,10 @@ fn stretch_view(stretch: &Stretch, calendar: Calendar, tale: &Tale) -> StretchVi
 }
 
 fn decision_view(change: &Change, calendar: Calendar, tale: &Tale) -> DecisionView {
+    let first = change.reasons.first();
     DecisionView {
+        kind: first.map(|reason| reason.kind.clone()).unwrap_or_default(),
+        group: first.and_then(|reason| reason.group.clone()),
         at: format!("{:.3}", calendar.at(change.at)),
         request_id: change.mark.as_ref().and_then(|mark| mark.request.as_deref().map(str::to_owned)),
         place: change.mark.as_ref().and_then(|mark| tale.place(mark.line)),

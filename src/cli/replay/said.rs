@@ -10,6 +10,11 @@ pub(super) struct Said<'a> {
     pub service: Cow<'a, str>,
     pub request: Cow<'a, str>,
     pub client: Cow<'a, str>,
+    pub method: Cow<'a, str>,
+    /// What was asked for: a path, with its query, or a whole URL.
+    pub target: Cow<'a, str>,
+    /// Bytes of the body that its client got.
+    pub bytes: Option<u64>,
     /// Whether its user saw a failure.
     pub failed: bool,
     pub started_us: i64,
@@ -26,7 +31,11 @@ pub(super) struct Tried<'a> {
     pub began_us: u64,
     pub took_us: u64,
     pub broke_us: Option<u64>,
+    /// How long its answer took to its last byte, or until its client left.
+    pub whole_us: Option<u64>,
+    pub cut_us: Option<u64>,
     pub code: u16,
+    pub grpc: Option<u8>,
     pub outcome: Outcome,
 }
 

@@ -52,7 +52,8 @@ impl Template {
             };
             let value = &rest[..end];
             rest = &rest[end + text.len()..];
-            if let Some(slot) = slot(&mut fields, name) {
+            // Of two variables for the same, the one that says something: a gRPC status in head or trailers.
+            if let Some(slot) = slot(&mut fields, name).filter(|slot| slot.is_empty() || **slot == "-") {
                 *slot = value;
             }
         }
@@ -68,6 +69,13 @@ fn slot<'f, 'a>(fields: &'f mut Fields<'a>, name: &str) -> Option<&'f mut &'a st
         "msec" => &mut fields.msec,
         "status" => &mut fields.status,
         "request_time" => &mut fields.request_time,
+        "request" => &mut fields.request,
+        "request_method" => &mut fields.method,
+        "request_uri" | "uri" => &mut fields.target,
+        "body_bytes_sent" => &mut fields.bytes,
+        "upstream_trailer_grpc_status" | "upstream_http_grpc_status" | "sent_trailer_grpc_status" => {
+            &mut fields.grpc
+        }
         "request_id" | "http_x_request_id" => &mut fields.request_id,
         "upstream_addr" => &mut fields.addresses,
         "upstream_status" => &mut fields.statuses,

@@ -57,7 +57,11 @@ fn head(report: &Report) -> String {
 
 fn stretch(text: &mut String, number: usize, view: &StretchView, candidate: &str) {
     let _ = writeln!(text, "stretch {number}: {} to {}", view.began, view.ended);
-    let _ = writeln!(text, "  {} attempts on {candidate}, {} failed", view.attempts, view.failures);
+    let _ = write!(text, "  {} attempts on {candidate}, {} failed", view.attempts, view.failures);
+    if view.abandoned > 0 {
+        let _ = write!(text, ", and {} more were left by their clients", view.abandoned);
+    }
+    text.push('\n');
     for change in &view.changes {
         changed(text, change);
     }
@@ -94,7 +98,9 @@ fn place(decision: &DecisionView) -> String {
     let id = decision.request_id.as_deref().map(|id| format!(" ({id})")).unwrap_or_default();
     let place =
         decision.place.as_ref().map(|at| format!(", {}:{}{id}", at.file, at.line)).unwrap_or_default();
-    format!("attempt {}{place}, with {} failures", decision.attempts, decision.failures)
+    let group = decision.group.as_deref().map(|group| format!(" of {group}")).unwrap_or_default();
+    let by = format!("by {}{group}", decision.kind);
+    format!("attempt {}{place}, with {} failures, {by}", decision.attempts, decision.failures)
 }
 
 fn trade(text: &mut String, view: &TradeView, report: &Report) {

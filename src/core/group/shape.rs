@@ -24,9 +24,18 @@ impl Shape {
         Shape((hash ^ hash >> 32).wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
     }
 
-    pub(super) fn hash(self) -> u64 {
+    /// The key of its group.
+    pub fn key(self) -> u64 {
         self.0
     }
+}
+
+/// The path of what a request asks for, which may be a whole URL.
+pub fn path(target: &[u8]) -> &[u8] {
+    let is_path = target.first() == Some(&b'/');
+    let scheme = target.windows(3).position(|three| three == b"://").filter(|_| !is_path);
+    let Some(behind) = scheme.and_then(|scheme| target.get(scheme + 3..)) else { return target };
+    behind.iter().position(|byte| *byte == b'/').and_then(|start| behind.get(start..)).unwrap_or(b"/")
 }
 
 /// "GET /users/*"

@@ -4,8 +4,8 @@
 //! read is held back for [`HORIZON`] of the log's time. Few answers take longer to end; the outcome of one
 //! that does comes late, and is counted.
 
-use super::attempt::Attempt;
-use crate::core::outcome::{Outcome, SlowLimits};
+use super::attempt::{Attempt, past};
+use crate::core::outcome::{Outcome, SlowLimits, Thresholds};
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
@@ -33,6 +33,8 @@ pub enum What {
     Known,
     /// An answer that had begun well broke.
     Broke,
+    /// It is whole, or its client has left.
+    Ended,
 }
 
 /// Holds back and sorts.
@@ -56,14 +58,16 @@ struct Held {
 }
 
 impl Fact {
-    /// Whether it speaks against its pool: a failure, or slower than one of the limits.
-    pub fn is_bad(&self, slow: &SlowLimits) -> bool {
-        let late = |limit: &u32| self.attempt.took_us() > u64::from(*limit);
+    /// Whether it speaks against its pool: a failure, a client that left, or slower than one of the limits.
+    pub fn is_bad(&self, thresholds: &Thresholds) -> bool {
         match self.what {
             What::Broke | What::Overdue(_) => true,
+            What::Ended => {
+                self.attempt.ended().is_some_and(|(end, _)| past(&thresholds.long, end.took_us) != 0)
+            }
             What::Known => {
-                let is_late = self.attempt.code != 101 && slow.used().iter().any(late);
-                is_late || matches!(self.attempt.first_outcome(), Outcome::Failure(_))
+                let is_late = self.attempt.late(&thresholds.slow).is_some_and(|late| late != 0);
+                is_late || matches!(self.attempt.first_outcome(), Outcome::Failure(_) | Outcome::Abandoned)
             }
         }
     }
@@ -87,6 +91,10 @@ impl Order {
         }
         if let Some(at_us) = attempt.broke_us {
             self.hold(Fact { at_us, what: What::Broke, attempt: attempt.clone() });
+        }
+        if let Some((_, at_us)) = attempt.ended() {
+            self.hold(Fact { at_us: attempt.known_us, what: What::Known, attempt: attempt.clone() });
+            return self.hold(Fact { at_us, what: What::Ended, attempt });
         }
         self.hold(Fact { at_us: attempt.known_us, what: What::Known, attempt });
     }

@@ -20,6 +20,8 @@ pub struct Stretch {
     /// Attempts on the candidate, and those that failed.
     pub attempts: u64,
     pub failures: u64,
+    /// Attempts that their clients left before they were answered.
+    pub abandoned: u64,
     /// Requests that the candidate answered, failures that users saw of them, and how many of those came
     /// after the abort.
     pub requests: u64,
@@ -77,6 +79,7 @@ impl Stretch {
             ended: began,
             attempts: 0,
             failures: 0,
+            abandoned: 0,
             requests: 0,
             seen: 0,
             spared: 0,
@@ -97,8 +100,9 @@ impl Stretch {
         let fails = match fact.what {
             What::Known => matches!(attempt.first_outcome(), Outcome::Failure(_)),
             What::Broke => true,
-            What::Overdue(_) => false,
+            What::Overdue(_) | What::Ended => false,
         };
+        self.abandoned += u64::from(fact.what == What::Known && attempt.outcome == Outcome::Abandoned);
         self.attempts += u64::from(counts);
         self.failures += u64::from(fails);
         if let Some(point) = self.course.at(Duration::from_micros(fact.at_us)) {

@@ -1,5 +1,8 @@
 //! Recorded attempts, in their order, under a policy.
 
+mod kinds;
+mod live;
+
 use super::attempt::{Attempt, Mark, Role};
 use super::order::{Fact, Order, What};
 use super::stretch::Stretch;
@@ -8,10 +11,8 @@ use super::trade::Outcomes;
 use super::{Replay, Setting};
 use crate::core::client::ClientKey;
 use crate::core::event::Event;
-use crate::core::outcome::{Outcome, Reason, SlowLimits};
+use crate::core::outcome::{Outcome, Reason, SlowLimits, Thresholds};
 use crate::core::policy::{Limit, Mode, Policy};
-use crate::observe::recorder::Recorder;
-use proptest::prelude::*;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,7 +26,8 @@ fn attempt(role: Role, started_us: u64, took_us: u64, outcome: Outcome) -> Attem
     let client = Some(ClientKey::of([10, 0, 0, (started_us % 7) as u8].into()));
     let seen_failed = Some(outcome == FAILED);
     let known_us = started_us + took_us;
-    Attempt { role, started_us, known_us, broke_us: None, outcome, code, client, mark, seen_failed }
+    let (broke_us, end, group) = (None, None, None);
+    Attempt { role, started_us, known_us, broke_us, end, outcome, code, client, group, mark, seen_failed }
 }
 
 fn policy(limits: Vec<Limit>) -> Arc<Policy> {
@@ -145,7 +147,7 @@ fn an_answer_that_breaks_is_a_success_first() {
     let facts = facts(slow, vec![broken, attempt(Role::Candidate, 100, 2_000, Outcome::Success)]);
     let order: Vec<_> = facts.iter().map(|fact| (fact.at_us, fact.what)).collect();
     assert_eq!(order, [(1_000, What::Known), (2_100, What::Known), (500_000, What::Broke)]);
-    let mut tally = Tally::new(slow);
+    let mut tally = Tally::new(slow.into());
     let mut seen = Vec::new();
     for fact in &facts {
         tally.take(fact);
@@ -177,7 +179,7 @@ fn false_aborts_are_counted_on_stable_itself_and_resampled_the_same_by_the_same_
         for fact in facts(SlowLimits::default(), traffic(30_000, |_| Outcome::Success, fails(every))) {
             replay.feed(&fact);
             if fact.attempt.role == Role::Stable {
-                outcomes.keep(&fact, &SlowLimits::default());
+                outcomes.keep(&fact, &Thresholds::default());
             }
         }
         assert_eq!(outcomes.len(), 27_000);
@@ -189,62 +191,4 @@ fn false_aborts_are_counted_on_stable_itself_and_resampled_the_same_by_the_same_
     let (aborts, resampled) = run(10);
     assert!(aborts > 10, "it begins anew each time: {aborts}");
     assert_eq!(resampled, 20);
-}
-
-proptest! {
-    /// The counters are the live ones, at every moment.
-    #[test]
-    fn a_tally_counts_as_the_shards_do(
-        rows in prop::collection::vec((0u64..300_000, 0u64..3_000_000, 0u8..5), 1..60),
-    ) {
-        let mut slow = SlowLimits::default();
-        slow.0[..2].copy_from_slice(&[400_000, 1_000_000]);
-        let recorder = Recorder::new(1);
-        let (arm, shard) = (recorder.arm("web", "green").expect("a free arm"), recorder.shard(0));
-        let mut at = 0;
-        let mut attempts = Vec::new();
-        for (gap, took, kind) in rows {
-            at += gap;
-            let outcome = match kind {
-                0 => FAILED,
-                1 => Outcome::Ignored,
-                _ => Outcome::Success,
-            };
-            let mut attempt = attempt(Role::Candidate, at, took, outcome);
-            if kind == 4 {
-                attempt.outcome = Outcome::Failure(Reason::Reset);
-                attempt.broke_us = Some(at + took + 1_000);
-            }
-            attempts.push(attempt);
-        }
-        let mut tally = Tally::new(slow);
-        let mut begun = 0;
-        let mut starts = Vec::new();
-        for fact in facts(slow, attempts.clone()) {
-            while attempts.get(begun).is_some_and(|next| next.started_us <= fact.at_us) {
-                starts.push(shard.start(arm, attempts[begun].started_us, ClientKey::NAMELESS));
-                begun += 1;
-            }
-            tally.take(&fact);
-            let index = attempts.iter().position(|attempt| *attempt == fact.attempt).expect("one of them");
-            match fact.what {
-                What::Overdue(_) => continue,
-                What::Known => {
-                    let (outcome, code) = (fact.attempt.first_outcome(), fact.attempt.code);
-                    shard.answered(arm, starts[index], fact.at_us, (outcome, code), &slow.into());
-                }
-                What::Broke => shard.broken(arm, starts[index], Reason::Reset),
-            }
-            let mut live = recorder.totals(arm, fact.at_us, &slow);
-            live.in_flight = 0;
-            live.fast[slow.used().len()..].fill(0);
-            let overdue_now = attempts.iter().any(|a| {
-                slow.used().iter().any(|limit| super::order::overdue_at(a.started_us, *limit) == fact.at_us)
-            });
-            // Facts of the same moment have an order of their own.
-            if !overdue_now {
-                prop_assert_eq!(tally.totals(), &live);
-            }
-        }
-    }
 }

@@ -4,6 +4,7 @@
 //! log afterwards (`pointsman replay`).
 
 use super::{Attempted, Entry};
+use crate::core::group;
 use crate::core::outcome::Outcome;
 use crate::core::settings::LogFormat;
 use jiff::Timestamp;
@@ -49,6 +50,7 @@ fn json(out: &mut Vec<u8>, entry: &Entry, when: When) {
     for (name, value) in [("service", &entry.service), ("pool", &entry.pool), ("upstream", &entry.upstream)] {
         text(out, name, value.as_deref().unwrap_or_default().as_bytes());
     }
+    text(out, "group", group_of(entry).unwrap_or_default().as_bytes());
     text(out, "by", entry.by.unwrap_or_default().as_bytes());
     put!(out, ",\"attempts\":{}", entry.attempts);
     for (name, value) in [
@@ -65,6 +67,7 @@ fn json(out: &mut Vec<u8>, entry: &Entry, when: When) {
         for (name, us) in times(last, entry.head_us) {
             put!(out, ",\"{name}\":{:.6}", seconds(us));
         }
+        grpc(out, last);
     }
     if let Some(cut) = entry.ended {
         put!(out, ",\"ended\":\"{}\"", cut.label());
@@ -92,7 +95,19 @@ fn earlier(out: &mut Vec<u8>, attempt: &Attempted) {
     for (name, us) in times(attempt, None) {
         put!(out, ",\"{name}\":{:.6}", seconds(us));
     }
+    grpc(out, attempt);
     out.push(b'}');
+}
+
+fn grpc(out: &mut Vec<u8>, attempt: &Attempted) {
+    if let Some(status) = attempt.grpc {
+        put!(out, ",\"grpc\":{status}");
+    }
+}
+
+/// The group that a policy counts the request in, where it has one of its own: its method, and the shape of its path.
+fn group_of(entry: &Entry) -> Option<String> {
+    entry.service.as_ref().map(|_| group::name(entry.method.as_str(), group::path(&entry.uri)))
 }
 
 /// `success`, `abandoned`, `ignored`, or why it failed.
@@ -106,11 +121,14 @@ fn word(outcome: Outcome) -> &'static str {
 }
 
 /// The times of an attempt that are not said otherwise: when it began, if not with the request; how long it
-/// took to its outcome, if not to the `head` of the answer; and until its answer broke.
+/// took to its outcome, if not to the `head` of the answer; and until its answer broke, was whole, or was cut short by
+/// its client.
 fn times(attempt: &Attempted, head: Option<u64>) -> impl Iterator<Item = (&'static str, u64)> {
     let began = (attempt.began_us > 0).then_some(("began", attempt.began_us));
     let took = (head != Some(attempt.took_us)).then_some(("outcome_time", attempt.took_us));
-    [began, took, attempt.broke_us.map(|us| ("broke_time", us))].into_iter().flatten()
+    let broke = attempt.broke_us.map(|us| ("broke_time", us));
+    let whole = attempt.whole_us.map(|us| ("duration", us));
+    [began, took, broke, whole, attempt.cut_us.map(|us| ("cut_time", us))].into_iter().flatten()
 }
 
 fn text(out: &mut Vec<u8>, name: &str, value: &[u8]) {
@@ -152,8 +170,16 @@ fn combined(out: &mut Vec<u8>, entry: &Entry, when: When) {
             put!(out, " {name}={value}");
         }
     }
+    if let Some(group) = group_of(entry) {
+        out.extend_from_slice(b" group=\"");
+        escaped(out, group.as_bytes());
+        out.push(b'"');
+    }
     if let Some(last) = &entry.last {
         put!(out, " outcome={}", word(last.outcome));
+        if let Some(status) = last.grpc {
+            put!(out, " grpc={status}");
+        }
         // The head's time has milliseconds only.
         for (name, us) in times(last, None) {
             put!(out, " {name}={:.6}", seconds(us));
@@ -168,6 +194,9 @@ fn combined(out: &mut Vec<u8>, entry: &Entry, when: When) {
         put!(out, "{};{};{}", name(&attempt.pool), name(&attempt.upstream), attempt.status);
         put!(out, ";{:.6};{:.6}", seconds(attempt.began_us), seconds(attempt.took_us));
         put!(out, ";{}", word(attempt.outcome));
+        if let Some(status) = attempt.grpc {
+            put!(out, ";{status}");
+        }
     }
 }
 
@@ -190,92 +219,4 @@ fn seconds(us: u64) -> f64 {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::super::Cut;
-    use super::*;
-    use crate::core::outcome::Reason;
-    use proptest::prelude::*;
-
-    fn entry(hostile: &[u8]) -> Entry {
-        Entry {
-            client: Some([192, 0, 2, 1].into()),
-            uri: hostile.to_vec(),
-            user_agent: hostile.to_vec(),
-            referer: hostile.to_vec(),
-            forwarded_for: hostile.to_vec(),
-            status: 200,
-            request_us: 1_234_567,
-            head_us: Some(1000),
-            response_us: Some(2000),
-            ..Entry::default()
-        }
-    }
-
-    fn lines(format: LogFormat, entry: &Entry) -> Vec<u8> {
-        let mut out = Vec::new();
-        let at = Timestamp::UNIX_EPOCH;
-        line(&mut out, format, entry, When { started: at, written: at });
-        out
-    }
-
-    proptest! {
-        #[test]
-        fn hostile_bytes_cannot_forge_a_line(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
-            let json = lines(LogFormat::Json, &entry(&bytes));
-            prop_assert_eq!(json.iter().filter(|b| **b == b'\n').count(), 1);
-            serde_json::from_slice::<serde_json::Value>(&json).expect("each line is JSON");
-            let combined = lines(LogFormat::Combined, &entry(&bytes));
-            prop_assert_eq!(combined.iter().filter(|b| **b == b'\n').count(), 1);
-            prop_assert_eq!(combined.iter().filter(|b| **b == b'"').count(), 8);
-        }
-    }
-
-    #[test]
-    fn the_formats_read_as_expected() {
-        let json: serde_json::Value =
-            serde_json::from_slice(&lines(LogFormat::Json, &entry(b"/a"))).expect("JSON");
-        assert_eq!((&json["request_time"], &json["upstream_header_time"]), (&1.234567.into(), &0.001.into()));
-        assert_eq!(json["upstream_response_time"], 0.002);
-        assert_eq!(json["time"], "1970-01-01T00:00:00.000Z");
-        let combined = String::from_utf8(lines(LogFormat::Combined, &entry(b"/a"))).expect("text");
-        assert!(
-            combined.starts_with("192.0.2.1 - - [01/Jan/1970:00:00:00 +0000] \"GET /a HTTP/1.1\" 200 0"),
-            "{combined}"
-        );
-        assert!(combined.contains("rt=1.235 uct=- uht=0.001 urt=0.002 start="), "{combined}");
-    }
-
-    #[test]
-    fn every_attempt_is_told_with_its_times() {
-        let attempt = |pool: &str, outcome, began_us, took_us| Attempted {
-            pool: Some(pool.into()),
-            upstream: Some("10.0.0.3:80".into()),
-            status: 200,
-            outcome,
-            began_us,
-            took_us,
-            broke_us: None,
-        };
-        let failed = Attempted { status: 0, ..attempt("green", Outcome::Failure(Reason::Connect), 0, 40) };
-        let last = attempt("blue", Outcome::Success, 50, 1000);
-        let entry =
-            Entry { last: Some(last), earlier: vec![failed], pool: Some("blue".into()), ..entry(b"/") };
-        let entry = Entry { ended: Some(Cut::ClientLeft), ..entry };
-        let json: serde_json::Value = serde_json::from_slice(&lines(LogFormat::Json, &entry)).expect("JSON");
-        assert_eq!(
-            (&json["start"], &json["outcome"]),
-            (&"1970-01-01T00:00:00.000000Z".into(), &"success".into())
-        );
-        assert_eq!((&json["began"], &json["outcome_time"]), (&0.00005.into(), &serde_json::Value::Null));
-        assert_eq!(json["earlier"][0]["outcome"], "connect");
-        assert_eq!(json["ended"], "client_left");
-        assert_eq!(
-            (&json["earlier"][0]["pool"], &json["earlier"][0]["outcome_time"]),
-            (&"green".into(), &0.00004.into())
-        );
-        let combined = String::from_utf8(lines(LogFormat::Combined, &entry)).expect("text");
-        let tail = "start=1970-01-01T00:00:00.000000Z request_id=- pool=blue outcome=success began=0.000050 \
-                    outcome_time=0.001000 ended=client_left earlier=green;10.0.0.3:80;0;0.000000;0.000040;connect\n";
-        assert!(combined.ends_with(tail), "{combined}");
-    }
-}
+mod tests;

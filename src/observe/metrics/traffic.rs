@@ -18,6 +18,7 @@ const DURATION: &str = "pointsman_request_duration_seconds";
 const FAILURES: &str = "pointsman_attempt_failures_total";
 const IN_FLIGHT: &str = "pointsman_in_flight";
 const SHIELDED: &str = "pointsman_shielded_total";
+const ABANDONED: &str = "pointsman_attempt_abandoned_total";
 
 /// What the shards counted.
 pub(super) struct Traffic {
@@ -47,6 +48,7 @@ impl Traffic {
                 vec!["service".to_owned()],
                 HashMap::new(),
             )?,
+            describe(ABANDONED, "Attempts whose clients left before the head of the answer.", &[])?,
         ];
         Ok(Traffic { recorder, clock, descriptions })
     }
@@ -63,13 +65,15 @@ impl Collector for Traffic {
 
     fn collect(&self) -> Vec<MetricFamily> {
         let mut shielded: BTreeMap<Arc<str>, u64> = BTreeMap::new();
-        let (mut requests, mut durations, mut failures, mut in_flight) = (vec![], vec![], vec![], vec![]);
+        let (mut requests, mut durations, mut failures) = (vec![], vec![], vec![]);
+        let (mut in_flight, mut abandoned) = (vec![], vec![]);
         for (arm, service, pool) in self.recorder.arms() {
             let totals = self.recorder.totals(arm, self.clock.now_us(), &SlowLimits::default());
             let labels = [("pool", &*pool), ("service", &*service)];
             requests.extend(by_code(labels, &totals));
             failures.extend(by_reason(labels, &totals));
             durations.push(histogram(&labels, &totals));
+            abandoned.push(counter(&labels, totals.abandoned));
             *shielded.entry(service.clone()).or_default() += totals.shielded;
             let mut gauge = Gauge::default();
             gauge.set_value(totals.in_flight as f64);
@@ -84,6 +88,7 @@ impl Collector for Traffic {
             self.family(2, MetricType::COUNTER, failures),
             self.family(3, MetricType::GAUGE, in_flight),
             self.family(4, MetricType::COUNTER, shielded.collect()),
+            self.family(5, MetricType::COUNTER, abandoned),
         ]
     }
 }

@@ -98,6 +98,11 @@ pub(in crate::proxy) struct Ended {
     pub began_us: u64,
     pub known_us: u64,
     pub broke_us: Option<u64>,
+    /// For the access log alone: the gRPC status of its answer; and how long the answer took until it was whole, or
+    /// until its client left, without the time that the client made it wait.
+    pub grpc: Option<u8>,
+    pub whole_us: Option<u64>,
+    pub cut_us: Option<u64>,
 }
 
 impl Attempts {
@@ -185,6 +190,23 @@ impl Attempts {
 }
 
 impl Ended {
+    /// With the target and the upstream tried, and when it began and was known.
+    pub(in crate::proxy) fn new(
+        (target, upstream): (Option<Target>, Option<usize>),
+        (outcome, code): (Outcome, u16),
+        (began_us, known_us): (u64, u64),
+    ) -> Self {
+        let (broke_us, grpc, whole_us, cut_us) = (None, None, None, None);
+        Ended { target, upstream, code, outcome, began_us, known_us, broke_us, grpc, whole_us, cut_us }
+    }
+
+    /// Its answer is whole, or its client has left: the first word counts.
+    pub(in crate::proxy) fn end(&mut self, took_us: u64, is_cut: bool) {
+        if self.whole_us.is_none() && self.cut_us.is_none() {
+            *if is_cut { &mut self.cut_us } else { &mut self.whole_us } = Some(took_us);
+        }
+    }
+
     /// The name of its pool and the label of its upstream.
     pub(in crate::proxy) fn names(&self, table: &Table) -> (Option<Arc<str>>, Option<Arc<str>>) {
         let pool = self.target.and_then(|target| target.pool(table));

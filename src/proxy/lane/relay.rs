@@ -13,7 +13,7 @@ use crate::proxy::decide::{outcome, plan};
 use crate::proxy::exchange::Delivery;
 use crate::proxy::headers::{hop_by_hop, rewrite, sound};
 use crate::proxy::lane::client::Client;
-use crate::proxy::measure::charge;
+use crate::proxy::measure::{charge, log_entry};
 use crate::proxy::wire::answer_head::AnswerHead;
 use crate::proxy::wire::held::HeldAnswer;
 use crate::proxy::wire::websocket;
@@ -164,10 +164,13 @@ impl Exchange<'_> {
         }
         let failures = request.failures();
         let mut came_to = outcome::outcome_of_status(status, &failures);
-        if came_to == Outcome::Success && outcome::is_grpc_answer(&head) {
-            came_to = outcome::outcome_of_grpc(head.get(&GRPC_STATUS), &failures);
+        let is_grpc = came_to == Outcome::Success && outcome::is_grpc_answer(&head);
+        let grpc_status = head.get(&GRPC_STATUS).filter(|_| is_grpc);
+        if is_grpc {
+            came_to = outcome::outcome_of_grpc(grpc_status, &failures);
         }
         charge::charge(meter, request, came_to, status);
+        log_entry::note_grpc(request, grpc_status);
         if let Some(attempt) = request.attempts.current.as_mut() {
             attempt.is_endless = is_lasting(&head);
         }
@@ -258,6 +261,7 @@ impl Exchange<'_> {
         let (meter, request) = (&self.worker.meter, &mut self.request);
         let status = trailers.and_then(|trailers| trailers.get(GRPC_STATUS)).map(HeaderValue::as_bytes);
         let came_to = outcome::outcome_of_grpc(status, &request.failures());
+        log_entry::note_grpc(request, status);
         if came_to != Outcome::Success {
             return charge::charge(meter, request, came_to, 0);
         }

@@ -104,10 +104,8 @@ pub(in crate::proxy) fn charge(meter: &Meter, request: &mut Request, outcome: Ou
             outcome = charged.outcome;
             request.delivery.head_us =
                 (code > 0).then_some(charged.now_us.saturating_sub(attempt.started_us));
-            let (upstream, began_us, known_us) =
-                (request.attempts.upstream, attempt.started_us, charged.now_us);
-            request.attempts.last =
-                Some(Ended { target, upstream, code, outcome, began_us, known_us, broke_us: None });
+            let (on, at) = ((target, request.attempts.upstream), (attempt.started_us, charged.now_us));
+            request.attempts.last = Some(Ended::new(on, (outcome, code), at));
             groups::decided(meter, request, charged, code);
         }
         (Phase::Succeeding, Outcome::Failure(reason)) => {
@@ -131,17 +129,24 @@ pub(in crate::proxy) fn charge(meter: &Meter, request: &mut Request, outcome: Ou
     }
 }
 
-/// An answer has come to its end that had begun as a success: how long it took, where anybody asks.
+/// An answer has come to its end that had begun as a success: how long it took, where a policy or the log asks.
 pub(in crate::proxy) fn finish(meter: &Meter, request: &mut Request, end: AnswerEnd) {
     let Some(pool) = request.plan.target.and_then(|target| target.pool(&request.plan.table)) else { return };
     let thresholds = &pool.thresholds;
+    let (is_asked_for, is_logged) = (thresholds.asks_for_durations(), request.delivery.unlogged.is_some());
     let Some(attempt) = request.attempts.current.as_mut() else { return };
-    if attempt.phase != Phase::Succeeding || attempt.is_endless || !thresholds.asks_for_durations() {
+    if attempt.phase != Phase::Succeeding || attempt.is_endless || !(is_asked_for || is_logged) {
         return;
     }
     let now = meter.now_us();
     let waited = request.delivery.untaken_us;
     let took = attempt.started.worked(now.saturating_sub(attempt.started_us)).saturating_sub(waited);
+    if let Some(last) = request.attempts.last.as_mut().filter(|_| is_logged) {
+        last.end(took, end == AnswerEnd::Cut);
+    }
+    if !is_asked_for {
+        return;
+    }
     let long = meter.finished((attempt.arm, attempt.started), (now, took), end, thresholds);
     attempt.phase = Phase::Counted;
     let event = if end == AnswerEnd::Cut { GroupEvent::Cut { long } } else { GroupEvent::Finished { long } };
@@ -156,9 +161,7 @@ pub(in crate::proxy) fn unavailable(meter: &Meter, request: &mut Request) {
     let started = meter.start(pool.arm, began_us, request.client_key(), true).in_era(pool.era_us);
     let outcome = Outcome::Failure(Reason::Unavailable);
     let charged = meter.answered((pool.arm, started), began_us, (outcome, 0), &pool.thresholds);
-    let known_us = charged.now_us;
-    request.attempts.last =
-        Some(Ended { target, upstream: None, code: 0, outcome, began_us, known_us, broke_us: None });
+    request.attempts.last = Some(Ended::new((target, None), (outcome, 0), (began_us, charged.now_us)));
     groups::decided(meter, request, charged, 0);
 }
 

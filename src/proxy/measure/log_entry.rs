@@ -2,6 +2,7 @@
 //!
 //! Its line is begun with the request, so that one that is dropped halfway has one, too.
 
+use crate::core::failure_statuses::grpc_status;
 use crate::observe::access_log::{AccessLog, Attempted, Cut, Entry};
 use crate::observe::clock::Clock;
 use crate::proxy::decide::outcome;
@@ -78,6 +79,14 @@ pub(in crate::proxy) fn strip(request: &mut Request) {
     }
 }
 
+/// The attempt's answer is one of gRPC, with this status in its head or in its trailers.
+pub(in crate::proxy) fn note_grpc(request: &mut Request, field: Option<&[u8]>) {
+    let last = request.attempts.last.as_mut().filter(|_| request.delivery.unlogged.is_some());
+    if let (Some(last), Some(field)) = (last, field) {
+        last.grpc = Some(grpc_status(field));
+    }
+}
+
 /// Writes the line, if its route wants that.
 pub(in crate::proxy) fn log(request: &mut Request, meter: &Meter, ended: Option<Cut>) {
     let Some(Unlogged { log, entry }) = request.delivery.unlogged.take() else { return };
@@ -150,10 +159,13 @@ fn attempted(request: &Request, ended: Ended) -> Attempted {
         pool,
         upstream,
         status: ended.code,
+        grpc: ended.grpc,
         outcome: ended.outcome,
         began_us: ended.began_us.saturating_sub(request.inbound.started_us),
         took_us: ended.known_us.saturating_sub(ended.began_us),
         broke_us: ended.broke_us.map(|broke| broke.saturating_sub(ended.began_us)),
+        whole_us: ended.whole_us,
+        cut_us: ended.cut_us,
     }
 }
 
