@@ -145,6 +145,9 @@ pub(super) fn rollout(view: &RolloutView) -> String {
     if let Some(reason) = &view.reason {
         let _ = writeln!(text, "    {reason}");
     }
+    if let Some(deadline) = view.deadline.as_ref().filter(|_| view.outcome.is_none()) {
+        let _ = writeln!(text, "    is aborted at {deadline}, unless it has ended before");
+    }
     for reason in view.verdict.reasons.iter().filter(|_| view.outcome.is_none()) {
         let _ = writeln!(text, "    {}: {}", view.verdict.state.label(), reason.text);
     }

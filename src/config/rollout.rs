@@ -33,6 +33,8 @@ pub(super) fn read(section: &Section<'_>) -> Read {
             .read("min_attempts", default.min_attempts, |item| item.integer(0..=1_000_000_000)),
         idle: section.read("idle", Idle::Hold, |item| item.choice(&idle)),
         prepare: section.duration("prepare", default.prepare),
+        deadline: section.item("deadline").and_then(|item| hold(&item)),
+        gate_timeout: section.item("gate_timeout").and_then(|item| hold(&item)),
         smoke: !smoke.is_empty(),
         hooks: hooks.keys().copied().collect(),
         rolling,
@@ -41,6 +43,9 @@ pub(super) fn read(section: &Section<'_>) -> Read {
     };
     for (index, detail) in plan.faults() {
         section.fault(&format!("steps[{index}]: {detail}"));
+    }
+    for (key, detail) in plan.time_faults() {
+        section.item(key).into_iter().for_each(|item| item.fault(&detail));
     }
     section.finish();
     Read { plan, smoke, hooks, update }

@@ -111,6 +111,7 @@ pub(super) fn rollout_of(facts: ServiceFacts<'_>, state: &ServiceState) -> Optio
         mirror: None,
         verdict: machine.verdict.clone(),
         evidence: Vec::new(),
+        deadline: machine.ends_at(),
         hold: hold(machine),
         started_at: running.started_at.clone(),
         updated_at: running.updated_at.clone(),

@@ -199,6 +199,10 @@ pub struct RolloutView {
     /// requests with any evidence against them, the strongest first. Empty once it has ended.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub evidence: Vec<EvidenceView>,
+    /// When it is aborted if it has not ended before, RFC 3339: by its `deadline`, or, while it waits for approval,
+    /// by its `gate_timeout`.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub deadline: Option<String>,
     /// What the current step, or the bake, still takes.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub hold: Option<HoldView>,
