@@ -135,7 +135,8 @@ pub struct UpstreamView {
     pub in_flight: u32,
 }
 
-/// A pool's figures over the last seconds: for people to look at; evidence decides.
+/// A pool's figures over the last seconds: for people to look at; evidence decides. Attempts of routes with
+/// `measure = false` are in none of them.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct WindowView {
     pub seconds: f64,

@@ -40,12 +40,13 @@ pub struct Totals {
     pub brief: [u64; MAX_LIMITS],
     /// Answers of 200 to a GET without a byte of body.
     pub empty: u64,
-    /// What ended since the arm began anew, but had begun before: no part of anything above.
+    /// What is no part of anything above, but for what is in flight: attempts that had begun before the arm's version
+    /// was replaced, and those that are no evidence.
     pub past: Past,
 }
 
-/// Attempts of a former version that ended after it was replaced. They are counted, and speak neither for nor
-/// against the version that follows.
+/// Attempts of a former version that ended after it was replaced, and attempts that are no evidence. They are
+/// counted, and speak neither for nor against the version that there is now.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Past {
     pub codes: [u64; 6],

@@ -26,14 +26,18 @@ impl Meter {
     }
 
     /// An attempt begins. `is_whole` says that the client has sent all of its request: until then its clock
-    /// stands still.
+    /// stands still. `is_evidence` is whether what it comes to speaks for or against its pool.
     pub(in crate::proxy) fn start(
         &self,
         arm: ArmId,
         now_us: u64,
         client: ClientKey,
         is_whole: bool,
+        is_evidence: bool,
     ) -> Started {
+        if !is_evidence {
+            return self.shard.begin_aside(arm, now_us, client, !is_whole);
+        }
         if is_whole { self.shard.start(arm, now_us, client) } else { self.shard.hold(arm, now_us, client) }
     }
 
@@ -56,7 +60,8 @@ impl Meter {
         let is_current = self.shard.answered(arm, started, now, (outcome, code), thresholds);
         let is_timed = !started.is_held() && code != 101;
         let late = if is_timed { past(&thresholds.slow, took) } else { 0 };
-        if late != 0 || matches!(outcome, Outcome::Failure(_) | Outcome::Abandoned) {
+        let is_adverse = late != 0 || matches!(outcome, Outcome::Failure(_) | Outcome::Abandoned);
+        if is_adverse && !started.is_aside() {
             self.wake.adverse(now);
         }
         Charged { now_us: now, outcome, is_current, late: is_timed.then_some(late) }
@@ -82,7 +87,9 @@ impl Meter {
         let now = self.clock.now_us();
         self.shard.failed_for(arm, started, now);
         self.shard.broken(arm, started, reason);
-        self.wake.adverse(now);
+        if !started.is_aside() {
+            self.wake.adverse(now);
+        }
         now
     }
 

@@ -59,7 +59,12 @@ pub(in crate::proxy) fn copy(
     let is_first = target.is_some_and(|target| target.pool == mirroring.stable) && request.attempts.made == 1;
     // A copy that comes back here by way of others is not copied again.
     let has_returned = with.hop_mark.is_known(&request.head.headers);
-    if !is_first || has_returned || !mirroring.takes(draw as u32) || !is_plain(request, sent) {
+    if !is_first
+        || has_returned
+        || !request.is_measured()
+        || !mirroring.takes(draw as u32)
+        || !is_plain(request, sent)
+    {
         return None;
     }
     let pool = service.and_then(|service| service.pools.get(mirroring.candidate))?;

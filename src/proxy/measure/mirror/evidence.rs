@@ -19,7 +19,7 @@ pub(super) struct Evidence {
 
 impl Evidence {
     pub(super) fn start(&self) -> Started {
-        self.meter.start(self.arm, self.meter.now_us(), self.client, true)
+        self.meter.start(self.arm, self.meter.now_us(), self.client, true, true)
     }
 
     pub(super) fn answered(&self, started: Started, outcome: Outcome, code: u16) {
