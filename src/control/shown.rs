@@ -229,6 +229,7 @@ fn window(figures: &Figures) -> WindowView {
         timeouts: figures.timeouts,
         shielded: figures.shielded,
         own_limits: figures.own_limits,
+        warming: figures.warming,
         error_rate: figures.error_rate,
         latency_ms: LatencyView {
             mean: latency.mean,

@@ -151,6 +151,9 @@ pub struct WindowView {
     /// Requests kept from it by what the proxy itself is short of, `max_conns` first of all; charged to nobody.
     #[serde(default)]
     pub own_limits: u64,
+    /// Attempts on upstreams that warmed up, which count for nothing else.
+    #[serde(default)]
+    pub warming: u64,
     /// Share of failed attempts, 0–1.
     pub error_rate: f64,
     pub latency_ms: LatencyView,

@@ -26,6 +26,8 @@ pub(super) struct Cell {
     pub aside: Counter,
     /// Since when it counts for the version that its pool has now. Written by the controller.
     pub era_us: Counter,
+    /// Attempts that were part of a warm-up.
+    pub warming: Counter,
     pub past_codes: [Counter; 6],
     pub past_reasons: [Counter; Reason::ALL.len()],
     /// Who met failures, and who was answered later than each limit.
@@ -61,6 +63,7 @@ impl Cell {
             held: Counter::default(),
             aside: Counter::default(),
             era_us: Counter::default(),
+            warming: Counter::default(),
             past_codes: zeros(),
             past_reasons: zeros(),
             clients: Clients::default(),

@@ -131,6 +131,14 @@ impl Shard {
         Started { is_aside: true, ..Started::new(now_us, client, is_held) }
     }
 
+    /// Counts an attempt that is no evidence since its upstream warms up.
+    pub fn warming(&self, arm: ArmId) {
+        if let Some(cell) = self.cell(arm) {
+            cell.warming.add(1);
+            self.activity.mark(arm);
+        }
+    }
+
     /// The clock of an attempt starts now, if it stood still.
     pub fn release(&self, arm: ArmId, started: Started, now_us: u64) -> Started {
         if !started.is_held {
@@ -357,6 +365,7 @@ impl Shard {
         totals.compared += cell.compared.read();
         totals.differing += cell.differing.read();
         totals.dropped += cell.dropped.read();
+        totals.warming += cell.warming.read();
         let Past { codes, reasons } = &mut totals.past;
         sum(codes, &cell.past_codes);
         sum(reasons, &cell.past_reasons);

@@ -2,6 +2,7 @@
 
 mod measure;
 mod traffic;
+mod warm_up;
 
 use super::grpc::{self, Ending};
 use super::harness::{Connection, Origin, Pointsman, Reaction, Received, eventually};

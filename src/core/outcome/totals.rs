@@ -31,6 +31,8 @@ pub struct Totals {
     pub dropped: u64,
     /// Requests that were kept from it by what the proxy itself is short of: no attempts.
     pub own_limits: u64,
+    /// Attempts that are no evidence since their upstream warmed up: no attempts otherwise.
+    pub warming: u64,
     /// Attempts started and not yet answered, now.
     pub in_flight: u64,
     /// Attempts that their clients left after they had been kept waiting: no attempts otherwise.
@@ -70,6 +72,7 @@ impl Default for Totals {
             differing: 0,
             dropped: 0,
             own_limits: 0,
+            warming: 0,
             in_flight: 0,
             abandoned: 0,
             long: [0; MAX_LIMITS],

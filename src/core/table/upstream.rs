@@ -2,6 +2,7 @@
 
 use crate::core::hash::{FixedHash, Purpose};
 use crate::core::upstream_address::UpstreamAddress;
+use crate::core::warm_up::Warmth;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -78,6 +79,8 @@ pub struct UpstreamLive {
     attempts: AtomicU64,
     /// Attempts that failed on the way to or from it, ever. A 5xx answer is not one.
     failed: AtomicU64,
+    /// Of use where its service has a warm-up.
+    pub warmth: Warmth,
 }
 
 impl UpstreamLive {

@@ -17,6 +17,7 @@ const REQUESTS: &str = "pointsman_requests_total";
 const DURATION: &str = "pointsman_request_duration_seconds";
 const FAILURES: &str = "pointsman_attempt_failures_total";
 const IN_FLIGHT: &str = "pointsman_in_flight";
+const WARMING: &str = "pointsman_attempts_warming_total";
 const SHIELDED: &str = "pointsman_shielded_total";
 
 /// What the shards counted.
@@ -47,6 +48,7 @@ impl Traffic {
                 vec!["service".to_owned()],
                 HashMap::new(),
             )?,
+            describe(WARMING, "Attempts on upstreams that warmed up, which are no evidence.", &[])?,
         ];
         Ok(Traffic { recorder, clock, descriptions })
     }
@@ -64,11 +66,13 @@ impl Collector for Traffic {
     fn collect(&self) -> Vec<MetricFamily> {
         let mut shielded: BTreeMap<Arc<str>, u64> = BTreeMap::new();
         let (mut requests, mut durations, mut failures, mut in_flight) = (vec![], vec![], vec![], vec![]);
+        let mut warming = Vec::new();
         for (arm, service, pool) in self.recorder.arms() {
             let totals = self.recorder.totals(arm, self.clock.now_us(), &SlowLimits::default());
             let labels = [("pool", &*pool), ("service", &*service)];
             requests.extend(by_code(labels, &totals));
             failures.extend(by_reason(labels, &totals));
+            warming.push(counter(&labels, totals.warming));
             durations.push(histogram(&labels, &totals));
             *shielded.entry(service.clone()).or_default() += totals.shielded;
             let mut gauge = Gauge::default();
@@ -84,6 +88,7 @@ impl Collector for Traffic {
             self.family(2, MetricType::COUNTER, failures),
             self.family(3, MetricType::GAUGE, in_flight),
             self.family(4, MetricType::COUNTER, shielded.collect()),
+            self.family(5, MetricType::COUNTER, warming),
         ]
     }
 }

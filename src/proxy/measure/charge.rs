@@ -26,7 +26,7 @@ pub(in crate::proxy) fn begin(
     // The first attempt starts with the request, which saves a look at the clock, unless its body was waited for.
     let is_first = request.attempts.made == 0 && request.inbound.body.read == 0;
     let now = if is_first { request.inbound.started_us } else { meter.now_us() };
-    let is_evidence = request.is_measured();
+    let is_evidence = meter.is_evidence(pool, upstream, pool.arm, now) && request.is_measured();
     let is_whole = request.inbound.body.is_whole;
     let started = meter.start(pool.arm, now, request.client_key(), is_whole, is_evidence);
     let live = upstream.live.clone();

@@ -3,6 +3,7 @@
 use crate::core::client::ClientKey;
 use crate::core::outcome::{ArmId, Outcome, PATIENCE_US, Reason, SlowLimits, Thresholds};
 use crate::core::own_limit::OwnLimit;
+use crate::core::table::{Pool, Upstream};
 use crate::observe::clock::Clock;
 use crate::observe::recorder::Recorder;
 use crate::observe::shard::{AnswerEnd, Shard, Started};
@@ -23,6 +24,22 @@ pub(in crate::proxy) struct Meter {
 impl Meter {
     pub(in crate::proxy) fn now_us(&self) -> u64 {
         self.clock.now_us()
+    }
+
+    /// Whether an attempt that begins now on an upstream, counted on an arm, is any: not while the upstream warms up.
+    pub(in crate::proxy) fn is_evidence(
+        &self,
+        pool: &Pool,
+        upstream: &Upstream,
+        arm: ArmId,
+        now_us: u64,
+    ) -> bool {
+        let Some(rule) = pool.warm_up else { return true };
+        let warms = upstream.live.warmth.warms(rule, pool.era_us, now_us);
+        if warms {
+            self.shard.warming(arm);
+        }
+        !warms
     }
 
     /// An attempt begins. `is_whole` says that the client has sent all of its request: until then its clock
