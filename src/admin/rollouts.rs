@@ -171,6 +171,15 @@ pub(super) fn meant(body: StartBody) -> Result<StartRollout, Problem> {
         let steps = steps.iter().enumerate();
         steps.filter_map(|(index, body)| step(index, body, &mut fault)).collect()
     });
+    let mut time = |key: &str, text: &Option<String>| match text.as_deref().map(duration::parse)? {
+        Ok(time) => Some(time),
+        Err(why) => {
+            fault(key.into(), why);
+            None
+        }
+    };
+    let deadline = time("deadline", &body.deadline);
+    let gate_timeout = time("gate_timeout", &body.gate_timeout);
     if !faults.is_empty() {
         return Err(Problem::invalid(faults));
     }
@@ -182,6 +191,8 @@ pub(super) fn meant(body: StartBody) -> Result<StartRollout, Problem> {
         steps,
         policy,
         gate,
+        deadline,
+        gate_timeout,
         dry_run,
         idempotency_key: None,
         asked: None,

@@ -117,6 +117,12 @@ pub struct StartBody {
     /// Whether somebody must approve before the candidate gets traffic.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub gate: Option<bool>,
+    /// A duration, `4h`: by when it has ended, or is aborted.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub deadline: Option<String>,
+    /// A duration, `24h`: how long it waits for an approval before it is aborted.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub gate_timeout: Option<String>,
     /// Says what it would do, and moves nothing.
     #[serde(skip_serializing_if = "std::ops::Not::not", default)]
     pub dry_run: bool,

@@ -259,6 +259,12 @@ pub struct Start {
     /// Have somebody approve before the candidate gets traffic.
     #[arg(long)]
     pub gate: bool,
+    /// By when it has ended, such as 4h; it is aborted then.
+    #[arg(long, value_parser = duration::parse)]
+    pub deadline: Option<Duration>,
+    /// How long it waits for an approval, such as 24h, before it is aborted.
+    #[arg(long, value_parser = duration::parse)]
+    pub gate_timeout: Option<Duration>,
     /// Only say what the policy would decide; nothing is moved.
     #[arg(long)]
     pub dry_run: bool,

@@ -158,6 +158,9 @@ pub(super) fn rollout(view: &RolloutView) -> String {
     if let Some(reason) = &view.reason {
         let _ = writeln!(text, "    {reason}");
     }
+    if let Some(deadline) = view.deadline.as_ref().filter(|_| view.outcome.is_none()) {
+        let _ = writeln!(text, "    is aborted at {deadline}, unless it has ended before");
+    }
     let is_news = |text: &str| view.outcome.is_none() && view.reason.as_deref() != Some(text);
     for reason in view.verdict.reasons.iter().filter(|reason| is_news(&reason.text)) {
         let _ = writeln!(text, "    {}: {}", view.verdict.state.label(), reason.text);

@@ -7,6 +7,7 @@ use super::out::Out;
 use super::{Done, render};
 use crate::admin::shapes::StartBody;
 use crate::control::view::{RolloutView, ServiceView};
+use crate::core::duration;
 use reqwest::Method;
 
 pub(super) async fn run(client: &Client, action: Rollout, out: &Out) -> Result<Done, Failure> {
@@ -29,9 +30,11 @@ pub(super) async fn run(client: &Client, action: Rollout, out: &Out) -> Result<D
 }
 
 async fn start(client: &Client, start: Start, out: &Out) -> Result<Done, Failure> {
-    let Start { service, to, strategy, version, policy, dry_run, .. } = start;
+    let Start { service, to, strategy, version, policy, dry_run, deadline, gate_timeout, .. } = start;
+    let [deadline, gate_timeout] = [deadline, gate_timeout].map(|time| time.map(duration::show));
     let gate = start.gate.then_some(true);
-    let body = StartBody { to, strategy, version, policy, steps: None, gate, dry_run };
+    let body =
+        StartBody { to, strategy, version, policy, steps: None, gate, deadline, gate_timeout, dry_run };
     let headers: Vec<_> = start.idempotency_key.into_iter().map(|key| ("Idempotency-Key", key)).collect();
     let path = ["v1", "services", &service, "rollouts"];
     let view: RolloutView = client.send_json(Method::POST, &path, &headers, &body).await?;

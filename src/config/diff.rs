@@ -48,7 +48,8 @@ pub fn diff(old: &Config, new: &Config) -> (Vec<String>, Vec<String>) {
         let path = format!("services.{name}");
         note(&mut at_once, &format!("{path}.stable"), before.stable != service.stable);
         note(&mut at_once, &format!("{path}.policy"), before.policy != service.policy);
-        let rollout = |s: &Service| (s.rollout.clone(), s.smoke.clone(), s.hooks.clone(), s.update.clone());
+        let rollout =
+            |s: &Service| (s.rollout.clone(), s.warm_up, s.smoke.clone(), s.hooks.clone(), s.update.clone());
         note(&mut at_once, &format!("{path}.rollout"), rollout(before) != rollout(service));
         note(&mut at_once, &format!("{path}.cohort"), before.cohort != service.cohort);
         note(&mut at_once, &format!("{path}.testers"), before.testers != service.testers);

@@ -5,6 +5,7 @@ use super::smoke::smoke_tests;
 use crate::core::duration;
 use crate::core::rollout::{After, HookPoint, Idle, Plan, Rolling, Step, Strategy};
 use crate::core::settings::{Hook, SmokeTest};
+use crate::core::warm_up::WarmUp;
 use crate::core::weight::BasisPoints;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -12,6 +13,7 @@ use std::time::Duration;
 /// A rollout's plan, with what it needs that is no part of the stored plan, since it holds secrets.
 pub(super) struct Read {
     pub plan: Plan,
+    pub warm_up: Option<WarmUp>,
     pub smoke: Vec<SmokeTest>,
     pub hooks: BTreeMap<HookPoint, Hook>,
     pub update: Option<Hook>,
@@ -23,6 +25,7 @@ pub(super) fn read(section: &Section<'_>) -> Read {
     let default = Plan::default();
     let smoke = smoke_tests(section);
     let hooks = hooks(section);
+    let warm_up = section.item("warmup").and_then(|item| warm_up(&item.section()?));
     let (rolling, update) = rolling(&section.section("rolling"));
     let plan = Plan {
         strategy: section.read("strategy", Strategy::Canary, |item| item.choice(&strategies)),
@@ -33,6 +36,8 @@ pub(super) fn read(section: &Section<'_>) -> Read {
             .read("min_attempts", default.min_attempts, |item| item.integer(0..=1_000_000_000)),
         idle: section.read("idle", Idle::Hold, |item| item.choice(&idle)),
         prepare: section.duration("prepare", default.prepare),
+        deadline: section.item("deadline").and_then(|item| hold(&item)),
+        gate_timeout: section.item("gate_timeout").and_then(|item| hold(&item)),
         smoke: !smoke.is_empty(),
         hooks: hooks.keys().copied().collect(),
         rolling,
@@ -42,8 +47,23 @@ pub(super) fn read(section: &Section<'_>) -> Read {
     for (index, detail) in plan.faults() {
         section.fault(&format!("steps[{index}]: {detail}"));
     }
+    for (key, detail) in plan.time_faults() {
+        section.item(key).into_iter().for_each(|item| item.fault(&detail));
+    }
     section.finish();
-    Read { plan, smoke, hooks, update }
+    Read { plan, warm_up, smoke, hooks, update }
+}
+
+/// Each of its two ends by itself would leave a rollout without evidence, or a busy upstream hardly warmed.
+fn warm_up(section: &Section<'_>) -> Option<WarmUp> {
+    let requests = section
+        .need("requests", "so many attempts end it, for example 100", |item| item.integer(1..=1_000_000));
+    let range = Duration::from_millis(1)..=Duration::from_secs(3600);
+    let time = section.need("for", "so long after the first of them it ends, for example \"30s\"", |item| {
+        item.duration(range.clone())
+    });
+    section.finish();
+    Some(WarmUp { requests: requests? as u32, for_us: u64::try_from(time?.as_micros()).ok()? })
 }
 
 fn rolling(section: &Section<'_>) -> (Rolling, Option<Hook>) {

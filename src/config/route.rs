@@ -78,6 +78,7 @@ fn route(section: &Section<'_>, known: &Known<'_>) -> Option<RouteSpec> {
         listeners: listeners(section, known),
         clients: Clients { allow: networks(section, "allow"), deny: networks(section, "deny_from") },
         access_log: section.read("access_log", true, Item::bool),
+        measure: measure(section, target.as_ref()),
         timeouts: timeouts(section, target.as_ref()),
         compression: section.read("compression", true, Item::bool),
         forwarded: forwarded(section, target.as_ref()),
@@ -152,6 +153,14 @@ fn timeouts(section: &Section<'_>, target: Option<&Target>) -> OwnTimeouts {
     let timeouts = OwnTimeouts { connect: read("connect"), read: read("read"), write: read("write"), body };
     inner.finish();
     timeouts
+}
+
+fn measure(section: &Section<'_>, target: Option<&Target>) -> bool {
+    let Some(item) = section.item("measure") else { return true };
+    if !matches!(target, None | Some(Target::Service(_))) {
+        item.fault("has no effect on a route that leads to no service; take it out");
+    }
+    item.bool().unwrap_or(true)
 }
 
 fn forwarded(section: &Section<'_>, target: Option<&Target>) -> Option<Forwarded> {

@@ -84,7 +84,7 @@ fn service(
     let stable = stable(section, &pools);
     let shield = section.read("shield", Some(Arc::default()), shield::shield);
     let mirror = Arc::new(mirror::read(&section.section("mirror")));
-    let rollout::Read { plan, smoke, hooks, update } = rollout::read(&section.section("rollout"));
+    let rollout::Read { plan, warm_up, smoke, hooks, update } = rollout::read(&section.section("rollout"));
     let (cohort, testers) = cohort::of_service(section);
     let refuges = [("healthy", Refuge::Healthy), ("none", Refuge::None), ("any", Refuge::Any)];
     let refuge = section.read("refuge", Refuge::Healthy, |item| item.choice(&refuges));
@@ -107,6 +107,7 @@ fn service(
         rules,
         expose_pool,
         rollout: plan,
+        warm_up,
         smoke,
         hooks,
         update,

@@ -6,6 +6,7 @@ use crate::core::policy::{Limit, Mode, Policy, Reaction, RelativeReactions};
 use crate::core::settings::UpstreamHost;
 use crate::core::signal::Locator;
 use crate::core::verdict::Level;
+use crate::core::warm_up::WarmUp;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -346,6 +347,9 @@ fn rollouts_have_gates_tests_hooks_and_what_follows_them() {
     let keys = r#"
         [services.web.rollout]
         gate = true
+        deadline = "4h"
+        gate_timeout = "24h"
+        warmup = { requests = 100, for = "30s" }
         steps = [{ weight = 5, gate = true }, { weight = 100 }]
         smoke = [
           { path = "/ready", method = "PUT", expect = 204, match = "^$", timeout = "2s", host = "app" },
@@ -359,6 +363,9 @@ fn rollouts_have_gates_tests_hooks_and_what_follows_them() {
     let web = &config.services["web"];
     let plan = &web.rollout;
     assert!(plan.gate && plan.steps[0].gate && !plan.steps[1].gate && plan.smoke);
+    let hours = |n: u64| Some(Duration::from_secs(3600 * n));
+    assert_eq!((plan.deadline, plan.gate_timeout), (hours(4), hours(24)));
+    assert_eq!(web.warm_up, Some(WarmUp { requests: 100, for_us: 30_000_000 }));
     let [ready, login] = &web.smoke[..] else { panic!("{:?}", web.smoke) };
     assert_eq!((ready.expect.to_string(), ready.timeout), ("204".to_owned(), Duration::from_secs(2)));
     assert_eq!((ready.method.as_str(), ready.host.as_deref(), ready.headers.len()), ("PUT", Some("app"), 0));
@@ -384,6 +391,9 @@ fn faulty_rollouts_are_refused_by_their_place() {
         hooks = [{ at = "before-lunch", url = "ci" }, { at = "before-baking", url = "http://ci/" }, { at = "before-baking", url = "http://ci/" }]
         rolling = { max_unavailable = 0, color = 1 }
         after = { watch = "soon" }
+        deadline = "30m"
+        gate_timeout = "0s"
+        warmup = { requests = 0, after = "1s" }
     "#;
     let faults = read_text(&format!("{MINIMAL}{keys}")).expect_err("refused");
     let paths: Vec<_> = faults.faults.iter().map(|fault| fault.path.as_str()).collect();
@@ -401,6 +411,11 @@ fn faulty_rollouts_are_refused_by_their_place() {
         "rolling.max_unavailable",
         "rolling.color",
         "after.watch",
+        "deadline",
+        "gate_timeout",
+        "warmup.requests",
+        "warmup.for",
+        "warmup.after",
     ] {
         let path = format!("services.web.rollout.{path}");
         assert!(paths.contains(&path.as_str()), "{path} is not in {paths:?}");

@@ -185,6 +185,9 @@ pub struct StartRollout {
     pub steps: Option<Vec<Step>>,
     /// Whether somebody must approve before the candidate gets traffic.
     pub gate: Option<bool>,
+    /// By when it has ended, and how long it waits for an approval.
+    pub deadline: Option<Duration>,
+    pub gate_timeout: Option<Duration>,
     /// Says what it would do, and moves nothing.
     pub dry_run: bool,
     /// The name of another policy than the service's.
@@ -357,6 +360,8 @@ pub fn merged_plan(defaults: &Plan, start: &StartRollout) -> Plan {
         plan.steps.clear();
     }
     plan.gate = start.gate.unwrap_or(plan.gate);
+    plan.deadline = start.deadline.or(plan.deadline);
+    plan.gate_timeout = start.gate_timeout.or(plan.gate_timeout);
     plan.dry_run = start.dry_run;
     plan
 }

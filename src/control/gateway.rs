@@ -45,6 +45,7 @@ impl Gateway {
             arm: self.arm,
             forwarded: Forwarded::default(),
             era_us: 0,
+            warm_up: None,
             weight: BasisPoints::FULL,
             close_streams: None,
             thresholds: Thresholds::default(),

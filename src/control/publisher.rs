@@ -196,6 +196,7 @@ fn service(facts: ServiceFacts<'_>, config: &Config, secret: &Secret) -> Service
             arm: pool.arm,
             forwarded: configured.forwarded,
             era_us: pool.begun_us(),
+            warm_up: settings.warm_up,
             weight: state.weights.get(&**name).copied().unwrap_or_default(),
             close_streams: settings.close_streams,
             thresholds: policy.map(|policy| policy.thresholds(facts.is_compared(name))).unwrap_or_default(),

@@ -339,9 +339,14 @@ impl ServiceController {
     /// follows. Whether the pool had new failures.
     pub(super) fn judge(&mut self, rung_us: Option<u64>, links: &Links) -> bool {
         let seen = self.watch.look(self.saver.state(), &self.pools, links);
-        let Some(Seen { worse, observation }) = seen else { return false };
+        // Deadlines pass whether or not anything is known of the candidate.
+        let (worse, change) = match &seen {
+            Some(Seen { worse, observation }) => (*worse, Change::Observed(observation)),
+            None if self.state().running().is_some() => (false, Change::Elapsed),
+            None => return false,
+        };
         let wall = links.wall_text();
-        if let Ok(applied) = self.state().apply(Change::Observed(&observation), links.moment(&wall)) {
+        if let Ok(applied) = self.state().apply(change, links.moment(&wall)) {
             self.decided(applied, rung_us, links);
         }
         worse

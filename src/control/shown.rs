@@ -132,6 +132,7 @@ pub(super) fn rollout_of(facts: ServiceFacts<'_>, state: &ServiceState) -> Optio
         mirror: None,
         verdict: machine.verdict.clone(),
         evidence: Vec::new(),
+        deadline: machine.ends_at(),
         hold: hold(machine),
         started_at: running.started_at.clone(),
         updated_at: running.updated_at.clone(),
@@ -250,6 +251,7 @@ fn window(figures: &Figures) -> WindowView {
         timeouts: figures.timeouts,
         shielded: figures.shielded,
         own_limits: figures.own_limits,
+        warming: figures.warming,
         error_rate: figures.error_rate,
         latency_ms: LatencyView {
             mean: latency.mean,

@@ -5,6 +5,7 @@
 //! it alone, `POINTSMAN_SEEDS=n` that many.
 
 mod barred;
+mod clocks;
 mod invariants;
 
 use super::journal::{HistoryRow, JournalError};
@@ -24,6 +25,7 @@ use crate::core::settings::Upstream;
 use crate::core::verdict::{Level, Reason, State, Verdict};
 use crate::core::weight::BasisPoints;
 use barred::Barred;
+use clocks::Clocks;
 use invariants::{check_state, check_step};
 use jiff::Timestamp;
 use rand::rngs::SmallRng;
@@ -40,6 +42,7 @@ const POOLS: [&str; 3] = ["blue", "green", "red"];
 struct World {
     rng: SmallRng,
     now: Duration,
+    clocks: Clocks,
     saver: Saver,
     /// A change that waits for its write, with whether a command named upstreams by it.
     proposed: Option<Proposed>,
@@ -93,6 +96,8 @@ struct Seen {
     /// Mirror steps, and aborts in them.
     mirrored: u64,
     aborted_mirrored: u64,
+    /// Rollouts that their deadline ended, and gates that nobody opened.
+    overdue: [u64; 2],
     refused_by_disk: u64,
     crashes: u64,
     /// Aborts that overtook what was being written.
@@ -120,6 +125,7 @@ impl World {
             files,
             barred: Barred::default(),
             now: Duration::ZERO,
+            clocks: Clocks::of(seed),
             disk: Disk {
                 state: live.clone(),
                 mark: None,
@@ -138,14 +144,14 @@ impl World {
         }
     }
 
-    /// The wall clock says anything: nothing may rest on it.
-    fn moment(&mut self) -> Moment<'static> {
-        let wall = ["2026-01-01T00:00:00Z", "2026-01-01T01:00:00Z", "2025-12-31T23:00:00Z"];
-        Moment { now: self.now, wall: wall.choose(&mut self.rng).copied().unwrap_or_default() }
+    fn pass(&mut self, time: Duration) {
+        self.now += time;
+        self.clocks.pass(time);
     }
 
     fn step(&mut self) {
-        self.now += Duration::from_millis(self.rng.random_range(0..4000));
+        let time = Duration::from_millis(self.rng.random_range(0..4000));
+        self.pass(time);
         self.checks += self.rng.random_range(0..2);
         if self.rng.random_bool(0.5) {
             self.write_one();
@@ -173,6 +179,9 @@ impl World {
     fn observe(&mut self) {
         let states = [State::Pass, State::Pass, State::Pass, State::Pass, State::Hold, State::Fail];
         let state = states[self.rng.random_range(0..states.len())];
+        if self.live().running().is_some() && self.rng.random_bool(0.1) {
+            return self.look(Change::Elapsed);
+        }
         self.observe_as(state);
     }
 
@@ -196,7 +205,14 @@ impl World {
             stable_ready: ready(&other),
             upstreams: self.upstreams(&candidate),
         };
-        self.change(Change::Observed(&observation));
+        self.look(Change::Observed(&observation));
+    }
+
+    /// A rollout that is looked at ends by its deadline, unless the process has died meanwhile.
+    fn look(&mut self, change: Change<'_>) {
+        let crashes = self.seen.crashes;
+        self.change(change);
+        self.clocks.check(self.saver.state(), crashes == self.seen.crashes);
     }
 
     fn upstreams(&mut self, pool: &str) -> BTreeMap<String, UpstreamSeen> {
@@ -260,6 +276,7 @@ impl World {
         plan.rolling.max_unavailable = self.rng.random_range(1..3);
         plan.rolling.hook = self.rng.random_bool(0.5);
         plan.dry_run = self.rng.random_bool(0.1);
+        clocks::limit(&mut plan, &mut self.rng);
         let watch = Duration::from_secs([0, 60][self.rng.random_range(0..2)]);
         plan.after = After { watch, rollback: self.rng.random_bool(0.5) };
         plan
@@ -357,7 +374,8 @@ impl World {
 
     /// As the controller of a service does it.
     fn change(&mut self, change: Change<'_>) {
-        let moment = self.moment();
+        let wall = self.clocks.wall(&mut self.rng);
+        let moment = Moment { now: self.now, wall: &wall };
         let named = matches!(&change, Change::Upstreams { set: Some(_), .. });
         let before = self.live().clone();
         let Ok(applied) = before.apply(change, moment) else {
@@ -462,10 +480,12 @@ impl World {
             self.takes_effect(&was, &proposed.applied, proposed.named);
         }
         (self.now, self.attempts, self.checks) = (Duration::ZERO, 0, 0);
+        self.clocks.pass(Duration::from_millis(self.rng.random_range(0..20_000)));
         self.barred.follow(&self.sets(&stored));
         let marked = stored.rollout.clone().filter(|last| mark.contains(&last.id));
         let is_undone = marked.as_ref().is_some_and(|last| stored.undone_again(&last.id, "").is_some());
-        let (files, moment) = (self.files.clone(), self.moment());
+        let (files, wall) = (self.files.clone(), self.clocks.wall(&mut self.rng));
+        let moment = Moment { now: self.now, wall: &wall };
         let configured = Configured { stable: "blue", sets: &files };
         let weights = marked_weights("web", &mark);
         let taken = weights.filter(|(seq, _)| stored.taken.as_ref().is_none_or(|taken| taken.seq != *seq));
@@ -502,6 +522,7 @@ impl World {
 
     fn check(&mut self) {
         check_state(self.saver.state(), &self.up, self.refuge);
+        self.clocks.check(self.saver.state(), false);
         self.seen.outages += u64::from(self.barred.check(self.saver.state(), &self.up, self.refuge));
     }
 
@@ -528,7 +549,7 @@ impl World {
             for upstream in words {
                 self.change(Change::Drain { pool: &pool, upstream: &upstream, drains: false, who: "sim" });
             }
-            self.now += Duration::from_secs(1);
+            self.pass(Duration::from_secs(1));
             self.checks += 1;
             self.observe_as(State::Pass);
         }
@@ -601,6 +622,7 @@ fn random_runs_keep_the_invariants() {
     let met = seen.promoted.iter().chain(&seen.aborted).all(|count| *count > 0) && seen.returned > 0;
     let met = met && seen.mirrored > 0 && seen.aborted_mirrored > 0;
     let met = met && seen.taken > 0 && seen.taken_again > 0;
+    let met = met && seen.overdue.iter().all(|count| *count > 0);
     let met = met && seen.denied > 0 && seen.forced > 0 && seen.outages > 0;
     assert!(
         only.is_some()
@@ -627,6 +649,10 @@ impl Seen {
                 Event::Promoted => self.promoted[kind] += 1,
                 Event::Aborted => {
                     self.aborted[kind] += 1;
+                    let keys = ["the deadline of", "the gate_timeout of"];
+                    for (overdue, key) in self.overdue.iter_mut().zip(keys) {
+                        *overdue += u64::from(note.text.contains(key));
+                    }
                     self.aborted_mirrored += u64::from(was.rollout.mirrors().is_some());
                 }
                 Event::Step if note.text.contains("mirrored") => self.mirrored += 1,
@@ -647,6 +673,7 @@ impl Seen {
         self.gates += other.gates;
         self.mirrored += other.mirrored;
         self.aborted_mirrored += other.aborted_mirrored;
+        self.overdue = [0, 1].map(|key| self.overdue[key] + other.overdue[key]);
         self.refused_by_disk += other.refused_by_disk;
         self.crashes += other.crashes;
         self.overtaken += other.overtaken;

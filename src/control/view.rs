@@ -135,7 +135,8 @@ pub struct UpstreamView {
     pub in_flight: u32,
 }
 
-/// A pool's figures over the last seconds: for people to look at; evidence decides.
+/// A pool's figures over the last seconds: for people to look at; evidence decides. Attempts of routes with
+/// `measure = false` are in none of them.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct WindowView {
     pub seconds: f64,
@@ -150,6 +151,9 @@ pub struct WindowView {
     /// Requests kept from it by what the proxy itself is short of, `max_conns` first of all; charged to nobody.
     #[serde(default)]
     pub own_limits: u64,
+    /// Attempts on upstreams that warmed up, which count for nothing else.
+    #[serde(default)]
+    pub warming: u64,
     /// Share of failed attempts, 0–1.
     pub error_rate: f64,
     pub latency_ms: LatencyView,
@@ -203,6 +207,10 @@ pub struct RolloutView {
     /// requests with any evidence against them, the strongest first. Empty once it has ended.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub evidence: Vec<EvidenceView>,
+    /// When it is aborted if it has not ended before, RFC 3339: by its `deadline`, or, while it waits for approval,
+    /// by its `gate_timeout`.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub deadline: Option<String>,
     /// What the current step, or the bake, still takes.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub hold: Option<HoldView>,

@@ -48,5 +48,6 @@ pub mod tester;
 pub mod text;
 pub mod upstream_address;
 pub mod verdict;
+pub mod warm_up;
 pub mod weight;
 pub mod window;

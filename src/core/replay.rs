@@ -23,7 +23,6 @@ use super::policy::{Circumstances, Counted, GroupCounts, Looks, Mode, Policy};
 use super::rollout::{Effect, Idle, Input, Note, Observation, Plan, Rollout, Step};
 use super::verdict::{State, Verdict};
 use super::weight::BasisPoints;
-use super::window::Window;
 use attempt::{Mark, Role};
 use groups::LoggedGroups;
 use order::{Fact, What};
@@ -62,7 +61,6 @@ pub struct Replay {
     groups: Option<LoggedGroups>,
     /// What the other pool did in the last minutes.
     yardstick: Yardstick,
-    window: Window,
     stretches: Vec<Stretch>,
     trial: Option<Trial>,
     /// The last attempt of the subject that spoke against it.
@@ -87,7 +85,6 @@ impl Replay {
         let thresholds = policy.thresholds(setting.compared);
         let groups = if policy.mode == Mode::Evidence { policy.groups } else { 0 };
         Replay {
-            window: Window::new(policy.window),
             policy,
             setting,
             thresholds,
@@ -185,7 +182,6 @@ impl Replay {
     fn sample(&mut self) {
         let totals = self.other.totals();
         self.yardstick.push(self.now, || KindCounts::from(totals));
-        self.window.push(self.now, totals);
         let last = self.stretches.last();
         let is_judging =
             self.trial.is_some() && last.is_some_and(|open| self.now <= open.ended + self.setting.gap);

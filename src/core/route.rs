@@ -43,6 +43,8 @@ pub struct RouteSpec {
     pub relocations: Vec<Relocation>,
     pub clients: Clients,
     pub access_log: bool,
+    /// Whether its attempts are evidence for or against the pools that serve it.
+    pub measure: bool,
     pub timeouts: OwnTimeouts,
     /// Largest request body in bytes, in place of the listener's.
     pub max_body: Option<u64>,
@@ -174,6 +176,7 @@ impl RouteSpec {
             relocations: Vec::new(),
             clients: Clients::default(),
             access_log: true,
+            measure: true,
             timeouts: OwnTimeouts::default(),
             max_body: None,
             body_rate: None,

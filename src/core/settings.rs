@@ -28,6 +28,7 @@ use crate::core::rule::Rule;
 use crate::core::service::Refuge;
 use crate::core::shield::Shield;
 use crate::core::tester::Testers;
+use crate::core::warm_up::WarmUp;
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue};
 use std::collections::BTreeMap;
@@ -220,6 +221,8 @@ pub struct Service {
     pub expose_pool: Option<HeaderName>,
     /// The defaults of its rollouts.
     pub rollout: Plan,
+    /// What of each upstream is no evidence yet, whether or not a rollout runs.
+    pub warm_up: Option<WarmUp>,
     pub smoke: Vec<SmokeTest>,
     pub hooks: BTreeMap<HookPoint, Hook>,
     /// The hook that updates an upstream in a rolling update.

@@ -57,6 +57,8 @@ pub struct Figures {
     pub shielded: u64,
     /// Requests that were kept from it by what the proxy itself is short of.
     pub own_limits: u64,
+    /// Attempts that count for nothing else, since their upstream warmed up.
+    pub warming: u64,
     /// Answers to copies that were compared with stable's, and how many of them differ.
     pub compared: u64,
     pub differing: u64,
@@ -141,6 +143,7 @@ impl Window {
             timeouts: timeouts(totals).saturating_sub(timeouts(base)),
             shielded: totals.shielded.saturating_sub(base.shielded),
             own_limits: totals.own_limits.saturating_sub(base.own_limits),
+            warming: totals.warming.saturating_sub(base.warming),
             compared: totals.compared.saturating_sub(base.compared),
             differing: totals.differing.saturating_sub(base.differing),
             error_rate: if requests == 0 { 0.0 } else { failures as f64 / requests as f64 },

@@ -22,8 +22,12 @@ pub(super) struct Cell {
     pub starts: Starts,
     /// Attempts under way whose clock stands still.
     pub held: Counter,
+    /// Attempts under way that are no evidence.
+    pub aside: Counter,
     /// Since when it counts for the version that its pool has now. Written by the controller.
     pub era_us: Counter,
+    /// Attempts that were part of a warm-up.
+    pub warming: Counter,
     pub past_codes: [Counter; 6],
     pub past_reasons: [Counter; Reason::ALL.len()],
     /// Who met failures, and who was answered later than each limit.
@@ -57,7 +61,9 @@ impl Cell {
             latency: zeros(),
             starts: Starts::new(),
             held: Counter::default(),
+            aside: Counter::default(),
             era_us: Counter::default(),
+            warming: Counter::default(),
             past_codes: zeros(),
             past_reasons: zeros(),
             clients: Clients::default(),
@@ -98,9 +104,10 @@ impl Cell {
         }
     }
 
-    /// Whether the version that an attempt began on has been replaced.
-    pub(super) fn is_past(&self, started: Started) -> bool {
-        started.era_us < self.era_us.read()
+    /// Whether an attempt says nothing of the version that there is now: the one that it began on has been replaced,
+    /// or it is no evidence.
+    pub(super) fn is_apart(&self, started: Started) -> bool {
+        started.is_aside || started.era_us < self.era_us.read()
     }
 
     pub(super) fn end_past(&self, started: Started, outcome: Outcome, code: u16) {
@@ -117,7 +124,9 @@ impl Cell {
 
     /// An attempt is under way no more.
     pub(super) fn end(&self, started: Started) {
-        if started.is_held {
+        if started.is_aside {
+            self.aside.set(self.aside.read().saturating_sub(1));
+        } else if started.is_held {
             self.held.set(self.held.read().saturating_sub(1));
         } else {
             self.starts.end(started.at_us, started.client, started.begun_era_us);

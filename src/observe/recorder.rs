@@ -399,6 +399,31 @@ mod tests {
         assert_eq!((totals.attempts, totals.slow[0], totals.in_flight), (1, 1, 1));
     }
 
+    #[test]
+    fn what_is_no_evidence_is_counted_apart_from_its_start() {
+        let recorder = Recorder::new(1);
+        let (arm, limits) = (recorder.arm("web", "green").expect("a free arm"), limits(&[500_000]));
+        let shard = recorder.shard(0);
+        let begin = |is_held| shard.begin_aside(arm, 1_000_000, ONE, is_held);
+        let (hung, failed, whole, upload) = (begin(false), begin(false), begin(false), begin(true));
+        shard.failed_for(arm, failed, 1_100_000);
+        let failure = Outcome::Failure(Reason::Status);
+        assert!(!shard.answered(arm, failed, 1_100_000, (failure, 503), &limits.into()));
+        shard.answered(arm, whole, 3_000_000, (Outcome::Success, 200), &limits.into());
+        shard.broken(arm, whole, Reason::Reset);
+        let upload = shard.release(arm, upload, 2_000_000);
+        let totals = recorder.totals(arm, 9_000_000, &limits);
+        assert_eq!((totals.attempts, totals.failures, totals.slow[0], totals.in_flight), (0, 0, 0, 2));
+        assert_eq!((totals.answered, totals.past.codes[2], totals.past.codes[5]), (0, 1, 1));
+        assert_eq!(totals.past.reasons.iter().sum::<u64>(), 2);
+        assert_eq!(recorder.clients(arm, Met::Failures, &limits, (0, 9_000_000)).get(), 0);
+        for last in [hung, upload] {
+            shard.answered(arm, last, 9_000_000, (Outcome::Abandoned, 0), &limits.into());
+        }
+        let totals = recorder.totals(arm, 9_000_000, &limits);
+        assert_eq!((totals.abandoned, totals.in_flight), (0, 0));
+    }
+
     proptest! {
         #[test]
         fn slow_never_falls_and_ends_exact(

@@ -11,7 +11,8 @@
 //! the body.
 //!
 //! An arm begins anew with every version of its pool ([`super::recorder::Recorder::begin`]): an attempt that
-//! had begun before speaks neither for nor against the version that follows, whenever it ends.
+//! had begun before speaks neither for nor against the version that follows, whenever it ends. Nor does one that is
+//! no evidence from its start on ([`Shard::begin_aside`]).
 
 use super::activity::Activity;
 use super::cell::Cell;
@@ -50,9 +51,15 @@ pub struct Started {
     pub(super) is_held: bool,
     /// How long it waited for a connection of its own, µs.
     connecting_us: u64,
+    /// Whether it is no evidence, whatever it comes to.
+    pub(super) is_aside: bool,
 }
 
 impl Started {
+    fn new(at_us: u64, client: ClientKey, is_held: bool) -> Self {
+        Started { at_us, era_us: 0, begun_era_us: 0, client, is_held, connecting_us: 0, is_aside: false }
+    }
+
     /// When that was, µs on the process clock.
     pub fn at_us(self) -> u64 {
         self.at_us
@@ -76,6 +83,11 @@ impl Started {
         us.saturating_sub(self.connecting_us)
     }
 
+    /// Whether it speaks neither for nor against its pool.
+    pub fn is_aside(self) -> bool {
+        self.is_aside
+    }
+
     /// On a pool of a table from the era `era_us`: a request keeps its table, and may try an upstream of a
     /// version that has been replaced meanwhile.
     #[inline]
@@ -96,8 +108,7 @@ impl Shard {
     /// Counts the start of an attempt for a client.
     #[inline]
     pub fn start(&self, arm: ArmId, now_us: u64, client: ClientKey) -> Started {
-        let mut started =
-            Started { at_us: now_us, era_us: 0, begun_era_us: 0, client, is_held: false, connecting_us: 0 };
+        let mut started = Started::new(now_us, client, false);
         if let Some(cell) = self.cell(arm) {
             started.era_us = cell.era_us.read();
             started.begun_era_us = started.era_us;
@@ -117,8 +128,7 @@ impl Shard {
 
     /// Counts the start of an attempt whose request is not whole yet.
     pub fn hold(&self, arm: ArmId, now_us: u64, client: ClientKey) -> Started {
-        let mut started =
-            Started { at_us: now_us, era_us: 0, begun_era_us: 0, client, is_held: true, connecting_us: 0 };
+        let mut started = Started::new(now_us, client, true);
         if let Some(cell) = self.cell(arm) {
             started.era_us = cell.era_us.read();
             started.begun_era_us = started.era_us;
@@ -128,12 +138,28 @@ impl Shard {
         started
     }
 
+    /// Counts the start of an attempt that is no evidence: it is seen under way, and its answer by status and reason.
+    pub fn begin_aside(&self, arm: ArmId, now_us: u64, client: ClientKey, is_held: bool) -> Started {
+        if let Some(cell) = self.cell(arm) {
+            cell.aside.add(1);
+        }
+        Started { is_aside: true, ..Started::new(now_us, client, is_held) }
+    }
+
+    /// Counts an attempt that is no evidence since its upstream warms up.
+    pub fn warming(&self, arm: ArmId) {
+        if let Some(cell) = self.cell(arm) {
+            cell.warming.add(1);
+            self.activity.mark(arm);
+        }
+    }
+
     /// The clock of an attempt starts now, if it stood still.
     pub fn release(&self, arm: ArmId, started: Started, now_us: u64) -> Started {
         if !started.is_held {
             return started;
         }
-        if let Some(cell) = self.cell(arm) {
+        if let Some(cell) = self.cell(arm).filter(|_| !started.is_aside) {
             // First, so that a reader never misses it.
             cell.starts.begin(now_us, started.client, started.begun_era_us);
             cell.held.set(cell.held.read().saturating_sub(1));
@@ -155,7 +181,7 @@ impl Shard {
         thresholds: &Thresholds,
     ) -> bool {
         let Some(cell) = self.cell(arm) else { return false };
-        if cell.is_past(started) {
+        if cell.is_apart(started) {
             cell.end_past(started, outcome, code);
             return false;
         }
@@ -214,7 +240,7 @@ impl Shard {
         (took_us, end): (u64, AnswerEnd),
         thresholds: &Thresholds,
     ) -> bool {
-        let Some(cell) = self.cell(arm).filter(|cell| !cell.is_past(started)) else { return false };
+        let Some(cell) = self.cell(arm).filter(|cell| !cell.is_apart(started)) else { return false };
         let answers = cell.whole_answers();
         let (durations, late) = match end {
             AnswerEnd::Cut => (&answers.cut, &answers.cut_long),
@@ -245,7 +271,7 @@ impl Shard {
     /// An attempt that was counted as a success broke afterwards.
     pub fn broken(&self, arm: ArmId, started: Started, reason: Reason) {
         match self.cell(arm) {
-            Some(cell) if cell.is_past(started) => cell.fail_past(reason),
+            Some(cell) if cell.is_apart(started) => cell.fail_past(reason),
             Some(cell) => cell.fail(reason),
             None => {}
         }
@@ -256,7 +282,7 @@ impl Shard {
     /// reads the count finds the client.
     #[inline]
     pub fn failed_for(&self, arm: ArmId, started: Started, now_us: u64) {
-        if let Some(cell) = self.cell(arm).filter(|cell| !cell.is_past(started)) {
+        if let Some(cell) = self.cell(arm).filter(|cell| !cell.is_apart(started)) {
             cell.clients.note(started.client, now_us);
         }
     }
@@ -348,12 +374,13 @@ impl Shard {
         // Under way is read before late: an attempt that ends in between is counted for a moment in
         // both, never in neither; the recorder keeps what it showed from falling.
         let (in_flight, overdue) = cell.starts.under_way(now_us, limits, cell.era_us.read());
-        totals.in_flight += in_flight + cell.held.read();
+        totals.in_flight += in_flight + cell.held.read() + cell.aside.read();
         totals.failures += cell.failures.read();
         totals.shielded += cell.shielded.read();
         totals.compared += cell.compared.read();
         totals.differing += cell.differing.read();
         totals.dropped += cell.dropped.read();
+        totals.warming += cell.warming.read();
         let Past { codes, reasons } = &mut totals.past;
         sum(codes, &cell.past_codes);
         sum(reasons, &cell.past_reasons);
@@ -391,14 +418,7 @@ impl Shard {
     /// The start of an attempt at a given time, without counting it.
     #[cfg(test)]
     pub(super) fn started_for_tests(at_us: u64) -> Started {
-        Started {
-            at_us,
-            era_us: 0,
-            begun_era_us: 0,
-            client: ClientKey::NAMELESS,
-            is_held: false,
-            connecting_us: 0,
-        }
+        Started::new(at_us, ClientKey::NAMELESS, false)
     }
 
     fn cell(&self, arm: ArmId) -> Option<&Cell> {

@@ -1,7 +1,9 @@
 //! What a verdict sees: every kind of badness, with real origins and clients, and nothing else.
 
 mod by_hand;
+mod measure;
 mod traffic;
+mod warm_up;
 
 use super::grpc::{self, Ending};
 use super::harness::{Connection, Origin, Pointsman, Reaction, Received, eventually};

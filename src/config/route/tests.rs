@@ -29,6 +29,7 @@ fn a_route_leads_where_it_says() {
         panic!("a redirect")
     };
     assert_eq!(status, 301);
+    assert!(route("service = \"web\"").measure && !route("service = \"web\"\nmeasure = false").measure);
     let Target::Reply(reply) = route("reply = { status = 200, body = \"healthy\\n\" }").target else {
         panic!("a reply")
     };
@@ -125,6 +126,7 @@ files = { root = "no/such/folder", index = "../x", alias = true }
 [[routes]]
 deny = false
 timeouts = { read = "1s" }
+measure = false
 [[routes]]
 service = "wbe"
 listeners = ["0.0.0.0:81"]
@@ -135,7 +137,7 @@ headers = { response = { set = { "X" = "a\nb" } } }
 color = 1
 "#;
 
-const TOLD: [&str; 32] = [
+const TOLD: [&str; 33] = [
     "error_pages.200: \"200\" is no status of an error",
     "error_pages.502: ",
     "headers.response.set.Content-Length: Content-Length frames the message",
@@ -160,6 +162,7 @@ const TOLD: [&str; 32] = [
     "routes[7].files.alias: takes the route's path off",
     "routes[8].deny: a route that denies nothing leads nowhere",
     "routes[8].timeouts: has no effect on a route that leads to no service",
+    "routes[8].measure: has no effect on a route that leads to no service",
     "routes[9].service: there is no service wbe; there are: web",
     "routes[9].listeners[0]: there is no listener 0.0.0.0:81; there are: 0.0.0.0:80",
     "routes[9].allow[0]: \"ten\" is no network",

@@ -43,7 +43,7 @@ cohort = { by = "cookie" }
 testers = {}
 rules = [{ header = {}, cookie = {}, query = {} }]
 mirror = { compare = {} }
-rollout = { smoke = [{}], hooks = [{}], rolling = { hook = {} }, after = {}, steps = [{}] }
+rollout = { smoke = [{}], hooks = [{}], rolling = { hook = {} }, after = {}, warmup = {}, steps = [{}] }
 [services.chosen.pools.chosen]
 timeouts = {}
 buffer = {}

@@ -26,6 +26,9 @@ pub(in crate::control) struct Slot {
 impl Slot {
     /// Takes it out, or back. Who comes back starts slowly, however short it was out.
     pub(in crate::control) fn drain(&mut self, draining: bool) {
+        if self.draining && !draining {
+            self.endpoints.iter().for_each(|endpoint| endpoint.live.warmth.cool());
+        }
         self.draining = draining;
         if draining {
             for endpoint in &mut self.endpoints {

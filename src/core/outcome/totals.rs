@@ -31,6 +31,8 @@ pub struct Totals {
     pub dropped: u64,
     /// Requests that were kept from it by what the proxy itself is short of: no attempts.
     pub own_limits: u64,
+    /// Attempts that are no evidence since their upstream warmed up: no attempts otherwise.
+    pub warming: u64,
     /// Attempts started and not yet answered, now.
     pub in_flight: u64,
     /// Attempts that their clients left after they had been kept waiting: no attempts otherwise.
@@ -40,12 +42,13 @@ pub struct Totals {
     pub brief: [u64; MAX_LIMITS],
     /// Answers of 200 to a GET without a byte of body.
     pub empty: u64,
-    /// What ended since the arm began anew, but had begun before: no part of anything above.
+    /// What is no part of anything above, but for what is in flight: attempts that had begun before the arm's version
+    /// was replaced, and those that are no evidence.
     pub past: Past,
 }
 
-/// Attempts of a former version that ended after it was replaced. They are counted, and speak neither for nor
-/// against the version that follows.
+/// Attempts of a former version that ended after it was replaced, and attempts that are no evidence. They are
+/// counted, and speak neither for nor against the version that there is now.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Past {
     pub codes: [u64; 6],
@@ -69,6 +72,7 @@ impl Default for Totals {
             differing: 0,
             dropped: 0,
             own_limits: 0,
+            warming: 0,
             in_flight: 0,
             abandoned: 0,
             long: [0; MAX_LIMITS],

@@ -51,6 +51,8 @@ pub enum Action {
 #[derive(Clone, Debug)]
 pub enum Input<'a> {
     Observed(&'a Observation),
+    /// Time has passed, and nothing is known of the candidate.
+    Elapsed,
     /// Somebody asked for it, by name.
     Asked(Action, &'a str),
     /// What became of a [`Work`]; ignored where it is no longer wanted.

@@ -5,7 +5,7 @@
 
 use super::input::{Action, Effect, Input, Observation, Work, WorkResult, note};
 use super::plan::{HookPoint, Plan};
-use super::state::{Approval, Instance, Phase, Rollout, Seen};
+use super::state::{Approval, Instance, Lifetime, Phase, Rollout, Seen};
 use crate::core::duration;
 use crate::core::event::Event;
 use crate::core::verdict::{Level, Reason, State, Verdict};
@@ -29,6 +29,7 @@ impl Rollout {
             crossing: None,
             approval: Approval::NotNeeded,
             instances,
+            lifetime: Lifetime::default(),
             seen: Seen::default(),
         };
         let first = HookPoint::before(Phase::Preparing);
@@ -105,12 +106,17 @@ impl Rollout {
         let mut next = self.clone();
         let mut effects = Vec::new();
         if !self.has_ended() {
-            match input {
-                Input::Observed(observation) => next.observe(observation, now, &mut effects),
-                Input::Asked(action, who) => next.asked(*action, who, &mut effects),
-                Input::Done(work, result) => next.done(work, result, &mut effects),
-                Input::Updated { upstream, who } => next.updated(upstream, who, &mut effects),
+            match (input, self.overdue()) {
+                (Input::Observed(_) | Input::Elapsed, Some((metric, why))) => {
+                    next.fail(metric, &why, &mut effects);
+                }
+                (Input::Observed(observation), None) => next.observe(observation, now, &mut effects),
+                (Input::Elapsed, None) => {}
+                (Input::Asked(action, who), _) => next.asked(*action, who, &mut effects),
+                (Input::Done(work, result), _) => next.done(work, result, &mut effects),
+                (Input::Updated { upstream, who }, _) => next.updated(upstream, who, &mut effects),
             }
+            next.note_stillness();
         }
         (next, effects)
     }
@@ -179,6 +185,7 @@ impl Rollout {
         let phase = if self.phase == Phase::Testing { Phase::Preparing } else { self.phase };
         self.enter(phase);
         (self.crossing, self.approval) = (None, Approval::NotNeeded);
+        self.forget_stillness();
         (self.seen.passing, self.verdict) = (false, Verdict::default());
         Some(text)
     }

@@ -5,6 +5,7 @@
 //! never weakens a step, and a restart counts nothing.
 
 mod crossing;
+mod deadline;
 mod guard;
 mod input;
 mod machine;
@@ -18,4 +19,4 @@ pub(in crate::core) use guard::LookClock;
 pub use guard::{Guard, Smoke};
 pub use input::{Action, Effect, Input, Note, Observation, UpstreamSeen, Work, WorkResult};
 pub use plan::{After, HookPoint, Idle, Plan, Rolling, Step, Strategy};
-pub use state::{Approval, Crossing, Instance, Phase, Rollout, Stage};
+pub use state::{Approval, Crossing, Instance, Lifetime, Phase, Rollout, Stage};

@@ -83,6 +83,12 @@ pub struct Plan {
     pub idle: Idle,
     /// How long the candidate may take to become healthy, its smoke tests to end and a hook to answer.
     pub prepare: Duration,
+    /// By when it has ended, from its start on; it is aborted then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deadline: Option<Duration>,
+    /// How long it waits for an approval before it is aborted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gate_timeout: Option<Duration>,
     /// Whether there are smoke tests.
     pub smoke: bool,
     /// The places at which a hook is asked.
@@ -217,6 +223,8 @@ impl Default for Plan {
             min_attempts: 50,
             idle: Idle::Hold,
             prepare: minutes(5),
+            deadline: None,
+            gate_timeout: None,
             smoke: false,
             hooks: BTreeSet::new(),
             rolling: Rolling::default(),

@@ -28,6 +28,8 @@ pub struct Rollout {
     pub approval: Approval,
     /// The upstreams that a rolling update goes through, in its order.
     pub instances: Vec<Instance>,
+    #[serde(default)]
+    pub lifetime: Lifetime,
     #[serde(skip)]
     pub(super) seen: Seen,
 }
@@ -47,6 +49,43 @@ impl PartialEq for Seen {
     fn eq(&self, _: &Self) -> bool {
         true
     }
+}
+
+/// The age of a rollout, and since when it stands still.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Lifetime {
+    /// Time since the start, over restarts.
+    pub(super) age: Duration,
+    /// The time of day when the age was counted last, RFC 3339.
+    pub(super) counted_at: String,
+    /// The same on the process clock; of no use in another process.
+    #[serde(skip)]
+    pub(super) counted: Option<Duration>,
+    pub(super) still: Option<Still>,
+}
+
+/// Two rollouts are the same however old they are.
+impl PartialEq for Lifetime {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+/// A rollout that stands still.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Still {
+    pub cause: Stillness,
+    /// The time of day when that began, RFC 3339, and how old the rollout was.
+    pub since: String,
+    pub age: Duration,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Stillness {
+    Gate,
+    Paused,
+    Held,
 }
 
 /// How far a rollout has come.

@@ -46,6 +46,8 @@ pub enum Change<'a> {
     /// What is seen of the running rollout's candidate, or of the pool that is watched: after a promotion, or since
     /// an operator gave it weight.
     Observed(&'a Observation),
+    /// Time has passed, and nothing is known of them.
+    Elapsed,
     /// What became of work that the rollout `id`, or its watch, wanted.
     Done {
         id: &'a str,
@@ -154,9 +156,11 @@ impl ServiceState {
             Change::Rollback { caution, who } => self.roll_back(caution, who, moment),
             Change::TakeBack { who } => self.take_back(who, moment),
             Change::Start { id, to, version, policy, plan, upstreams, who } => {
+                let mut rollout = Rollout::new(plan, upstreams);
+                rollout.grow_older(moment.now, moment.wall);
                 let running = Running {
                     id,
-                    from: if plan.is_rolling() { to.to_owned() } else { self.stable.clone() },
+                    from: if rollout.is_rolling() { to.to_owned() } else { self.stable.clone() },
                     to: to.to_owned(),
                     version,
                     policy,
@@ -164,7 +168,7 @@ impl ServiceState {
                     updated_at: moment.wall.to_owned(),
                     ended_at: None,
                     by_hand: self.given_by_hand(to),
-                    rollout: Rollout::new(plan, upstreams),
+                    rollout,
                 };
                 self.start(running, who, moment)
             }
@@ -173,6 +177,7 @@ impl ServiceState {
             }
             Change::Observed(observation) if self.guard.is_some() => Ok(self.guarded(observation, moment)),
             Change::Observed(observation) => Ok(self.observed_by_hand(observation, moment)),
+            Change::Elapsed => Ok(self.drive(&Input::Elapsed, moment)),
             Change::Asked { id, action, who } => self.ask(id, action, who, moment),
             Change::Done { id, work, result } => Ok(self.done(id, work, result, moment)),
             Change::Drain { pool, upstream, drains, who } => self.drain(pool, upstream, drains, who, moment),

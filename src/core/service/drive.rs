@@ -27,6 +27,11 @@ impl ServiceState {
                 "a rolling update cannot be tried dry: what it watches is what it has updated".into();
             return Err(Denied::Invalid(vec![("dry_run".into(), detail)]));
         }
+        let faults = running.rollout.plan.time_faults();
+        if !faults.is_empty() {
+            let at = |(key, detail): (&str, String)| (key.to_owned(), detail);
+            return Err(Denied::Invalid(faults.into_iter().map(at).collect()));
+        }
         let faults = running.rollout.plan.faults();
         if !faults.is_empty() {
             let steps = &running.rollout.plan.steps;
@@ -105,6 +110,7 @@ impl ServiceState {
         let Some(running) = &mut next.rollout else {
             return Applied { state: next, notes: Vec::new(), order: Order::Quiet };
         };
+        running.rollout.grow_older(moment.now, moment.wall);
         let (rollout, effects) = running.rollout.advance(input, moment.now);
         let ends = rollout.has_ended() && !running.rollout.has_ended();
         running.rollout = rollout;

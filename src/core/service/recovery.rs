@@ -110,6 +110,9 @@ impl Recovery {
     ) -> Self {
         let records = stored.pools.clone();
         let mut recovery = Recovery::as_it_is(stored);
+        if let Some(last) = &mut recovery.state.rollout {
+            last.rollout.come_back(moment.now, moment.wall);
+        }
         recovery.note_first(configured, moment);
         // Before anything is aborted again: where a version lies counts.
         recovery.note_upstreams(configured, moment);

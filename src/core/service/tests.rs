@@ -1,3 +1,4 @@
+mod deadlines;
 mod way_back;
 
 use super::*;

@@ -5,6 +5,7 @@ use crate::core::balance::Balancer;
 use crate::core::failure_statuses::FailureStatuses;
 use crate::core::outcome::{ArmId, Thresholds};
 use crate::core::settings::{self, Timeouts, UpstreamTls};
+use crate::core::warm_up::WarmUp;
 use crate::core::weight::BasisPoints;
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,6 +20,8 @@ pub struct Pool {
     pub forwarded: settings::Forwarded,
     /// Since when they are those of the version it has now, µs on the process clock.
     pub era_us: u64,
+    /// What of each upstream is no evidence yet.
+    pub warm_up: Option<WarmUp>,
     /// Its share of the traffic, whether or not it is up.
     pub weight: BasisPoints,
     /// What its policy counts attempts by, and which answers are failures.
@@ -63,6 +66,7 @@ impl Pool {
             arm: ArmId(0),
             forwarded: settings::Forwarded::default(),
             era_us: 0,
+            warm_up: None,
             weight: BasisPoints::FULL,
             thresholds: Thresholds::default(),
             failures: FailureStatuses::default(),

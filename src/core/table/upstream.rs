@@ -2,6 +2,7 @@
 
 use crate::core::hash::{FixedHash, Purpose};
 use crate::core::upstream_address::UpstreamAddress;
+use crate::core::warm_up::Warmth;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -67,6 +68,9 @@ impl Upstream {
     }
 }
 
+/// An attempt in flight, and ever, in [`UpstreamLive::attempts`].
+const BEGUN: u64 = 1 << 32 | 1;
+
 /// The counters of one upstream, shared by all workers and all tables it appears in.
 #[derive(Debug, Default)]
 pub struct UpstreamLive {
@@ -75,6 +79,8 @@ pub struct UpstreamLive {
     attempts: AtomicU64,
     /// Attempts that failed on the way to or from it, ever. A 5xx answer is not one.
     failed: AtomicU64,
+    /// Of use where its service has a warm-up.
+    pub warmth: Warmth,
 }
 
 impl UpstreamLive {
@@ -90,8 +96,14 @@ impl UpstreamLive {
 
     /// Counts one request in flight until the guard is dropped.
     pub fn enter(self: Arc<Self>) -> InFlight {
-        self.attempts.fetch_add(1 << 32 | 1, Ordering::Relaxed);
-        InFlight(self)
+        self.attempts.fetch_add(BEGUN, Ordering::Relaxed);
+        InFlight { live: self, end: 1 }
+    }
+
+    /// The same for one that is no evidence: it is in flight, and never one that has ended.
+    pub fn enter_aside(self: Arc<Self>) -> InFlight {
+        self.attempts.fetch_add(BEGUN, Ordering::Relaxed);
+        InFlight { live: self, end: BEGUN }
     }
 
     pub fn count_failure(&self) {
@@ -105,10 +117,32 @@ impl UpstreamLive {
 
 /// One request in flight on an upstream.
 #[derive(Debug)]
-pub struct InFlight(Arc<UpstreamLive>);
+pub struct InFlight {
+    live: Arc<UpstreamLive>,
+    /// What its end takes from the counter.
+    end: u64,
+}
 
 impl Drop for InFlight {
     fn drop(&mut self) {
-        self.0.attempts.fetch_sub(1, Ordering::Relaxed);
+        self.live.attempts.fetch_sub(self.end, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_attempt_that_is_no_evidence_is_in_flight_and_never_ended() {
+        let live: Arc<UpstreamLive> = Arc::default();
+        drop(live.clone().enter());
+        let aside = live.clone().enter_aside();
+        assert_eq!((live.in_flight(), live.ended()), (1, 1));
+        let other = live.clone().enter();
+        drop(aside);
+        assert_eq!((live.in_flight(), live.ended()), (1, 1));
+        drop(other);
+        assert_eq!((live.in_flight(), live.ended()), (0, 2));
     }
 }

@@ -17,6 +17,7 @@ const REQUESTS: &str = "pointsman_requests_total";
 const DURATION: &str = "pointsman_request_duration_seconds";
 const FAILURES: &str = "pointsman_attempt_failures_total";
 const IN_FLIGHT: &str = "pointsman_in_flight";
+const WARMING: &str = "pointsman_attempts_warming_total";
 const SHIELDED: &str = "pointsman_shielded_total";
 const ABANDONED: &str = "pointsman_attempt_abandoned_total";
 
@@ -49,6 +50,7 @@ impl Traffic {
                 HashMap::new(),
             )?,
             describe(ABANDONED, "Attempts whose clients left before the head of the answer.", &[])?,
+            describe(WARMING, "Attempts on upstreams that warmed up, which are no evidence.", &[])?,
         ];
         Ok(Traffic { recorder, clock, descriptions })
     }
@@ -66,12 +68,13 @@ impl Collector for Traffic {
     fn collect(&self) -> Vec<MetricFamily> {
         let mut shielded: BTreeMap<Arc<str>, u64> = BTreeMap::new();
         let (mut requests, mut durations, mut failures) = (vec![], vec![], vec![]);
-        let (mut in_flight, mut abandoned) = (vec![], vec![]);
+        let (mut in_flight, mut abandoned, mut warming) = (vec![], vec![], vec![]);
         for (arm, service, pool) in self.recorder.arms() {
             let totals = self.recorder.totals(arm, self.clock.now_us(), &SlowLimits::default());
             let labels = [("pool", &*pool), ("service", &*service)];
             requests.extend(by_code(labels, &totals));
             failures.extend(by_reason(labels, &totals));
+            warming.push(counter(&labels, totals.warming));
             durations.push(histogram(&labels, &totals));
             abandoned.push(counter(&labels, totals.abandoned));
             *shielded.entry(service.clone()).or_default() += totals.shielded;
@@ -89,6 +92,7 @@ impl Collector for Traffic {
             self.family(3, MetricType::GAUGE, in_flight),
             self.family(4, MetricType::COUNTER, shielded.collect()),
             self.family(5, MetricType::COUNTER, abandoned),
+            self.family(6, MetricType::COUNTER, warming),
         ]
     }
 }

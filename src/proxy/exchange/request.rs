@@ -78,6 +78,11 @@ impl Request {
         self.route().is_none_or(|route| route.compression).then_some(compression)
     }
 
+    /// Whether what comes of it is evidence for or against its pool.
+    pub(in crate::proxy) fn is_measured(&self) -> bool {
+        self.route().is_none_or(|route| route.measure)
+    }
+
     /// The pool's, but for what the route says otherwise.
     pub(in crate::proxy) fn timeouts(&self, pool: &Pool) -> Timeouts {
         self.route().map_or(pool.timeouts, |route| route.timeouts.over(pool.timeouts))

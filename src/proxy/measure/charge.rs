@@ -26,8 +26,11 @@ pub(in crate::proxy) fn begin(
     // The first attempt starts with the request, which saves a look at the clock, unless its body was waited for.
     let is_first = request.attempts.made == 0 && request.inbound.body.read == 0;
     let now = if is_first { request.inbound.started_us } else { meter.now_us() };
-    let started = meter.start(pool.arm, now, request.client_key(), request.inbound.body.is_whole);
-    let in_flight = upstream.live.clone().enter();
+    let is_evidence = meter.is_evidence(pool, upstream, pool.arm, now) && request.is_measured();
+    let is_whole = request.inbound.body.is_whole;
+    let started = meter.start(pool.arm, now, request.client_key(), is_whole, is_evidence);
+    let live = upstream.live.clone();
+    let in_flight = if is_evidence { live.enter() } else { live.enter_aside() };
     let kept = pool.keepalive_connections;
     let attempt = Attempt {
         arm: pool.arm,
@@ -97,6 +100,7 @@ pub(in crate::proxy) fn charge(meter: &Meter, request: &mut Request, outcome: Ou
     let Some(pool) = target.and_then(|target| target.pool(&request.plan.table)) else { return };
     let Some(attempt) = request.attempts.current.as_mut() else { return };
     let counted = (attempt.arm, attempt.started);
+    let is_evidence = !attempt.started.is_aside();
     let mut outcome = outcome;
     match (attempt.phase, outcome) {
         (Phase::Waiting, _) => {
@@ -122,6 +126,7 @@ pub(in crate::proxy) fn charge(meter: &Meter, request: &mut Request, outcome: Ou
         attempt.phase = if outcome == Outcome::Success { Phase::Succeeding } else { Phase::Counted };
     }
     if let (Outcome::Failure(reason), Some(upstream)) = (outcome, request.attempts.upstream)
+        && is_evidence
         && reason.is_transport()
         && let Some(upstream) = request.pool().and_then(|pool| pool.upstreams.get(upstream))
     {
@@ -158,7 +163,8 @@ pub(in crate::proxy) fn unavailable(meter: &Meter, request: &mut Request) {
     let target = request.plan.target;
     let Some(pool) = target.and_then(|target| target.pool(&request.plan.table)) else { return };
     let began_us = request.inbound.started_us;
-    let started = meter.start(pool.arm, began_us, request.client_key(), true).in_era(pool.era_us);
+    let started = meter.start(pool.arm, began_us, request.client_key(), true, request.is_measured());
+    let started = started.in_era(pool.era_us);
     let outcome = Outcome::Failure(Reason::Unavailable);
     let charged = meter.answered((pool.arm, started), began_us, (outcome, 0), &pool.thresholds);
     request.attempts.last = Some(Ended::new((target, None), (outcome, 0), (began_us, charged.now_us)));

@@ -3,6 +3,7 @@
 use crate::core::client::ClientKey;
 use crate::core::outcome::{ArmId, Outcome, PATIENCE_US, Reason, SlowLimits, Thresholds};
 use crate::core::own_limit::OwnLimit;
+use crate::core::table::{Pool, Upstream};
 use crate::observe::clock::Clock;
 use crate::observe::recorder::Recorder;
 use crate::observe::shard::{AnswerEnd, Shard, Started};
@@ -25,15 +26,35 @@ impl Meter {
         self.clock.now_us()
     }
 
+    /// Whether an attempt that begins now on an upstream, counted on an arm, is any: not while the upstream warms up.
+    pub(in crate::proxy) fn is_evidence(
+        &self,
+        pool: &Pool,
+        upstream: &Upstream,
+        arm: ArmId,
+        now_us: u64,
+    ) -> bool {
+        let Some(rule) = pool.warm_up else { return true };
+        let warms = upstream.live.warmth.warms(rule, pool.era_us, now_us);
+        if warms {
+            self.shard.warming(arm);
+        }
+        !warms
+    }
+
     /// An attempt begins. `is_whole` says that the client has sent all of its request: until then its clock
-    /// stands still.
+    /// stands still. `is_evidence` is whether what it comes to speaks for or against its pool.
     pub(in crate::proxy) fn start(
         &self,
         arm: ArmId,
         now_us: u64,
         client: ClientKey,
         is_whole: bool,
+        is_evidence: bool,
     ) -> Started {
+        if !is_evidence {
+            return self.shard.begin_aside(arm, now_us, client, !is_whole);
+        }
         if is_whole { self.shard.start(arm, now_us, client) } else { self.shard.hold(arm, now_us, client) }
     }
 
@@ -56,7 +77,8 @@ impl Meter {
         let is_current = self.shard.answered(arm, started, now, (outcome, code), thresholds);
         let is_timed = !started.is_held() && code != 101;
         let late = if is_timed { past(&thresholds.slow, took) } else { 0 };
-        if late != 0 || matches!(outcome, Outcome::Failure(_) | Outcome::Abandoned) {
+        let is_adverse = late != 0 || matches!(outcome, Outcome::Failure(_) | Outcome::Abandoned);
+        if is_adverse && !started.is_aside() {
             self.wake.adverse(now);
         }
         Charged { now_us: now, outcome, is_current, late: is_timed.then_some(late) }
@@ -82,7 +104,9 @@ impl Meter {
         let now = self.clock.now_us();
         self.shard.failed_for(arm, started, now);
         self.shard.broken(arm, started, reason);
-        self.wake.adverse(now);
+        if !started.is_aside() {
+            self.wake.adverse(now);
+        }
         now
     }
 

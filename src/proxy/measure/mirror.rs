@@ -59,7 +59,12 @@ pub(in crate::proxy) fn copy(
     let is_first = target.is_some_and(|target| target.pool == mirroring.stable) && request.attempts.made == 1;
     // A copy that comes back here by way of others is not copied again.
     let has_returned = with.hop_mark.is_known(&request.head.headers);
-    if !is_first || has_returned || !mirroring.takes(draw as u32) || !is_plain(request, sent) {
+    if !is_first
+        || has_returned
+        || !request.is_measured()
+        || !mirroring.takes(draw as u32)
+        || !is_plain(request, sent)
+    {
         return None;
     }
     let pool = service.and_then(|service| service.pools.get(mirroring.candidate))?;
@@ -90,6 +95,7 @@ fn send(
         thresholds: pool.thresholds,
         failures: pool.failures,
         client,
+        counts: true,
     };
     let Some(upstream) = chosen.and_then(|index| pool.upstreams.get(index)) else {
         if pool.is_ready() {
@@ -101,6 +107,8 @@ fn send(
         }
         return None;
     };
+    let counts = with.meter.is_evidence(pool, upstream, arm, request.inbound.started_us);
+    let evidence = Evidence { counts, ..evidence };
     let descriptor = with.places.upstream();
     if descriptor.is_none() && !pool.http2 {
         shard.own_limit(OwnLimit::Descriptors);
@@ -113,12 +121,13 @@ fn send(
     let head = copied(&request.head, to_upstream::whole(request, sent), pool)?;
     let (original, stable) =
         mirroring.mirror.compare.as_ref().map(|_| Original::new(&mirroring.mirror)).unzip();
+    let live = upstream.live.clone();
     let copy = Copy {
         evidence,
         sender: with.sender.clone(),
         read: timeouts.read,
         live: upstream.live.clone(),
-        _in_flight: upstream.live.clone().enter(),
+        _in_flight: if counts { live.enter() } else { live.enter_aside() },
         _place: place,
         _descriptor: descriptor.filter(|_| !pool.http2),
         head,

@@ -15,11 +15,13 @@ pub(super) struct Evidence {
     pub failures: FailureStatuses,
     /// Of the original.
     pub client: ClientKey,
+    /// Whether it is any: not while the candidate's upstream warms up.
+    pub counts: bool,
 }
 
 impl Evidence {
     pub(super) fn start(&self) -> Started {
-        self.meter.start(self.arm, self.meter.now_us(), self.client, true)
+        self.meter.start(self.arm, self.meter.now_us(), self.client, true, self.counts)
     }
 
     pub(super) fn answered(&self, started: Started, outcome: Outcome, code: u16) {
@@ -40,6 +42,9 @@ impl Evidence {
     }
 
     pub(super) fn compared(&self, difference: Option<&str>, head: &RequestHeader) {
+        if !self.counts {
+            return;
+        }
         self.meter.shard.compared(self.arm, difference.is_some());
         let Some(difference) = difference else { return };
         self.meter.recorder.differences.offer(self.arm, || format!("{}: {difference}", shown(head)));

@@ -199,7 +199,8 @@ impl Copy {
     }
 
     fn count_failure(&self, outcome: Outcome) {
-        if matches!(outcome, Outcome::Failure(reason) if reason.is_transport()) {
+        let is_failure = matches!(outcome, Outcome::Failure(reason) if reason.is_transport());
+        if is_failure && self.evidence.counts {
             self.live.count_failure();
         }
     }
