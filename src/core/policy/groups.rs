@@ -23,7 +23,7 @@ pub struct GroupCounts {
     pub name: Arc<str>,
     pub candidate: KindCounts,
     pub stable: KindCounts,
-    /// What a sample of stable's requests came to in the time before.
+    /// What a sample of stable's requests came to in the time before; taken as it is when the evaluation begins.
     pub before: KindCounts,
 }
 
@@ -32,9 +32,17 @@ pub(super) struct GroupEvaluation {
     bounds: Vec<Bound>,
     threshold: f64,
     ratio: f64,
-    /// Where the counters stood when the evaluation began.
-    begun: HashMap<u64, (KindCounts, KindCounts)>,
+    /// Where the counters stood when the evaluation began, by key.
+    begun: HashMap<u64, Begun>,
     groups: HashMap<u64, Group>,
+}
+
+/// Where the counters of one group began.
+#[derive(Clone, Copy, Debug, Default)]
+struct Begun {
+    candidate: KindCounts,
+    stable: KindCounts,
+    before: KindCounts,
 }
 
 /// One group with its evidence.
@@ -49,14 +57,20 @@ pub(super) struct Group {
 impl GroupEvaluation {
     /// Of the critical `bounds`, each to be broken by evidence of `threshold` (A).
     pub(super) fn new(bounds: Vec<Bound>, threshold: f64, ratio: f64, begun: &[GroupCounts]) -> Self {
-        let begun = begun.iter().map(|group| (group.key, (group.candidate, group.stable))).collect();
+        let of = |group: &GroupCounts| Begun {
+            candidate: group.candidate,
+            stable: group.stable,
+            before: group.before,
+        };
+        let begun = begun.iter().map(|group| (group.key, of(group))).collect();
         GroupEvaluation { bounds, threshold, ratio, begun, groups: HashMap::new() }
     }
 
     /// Takes in what came; `is_compared` where there is a stable pool beside.
     pub(super) fn observe(&mut self, now: Duration, counted: &[GroupCounts], is_compared: bool) {
         for counts in counted {
-            let (candidate, stable) = self.begun.get(&counts.key).copied().unwrap_or_default();
+            let Begun { candidate, stable, before } =
+                self.begun.get(&counts.key).copied().unwrap_or_default();
             if !self.groups.contains_key(&counts.key) {
                 if counts.candidate == candidate {
                     continue;
@@ -69,7 +83,7 @@ impl GroupEvaluation {
             if std::mem::replace(&mut group.seen, now_seen) == now_seen {
                 continue;
             }
-            let known = counts.stable.since(&stable).plus(&counts.before);
+            let known = counts.stable.since(&stable).plus(&before);
             for level in &mut group.levels {
                 level.observe(now, &counts.candidate, is_compared.then_some(&counts.stable));
                 level.follow(&known, now);
@@ -120,5 +134,30 @@ impl GroupEvaluation {
             levels: self.bounds.iter().map(level).collect(),
             seen: (*candidate, *stable),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::policy::baseline::raised;
+
+    #[test]
+    fn what_stable_did_is_counted_once() {
+        let counts = |attempts, failures| KindCounts { attempts, failures, ..KindCounts::default() };
+        let group = |candidate, stable: KindCounts| GroupCounts {
+            key: 7,
+            name: "GET /feature".into(),
+            candidate,
+            stable,
+            // As live: all since an earlier time.
+            before: stable,
+        };
+        let bound = Bound::Errors { share: 0.01 };
+        let begun = [group(counts(0, 0), counts(100, 10))];
+        let mut groups = GroupEvaluation::new(vec![bound], 1e9, 1.5, &begun);
+        groups.observe(Duration::ZERO, &[group(counts(1, 0), counts(300, 30))], true);
+        let level = &groups.groups[&7].levels[0];
+        assert_eq!(level.allowed, raised(0.01, (30, 300), 1.5));
     }
 }
