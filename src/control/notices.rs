@@ -179,6 +179,10 @@ fn rollout_in_question<'a>(
 /// Why it happened, what has been done about it, and how things are now.
 fn explained(notice: Notice, note: &Note, facts: ServiceFacts<'_>, next: &ServiceState) -> Notice {
     let (stable, why) = (&next.stable, note.text.as_str());
+    if notice.kind == Kind::Started {
+        let action = next.running().and_then(Running::given_by_hand);
+        return Notice { detail: why.to_owned(), action, ..notice };
+    }
     let action = match notice.kind {
         Kind::Aborted if note.event == Event::TakenBack => {
             Some(format!("its traffic is back on {}", next.version_on(stable)))

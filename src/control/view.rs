@@ -191,6 +191,10 @@ pub struct RolloutView {
     pub instances: Vec<InstanceView>,
     /// The candidate's weight in percent.
     pub weight: f64,
+    /// Percent that an operator had given the candidate before it began: an abort puts it on stable, too, unless
+    /// nothing moves.
+    #[serde(skip_serializing_if = "is_zero", default)]
+    pub by_hand: f64,
     /// What the mirror step under way has brought.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub mirror: Option<MirrorView>,
@@ -211,6 +215,11 @@ pub struct RolloutView {
     pub reason: Option<String>,
     /// The service's revision at the last change; pass it as `after` to wait for the next.
     pub revision: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde asks")]
+fn is_zero(percent: &f64) -> bool {
+    *percent == 0.0
 }
 
 /// The evidence of one limit, or of one comparison with stable.

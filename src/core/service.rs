@@ -80,6 +80,9 @@ pub struct Running {
     pub started_at: String,
     pub updated_at: String,
     pub ended_at: Option<String>,
+    /// What an operator had given the candidate before it began.
+    #[serde(default, skip_serializing_if = "BasisPoints::is_zero")]
+    pub by_hand: BasisPoints,
     pub rollout: Rollout,
 }
 

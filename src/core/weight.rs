@@ -33,6 +33,10 @@ impl BasisPoints {
         f64::from(self.0) / 100.0
     }
 
+    pub fn is_zero(&self) -> bool {
+        self.0 == 0
+    }
+
     /// Both together, and at most the whole.
     pub fn plus(self, other: Self) -> Self {
         BasisPoints((self.0 + other.0).min(10_000))

@@ -78,7 +78,9 @@ fn with_strategy(notice: &Notice) -> String {
 fn started(notice: &Notice) -> String {
     let eta = show_eta(notice.eta_seconds.unwrap_or(0));
     let (from, to) = (notice.from.as_deref().unwrap_or("?"), notice.to.as_deref().unwrap_or("?"));
-    format!("deploying {} — ETA {eta}; {from} → {to}, started by {}", with_strategy(notice), notice.actor)
+    let by_hand = notice.action.as_ref().map(|text| format!("; {text}")).unwrap_or_default();
+    let what = with_strategy(notice);
+    format!("deploying {what} — ETA {eta}; {from} → {to}, started by {}{by_hand}", notice.actor)
 }
 
 fn progress(notice: &Notice) -> String {

@@ -162,22 +162,25 @@ impl Rollout {
         self.seen.held_for.clear();
     }
 
-    /// The candidate has got other upstreams. What it has proven is of no account any more: before it has
-    /// traffic it is prepared and tested once more, under way the step starts over.
-    pub fn candidate_replaced(&mut self) {
+    /// The candidate has got other upstreams. What it has proven, and what was approved of it, is of no account any
+    /// more: before it has traffic it is prepared and tested once more, under way the step starts over. What that means
+    /// for it, where it means anything.
+    pub fn candidate_replaced(&mut self) -> Option<String> {
         let asks_first = self.crossing.as_ref().is_some_and(|crossing| crossing.to == Phase::Preparing);
-        match self.phase {
-            Phase::Preparing if asks_first => {}
-            Phase::Preparing | Phase::Testing => {
-                self.enter(Phase::Preparing);
-                (self.crossing, self.approval) = (None, Approval::NotNeeded);
+        let text = match self.phase {
+            Phase::Preparing if asks_first => return None,
+            Phase::Preparing | Phase::Testing => "the candidate is prepared once more".to_owned(),
+            Phase::Shifting => {
+                format!("step {} of {} starts over", self.step + 1, self.plan.steps.len())
             }
-            Phase::Shifting | Phase::Baking => {
-                (self.passed, self.step_attempts) = (Duration::ZERO, 0);
-                (self.seen.passing, self.verdict) = (false, Verdict::default());
-            }
-            Phase::Promoted | Phase::Aborted => {}
-        }
+            Phase::Baking => "the bake starts over".to_owned(),
+            Phase::Promoted | Phase::Aborted => return None,
+        };
+        let phase = if self.phase == Phase::Testing { Phase::Preparing } else { self.phase };
+        self.enter(phase);
+        (self.crossing, self.approval) = (None, Approval::NotNeeded);
+        (self.seen.passing, self.verdict) = (false, Verdict::default());
+        Some(text)
     }
 
     fn done(&mut self, work: &Work, result: &WorkResult, effects: &mut Vec<Effect>) {

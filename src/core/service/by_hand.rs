@@ -58,6 +58,12 @@ impl ServiceState {
         others.max_by_key(|(_, weight)| **weight).map(|(pool, _)| pool.as_str())
     }
 
+    /// The weight of a pool that is not stable, which an operator gave it where no rollout runs.
+    pub(super) fn given_by_hand(&self, pool: &str) -> BasisPoints {
+        let weight = self.weights.get(pool).filter(|_| pool != self.stable);
+        weight.copied().unwrap_or_default()
+    }
+
     /// Brings the watch in line with the weights.
     pub(super) fn follow_hand(&mut self) {
         let known = self.hand.as_ref().map(|hand| hand.pool.as_str());

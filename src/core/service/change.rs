@@ -163,6 +163,7 @@ impl ServiceState {
                     started_at: moment.wall.to_owned(),
                     updated_at: moment.wall.to_owned(),
                     ended_at: None,
+                    by_hand: self.given_by_hand(to),
                     rollout: Rollout::new(plan, upstreams),
                 };
                 self.start(running, who, moment)

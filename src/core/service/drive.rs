@@ -51,7 +51,8 @@ impl ServiceState {
         let what = if rolling { "of" } else { "to" };
         let from = if rolling { String::new() } else { format!("from {} ", running.from) };
         let dry = if running.rollout.plan.dry_run { ", a dry run: nothing moves" } else { "" };
-        let text = format!("{strategy} {from}{what} {}{version}, started by {who}{dry}", running.to);
+        let by_hand = running.given_by_hand().map(|text| format!("; {text}")).unwrap_or_default();
+        let text = format!("{strategy} {from}{what} {}{version}, started by {who}{dry}{by_hand}", running.to);
         let mut next = self.clone();
         next.guard = next.guard.filter(|_| running.rollout.plan.dry_run);
         next.rollout = Some(running);
@@ -118,9 +119,14 @@ impl ServiceState {
             next.guard = if running.rollout.plan.dry_run { next.guard } else { guard };
         }
         let dry_run = running.rollout.plan.dry_run;
+        let taken = running.returned_by_hand();
         let mut applied = next.carry_out(effects, dry_run, moment);
         if ends {
             applied.state.conclude_attempt(moment.wall);
+        }
+        if let Some(taken) = taken {
+            let aborted = applied.notes.iter_mut().filter(|note| note.event == Event::Aborted);
+            aborted.for_each(|note| note.text = format!("{}; {taken}", note.text));
         }
         applied
     }
@@ -192,6 +198,27 @@ impl ServiceState {
 }
 
 impl Running {
+    /// What becomes of the weight that the candidate had by hand, where it had any.
+    pub fn given_by_hand(&self) -> Option<String> {
+        let (to, from) = (&self.to, &self.from);
+        let becomes = match self.rollout.moves_traffic() {
+            true => {
+                format!("the rollout sets it from its first step on, and an abort puts it on {from}, too")
+            }
+            false => "it stays as it is, after an abort, too".to_owned(),
+        };
+        let had = format!("{to} has {}, set by hand: {becomes}", self.by_hand);
+        (!self.by_hand.is_zero()).then_some(had)
+    }
+
+    /// The same after an abort that puts it on stable.
+    fn returned_by_hand(&self) -> Option<String> {
+        let is_returned = self.rollout.moves_traffic() && !self.by_hand.is_zero();
+        is_returned.then(|| {
+            format!("all traffic is on {}, the {} that {} had by hand, too", self.from, self.by_hand, self.to)
+        })
+    }
+
     fn pools(&self) -> (String, String) {
         (self.from.clone(), self.to.clone())
     }

@@ -144,9 +144,6 @@ impl ServiceState {
         }
         let sets = BTreeMap::from([(pool.to_owned(), addresses.clone())]);
         let follow = next.note_upstreams(&sets, named, moment.wall);
-        if let Some(running) = next.rollout.as_mut().filter(|running| running.to == pool) {
-            running.rollout.candidate_replaced();
-        }
         let mut applied = next.journaled(Event::Upstreams, text);
         applied.notes.extend(follow);
         Ok(applied)

@@ -218,7 +218,10 @@ impl ServiceState {
     ) -> Vec<Note> {
         let mut notes = Vec::new();
         for (pool, set) in sets {
+            let known = self.pools.get(pool).map(|record| &record.upstreams);
+            let is_replaced = known.map_or(named, |known| known != set && (named || !known.is_empty()));
             notes.extend(self.renew(pool, set, named, wall));
+            notes.extend(is_replaced.then(|| self.candidate_replaced(pool)).flatten());
         }
         let is_gone = |pool: &String| !self.weights.contains_key(pool);
         let gone = self.pools.iter().filter(|(pool, _)| is_gone(pool));
@@ -227,6 +230,15 @@ impl ServiceState {
         let weights = &self.weights;
         self.pools.retain(|pool, _| weights.contains_key(pool) || kept.contains(pool));
         notes
+    }
+
+    /// A pool has other upstreams than before: what that means for the rollout that it is the candidate of. A rolling
+    /// update knows its upstreams by their names.
+    fn candidate_replaced(&mut self, pool: &str) -> Option<Note> {
+        let running = self.rollout.as_mut().filter(|r| r.to == pool && !r.rollout.is_rolling())?;
+        let text = running.rollout.candidate_replaced()?;
+        let text = format!("{pool} has other upstreams than the rollout {} began with: {text}", running.id);
+        Some(Note { event: Event::Upstreams, text })
     }
 
     fn renew(&mut self, pool: &str, set: &BTreeSet<String>, named: bool, wall: &str) -> Option<Note> {

@@ -540,6 +540,84 @@ fn a_registered_set_replaces_the_upstreams_and_their_drains() {
     assert!(applied.state.apply(change(None), at(0)).expect("reset").state.upstreams.is_empty());
 }
 
+fn replaced(state: &ServiceState, address: &str) -> Applied {
+    let set = vec![serde_json::from_str(&format!(r#"{{"address": "{address}"}}"#)).expect("an upstream")];
+    let addresses = BTreeSet::from([address.to_owned()]);
+    let change = Change::Upstreams { pool: "green", set: Some(set), addresses, who: "ci" };
+    state.apply(change, at(5)).expect("registered")
+}
+
+#[test]
+fn other_upstreams_begin_the_step_again_with_what_was_approved() {
+    let mut plan = Plan { min_attempts: 100, ..canary() };
+    plan.steps[0].gate = true;
+    let mut state = started(plan);
+    for second in 0..12 {
+        state = observe(&state, &seen(State::Pass, second * 20), second).state;
+    }
+    let rollout = |state: &ServiceState| state.rollout.as_ref().expect("a rollout").rollout.clone();
+    assert!(rollout(&state).awaits_approval() && rollout(&state).step_attempts == 220);
+    let applied = replaced(&state, "10.0.0.9:80");
+    let text = "green has other upstreams than the rollout r1 began with: step 1 of 3 starts over";
+    assert_eq!(applied.notes.last().map(|note| &*note.text), Some(text));
+    let again = rollout(&applied.state);
+    assert_eq!((again.passed, again.step_attempts, again.awaits_approval()), (Duration::ZERO, 0, false));
+    // What is counted begins from zero, too.
+    let next = observe(&applied.state, &seen(State::Pass, 7), 12).state;
+    assert_eq!((rollout(&next).step_attempts, rollout(&next).step), (7, 0));
+    // A reload that names others does the same; one that names the same ones does nothing.
+    for (address, attempts) in [("10.0.0.9:80", 7), ("10.0.0.10:80", 0)] {
+        let mut reloaded = next.clone();
+        let sets = BTreeMap::from([("green".to_owned(), BTreeSet::from([address.to_owned()]))]);
+        reloaded.note_upstreams(&sets, false, "");
+        assert_eq!(rollout(&reloaded).step_attempts, attempts, "{address}");
+    }
+}
+
+#[test]
+fn other_upstreams_in_the_bake_or_before_traffic_begin_that_again() {
+    let mut state = started(Plan { smoke: true, ..canary() });
+    state = observe(&state, &seen(State::Pass, 0), 0).state;
+    state = observe(&state, &seen(State::Pass, 0), 1).state;
+    assert_eq!(phase(&state), Phase::Testing);
+    assert_eq!(phase(&replaced(&state, "10.0.0.9:80").state), Phase::Preparing);
+    let mut state = started(Plan { steps: canary().steps[2..].to_vec(), min_attempts: 0, ..canary() });
+    for second in 0..20 {
+        state = observe(&state, &seen(State::Pass, second), second).state;
+    }
+    assert_eq!(phase(&state), Phase::Baking);
+    let applied = replaced(&state, "10.0.0.9:80");
+    assert!(applied.notes.last().is_some_and(|note| note.text.ends_with("the bake starts over")));
+    assert_eq!(applied.state.rollout.expect("a rollout").rollout.passed, Duration::ZERO);
+}
+
+#[test]
+fn a_start_says_what_was_set_by_hand_and_so_does_its_abort() {
+    let half = BTreeMap::from([("blue".to_owned(), bp(5_000)), ("green".to_owned(), bp(5_000))]);
+    let weights = Change::Weights { weights: &half, if_match: None, caution: CAREFUL, who: "op" };
+    let state = service().apply(weights, at(0)).expect("set").state;
+    let abort = |plan: Plan, to| {
+        let started = state.apply(start("r1", to, plan), at(0)).expect("started");
+        let abort = Change::Asked { id: "r1", action: Action::Abort, who: "op" };
+        let aborted = started.state.apply(abort, at(1)).expect("aborted");
+        let text = |applied: &Applied| applied.notes.last().expect("a note").text.clone();
+        (text(&started), text(&aborted), aborted.state.weights["green"])
+    };
+    let (started, aborted, weight) = abort(canary(), "green");
+    assert!(started.ends_with("an abort puts it on blue, too"), "{started}");
+    let says = "aborted by op; all traffic is on blue, the 50 % that green had by hand, too";
+    assert_eq!((aborted.as_str(), weight), (says, bp(0)));
+    for plan in [rolling(), Plan { dry_run: true, ..canary() }] {
+        let (started, aborted, weight) = abort(plan, "green");
+        assert!(
+            started.ends_with("green has 50 %, set by hand: it stays as it is, after an abort, too"),
+            "{started}"
+        );
+        assert!(!aborted.contains("by hand") && weight == bp(5_000), "{aborted}");
+    }
+    assert!(!abort(rolling(), "blue").0.contains("by hand"), "stable has what is its own");
+}
+
 fn mirrored_canary() -> Plan {
     let mut plan = Plan { min_attempts: 50, ..canary() };
     plan.steps.insert(0, Step::mirror(bp(1_000), Duration::from_secs(10)));

@@ -167,3 +167,46 @@ fn a_dead_route_takes_the_weight_back() {
     assert!(row["text"].as_str().is_some_and(|text| text.contains("/checkout")), "{row:#}");
     drop(traffic);
 }
+
+/// A step that starts over, and a weight by hand that the abort of a rollout puts on stable, too.
+#[test]
+fn a_rollout_says_what_was_set_by_hand_and_begins_again_with_other_upstreams() {
+    let [blue, green, other] = ["blue", "green", "other"].map(Origin::named);
+    let (receiver, notify) = receiver();
+    let pointsman = Pointsman::start(&(config(&blue, &green, "1h", ERRORS) + &notify));
+    let traffic = Traffic::plain(pointsman.http(), PATIENCE);
+    set(&pointsman, r#"{"blue": 70, "green": 30}"#);
+    let started = pointsman.call("POST", "/v1/services/web/rollouts", r#"{"to": "green"}"#);
+    let view = started.json();
+    assert_eq!((started.status, &view["by_hand"]), (201, &30.0.into()), "{view:#}");
+    let says = "green has 30 %, set by hand: the rollout sets it from its first step on, and an abort puts it on blue, too";
+    let row = pointsman.row("started");
+    assert!(row["text"].as_str().is_some_and(|text| text.ends_with(says)), "{row:#}");
+    let told = notice(&receiver, "started");
+    assert_eq!((&told["action"], &told["detail"]), (&says.into(), &row["text"]), "{told:#}");
+
+    let id = view["id"].as_str().expect("an id");
+    let hold = || pointsman.get(&format!("/v1/services/web/rollouts/{id}")).json()["hold"].clone();
+    eventually("the step has attempts", || hold()["attempts"].as_u64() >= Some(200));
+    let before = hold();
+    let path = "/v1/services/web/pools/green/upstreams";
+    // One that serves stays until the new one is proven.
+    let (old, new) = (green.address, other.address);
+    let put = pointsman.call("PUT", path, &format!(r#"{{"upstreams": ["{old}", "{new}"]}}"#));
+    assert_eq!(put.status, 200, "{}", put.text());
+    // As it is once the change is in effect.
+    let after = put.json()["rollout"]["hold"].clone();
+    println!("before {before}, after {after}; {}", pointsman.row("upstreams")["text"]);
+    assert!(after["passed_s"].as_f64() < before["passed_s"].as_f64(), "{before} {after}");
+    assert!(after["attempts"].as_u64() < before["attempts"].as_u64(), "{before} {after}");
+    let text = pointsman.row("upstreams")["text"].clone();
+    assert!(text.as_str().is_some_and(|text| text.ends_with("step 1 of 2 starts over")), "{text}");
+
+    let abort = pointsman.cli(&["rollout", "abort", "web"]);
+    assert_eq!(abort.code, 0, "{abort:?}");
+    assert_eq!((pointsman.weight("blue"), pointsman.weight("green")), (100.0, 0.0));
+    let text = pointsman.row("aborted")["text"].clone();
+    let says = "; all traffic is on blue, the 30 % that green had by hand, too";
+    assert!(text.as_str().is_some_and(|text| text.ends_with(says)), "{text}");
+    drop(traffic);
+}
