@@ -58,6 +58,7 @@ impl Gateway {
             http2: false,
             buffer: Buffer::default(),
             is_quarantined: false,
+            takes_over: false,
             tls: None,
             balancer: Balancer::new(Balance::RoundRobin, &upstreams, Arc::default()),
             upstreams,

@@ -208,6 +208,7 @@ fn service(facts: ServiceFacts<'_>, config: &Config, secret: &Secret) -> Service
             http2: configured.http2,
             buffer: configured.buffer,
             is_quarantined: state.quarantine(name).is_some(),
+            takes_over: state.takes_over(name),
             tls: configured.tls.clone(),
             balancer,
             upstreams,

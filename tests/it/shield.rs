@@ -283,3 +283,114 @@ fn testers_are_told_and_nobody_else() {
     }
     assert!(shielded(&pointsman) > 1);
 }
+
+/// A service with three pools, of which red has a dead upstream that nothing has found out about; weights by hand.
+struct Failover {
+    origins: [Origin; 2],
+    pointsman: Pointsman,
+}
+
+impl Failover {
+    fn start(weights: &str, more: &str) -> Self {
+        Failover::start_as("blue", weights, more)
+    }
+
+    fn start_as(stable: &str, weights: &str, more: &str) -> Self {
+        let origins = ["blue", "green"].map(Origin::named);
+        let gone =
+            std::net::TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address");
+        let mut config = format!("[services.web]\nstable = \"{stable}\"\nwatch_manual = false\n{more}\n");
+        let addresses = [("blue", origins[0].address), ("green", origins[1].address), ("red", gone)];
+        for (pool, address) in addresses {
+            config += &format!(
+                "[services.web.pools.{pool}]\nupstreams = [\"{address}\"]\nhealth = false\n\
+                 passive = {{ max_fails = 0 }}\n"
+            );
+        }
+        let pointsman = Pointsman::start(&(config + LENIENT));
+        let failover = Failover { origins, pointsman };
+        failover.set(weights);
+        failover
+    }
+
+    fn set(&self, weights: &str) {
+        let put = self.pointsman.call("PUT", "/v1/services/web/weights", weights);
+        assert_eq!(put.status, 200, "{}", put.text());
+    }
+
+    fn post(&self, fields: &str) -> u16 {
+        let post = format!("POST / HTTP/1.1\r\nHost: localhost\r\n{fields}Content-Length: 4\r\n\r\nbody");
+        send(self.pointsman.http(), &post).status
+    }
+
+    fn requests(&self) -> [u64; 2] {
+        [self.origins[0].requests(), self.origins[1].requests()]
+    }
+
+    fn failures(&self) -> u64 {
+        let mut failures = 0;
+        eventually("the window shows them", || {
+            failures =
+                self.pointsman.web()["pools"]["red"]["window"]["failures"].as_u64().unwrap_or_default();
+            failures > 0
+        });
+        failures
+    }
+}
+
+#[test]
+fn what_was_never_sent_goes_to_another_pool_with_weight_and_is_charged_to_the_dead_one() {
+    let failover = Failover::start(r#"{"blue": 0, "green": 10, "red": 90}"#, "");
+    for _ in 0..40 {
+        assert_eq!(failover.post(""), 200, "whatever the method");
+    }
+    assert_eq!(failover.requests(), [0, 40], "stable has no weight");
+    assert!(failover.failures() > 10, "the dead pool is charged");
+    assert_eq!(shielded(&failover.pointsman), 0, "it is not the shield's doing");
+    failover.set(r#"{"blue": 5, "green": 5, "red": 90}"#);
+    let before = failover.requests();
+    for _ in 0..40 {
+        assert_eq!(failover.post(""), 200);
+    }
+    let [blue, green] = failover.requests();
+    assert!(blue > 20 && blue + green == before[1] + 40, "stable first: {blue}, {green}");
+    failover.set(r#"{"blue": 0, "green": 0, "red": 100}"#);
+    assert_eq!((failover.post(""), failover.requests()), (502, [blue, green]), "nobody else has weight");
+}
+
+#[test]
+fn testers_and_strict_rules_stay_on_a_dead_pool_and_other_rules_do_not() {
+    let rule = |name: &str, strict: bool| {
+        format!(
+            "[[services.web.rules]]\npool = \"red\"\nheader = {{ name = \"{name}\" }}\nstrict = {strict}\n"
+        )
+    };
+    let testers = "[services.web.testers]\nnetworks = [\"127.0.0.0/8\"]\n";
+    let more = rule("x-strict", true) + &rule("x-loose", false) + testers;
+    let failover = Failover::start(r#"{"blue": 50, "green": 50}"#, &more);
+    let asks = ["X-Pointsman-Pool: red\r\n", "X-Strict: 1\r\n", "X-Loose: 1\r\n", ""];
+    assert_eq!(asks.map(|fields| failover.post(fields)), [502, 502, 200, 200]);
+}
+
+#[test]
+fn nobody_is_sent_to_a_pool_that_waits_at_a_gate_or_is_quarantined() {
+    let steps = "steps = [{ weight = 50, hold = \"0s\", gate = true }, { weight = 100 }]";
+    let rollout = format!("[services.web.rollout]\nmin_attempts = 0\n{steps}\n");
+    let failover = Failover::start_as("red", r#"{"red": 100}"#, &rollout);
+    let id = failover.pointsman.start_rollout(r#"{"to": "green"}"#);
+    let path = format!("/v1/services/web/rollouts/{id}");
+    let at_gate = || failover.pointsman.get(&path).json()["waits_for"] == "approval";
+    eventually("it waits at the gate with half of the traffic", at_gate);
+    let statuses = || (0..40).map(|_| failover.post("")).collect::<Vec<_>>();
+    let seen = statuses();
+    assert!(seen.contains(&502) && seen.contains(&200) && at_gate(), "each gets its own: {seen:?}");
+    let abort = failover.pointsman.call("POST", &format!("{path}/abort"), "");
+    assert_eq!(abort.status, 200, "{}", abort.text());
+    failover.set(r#"{"green": 50, "red": 50, "force": true}"#);
+    let seen = statuses();
+    assert!(seen.contains(&502) && seen.contains(&200), "as much as was forced: {seen:?}");
+    failover.set(r#"{"blue": 1, "green": 50, "red": 49}"#);
+    assert!(statuses().iter().all(|status| *status == 200), "blue takes over");
+    let [blue, green] = failover.requests();
+    assert!(blue > 10 && green > 20, "{blue}, {green}");
+}

@@ -101,6 +101,14 @@ impl ServiceState {
         }
     }
 
+    /// Whether a pool serves what could not be sent to another one: it has weight, nothing is held against its version,
+    /// and it waits at no gate.
+    pub fn takes_over(&self, pool: &str) -> bool {
+        let has_weight = self.weights.get(pool).is_some_and(|weight| !weight.is_zero());
+        let at_gate = self.running().is_some_and(|r| r.to == pool && r.rollout.awaits_approval());
+        has_weight && !at_gate && self.quarantine(pool).is_none()
+    }
+
     /// Why a pool is no refuge, if it is none.
     pub fn unfit(&self, pool: &str) -> Option<String> {
         if pool == self.stable {

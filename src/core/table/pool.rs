@@ -38,6 +38,8 @@ pub struct Pool {
     pub buffer: settings::Buffer,
     /// Whether its version was aborted, taken back or rolled back: rules pass it over.
     pub is_quarantined: bool,
+    /// Whether it may serve what could not be sent to another pool.
+    pub takes_over: bool,
     /// By when long streams have left it once it has no weight, if they must.
     pub close_streams: Option<Duration>,
     /// `None`: they are spoken to in the clear.
@@ -72,6 +74,7 @@ impl Pool {
             http2: false,
             buffer: settings::Buffer::default(),
             is_quarantined: false,
+            takes_over: true,
             close_streams: None,
             tls: None,
             balancer: Balancer::new(crate::core::balance::Balance::RoundRobin, &upstreams, Arc::default()),

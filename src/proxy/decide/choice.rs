@@ -39,7 +39,7 @@ fn pool(service: &Service, asked: Asked<'_>, cookies: &mut Cookies) -> Option<(u
         && let Some(pool) =
             choice.place(&rule.to, &service.pools).filter(|pool| rule.strict || is_sound(pool))
     {
-        return Some((pool, By::Rule));
+        return Some((pool, if rule.strict { By::StrictRule } else { By::Rule }));
     }
     let Some(users) = &choice.users else { return by_weights() };
     let (identity, by) = identity(users, asked, cookies);

@@ -22,9 +22,10 @@ pub(in crate::proxy) struct Attempts {
     pub current: Option<Attempt>,
     /// The last upstream tried, by index.
     pub upstream: Option<usize>,
-    /// Whether an own limit has sent it to another pool.
+    /// Whether it went to another pool since it could not be sent to its own, for an own limit or for want of an
+    /// upstream.
     pub moved: bool,
-    /// How many attempts it made on the candidate, where stable answers it instead.
+    /// How many attempts it made on the pool before, where another one answers it instead.
     pub shielded_after: Option<u8>,
     /// What came of the last attempt charged, and of those before it: for the access log. Without a retry
     /// nothing is allocated for them.

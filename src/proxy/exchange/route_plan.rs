@@ -79,6 +79,8 @@ pub(in crate::proxy) enum By {
     Header,
     Tester,
     Rule,
+    /// A rule that stands even where the pool cannot serve.
+    StrictRule,
 }
 
 impl By {
@@ -89,7 +91,7 @@ impl By {
             By::ClientIp => "client_ip",
             By::Header => "header",
             By::Tester => "tester",
-            By::Rule => "rule",
+            By::Rule | By::StrictRule => "rule",
         }
     }
 }

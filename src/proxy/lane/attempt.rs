@@ -56,7 +56,7 @@ impl Exchange<'_> {
         }
     }
 
-    /// Begins an attempt on an upstream of the request's pool, or of stable where the shield sends it on.
+    /// Begins an attempt on an upstream of the request's pool, or of another one that it is sent on to.
     ///
     /// # Errors
     /// 503 when no upstream can take it.
@@ -89,7 +89,7 @@ impl Exchange<'_> {
             }
             charge::unavailable(&self.worker.meter, request);
             // Once: stable has no stable to go to.
-            if !self.shield(true) {
+            if !self.shield(true) && !self.turn_over() {
                 break;
             }
         }

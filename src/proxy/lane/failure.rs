@@ -23,8 +23,10 @@ impl Exchange<'_> {
             return self.turned_away(error, unprocessed.over(true));
         }
         self.charge(Outcome::Failure(Reason::Connect));
-        let goes_on =
-            self.shield(true) || retry::again(self.situation(true)) || self.leaves_with_weight(true);
+        let goes_on = self.shield(true)
+            || retry::again(self.situation(true))
+            || self.leaves_with_weight(true)
+            || self.turn_over();
         error.set_retry(goes_on);
         error
     }

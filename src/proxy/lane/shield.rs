@@ -1,5 +1,5 @@
 //! The shield: when an attempt on a candidate has failed, the same request goes to stable. So does one that an own
-//! limit keeps from another pool.
+//! limit keeps from another pool; and one that could not be sent goes to any other pool with weight.
 //!
 //! It goes there at once, whatever else the candidate's pool could offer: its user waits for nothing. What
 //! the candidate did is charged before, in full. Only what is safe to repeat is repeated.
@@ -46,6 +46,33 @@ impl Exchange<'_> {
         granted.then_some(shielding.stable)
     }
 
+    /// Sends a request that could not be sent to its pool, which was charged for that, on to another one with weight,
+    /// whatever its method; once, and not after the shield or an own limit has sent it on.
+    pub(super) fn turn_over(&mut self) -> bool {
+        let attempts = &self.request.attempts;
+        if attempts.moved || attempts.shielded_after.is_some() || self.request.delivery.has_begun() {
+            return false;
+        }
+        let Some(pool) = self.another_with_weight() else { return false };
+        self.move_to(pool);
+        true
+    }
+
+    /// Stable or, where it cannot, the pool with the most weight of those that can serve the request. Testers, and
+    /// requests that a strict rule holds for, get no pool but the one they asked for.
+    fn another_with_weight(&self) -> Option<usize> {
+        let target = self.request.plan.target?;
+        if matches!(self.request.plan.by, Some(By::Tester | By::StrictRule)) {
+            return None;
+        }
+        let service = self.request.service()?;
+        let stable = service.choice.place(&Wanted::Stable, &service.pools);
+        let others = service.pools.iter().enumerate();
+        let others =
+            others.filter(|(index, pool)| *index != target.pool && pool.takes_over && self.can_serve(pool));
+        others.max_by_key(|(index, pool)| (Some(*index) == stable, pool.weight)).map(|(index, _)| index)
+    }
+
     /// Sends a request of which nothing has been sent on to stable, once. Neither the shield's budget nor its counts are
     /// touched, since the candidate has done nothing.
     pub(super) fn turn_elsewhere(&mut self) -> bool {
@@ -54,10 +81,7 @@ impl Exchange<'_> {
             return false;
         }
         let Some(pool) = self.elsewhere() else { return false };
-        let attempts = &mut self.request.attempts;
-        attempts.moved = true;
-        attempts.shielded_after = (attempts.made > 0).then_some(attempts.made);
-        self.turn_to(pool);
+        self.move_to(pool);
         true
     }
 
@@ -70,7 +94,7 @@ impl Exchange<'_> {
         let stable = stable.filter(|stable| *stable != target.pool)?;
         let is_shielded =
             service.shielding.as_ref().is_some_and(|shielding| shielding.candidate == target.pool);
-        if !is_shielded && matches!(self.request.plan.by, Some(By::Tester | By::Rule)) {
+        if !is_shielded && matches!(self.request.plan.by, Some(By::Tester | By::Rule | By::StrictRule)) {
             return None;
         }
         self.can_serve(service.pools.get(stable)?).then_some(stable)
@@ -79,6 +103,13 @@ impl Exchange<'_> {
     fn can_serve(&self, pool: &Pool) -> bool {
         let (request, draw) = (&self.request, self.worker.draw() as u32);
         plan::upstream(pool, &request.head, request.inbound.client, draw, Tried::default()).is_some()
+    }
+
+    fn move_to(&mut self, pool: usize) {
+        let attempts = &mut self.request.attempts;
+        attempts.moved = true;
+        attempts.shielded_after = (attempts.made > 0).then_some(attempts.made);
+        self.turn_to(pool);
     }
 
     fn turn_to(&mut self, pool: usize) {
