@@ -14,7 +14,7 @@ use std::time::Duration;
 #[derive(Debug, Parser)]
 #[command(name = "pointsman", version, about, max_term_width = 100, arg_required_else_help = true)]
 #[command(after_help = "Exit codes: 0 done, healthy or promoted, 1 error or unhealthy, 2 usage, 3 aborted \
-    (traffic is back on stable), 4 timed out (the rollout goes on), 5 waiting for approval.")]
+    (traffic is back on stable), 4 timed out (what was waited for goes on), 5 waiting for approval.")]
 pub struct Args {
     #[command(flatten)]
     pub connection: Connection,
@@ -149,7 +149,7 @@ pub enum Command {
         action: Cohort,
     },
     /// Take an upstream out: no new requests, the ones in flight finish.
-    Drain(Upstream),
+    Drain(Drain),
     /// Take a drained upstream back; in a rolling update, the word that it runs the new version.
     Ready(Upstream),
     /// The addresses of a fresh deploy: they get no traffic before their first passed check.
@@ -300,6 +300,18 @@ pub struct Upstream {
     pub pool: String,
     /// As in the configuration: `10.0.0.1:3000`.
     pub upstream: String,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct Drain {
+    #[command(flatten)]
+    pub upstream: Upstream,
+    /// Return when nothing is in flight on it any more; exit 0 then, 4 when the time is over first.
+    #[arg(long)]
+    pub wait: bool,
+    /// How long to wait at most.
+    #[arg(long, value_parser = duration::parse, requires = "wait")]
+    pub timeout: Option<Duration>,
 }
 
 #[derive(Debug, Subcommand)]

@@ -1,11 +1,13 @@
 //! Showing something for as long as it goes on.
 
+use super::args::Upstream;
 use super::client::{Client, Failure};
 use super::out::Out;
-use super::{render, service};
+use super::{Done, render, service};
 use crate::admin::shapes::HistoryPage;
 use crate::control::view::{HistoryView, RolloutView, ServiceView};
 use crate::observe::clock::Clock;
+use serde_json::json;
 use std::time::Duration;
 use tokio::time::sleep;
 
@@ -121,6 +123,57 @@ fn progress(view: &RolloutView, service: &ServiceView) -> String {
         window.latency_ms.p95,
         view.verdict.state.label()
     )
+}
+
+/// Waits until nothing is in flight on an upstream that was drained, or the time is over: prints how much is, once a
+/// second where that has changed.
+pub(super) async fn drained(
+    client: &Client,
+    first: ServiceView,
+    at: &Upstream,
+    timeout: Option<Duration>,
+    out: &Out,
+) -> Result<Done, Failure> {
+    let clock = Clock::start();
+    let (mut view, mut seen_at, mut shown) = (first, Duration::ZERO, None);
+    loop {
+        let in_flight = in_flight(&view, at)?;
+        let text = format!("{} of {}: {in_flight} in flight", at.upstream, at.pool);
+        out.in_place(&text);
+        let is_due = shown.is_none_or(|(since, count)| count != in_flight && clock.now() >= since + EVERY);
+        if in_flight == 0 || (is_due && !out.terminal) {
+            shown = Some((clock.now(), in_flight));
+            let event = json!({ "pool": at.pool, "upstream": at.upstream, "in_flight": in_flight });
+            out.event(&event, |_| text.clone());
+        }
+        if in_flight == 0 {
+            return Ok(Done::Well);
+        }
+        if timeout.is_some_and(|timeout| clock.now() >= timeout) {
+            out.aside(&format!("timed out; {text}, and it stays drained"));
+            return Ok(Done::TimedOut);
+        }
+        sleep(EVERY / 10).await;
+        match client.get(&["v1", "services", &at.service]).await {
+            Ok(next) => (view, seen_at) = (next, clock.now()),
+            Err(Failure::Unreachable { .. }) if clock.now() < seen_at + AWAY => (),
+            Err(failure) => return Err(failure),
+        }
+    }
+}
+
+/// Requests under way on a drained upstream, at all addresses that its name stands for.
+fn in_flight(view: &ServiceView, at: &Upstream) -> Result<u32, Failure> {
+    let Upstream { pool, upstream, .. } = at;
+    let all = view.pools.get(pool).into_iter().flat_map(|pool| &pool.upstreams);
+    let own: Vec<_> = all.filter(|view| view.address == *upstream).collect();
+    if own.is_empty() {
+        return Err(Failure::Other(format!("{upstream} is no upstream of {pool} any more")));
+    }
+    if own.iter().any(|view| view.state != "draining") {
+        return Err(Failure::Other(format!("{upstream} of {pool} was taken back meanwhile")));
+    }
+    Ok(own.iter().map(|view| view.in_flight).sum())
 }
 
 /// Shows services once a second: in place on a terminal, else whenever something has changed.

@@ -2,8 +2,8 @@
 //! products' configurations, and the replay of access logs.
 //!
 //! Nothing here knows the server's inside; only the shapes of its API. Exit codes: 0 done, healthy
-//! or promoted, 1 error or unhealthy, 2 usage, 3 aborted (traffic is back on stable), 4 timed out (the
-//! rollout goes on), 5 waiting for approval.
+//! or promoted, 1 error or unhealthy, 2 usage, 3 aborted (traffic is back on stable), 4 timed out (what
+//! was waited for goes on), 5 waiting for approval.
 
 mod args;
 mod client;

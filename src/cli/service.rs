@@ -1,6 +1,6 @@
 //! Commands about services, and about the process.
 
-use super::args::{Command, Upstream, Upstreams};
+use super::args::{Command, Drain, Upstream, Upstreams};
 use super::client::{Client, Failure};
 use super::out::Out;
 use super::{Done, follow, render};
@@ -53,8 +53,11 @@ pub(super) async fn run(client: &Client, command: Command, out: &Out) -> Result<
             let view = client.send_json(Method::POST, &path, &[], &RollbackBody { force }).await?;
             out.show(&view, render::done);
         }
-        Command::Drain(upstream) => turn(client, &upstream, "drain", out).await?,
-        Command::Ready(upstream) => turn(client, &upstream, "ready", out).await?,
+        Command::Drain(drain) => return self::drain(client, &drain, out).await,
+        Command::Ready(upstream) => {
+            let view = turn(client, &upstream, "ready").await?;
+            out.show(&view, |view| render::status(std::slice::from_ref(view)));
+        }
         Command::Upstreams { action } => register(client, action, out).await?,
         Command::History { service, limit } => {
             let rows = history(client, service.as_deref(), limit).await?;
@@ -81,12 +84,19 @@ pub(super) async fn fetch(client: &Client, service: Option<&str>) -> Result<Vec<
     }
 }
 
-async fn turn(client: &Client, upstream: &Upstream, action: &str, out: &Out) -> Result<(), Failure> {
+async fn turn(client: &Client, upstream: &Upstream, action: &str) -> Result<ServiceView, Failure> {
     let Upstream { service, pool, upstream } = upstream;
     let path = ["v1", "services", service, "pools", pool, "upstreams", upstream, action];
-    let view = client.post(&path).await?;
-    out.show(&view, |view: &ServiceView| render::status(std::slice::from_ref(view)));
-    Ok(())
+    client.post(&path).await
+}
+
+async fn drain(client: &Client, drain: &Drain, out: &Out) -> Result<Done, Failure> {
+    let view = turn(client, &drain.upstream, "drain").await?;
+    if drain.wait {
+        return follow::drained(client, view, &drain.upstream, drain.timeout, out).await;
+    }
+    out.show(&view, |view| render::status(std::slice::from_ref(view)));
+    Ok(Done::Well)
 }
 
 async fn register(client: &Client, action: Upstreams, out: &Out) -> Result<(), Failure> {

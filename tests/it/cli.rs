@@ -3,6 +3,8 @@
 use super::harness::{Load, Nginx, Origin, Pointsman, Printed, Reaction, eventually, get};
 use std::net::SocketAddr;
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 fn config(blue: SocketAddr, green: SocketAddr) -> String {
     format!(
@@ -128,6 +130,52 @@ fn status_is_the_verification_and_exits_0_only_if_all_holds() {
     let names: Vec<_> =
         json["checks"].as_array().expect("checks").iter().map(|check| check["name"].clone()).collect();
     assert_eq!(names, ["health", "errors", "timeouts", "running"]);
+}
+
+#[test]
+fn a_drain_waits_until_nothing_is_in_flight() {
+    let [one, two] = ["one", "two"].map(Origin::named);
+    let pointsman = Pointsman::start(&format!(
+        "[services.web.pools.blue]\nupstreams = [\"{}\", \"{}\"]\nhealth = false\n",
+        one.address, two.address
+    ));
+    let label = one.address.to_string();
+    let idle = pointsman.cli(&["drain", "web", "blue", &label, "--wait"]);
+    assert_eq!((idle.code, idle.out), (0, format!("{label} of blue: 0 in flight\n")), "nothing was");
+    assert_eq!(pointsman.cli(&["ready", "web", "blue", &label]).code, 0);
+
+    let let_go = Arc::new(AtomicBool::new(false));
+    let waits = let_go.clone();
+    one.react(move |_| {
+        eventually("it may answer", || waits.load(Ordering::SeqCst));
+        Reaction::ok("late")
+    });
+    let http = pointsman.http();
+    let before = one.requests();
+    let client = std::thread::spawn(move || {
+        std::iter::repeat_with(|| get(http, "/").text()).find(|text| text == "late").expect("endless")
+    });
+    eventually("a request is in flight", || one.requests() > before);
+    let args = ["drain", "web", "blue", &label, "--wait", "--output", "json"];
+    let timed_out = pointsman.cli(&[&args[..], &["--timeout", "300ms"]].concat());
+    assert_eq!(timed_out.code, 4, "{timed_out:?}");
+    assert!(timed_out.err.contains("1 in flight, and it stays drained"), "{timed_out:?}");
+    let line: serde_json::Value =
+        serde_json::from_str(timed_out.out.lines().next().expect("a line")).expect("JSON");
+    assert_eq!((&line["in_flight"], &line["upstream"]), (&1.into(), &label.as_str().into()));
+
+    let waiting = std::thread::spawn(move || {
+        let printed = pointsman.cli(&["drain", "web", "blue", &label, "--wait", "--timeout", "1m"]);
+        (pointsman, printed)
+    });
+    assert!(!waiting.is_finished(), "a request is in flight");
+    let_go.store(true, Ordering::SeqCst);
+    let (pointsman, printed) = waiting.join().expect("no panic");
+    assert_eq!(printed.code, 0, "{printed:?}");
+    assert!(printed.out.ends_with("of blue: 0 in flight\n"), "{printed:?}");
+    assert_eq!(client.join().expect("no panic"), "late", "it was answered");
+    let wrong = pointsman.cli(&["drain", "web", "blue", "127.0.0.1:9", "--timeout", "1m"]);
+    assert_eq!(wrong.code, 2, "--timeout needs --wait: {wrong:?}");
 }
 
 #[test]
