@@ -45,27 +45,38 @@ pub fn diff(old: &Config, new: &Config) -> (Vec<String>, Vec<String>) {
             at_once.push(format!("services.{name}"));
             continue;
         };
-        let path = format!("services.{name}");
-        note(&mut at_once, &format!("{path}.stable"), before.stable != service.stable);
-        note(&mut at_once, &format!("{path}.policy"), before.policy != service.policy);
-        let rollout =
-            |s: &Service| (s.rollout.clone(), s.warm_up, s.smoke.clone(), s.hooks.clone(), s.update.clone());
-        note(&mut at_once, &format!("{path}.rollout"), rollout(before) != rollout(service));
-        note(&mut at_once, &format!("{path}.cohort"), before.cohort != service.cohort);
-        note(&mut at_once, &format!("{path}.testers"), before.testers != service.testers);
-        note(&mut at_once, &format!("{path}.rules"), before.rules != service.rules);
-        note(&mut at_once, &format!("{path}.expose_pool"), before.expose_pool != service.expose_pool);
-        note(&mut at_once, &format!("{path}.shield"), before.shield != service.shield);
-        note(&mut at_once, &format!("{path}.mirror"), before.mirror != service.mirror);
-        note(&mut at_once, &format!("{path}.refuge"), before.refuge != service.refuge);
-        note(&mut at_once, &format!("{path}.watch_manual"), before.watch_manual != service.watch_manual);
-        note(&mut at_once, &format!("{path}.close_streams"), before.close_streams != service.close_streams);
-        at_once.extend(differing(&format!("{path}.pools"), &before.pools, &service.pools));
+        at_once.extend(of_service(&format!("services.{name}"), before, service));
     }
     at_once.extend(
         old.services.keys().filter(|n| !new.services.contains_key(*n)).map(|n| format!("services.{n}")),
     );
     (at_once, at_start)
+}
+
+/// The keys of a service that differ, below its path.
+fn of_service(path: &str, before: &Service, service: &Service) -> Vec<String> {
+    let mut keys = Vec::new();
+    let mut note = |key: &str, differs: bool| {
+        if differs {
+            keys.push(format!("{path}.{key}"));
+        }
+    };
+    note("stable", before.stable != service.stable);
+    note("policy", before.policy != service.policy);
+    let rollout =
+        |s: &Service| (s.rollout.clone(), s.warm_up, s.smoke.clone(), s.hooks.clone(), s.update.clone());
+    note("rollout", rollout(before) != rollout(service));
+    note("cohort", before.cohort != service.cohort);
+    note("testers", before.testers != service.testers);
+    note("rules", before.rules != service.rules);
+    note("expose_pool", before.expose_pool != service.expose_pool);
+    note("shield", before.shield != service.shield);
+    note("mirror", before.mirror != service.mirror);
+    note("refuge", before.refuge != service.refuge);
+    note("watch_manual", before.watch_manual != service.watch_manual);
+    note("close_streams", before.close_streams != service.close_streams);
+    keys.extend(differing(&format!("{path}.pools"), &before.pools, &service.pools));
+    keys
 }
 
 /// A listener that serves goes on as it is; only its certificates can be exchanged.

@@ -109,6 +109,7 @@ impl Tally {
             self.totals.answered += 1;
             self.totals.latency_sum_us += took;
             self.totals.latency[bucket] += 1;
+            self.durations.heads[bucket] += 1;
             self.recent.note(attempt.client, fact.at_us, Took::ToHead(bucket));
         }
         if counts {
