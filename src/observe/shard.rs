@@ -254,7 +254,7 @@ impl Shard {
                 is_long = true;
             }
         }
-        let bucket = bucket_of(took_us);
+        let bucket = bucket_of(started.worked(took_us));
         if thresholds.is_compared {
             answers.recent.note(started.client, now_us, Took::ToEnd(bucket));
         }

@@ -332,7 +332,6 @@ fn refusals_are_told_without_the_url_and_pauses_are_kept() {
     let pointsman = Pointsman::start(&config(&blue, &green, LONG, &notify));
     let id = pointsman.start_rollout(r#"{"to": "green"}"#);
     assert_eq!(pointsman.call("POST", &format!("/v1/services/web/rollouts/{id}/abort"), "").status, 200);
-    let all = actions(&pointsman).len() as u64;
     let counted = |line: &str| pointsman.get("/metrics").text().contains(line);
     eventually("what is refused is dropped at once, and the next one tried", || gone.requests() >= 2);
     eventually("a redirect is tried again", || moved.requests() >= 2);
@@ -341,7 +340,8 @@ fn refusals_are_told_without_the_url_and_pauses_are_kept() {
             && counted("pointsman_notifications_total{receiver=\"discord\",result=\"failed\"}")
             && counted("pointsman_notifications_total{receiver=\"webhook\",result=\"failed\"} 1\n")
     });
-    assert_eq!(gone.requests().min(all), gone.requests(), "each was tried once");
+    let tried = gone.requests();
+    eventually("each was tried once", || tried <= actions(&pointsman).len() as u64);
     assert_eq!((limited.requests(), elsewhere.requests()), (1, 0));
     let log = pointsman.log();
     assert!(log.contains("not tried again: it answered 404"), "{log}");

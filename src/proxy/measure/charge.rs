@@ -145,7 +145,7 @@ pub(in crate::proxy) fn finish(meter: &Meter, request: &mut Request, end: Answer
     }
     let now = meter.now_us();
     let waited = request.delivery.untaken_us;
-    let took = attempt.started.worked(now.saturating_sub(attempt.started_us)).saturating_sub(waited);
+    let took = now.saturating_sub(attempt.started_us).saturating_sub(waited);
     if let Some(last) = request.attempts.last.as_mut().filter(|_| is_logged) {
         last.end(took, end == AnswerEnd::Cut);
     }
