@@ -54,7 +54,7 @@ pub(super) struct LivePool {
     window: Window,
     /// Whether its counters may have changed since the window's last sample.
     pub is_moving: bool,
-    /// What it did in the last minutes, for a candidate that comes to stand beside it.
+    /// What it did in the last minutes, for a candidate that is set beside it.
     yardstick: Yardstick,
     /// What its upstreams say of themselves.
     pub readings: Readings,

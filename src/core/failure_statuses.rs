@@ -3,6 +3,27 @@
 /// Statuses of HTTP that can be told apart: 0 to 639.
 const WORDS: usize = 10;
 
+/// The names of gRPC's status codes, by their number.
+pub const GRPC_NAMES: [&str; 17] = [
+    "OK",
+    "CANCELLED",
+    "UNKNOWN",
+    "INVALID_ARGUMENT",
+    "DEADLINE_EXCEEDED",
+    "NOT_FOUND",
+    "ALREADY_EXISTS",
+    "PERMISSION_DENIED",
+    "RESOURCE_EXHAUSTED",
+    "FAILED_PRECONDITION",
+    "ABORTED",
+    "OUT_OF_RANGE",
+    "UNIMPLEMENTED",
+    "INTERNAL",
+    "UNAVAILABLE",
+    "DATA_LOSS",
+    "UNAUTHENTICATED",
+];
+
 /// The statuses of HTTP and of gRPC that count as failures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FailureStatuses {

@@ -5,8 +5,8 @@
 //! nothing is rolled out, one of [`SAMPLED`] of stable's requests is counted, which gives the baseline for later at next
 //! to no cost.
 //!
-//! A group gets its place with its second request that was not refused as the client's fault (4xx), so that whoever
-//! asks for a thousand paths that do not exist takes none. Workers find groups without a lock, and count in shards of
+//! A group gets its place with its second request that was not refused as the client's fault (4xx), so that a
+//! client that asks for a thousand paths that do not exist takes none. Workers find groups without a lock, and count in shards of
 //! their own; the controller reads at any time.
 
 mod counts;

@@ -20,37 +20,29 @@ pub struct KindCounts {
 impl KindCounts {
     /// What has been counted since `earlier`.
     pub fn since(&self, earlier: &KindCounts) -> KindCounts {
-        let of = |now: &[u64; MAX_LIMITS], then: &[u64; MAX_LIMITS]| {
-            std::array::from_fn(|slot| now[slot].saturating_sub(then[slot]))
-        };
-        KindCounts {
-            attempts: self.attempts.saturating_sub(earlier.attempts),
-            failures: self.failures.saturating_sub(earlier.failures),
-            abandoned: self.abandoned.saturating_sub(earlier.abandoned),
-            slow: of(&self.slow, &earlier.slow),
-            fast: of(&self.fast, &earlier.fast),
-            long: of(&self.long, &earlier.long),
-            brief: of(&self.brief, &earlier.brief),
-            compared: self.compared.saturating_sub(earlier.compared),
-            differing: self.differing.saturating_sub(earlier.differing),
-        }
+        self.with(earlier, u64::saturating_sub)
     }
 
     /// Both together.
     pub fn plus(&self, other: &KindCounts) -> KindCounts {
-        let of = |one: &[u64; MAX_LIMITS], other: &[u64; MAX_LIMITS]| {
-            std::array::from_fn(|slot| one[slot].saturating_add(other[slot]))
+        self.with(other, u64::saturating_add)
+    }
+
+    /// Each count with its counterpart.
+    fn with(&self, other: &KindCounts, each: impl Fn(u64, u64) -> u64) -> KindCounts {
+        let all = |one: &[u64; MAX_LIMITS], other: &[u64; MAX_LIMITS]| {
+            std::array::from_fn(|slot| each(one[slot], other[slot]))
         };
         KindCounts {
-            attempts: self.attempts.saturating_add(other.attempts),
-            failures: self.failures.saturating_add(other.failures),
-            abandoned: self.abandoned.saturating_add(other.abandoned),
-            slow: of(&self.slow, &other.slow),
-            fast: of(&self.fast, &other.fast),
-            long: of(&self.long, &other.long),
-            brief: of(&self.brief, &other.brief),
-            compared: self.compared.saturating_add(other.compared),
-            differing: self.differing.saturating_add(other.differing),
+            attempts: each(self.attempts, other.attempts),
+            failures: each(self.failures, other.failures),
+            abandoned: each(self.abandoned, other.abandoned),
+            slow: all(&self.slow, &other.slow),
+            fast: all(&self.fast, &other.fast),
+            long: all(&self.long, &other.long),
+            brief: all(&self.brief, &other.brief),
+            compared: each(self.compared, other.compared),
+            differing: each(self.differing, other.differing),
         }
     }
 }

@@ -73,7 +73,7 @@ pub struct Policy {
     pub failures: FailureStatuses,
     /// Groups of requests that are held against the limits of their own, at most [`MAX_GROUPS`]; 0 is none.
     pub groups: usize,
-    /// What a candidate comes to that keeps its limits, but has more events of a kind than stable.
+    /// The reaction to a candidate that keeps its limits, but has more events of a kind than stable.
     pub relative: RelativeReactions,
     /// How many times as often as stable it may fail (r₀).
     pub relative_ratio: f64,

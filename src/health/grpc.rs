@@ -3,6 +3,7 @@
 //! The request has one field, the response one number; both are written and read here by hand, so that nothing is
 //! generated and nothing else is needed. Fields that are not known are passed over, as protobuf wants it.
 
+use crate::core::failure_statuses::GRPC_NAMES;
 use bytes::{BufMut, Bytes, BytesMut};
 use http::HeaderMap;
 
@@ -23,26 +24,6 @@ const SHOWN: usize = 200;
 const OK: u16 = 0;
 const NOT_FOUND: u16 = 5;
 const UNIMPLEMENTED: u16 = 12;
-/// The names of gRPC's status codes, by their number.
-const CODES: [&str; 17] = [
-    "OK",
-    "CANCELLED",
-    "UNKNOWN",
-    "INVALID_ARGUMENT",
-    "DEADLINE_EXCEEDED",
-    "NOT_FOUND",
-    "ALREADY_EXISTS",
-    "PERMISSION_DENIED",
-    "RESOURCE_EXHAUSTED",
-    "FAILED_PRECONDITION",
-    "ABORTED",
-    "OUT_OF_RANGE",
-    "UNIMPLEMENTED",
-    "INTERNAL",
-    "UNAVAILABLE",
-    "DATA_LOSS",
-    "UNAUTHENTICATED",
-];
 
 /// `HealthCheckRequest` for a service, in its frame. The name is shorter than a frame can be.
 pub(super) fn request(service: &str) -> Bytes {
@@ -88,7 +69,8 @@ pub(super) fn serving(
         _ if status == 200 => return Err("the answer has no gRPC status".to_owned()),
         _ => return Err(format!("HTTP status {status} in place of a gRPC answer")),
     };
-    let name = CODES.get(usize::from(code)).map_or_else(|| format!("code {code}"), |name| (*name).to_owned());
+    let name =
+        GRPC_NAMES.get(usize::from(code)).map_or_else(|| format!("code {code}"), |name| (*name).to_owned());
     match code {
         OK => match status_of(body) {
             Some(1) => Ok(()),

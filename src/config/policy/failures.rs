@@ -1,28 +1,7 @@
 //! `failures`: which answers count as failures.
 
 use crate::config::reader::Item;
-use crate::core::failure_statuses::FailureStatuses;
-
-/// The names of gRPC's statuses, by their numbers.
-const GRPC: [&str; 17] = [
-    "OK",
-    "CANCELLED",
-    "UNKNOWN",
-    "INVALID_ARGUMENT",
-    "DEADLINE_EXCEEDED",
-    "NOT_FOUND",
-    "ALREADY_EXISTS",
-    "PERMISSION_DENIED",
-    "RESOURCE_EXHAUSTED",
-    "FAILED_PRECONDITION",
-    "ABORTED",
-    "OUT_OF_RANGE",
-    "UNIMPLEMENTED",
-    "INTERNAL",
-    "UNAVAILABLE",
-    "DATA_LOSS",
-    "UNAUTHENTICATED",
-];
+use crate::core::failure_statuses::{FailureStatuses, GRPC_NAMES};
 
 /// What is left out is as by default; an empty list is none.
 pub(super) fn read(item: &Item<'_>) -> Option<FailureStatuses> {
@@ -59,7 +38,8 @@ fn grpc(item: &Item<'_>) -> Option<std::ops::RangeInclusive<u16>> {
         return item.integer(1..=16).map(|status| status as u16..=status as u16);
     }
     item.parsed(|text| {
-        let place = GRPC.iter().position(|name| name.eq_ignore_ascii_case(text)).filter(|place| *place > 0);
+        let place =
+            GRPC_NAMES.iter().position(|name| name.eq_ignore_ascii_case(text)).filter(|place| *place > 0);
         let status = place.map(|place| place as u16..=place as u16);
         status.ok_or_else(|| format!("\"{text}\" is no failure of gRPC; write 14 or \"UNAVAILABLE\""))
     })

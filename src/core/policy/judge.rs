@@ -69,7 +69,7 @@ impl Look<'_> {
         self.gathered.levels.iter().filter(move |limit| limit.level == level)
     }
 
-    /// What a level comes to that is broken.
+    /// The finding of a level that is broken.
     fn by_mode(&self, limit: &LimitEvidence) -> Option<Finding> {
         let (policy, figures) = (self.policy, &self.seen.figures);
         let (reason, since) = match policy.mode {
@@ -90,7 +90,7 @@ impl Look<'_> {
         Some(self.blame(limit.bound, since, reason))
     }
 
-    /// What it comes to when a limit is kept, but the candidate is worse than stable.
+    /// The finding of a limit that is kept while the candidate is worse than stable.
     fn worse(&self, limit: &LimitEvidence) -> Option<Finding> {
         let relative = limit.beside.as_ref().map(|beside| &beside.relative)?;
         let reaction = self.policy.relative.of(limit.bound.kind());
@@ -104,7 +104,7 @@ impl Look<'_> {
         }
     }
 
-    /// What a kind comes to that no limit asks about, and that the candidate has more of than stable.
+    /// The finding of a kind that no limit asks about, and that the candidate has more of than stable.
     fn compared(&self, comparison: &KindComparison) -> Option<Finding> {
         let (relative, reaction) = (&comparison.relative, self.policy.relative.of(comparison.kind));
         if reaction == Reaction::Off || !relative.exceeded() {

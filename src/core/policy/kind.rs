@@ -53,7 +53,7 @@ impl Kind {
     }
 }
 
-/// What a candidate comes to that keeps its limits, but has more events of a kind than stable.
+/// The reaction to a candidate that keeps its limits, but has more events of a kind than stable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RelativeReactions {
     pub errors: Reaction,

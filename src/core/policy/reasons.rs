@@ -103,7 +103,7 @@ pub(super) fn worse(policy: &Policy, watched: &LimitEvidence, relative: &Relativ
     }
 }
 
-/// The candidate comes to more events of a kind than stable.
+/// The candidate has more events of a kind than stable.
 pub(super) fn more_than_stable(policy: &Policy, comparison: &KindComparison, now: Duration) -> Reason {
     let what = match (comparison.kind, comparison.quantile()) {
         (Kind::Errors, _) => "fails".to_owned(),

@@ -1,4 +1,4 @@
-//! What a pool did in the last minutes: the baseline of a candidate that comes to stand beside it.
+//! What a pool did in the last minutes: the baseline of a candidate that is set beside it.
 
 use crate::core::kind_counts::KindCounts;
 use std::collections::{HashMap, VecDeque};
