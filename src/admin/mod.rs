@@ -21,6 +21,7 @@ mod refused;
 mod rollouts;
 mod server;
 mod services;
+mod sets;
 pub mod shapes;
 mod testers;
 mod waiting;
@@ -97,6 +98,12 @@ pub fn router(state: State) -> Router {
             put(services::register).delete(services::unregister),
         )
         .route("/v1/services/{service}/pools/{pool}/upstreams/{upstream}/{action}", post(services::upstream))
+        .route("/v1/sets", get(sets::list))
+        .route("/v1/sets/{set}", get(sets::show))
+        .route("/v1/sets/{set}/rollback", post(sets::rollback))
+        .route("/v1/sets/{set}/history", get(sets::history))
+        .route("/v1/sets/{set}/rollouts", post(sets::start))
+        .route("/v1/sets/{set}/rollouts/{id}/{action}", post(sets::act))
         .route("/v1/history", get(services::whole_history))
         .route("/v1/events", get(events::stream))
         .route("/v1/maintenance", get(maintenance::show).put(maintenance::put))

@@ -70,9 +70,7 @@ pub(super) async fn start(
     headers: HeaderMap,
     Body(body): Body<StartBody>,
 ) -> Result<Response, Problem> {
-    let asked = Some(digest(&body));
-    let start = StartRollout { idempotency_key: idempotency_key(&headers)?, asked, ..meant(body)? };
-    let start = Box::new(start);
+    let start = Box::new(start_meant(&headers, body)?);
     let asked = state.controller.ask(who.actor(), Command::Start { service: service.clone(), start }).await;
     let reply = asked.map_err(|refusal| Problem::about(&service, refusal))?;
     Ok(match reply {
@@ -109,13 +107,7 @@ pub(super) async fn act(
     uri: Uri,
     _: NoBody,
 ) -> Result<Response, Problem> {
-    let action = match action.as_str() {
-        "pause" => RolloutAction::Pause,
-        "resume" => RolloutAction::Resume,
-        "promote" => RolloutAction::Promote,
-        "abort" => RolloutAction::Abort,
-        _ => return Err(pages::not_found(uri).await),
-    };
+    let Some(action) = rollout_action(&action) else { return Err(pages::not_found(uri).await) };
     let command = Command::Rollout { service: service.clone(), id, action };
     let asked = state.controller.ask(who.actor(), command).await;
     Ok(match asked.map_err(|refusal| Problem::about(&service, refusal))? {
@@ -123,6 +115,22 @@ pub(super) async fn act(
         Reply::Service(view) => Json(view).into_response(),
         _ => StatusCode::NO_CONTENT.into_response(),
     })
+}
+
+pub(super) fn rollout_action(name: &str) -> Option<RolloutAction> {
+    match name {
+        "pause" => Some(RolloutAction::Pause),
+        "resume" => Some(RolloutAction::Resume),
+        "promote" => Some(RolloutAction::Promote),
+        "abort" => Some(RolloutAction::Abort),
+        _ => None,
+    }
+}
+
+/// A start with the key that it was sent with.
+pub(super) fn start_meant(headers: &HeaderMap, body: StartBody) -> Result<StartRollout, Problem> {
+    let asked = Some(digest(&body));
+    Ok(StartRollout { idempotency_key: idempotency_key(headers)?, asked, ..meant(body)? })
 }
 
 fn find(snapshot: &Snapshot, service: &str, id: &str) -> Result<RolloutView, Problem> {
@@ -196,6 +204,7 @@ pub(super) fn meant(body: StartBody) -> Result<StartRollout, Problem> {
         dry_run,
         idempotency_key: None,
         asked: None,
+        set: None,
     })
 }
 

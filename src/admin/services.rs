@@ -55,9 +55,9 @@ pub(super) struct Force {
     force: bool,
 }
 
-type Forced = Result<Query<Force>, QueryRejection>;
+pub(super) type Forced = Result<Query<Force>, QueryRejection>;
 
-fn forced(query: Forced) -> Result<bool, Problem> {
+pub(super) fn forced(query: Forced) -> Result<bool, Problem> {
     let Query(query) = query.map_err(|error| Problem::invalid_field("force", error.body_text()))?;
     Ok(query.force)
 }
@@ -236,19 +236,20 @@ async fn rows(
     service: Option<String>,
     paging: Result<Query<Paging>, axum::extract::rejection::QueryRejection>,
 ) -> Result<Json<HistoryPage>, Problem> {
-    let Query(paging) = paging.map_err(|error| Problem::invalid_field("query", error.body_text()))?;
-    let limit = page(paging.limit)?;
-    let unreadable =
-        |error: JournalError| Problem::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", error.to_string());
-    // One more than asked for tells whether there is another page.
-    let read = state.journal.history(service.clone(), paging.before, limit + 1).await;
-    let mut history = read.map_err(unreadable)?;
-    let more = history.len() > limit;
-    history.truncate(limit);
+    let (before, limit) = paged(paging)?;
+    let read = state.journal.history(service.clone(), before, limit + 1).await;
     let path = service.map_or("/v1/history".into(), |service| format!("/v1/services/{service}/history"));
-    let last = history.last().filter(|_| more);
-    let next = last.map(|row| format!("{path}?before={}&limit={limit}", row.id));
-    Ok(Json(HistoryPage { history, next }))
+    Ok(Json(HistoryPage::of(read.map_err(unreadable)?, limit, &path)))
+}
+
+/// Where a page begins, and how many entries it has.
+pub(super) fn paged(paging: Result<Query<Paging>, QueryRejection>) -> Result<(Option<u64>, usize), Problem> {
+    let Query(paging) = paging.map_err(|error| Problem::invalid_field("query", error.body_text()))?;
+    Ok((paging.before, page(paging.limit)?))
+}
+
+pub(super) fn unreadable(error: JournalError) -> Problem {
+    Problem::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", error.to_string())
 }
 
 /// How many entries a page has.

@@ -196,6 +196,17 @@ pub struct HistoryPage {
     pub next: Option<String>,
 }
 
+impl HistoryPage {
+    /// The first rows, newest first: one more than the page has tells that there is another.
+    pub(super) fn of(mut history: Vec<HistoryView>, limit: usize, path: &str) -> Self {
+        let more = history.len() > limit;
+        history.truncate(limit);
+        let last = history.last().filter(|_| more);
+        let next = last.map(|row| format!("{path}?before={}&limit={limit}", row.id));
+        HistoryPage { history, next }
+    }
+}
+
 /// One page of a service's rollouts, newest first.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct RolloutList {

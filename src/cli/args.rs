@@ -102,7 +102,8 @@ pub enum Command {
         #[arg(long)]
         ready: bool,
     },
-    /// Show services: weights, figures, upstreams, the rollout and the checks; exit 1 if one does not hold.
+    /// Show services (all, one or those of a set): weights, figures, upstreams, the rollout and the checks; exit 1 if
+    /// one does not hold.
     Status {
         service: Option<String>,
         /// Go on showing it, once a second.
@@ -131,14 +132,14 @@ pub enum Command {
         force: bool,
     },
     /// Abort the running rollout; after a promotion, return to the version before, once. Refused where another
-    /// version lies there by now, or that one was aborted.
+    /// version lies there by now, or that one was aborted. The services of a set go back together.
     Rollback {
         service: String,
         /// Even to a pool that is down, was aborted, or holds another version.
         #[arg(long)]
         force: bool,
     },
-    /// Start, watch and steer rollouts.
+    /// Start, watch and steer rollouts, of a service or of a set of services.
     Rollout {
         #[command(subcommand)]
         action: Rollout,
@@ -162,7 +163,7 @@ pub enum Command {
         #[command(subcommand)]
         action: Maintenance,
     },
-    /// Who did what, when, why and from where; newest first. Without a service, of all.
+    /// Who did what, when, why and from where; newest first. Without a service or a set, of all.
     History {
         service: Option<String>,
         /// Lines to show.
@@ -206,6 +207,21 @@ pub enum Rollout {
     Abort { service: String },
 }
 
+impl Rollout {
+    /// The service, or the set, that it is about.
+    pub(super) fn name(&self) -> &str {
+        match self {
+            Rollout::Start(Start { service, .. })
+            | Rollout::Watch(Watch { service, .. })
+            | Rollout::Status { service }
+            | Rollout::Pause { service }
+            | Rollout::Resume { service }
+            | Rollout::Promote { service }
+            | Rollout::Abort { service } => service,
+        }
+    }
+}
+
 #[derive(Debug, Subcommand)]
 pub enum Cohort {
     /// Print a signed value that takes whoever sends it to a pool, whatever the weights are.
@@ -241,8 +257,9 @@ pub enum Maintenance {
     Status,
 }
 
-#[derive(Debug, clap::Args)]
+#[derive(Clone, Debug, clap::Args)]
 pub struct Start {
+    /// Or a set of services, which go on and are undone together.
     pub service: String,
     /// The pool that is to become stable.
     #[arg(long, value_name = "POOL")]

@@ -13,11 +13,11 @@ use std::time::Duration;
 use tokio::time::sleep;
 
 /// Time between two looks at the figures.
-const EVERY: Duration = Duration::from_secs(1);
+pub(super) const EVERY: Duration = Duration::from_secs(1);
 /// How long the server may be away, for a restart.
-const AWAY: Duration = Duration::from_secs(30);
+pub(super) const AWAY: Duration = Duration::from_secs(30);
 /// How often the row of a rollout's end is looked for.
-const LAST_ROW_TRIES: usize = 40;
+pub(super) const LAST_ROW_TRIES: usize = 40;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Ended {
@@ -81,7 +81,7 @@ fn standing(view: &RolloutView) -> Option<String> {
 }
 
 /// A reason whose numbers alone have changed is the same reason.
-fn without_numbers(text: &str) -> String {
+pub(super) fn without_numbers(text: &str) -> String {
     text.chars().filter(|c| !c.is_ascii_digit()).collect()
 }
 

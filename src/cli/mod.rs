@@ -16,6 +16,7 @@ mod render;
 mod replay;
 mod rollout;
 mod service;
+mod sets;
 mod token;
 
 pub use args::{Args, Command};

@@ -3,7 +3,8 @@
 use super::maintenance;
 use crate::control::command::{ReloadReport, UpgradeReport};
 use crate::control::view::{
-    EvidenceView, HistoryView, MirrorView, PoolView, RolloutView, ServiceView, WatchView,
+    EvidenceView, HistoryView, MirrorView, PoolView, RolloutView, ServiceView, SetRolloutView, SetView,
+    WatchView,
 };
 use crate::core::rollout::Stage;
 use std::collections::BTreeMap;
@@ -170,6 +171,28 @@ pub(super) fn rollout(view: &RolloutView) -> String {
         let _ = writeln!(text, "    {}", evidence(of));
     }
     text
+}
+
+/// A set: its rollout, and that of each of its services.
+pub(super) fn set(view: &SetView) -> String {
+    let Some(of_all) = &view.rollout else { return format!("{}  {}", view.name, view.services.join(", ")) };
+    let version = of_all.version.as_deref().map(|version| format!(" ({version})")).unwrap_or_default();
+    let mut text = format!("{}  rollout {}{version}, {}\n", view.name, of_all.id, of_all.phase);
+    if let Some(reason) = &of_all.reason {
+        // Writing to a text cannot fail.
+        let _ = writeln!(text, "  {reason}");
+    }
+    for view in &of_all.rollouts {
+        let _ = writeln!(text, "{}", view.service);
+        text.push_str(&rollout(view));
+    }
+    text
+}
+
+/// A set's rollout on one line: where each service stands.
+pub(super) fn set_line(view: &SetRolloutView) -> String {
+    let of = |view: &RolloutView| format!("{} {}, {}", view.service, view.phase, step(view));
+    view.rollouts.iter().map(of).collect::<Vec<_>>().join("; ")
 }
 
 /// `GET /checkout, error_rate: 3 of 40, evidence 12.1 of 22.3; 3 more in a row abort`.

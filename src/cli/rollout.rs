@@ -4,13 +4,17 @@ use super::args::{Rollout, Start};
 use super::client::{Client, Failure};
 use super::follow::{self, Ended};
 use super::out::Out;
-use super::{Done, render};
+use super::{Done, render, sets};
 use crate::admin::shapes::StartBody;
 use crate::control::view::{RolloutView, ServiceView};
 use crate::core::duration;
 use reqwest::Method;
+use serde::de::DeserializeOwned;
 
 pub(super) async fn run(client: &Client, action: Rollout, out: &Out) -> Result<Done, Failure> {
+    if let Some(set) = sets::find(client, action.name()).await? {
+        return sets::rollout(client, set, action, out).await;
+    }
     match action {
         Rollout::Start(start) => self::start(client, start, out).await,
         Rollout::Status { service } => {
@@ -30,14 +34,8 @@ pub(super) async fn run(client: &Client, action: Rollout, out: &Out) -> Result<D
 }
 
 async fn start(client: &Client, start: Start, out: &Out) -> Result<Done, Failure> {
-    let Start { service, to, strategy, version, policy, dry_run, deadline, gate_timeout, .. } = start;
-    let [deadline, gate_timeout] = [deadline, gate_timeout].map(|time| time.map(duration::show));
-    let gate = start.gate.then_some(true);
-    let body =
-        StartBody { to, strategy, version, policy, steps: None, gate, deadline, gate_timeout, dry_run };
-    let headers: Vec<_> = start.idempotency_key.into_iter().map(|key| ("Idempotency-Key", key)).collect();
-    let path = ["v1", "services", &service, "rollouts"];
-    let view: RolloutView = client.send_json(Method::POST, &path, &headers, &body).await?;
+    let path = ["v1", "services", &start.service, "rollouts"];
+    let view: RolloutView = send(client, &path, &start).await?;
     if !start.wait {
         out.show(&view, render::rollout);
         return Ok(Done::Well);
@@ -46,7 +44,22 @@ async fn start(client: &Client, start: Start, out: &Out) -> Result<Done, Failure
     Ok(done(ended))
 }
 
-fn done(ended: Ended) -> Done {
+/// Posts what was typed.
+pub(super) async fn send<T: DeserializeOwned>(
+    client: &Client,
+    path: &[&str],
+    start: &Start,
+) -> Result<T, Failure> {
+    let Start { to, strategy, version, policy, dry_run, deadline, gate_timeout, .. } = start.clone();
+    let [deadline, gate_timeout] = [deadline, gate_timeout].map(|time| time.map(duration::show));
+    let gate = start.gate.then_some(true);
+    let body =
+        StartBody { to, strategy, version, policy, steps: None, gate, deadline, gate_timeout, dry_run };
+    let headers: Vec<_> = start.idempotency_key.iter().map(|key| ("Idempotency-Key", key.clone())).collect();
+    client.send_json(Method::POST, path, &headers, &body).await
+}
+
+pub(super) fn done(ended: Ended) -> Done {
     match ended {
         Ended::Promoted => Done::Well,
         Ended::Aborted => Done::Aborted,

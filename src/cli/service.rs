@@ -3,7 +3,7 @@
 use super::args::{Command, Drain, Upstream, Upstreams};
 use super::client::{Client, Failure};
 use super::out::Out;
-use super::{Done, follow, render};
+use super::{Done, follow, render, sets};
 use crate::admin::shapes::{FlipBody, HealthView, HistoryPage, RollbackBody, UpstreamsBody, WeightEntry};
 use crate::control::command::{ReloadReport, UpgradeReport};
 use crate::control::view::{HistoryView, ServiceView};
@@ -29,15 +29,7 @@ pub(super) async fn run(client: &Client, command: Command, out: &Out) -> Result<
         Command::Status { service, watch: true } => follow::status(client, service.as_deref(), out).await?,
         Command::Status { service, watch: false } => return status(client, service.as_deref(), out).await,
         Command::Weights { service, weights, if_match, force } => {
-            let mut body = BTreeMap::new();
-            for (pool, percent) in weights {
-                if body.insert(pool.clone(), WeightEntry::Percent(percent)).is_some() {
-                    return Err(Failure::Other(format!("{pool} is given twice")));
-                }
-            }
-            if force {
-                body.insert("force".to_owned(), WeightEntry::Force(true));
-            }
+            let body = weights_typed(weights, force)?;
             let headers: Vec<_> = if_match.iter().map(|r| ("If-Match", format!("\"{r}\""))).collect();
             let path = ["v1", "services", &service, "weights"];
             let view = client.send_json(Method::PUT, &path, &headers, &body).await?;
@@ -49,6 +41,9 @@ pub(super) async fn run(client: &Client, command: Command, out: &Out) -> Result<
             out.show(&view, render::done);
         }
         Command::Rollback { service, force } => {
+            if let Some(set) = sets::find(client, &service).await? {
+                return sets::rollback(client, &set, force, out).await;
+            }
             let path = ["v1", "services", &service, "rollback"];
             let view = client.send_json(Method::POST, &path, &[], &RollbackBody { force }).await?;
             out.show(&view, render::done);
@@ -60,13 +55,27 @@ pub(super) async fn run(client: &Client, command: Command, out: &Out) -> Result<
         }
         Command::Upstreams { action } => register(client, action, out).await?,
         Command::History { service, limit } => {
-            let rows = history(client, service.as_deref(), limit).await?;
-            out.show(&rows, |rows| render::history(rows, service.is_none()));
+            let path = history_of(client, service.as_deref()).await?;
+            let rows = history(client, &path, limit).await?;
+            out.show(&rows, |rows| render::history(rows, path[1] != "services"));
         }
         // The others need no service, or serve.
         _ => return Err(Failure::Other("this is no command about a service".into())),
     }
     Ok(Done::Well)
+}
+
+fn weights_typed(weights: Vec<(String, f64)>, force: bool) -> Result<BTreeMap<String, WeightEntry>, Failure> {
+    let mut body = BTreeMap::new();
+    for (pool, percent) in weights {
+        if body.insert(pool.clone(), WeightEntry::Percent(percent)).is_some() {
+            return Err(Failure::Other(format!("{pool} is given twice")));
+        }
+    }
+    if force {
+        body.insert("force".to_owned(), WeightEntry::Force(true));
+    }
+    Ok(body)
 }
 
 async fn status(client: &Client, service: Option<&str>, out: &Out) -> Result<Done, Failure> {
@@ -76,12 +85,16 @@ async fn status(client: &Client, service: Option<&str>, out: &Out) -> Result<Don
     Ok(if holds { Done::Well } else { Done::Unwell })
 }
 
-/// One service or all.
-pub(super) async fn fetch(client: &Client, service: Option<&str>) -> Result<Vec<ServiceView>, Failure> {
-    match service {
-        Some(service) => Ok(vec![client.get(&["v1", "services", service]).await?]),
-        None => client.get(&["v1", "services"]).await,
+/// One service, those of a set, or all.
+pub(super) async fn fetch(client: &Client, name: Option<&str>) -> Result<Vec<ServiceView>, Failure> {
+    let Some(name) = name else { return client.get(&["v1", "services"]).await };
+    let set = sets::find(client, name).await?;
+    let names = set.map_or_else(|| vec![name.to_owned()], |set| set.services);
+    let mut views = Vec::new();
+    for name in names {
+        views.push(client.get(&["v1", "services", &name]).await?);
     }
+    Ok(views)
 }
 
 async fn turn(client: &Client, upstream: &Upstream, action: &str) -> Result<ServiceView, Failure> {
@@ -113,17 +126,22 @@ async fn register(client: &Client, action: Upstreams, out: &Out) -> Result<(), F
     Ok(())
 }
 
-/// The newest rows, over as many pages as it takes.
-async fn history(client: &Client, service: Option<&str>, limit: usize) -> Result<Vec<HistoryView>, Failure> {
-    let mut rows: Vec<HistoryView> = Vec::new();
-    let path = match service {
-        Some(service) => vec!["v1", "services", service, "history"],
+/// Where the history of a service, of a set or of all is.
+async fn history_of<'a>(client: &Client, name: Option<&'a str>) -> Result<Vec<&'a str>, Failure> {
+    Ok(match name {
+        Some(name) if sets::find(client, name).await?.is_some() => vec!["v1", "sets", name, "history"],
+        Some(name) => vec!["v1", "services", name, "history"],
         None => vec!["v1", "history"],
-    };
+    })
+}
+
+/// The newest rows, over as many pages as it takes.
+async fn history(client: &Client, path: &[&str], limit: usize) -> Result<Vec<HistoryView>, Failure> {
+    let mut rows: Vec<HistoryView> = Vec::new();
     while rows.len() < limit {
         let mut query = vec![("limit", (limit - rows.len()).min(500).to_string())];
         query.extend(rows.last().map(|row| ("before", row.id.to_string())));
-        let page: HistoryPage = client.get_query(&path, &query).await?;
+        let page: HistoryPage = client.get_query(path, &query).await?;
         rows.extend(page.history);
         if page.next.is_none() {
             break;

@@ -39,6 +39,7 @@ pub fn diff(old: &Config, new: &Config) -> (Vec<String>, Vec<String>) {
     note(&mut at_once, "headers", old.routes.headers != new.routes.headers);
     note(&mut at_once, "error_pages", old.routes.error_pages != new.routes.error_pages);
     note(&mut at_once, "notify", old.notify != new.notify);
+    note(&mut at_once, "sets", old.sets != new.sets);
     at_once.extend(differing("policies", &old.policies, &new.policies));
     for (name, service) in &new.services {
         let Some(before) = old.services.get(name) else {

@@ -29,6 +29,7 @@ mod rollout;
 mod route;
 mod rule;
 mod service;
+mod sets;
 mod shield;
 mod signals;
 mod smoke;
@@ -147,6 +148,7 @@ fn read(root: &Section<'_>, surroundings: Surroundings) -> Option<Config> {
     let loops = Loops::new(&addresses, admin.as_ref(), surroundings);
     let services = service::services(root, &policies, server.expose_pool.as_ref(), &loops);
     let names: Vec<String> = root.section("services").entries().into_iter().map(|(name, _)| name).collect();
+    let sets = sets::sets(root, &names);
     let rate_limits = limits::rate_limits(root);
     let rates: Vec<String> =
         root.section("rate_limits").entries().into_iter().map(|(name, _)| name).collect();
@@ -180,6 +182,7 @@ fn read(root: &Section<'_>, surroundings: Surroundings) -> Option<Config> {
         rate_limits,
         routes,
         services,
+        sets,
         policies,
         notify,
         warnings: Vec::new(),

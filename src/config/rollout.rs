@@ -43,6 +43,7 @@ pub(super) fn read(section: &Section<'_>) -> Read {
         rolling,
         after: after(&section.section("after")),
         dry_run: false,
+        together: false,
     };
     for (index, detail) in plan.faults() {
         section.fault(&format!("steps[{index}]: {detail}"));

@@ -3,6 +3,7 @@
 use super::view::{MaintenanceView, RolloutView, ServiceView};
 use crate::core::own_limit::OwnLimit;
 use crate::core::rollout::{Plan, Step, Strategy};
+use crate::core::service::SetPart;
 use crate::core::settings::{self, Config};
 use crate::core::text;
 use crate::core::upstream_address::UpstreamAddress;
@@ -165,6 +166,11 @@ pub enum Command {
         pool: String,
         set: Option<Vec<settings::Upstream>>,
     },
+    /// Several services together; it is answered with [`Reply::Parts`].
+    Set {
+        set: String,
+        order: SetOrder,
+    },
     /// `None` as service is the whole site.
     Maintenance {
         service: Option<String>,
@@ -196,6 +202,22 @@ pub struct StartRollout {
     pub idempotency_key: Option<String>,
     /// A digest of what is asked for: the same key for something else is refused.
     pub asked: Option<String>,
+    /// Where several services begin together.
+    pub set: Option<SetPart>,
+}
+
+/// What is asked of a set of services.
+#[derive(Clone, Debug)]
+pub enum SetOrder {
+    Start(Box<StartRollout>),
+    /// Of the rollout with this id.
+    Act {
+        id: String,
+        action: RolloutAction,
+    },
+    Rollback {
+        force: bool,
+    },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -230,6 +252,8 @@ pub enum Reply {
         created: bool,
     },
     Maintenance(MaintenanceView),
+    /// The answers of the services of a set, each with its name.
+    Parts(Vec<(String, oneshot::Receiver<Result<Reply, Refusal>>)>),
     /// With the paths at which the file and what is live differ.
     Reloaded {
         differs: Vec<String>,
@@ -267,6 +291,40 @@ pub enum Refusal {
     /// It cannot be carried out now (503), for example because the state store does not write.
     #[error("{0}")]
     Unavailable(String),
+}
+
+impl Command {
+    /// The one service that it is about, if it is about one.
+    pub(super) fn service(&self) -> Option<&str> {
+        match self {
+            Command::Weights { service, .. }
+            | Command::Flip { service, .. }
+            | Command::Rollback { service, .. }
+            | Command::Start { service, .. }
+            | Command::Rollout { service, .. }
+            | Command::Upstream { service, .. }
+            | Command::Upstreams { service, .. } => Some(service),
+            Command::Set { .. } | Command::Reload { .. } | Command::Maintenance { .. } => None,
+        }
+    }
+}
+
+impl Refusal {
+    /// The same, of one service among several.
+    #[must_use]
+    pub(super) fn of(self, service: &str) -> Self {
+        let named = |detail: String| format!("{service}: {detail}");
+        match self {
+            Refusal::NotFound(detail) => Refusal::NotFound(named(detail)),
+            Refusal::Conflict { detail, rollout } => Refusal::Conflict { detail: named(detail), rollout },
+            Refusal::Invalid(faults) => {
+                let of = |fault: Fault| Fault { detail: named(fault.detail), ..fault };
+                Refusal::Invalid(faults.into_iter().map(of).collect())
+            }
+            Refusal::Unavailable(detail) => Refusal::Unavailable(named(detail)),
+            refusal @ Refusal::Precondition { .. } => refusal,
+        }
+    }
 }
 
 /// One fault of a request, by the path of the field it is in.
@@ -335,6 +393,32 @@ impl Controller {
         let input = Input::Command { actor: actor.into(), command, reply };
         self.inputs.send(input).await.map_err(|_| stopped())?;
         answer.await.map_err(|_| stopped())?
+    }
+
+    /// Has an order to a set of services carried out, and waits until each of them has answered; the answers in the
+    /// order of the set.
+    ///
+    /// # Errors
+    /// [`Refusal`], of the whole or of the first service that refused it.
+    pub async fn ask_set(
+        &self,
+        actor: impl Into<Actor>,
+        set: String,
+        order: SetOrder,
+    ) -> Result<Vec<Reply>, Refusal> {
+        let stopped = || Refusal::Unavailable("the controller has stopped".into());
+        let Reply::Parts(parts) = self.ask(actor, Command::Set { set, order }).await? else {
+            return Err(stopped());
+        };
+        let mut replies = Vec::new();
+        let mut refused = None;
+        for (service, answer) in parts {
+            match answer.await.map_err(|_| stopped())? {
+                Ok(reply) => replies.push(reply),
+                Err(refusal) => refused = refused.or(Some(refusal.of(&service))),
+            }
+        }
+        refused.map_or(Ok(replies), Err)
     }
 
     /// Tells the controller of an event; false once it has stopped.

@@ -51,7 +51,7 @@ pub(super) fn change<'a>(
             Ok(Change::Upstreams { pool, set: set.clone(), addresses, who })
         }
         // Not about one service; the controller does it.
-        Command::Reload { .. } | Command::Maintenance { .. } => {
+        Command::Reload { .. } | Command::Maintenance { .. } | Command::Set { .. } => {
             Err(Refusal::NotFound("no service is named".into()))
         }
     }
@@ -90,14 +90,20 @@ fn start<'a>(
         policy: start.policy.clone(),
         plan: merged_plan(&settings.rollout, start),
         upstreams: upstreams.collect(),
+        set: start.set.clone(),
         who,
     })
 }
 
 /// Unlike any other: the number of the state that the start leads to has never been before.
 fn new_id(facts: ServiceFacts<'_>) -> String {
+    id_of(facts.name(), facts.state.seq)
+}
+
+/// As of a service, or of a set by its first service.
+pub(super) fn id_of(name: &str, seq: u64) -> String {
     let at = wall().strftime("%Y%m%dT%H%M%S");
-    format!("{}-{at}-{}", facts.name(), facts.state.seq + 1)
+    format!("{name}-{at}-{}", seq + 1)
 }
 
 /// Whether an upstream exists, and others can take over.

@@ -24,7 +24,7 @@ use super::services::Services;
 use super::snapshots::Snapshots;
 use super::upstreams::{CheckNews, CheckedUpstream, ResolvedUpstream};
 use super::view::ServiceView;
-use super::{recovery, shown};
+use super::{recovery, sets, shown};
 use crate::core::settings::Config;
 use crate::observe::wake::Wake;
 use std::collections::VecDeque;
@@ -169,17 +169,16 @@ impl Task {
 
     fn command(&mut self, waiting: Waiting) {
         let Waiting { actor, command, to } = waiting;
-        let name = match command {
+        match command {
             Command::Reload { config } => return self.reloading.push_back((config, to)),
             Command::Maintenance { service, switch } => {
                 let asked = Asked { actor, service, switch, to };
                 return self.maintenance.switch(asked, &self.services, &self.links);
             }
-            ref command => service_of(command),
-        };
-        match self.services.touch(name) {
-            Some(service) => service.command(Waiting { actor, command, to }, &self.links),
-            None => answer(to, Err(Refusal::NotFound(format!("there is no service {name}")))),
+            Command::Set { set, order } => {
+                sets::order(&set, order, (actor, to), &mut self.services, &self.links)
+            }
+            command => sets::command(Waiting { actor, command, to }, &mut self.services, &self.links),
         }
         self.rounds.hurry(self.links.clock.now());
     }
@@ -250,9 +249,10 @@ impl Task {
     pub(super) fn carry_out(&mut self) {
         let reloaded = self.reload_if_quiet();
         self.carry_out_for_site();
-        let touched = self.services.take_touched();
+        let mut touched = self.services.take_touched();
         if self.custody.is_ours() {
             self.services.each(&touched, |service| service.conclude(&self.links));
+            touched = sets::keep_together(touched, &mut self.services, &self.links);
         }
         self.publish_and_show(&touched);
         self.log(&touched);
@@ -477,18 +477,5 @@ fn reply(asked: &Answer, service: &ServiceController, links: &Links) -> Reply {
             let view = shown::service(service.facts(), links);
             Reply::Service(Arc::new(ServiceView { detail: asked.detail.clone(), ..view }))
         }
-    }
-}
-
-fn service_of(command: &Command) -> &str {
-    match command {
-        Command::Weights { service, .. }
-        | Command::Flip { service, .. }
-        | Command::Rollback { service, .. }
-        | Command::Start { service, .. }
-        | Command::Rollout { service, .. }
-        | Command::Upstream { service, .. }
-        | Command::Upstreams { service, .. } => service,
-        Command::Reload { .. } | Command::Maintenance { .. } => "",
     }
 }

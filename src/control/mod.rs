@@ -9,6 +9,7 @@
 //! | `service` | the controller of one service: `pools`, `watch`, `saver` and `jobs`, each with one owner; what they want done is put out as values (`output`) |
 //! | `controller` | the task: gives inputs to services, and is the one interpreter of their outputs |
 //! | `facts` | a service to be read: `shown`, `checks`, `history`, `notices`, `coverage`, `log` and `publisher` make of it what others see |
+//! | `sets` | what keeps the services of one rollout together, after every input |
 //! | `publisher`, `snapshots`, `rounds`, `maintenance`, `reload`, `handover` | the task's own parts: the table, views, who is looked at when, switches, new configurations, whose the state is |
 //! | `start`, `recovery` | the task at its start, and what each service comes back as |
 //! | `effects`, `journal` | where outputs go |
@@ -45,6 +46,7 @@ mod rounds;
 mod saver;
 mod service;
 mod services;
+mod sets;
 mod shown;
 #[cfg(test)]
 mod simulation;

@@ -260,6 +260,7 @@ mod tests {
             policy: None,
             plan: settings.rollout.clone(),
             upstreams: Vec::new(),
+            set: None,
             who: "ci",
         };
         let started = live.state().apply(start, Moment { now: Duration::ZERO, wall: "now" }).expect("ok");

@@ -203,6 +203,7 @@ mod tests {
             policy: None,
             plan,
             upstreams: Vec::new(),
+            set: None,
             who: "ci",
         };
         let healthy = Observation {

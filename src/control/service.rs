@@ -31,7 +31,7 @@ use crate::core::event::Event;
 use crate::core::outcome::ArmId;
 use crate::core::policy::readings::Source;
 use crate::core::rollout::Note;
-use crate::core::service::{Applied, Change, Order, ServiceState};
+use crate::core::service::{Applied, Caution, Change, Order, ServiceState, SetMove};
 use crate::core::settings;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -170,6 +170,40 @@ impl ServiceController {
             self.queue.push_back(waiting);
         } else {
             self.obey(waiting, links);
+        }
+    }
+
+    /// Why it would refuse a command now, if it would.
+    pub(super) fn objection(&self, command: &Command, links: &Links) -> Option<Refusal> {
+        if let Command::Start { start, .. } = command
+            && let Some(reply) = self.repeated(start, links)
+        {
+            return reply.err();
+        }
+        let down = self.pools.known_down();
+        let wall = links.wall_text();
+        let change = commands::change(command, SELF, &down, self.facts(), links);
+        let applied = change.map(|change| self.state().apply(change, links.moment(&wall)));
+        applied.map_or_else(Some, |applied| {
+            applied.err().map(|denied| commands::refusal(denied, self.saver.news()))
+        })
+    }
+
+    /// Whether a change of it is on its way to the journal, or a command waits for that.
+    pub(super) fn is_changing(&self) -> bool {
+        self.saver.is_pending() || !self.queue.is_empty()
+    }
+
+    /// Does what the others of its set have led to.
+    pub(super) fn move_with_set(&mut self, next: &SetMove, links: &Links) {
+        let down = self.pools.known_down();
+        let change = match next {
+            SetMove::GoOn => Change::GoOn,
+            SetMove::Undo(by) => Change::Undone { by, caution: Caution { down: &down, force: false } },
+        };
+        let wall = links.wall_text();
+        if let Ok(applied) = self.state().apply(change, links.moment(&wall)) {
+            self.decided(applied, None, links);
         }
     }
 

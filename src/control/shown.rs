@@ -129,6 +129,7 @@ pub(super) fn rollout_of(facts: ServiceFacts<'_>, state: &ServiceState) -> Optio
         steps: steps.collect(),
         weight: state.weights.get(&running.to).copied().unwrap_or_default().percent(),
         by_hand: running.by_hand.percent(),
+        set: running.set.clone(),
         mirror: None,
         verdict: machine.verdict.clone(),
         evidence: Vec::new(),

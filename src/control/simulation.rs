@@ -7,6 +7,7 @@
 mod barred;
 mod clocks;
 mod invariants;
+mod sets;
 
 use super::journal::{HistoryRow, JournalError};
 use super::output::{Durable, Output, Outputs, Stored};
@@ -32,6 +33,7 @@ use rand::rngs::SmallRng;
 use rand::seq::IndexedRandom;
 use rand::{RngExt, SeedableRng};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::ops::Range;
 use std::time::Duration;
 
 const RUNS: u64 = 50_000;
@@ -352,7 +354,12 @@ impl World {
     fn act(&mut self) {
         let actions = [Action::Pause, Action::Resume, Action::Resume, Action::Promote, Action::Abort];
         let action = actions[self.rng.random_range(0..actions.len())];
-        let Some(id) = self.live().rollout.as_ref().map(|running| running.id.clone()) else { return };
+        let Some(last) = &self.live().rollout else { return };
+        // That is asked of all services of a set, or of none.
+        if action == Action::Promote && last.set.is_some() {
+            return;
+        }
+        let id = last.id.clone();
         self.change(Change::Asked { id: &id, action, who: "sim" });
     }
 
@@ -528,6 +535,17 @@ impl World {
 
     /// Whatever happened: with everything up, a passing verdict and willing hooks, a rollout ends.
     fn drive_to_the_end(&mut self) {
+        self.mend();
+        for _ in 0..3000 {
+            if !self.drive() {
+                return;
+            }
+        }
+        panic!("the rollout never ends: {:?}", self.live().rollout);
+    }
+
+    /// Everything is up, and the disk writes.
+    fn mend(&mut self) {
         self.up = POOLS.into_iter().collect();
         self.down.clear();
         (self.disk.is_full, self.disk.is_slow) = (false, false);
@@ -535,25 +553,27 @@ impl World {
         for (pool, upstream) in self.live().draining.clone() {
             self.change(Change::Drain { pool: &pool, upstream: &upstream, drains: false, who: "sim" });
         }
-        for _ in 0..3000 {
-            let Some(running) = self.live().running() else { return };
-            let id = running.id.clone();
-            let words: Vec<_> = running.rollout.instances.iter().map(|i| i.upstream.clone()).collect();
-            let pool = running.to.clone();
-            self.change(Change::Asked { id: &id, action: Action::Resume, who: "sim" });
-            for (_, work) in
-                self.live().work().into_iter().map(|(id, work)| (id.to_owned(), work)).collect::<Vec<_>>()
-            {
-                self.change(Change::Done { id: &id, work: &work, result: &WorkResult::Passed });
-            }
-            for upstream in words {
-                self.change(Change::Drain { pool: &pool, upstream: &upstream, drains: false, who: "sim" });
-            }
-            self.pass(Duration::from_secs(1));
-            self.checks += 1;
-            self.observe_as(State::Pass);
+    }
+
+    /// One second with a passing verdict and willing hooks; whether a rollout runs.
+    fn drive(&mut self) -> bool {
+        let Some(running) = self.live().running() else { return false };
+        let id = running.id.clone();
+        let words: Vec<_> = running.rollout.instances.iter().map(|i| i.upstream.clone()).collect();
+        let pool = running.to.clone();
+        self.change(Change::Asked { id: &id, action: Action::Resume, who: "sim" });
+        for (_, work) in
+            self.live().work().into_iter().map(|(id, work)| (id.to_owned(), work)).collect::<Vec<_>>()
+        {
+            self.change(Change::Done { id: &id, work: &work, result: &WorkResult::Passed });
         }
-        panic!("the rollout never ends: {:?}", self.live().rollout);
+        for upstream in words {
+            self.change(Change::Drain { pool: &pool, upstream: &upstream, drains: false, who: "sim" });
+        }
+        self.pass(Duration::from_secs(1));
+        self.checks += 1;
+        self.observe_as(State::Pass);
+        true
     }
 }
 
@@ -594,10 +614,23 @@ fn run(seed: u64) -> Seen {
     world.seen
 }
 
-fn run_and_tell(seed: u64) -> Seen {
-    std::panic::catch_unwind(|| run(seed)).unwrap_or_else(|panic| {
-        println!("seed {seed}: run it alone with POINTSMAN_SEED={seed}");
-        std::panic::resume_unwind(panic)
+/// Runs all seeds, with what they met together; tells of one that fails.
+fn on_all_threads<T: Default + Send>(seeds: Range<u64>, run: fn(u64) -> T, and: fn(T, T) -> T) -> T {
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let run_and_tell = |seed: u64| {
+        std::panic::catch_unwind(|| run(seed)).unwrap_or_else(|panic| {
+            println!("seed {seed}: run it alone with POINTSMAN_SEED={seed}");
+            std::panic::resume_unwind(panic)
+        })
+    };
+    std::thread::scope(|scope| {
+        let part = |first| {
+            let seeds = seeds.clone().skip(first).step_by(threads);
+            scope.spawn(move || seeds.map(run_and_tell).fold(T::default(), and))
+        };
+        let parts: Vec<_> = (0..threads).map(part).collect();
+        let met = |part: std::thread::ScopedJoinHandle<'_, T>| part.join().expect("its seed is printed");
+        parts.into_iter().map(met).fold(T::default(), and)
     })
 }
 
@@ -608,16 +641,7 @@ fn random_runs_keep_the_invariants() {
     let runs = number("POINTSMAN_SEEDS").unwrap_or(RUNS);
     let seeds = only.map_or(0..runs, |seed| seed..seed + 1);
     let count = seeds.end - seeds.start;
-    let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    let seen = std::thread::scope(|scope| {
-        let part = |first| {
-            let seeds = seeds.clone().skip(first).step_by(threads);
-            scope.spawn(|| seeds.map(run_and_tell).fold(Seen::default(), Seen::and))
-        };
-        let parts: Vec<_> = (0..threads).map(part).collect();
-        let seen = |part: std::thread::ScopedJoinHandle<'_, Seen>| part.join().expect("its seed is printed");
-        parts.into_iter().map(seen).fold(Seen::default(), Seen::and)
-    });
+    let seen = on_all_threads(seeds, run, Seen::and);
     println!("{count} random runs of {STEPS} steps each, invariants after every step; they met {seen:?}");
     let met = seen.promoted.iter().chain(&seen.aborted).all(|count| *count > 0) && seen.returned > 0;
     let met = met && seen.mirrored > 0 && seen.aborted_mirrored > 0;

@@ -3,10 +3,13 @@
 //! Weights are percent with two decimals, times are RFC 3339 in UTC, latencies are milliseconds.
 
 mod services;
+mod sets;
 
 pub use services::ServiceViews;
+pub use sets::{SetRolloutView, SetView};
 
 use crate::core::rollout::Stage;
+use crate::core::service::SetPart;
 use crate::core::verdict::Verdict;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -199,6 +202,9 @@ pub struct RolloutView {
     /// nothing moves.
     #[serde(skip_serializing_if = "is_zero", default)]
     pub by_hand: f64,
+    /// The set that it is a part of, with what its services have in common: an action on one is an action on all.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub set: Option<SetPart>,
     /// What the mirror step under way has brought.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub mirror: Option<MirrorView>,

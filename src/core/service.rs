@@ -15,15 +15,18 @@ mod operate;
 mod record;
 mod recovery;
 mod refuge;
+mod set;
 mod sound;
 #[cfg(test)]
 pub(crate) mod tests;
+mod together;
 
 pub use by_hand::{HandWatch, TakenBack};
 pub use change::{Applied, Caution, Change, Denied, Moment, Order};
 pub use record::{PoolRecord, Quarantine, QuarantineCause, Void};
 pub use recovery::{Aborts, Configured, Recovery, Remains};
 pub use refuge::{Coverage, Refuge};
+pub use set::{Member, SetMove, SetPart, Standing, Undone, set_moves};
 
 use super::rollout::{Guard, Rollout, Work};
 use super::settings::upstream::Upstream;
@@ -83,6 +86,9 @@ pub struct Running {
     /// What an operator had given the candidate before it began.
     #[serde(default, skip_serializing_if = "BasisPoints::is_zero")]
     pub by_hand: BasisPoints,
+    /// Its part in a rollout of several services.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub set: Option<SetPart>,
     pub rollout: Rollout,
 }
 

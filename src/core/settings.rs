@@ -54,11 +54,22 @@ pub struct Config {
     /// Each leads to something that exists.
     pub routes: Arc<Routes>,
     pub services: BTreeMap<String, Arc<Service>>,
+    /// In file order; no service is in two.
+    pub sets: Vec<ServiceSet>,
     pub policies: BTreeMap<String, Arc<Policy>>,
     /// In file order; names are unique.
     pub notify: Vec<Notify>,
     /// What is allowed and hardly meant: each a sentence with its place.
     pub warnings: Vec<String>,
+}
+
+/// Several services that can be deployed as one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServiceSet {
+    /// No service has it.
+    pub name: String,
+    /// In the order in which they go on; at least two.
+    pub services: Vec<String>,
 }
 
 #[derive(Clone, Debug, PartialEq)]

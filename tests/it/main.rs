@@ -49,6 +49,7 @@ mod room;
 mod routes;
 mod runbook;
 mod service;
+mod sets;
 mod shield;
 mod split;
 mod state;

@@ -31,6 +31,7 @@ rewrite = [{}]
 redirect = {}
 [[routes]]
 reply = {}
+[[sets]]
 [[notify]]
 kind = "slack"
 [[notify]]

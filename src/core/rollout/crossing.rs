@@ -53,6 +53,10 @@ impl Rollout {
             self.crossing = Some(crossing);
             return;
         }
+        if self.waits_for_others(crossing.to) {
+            self.crossing = Some(crossing);
+            return;
+        }
         self.crossing = None;
         self.arrive(crossing.to, effects);
     }
@@ -60,6 +64,8 @@ impl Rollout {
     /// Whether a gate is open; asks for approval where nobody has been asked.
     pub(super) fn approved(&mut self, before: &str, effects: &mut Vec<Effect>) -> bool {
         match self.approval {
+            // In a set, the approval holds until the others have come as far.
+            Approval::Given if self.plan.together => {}
             Approval::Given => self.approval = Approval::NotNeeded,
             Approval::Waiting => return false,
             Approval::NotNeeded => {
@@ -74,7 +80,7 @@ impl Rollout {
         true
     }
 
-    fn arrive(&mut self, to: Phase, effects: &mut Vec<Effect>) {
+    pub(super) fn arrive(&mut self, to: Phase, effects: &mut Vec<Effect>) {
         match to {
             Phase::Preparing => self.enter(Phase::Preparing),
             Phase::Testing => {

@@ -55,6 +55,10 @@ pub enum Input<'a> {
     Elapsed,
     /// Somebody asked for it, by name.
     Asked(Action, &'a str),
+    /// The other services of its set have come as far as it has.
+    GoOn,
+    /// Another service of its set was undone; which, and why.
+    Undone(&'a str),
     /// What became of a [`Work`]; ignored where it is no longer wanted.
     Done(&'a Work, &'a WorkResult),
     /// The deploy job's word that an upstream runs the new version.

@@ -106,6 +106,8 @@ impl Rollout {
         let mut next = self.clone();
         let mut effects = Vec::new();
         if !self.has_ended() {
+            // Whatever has happened: only the next look says that it is ready still.
+            next.seen.ready &= matches!(input, Input::GoOn);
             match (input, self.overdue()) {
                 (Input::Observed(_) | Input::Elapsed, Some((metric, why))) => {
                     next.fail(metric, &why, &mut effects);
@@ -113,6 +115,8 @@ impl Rollout {
                 (Input::Observed(observation), None) => next.observe(observation, now, &mut effects),
                 (Input::Elapsed, None) => {}
                 (Input::Asked(action, who), _) => next.asked(*action, who, &mut effects),
+                (Input::GoOn, _) => next.go_on_together(&mut effects),
+                (Input::Undone(why), _) => next.fail("set", why, &mut effects),
                 (Input::Done(work, result), _) => next.done(work, result, &mut effects),
                 (Input::Updated { upstream, who }, _) => next.updated(upstream, who, &mut effects),
             }
@@ -182,6 +186,7 @@ impl Rollout {
             Phase::Baking => "the bake starts over".to_owned(),
             Phase::Promoted | Phase::Aborted => return None,
         };
+        self.seen.ready = false;
         let phase = if self.phase == Phase::Testing { Phase::Preparing } else { self.phase };
         self.enter(phase);
         (self.crossing, self.approval) = (None, Approval::NotNeeded);

@@ -14,6 +14,7 @@ mod rolling;
 mod shifting;
 mod standing;
 mod state;
+mod together;
 
 pub(in crate::core) use guard::LookClock;
 pub use guard::{Guard, Smoke};

@@ -97,6 +97,9 @@ pub struct Plan {
     pub after: After,
     /// Says what it would do, and moves nothing.
     pub dry_run: bool,
+    /// Whether it goes from step to step only as it is told, together with other services.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub together: bool,
 }
 
 /// Before or after a phase.
@@ -230,6 +233,7 @@ impl Default for Plan {
             rolling: Rolling::default(),
             after: After::default(),
             dry_run: false,
+            together: false,
         }
     }
 }

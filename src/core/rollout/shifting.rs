@@ -78,6 +78,17 @@ impl Rollout {
         if step.is_some_and(|step| step.gate) && !self.approved(&self.what_follows(), effects) {
             return;
         }
+        let has_next = self.step + 1 < self.plan.steps.len();
+        if has_next && self.waits_for_others(Phase::Shifting) {
+            return;
+        }
+        self.note_idle(effects);
+        self.go_on(seen, effects);
+    }
+
+    /// A note where a step ends without the attempts that it should have had.
+    pub(super) fn note_idle(&mut self, effects: &mut Vec<Effect>) {
+        let missing = self.plan.min_attempts.saturating_sub(self.step_attempts);
         if missing > 0 {
             let what = if self.is_rolling() { "batch" } else { "step" };
             let text = format!(
@@ -86,7 +97,6 @@ impl Rollout {
             );
             effects.push(note(Event::Step, text));
         }
-        self.go_on(seen, effects);
     }
 
     fn go_on(&mut self, seen: &Observation, effects: &mut Vec<Effect>) {

@@ -39,6 +39,8 @@ pub struct Rollout {
 pub(super) struct Seen {
     pub at: Option<Duration>,
     pub passing: bool,
+    /// Whether it would go on by itself, and waits for the others of its set.
+    pub ready: bool,
     pub attempts: u64,
     /// The metrics that the hold at hand has been noted for.
     pub held_for: BTreeSet<String>,

@@ -40,7 +40,7 @@ impl ServiceState {
     }
 
     /// Where a rollback goes; with what history says of it where that was forced.
-    fn way_back(&self, caution: Caution<'_>) -> Result<(String, String), Denied> {
+    pub(super) fn way_back(&self, caution: Caution<'_>) -> Result<(String, String), Denied> {
         if let Some(to) = self.previous.clone().filter(|to| *to != self.stable) {
             let forced = self.allow(std::iter::once(to.as_str()), caution)?;
             return Ok((to, forced));

@@ -1,5 +1,6 @@
 //! The changes a service's state can undergo, and why some are denied.
 
+use super::set::{SetPart, Undone};
 use super::{Running, ServiceState};
 use crate::core::rollout::{Action, Input, Note, Observation, Plan, Rollout, Work, WorkResult};
 use crate::core::settings::upstream::Upstream;
@@ -41,7 +42,16 @@ pub enum Change<'a> {
         plan: Plan,
         /// The upstreams of the candidate, for a rolling update.
         upstreams: Vec<String>,
+        /// Where several services begin together.
+        set: Option<SetPart>,
         who: &'a str,
+    },
+    /// The other services of its set have come as far as its rollout has.
+    GoOn,
+    /// Another service of its set was undone: the running rollout is aborted, what it promoted is taken back.
+    Undone {
+        by: &'a Undone,
+        caution: Caution<'a>,
     },
     /// What is seen of the running rollout's candidate, or of the pool that is watched: after a promotion, or since
     /// an operator gave it weight.
@@ -155,8 +165,8 @@ impl ServiceState {
             Change::Flip { to, caution, who } => self.flip(to, caution, who),
             Change::Rollback { caution, who } => self.roll_back(caution, who, moment),
             Change::TakeBack { who } => self.take_back(who, moment),
-            Change::Start { id, to, version, policy, plan, upstreams, who } => {
-                let mut rollout = Rollout::new(plan, upstreams);
+            Change::Start { id, to, version, policy, plan, upstreams, set, who } => {
+                let mut rollout = Rollout::new(Plan { together: set.is_some(), ..plan }, upstreams);
                 rollout.grow_older(moment.now, moment.wall);
                 let running = Running {
                     id,
@@ -168,6 +178,7 @@ impl ServiceState {
                     updated_at: moment.wall.to_owned(),
                     ended_at: None,
                     by_hand: self.given_by_hand(to),
+                    set,
                     rollout,
                 };
                 self.start(running, who, moment)
@@ -177,6 +188,8 @@ impl ServiceState {
             }
             Change::Observed(observation) if self.guard.is_some() => Ok(self.guarded(observation, moment)),
             Change::Observed(observation) => Ok(self.observed_by_hand(observation, moment)),
+            Change::GoOn => Ok(self.drive(&Input::GoOn, moment)),
+            Change::Undone { by, caution } => Ok(self.undo_with_set(by, caution, moment)),
             Change::Elapsed => Ok(self.drive(&Input::Elapsed, moment)),
             Change::Asked { id, action, who } => self.ask(id, action, who, moment),
             Change::Done { id, work, result } => Ok(self.done(id, work, result, moment)),

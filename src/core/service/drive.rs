@@ -15,6 +15,11 @@ impl ServiceState {
             let detail = format!("{} is stable already; name the pool with the new version", running.to);
             return Err(Denied::Invalid(vec![("to".into(), detail)]));
         }
+        if rolling && running.set.is_some() {
+            let detail = "services go on together by their steps, and a rolling update has none; name canary or \
+                          blue-green";
+            return Err(Denied::Invalid(vec![("strategy".into(), detail.into())]));
+        }
         if rolling && running.rollout.instances.len() < 2 {
             let detail = format!(
                 "a rolling update takes upstreams out one by one, and {} has no second one to serve meanwhile",

@@ -40,6 +40,7 @@ impl ServiceState {
         let forced = self.allow(gaining.iter().map(|pool| pool.as_str()), caution)?;
         let mut next = self.clone();
         next.guard = None;
+        next.leave_set();
         for pool in &gaining {
             next.name_anew(pool);
         }
@@ -61,6 +62,7 @@ impl ServiceState {
         let forced = self.allow(gains.then_some(to).into_iter(), caution)?;
         let mut next = self.clone();
         next.guard = None;
+        next.leave_set();
         if next.stable != to {
             next.previous = Some(std::mem::replace(&mut next.stable, to.to_owned()));
             next.void = None;

@@ -39,13 +39,22 @@ pub(crate) fn rolling() -> Plan {
 
 pub(crate) fn start<'a>(id: &str, to: &'a str, plan: Plan) -> Change<'a> {
     let upstreams = UPSTREAMS.map(str::to_owned).to_vec();
-    Change::Start { id: id.to_owned(), to, version: None, policy: None, plan, upstreams, who: "ci" }
+    Change::Start {
+        id: id.to_owned(),
+        to,
+        version: None,
+        policy: None,
+        plan,
+        upstreams,
+        set: None,
+        who: "ci",
+    }
 }
 
 pub(crate) const UPSTREAMS: [&str; 3] = ["u1:1", "u2:1", "u3:1"];
 
 /// Nothing is down, and nothing forced.
-pub(super) const CAREFUL: Caution<'static> = Caution { down: &BTreeMap::new(), force: false };
+pub(crate) const CAREFUL: Caution<'static> = Caution { down: &BTreeMap::new(), force: false };
 pub(super) const FORCED: Caution<'static> = Caution { down: &BTreeMap::new(), force: true };
 
 pub(super) fn seen(state: State, attempts: u64) -> Observation {
@@ -475,6 +484,7 @@ fn a_rolling_update_stops_at_the_first_failure_and_leaves_the_rest_serving() {
         policy: None,
         plan: rolling(),
         upstreams: vec!["u1:1".into()],
+        set: None,
         who: "ci",
     };
     assert!(matches!(service().apply(alone, at(0)), Err(Denied::Invalid(_))), "nobody would serve");

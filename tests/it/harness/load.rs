@@ -86,10 +86,15 @@ struct Counts {
 
 impl Load {
     pub fn start(address: SocketAddr, clients: usize) -> Self {
+        Load::on(address, "/", clients)
+    }
+
+    /// The same, on a path.
+    pub fn on(address: SocketAddr, path: &'static str, clients: usize) -> Self {
         let counts = Arc::new(Counts::default());
         let client = |_| {
             let counts = counts.clone();
-            std::thread::spawn(move || client(address, &counts))
+            std::thread::spawn(move || client(address, path, &counts))
         };
         Load { clients: (0..clients).map(client).collect(), counts }
     }
@@ -116,7 +121,7 @@ impl Drop for Load {
     }
 }
 
-fn client(address: SocketAddr, counts: &Counts) {
+fn client(address: SocketAddr, path: &str, counts: &Counts) {
     let mut connection = None;
     while !counts.stop.load(Ordering::SeqCst) {
         let open = match connection.as_mut() {
@@ -130,7 +135,7 @@ fn client(address: SocketAddr, counts: &Counts) {
                 }
             },
         };
-        let answer = open.get("/");
+        let answer = open.get(path);
         let count = match answer.status {
             0 => &counts.broken,
             500.. => &counts.failed,

@@ -13,7 +13,7 @@ fn recorded() -> ServiceState {
 fn versioned<'a>(id: &str, to: &'a str, version: &str, plan: Plan) -> Change<'a> {
     let upstreams = UPSTREAMS.map(str::to_owned).to_vec();
     let (id, version) = (id.to_owned(), Some(version.to_owned()));
-    Change::Start { id, to, version, policy: None, plan, upstreams, who: "ci" }
+    Change::Start { id, to, version, policy: None, plan, upstreams, set: None, who: "ci" }
 }
 
 fn change(state: &ServiceState, change: Change<'_>) -> ServiceState {
