@@ -16,6 +16,7 @@ use crate::core::policy::{
 use crate::core::rollout::{Observation, Phase, Plan};
 use crate::core::settings::Passive;
 use crate::core::verdict::{Level, State, Verdict};
+use crate::core::warm_up::{WarmUp, Warmth};
 use crate::observe::recorder::Recorder;
 use crate::observe::shard::{Shard, Started};
 use crate::observe::witnesses::ArmWitnesses;
@@ -37,7 +38,14 @@ enum Candidate {
     Hangs(f64),
     Fails(f64),
     Resets(f64),
+    /// Fails its first attempts, as one that starts cold, and is healthy after; whether its pool has a warm-up.
+    Cold {
+        warms_up: bool,
+    },
 }
+
+/// What a cold candidate gets wrong, and what its warm-up spares it.
+const COLD: WarmUp = WarmUp { requests: 20, for_us: 60_000_000 };
 
 /// One pool's counters, and what is under way on it.
 struct Pool {
@@ -57,6 +65,9 @@ struct World {
     ejection: Ejection,
     ended: EndedAttempts,
     candidate: Candidate,
+    warmth: Warmth,
+    /// Since when the candidate's version lies in its pool.
+    era_us: u64,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -105,11 +116,26 @@ impl World {
             ejection: Ejection::default(),
             ended: EndedAttempts::default(),
             candidate,
+            warmth: Warmth::default(),
+            era_us: 0,
         }
     }
 
     fn begin(&mut self, pool: usize, client: ClientKey, takes_us: u64, outcome: Outcome, code: u16) {
         let at_us = self.now_us + self.rng.random_range(0..TICK_US / 2);
+        let mut result = (takes_us, outcome, code);
+        if let Candidate::Cold { warms_up } = self.candidate
+            && pool == 1
+            && self.era_us > 0
+            && self.warmth.warms(COLD, self.era_us, at_us)
+        {
+            if warms_up {
+                // As the meter of a request does it.
+                return self.shard.warming(self.pools[pool].arm);
+            }
+            result = (3_000, Outcome::Failure(Reason::Status), 500);
+        }
+        let (takes_us, outcome, code) = result;
         let started = self.shard.start(self.pools[pool].arm, at_us, client);
         self.pools[pool].open.push((at_us + takes_us, started, outcome, code));
     }
@@ -230,6 +256,7 @@ fn run(seed: u64, recorder: &Arc<Recorder>, from_us: u64, candidate: Candidate) 
     service = service.apply(start("r", "green", plan), moment(world.now_us)).expect("started").state;
     // As the controller does it for a pool that becomes a candidate.
     recorder.begin(world.pools[1].arm, world.now_us);
+    world.era_us = world.now_us;
     (world.ejection, world.ended) = (Ejection::default(), EndedAttempts::default());
     let begun = Duration::from_micros(world.now_us);
     let before = world.totals(1);
@@ -258,7 +285,8 @@ fn run(seed: u64, recorder: &Arc<Recorder>, from_us: u64, candidate: Candidate) 
         let rollout = &service.rollout.as_ref().expect("a rollout").rollout;
         if rollout.phase == Phase::Aborted {
             seen.aborted = 1;
-            assert_ne!(candidate, Candidate::Healthy, "seed {seed}: aborted: {named}");
+            let is_innocent = matches!(candidate, Candidate::Healthy | Candidate::Cold { warms_up: true });
+            assert!(!is_innocent, "seed {seed}: aborted: {named}");
             break;
         }
     }
@@ -335,4 +363,13 @@ fn a_bad_candidate_is_aborted_or_held_by_name_beside_the_same_clients() {
             assert!(share < 1.0 || seen.aborted >= SEEDS / 2, "{candidate:?}: {seen:?}");
         }
     }
+}
+
+#[test]
+fn a_candidate_that_starts_cold_is_spared_by_its_warm_up_alone() {
+    const SEEDS: u64 = 400;
+    let [with, without] = [true, false].map(|warms_up| runs(0..SEEDS, Candidate::Cold { warms_up }));
+    println!("cold starts: {} of {SEEDS} aborted with a warm-up, {} without", with.aborted, without.aborted);
+    assert!(with.attempts > 0 && with.aborted == 0, "{with:?}");
+    assert!(without.aborted >= SEEDS / 2, "{without:?}");
 }
