@@ -115,13 +115,16 @@ async fn is_open(doors: &mut watch::Receiver<Doors>) -> bool {
 }
 
 async fn are_not_open(doors: &mut watch::Receiver<Doors>) {
-    // An error means that nobody is there to open them again.
-    let _ = doors.wait_for(|doors| *doors != Doors::Open).await;
+    are(doors, |doors| *doors != Doors::Open).await;
 }
 
-/// Without anybody to shut them they stay as they are.
 async fn are_shut(doors: &mut watch::Receiver<Doors>) {
-    if doors.wait_for(|doors| *doors == Doors::Shut).await.is_err() {
+    are(doors, |doors| *doors == Doors::Shut).await;
+}
+
+/// Waits for that. Without anybody to move them, as at the end of the process, they stay as they are.
+async fn are(doors: &mut watch::Receiver<Doors>, so: fn(&Doors) -> bool) {
+    if doors.wait_for(so).await.is_err() {
         std::future::pending::<()>().await;
     }
 }
@@ -253,5 +256,21 @@ impl Seat {
         if self.place.stage().0 == from {
             self.place.is(to, self.clock.now());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::task::{Context, Poll, Waker};
+
+    #[test]
+    fn doors_that_nobody_moves_any_more_are_waited_for_without_a_turn() {
+        let (sender, mut doors) = watch::channel(Doors::Open);
+        drop(sender);
+        let mut idle = Context::from_waker(Waker::noop());
+        assert_eq!(pin!(are_not_open(&mut doors)).poll(&mut idle), Poll::Pending);
+        assert_eq!(pin!(are_shut(&mut doors)).poll(&mut idle), Poll::Pending);
+        assert_eq!(pin!(is_open(&mut doors)).poll(&mut idle), Poll::Ready(true));
     }
 }
