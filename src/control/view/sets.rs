@@ -1,6 +1,7 @@
 //! Sets of services, as they are shown: what follows from the views of their services.
 
 use super::{RolloutView, Snapshot};
+use crate::core::rollout::READY;
 use crate::core::settings::ServiceSet;
 use crate::core::verdict::State;
 use serde::{Deserialize, Serialize};
@@ -84,6 +85,7 @@ fn phase(rollouts: &[RolloutView]) -> String {
 
 /// What the service says that the others wait for, or were undone with.
 fn reason(rollouts: &[RolloutView]) -> Option<String> {
+    let ends = rollouts.iter().all(|view| view.outcome.is_some());
     let rank = |view: &&RolloutView| {
         let has_failed = view.outcome.as_deref() == Some("aborted");
         let is_followed = view.verdict.reasons.first().is_some_and(|reason| reason.metric == "set");
@@ -91,11 +93,13 @@ fn reason(rollouts: &[RolloutView]) -> Option<String> {
             _ if has_failed && !is_followed => 0,
             _ if view.waits_for.is_some() => 1,
             State::Hold | State::Fail if !has_failed => 2,
-            _ if view.phase == "preparing" || view.phase == "testing" => 3,
-            _ => 4,
+            _ => 3,
         }
     };
-    let telling = rollouts.iter().filter(|view| view.reason.is_some()).min_by_key(rank)?;
-    let reason = telling.reason.as_ref()?;
-    Some(format!("{}: {reason}", telling.service))
+    let waits = |view: &&RolloutView| {
+        view.outcome.as_deref() != Some("promoted") && view.reason.as_deref() != Some(READY)
+    };
+    let telling = rollouts.iter().filter(|view| view.reason.is_some() && (ends || waits(view)));
+    let telling = telling.min_by_key(rank)?;
+    Some(format!("{}: {}", telling.service, telling.reason.as_deref()?))
 }

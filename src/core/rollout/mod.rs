@@ -21,3 +21,4 @@ pub use guard::{Guard, Smoke};
 pub use input::{Action, Effect, Input, Note, Observation, UpstreamSeen, Work, WorkResult};
 pub use plan::{After, HookPoint, Idle, Plan, Rolling, Step, Strategy};
 pub use state::{Approval, Crossing, Instance, Lifetime, Phase, Rollout, Stage};
+pub use together::READY;

@@ -41,6 +41,8 @@ pub(super) struct Seen {
     pub passing: bool,
     /// Whether it would go on by itself, and waits for the others of its set.
     pub ready: bool,
+    /// Whether its reason has said so.
+    pub is_ready_told: bool,
     pub attempts: u64,
     /// The metrics that the hold at hand has been noted for.
     pub held_for: BTreeSet<String>,

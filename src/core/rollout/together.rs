@@ -6,6 +6,9 @@
 use super::input::Effect;
 use super::state::{Approval, Phase, Rollout};
 
+/// The reason of one that waits for the others.
+pub const READY: &str = "ready to go on, and waits for the other services of its set";
+
 impl Rollout {
     /// How far it has come, in numbers that are comparable between rollouts with the same steps: 0 before any
     /// traffic, then the steps, the bake and the promotion.
@@ -28,7 +31,10 @@ impl Rollout {
         let stops = self.plan.together && matches!(to, Phase::Shifting | Phase::Baking | Phase::Promoted);
         if stops {
             self.seen.ready = true;
-            self.reason = Some("ready to go on, and waits for the other services of its set".to_owned());
+            // What kept it from going on when it was told to stands there until it does.
+            if !std::mem::replace(&mut self.seen.is_ready_told, true) || self.reason.is_none() {
+                self.reason = Some(READY.to_owned());
+            }
         }
         stops
     }
@@ -38,7 +44,8 @@ impl Rollout {
         if !self.is_ready() {
             return;
         }
-        (self.seen.ready, self.approval) = (false, Approval::NotNeeded);
+        (self.seen.ready, self.seen.is_ready_told) = (false, false);
+        self.approval = Approval::NotNeeded;
         match self.crossing.take() {
             Some(crossing) => self.arrive(crossing.to, effects),
             None => {
