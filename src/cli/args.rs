@@ -149,6 +149,10 @@ pub enum Command {
         #[command(subcommand)]
         action: Cohort,
     },
+    /// Print the pool that is free for a deploy: neither stable, nor with weight, nor a candidate.
+    Idle { service: String },
+    /// Deploy in one step: the addresses of a fresh version become the idle pool's, and a rollout to it begins.
+    Deploy(Deploy),
     /// Take an upstream out: no new requests, the ones in flight finish.
     Drain(Drain),
     /// Take a drained upstream back; in a rolling update, the word that it runs the new version.
@@ -261,9 +265,16 @@ pub enum Maintenance {
 pub struct Start {
     /// Or a set of services, which go on and are undone together.
     pub service: String,
-    /// The pool that is to become stable.
+    /// The pool that is to become stable, or `idle`: the one that is free.
     #[arg(long, value_name = "POOL")]
     pub to: String,
+    #[command(flatten)]
+    pub how: How,
+}
+
+/// How a rollout is made.
+#[derive(Clone, Debug, clap::Args)]
+pub struct How {
     /// Instead of the service's own.
     #[arg(long, value_parser = ["canary", "blue-green", "rolling"])]
     pub strategy: Option<String>,
@@ -294,6 +305,16 @@ pub struct Start {
     /// How long to wait at most.
     #[arg(long, value_parser = duration::parse, requires = "wait")]
     pub timeout: Option<Duration>,
+}
+
+#[derive(Clone, Debug, clap::Args)]
+pub struct Deploy {
+    pub service: String,
+    /// Where the new version listens: `10.0.0.3:3000 10.0.0.4:3000`.
+    #[arg(long, required = true, num_args = 1.., value_name = "ADDRESS")]
+    pub upstreams: Vec<String>,
+    #[command(flatten)]
+    pub how: How,
 }
 
 #[derive(Debug, clap::Args)]

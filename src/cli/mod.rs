@@ -66,6 +66,8 @@ fn over_the_api(connection: &Connection, command: Command, out: &Out) -> Result<
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         match command {
+            Command::Deploy(deploy) => rollout::deploy(&client, deploy, out).await,
+            Command::Idle { service } => rollout::idle(&client, &service, out).await,
             Command::Rollout { action } => rollout::run(&client, action, out).await,
             Command::Cohort { action } => cohort::run(&client, action, out).await,
             Command::Maintenance { action } => maintenance::run(&client, action, out).await,

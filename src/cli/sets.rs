@@ -57,11 +57,11 @@ pub(super) async fn rollback(
 
 async fn start(client: &Client, set: &SetView, start: Start, out: &Out) -> Result<Done, Failure> {
     let set: SetView = send(client, &["v1", "sets", &set.name, "rollouts"], &start).await?;
-    if !start.wait {
+    if !start.how.wait {
         out.show(&set, render::set);
         return Ok(Done::Well);
     }
-    follow(client, set, start.timeout, out).await.map(done)
+    follow(client, set, start.how.timeout, out).await.map(done)
 }
 
 async fn act(client: &Client, set: &SetView, action: &str, out: &Out) -> Result<Done, Failure> {

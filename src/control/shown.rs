@@ -44,6 +44,7 @@ pub(super) fn service(facts: ServiceFacts<'_>, links: &Links) -> ServiceView {
         stable: state.stable.clone(),
         candidate: state.running().map(|running| running.to.clone()),
         previous: state.previous.clone(),
+        idle: state.idle().map(str::to_owned),
         no_way_back: state.no_way_back().filter(|_| state.previous.is_none()),
         refuge: match facts.coverage() {
             Coverage::Refuge(pool) => Some(pool),

@@ -65,6 +65,9 @@ pub struct ServiceView {
     pub candidate: Option<String>,
     /// Where a rollback goes.
     pub previous: Option<String>,
+    /// The pool that a rollout to `idle` goes to.
+    #[serde(default)]
+    pub idle: Option<String>,
     /// Why it goes nowhere, where a pool was stable before.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub no_way_back: Option<String>,

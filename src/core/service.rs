@@ -11,6 +11,7 @@ mod change;
 #[cfg(test)]
 mod clients;
 mod drive;
+mod idle;
 mod operate;
 mod record;
 mod recovery;
@@ -23,6 +24,7 @@ mod together;
 
 pub use by_hand::{HandWatch, TakenBack};
 pub use change::{Applied, Caution, Change, Denied, Moment, Order};
+pub use idle::IDLE;
 pub use record::{PoolRecord, Quarantine, QuarantineCause, Void};
 pub use recovery::{Aborts, Configured, Recovery, Remains};
 pub use refuge::{Coverage, Refuge};

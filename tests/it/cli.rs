@@ -200,6 +200,40 @@ fn a_drain_waits_until_nothing_is_in_flight() {
 }
 
 #[test]
+fn a_deploy_takes_the_idle_pool_and_a_second_run_of_it_the_same_rollout() {
+    let origins = ["v1", "none", "v2", "v3"].map(Origin::named);
+    let [blue, green, v2, v3] = origins.each_ref().map(|origin| origin.address.to_string());
+    let pointsman = Pointsman::start(&format!(
+        "[services.web]\nstable = \"blue\"\n[services.web.pools.blue]\nupstreams = [\"{blue}\"]\n\
+         [services.web.pools.green]\nupstreams = [\"{green}\"]\n\
+         [services.web.rollout]\nstrategy = \"blue-green\"\nmin_attempts = 0\nbake = \"0s\"\n"
+    ));
+    assert_eq!(pointsman.cli(&["idle", "web"]).out, "green\n");
+    let deploy = |version: &str, address: &str| {
+        let args = ["deploy", "web", "--upstreams", address, "--version", version, "--wait"];
+        pointsman.cli(&[&args[..], &["--idempotency-key", version]].concat())
+    };
+    let first = deploy("2", &v2);
+    assert_eq!(first.code, 0, "{first:?}");
+    assert!(first.err.starts_with("green of web has the new upstreams"), "{first:?}");
+    assert_eq!(
+        (get(pointsman.http(), "/").text(), pointsman.cli(&["idle", "web"]).out),
+        ("v2".into(), "blue\n".into())
+    );
+    let again = deploy("2", &v2);
+    assert_eq!(again.code, 0, "the same rollout, and blue is left alone: {again:?}");
+    assert_eq!(pointsman.web()["pools"]["blue"]["upstreams"][0]["address"], blue.as_str());
+    let wrong = pointsman.cli(&["deploy", "web", "--upstreams", &v3, &v2]);
+    assert!(wrong.code == 1 && wrong.err.contains("is an upstream of green already"), "{wrong:?}");
+    let third = deploy("3", &v3);
+    assert_eq!((third.code, get(pointsman.http(), "/").text()), (0, "v3".into()), "{third:?}");
+    let named = pointsman.cli(&["rollout", "start", "web", "--to", "idle", "--dry-run"]);
+    assert!(named.code == 0 && named.out.contains("blue to green"), "{named:?}");
+    let busy = pointsman.cli(&["deploy", "web", "--upstreams", &green]);
+    assert!(busy.code == 1 && busy.err.contains("`pointsman rollout abort web` ends it"), "{busy:?}");
+}
+
+#[test]
 fn errors_say_what_to_do() {
     let nginx = Nginx::start(&["blue", "green"]);
     let pointsman = Pointsman::start(&config(nginx.addresses[0], nginx.addresses[1]));

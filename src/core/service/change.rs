@@ -36,6 +36,7 @@ pub enum Change<'a> {
     },
     Start {
         id: String,
+        /// A pool, or [`super::IDLE`].
         to: &'a str,
         version: Option<String>,
         policy: Option<String>,
@@ -166,18 +167,19 @@ impl ServiceState {
             Change::Rollback { caution, who } => self.roll_back(caution, who, moment),
             Change::TakeBack { who } => self.take_back(who, moment),
             Change::Start { id, to, version, policy, plan, upstreams, set, who } => {
+                let to = self.meant(to)?;
                 let mut rollout = Rollout::new(Plan { together: set.is_some(), ..plan }, upstreams);
                 rollout.grow_older(moment.now, moment.wall);
                 let running = Running {
                     id,
-                    from: if rollout.is_rolling() { to.to_owned() } else { self.stable.clone() },
-                    to: to.to_owned(),
+                    from: if rollout.is_rolling() { to.clone() } else { self.stable.clone() },
                     version,
                     policy,
                     started_at: moment.wall.to_owned(),
                     updated_at: moment.wall.to_owned(),
                     ended_at: None,
-                    by_hand: self.given_by_hand(to),
+                    by_hand: self.given_by_hand(&to),
+                    to,
                     set,
                     rollout,
                 };
