@@ -27,10 +27,40 @@ pub(super) enum Ended {
     NotYet,
     /// It waits for somebody's approval.
     AtGate,
+    /// Whoever looked on has had enough.
+    Interrupted,
+}
+
+/// Follows a rollout until Ctrl-C, which ends nothing but the looking on.
+pub(super) async fn attended(
+    following: impl Future<Output = Result<Ended, Failure>>,
+    (name, id): (&str, &str),
+    out: &Out,
+) -> Result<Ended, Failure> {
+    tokio::select! {
+        ended = following => ended,
+        Ok(()) = tokio::signal::ctrl_c() => {
+            out.aside(&format!(
+                "the rollout {id} goes on: `pointsman rollout watch {name}` shows it, `pointsman rollout abort {name}` \
+                 ends it"
+            ));
+            Ok(Ended::Interrupted)
+        }
+    }
 }
 
 /// Prints a rollout's events as they come, until it ends or the time is over.
 pub(super) async fn rollout(
+    client: &Client,
+    first: RolloutView,
+    timeout: Option<Duration>,
+    out: &Out,
+) -> Result<Ended, Failure> {
+    let (name, id) = (first.service.clone(), first.id.clone());
+    attended(shown(client, first, timeout, out), (&name, &id), out).await
+}
+
+async fn shown(
     client: &Client,
     first: RolloutView,
     timeout: Option<Duration>,

@@ -3,7 +3,7 @@
 //!
 //! Nothing here knows the server's inside; only the shapes of its API. Exit codes: 0 done, healthy
 //! or promoted, 1 error or unhealthy, 2 usage, 3 aborted (traffic is back on stable), 4 timed out (what
-//! was waited for goes on), 5 waiting for approval.
+//! was waited for goes on), 5 waiting for approval, 130 interrupted while it waited.
 
 mod args;
 mod client;
@@ -15,6 +15,7 @@ mod out;
 mod render;
 mod replay;
 mod rollout;
+mod screen;
 mod service;
 mod sets;
 mod token;
@@ -35,6 +36,8 @@ enum Done {
     Aborted,
     TimedOut,
     AtGate,
+    /// By Ctrl-C.
+    Interrupted,
 }
 
 /// Carries out a client command; the ones that serve are not for it.
@@ -54,6 +57,7 @@ pub fn run(connection: &Connection, command: Command) -> ExitCode {
         Ok(Done::Aborted) => ExitCode::from(3),
         Ok(Done::TimedOut) => ExitCode::from(4),
         Ok(Done::AtGate) => ExitCode::from(5),
+        Ok(Done::Interrupted) => ExitCode::from(130),
         Err(failure) => {
             out.error(&failure.to_string());
             ExitCode::FAILURE

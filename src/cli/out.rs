@@ -1,6 +1,7 @@
 //! Where answers go. A reader that has closed the pipe ends the command quietly.
 
 use super::args::Format;
+use super::screen::Screen;
 use crate::core::text;
 use serde::Serialize;
 use std::borrow::Cow;
@@ -39,19 +40,33 @@ impl Out {
     pub(super) fn line(&self, text: &str) {
         let clear = if self.terminal { "\r\x1b[2K" } else { "" };
         let text = self.harmless(text.trim_end_matches('\n'));
+        let text = match self.screen_now() {
+            Some(screen) => Cow::Owned(screen.folded(&text)),
+            None => text,
+        };
         self.raw(format!("{clear}{text}\n").as_bytes());
+    }
+
+    fn screen_now(&self) -> Option<Screen> {
+        Screen::now().filter(|_| self.terminal)
     }
 
     /// Draws over the last line drawn; nothing where nobody looks on.
     pub(super) fn in_place(&self, text: &str) {
         if self.terminal {
-            self.raw(format!("\r\x1b[2K{}", self.harmless(text)).as_bytes());
+            let text = self.harmless(text);
+            let text = self.screen_now().map_or(text.clone(), |screen| screen.cut(&text).into_owned().into());
+            self.raw(format!("\r\x1b[2K{text}").as_bytes());
         }
     }
 
     /// Draws in place of the whole screen.
     pub(super) fn screen(&self, text: &str) {
-        self.raw(format!("\x1b[H\x1b[2J{}", self.harmless(text)).as_bytes());
+        let text = self.harmless(text);
+        let text = self.screen_now().map_or(text.clone(), |screen| screen.page(&text).into());
+        // Line by line over what stands there, and what is left of it last: nothing flickers.
+        let lines = text.replace('\n', "\x1b[K\n");
+        self.raw(format!("\x1b[H{lines}\x1b[K\n\x1b[J").as_bytes());
     }
 
     /// What comes from the server may act on no terminal.

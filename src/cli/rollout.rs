@@ -117,6 +117,7 @@ pub(super) fn done(ended: Ended) -> Done {
         Ended::Aborted => Done::Aborted,
         Ended::NotYet => Done::TimedOut,
         Ended::AtGate => Done::AtGate,
+        Ended::Interrupted => Done::Interrupted,
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::args::{Rollout, Start};
 use super::client::{Client, Failure};
-use super::follow::{AWAY, EVERY, Ended, LAST_ROW_TRIES, without_numbers};
+use super::follow::{AWAY, EVERY, Ended, LAST_ROW_TRIES, attended, without_numbers};
 use super::out::Out;
 use super::rollout::{done, send};
 use super::{Done, render};
@@ -83,8 +83,18 @@ async fn follow(
     timeout: Option<Duration>,
     out: &Out,
 ) -> Result<Ended, Failure> {
+    let (name, id) = (first.name.clone(), current(&first)?.id.clone());
+    attended(shown(client, first, &id, timeout, out), (&name, &id), out).await
+}
+
+async fn shown(
+    client: &Client,
+    first: SetView,
+    id: &str,
+    timeout: Option<Duration>,
+    out: &Out,
+) -> Result<Ended, Failure> {
     let clock = Clock::start();
-    let id = current(&first)?.id.clone();
     let (mut shown, mut after, mut seen_at, mut told) = (0, 0, Duration::ZERO, None);
     let mut set = first;
     loop {
