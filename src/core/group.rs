@@ -12,7 +12,7 @@
 mod counts;
 mod shape;
 
-pub use shape::{Shape, name, path};
+pub use shape::{Shape, name, parts, path};
 
 use super::kind_counts::KindCounts;
 use super::policy::MAX_GROUPS;

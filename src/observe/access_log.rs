@@ -1,143 +1,71 @@
-//! The access log: one line a request, written by a thread of its own.
+//! The access log: one line a request.
 //!
-//! A worker hands an entry to a bounded queue and goes on; if the queue is full, because the disk is
-//! slow or full, the entry is dropped and counted. Formatting happens on the writer's thread.
+//! A worker puts a line into words right away and gathers it with its others ([`gathering`]); a thread of its own
+//! writes them ([`writer`]). They meet once for many lines: when there are [`BATCH_BYTES`] of them, or after [`AGE`], so
+//! that the cost of waking a thread and of a write is shared by all of them. No worker waits for the disk, or for
+//! another worker: where the writer is too far behind, because the disk is slow or full, lines are dropped, and counted.
+//!
+//! A line is in the file within [`AGE`] and the time that it takes to write it, whether or not other requests follow;
+//! what ends the process without notice loses no more than that. An end with notice loses none.
 
+mod entry;
 mod format;
+mod gathering;
+mod writer;
 
-use crate::core::outcome::Outcome;
+pub use entry::{Attempted, Cut, Entry};
+pub use gathering::hand_over_in_time;
+
 use crate::core::settings::{self, LogFormat};
 use crate::observe::clock::{Calendar, Clock};
-use std::fs::OpenOptions;
-use std::io::{self, BufWriter, Write};
-use std::net::IpAddr;
-use std::path::{Path, PathBuf};
+use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
+use writer::Writer;
 
-/// Entries that may wait for the writer.
-const QUEUE: usize = 8192;
-/// How long a line may wait in the writer's buffer.
-const FLUSH: Duration = Duration::from_millis(500);
-
-/// One request, as it is logged. Owned, and built without formatting.
-#[derive(Clone, Debug, Default)]
-pub struct Entry {
-    pub client: Option<IpAddr>,
-    pub method: http::Method,
-    pub host: Vec<u8>,
-    pub uri: Vec<u8>,
-    pub version: http::Version,
-    /// 0 where the client was gone before an answer began.
-    pub status: u16,
-    pub bytes_sent: u64,
-    /// When its head had arrived, µs on the process clock.
-    pub started_us: u64,
-    /// From the end of the head to the end of the answer, µs.
-    pub request_us: u64,
-    /// Time to a connection, to the head of the answer and to its end, of the last attempt, µs.
-    pub connect_us: Option<u64>,
-    pub head_us: Option<u64>,
-    pub response_us: Option<u64>,
-    pub service: Option<Arc<str>>,
-    pub pool: Option<Arc<str>>,
-    /// What the pool was chosen by.
-    pub by: Option<&'static str>,
-    pub upstream: Option<Arc<str>>,
-    pub attempts: u8,
-    /// What the last attempt came to, and those before it.
-    pub last: Option<Attempted>,
-    pub earlier: Vec<Attempted>,
-    /// Why it ended before its answer did, or without one, if it did.
-    pub ended: Option<Cut>,
-    pub user_agent: Vec<u8>,
-    pub referer: Vec<u8>,
-    pub request_id: Vec<u8>,
-    pub forwarded_for: Vec<u8>,
-}
-
-/// What cut a request short.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Cut {
-    /// Its head, or its body, did not arrive in time.
-    SlowHead,
-    SlowBody,
-    /// The head of the answer did not.
-    LateAnswer,
-    /// The client left, or took nothing of the answer for too long.
-    ClientLeft,
-    ClientStalled,
-    /// The upstream broke an answer that had begun.
-    UpstreamBroke,
-    /// It was a long stream, and its pool or upstream had to be left.
-    LeaveOrder,
-    /// The process ended, or its grace was over.
-    Shutdown,
-    /// Its HTTP/2 connection was ended for a flood of control frames.
-    Flood,
-    /// There were too many requests on its HTTP/2 connection.
-    RefusedStream,
-}
-
-impl Cut {
-    pub fn label(self) -> &'static str {
-        match self {
-            Cut::SlowHead => "slow_head",
-            Cut::SlowBody => "slow_body",
-            Cut::LateAnswer => "late_answer",
-            Cut::ClientLeft => "client_left",
-            Cut::ClientStalled => "client_stalled",
-            Cut::UpstreamBroke => "upstream_broke",
-            Cut::LeaveOrder => "leave_order",
-            Cut::Shutdown => "shutdown",
-            Cut::Flood => "flood",
-            Cut::RefusedStream => "refused_stream",
-        }
-    }
-}
-
-/// What one attempt came to: what a policy decides on, and so all that a replay needs.
-#[derive(Clone, Debug)]
-pub struct Attempted {
-    pub pool: Option<Arc<str>>,
-    /// Absent where none could take the request.
-    pub upstream: Option<Arc<str>>,
-    /// Of its answer, 0 without one; and that of gRPC, where it is one.
-    pub status: u16,
-    pub grpc: Option<u8>,
-    pub outcome: Outcome,
-    /// When it began, from the request's start, and how long it took from there until its outcome was
-    /// known, and until its answer broke, µs.
-    pub began_us: u64,
-    pub took_us: u64,
-    pub broke_us: Option<u64>,
-    /// How long its answer took to its last byte, or until its client left, without the time that the client made it
-    /// wait, µs.
-    pub whole_us: Option<u64>,
-    pub cut_us: Option<u64>,
-}
+/// How long a worker gathers lines.
+const AGE: Duration = Duration::from_millis(100);
+/// A worker's lines are handed over once they have so many bytes.
+const BATCH_BYTES: usize = 60 << 10;
+/// Batches that may wait for the writer, of all workers: 8 MiB.
+const MOST_WAITING: usize = 128;
+/// While so many wait, lines are handed over by size alone, so that few of them do not fill the queue.
+const MANY_WAITING: usize = MOST_WAITING / 2;
 
 /// The workers' end of the log; cheap to clone.
 #[derive(Clone, Debug)]
 pub struct AccessLog {
-    queue: SyncSender<Entry>,
+    queue: SyncSender<Batch>,
     state: Arc<State>,
 }
 
+/// Whole lines of one worker.
 #[derive(Debug, Default)]
+struct Batch {
+    text: Vec<u8>,
+    lines: u64,
+}
+
+#[derive(Debug)]
 struct State {
+    format: LogFormat,
+    calendar: Calendar,
+    /// Batches on their way to the file.
+    waiting: AtomicUsize,
+    /// Lines.
     dropped: AtomicU64,
     reopen: AtomicBool,
     closing: AtomicBool,
 }
 
-/// Ends the writer, after it has written what waits, when dropped.
+/// Ends the writer, after it has written what waits, when dropped. What workers have gathered waits once their threads
+/// have ended.
 #[derive(Debug)]
 pub struct Guard {
-    state: Arc<State>,
+    log: AccessLog,
     writer: Option<JoinHandle<()>>,
 }
 
@@ -147,44 +75,69 @@ impl AccessLog {
     /// # Errors
     /// When the file cannot be opened for appending.
     pub fn open(settings: &settings::AccessLog, clock: Clock) -> io::Result<(AccessLog, Guard)> {
-        let output = open(settings.path.as_deref())?;
-        let (queue, entries) = sync_channel(QUEUE);
-        let state = Arc::new(State::default());
-        let writer = Writer {
-            path: settings.path.clone(),
-            output,
+        let (queue, batches) = sync_channel(MOST_WAITING);
+        let state = Arc::new(State {
             format: settings.format,
-            entries,
-            state: state.clone(),
             calendar: Calendar::new(clock),
-            line: Vec::new(),
-            failing: false,
-        };
+            waiting: AtomicUsize::new(0),
+            dropped: AtomicU64::new(0),
+            reopen: AtomicBool::new(false),
+            closing: AtomicBool::new(false),
+        });
+        let writer = Writer::open(settings.path.clone(), batches, state.clone())?;
         let thread = std::thread::Builder::new().name("access-log".into()).spawn(move || writer.run())?;
-        Ok((AccessLog { queue, state: state.clone() }, Guard { state, writer: Some(thread) }))
+        let log = AccessLog { queue, state };
+        Ok((log.clone(), Guard { log, writer: Some(thread) }))
     }
 
-    /// Hands over an entry; never waits.
-    pub fn log(&self, entry: Entry) {
-        if self.queue.try_send(entry).is_err() {
-            self.state.dropped.fetch_add(1, Ordering::Relaxed);
-        }
-    }
-
-    /// Entries lost so far.
+    /// Lines lost so far.
     pub fn dropped(&self) -> u64 {
         self.state.dropped.load(Ordering::Relaxed)
     }
 
-    /// Opens the file anew at the next line, after a rotation.
+    /// Opens the file anew, after a rotation: what has reached the writer is in the old one, all else comes into the
+    /// new one.
     pub fn reopen(&self) {
-        self.state.reopen.store(true, Ordering::Relaxed);
+        self.state.reopen.store(true, Ordering::SeqCst);
+        self.hand_over(Batch::default());
+    }
+
+    /// Never waits. Where there is no room, the lines are dropped; the writer is busy then, and sees without being woken
+    /// what it is asked for.
+    fn hand_over(&self, batch: Batch) {
+        let lines = batch.lines;
+        self.state.waiting.fetch_add(1, Ordering::Relaxed);
+        if self.queue.try_send(batch).is_err() {
+            self.state.waiting.fetch_sub(1, Ordering::Relaxed);
+            self.state.lost(lines);
+        }
+    }
+
+    /// Waits for room, as those may that serve no more requests.
+    fn hand_over_at_the_end(&self, batch: Batch) {
+        let lines = batch.lines;
+        self.state.waiting.fetch_add(1, Ordering::Relaxed);
+        if self.queue.send(batch).is_err() {
+            self.state.waiting.fetch_sub(1, Ordering::Relaxed);
+            self.state.lost(lines);
+        }
+    }
+
+    fn is_far_behind(&self) -> bool {
+        self.state.waiting.load(Ordering::Relaxed) >= MANY_WAITING
+    }
+}
+
+impl State {
+    fn lost(&self, lines: u64) {
+        self.dropped.fetch_add(lines, Ordering::Relaxed);
     }
 }
 
 impl Drop for Guard {
     fn drop(&mut self) {
-        self.state.closing.store(true, Ordering::Relaxed);
+        self.log.state.closing.store(true, Ordering::SeqCst);
+        self.log.hand_over_at_the_end(Batch::default());
         if let Some(writer) = self.writer.take()
             && writer.join().is_err()
         {
@@ -193,114 +146,5 @@ impl Drop for Guard {
     }
 }
 
-struct Writer {
-    path: Option<PathBuf>,
-    output: BufWriter<Box<dyn Write + Send>>,
-    format: LogFormat,
-    entries: Receiver<Entry>,
-    state: Arc<State>,
-    calendar: Calendar,
-    line: Vec<u8>,
-    failing: bool,
-}
-
-impl Writer {
-    fn run(mut self) {
-        loop {
-            let next = self.entries.recv_timeout(FLUSH);
-            if self.state.reopen.swap(false, Ordering::Relaxed) {
-                self.reopen();
-            }
-            match next {
-                Ok(entry) => {
-                    self.line.clear();
-                    let now = self.calendar.now();
-                    let when = format::When { started: self.calendar.at(entry.started_us), written: now };
-                    format::line(&mut self.line, self.format, &entry, when);
-                    let result = self.output.write_all(&self.line);
-                    self.wrote(result, 1);
-                }
-                Err(RecvTimeoutError::Timeout) => {
-                    self.flush();
-                    if self.state.closing.load(Ordering::Relaxed) {
-                        return;
-                    }
-                }
-                Err(RecvTimeoutError::Disconnected) => return self.flush(),
-            }
-        }
-    }
-
-    fn flush(&mut self) {
-        let result = self.output.flush();
-        self.wrote(result, 0);
-    }
-
-    /// After a failure the buffer is thrown away rather than written again: a full disk neither grows
-    /// memory nor tears lines.
-    fn wrote(&mut self, result: io::Result<()>, lines: u64) {
-        let Err(error) = result else {
-            if std::mem::take(&mut self.failing) {
-                tracing::warn!("the access log is written again; some entries were lost");
-            }
-            return;
-        };
-        self.state.dropped.fetch_add(lines, Ordering::Relaxed);
-        if !std::mem::replace(&mut self.failing, true) {
-            tracing::error!("the access log cannot be written: {error}");
-        }
-        if let Ok(fresh) = open(self.path.as_deref()) {
-            let (_, _lost) = std::mem::replace(&mut self.output, fresh).into_parts();
-        }
-    }
-
-    fn reopen(&mut self) {
-        self.flush();
-        match open(self.path.as_deref()) {
-            Ok(fresh) => self.output = fresh,
-            Err(error) => tracing::error!("the access log cannot be opened anew: {error}"),
-        }
-    }
-}
-
-fn open(path: Option<&Path>) -> io::Result<BufWriter<Box<dyn Write + Send>>> {
-    let output: Box<dyn Write + Send> = match path {
-        Some(path) => Box::new(OpenOptions::new().create(true).append(true).open(path)?),
-        None => Box::new(io::stdout()),
-    };
-    Ok(BufWriter::with_capacity(64 * 1024, output))
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn log_to(path: &Path) -> (AccessLog, Guard) {
-        let settings = settings::AccessLog { path: Some(path.to_owned()), format: LogFormat::Json };
-        AccessLog::open(&settings, Clock::start()).expect("opened")
-    }
-
-    #[test]
-    fn every_entry_is_written_by_the_end_and_rotation_loses_none() {
-        let dir = tempfile::tempdir().expect("a directory");
-        let path = dir.path().join("access.log");
-        let (log, guard) = log_to(&path);
-        for n in 0..100 {
-            log.log(Entry { uri: format!("/{n}").into_bytes(), status: 200, ..Entry::default() });
-        }
-        drop(guard);
-        let text = std::fs::read_to_string(&path).expect("a log");
-        assert_eq!(text.lines().count(), 100);
-        assert_eq!(log.dropped(), 0);
-    }
-
-    #[test]
-    fn a_full_disk_drops_and_counts() {
-        let (log, guard) = log_to(Path::new("/dev/full"));
-        for _ in 0..2000 {
-            log.log(Entry { uri: vec![b'x'; 500], ..Entry::default() });
-        }
-        drop(guard);
-        assert!(log.dropped() > 0);
-    }
-}
+mod tests;

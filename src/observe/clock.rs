@@ -1,6 +1,7 @@
 //! The one place that reads clocks: a monotonic one for every decision, the wall clock for display.
 
-use std::time::{Duration, Instant};
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// How far the wall clock may be from where it is expected before it has been set.
 const SET_US: u64 = 50_000;
@@ -29,36 +30,58 @@ impl Clock {
     }
 }
 
-/// Wall-clock times of points on the process clock, for logs. The distance between two of them is exact,
-/// whenever they are asked for, unless the wall clock has been set in between.
+/// Wall-clock times of points on the process clock, for logs, in µs since 1970. The distance between two of them is
+/// exact, whoever asks for them and whenever, unless the wall clock has been set in between.
 #[derive(Debug)]
 pub struct Calendar {
     clock: Clock,
     /// The wall clock's lead over the process clock, µs.
-    lead_us: i64,
+    lead_us: AtomicI64,
 }
 
 impl Calendar {
     pub fn new(clock: Clock) -> Self {
-        let lead_us = wall().as_microsecond() - clock.now_us() as i64;
-        Calendar { clock, lead_us }
+        let lead_us = wall_us() - clock.now_us() as i64;
+        Calendar { clock, lead_us: AtomicI64::new(lead_us) }
     }
 
-    /// Looks at the wall clock, which also says whether it has been set.
-    pub fn now(&mut self) -> jiff::Timestamp {
-        let before = self.clock.now_us();
-        let now = wall();
-        let lead_us = now.as_microsecond() - before as i64;
-        let is_sound = self.clock.now_us() - before < TOGETHER_US;
-        if is_sound && lead_us.abs_diff(self.lead_us) > SET_US {
-            self.lead_us = lead_us;
+    /// Looks at the wall clock, which also says whether it has been set; `now_us` is what the process clock has just
+    /// shown.
+    pub fn now(&self, now_us: u64) -> i64 {
+        let now = wall_us();
+        if self.is_off(now, now_us) {
+            self.set();
         }
         now
     }
 
     /// When it was so much on the process clock.
-    pub fn at(&self, us: u64) -> jiff::Timestamp {
-        jiff::Timestamp::from_microsecond(us as i64 + self.lead_us).unwrap_or_default()
+    pub fn at(&self, us: u64) -> i64 {
+        self.lead_us.load(Ordering::Relaxed).saturating_add_unsigned(us)
+    }
+
+    fn is_off(&self, wall_us: i64, now_us: u64) -> bool {
+        wall_us.abs_diff(self.at(now_us)) > SET_US
+    }
+
+    /// Takes the lead again, if the two looks that it is made of were not interrupted.
+    fn set(&self) {
+        let before = self.clock.now_us();
+        let now = wall_us();
+        let is_sound = self.clock.now_us().saturating_sub(before) < TOGETHER_US;
+        if is_sound && self.is_off(now, before) {
+            self.lead_us.store(now.saturating_sub_unsigned(before), Ordering::Relaxed);
+        }
+    }
+}
+
+/// The wall clock, µs since 1970.
+#[allow(clippy::disallowed_methods, reason = "this is the edge")]
+fn wall_us() -> i64 {
+    let micros = |time: Duration| i64::try_from(time.as_micros()).unwrap_or(i64::MAX);
+    match SystemTime::now().duration_since(UNIX_EPOCH) {
+        Ok(since) => micros(since),
+        Err(before) => -micros(before.duration()),
     }
 }
 

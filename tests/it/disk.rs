@@ -275,3 +275,37 @@ fn hook(disk: &Disk) {
     assert_eq!(pointsman.ended(&id)["outcome"], "promoted");
     assert_eq!(hook.requests(), 1, "its answer was kept");
 }
+
+#[test]
+fn a_disk_that_was_full_costs_one_torn_line_of_the_log() {
+    Disk::with("a_disk_that_was_full_costs_one_torn_line_of_the_log", log);
+}
+
+fn log(disk: &Disk) {
+    let origin = Origin::named("blue");
+    let path = disk.path().join("access.log");
+    let pointsman = Pointsman::start(&format!(
+        "[access_log]\npath = \"{}\"\n[services.web.pools.blue]\nupstreams = [\"{}\"]\n",
+        path.display(),
+        origin.address
+    ));
+    let load = Load::start(pointsman.http(), 4);
+    eventually("there are lines", || path.metadata().is_ok_and(|log| log.len() > 0));
+    disk.fill();
+    eventually("lines are lost", || pointsman.log().contains("the access log cannot be written"));
+    disk.free();
+    eventually("it goes on", || pointsman.log().contains("the access log is written again"));
+    let good = load.good();
+    eventually("there are more lines", || load.good() > good + 200);
+    let (good, ..) = load.stop();
+    let metrics = pointsman.get("/metrics").text();
+    let dropped = metrics.lines().find_map(|line| line.strip_prefix("pointsman_access_log_dropped_total "));
+    let dropped: u64 = dropped.and_then(|count| count.parse().ok()).expect("a count");
+    let (status, _dir) = pointsman.terminate();
+    assert!(status.success());
+    let text = std::fs::read_to_string(&path).expect("a log");
+    let (whole, torn): (Vec<_>, Vec<_>) =
+        text.lines().partition(|line| serde_json::from_str::<Value>(line).is_ok());
+    assert!(torn.len() <= 1, "{torn:?}");
+    assert_eq!(whole.len() as u64 + dropped, good);
+}

@@ -41,14 +41,17 @@ pub fn path(target: &[u8]) -> &[u8] {
 /// "GET /users/*"
 pub fn name(method: &str, path: &[u8]) -> String {
     let mut name = format!("{method} ");
-    for segment in segments(path) {
-        name.push('/');
-        name.push_str(&String::from_utf8_lossy(segment));
-    }
-    if name.ends_with(' ') {
-        name.push('/');
+    for part in parts(path) {
+        name.push_str(&String::from_utf8_lossy(part));
     }
     name
+}
+
+/// What the name of a group says of a path, in pieces: "/", "users", "/", "*".
+pub fn parts(path: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut segments = segments(path).peekable();
+    let root = segments.peek().is_none().then_some(&b"/"[..]);
+    segments.flat_map(|segment| [&b"/"[..], segment]).chain(root)
 }
 
 /// The first segments of a path; those that are empty do not count.

@@ -1,113 +1,45 @@
 //! The two formats of a line. Whatever bytes a client sends, a line stays one line.
 //!
 //! Both say what each attempt came to and when that was known, so that a policy can be held against the
-//! log afterwards (`pointsman replay`).
+//! log afterwards (`pointsman replay`). A worker writes a line for each of its requests, so nothing here goes through
+//! `std::fmt`, and nothing allocates but the line that outgrows its batch.
 
-use super::{Attempted, Entry};
+mod address;
+mod combined;
+mod json;
+mod number;
+mod stamp;
+mod text;
+
+pub(super) use stamp::Stamps;
+
+use super::entry::{Attempted, Entry};
 use crate::core::group;
 use crate::core::outcome::Outcome;
 use crate::core::settings::LogFormat;
-use jiff::Timestamp;
-use std::io::Write;
+use http::Version;
 
-/// When a request started, and when its line is written.
+/// When a request started, and when its line is written: µs since 1970.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct When {
-    pub started: Timestamp,
-    pub written: Timestamp,
+    pub started_us: i64,
+    pub written_us: i64,
 }
 
 /// Appends one line.
-pub(super) fn line(out: &mut Vec<u8>, format: LogFormat, entry: &Entry, when: When) {
+pub(super) fn line(out: &mut Vec<u8>, format: LogFormat, entry: &Entry<'_>, when: When, stamps: &mut Stamps) {
     match format {
-        LogFormat::Json => json(out, entry, when),
-        LogFormat::Combined => combined(out, entry, when),
+        LogFormat::Json => json::line(out, entry, when, stamps),
+        LogFormat::Combined => combined::line(out, entry, when, stamps),
     }
     out.push(b'\n');
 }
 
-/// Writing to memory cannot fail.
-macro_rules! put {
-    ($out:expr, $($text:tt)*) => { drop(write!($out, $($text)*)) };
-}
-
-fn json(out: &mut Vec<u8>, entry: &Entry, when: When) {
-    put!(out, "{{\"time\":\"{:.3}\",\"start\":\"{:.6}\"", when.written, when.started);
-    if let Some(client) = entry.client {
-        put!(out, ",\"client\":\"{client}\"");
-    }
-    text(out, "method", entry.method.as_str().as_bytes());
-    text(out, "host", &entry.host);
-    text(out, "uri", &entry.uri);
-    put!(
-        out,
-        ",\"protocol\":\"{:?}\",\"status\":{},\"bytes\":{}",
-        entry.version,
-        entry.status,
-        entry.bytes_sent
-    );
-    put!(out, ",\"request_time\":{:.6}", seconds(entry.request_us));
-    for (name, value) in [("service", &entry.service), ("pool", &entry.pool), ("upstream", &entry.upstream)] {
-        text(out, name, value.as_deref().unwrap_or_default().as_bytes());
-    }
-    text(out, "group", group_of(entry).unwrap_or_default().as_bytes());
-    text(out, "by", entry.by.unwrap_or_default().as_bytes());
-    put!(out, ",\"attempts\":{}", entry.attempts);
-    for (name, value) in [
-        ("upstream_connect_time", entry.connect_us),
-        ("upstream_header_time", entry.head_us),
-        ("upstream_response_time", entry.response_us),
-    ] {
-        if let Some(us) = value {
-            put!(out, ",\"{name}\":{:.6}", seconds(us));
-        }
-    }
-    if let Some(last) = &entry.last {
-        put!(out, ",\"outcome\":\"{}\"", word(last.outcome));
-        for (name, us) in times(last, entry.head_us) {
-            put!(out, ",\"{name}\":{:.6}", seconds(us));
-        }
-        grpc(out, last);
-    }
-    if let Some(cut) = entry.ended {
-        put!(out, ",\"ended\":\"{}\"", cut.label());
-    }
-    for (index, attempt) in entry.earlier.iter().enumerate() {
-        out.extend_from_slice(if index == 0 { b",\"earlier\":[" } else { b"," });
-        earlier(out, attempt);
-    }
-    if !entry.earlier.is_empty() {
-        out.push(b']');
-    }
-    text(out, "user_agent", &entry.user_agent);
-    text(out, "referer", &entry.referer);
-    text(out, "request_id", &entry.request_id);
-    text(out, "forwarded_for", &entry.forwarded_for);
-    out.push(b'}');
-}
-
-/// An attempt that another one followed.
-fn earlier(out: &mut Vec<u8>, attempt: &Attempted) {
-    put!(out, "{{\"outcome\":\"{}\",\"status\":{}", word(attempt.outcome), attempt.status);
-    for (name, value) in [("pool", &attempt.pool), ("upstream", &attempt.upstream)] {
-        text(out, name, value.as_deref().unwrap_or_default().as_bytes());
-    }
-    for (name, us) in times(attempt, None) {
-        put!(out, ",\"{name}\":{:.6}", seconds(us));
-    }
-    grpc(out, attempt);
-    out.push(b'}');
-}
-
-fn grpc(out: &mut Vec<u8>, attempt: &Attempted) {
-    if let Some(status) = attempt.grpc {
-        put!(out, ",\"grpc\":{status}");
-    }
-}
-
-/// The group that a policy counts the request in, where it has one of its own: its method, and the shape of its path.
-fn group_of(entry: &Entry) -> Option<String> {
-    entry.service.as_ref().map(|_| group::name(entry.method.as_str(), group::path(&entry.uri)))
+/// The group that a policy counts the request in, where it has one of its own, in pieces: its method, and the shape
+/// of its path.
+fn group_of<'a>(entry: &Entry<'a>) -> Option<impl Iterator<Item = &'a [u8]>> {
+    let method = [entry.method.as_bytes(), b" "].into_iter();
+    entry.service.map(|_| method.chain(group::parts(group::path(entry.uri))))
 }
 
 /// `success`, `abandoned`, `ignored`, or why it failed.
@@ -120,102 +52,25 @@ fn word(outcome: Outcome) -> &'static str {
     }
 }
 
+fn protocol(version: Version) -> &'static str {
+    match version {
+        Version::HTTP_09 => "HTTP/0.9",
+        Version::HTTP_10 => "HTTP/1.0",
+        Version::HTTP_2 => "HTTP/2.0",
+        Version::HTTP_3 => "HTTP/3.0",
+        _ => "HTTP/1.1",
+    }
+}
+
 /// The times of an attempt that are not said otherwise: when it began, if not with the request; how long it
 /// took to its outcome, if not to the `head` of the answer; and until its answer broke, was whole, or was cut short by
 /// its client.
-fn times(attempt: &Attempted, head: Option<u64>) -> impl Iterator<Item = (&'static str, u64)> {
+fn times(attempt: &Attempted<'_>, head: Option<u64>) -> impl Iterator<Item = (&'static str, u64)> {
     let began = (attempt.began_us > 0).then_some(("began", attempt.began_us));
     let took = (head != Some(attempt.took_us)).then_some(("outcome_time", attempt.took_us));
     let broke = attempt.broke_us.map(|us| ("broke_time", us));
     let whole = attempt.whole_us.map(|us| ("duration", us));
     [began, took, broke, whole, attempt.cut_us.map(|us| ("cut_time", us))].into_iter().flatten()
-}
-
-fn text(out: &mut Vec<u8>, name: &str, value: &[u8]) {
-    if !value.is_empty() {
-        put!(out, ",\"{name}\":");
-        let value = String::from_utf8_lossy(value);
-        let _ = serde_json::to_writer(out, &*value);
-    }
-}
-
-/// nginx's combined format, with `X-Forwarded-For` and the times appended: `rt`, `uct`, `uht` and `urt`; after
-/// them what JSON says under the same names.
-fn combined(out: &mut Vec<u8>, entry: &Entry, when: When) {
-    match entry.client {
-        Some(client) => put!(out, "{client}"),
-        None => out.push(b'-'),
-    }
-    put!(out, " - - [{}] \"", when.written.strftime("%d/%b/%Y:%H:%M:%S +0000"));
-    escaped(out, entry.method.as_str().as_bytes());
-    out.push(b' ');
-    escaped(out, &entry.uri);
-    put!(out, " {:?}\" {} {} \"", entry.version, entry.status, entry.bytes_sent);
-    escaped(out, or_dash(&entry.referer));
-    out.extend_from_slice(b"\" \"");
-    escaped(out, or_dash(&entry.user_agent));
-    out.extend_from_slice(b"\" \"");
-    escaped(out, or_dash(&entry.forwarded_for));
-    put!(out, "\" rt={:.3}", seconds(entry.request_us));
-    for (name, value) in [("uct", entry.connect_us), ("uht", entry.head_us), ("urt", entry.response_us)] {
-        match value {
-            Some(us) => put!(out, " {name}={:.3}", seconds(us)),
-            None => put!(out, " {name}=-"),
-        }
-    }
-    put!(out, " start={:.6} request_id=", when.started);
-    escaped(out, or_dash(&entry.request_id));
-    for (name, value) in [("service", &entry.service), ("pool", &entry.pool), ("upstream", &entry.upstream)] {
-        if let Some(value) = value {
-            put!(out, " {name}={value}");
-        }
-    }
-    if let Some(group) = group_of(entry) {
-        out.extend_from_slice(b" group=\"");
-        escaped(out, group.as_bytes());
-        out.push(b'"');
-    }
-    if let Some(last) = &entry.last {
-        put!(out, " outcome={}", word(last.outcome));
-        if let Some(status) = last.grpc {
-            put!(out, " grpc={status}");
-        }
-        // The head's time has milliseconds only.
-        for (name, us) in times(last, None) {
-            put!(out, " {name}={:.6}", seconds(us));
-        }
-    }
-    if let Some(cut) = entry.ended {
-        put!(out, " ended={}", cut.label());
-    }
-    for (index, attempt) in entry.earlier.iter().enumerate() {
-        out.extend_from_slice(if index == 0 { b" earlier=" } else { b"," });
-        let name = |name: &Option<std::sync::Arc<str>>| name.clone().unwrap_or_else(|| "-".into());
-        put!(out, "{};{};{}", name(&attempt.pool), name(&attempt.upstream), attempt.status);
-        put!(out, ";{:.6};{:.6}", seconds(attempt.began_us), seconds(attempt.took_us));
-        put!(out, ";{}", word(attempt.outcome));
-        if let Some(status) = attempt.grpc {
-            put!(out, ";{status}");
-        }
-    }
-}
-
-fn or_dash(value: &[u8]) -> &[u8] {
-    if value.is_empty() { b"-" } else { value }
-}
-
-/// As nginx escapes: quotes, backslashes and everything outside printable ASCII as `\xHH`.
-fn escaped(out: &mut Vec<u8>, value: &[u8]) {
-    for byte in value {
-        match byte {
-            b'"' | b'\\' | 0..=0x1f | 0x7f..=0xff => put!(out, "\\x{byte:02X}"),
-            byte => out.push(*byte),
-        }
-    }
-}
-
-fn seconds(us: u64) -> f64 {
-    us as f64 / 1e6
 }
 
 #[cfg(test)]

@@ -208,9 +208,9 @@ impl Ended {
     }
 
     /// The name of its pool and the label of its upstream.
-    pub(in crate::proxy) fn names(&self, table: &Table) -> (Option<Arc<str>>, Option<Arc<str>>) {
+    pub(in crate::proxy) fn names<'a>(&self, table: &'a Table) -> (Option<&'a str>, Option<&'a str>) {
         let pool = self.target.and_then(|target| target.pool(table));
         let upstream = pool.and_then(|pool| pool.upstreams.get(self.upstream?));
-        (pool.map(|pool| pool.name.clone()), upstream.map(|upstream| upstream.label.clone()))
+        (pool.map(|pool| &*pool.name), upstream.map(|upstream| &*upstream.label))
     }
 }

@@ -1,9 +1,8 @@
 //! The answer of a request, on its way to the client.
 
 use super::Original;
-use crate::observe::access_log::{AccessLog, Cut, Entry};
+use crate::observe::access_log::Cut;
 use crate::proxy::wire::encoder::Encoder;
-use std::sync::Arc;
 use std::time::Duration;
 
 /// What is known of the answer.
@@ -31,8 +30,8 @@ pub(in crate::proxy) struct Delivery {
     pub is_late: bool,
     /// What cut the request short, where that is known already.
     pub cut: Option<Cut>,
-    /// Its line of the access log, until it is written.
-    pub unlogged: Option<Unlogged>,
+    /// Whether its line of the access log is still to be written.
+    pub is_unlogged: bool,
 }
 
 impl Delivery {
@@ -51,7 +50,7 @@ impl Delivery {
             untaken_us: 0,
             is_late: false,
             cut: None,
-            unlogged: None,
+            is_unlogged: false,
         }
     }
 
@@ -59,10 +58,4 @@ impl Delivery {
     pub(in crate::proxy) fn has_begun(&self) -> bool {
         self.status > 0
     }
-}
-
-/// The line of a request that is under way.
-pub(in crate::proxy) struct Unlogged {
-    pub log: Arc<AccessLog>,
-    pub entry: Box<Entry>,
 }

@@ -15,7 +15,7 @@ pub(in crate::proxy) mod request;
 mod route_plan;
 
 pub(in crate::proxy) use attempts::{Attempt, Attempts, CountedGroup, Ended, Phase};
-pub(in crate::proxy) use delivery::{Delivery, Unlogged};
+pub(in crate::proxy) use delivery::Delivery;
 pub(in crate::proxy) use inbound::{Inbound, InboundBody};
 pub(in crate::proxy) use original::{Collected, Original};
 pub(in crate::proxy) use request::Request;

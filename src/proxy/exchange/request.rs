@@ -60,7 +60,7 @@ impl Request {
 
     /// What it is called: by a trusted proxy, or else by this one.
     pub(in crate::proxy) fn id(&self) -> &[u8] {
-        let given = self.head.headers.get(REQUEST_ID).filter(|_| self.inbound.believed);
+        let given = self.inbound.believed.then(|| self.head.headers.get(REQUEST_ID)).flatten();
         given.map_or(&self.inbound.own_id[..], HeaderValue::as_bytes)
     }
 

@@ -34,7 +34,7 @@ impl Drop for Exchange<'_> {
         let cut = request.delivery.cut.unwrap_or(Cut::Shutdown);
         let outcome = if cut == Cut::Shutdown { Outcome::Ignored } else { Outcome::Abandoned };
         charge::abandon(&self.worker.meter, request, outcome);
-        log_entry::log(request, &self.worker.meter, Some(cut));
+        log_entry::log(request, self.worker.log.as_ref(), &self.worker.meter, Some(cut));
     }
 }
 
@@ -93,7 +93,7 @@ impl Exchange<'_> {
         (request.inbound.client, request.inbound.is_nameless) = (client.address, client.is_nameless);
         claims::remove(&mut request.head, request.inbound.believed);
         request.inbound.own_id = forward::id_of(worker.draw(), worker.draw());
-        log_entry::begin(request, worker.log.as_ref());
+        request.delivery.is_unlogged = worker.log.is_some();
         let unread = request.inbound.refused.as_ref().map(|refused| refused.status);
         let refused = unread
             .or_else(|| {
@@ -156,7 +156,6 @@ impl Exchange<'_> {
         if target.is_some_and(|target| target != request.head.raw_path()) {
             request.inbound.target = None;
         }
-        log_entry::strip(request);
     }
 
     /// The request is over: what its client hears of a failure, the line of the log, and whether another one may
@@ -179,7 +178,7 @@ impl Exchange<'_> {
             request.delivery.cut = client.stream.cut().or(request.delivery.cut);
         }
         let cut = request.delivery.cut.or(cut);
-        log_entry::log(request, meter, cut);
+        log_entry::log(request, self.worker.log.as_ref(), meter, cut);
         if !is_answered {
             self.give_up();
             return false;

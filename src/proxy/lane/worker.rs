@@ -66,7 +66,7 @@ pub(super) struct Worker {
     /// Sends mirrored requests.
     sender: mirror::Sender,
     /// The access log, where there is one.
-    pub log: Option<Arc<AccessLog>>,
+    pub log: Option<AccessLog>,
     /// State of the worker's random numbers (SplitMix64); only its own thread draws.
     random: AtomicU64,
 }
@@ -90,7 +90,7 @@ impl Worker {
             keyring: Keyring::default(),
             connector: Arc::new(Connector::new(Some(ConnectorOptions::new(shares.kept)))),
             sender: mirror::sender(shares.kept_by_mirror),
-            log: shared.access_log.clone().map(Arc::new),
+            log: shared.access_log.clone(),
             random: AtomicU64::new(shared.seed.wrapping_add((index as u64) << 32)),
         }
     }

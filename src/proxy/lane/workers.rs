@@ -3,6 +3,7 @@
 use super::accept::{Entrance, Handed, receive};
 use super::line::Line;
 use super::worker::{Shared, Worker};
+use crate::observe::access_log;
 use crate::proxy::listen::bound::Bound;
 use crate::proxy::upstream::kept;
 use crate::proxy::upstream::registry::{self, AttemptRegistry};
@@ -98,6 +99,7 @@ async fn worker(
     tokio::spawn(registry::obey(shared.recorder.recalls.hear(), registry.clone()));
     let worker = Arc::new(Worker::new(index, &shared, registry));
     let sweeping = tokio::spawn(kept::sweep(shared.clock));
+    tokio::spawn(access_log::hand_over_in_time());
     // Every connection holds a sender: when all are gone, the receiver ends.
     let (alive, mut all_closed) = mpsc::channel::<()>(1);
     let (close, closing) = watch::channel(false);

@@ -138,7 +138,7 @@ pub(in crate::proxy) fn charge(meter: &Meter, request: &mut Request, outcome: Ou
 pub(in crate::proxy) fn finish(meter: &Meter, request: &mut Request, end: AnswerEnd) {
     let Some(pool) = request.plan.target.and_then(|target| target.pool(&request.plan.table)) else { return };
     let thresholds = &pool.thresholds;
-    let (is_asked_for, is_logged) = (thresholds.asks_for_durations(), request.delivery.unlogged.is_some());
+    let (is_asked_for, is_logged) = (thresholds.asks_for_durations(), request.delivery.is_unlogged);
     let Some(attempt) = request.attempts.current.as_mut() else { return };
     if attempt.phase != Phase::Succeeding || attempt.is_endless || !(is_asked_for || is_logged) {
         return;

@@ -1,18 +1,22 @@
 //! What both formats write.
 
+mod reference;
+
 use super::super::Cut;
 use super::*;
 use crate::core::outcome::Reason;
+use jiff::Timestamp;
 use proptest::prelude::*;
 
-fn entry(hostile: &[u8]) -> Entry {
+fn entry(hostile: &[u8]) -> Entry<'_> {
     Entry {
         client: Some([192, 0, 2, 1].into()),
-        uri: hostile.to_vec(),
-        service: Some("web".into()),
-        user_agent: hostile.to_vec(),
-        referer: hostile.to_vec(),
-        forwarded_for: hostile.to_vec(),
+        method: "GET",
+        uri: hostile,
+        service: Some("web"),
+        user_agent: hostile,
+        referer: hostile,
+        forwarded_for: hostile,
         status: 200,
         request_us: 1_234_567,
         head_us: Some(1000),
@@ -21,14 +25,123 @@ fn entry(hostile: &[u8]) -> Entry {
     }
 }
 
-fn lines(format: LogFormat, entry: &Entry) -> Vec<u8> {
+fn lines(format: LogFormat, entry: &Entry<'_>) -> Vec<u8> {
     let mut out = Vec::new();
-    let at = Timestamp::UNIX_EPOCH;
-    line(&mut out, format, entry, When { started: at, written: at });
+    line(&mut out, format, entry, When { started_us: 0, written_us: 0 }, &mut Stamps::default());
     out
 }
 
+fn text() -> impl Strategy<Value = Vec<u8>> {
+    let some =
+        [&b"\"\\\n\r\t\x08\x0c\0\x1f\x7f"[..], "ä€🚂".as_bytes(), b"\xf0\x9f\x9a\xff", b"/users/12345/x?a=b"];
+    let piece = prop_oneof![
+        prop::sample::select(some.to_vec()).prop_map(<[u8]>::to_vec),
+        prop::collection::vec(any::<u8>(), 0..40),
+        "[ -~]{0,40}".prop_map(String::into_bytes),
+    ];
+    prop::collection::vec(piece, 0..4).prop_map(|pieces| pieces.concat())
+}
+
+/// µs. Combined rounds to milliseconds, and `std` rounds what lies in the middle of two by its last bit.
+fn time() -> impl Strategy<Value = u64> {
+    prop_oneof![0..3_000_000u64, 0..1u64 << 45].prop_filter("a tie", |us| us % 1000 != 500)
+}
+
+fn outcome() -> impl Strategy<Value = Outcome> {
+    let all = [Outcome::Success, Outcome::Abandoned, Outcome::Ignored, Outcome::Failure(Reason::Connect)];
+    prop::sample::select(all.to_vec())
+}
+
+/// An attempt without names.
+fn attempt() -> impl Strategy<Value = Attempted<'static>> {
+    let times =
+        (time(), time(), prop::option::of(time()), prop::option::of(time()), prop::option::of(time()));
+    (outcome(), any::<u16>(), any::<Option<u8>>(), times).prop_map(
+        |(outcome, status, grpc, (began_us, took_us, broke_us, whole_us, cut_us))| Attempted {
+            pool: None,
+            upstream: None,
+            status,
+            grpc,
+            outcome,
+            began_us,
+            took_us,
+            broke_us,
+            whole_us,
+            cut_us,
+        },
+    )
+}
+
+/// A request without texts of its client.
+fn request() -> impl Strategy<Value = Entry<'static>> {
+    let versions =
+        [Version::HTTP_09, Version::HTTP_10, Version::HTTP_11, Version::HTTP_2, Version::HTTP_3].to_vec();
+    let head =
+        (any::<Option<std::net::IpAddr>>(), prop::sample::select(versions), any::<u16>(), any::<u64>());
+    let times = (time(), prop::option::of(time()), prop::option::of(time()), prop::option::of(time()));
+    let attempts = (any::<u8>(), prop::option::of(attempt()), prop::collection::vec(attempt(), 0..3));
+    (head, times, attempts).prop_map(|(head, times, (attempts, last, earlier))| Entry {
+        client: head.0,
+        method: "GET",
+        version: head.1,
+        status: head.2,
+        bytes_sent: head.3,
+        request_us: times.0,
+        connect_us: times.1,
+        head_us: times.2,
+        response_us: times.3,
+        attempts,
+        ended: earlier.first().map(|_| Cut::ClientLeft),
+        by: last.as_ref().map(|_| "weights"),
+        last,
+        earlier,
+        ..Entry::default()
+    })
+}
+
 proptest! {
+    #[test]
+    fn a_line_is_what_it_has_to_be(
+        request in request(),
+        texts in prop::collection::vec(text(), 6),
+        names in prop::option::of("[a-z0-9.:-]{1,20}"),
+        when in prop::collection::vec((-4_000_000_000_000_000i64..9_000_000_000_000_000, any::<bool>()), 1..4),
+    ) {
+        let [host, uri, user_agent, referer, request_id, forwarded_for] = &texts[..] else { unreachable!() };
+        let name = names.as_deref();
+        let mut entry = Entry { host, uri, user_agent, referer, request_id, forwarded_for, ..request };
+        (entry.service, entry.pool, entry.upstream) = (name, name, name);
+        let attempts = entry.last.iter_mut().chain(&mut entry.earlier);
+        attempts.for_each(|attempt| (attempt.pool, attempt.upstream) = (name, name));
+        let mut stamps = Stamps::default();
+        for (us, is_same) in when {
+            let when = When { started_us: if is_same { us } else { us / 2 }, written_us: us };
+            let time = |us| Timestamp::from_microsecond(us).expect("a time");
+            let times = (time(when.started_us), time(when.written_us));
+            let (mut lines, mut expected) = (Vec::new(), Vec::new());
+            line(&mut lines, LogFormat::Json, &entry, when, &mut stamps);
+            line(&mut lines, LogFormat::Combined, &entry, when, &mut stamps);
+            reference::json(&mut expected, &entry, times);
+            expected.push(b'\n');
+            reference::combined(&mut expected, &entry, times);
+            expected.push(b'\n');
+            prop_assert_eq!(String::from_utf8_lossy(&lines), String::from_utf8_lossy(&expected));
+        }
+    }
+
+    #[test]
+    fn addresses_are_shown_as_std_shows_them(groups in any::<[u16; 8]>(), zeros in any::<u8>()) {
+        let kept = |(index, group): (usize, u16)| if zeros >> index & 1 == 1 { 0 } else { group };
+        let groups: Vec<u16> = groups.into_iter().enumerate().map(kept).collect();
+        let v6 = std::net::Ipv6Addr::from(<[u16; 8]>::try_from(groups).expect("eight"));
+        let mapped = std::net::Ipv4Addr::from(v6.to_bits() as u32).to_ipv6_mapped();
+        for ip in [v6, mapped] {
+            let mut out = Vec::new();
+            address::address(&mut out, ip.into());
+            prop_assert_eq!(String::from_utf8_lossy(&out), ip.to_string());
+        }
+    }
+
     #[test]
     fn hostile_bytes_cannot_forge_a_line(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
         let json = lines(LogFormat::Json, &entry(&bytes));
@@ -57,9 +170,9 @@ fn the_formats_read_as_expected() {
 
 #[test]
 fn every_attempt_is_told_with_its_times() {
-    let attempt = |pool: &str, outcome, began_us, took_us| Attempted {
-        pool: Some(pool.into()),
-        upstream: Some("10.0.0.3:80".into()),
+    let attempt = |pool: &'static str, outcome, began_us, took_us| Attempted {
+        pool: Some(pool),
+        upstream: Some("10.0.0.3:80"),
         status: 200,
         grpc: Some(0),
         outcome,
@@ -76,13 +189,8 @@ fn every_attempt_is_told_with_its_times() {
         ..attempt("green", Outcome::Failure(Reason::Connect), 0, 40)
     };
     let last = attempt("blue", Outcome::Success, 50, 1000);
-    let entry = Entry { last: Some(last), earlier: vec![failed], pool: Some("blue".into()), ..entry(b"/") };
-    let entry = Entry {
-        ended: Some(Cut::ClientLeft),
-        service: Some("web".into()),
-        uri: b"/users/12345/posts?page=2".to_vec(),
-        ..entry
-    };
+    let entry = Entry { last: Some(last), earlier: vec![failed], pool: Some("blue"), ..entry(b"/") };
+    let entry = Entry { ended: Some(Cut::ClientLeft), uri: b"/users/12345/posts?page=2", ..entry };
     let json: serde_json::Value = serde_json::from_slice(&lines(LogFormat::Json, &entry)).expect("JSON");
     assert_eq!(
         (&json["start"], &json["outcome"]),
