@@ -137,7 +137,7 @@ async fn look(
         rows = events(client, &next, *shown).await?;
     }
     for row in &rows {
-        out.event(row, render::event);
+        out.event(row, |row| render::news(row, out.terminal));
         *shown = (*shown).max(row.id);
     }
     if out.terminal && next.outcome.is_none() {
@@ -157,22 +157,16 @@ async fn events(client: &Client, view: &RolloutView, shown: u64) -> Result<Vec<H
     Ok(rows)
 }
 
+/// On one line of a narrow terminal.
 fn progress(view: &RolloutView, service: &ServiceView) -> String {
+    let phase = if view.phase == "shifting" { String::new() } else { format!("{}, ", view.phase) };
+    let (step, verdict) = (render::step(view), view.verdict.state.label());
     if let Some(mirror) = &view.mirror {
-        let verdict = view.verdict.state.label();
-        let (step, text) = (render::step(view), render::mirror(mirror));
-        return format!("{}, {step}: {text}, verdict {verdict}", view.phase);
+        return format!("{phase}{step}: {}, {verdict}", render::mirror(mirror));
     }
     let window = service.pools.get(&view.to).map(|pool| pool.window.clone()).unwrap_or_default();
-    format!(
-        "{}, {}: {} requests, {:.2} % failed, p95 {:.1} ms, verdict {}",
-        view.phase,
-        render::step(view),
-        window.requests,
-        window.error_rate * 100.0,
-        window.latency_ms.p95,
-        view.verdict.state.label()
-    )
+    let (requests, failed, p95) = (window.requests, window.error_rate * 100.0, window.latency_ms.p95);
+    format!("{phase}{step}: {requests} requests, {failed:.2} % failed, p95 {p95:.1} ms, {verdict}")
 }
 
 /// Waits until nothing is in flight on an upstream that was drained, or the time is over: prints how much is, once a

@@ -91,12 +91,10 @@ impl Out {
 
     /// For people only: on standard error, so that standard output stays what was asked for.
     pub(super) fn aside(&self, text: &str) {
-        // Where standard error is closed too, nobody wants to know.
-        let _ = writeln!(
-            std::io::stderr(),
-            "{}{}",
-            if self.terminal { "\n" } else { "" },
-            text::on_terminal(text)
-        );
+        let text = text::on_terminal(text);
+        let text = self.screen_now().map_or(text.clone(), |screen| screen.folded(&text).into());
+        // Over what is in place. Where standard error is closed too, nobody wants to know.
+        let clear = if self.terminal { "\r\x1b[2K" } else { "" };
+        let _ = writeln!(std::io::stderr(), "{clear}{text}");
     }
 }

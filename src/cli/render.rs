@@ -191,7 +191,7 @@ pub(super) fn set(view: &SetView) -> String {
 
 /// A set's rollout on one line: where each service stands.
 pub(super) fn set_line(view: &SetRolloutView) -> String {
-    let of = |view: &RolloutView| format!("{} {}, {}", view.service, view.phase, step(view));
+    let of = |view: &RolloutView| format!("{} {} {} %", view.service, view.phase, view.weight);
     view.rollouts.iter().map(of).collect::<Vec<_>>().join("; ")
 }
 
@@ -254,6 +254,15 @@ pub(super) fn history(rows: &[HistoryView], of_all: bool) -> String {
         false => event(row) + "\n",
     };
     rows.iter().map(line).collect()
+}
+
+/// One line that is read as it comes: on a terminal with the time of day alone.
+pub(super) fn news(row: &HistoryView, on_terminal: bool) -> String {
+    let time = row.at.get(11..19).filter(|_| on_terminal);
+    match time {
+        Some(time) => format!("{time}Z  {:<9} {}", row.action, row.text),
+        None => event(row),
+    }
 }
 
 /// One line.

@@ -155,7 +155,7 @@ async fn look(
         rows = events(client, &next.name, rollout, *shown).await?;
     }
     for row in &rows {
-        out.event(row, |row| render::history(std::slice::from_ref(row), true));
+        out.event(row, |row| format!("{:<12} {}", row.service, render::news(row, out.terminal)));
         *shown = (*shown).max(row.id);
     }
     if out.terminal && rollout.outcome.is_none() {

@@ -234,6 +234,27 @@ fn a_deploy_takes_the_idle_pool_and_a_second_run_of_it_the_same_rollout() {
 }
 
 #[test]
+fn nothing_is_wider_than_the_terminal() {
+    let nginx = Nginx::start(&["blue", "green"]);
+    let pointsman = Pointsman::start(&config(nginx.addresses[0], nginx.addresses[1]));
+    let load = Load::start(pointsman.http(), 2);
+    for columns in [40, 80, 120] {
+        let version = "a-version-with-a-name-that-is-longer-than-most-are";
+        let start = format!("rollout start web --to green --version {version} --wait");
+        for args in [&*start, "status web", "rollout status web", "history web", "rollback web"] {
+            let shown = pointsman.on_terminal(columns, args);
+            assert!(shown.contains("green"), "{args}: {shown}");
+            // What is drawn over begins anew.
+            let lines = shown.split('\n').flat_map(|line| line.split("\x1b[2K"));
+            let wide =
+                lines.filter(|line| line.chars().count() > columns && line.trim().contains(' ')).count();
+            assert_eq!(wide, 0, "{columns} columns, {args}:\n{shown}");
+        }
+    }
+    drop(load);
+}
+
+#[test]
 fn errors_say_what_to_do() {
     let nginx = Nginx::start(&["blue", "green"]);
     let pointsman = Pointsman::start(&config(nginx.addresses[0], nginx.addresses[1]));

@@ -210,6 +210,14 @@ impl Pointsman {
         run(Command::new(BINARY).args(args).env("POINTSMAN_ADMIN", format!("http://{admin}")))
     }
 
+    /// The same command on a terminal with so many columns and 24 lines: what it wrote there.
+    pub fn on_terminal(&self, columns: usize, args: &str) -> String {
+        let command =
+            format!("stty cols {columns} rows 24; exec {BINARY} --admin http://{} {args}", self.admin);
+        let printed = run(Command::new("script").args(["-qec", &command, "/dev/null"]));
+        printed.out.replace('\r', "")
+    }
+
     pub fn get(&self, path: &str) -> Answer {
         get(self.admin, path)
     }
