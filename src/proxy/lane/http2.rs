@@ -112,7 +112,9 @@ pub(super) async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
         match turn {
             Turn::Served(begun, busy) => {
                 let stream = Stream::new(heard.clone(), interim.clone(), busy);
-                tokio::spawn(serve_stream(begun, Arc::new(stream), from.clone(), line.clone()));
+                // In a box, since a task is moved several times before it runs, and once more at its end.
+                let served = Box::pin(serve_stream(begun, Arc::new(stream), from.clone(), line.clone()));
+                tokio::spawn(served);
             }
             Turn::End(cut) => break cut,
             Turn::None => {}
