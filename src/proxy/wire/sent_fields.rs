@@ -19,8 +19,8 @@ pub(in crate::proxy) struct SentFields {
     raw: Bytes,
     lines: Vec<FieldLine>,
     set: Vec<(HeaderName, HeaderValue)>,
-    /// A bit for the length of each name that came: most names that are asked for are none of them.
-    lengths: u64,
+    /// A bit for each name that came: most names that are asked for are none of them.
+    names: u64,
 }
 
 /// One field, by where its parts begin and end.
@@ -41,6 +41,9 @@ pub(in crate::proxy) struct FieldLine {
 /// # Errors
 /// What is wrong with them.
 pub(super) fn read(bytes: &[u8], at: usize) -> Result<Option<(Vec<FieldLine>, usize)>, &'static str> {
+    if u32::try_from(bytes.len()).is_err() {
+        return Err("it is too large");
+    }
     let (mut lines, mut at) = (Vec::with_capacity(USUAL_FIELDS), at);
     loop {
         match line_end(bytes, at)? {
@@ -93,20 +96,33 @@ fn line(bytes: &[u8], start: usize) -> Result<Option<FieldLine>, &'static str> {
         LineEnd::Elsewhere => return Err(MALFORMED),
     };
     let value = rest.get(..length).unwrap_or_default();
-    let is_space = |byte: &&u8| matches!(**byte, b' ' | b'\t');
-    let after = value.iter().rev().take_while(is_space).count();
-    let before = value.iter().take(value.len() - after).take_while(is_space).count();
-    let (begin, end) = (colon + 1 + before, colon + 1 + value.len() - after);
+    let (before, after) = spaces(value);
     let is_plain = before == 1 && value.starts_with(b" ") && after == 0 && rest.get(length) == Some(&b'\r');
-    let [start, colon, begin, end, next] =
-        [start, colon, begin, end, next].map(|at| u32::try_from(at).unwrap_or(u32::MAX));
-    Ok(Some(FieldLine { name: (start, colon), value: (begin, end), next, is_struck: false, is_plain }))
+    let name = (start as u32, colon as u32);
+    let value = ((colon + 1 + before) as u32, (colon + 1 + length - after) as u32);
+    Ok(Some(FieldLine { name, value, next: next as u32, is_struck: false, is_plain }))
+}
+
+/// How many spaces and tabs stand before a value, and how many behind it.
+fn spaces(value: &[u8]) -> (usize, usize) {
+    let is_space = |byte: u8| matches!(byte, b' ' | b'\t');
+    // As nearly all are written.
+    if let [b' ', first, .., last] | [b' ', first @ last] = value
+        && !is_space(*first)
+        && !is_space(*last)
+    {
+        return (1, 0);
+    }
+    let after = value.iter().rev().take_while(|byte| is_space(**byte)).count();
+    let before = value.iter().take(value.len() - after).take_while(|byte| is_space(**byte)).count();
+    (before, after)
 }
 
 impl SentFields {
     pub(super) fn new(raw: Bytes, lines: Vec<FieldLine>) -> Self {
-        let lengths = lines.iter().fold(0, |bits, line| bits | bit((line.name.1 - line.name.0) as usize));
-        SentFields { raw, lines, set: Vec::new(), lengths }
+        let of = |line: &FieldLine| raw.get(line.name.0 as usize..line.name.1 as usize).map_or(0, bit);
+        let names = lines.iter().fold(0, |bits, line| bits | of(line));
+        SentFields { raw, lines, set: Vec::new(), names }
     }
 
     pub(super) fn set_here(&self) -> &[(HeaderName, HeaderValue)] {
@@ -137,8 +153,8 @@ impl SentFields {
 
     pub(super) fn remove(&mut self, name: &HeaderName) {
         let wanted = name.as_str().as_bytes();
-        if self.lengths & bit(wanted.len()) != 0 {
-            let raw = &self.raw;
+        if self.names & bit(wanted) != 0 {
+            let raw = &*self.raw;
             for line in &mut self.lines {
                 line.is_struck |= line.is(raw, wanted);
             }
@@ -203,11 +219,11 @@ impl SentFields {
         out.extend_from_slice(together.map_or(b"", |lines| self.part(lines)));
     }
 
-    /// The lines of a name; none are looked at where no name that came is as long.
+    /// The lines of a name; none are looked at where no name that came is like it.
     fn lines_of<'a>(&'a self, name: &str) -> impl Iterator<Item = &'a FieldLine> {
-        let wanted = name.as_bytes();
-        let lines = if self.lengths & bit(wanted.len()) != 0 { self.lines.as_slice() } else { &[] };
-        lines.iter().filter(move |line| line.is(&self.raw, wanted))
+        let (wanted, raw) = (name.as_bytes(), &*self.raw);
+        let lines = if self.names & bit(wanted) != 0 { self.lines.as_slice() } else { &[] };
+        lines.iter().filter(move |line| line.is(raw, wanted))
     }
 
     fn set_to<'a>(&'a self, name: &HeaderName) -> impl Iterator<Item = &'a [u8]> {
@@ -219,8 +235,10 @@ impl SentFields {
     }
 }
 
-fn bit(length: usize) -> u64 {
-    1 << (length & 63)
+/// A bit for a name's length and its first letter, in either case.
+fn bit(name: &[u8]) -> u64 {
+    let letter = usize::from(name.first().map_or(0, |first| first & 0x1f));
+    1 << ((name.len() * 5 + letter) & 63)
 }
 
 impl FieldLine {
@@ -234,22 +252,30 @@ impl FieldLine {
     }
 }
 
-/// Whether two names of one length are the same but for their case. Eight bytes are compared at a time, with the bit set
-/// that tells capitals from small letters; of the other bytes of names, it tells `^` from `~` alone.
+/// Whether two names of one length are the same but for their case. The first and the last eight bytes are compared
+/// at a time, with the bit set that tells capitals from small letters; of the other bytes of names, it tells `^` from `~`
+/// alone, which are looked at by the letter.
 fn is_same(sent: &[u8], wanted: &[u8]) -> bool {
     const CASE: u64 = u64::from_ne_bytes([0x20; 8]);
-    let (sent, sent_rest) = sent.as_chunks();
-    let (wanted_words, wanted_rest) = wanted.as_chunks();
-    let word = |bytes: &[u8; 8]| u64::from_ne_bytes(*bytes) | CASE;
-    let is_alike = sent.iter().zip(wanted_words).all(|(one, other)| word(one) == word(other))
-        && sent_rest.iter().zip(wanted_rest).all(|(one, other)| one | 0x20 == other | 0x20);
-    is_alike && !wanted.iter().any(|byte| matches!(byte, b'^' | b'~'))
-        || is_alike && sent_rest.eq_ignore_ascii_case(wanted_rest) && same_words(sent, wanted_words)
+    let ends = |name: &[u8]| {
+        let (first, last) = (name.first_chunk()?, name.last_chunk()?);
+        Some((u64::from_ne_bytes(*first) | CASE, u64::from_ne_bytes(*last) | CASE))
+    };
+    let (Some(one), Some(other)) = (ends(sent), ends(wanted)) else {
+        return sent.eq_ignore_ascii_case(wanted);
+    };
+    if one != other {
+        return false;
+    }
+    let is_short = wanted.len() <= 16;
+    is_short && !has_tilde(one.0) && !has_tilde(one.1) || sent.eq_ignore_ascii_case(wanted)
 }
 
-/// By the letter.
-fn same_words(sent: &[[u8; 8]], wanted: &[[u8; 8]]) -> bool {
-    sent.iter().zip(wanted).all(|(one, other)| one.eq_ignore_ascii_case(other))
+/// Whether one of eight bytes is `~`.
+fn has_tilde(word: u64) -> bool {
+    const ONES: u64 = u64::MAX / 255;
+    let others = word ^ (ONES * b'~' as u64);
+    others.wrapping_sub(ONES) & !others & (ONES << 7) != 0
 }
 
 #[cfg(test)]
