@@ -100,11 +100,11 @@ impl Http2Client {
         self.stream.interim.send_on(self.number, answer);
     }
 
-    pub(super) fn send_head(&mut self, mut head: AnswerHead, is_all: bool) -> Result<()> {
+    pub(super) fn send_head(&mut self, mut head: AnswerHead, is_all: bool, now_us: u64) -> Result<()> {
         for name in [TRANSFER_ENCODING, CONNECTION, UPGRADE, KEEP_ALIVE, PROXY_CONNECTION] {
             head.remove(&name);
         }
-        head.set(DATE, date());
+        head.set(DATE, date(now_us));
         let mut parts = head.into_parts();
         parts.version = http::Version::HTTP_2;
         let response = Response::from_parts(parts, ());
