@@ -9,7 +9,7 @@ const SET_US: u64 = 50_000;
 const TOGETHER_US: u64 = 1_000;
 
 /// Time since the process started. It never steps, whatever the wall clock does.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Clock {
     start: Instant,
 }

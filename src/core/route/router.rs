@@ -176,12 +176,10 @@ fn first_fitting(regexes: &[(Regex, usize)], path: &str) -> Option<usize> {
 /// `example.org:8080` without its port, `[::1]:80` without its port, too, and `example.org.` without the dot
 /// that ends a full name.
 pub fn without_port(host: &str) -> &str {
-    let name = match host.rsplit_once(':') {
-        Some((name, port))
-            if port.bytes().all(|b| b.is_ascii_digit()) && (!name.contains(':') || name.ends_with(']')) =>
-        {
-            name
-        }
+    // What stands behind the last colon is short: by hand it is sooner found.
+    let digits = host.bytes().rev().take_while(u8::is_ascii_digit).count();
+    let name = match host.get(..host.len() - digits).and_then(|rest| rest.strip_suffix(':')) {
+        Some(name) if name.ends_with(']') || !name.contains(':') => name,
         _ => host,
     };
     name.strip_suffix('.').unwrap_or(name)

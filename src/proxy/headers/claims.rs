@@ -64,16 +64,13 @@ const NAMES: [&str; 42] = [
 
 /// Takes them off, where the peer is not `believed`.
 pub(in crate::proxy) fn remove(request: &mut RequestHeader, believed: bool) {
-    if request.headers.contains_key(&PROXY) {
-        request.remove_header(&PROXY);
-    }
-    while let Some(name) = first(&request.headers).filter(|_| !believed) {
+    while let Some(name) = first(&request.headers, believed) {
         request.remove_header(&name);
     }
 }
 
-fn first(headers: &HeaderMap) -> Option<HeaderName> {
-    headers.keys().find(|name| is_claim(name.as_str())).cloned()
+fn first(headers: &HeaderMap, believed: bool) -> Option<HeaderName> {
+    headers.keys().find(|name| **name == PROXY || !believed && is_claim(name.as_str())).cloned()
 }
 
 /// Whether it is one; the name is in lower case.

@@ -2,6 +2,7 @@
 
 use crate::proxy::wire::answer_head::AnswerHead;
 use crate::proxy::wire::changes::Changes;
+use crate::proxy::wire::head::is_name;
 use http::header::{
     CONNECTION, CONTENT_LENGTH, HOST, HeaderName, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRAILER,
     TRANSFER_ENCODING, UPGRADE,
@@ -23,8 +24,8 @@ pub(in crate::proxy) fn is_sound(headers: &HeaderMap) -> bool {
     let mut count = 0;
     nominated(headers).all(|token| {
         count += 1;
-        let name = HeaderName::from_bytes(token);
-        count < MOST_NOMINATED && name.is_ok_and(|name| !PROTECTED.contains(&name.as_str()))
+        let is_protected = || PROTECTED.iter().any(|name| token.eq_ignore_ascii_case(name.as_bytes()));
+        count < MOST_NOMINATED && is_name(token) && !is_protected()
     })
 }
 
@@ -51,12 +52,14 @@ pub(in crate::proxy) fn strip_request(changes: &mut Changes<'_>) -> bool {
     }
     let is_websocket =
         sent.get(UPGRADE).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"websocket"));
-    for name in nominated(sent).filter_map(|token| HeaderName::from_bytes(token).ok()) {
-        if ![HOST, CONTENT_LENGTH, TRANSFER_ENCODING].contains(&name) {
-            changes.remove(&name);
+    for token in nominated(sent) {
+        // Most of what is named there is no field: `close`.
+        let name = sent.keys().find(|name| name.as_str().as_bytes().eq_ignore_ascii_case(token));
+        if let Some(name) = name.filter(|name| ![HOST, CONTENT_LENGTH, TRANSFER_ENCODING].contains(name)) {
+            changes.remove(name);
         }
     }
-    OF_REQUESTS.iter().for_each(|name| changes.remove(name));
+    sent.keys().filter(|name| OF_REQUESTS.contains(name)).for_each(|name| changes.remove(name));
     is_websocket
 }
 

@@ -45,6 +45,9 @@ impl HopMark {
     /// Whether a request has come round often enough.
     pub(in crate::proxy) fn ends(&self, headers: &HeaderMap) -> bool {
         let (mut hops, mut own) = (0, false);
+        if !is_marked(headers) {
+            return false;
+        }
         for name in names(headers) {
             hops += 1;
             own |= *name == self.name;
@@ -55,7 +58,7 @@ impl HopMark {
     /// Appends the mark to a request that goes on to an upstream.
     pub(in crate::proxy) fn add<'a>(&'a self, upstream: &mut Changes<'a>) {
         let sent = upstream.sent();
-        if !sent.contains_key(&HOPS) {
+        if !is_marked(sent) {
             return upstream.set(WRITTEN, FieldValue::Lent(&self.name));
         }
         let skipped = (names(sent).count() + 1).saturating_sub(KEPT);
@@ -68,6 +71,11 @@ impl HopMark {
         }
         upstream.set(WRITTEN, Cow::<[u8]>::Owned(list).into());
     }
+}
+
+/// Whether there is a list. Few fields are gone through sooner than a name of such length is looked up.
+fn is_marked(headers: &HeaderMap) -> bool {
+    headers.keys().any(|name| *name == HOPS)
 }
 
 /// What looks like a name of a proxy; all else is no mark.

@@ -66,10 +66,11 @@ fn begin(
     alive: &mpsc::Sender<()>,
 ) {
     let (line, alive) = (line.clone(), alive.clone());
-    tokio::spawn(async move {
+    // In a box, since a task is moved several times before it runs, and once more at its end.
+    tokio::spawn(Box::pin(async move {
         connection::serve(stream, peer, (admitted, seat), line).await;
         drop(alive);
-    });
+    }));
 }
 
 impl Entrance {

@@ -40,7 +40,7 @@ impl Exchange<'_> {
         };
         let is_all = has_none || is_empty || self.request.head.method == Method::HEAD;
         self.begin_encoding(&mut head);
-        self.send_head(head, is_all)?;
+        self.send_head(head, is_all, self.alarm.now_us())?;
         if !is_all {
             self.send_body(body).await?;
         }
@@ -87,13 +87,13 @@ impl Exchange<'_> {
     }
 
     /// Sends the head of the answer, framed as the client's protocol has it; `is_all` where no body follows.
-    pub(super) fn send_head(&mut self, mut head: AnswerHead, is_all: bool) -> Result<()> {
+    pub(super) fn send_head(&mut self, mut head: AnswerHead, is_all: bool, now_us: u64) -> Result<()> {
         let request = &mut self.request;
         if !self.client.is_http2() {
             frame(request, &mut head, is_all);
         }
         request.delivery.status = head.status.as_u16();
-        self.client.send_head(head, (request.delivery.keeps, is_all))
+        self.client.send_head(head, (request.delivery.keeps, is_all), now_us)
     }
 
     /// Ready once all of the answer that has been put is written, within the client's time.

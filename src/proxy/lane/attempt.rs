@@ -139,7 +139,12 @@ impl Exchange<'_> {
         if std::mem::take(&mut self.request.inbound.expects) && !self.request.inbound.body.is_empty {
             self.client.send_interim(&AnswerHead::new(StatusCode::CONTINUE).into_parts());
         }
-        self.relay(upstream).await
+        // Where nothing was waited for, the attempt has only begun.
+        let is_at_once =
+            reused && matches!(upstream, UpstreamSide::Http1(_)) && self.request.inbound.body.is_empty;
+        let attempt = self.request.attempts.current.as_ref().filter(|_| is_at_once);
+        let sent_us = attempt.map(|attempt| attempt.began_us);
+        self.relay(upstream, sent_us).await
     }
 
     /// Whether no other request follows on the connection.

@@ -61,13 +61,18 @@ impl Client {
     }
 
     /// Sends the head of the answer; `is_all` where no body follows.
-    pub(super) fn send_head(&mut self, head: AnswerHead, (keeps, is_all): (bool, bool)) -> Result<()> {
+    pub(super) fn send_head(
+        &mut self,
+        head: AnswerHead,
+        (keeps, is_all): (bool, bool),
+        now_us: u64,
+    ) -> Result<()> {
         match self {
             Client::Http1(client) => {
-                client.send_head(&head, keeps);
+                client.send_head(&head, keeps, now_us);
                 Ok(())
             }
-            Client::Http2(client) => client.send_head(head, is_all),
+            Client::Http2(client) => client.send_head(head, is_all, now_us),
         }
     }
 

@@ -1,4 +1,4 @@
-//! When connections without a request are to end.
+//! When connections are to end: those without a request, and those of HTTP/2 with the streams that they have.
 //!
 //! Each is asked between any two requests, and there is hardly ever news. Then nothing is locked, and who waits is not
 //! noted again.
@@ -8,7 +8,7 @@ use std::task::{Context, Poll, Waker};
 use tokio::sync::watch;
 use tokio::task::coop::has_budget_remaining;
 
-/// The word that ends a connection, once it has no request.
+/// The word that ends a connection.
 pub(super) struct Closing {
     news: watch::Receiver<bool>,
     said: Pin<Box<dyn Future<Output = ()> + Send>>,

@@ -32,9 +32,6 @@ pub(super) async fn serve(
     (mut admitted, seat): (Admitted, Seat),
     line: Line,
 ) {
-    if let Err(error) = socket.set_nodelay(true) {
-        tracing::debug!(%peer, "TCP_NODELAY was refused: {error}");
-    }
     let settings = &line.listener.settings;
     if line.listener.acceptor.is_none() && !settings.h2c && !settings.proxy_protocol {
         // Its first head is the first that is waited for.

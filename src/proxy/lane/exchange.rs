@@ -145,8 +145,10 @@ impl Exchange<'_> {
     /// Takes off what is for this proxy only, before the request goes on.
     fn strip(&mut self) {
         let request = &mut self.request;
-        request.delivery.pace =
-            plan::body_pace(&request.head, request.route(), &request.inbound.listener.settings);
+        if !request.inbound.body.is_whole {
+            request.delivery.pace =
+                plan::body_pace(&request.head, request.route(), &request.inbound.listener.settings);
+        }
         let target = request.inbound.target.as_ref().map(|_| request.head.raw_path().to_vec());
         let service = request.plan.target.and_then(|target| target.service(&request.plan.table));
         if let Some(service) = service {

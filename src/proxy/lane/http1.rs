@@ -13,7 +13,9 @@ use crate::proxy::wire::socket::ClientSocket;
 use http::header::CONNECTION;
 use http::{HeaderMap, Version};
 use pingora_http::RequestHeader;
+use std::future::poll_fn;
 use std::net::SocketAddr;
+use std::task::Poll;
 
 /// Serves a connection to its end.
 pub(super) async fn serve(socket: ClientSocket, peer: SocketAddr, seat: &Seat, line: Line) {
@@ -54,7 +56,8 @@ pub(super) async fn serve(socket: ClientSocket, peer: SocketAddr, seat: &Seat, l
             break;
         }
     }
-    if let Some(remains) = client.remains() {
+    let Some(mut remains) = client.remains() else { return };
+    if !poll_fn(|cx| Poll::Ready(remains.is_nothing(cx))).await {
         // Most connections never come here: they need not be larger for it.
         Box::pin(linger::close(remains, &listener.door, line.closing.clone())).await;
     }

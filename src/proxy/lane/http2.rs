@@ -6,6 +6,7 @@
 mod turns;
 
 use super::client::{Client, Http2Client};
+use super::closing::Closing;
 use super::exchange;
 use super::line::{self, Line, Peer};
 use super::stream::Stream;
@@ -23,6 +24,7 @@ use h2::server::{Builder, Connection};
 use pingora_http::RequestHeader;
 use std::future::poll_fn;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -80,16 +82,17 @@ pub(super) async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
     let (active, from) = (turns.active(), Peer::new(peer.ip()));
     let (mut ending, mut accepted, mut rejected) = (false, 0, 0);
     let mut window = has_room.then(Held::default);
-    let mut shutdown = line.shutdown.clone();
+    // Both are waited for as long as the connection lives, and not anew for each stream.
+    let (mut shutdown, mut ended) = (Closing::new(line.shutdown.clone()), pin!(heard.has_ended()));
     let cut = loop {
         let turn = tokio::select! {
             biased;
-            _ = shutdown.wait_for(|stop| *stop), if !ending => {
+            () = poll_fn(|cx| shutdown.poll(cx)), if !ending => {
                 connection.graceful_shutdown();
                 ending = true;
                 continue;
             }
-            cut = heard.has_ended() => Turn::End(cut),
+            cut = &mut ended => Turn::End(cut),
             turn = turns.next() => turn,
             next = connection.accept() => match next {
                 Some(Ok((request, respond))) => {
@@ -112,7 +115,9 @@ pub(super) async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
         match turn {
             Turn::Served(begun, busy) => {
                 let stream = Stream::new(heard.clone(), interim.clone(), busy);
-                tokio::spawn(serve_stream(begun, Arc::new(stream), from.clone(), line.clone()));
+                // In a box, since a task is moved several times before it runs, and once more at its end.
+                let served = Box::pin(serve_stream(begun, Arc::new(stream), from.clone(), line.clone()));
+                tokio::spawn(served);
             }
             Turn::End(cut) => break cut,
             Turn::None => {}
@@ -173,7 +178,6 @@ async fn serve_stream(begun: Begun, stream: Arc<Stream>, peer: Peer, line: Line)
     let (parts, receive) = begun.request.into_parts();
     let mut head = RequestHeader::from(parts);
     let asked = asked::take(&mut head, true);
-    let number = asked::take_stream(&mut head).unwrap_or_default();
     tidy::settle_length(&mut head, receive.is_end_stream());
     let mut request = line::request(&line, &peer, head, started_us);
     if let Some(asked) = asked {
@@ -186,8 +190,7 @@ async fn serve_stream(begun: Begun, stream: Arc<Stream>, peer: Peer, line: Line)
             None => request.inbound.target = Some(asked.target.into()),
         }
     }
-    let mut client =
-        Client::Http2(Box::new(Http2Client::new(receive, begun.respond, number, stream.clone())));
+    let mut client = Client::Http2(Box::new(Http2Client::new(receive, begun.respond, stream.clone())));
     request.inbound.body.is_whole = client.is_whole();
     request.inbound.body.is_empty = client.is_whole();
     let under_way = line.worker.request();

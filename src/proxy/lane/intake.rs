@@ -22,7 +22,7 @@ impl Exchange<'_> {
         if std::mem::take(&mut self.request.inbound.expects) {
             self.client.send_interim(&AnswerHead::new(StatusCode::CONTINUE).into_parts());
         }
-        let (mut upload, mut has_waited) = (Upload::new(), false);
+        let (mut upload, mut has_waited) = (Upload::new(None), false);
         poll_fn(|cx| {
             let taken = self.poll_take_in(&mut upload, most, cx);
             has_waited |= taken.is_pending();
@@ -39,10 +39,13 @@ impl Exchange<'_> {
     pub(super) fn intake(&self) -> usize {
         let request = &self.request;
         let most = request.pool().map_or(0, |pool| pool.buffer.request);
+        if most == 0 || request.inbound.body.is_whole {
+            return 0;
+        }
         let headers = &request.head.headers;
         let is_larger = plan::body_length(&request.head).is_some_and(|length| length > most as u64);
         let converses = outcome::is_grpc(headers) || headers.contains_key(UPGRADE);
-        if request.inbound.body.is_whole || is_larger || converses { 0 } else { most }
+        if is_larger || converses { 0 } else { most }
     }
 
     fn poll_take_in(&mut self, upload: &mut Upload, most: usize, cx: &mut Context<'_>) -> Poll<Result<()>> {

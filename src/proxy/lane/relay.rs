@@ -50,30 +50,35 @@ pub(super) struct Answering {
 }
 
 impl Exchange<'_> {
-    /// Has the upstream answer; what is left to be given to the client, where its pool buffers answers.
-    pub(super) async fn relay(&mut self, upstream: &mut UpstreamSide) -> Result<Option<Box<Answering>>> {
-        let mut upload = Upload::new();
-        let head = loop {
-            let head = poll_fn(|cx| self.poll_head(upstream, &mut upload, cx)).await?;
-            if let Some(head) = self.take_head(head, &mut upload)? {
+    /// Has the upstream answer; what is left to be given to the client, where its pool buffers answers. `sent_us` is when
+    /// a request without a body begins to be sent, where that is known.
+    pub(super) async fn relay(
+        &mut self,
+        upstream: &mut UpstreamSide,
+        sent_us: Option<u64>,
+    ) -> Result<Option<Box<Answering>>> {
+        let mut upload = Upload::new(sent_us);
+        let mut head = loop {
+            let mut head = poll_fn(|cx| self.poll_head(upstream, &mut upload, cx)).await?;
+            if self.is_final(&mut head)? {
                 break head;
             }
+            self.pass_interim(head, &mut upload);
         };
         if head.status == 101 {
             return Box::pin(self.switch(head, upstream)).await.map(|()| None);
         }
-        let mut head = head;
         let most = self.hold(&mut head);
-        let head = self.prepare(head, &mut upload)?;
+        self.prepare(&mut head, &mut upload)?;
         let is_empty = head.get(&CONTENT_LENGTH) == Some(b"0");
         let is_all = self.request.delivery.is_bodiless || is_empty || upstream.is_answered();
         let is_all = is_all && self.request.delivery.encoder.is_none();
         self.request.delivery.keeps &= self.client.is_http2() || self.client.is_whole();
         let lasting = lasting(self.worker, &self.request, &head);
-        self.send_head(head, is_all)?;
         // The head was heard when its attempt was charged, just now.
         let charged = self.request.attempts.last.filter(|_| self.request.attempts.is_answered());
         let heard_us = charged.map_or_else(|| self.alarm.now_us(), |charged| charged.known_us);
+        self.send_head(head, is_all, heard_us)?;
         if upload.is_over() {
             self.request.inbound.body.forget();
         }
@@ -116,9 +121,8 @@ impl Exchange<'_> {
         self.poll_overdue_head(upload, cx)
     }
 
-    /// Looks at a head; `None` where it is an interim one.
-    fn take_head(&mut self, head: AnswerHead, upload: &mut Upload) -> Result<Option<AnswerHead>> {
-        let mut head = head;
+    /// Looks at a head; whether it is no interim one.
+    fn is_final(&mut self, head: &mut AnswerHead) -> Result<bool> {
         let status = head.status.as_u16();
         let request = &mut self.request;
         let is_interim = status < 200 && status != 101;
@@ -127,44 +131,44 @@ impl Exchange<'_> {
             attempt.interim
         });
         let malformed = |fault| Error::explain(ErrorType::InvalidHTTPHeader, fault).into_up();
-        sound::check(&head, interim).map_err(malformed)?;
-        sound::merge_lengths(&mut head);
+        sound::check(head, interim).map_err(malformed)?;
+        sound::merge_lengths(head);
         if status == 101 {
             let asks = request.head.headers.contains_key(UPGRADE) && request.head.version == Version::HTTP_11;
             if !asks {
                 return Err(malformed("a 101 nobody asked for"));
             }
         } else {
-            hop_by_hop::strip_response(&mut head);
+            hop_by_hop::strip_response(head);
         }
-        if !is_interim {
-            return Ok(Some(head));
-        }
+        Ok(!is_interim)
+    }
+
+    fn pass_interim(&mut self, head: AnswerHead, upload: &mut Upload) {
         upload.restart(self.alarm.now_us());
-        if (102..200).contains(&status) && request.head.version != Version::HTTP_10 {
-            // Of 100, a client that waits for it has heard by then.
+        // Of 100, a client that waits for it has heard by then.
+        let is_news = (102..200).contains(&head.status.as_u16());
+        if is_news && self.request.head.version != Version::HTTP_10 {
             self.client.send_interim(&head.into_parts());
         }
-        Ok(None)
     }
 
     /// Charges the attempt by its answer, and makes the answer what the client gets.
     ///
     /// # Errors
     /// [`SHIELDED`] where the client does not get it.
-    fn prepare(&mut self, head: AnswerHead, upload: &mut Upload) -> Result<AnswerHead> {
-        let mut head = head;
+    fn prepare(&mut self, head: &mut AnswerHead, upload: &mut Upload) -> Result<()> {
         let status = head.status.as_u16();
         let meter = &self.worker.meter;
         let request = &mut self.request;
-        request.delivery.is_bodiless = outcome::unframe(&request.head.method, &mut head);
+        request.delivery.is_bodiless = outcome::unframe(&request.head.method, head);
         request.attempts.settle();
         if request.attempts.is_held() && outcome::is_grpc(&request.head.headers) {
             charge::converses(meter, request);
         }
         let failures = request.failures();
         let mut came_to = outcome::outcome_of_status(status, &failures);
-        let is_grpc = came_to == Outcome::Success && outcome::is_grpc_answer(&head);
+        let is_grpc = came_to == Outcome::Success && outcome::is_grpc_answer(head);
         let grpc_status = head.get(&GRPC_STATUS).filter(|_| is_grpc);
         if is_grpc {
             came_to = outcome::outcome_of_grpc(grpc_status, &failures);
@@ -172,7 +176,7 @@ impl Exchange<'_> {
         charge::charge(meter, request, came_to, status);
         log_entry::note_grpc(request, grpc_status);
         if let Some(attempt) = request.attempts.current.as_mut() {
-            attempt.is_endless = is_lasting(&head);
+            attempt.is_endless = is_lasting(head);
         }
         if self.hides(status) {
             return Error::e_explain(SHIELDED, "the candidate's answer is not shown");
@@ -181,14 +185,14 @@ impl Exchange<'_> {
         if let Some(original) = &mut request.delivery.original {
             original.head(status, &head.to_map());
         }
-        if outcome::goes_on(&head, &request.head) {
+        if outcome::goes_on(head, &request.head) {
             request.delivery.pace = plan::AT_ITS_LEISURE;
             upload.forget_rate();
         }
-        rewrite::relocate(request, &mut head);
-        rewrite::answer(request, &mut head);
-        self.begin_encoding(&mut head);
-        Ok(head)
+        rewrite::relocate(request, head);
+        rewrite::answer(request, head);
+        self.begin_encoding(head);
+        Ok(())
     }
 
     /// Gives the client what has come of the answer.
@@ -346,7 +350,7 @@ impl Exchange<'_> {
         outcome::unframe(&self.request.head.method, &mut head);
         rewrite::answer(&self.request, &mut head);
         let mut lasting = lasting(self.worker, &self.request, &head);
-        self.send_head(head, false)?;
+        self.send_head(head, false, self.alarm.now_us())?;
         let (Client::Http1(client), UpstreamSide::Http1(connection)) = (&mut *self.client, upstream) else {
             return Error::e_explain(ErrorType::InternalError, "a switch of protocols in HTTP/2");
         };

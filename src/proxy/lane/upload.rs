@@ -17,6 +17,8 @@ pub(super) struct Upload {
     /// Whether what came before this attempt has been sent again, and how much of it.
     has_replayed: bool,
     replayed: usize,
+    /// When it begins, for a request without a body, where that is known: µs on the process clock.
+    sent_us: Option<u64>,
     /// When all of the request was handed over, or given up: µs on the process clock.
     over_us: Option<u64>,
     /// Since when the client is waited for, how long it was in all, and for how many bytes.
@@ -30,10 +32,11 @@ pub(super) struct Upload {
 }
 
 impl Upload {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(sent_us: Option<u64>) -> Self {
         Upload {
             has_replayed: false,
             replayed: 0,
+            sent_us,
             over_us: None,
             waiting_us: None,
             waited_us: 0,
@@ -167,7 +170,7 @@ impl Exchange<'_> {
         upload.has_replayed = true;
         if body.is_whole {
             upstream.finish_body();
-            upload.over_us = Some(self.alarm.now_us());
+            upload.over_us = Some(upload.sent_us.unwrap_or_else(|| self.alarm.now_us()));
         }
     }
 

@@ -2,8 +2,12 @@
 //!
 //! Most deadlines are moved long before they are due. The timer is set anew only where it would ring too late;
 //! where it rings too early, it is set to what is due now.
+//!
+//! For the same reason a worker keeps timers of connections and streams that are over: the next one takes one as it is
+//! set, since it is hardly ever due later than that.
 
 use crate::observe::clock::Clock;
+use std::cell::RefCell;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
@@ -12,6 +16,20 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 /// No deadline, in µs on the process clock.
 pub(in crate::proxy) const NEVER_US: u64 = u64::MAX;
+
+/// Timers that a worker has at hand.
+const SPARE: usize = 64;
+
+thread_local! {
+    static SPARES: RefCell<Vec<Spare>> = const { RefCell::new(Vec::new()) };
+}
+
+/// A timer that nobody waits for: if it rings, it wakes a task that is over.
+struct Spare {
+    clock: Clock,
+    timer: Pin<Box<Sleep>>,
+    rings_us: u64,
+}
 
 /// The timer of one connection.
 #[derive(Debug)]
@@ -24,9 +42,25 @@ pub(in crate::proxy) struct Alarm {
     rings_us: u64,
 }
 
+impl Drop for Alarm {
+    fn drop(&mut self) {
+        let Some(timer) = self.timer.take().filter(|_| self.rings_us != NEVER_US) else { return };
+        let spare = Spare { clock: self.clock, timer, rings_us: self.rings_us };
+        // At the end of a thread there is nobody to keep it for.
+        let _ = SPARES.try_with(|spares| {
+            let Ok(mut spares) = spares.try_borrow_mut() else { return };
+            if spares.len() < SPARE {
+                spares.push(spare);
+            }
+        });
+    }
+}
+
 impl Alarm {
     pub(in crate::proxy) fn new(clock: Clock) -> Self {
-        Alarm { clock, timer: None, wakes: None, rings_us: NEVER_US }
+        let spare = SPARES.with_borrow_mut(Vec::pop).filter(|spare| spare.clock == clock);
+        let (timer, rings_us) = spare.map(|spare| (spare.timer, spare.rings_us)).unzip();
+        Alarm { clock, timer, wakes: None, rings_us: rings_us.unwrap_or(NEVER_US) }
     }
 
     pub(in crate::proxy) fn now_us(&self) -> u64 {

@@ -20,21 +20,19 @@ pub(in crate::proxy) struct Asked {
 }
 
 const ASKED: HeaderName = HeaderName::from_static("x-pointsman-asked");
-const STREAM: HeaderName = HeaderName::from_static("x-pointsman-stream");
 /// Bytes that are kept of what was refused.
 const MOST_TARGET: usize = 8192;
 const MOST_METHOD: usize = 32;
 const MOST_HOST: usize = 300;
 
+/// Our field, as HTTP/2 has it.
+pub(super) const NAME: &[u8] = b"x-pointsman-asked";
+/// One that was ours: clients have never sent it on.
+const FORMER: &[u8] = b"x-pointsman-stream";
+
 /// Whether a field is one of ours, which nobody else may send.
 pub(in crate::proxy) fn is_own(name: &[u8]) -> bool {
-    let (asked, stream) = names();
-    name.eq_ignore_ascii_case(asked) || name.eq_ignore_ascii_case(stream)
-}
-
-/// The names of our fields in HTTP/2.
-pub(in crate::proxy) fn names() -> (&'static [u8], &'static [u8]) {
-    (b"x-pointsman-asked", b"x-pointsman-stream")
+    name.eq_ignore_ascii_case(NAME) || name.eq_ignore_ascii_case(FORMER)
 }
 
 /// The value that tells of a refused request: its bytes in hexadecimal digits, since they may be any.
@@ -51,6 +49,10 @@ pub(in crate::proxy) fn refusal(status: u16, method: &[u8], target: &[u8], host:
 
 /// Takes our field off a head: what it says, if it is ours.
 pub(in crate::proxy) fn take(head: &mut RequestHeader, is_ours: bool) -> Option<Asked> {
+    // Hardly any head has it; to go through its names costs less than a look-up.
+    if !head.headers.keys().any(|name| *name == ASKED) {
+        return None;
+    }
     let value = head.remove_header(&ASKED).filter(|_| is_ours)?;
     let value = value.as_bytes();
     if value.starts_with(b"/") {
@@ -62,12 +64,6 @@ pub(in crate::proxy) fn take(head: &mut RequestHeader, is_ours: bool) -> Option<
     let (method, target, host) = (part(), part(), part());
     let method = Method::from_bytes(&method).or_else(|_| Method::from_bytes(b"-")).ok();
     Some(Asked { status: Some(status), method, host: Some(host), target })
-}
-
-/// Takes the number of its stream off a head of HTTP/2.
-pub(in crate::proxy) fn take_stream(head: &mut RequestHeader) -> Option<u32> {
-    let value = head.remove_header(&STREAM)?;
-    value.to_str().ok()?.parse().ok()
 }
 
 /// Method, target and host of a head of which nothing is known to be as it should.

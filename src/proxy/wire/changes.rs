@@ -15,7 +15,7 @@ pub(in crate::proxy) struct Changes<'a> {
     fields: &'a HeaderMap,
     changes: Vec<(FieldName, Change<'a>)>,
     /// A bit for each name that is changed: most fields are none of them.
-    lengths: u64,
+    names: u64,
 }
 
 /// The name of a field, and how it is written where that is known: `X-Real-IP`.
@@ -23,6 +23,8 @@ pub(in crate::proxy) struct Changes<'a> {
 pub(in crate::proxy) struct FieldName {
     name: HeaderName,
     written: &'static str,
+    /// See [`bit`].
+    bit: u64,
 }
 
 #[derive(Debug)]
@@ -45,7 +47,7 @@ pub(in crate::proxy) enum FieldValue<'a> {
 
 impl<'a> Changes<'a> {
     pub(in crate::proxy) fn new(fields: &'a HeaderMap) -> Self {
-        Changes { fields, changes: Vec::with_capacity(USUAL), lengths: 0 }
+        Changes { fields, changes: Vec::with_capacity(USUAL), names: 0 }
     }
 
     /// What the client sent.
@@ -54,7 +56,7 @@ impl<'a> Changes<'a> {
     }
 
     pub(in crate::proxy) fn remove(&mut self, name: &HeaderName) {
-        self.forget(name);
+        self.forget(name, bit(name.as_str()));
         if self.fields.contains_key(name) {
             self.note(name.clone().into(), Change::Removed);
         }
@@ -62,7 +64,7 @@ impl<'a> Changes<'a> {
 
     pub(in crate::proxy) fn set(&mut self, name: impl Into<FieldName>, value: FieldValue<'a>) {
         let name = name.into();
-        self.forget(&name.name);
+        self.forget(&name.name, name.bit);
         self.note(name, Change::Set(value));
     }
 
@@ -106,7 +108,7 @@ impl<'a> Changes<'a> {
     }
 
     fn is_replaced(&self, name: &HeaderName) -> bool {
-        self.lengths & bit(name) != 0
+        self.names & bit(name.as_str()) != 0
             && self
                 .changes
                 .iter()
@@ -114,14 +116,14 @@ impl<'a> Changes<'a> {
     }
 
     /// What was said of a name before counts no more.
-    fn forget(&mut self, name: &HeaderName) {
-        if self.lengths & bit(name) != 0 {
+    fn forget(&mut self, name: &HeaderName, bit: u64) {
+        if self.names & bit != 0 {
             self.changes.retain(|(changed, _)| changed.name != *name);
         }
     }
 
     fn note(&mut self, name: FieldName, change: Change<'a>) {
-        self.lengths |= bit(&name.name);
+        self.names |= name.bit;
         self.changes.push((name, change));
     }
 }
@@ -129,7 +131,7 @@ impl<'a> Changes<'a> {
 impl FieldName {
     /// A name that is written in a certain way. It is legal in lower case.
     pub(in crate::proxy) const fn written(name: HeaderName, written: &'static str) -> Self {
-        FieldName { name, written }
+        FieldName { name, written, bit: bit(written) }
     }
 
     pub(in crate::proxy) fn name(&self) -> &HeaderName {
@@ -146,7 +148,8 @@ impl FieldName {
 
 impl From<HeaderName> for FieldName {
     fn from(name: HeaderName) -> Self {
-        FieldName { name, written: "" }
+        let bit = bit(name.as_str());
+        FieldName { name, written: "", bit }
     }
 }
 
@@ -204,9 +207,11 @@ impl<'a> From<Cow<'a, [u8]>> for FieldValue<'a> {
 }
 
 /// A bit for a name's length and its last letter but one, which tells `x-forwarded-host` from `x-forwarded-port`.
-fn bit(name: &HeaderName) -> u64 {
-    let name = name.as_str().as_bytes();
-    let letter = name.iter().nth_back(1).map_or(0, |letter| usize::from(*letter));
+const fn bit(name: &str) -> u64 {
+    let letter = match name.as_bytes() {
+        [.., letter, _] => letter.to_ascii_lowercase() as usize,
+        _ => 0,
+    };
     1 << ((name.len() * 3 + letter) & 63)
 }
 

@@ -23,14 +23,23 @@ pub(in crate::proxy) fn is_host(bytes: &[u8]) -> bool {
 /// Where a name ends: labels, of which only the last may be empty. Every request's host is looked at, so this is one
 /// pass.
 fn name_end(bytes: &[u8]) -> usize {
-    let mut before = b'.';
+    let mut is_dot = true;
     let is_end = |byte: &u8| {
-        let is_dotted = before == b'.' && *byte == b'.';
-        before = *byte;
-        is_dotted || !(byte.is_ascii_alphanumeric() || matches!(*byte, b'-' | b'.' | b'_'))
+        let was_dot = std::mem::replace(&mut is_dot, *byte == b'.');
+        !OF_NAMES[*byte as usize] || was_dot && is_dot
     };
     bytes.iter().position(is_end).unwrap_or(bytes.len())
 }
+
+/// By byte: a look costs less than to compare.
+const OF_NAMES: [bool; 256] = {
+    let (mut names, mut byte) = ([false; 256], 0);
+    while byte < 256 {
+        names[byte] = (byte as u8).is_ascii_alphanumeric() || matches!(byte as u8, b'-' | b'.' | b'_');
+        byte += 1;
+    }
+    names
+};
 
 /// Nothing, or a colon and a number that is one of a port.
 fn is_port(port: &[u8]) -> bool {

@@ -13,6 +13,9 @@ use std::ops::Range;
 const TABLE: usize = 4096;
 /// What a field counts for beside its bytes.
 const OVERHEAD: usize = 32;
+/// Bytes and fields of most requests: no more memory is asked for.
+const USUAL_BYTES: usize = 512;
+const USUAL_FIELDS: usize = 16;
 /// Bits of a number, at most.
 const LAST_SHIFT: u32 = 21;
 
@@ -21,7 +24,7 @@ const LAST_SHIFT: u32 = 21;
 pub(in crate::proxy) struct Broken;
 
 /// The fields of a block, in their order.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(in crate::proxy) struct FieldList {
     bytes: Vec<u8>,
     fields: Vec<Spans>,
@@ -47,6 +50,11 @@ pub(in crate::proxy) struct Field<'a> {
 }
 
 impl FieldList {
+    fn new() -> Self {
+        let (bytes, fields) = (Vec::with_capacity(USUAL_BYTES), Vec::with_capacity(USUAL_FIELDS));
+        FieldList { bytes, fields, size: 0, is_over_size: false }
+    }
+
     pub(in crate::proxy) fn iter(&self) -> impl Iterator<Item = Field<'_>> {
         self.fields.iter().map(|field| Field {
             name: self.bytes.get(field.name.clone()).unwrap_or_default(),
@@ -115,7 +123,7 @@ impl HpackReader {
     /// # Errors
     /// [`Broken`], after which no further block can be read.
     pub(in crate::proxy) fn read(&mut self, block: &[u8], most: usize) -> Result<FieldList, Broken> {
-        let mut list = FieldList::default();
+        let mut list = FieldList::new();
         let mut rest = block;
         let mut is_first = true;
         while let Some(first) = rest.first().copied() {

@@ -1,6 +1,7 @@
 //! What is left of a connection that has served its last request.
 
 use super::outbox::Outbox;
+use super::socket::ClientSocket;
 use std::io;
 use std::mem::MaybeUninit;
 use std::pin::Pin;
@@ -38,6 +39,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Remains<S> {
                 Poll::Ready(_) => return Dropped { is_all: true, ..dropped },
             }
         }
+    }
+}
+
+impl Remains<ClientSocket> {
+    /// Whether there is nothing to wait for: all is written, and its client has sent nothing more. What closes such a
+    /// stream in the clear says its end, too; by TLS, that is a word of its own.
+    pub(in crate::proxy) fn is_nothing(&mut self, cx: &mut Context<'_>) -> bool {
+        if self.is_sending || !self.out.is_empty() || !matches!(self.stream, ClientSocket::Plain(_)) {
+            return false;
+        }
+        self.is_sending = self.drop_what_comes(cx).any;
+        !self.is_sending
     }
 }
 

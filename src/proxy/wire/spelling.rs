@@ -51,8 +51,7 @@ impl<'a> Cursor<'a> {
 
     fn at(&self, start: usize, name: &str) -> Option<&'a [u8]> {
         let spelled = self.raw.get(start..start + name.len())?;
-        let is_it =
-            self.raw.get(start + name.len()) == Some(&b':') && spelled.eq_ignore_ascii_case(name.as_bytes());
+        let is_it = self.raw.get(start + name.len()) == Some(&b':') && is_same(spelled, name.as_bytes());
         is_it.then_some(spelled)
     }
 }
@@ -103,10 +102,52 @@ pub(in crate::proxy) fn write_value(value: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(b"\r\n");
 }
 
+/// Whether two names of one length are the same but for their case. The first and the last eight bytes are compared
+/// at a time, with the bit set that tells capitals from small letters; of the other bytes of names, it tells `^` from `~`
+/// alone, which are looked at by the letter.
+pub(super) fn is_same(sent: &[u8], wanted: &[u8]) -> bool {
+    const CASE: u64 = u64::from_ne_bytes([0x20; 8]);
+    let ends = |name: &[u8]| {
+        let (first, last) = (name.first_chunk()?, name.last_chunk()?);
+        Some((u64::from_ne_bytes(*first) | CASE, u64::from_ne_bytes(*last) | CASE))
+    };
+    let (Some(one), Some(other)) = (ends(sent), ends(wanted)) else {
+        return sent.eq_ignore_ascii_case(wanted);
+    };
+    if one != other {
+        return false;
+    }
+    let is_short = wanted.len() <= 16;
+    is_short && !has_tilde(one.0) && !has_tilde(one.1) || sent.eq_ignore_ascii_case(wanted)
+}
+
+/// Whether one of eight bytes is `~`.
+fn has_tilde(word: u64) -> bool {
+    const ONES: u64 = u64::MAX / 255;
+    let others = word ^ (ONES * b'~' as u64);
+    others.wrapping_sub(ONES) & !others & (ONES << 7) != 0
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use http::HeaderMap;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn names_are_compared_as_the_standard_library_does(
+            one in "[-A-Za-f0-9^~_]{0,20}", changed in any::<bool>(), other in "[-A-Za-f0-9^~_]{20}",
+        ) {
+            let mut second = one.to_ascii_lowercase().into_bytes();
+            if changed && !second.is_empty() {
+                let at = second.len() / 2;
+                second[at] = other.as_bytes()[at];
+            }
+            let expected = one.as_bytes().eq_ignore_ascii_case(&second);
+            prop_assert_eq!(is_same(one.as_bytes(), &second), expected, "{} {:?}", one, second);
+        }
+    }
 
     #[test]
     fn names_keep_their_spelling_and_new_ones_get_capitals() {

@@ -258,7 +258,7 @@ impl Http1Client {
     }
 
     /// Sends a head; how its body is framed stands in it.
-    pub(super) fn send_head(&mut self, head: &AnswerHead, keeps: bool) {
+    pub(super) fn send_head(&mut self, head: &AnswerHead, keeps: bool, now_us: u64) {
         let switches = head.status == StatusCode::SWITCHING_PROTOCOLS;
         self.is_spoilt |= switches;
         self.writer = if head.has(&TRANSFER_ENCODING) { BodyWriter::Chunked } else { BodyWriter::Plain };
@@ -269,7 +269,7 @@ impl Http1Client {
         };
         head.write(is_ours, out);
         out.extend_from_slice(b"Date: ");
-        date::write(out);
+        date::write(now_us, out);
         out.extend_from_slice(match (switches, keeps) {
             (true, _) => b"\r\n\r\n",
             (false, true) => b"\r\nConnection: keep-alive\r\n\r\n",

@@ -32,7 +32,6 @@ pub(in crate::proxy::lane) struct Http2Client {
     is_finished: bool,
     trailers: Option<HeaderMap>,
     has_ended: bool,
-    number: u32,
     pub(in crate::proxy::lane) stream: Arc<Stream>,
 }
 
@@ -40,7 +39,6 @@ impl Http2Client {
     pub(in crate::proxy::lane) fn new(
         receive: RecvStream,
         respond: SendResponse<Bytes>,
-        number: u32,
         stream: Arc<Stream>,
     ) -> Self {
         Http2Client {
@@ -53,7 +51,6 @@ impl Http2Client {
             is_finished: false,
             trailers: None,
             has_ended: false,
-            number,
             stream,
         }
     }
@@ -97,14 +94,14 @@ impl Http2Client {
     }
 
     pub(super) fn send_interim(&mut self, answer: &Parts) {
-        self.stream.interim.send_on(self.number, answer);
+        self.stream.interim.send_on(self.respond.stream_id().as_u32(), answer);
     }
 
-    pub(super) fn send_head(&mut self, mut head: AnswerHead, is_all: bool) -> Result<()> {
+    pub(super) fn send_head(&mut self, mut head: AnswerHead, is_all: bool, now_us: u64) -> Result<()> {
         for name in [TRANSFER_ENCODING, CONNECTION, UPGRADE, KEEP_ALIVE, PROXY_CONNECTION] {
             head.remove(&name);
         }
-        head.set(DATE, date());
+        head.set(DATE, date(now_us));
         let mut parts = head.into_parts();
         parts.version = http::Version::HTTP_2;
         let response = Response::from_parts(parts, ());

@@ -234,7 +234,7 @@ impl Incoming {
         let settled = match self.reader.read(&block.bytes, self.limits.size) {
             Ok(list) if is_late && settle::are_trailers(&list) => Vec::new(),
             Ok(list) if !is_late => {
-                let settled = settle::request(&list, block.stream, self.limits, block.depends_on_itself);
+                let settled = settle::request(&list, self.limits, block.depends_on_itself);
                 self.refused += u32::from(settled.is_refused);
                 settled.block
             }

@@ -35,17 +35,15 @@ struct Pseudo<'a> {
     host: Option<&'a [u8]>,
 }
 
-/// The request that a block becomes; `stream` is told to it. One that is malformed by its frame is refused.
-pub(super) fn request(list: &FieldList, stream: u32, limits: BlockLimits, is_malformed: bool) -> Settled {
+/// The request that a block becomes. One that is malformed by its frame is refused.
+pub(super) fn request(list: &FieldList, limits: BlockLimits, is_malformed: bool) -> Settled {
     let mut pseudo = Pseudo::default();
     let judged = judge(list, limits, &mut pseudo).and_then(|()| settled(&pseudo));
     let judged = judged.and_then(|(host, path)| if is_malformed { Err(400) } else { Ok((host, path)) });
-    let (mut block, is_refused) = match judged {
+    let (block, is_refused) = match judged {
         Ok((host, path)) => (of(list, &pseudo, host, path), false),
         Err(status) => (refused(status, &pseudo), true),
     };
-    let (_, own) = asked::names();
-    hpack::write(Field { name: own, value: stream.to_string().as_bytes(), known: 0 }, &mut block);
     Settled { block, is_refused }
 }
 
@@ -170,8 +168,7 @@ fn of(list: &FieldList, pseudo: &Pseudo<'_>, host: &[u8], path: &[u8]) -> Vec<u8
         }
     }
     if !is_carried {
-        let (own, _) = asked::names();
-        hpack::write(Field { name: own, value: path, known: 0 }, &mut block);
+        hpack::write(Field { name: asked::NAME, value: path, known: 0 }, &mut block);
     }
     block
 }
@@ -189,8 +186,7 @@ fn refused(status: u16, pseudo: &Pseudo<'_>) -> Vec<u8> {
     let host = pseudo.authority.or(pseudo.host).unwrap_or_default();
     let method = pseudo.method.unwrap_or_default();
     let value = asked::refusal(status, method, pseudo.path.unwrap_or(host), host);
-    let (own, _) = asked::names();
-    hpack::write(Field { name: own, value: &value, known: 0 }, &mut block);
+    hpack::write(Field { name: asked::NAME, value: &value, known: 0 }, &mut block);
     block
 }
 

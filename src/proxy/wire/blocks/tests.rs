@@ -68,7 +68,7 @@ fn other_frames_pass_and_requests_are_put_into_other_words() {
         let asked = &frames[1].3;
         assert_eq!(value(asked, ":path").as_deref(), Some("/%3Ca%FF%3E"));
         assert_eq!(value(asked, "x-pointsman-asked").as_deref(), Some("/<a\u{ff}>"));
-        assert_eq!(value(asked, "x-pointsman-stream").as_deref(), Some("1"));
+        assert_eq!(value(asked, "x-pointsman-stream"), None);
         assert_eq!((value(asked, ":authority").as_deref(), value(asked, "host")), (Some("a"), None));
         assert_eq!(value(&frames[3].3, "x-pointsman-asked"), None);
     }
