@@ -34,6 +34,7 @@ pub(super) enum Kind {
     Silent,
     /// Asks for 50 MB, and reads none of it.
     Unread,
+    UnreadHttp2,
 }
 
 enum Client {
@@ -128,6 +129,7 @@ async fn client(kind: Kind, plain: SocketAddr, tls: SocketAddr) -> Result<Client
             Ok(Client::Tls { _stream: stream })
         }
         Kind::Http2 => http2(tls).await,
+        Kind::UnreadHttp2 => unread_http2(tls).await,
     }
 }
 
@@ -150,5 +152,29 @@ async fn http2(address: SocketAddr) -> Result<Client> {
         let length = piece.map_err(Error::other)?.len();
         body.flow_control().release_capacity(length).map_err(Error::other)?;
     }
+    Ok(Client::Http2 { _requests: requests, connection })
+}
+
+/// A client that grants a stream all it may ask for, and whose connection is read by nobody once the answer has begun.
+async fn unread_http2(address: SocketAddr) -> Result<Client> {
+    let socket = TcpSocket::new_v4()?;
+    socket.set_recv_buffer_size(WINDOW)?;
+    let connector = TlsConnector::from(tls::client(&[b"h2"]));
+    let stream = connector.connect(tls::name(), socket.connect(address).await?).await?;
+    let (most, ahead) = (8 << 20, 4 << 20);
+    let mut options = h2::client::Builder::new();
+    options.initial_window_size(ahead).initial_connection_window_size(most);
+    let (mut requests, mut connection) = options.handshake(stream).await.map_err(Error::other)?;
+    let request = Request::get("https://localhost/50m").body(()).map_err(Error::other)?;
+    let (mut response, _) = requests.send_request(request, true).map_err(Error::other)?;
+    tokio::select! {
+        answered = &mut response => drop(answered.map_err(Error::other)?),
+        ended = &mut connection => return Err(Error::other(format!("it ended: {ended:?}"))),
+    }
+    // It is kept, and turns no more.
+    let connection = tokio::spawn(async move {
+        std::future::pending::<()>().await;
+        drop((connection, response));
+    });
     Ok(Client::Http2 { _requests: requests, connection })
 }

@@ -30,12 +30,13 @@ struct Row {
     must_give_back: Option<f64>,
 }
 
-const ROWS: [Row; 5] = [
+const ROWS: [Row; 6] = [
     Row { title: "kept, plain", kind: Kind::Plain, must_kib: 4.0, must_give_back: Some(0.7) },
     Row { title: "kept, TLS", kind: Kind::Tls, must_kib: 20.0, must_give_back: Some(0.7) },
     Row { title: "kept, HTTP/2", kind: Kind::Http2, must_kib: 30.0, must_give_back: Some(0.7) },
     Row { title: "silent", kind: Kind::Silent, must_kib: 4.0, must_give_back: None },
     Row { title: "unread 50 MB", kind: Kind::Unread, must_kib: 100.0, must_give_back: None },
+    Row { title: "unread, HTTP/2", kind: Kind::UnreadHttp2, must_kib: 100.0, must_give_back: None },
 ];
 
 /// How many clients come.
@@ -101,7 +102,8 @@ pub(crate) fn run(options: &Options) {
 /// A crowd comes; what it costs. It leaves; what is given back.
 fn crowd(row: &Row, contender: &Contender, origin: &Origin, sizes: &Sizes, runtime: &Runtime) {
     let proxy = Running::start(contender, origin.address, Setup::PLAIN, Cpus::for_one_worker());
-    let count = if row.kind == Kind::Unread { sizes.unread } else { sizes.kept };
+    let is_unread = matches!(row.kind, Kind::Unread | Kind::UnreadHttp2);
+    let count = if is_unread { sizes.unread } else { sizes.kept };
     let enter = |count| runtime.block_on(Crowd::enter(row.kind, &proxy, count));
     // What is made once is not the crowd's.
     enter(1).leave();

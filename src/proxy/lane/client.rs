@@ -8,6 +8,7 @@ pub(super) use http1::{HeadRead, Http1Client};
 pub(super) use http2::Http2Client;
 
 use crate::proxy::wire::answer_head::AnswerHead;
+use crate::proxy::wire::scratch::SCRATCH_BYTES;
 use http::HeaderMap;
 use http::response::Parts;
 use pingora_error::{Error, Result};
@@ -81,6 +82,14 @@ impl Client {
         match self {
             Client::Http1(client) => client.has_room(),
             Client::Http2(client) => client.waiting() == 0,
+        }
+    }
+
+    /// So much of an answer's body is read at a time.
+    pub(super) fn piece_bytes(&self) -> usize {
+        match self {
+            Client::Http1(_) => SCRATCH_BYTES,
+            Client::Http2(_) => http2::PIECE_BYTES,
         }
     }
 

@@ -56,7 +56,7 @@ impl Exchange<'_> {
         }
         let (client, delivery) = (&mut *self.client, &mut self.request.delivery);
         let held = &mut answering.held;
-        let read = upstream.poll_body(cx, &mut |cx, piece| {
+        let read = upstream.poll_body(cx, client.piece_bytes(), &mut |cx, piece| {
             if passes {
                 deliver(client, delivery, cx, piece);
             } else {

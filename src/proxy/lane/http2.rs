@@ -42,7 +42,7 @@ const CONNECTION_WINDOW: u32 = 512 << 10;
 const NARROW_STREAM_WINDOW: u32 = 16 << 10;
 const NARROW_WINDOW: usize = 64 << 10;
 /// Bytes of an answer that wait for the client, for each stream, beside the one piece that was read ahead.
-const SEND_BUFFER: usize = 32 << 10;
+const SEND_BUFFER: usize = 16 << 10;
 /// Bytes of fields of our own in a request.
 const OWN_FIELDS: usize = 32 << 10;
 /// Resets that are remembered: by this side, by the client before a stream was looked at, and in all for

@@ -18,6 +18,7 @@ mod recall;
 mod relay;
 mod shield;
 mod stream;
+mod switch;
 mod tunnel;
 mod upload;
 mod upstream_side;

@@ -3,10 +3,9 @@
 
 use super::exchange::Exchange;
 use super::lasting::{Lasting, is_lasting, lasting};
-use super::tunnel;
 use super::upload::Upload;
 use super::upstream_side::UpstreamSide;
-use crate::core::outcome::{Outcome, Reason};
+use crate::core::outcome::Outcome;
 use crate::observe::access_log::Cut;
 use crate::observe::shard::AnswerEnd;
 use crate::proxy::decide::{outcome, plan};
@@ -16,7 +15,6 @@ use crate::proxy::lane::client::Client;
 use crate::proxy::measure::{charge, log_entry};
 use crate::proxy::wire::answer_head::AnswerHead;
 use crate::proxy::wire::held::HeldAnswer;
-use crate::proxy::wire::websocket;
 use http::header::{CONTENT_LENGTH, UPGRADE};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Version};
 use pingora_error::{Error, ErrorType, Result};
@@ -24,9 +22,6 @@ use std::future::poll_fn;
 use std::task::{Context, Poll};
 
 const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
-
-/// A WebSocket that its upstream ends with a fault so soon has died at once.
-const WEBSOCKET_DIED_US: u64 = 5_000_000;
 
 /// The error that sends a shielded request on its way again; nobody else sees it.
 pub(super) const SHIELDED: ErrorType = ErrorType::Custom("shielded");
@@ -246,7 +241,8 @@ impl Exchange<'_> {
             }
         }
         let (client, delivery) = (&mut *self.client, &mut self.request.delivery);
-        let read = upstream.poll_body(cx, &mut |cx, piece| deliver(client, delivery, cx, piece));
+        let read = upstream
+            .poll_body(cx, client.piece_bytes(), &mut |cx, piece| deliver(client, delivery, cx, piece));
         let Poll::Ready(is_done) = read else { return Ok(false) };
         if is_done? {
             (answering.is_done, answering.is_given) = (true, true);
@@ -333,53 +329,13 @@ impl Exchange<'_> {
         Error::explain(ErrorType::ConnectionClosed, "the stream had to leave").into_down()
     }
 
-    fn note_end(&mut self) {
+    pub(super) fn note_end(&mut self) {
         if self.worker.log.is_some()
             && let Some(attempt) = &self.request.attempts.current
         {
             let took = self.worker.meter.now_us().saturating_sub(attempt.started_us);
             self.request.delivery.response_us = Some(took);
         }
-    }
-
-    /// The protocol is switched: bytes pass as they are.
-    async fn switch(&mut self, head: AnswerHead, upstream: &mut UpstreamSide) -> Result<()> {
-        let mut head = head;
-        self.request.attempts.settle();
-        charge::charge(&self.worker.meter, &mut self.request, Outcome::Success, 101);
-        outcome::unframe(&self.request.head.method, &mut head);
-        rewrite::answer(&self.request, &mut head);
-        let mut lasting = lasting(self.worker, &self.request, &head);
-        self.send_head(head, false, self.alarm.now_us())?;
-        let (Client::Http1(client), UpstreamSide::Http1(connection)) = (&mut *self.client, upstream) else {
-            return Error::e_explain(ErrorType::InternalError, "a switch of protocols in HTTP/2");
-        };
-        let silence = self.request.pool().map(|pool| self.request.timeouts(pool).read);
-        let is_websocket = websocket::is_asked_for(&self.request.head.headers);
-        let silence = silence.unwrap_or_default();
-        let mut tunnel = tunnel::Tunnel::new(client.open(), connection.open(), silence, is_websocket);
-        let alarm = &mut *self.alarm;
-        let ended = poll_fn(|cx| {
-            if let Some(lasting) = &mut lasting
-                && lasting.as_mut().poll(cx).is_ready()
-            {
-                return Poll::Ready(None);
-            }
-            tunnel.poll(alarm, cx).map(Some)
-        })
-        .await;
-        self.request.delivery.sent = tunnel.sent;
-        let (meter, request) = (&self.worker.meter, &mut self.request);
-        let lasted = request
-            .attempts
-            .current
-            .as_ref()
-            .map_or(u64::MAX, |attempt| meter.now_us().saturating_sub(attempt.started_us));
-        if lasted < WEBSOCKET_DIED_US && tunnel.died() {
-            charge::charge(meter, request, Outcome::Failure(Reason::WebSocket), 101);
-        }
-        self.note_end();
-        ended.unwrap_or_else(|| Err(self.leave()))
     }
 }
 

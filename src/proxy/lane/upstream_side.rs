@@ -77,14 +77,15 @@ impl UpstreamSide {
         }
     }
 
-    /// Reads what has come of the answer's body; whether that was all.
+    /// Reads what has come of the answer's body, a piece of about `most` bytes; whether that was all.
     pub(super) fn poll_body(
         &mut self,
         cx: &mut Context<'_>,
+        most: usize,
         take: &mut dyn FnMut(&mut Context<'_>, &[u8]),
     ) -> Poll<Result<bool>> {
         match self {
-            UpstreamSide::Http1(connection) => connection.poll_body(cx, take),
+            UpstreamSide::Http1(connection) => connection.poll_body(cx, most, take),
             UpstreamSide::Http2(exchange) => exchange.poll_body(cx, take),
         }
     }

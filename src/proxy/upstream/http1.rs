@@ -205,10 +205,11 @@ impl Http1Connection {
         self.reader.is_done()
     }
 
-    /// Reads what has come of the answer's body; whether that was all.
+    /// Reads what has come of the answer's body, at most `most` bytes; whether that was all.
     pub(in crate::proxy) fn poll_body(
         &mut self,
         cx: &mut Context<'_>,
+        most: usize,
         take: &mut dyn FnMut(&mut Context<'_>, &[u8]),
     ) -> Poll<Result<bool>> {
         if self.reader.is_done() {
@@ -222,7 +223,7 @@ impl Http1Connection {
         }
         let (reader, mut rest, mut is_end) = (&mut self.reader, Vec::new(), false);
         let mut again = Context::from_waker(cx.waker());
-        let read = scratch::poll_read(&mut self.socket, cx, SCRATCH_BYTES, |bytes| {
+        let read = scratch::poll_read(&mut self.socket, cx, most, |bytes| {
             is_end = bytes.is_empty();
             let used = reader.read(bytes, &mut |piece| take(&mut again, piece))?;
             rest.extend_from_slice(bytes.get(used..).unwrap_or_default());

@@ -17,8 +17,11 @@ use std::io;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
+/// What is read of an answer at a time: with what waits below, no more is held for a client that takes nothing than of
+/// HTTP/1.
+pub(super) const PIECE_BYTES: usize = 32 << 10;
 /// What waits below, in HTTP/2 and in TLS, while a client takes nothing: about.
-const BELOW_BYTES: usize = 64 << 10;
+const BELOW_BYTES: usize = 48 << 10;
 
 /// The stream.
 pub(in crate::proxy::lane) struct Http2Client {
