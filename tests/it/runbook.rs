@@ -446,7 +446,10 @@ fn a_dry_run_says_what_the_policy_would_have_done_and_moves_nothing() {
         _ => Reaction::Answer(500, "broken".into()),
     });
     let long = "steps = [{ weight = 50, hold = \"1h\" }, { weight = 100 }]";
-    let pointsman = Pointsman::start(&site(nginx.addresses[0], green.address, long));
+    // What is given by hand is left alone after it, too.
+    let site = site(nginx.addresses[0], green.address, long);
+    let site = site.replace("[services.web]\n", "[services.web]\nwatch_manual = false\n");
+    let pointsman = Pointsman::start(&site);
     let load = Load::start(pointsman.http(), 4);
     let started = beside(&pointsman, &["rollout", "start", "web", "--to", "green", "--dry-run", "--wait"]);
     eventually("it would shift", || pointsman.web()["rollout"]["phase"] == "shifting");
