@@ -24,6 +24,7 @@ mod clock;
 mod cohorts;
 mod compression;
 mod conformance;
+mod dashboard;
 mod deadlines;
 mod disk;
 mod events;
