@@ -73,8 +73,9 @@ impl Frames {
 /// Takes the points of each second, and makes its frame where somebody listens, until the process stops.
 pub(super) async fn keep(state: State) {
     let mut stopping = state.stopping.clone();
+    let begun = state.clock.now();
     let mut beat = interval(SECOND);
-    beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    beat.set_missed_tick_behavior(MissedTickBehavior::Skip);
     loop {
         tokio::select! {
             _ = beat.tick() => (),
@@ -82,7 +83,7 @@ pub(super) async fn keep(state: State) {
         }
         let snapshot = state.snapshots.borrow().clone();
         let mut points = state.common.frames.points();
-        points.take(state.metrics.recorder(), moment(state.clock), |service, pool| {
+        points.take(state.metrics.recorder(), moment(state.clock, begun), |service, pool| {
             weight(&snapshot, service, pool)
         });
         if state.common.frames.latest.receiver_count() > 0 {
@@ -93,11 +94,13 @@ pub(super) async fn keep(state: State) {
     }
 }
 
-/// The second that has just ended, and the time in µs.
-fn moment(clock: Clock) -> (u32, u64) {
+/// The second that has just ended, by its number since the first beat, and the time in µs. A beat that comes a little
+/// early or late has the number of its second all the same.
+fn moment(clock: Clock, begun: Duration) -> (u32, u64) {
     let now = clock.now();
+    let beats = now.saturating_sub(begun).as_secs_f64().round();
     // A process does not run for a century.
-    (u32::try_from(now.as_secs()).unwrap_or(u32::MAX - super::points::PAST_S), now.as_micros() as u64)
+    (beats as u32, now.as_micros() as u64)
 }
 
 /// In hundredths of a percent.
@@ -113,8 +116,7 @@ pub(super) async fn series(
 ) -> Result<Json<SeriesView>, Problem> {
     let view = state.service(&service)?;
     let points = state.common.frames.points();
-    let now = moment(state.clock).0;
-    let (first, last) = points.span().unwrap_or((now, now));
+    let span = points.span();
     let pools = view.pools.iter().map(|(name, pool)| {
         let weight_bp = (pool.effective_weight * 100.0).round() as u16;
         let all = points.of(&service, name, weight_bp);
@@ -127,7 +129,8 @@ pub(super) async fn series(
         (name.clone(), series)
     });
     let pools: BTreeMap<String, PoolSeries> = pools.collect();
-    let from = clock::unix_seconds().saturating_sub(u64::from(now.saturating_sub(first)));
-    let seconds = if points.span().is_some() { last - first + 1 } else { 0 };
+    let past = span.map_or(0, |(first, last)| last - first);
+    let from = clock::unix_seconds().saturating_sub(u64::from(past));
+    let seconds = span.map_or(0, |_| past + 1);
     Ok(Json(SeriesView { service, from, seconds, pools }))
 }

@@ -19,7 +19,7 @@ const POINTS: usize = 400_000;
 /// One second of one pool.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Point {
-    /// On the process clock.
+    /// Its number since points are taken.
     second: u32,
     pub requests: u32,
     pub failures: u32,
