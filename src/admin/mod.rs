@@ -2,7 +2,8 @@
 //!
 //! JSON in and out; every error is an RFC 9457 problem that says what to do. Nothing is decided here:
 //! a request is authenticated ([`auth`]) by a token, or by a session of the dashboard ([`session`]), its body
-//! parsed into a command, the command asked of the controller, and the answer shown.
+//! parsed into a command, the command asked of the controller, and the answer shown. The dashboard is a page
+//! ([`ui`]) that does the same as any client.
 
 mod answer;
 mod auth;
@@ -28,6 +29,7 @@ mod session;
 mod sets;
 pub mod shapes;
 mod testers;
+mod ui;
 mod waiting;
 
 pub use server::{Doors, serve};
@@ -148,6 +150,7 @@ pub fn router(state: State) -> Router {
         .route("/api/health", get(operations::healthy))
         .route("/readyz", get(operations::ready))
         .route("/api/ready", get(operations::ready))
+        .merge(ui::router())
         .method_not_allowed_fallback(pages::method_not_allowed)
         .merge(protected)
         .layer(axum::middleware::from_fn_with_state(state.clone(), guard::check))

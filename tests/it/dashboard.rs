@@ -1,8 +1,13 @@
-//! What the dashboard lives on, as any client meets it: sessions and figures.
+//! The dashboard: its sessions and figures as any client meets them, and its pages in a real browser.
 
-use super::harness::{Answer, Connection, Load, Nginx, Pointsman, blue_green, eventually};
+mod browser;
+
+use super::harness::{
+    Answer, Connection, Load, Nginx, Origin, Pointsman, Reaction, Received, blue_green, eventually,
+};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
+use std::time::Duration;
 
 fn hash(name: &str) -> String {
     Sha256::digest(format!("secret-{name}")).iter().map(|byte| format!("{byte:02x}")).collect()
@@ -77,6 +82,40 @@ fn a_session_stands_for_its_token_until_it_ends_on_the_server() {
 }
 
 #[test]
+fn the_pages_are_open_and_their_policy_is_strict() {
+    let nginx = Nginx::start(&["blue", "green"]);
+    let pointsman = Pointsman::start(&(admin() + &blue_green(nginx.addresses[0], nginx.addresses[1])));
+    let page = pointsman.get("/");
+    assert_eq!(page.status, 200);
+    let policy = page.header("content-security-policy").expect("a policy").to_owned();
+    for part in [
+        "default-src 'none'",
+        "script-src 'self'",
+        "frame-ancestors 'none'",
+        "require-trusted-types-for 'script'",
+    ] {
+        assert!(policy.contains(part), "{policy}");
+    }
+    assert!(!policy.contains("unsafe"), "{policy}");
+    assert_eq!(page.header("x-content-type-options"), Some("nosniff"));
+    let tag = page.header("etag").expect("an ETag").to_owned();
+    let again = pointsman.call_with("GET", "/s/web", &format!("If-None-Match: {tag}\r\n"), "");
+    assert_eq!(again.status, 304, "{}", again.text());
+    let text = page.text();
+    let script = text.split("src=\"").nth(2).and_then(|rest| rest.split('"').next()).expect("a script");
+    let file = pointsman.get(script);
+    assert_eq!(file.status, 200, "{script}");
+    assert!(file.header("cache-control").is_some_and(|kept| kept.contains("immutable")));
+    assert!(file.header("content-type").is_some_and(|kind| kind.starts_with("text/javascript")));
+    let packed = pointsman.call_with("GET", script, "Accept-Encoding: gzip, br\r\n", "");
+    assert_eq!(packed.header("content-encoding"), Some("br"));
+    assert_eq!(pointsman.get("/ui/0/app.js").status, 404, "of another version");
+    for data in ["/v1/services", "/v1/whoami", "/v1/events?figures=true", "/v1/services/web/figures"] {
+        assert_eq!(pointsman.get(data).status, 401, "{data} is not for everybody");
+    }
+}
+
+#[test]
 fn figures_come_as_a_past_and_once_a_second() {
     let nginx = Nginx::start(&["blue", "green"]);
     let pointsman = Pointsman::start(&blue_green(nginx.addresses[0], nginx.addresses[1]));
@@ -114,4 +153,23 @@ fn figures_come_as_a_past_and_once_a_second() {
     let at = |frame: &Value| frame["at"].as_u64().expect("a time");
     assert!(at(&frames[2]) > at(&frames[0]), "a second each");
     load.stop();
+}
+
+/// A service whose green pool can be made bad, with steps that only people and the policy end.
+fn watched(blue: &Origin, green: &Origin) -> String {
+    format!(
+        "{}[services.web]\nstable = \"blue\"\npolicy = \"default\"\nshield = false\n\
+         [services.web.pools.blue]\nupstreams = [\"{}\"]\n\
+         [services.web.pools.green]\nupstreams = [\"{}\"]\n\
+         [services.web.rollout]\nsteps = [{{ weight = 25, hold = \"1h\" }}, {{ weight = 100 }}]\nbake = \"0s\"\n\
+         [policies.default]\nerror_rate = {{ critical = \"1%\" }}\n",
+        admin(),
+        blue.address,
+        green.address
+    )
+}
+
+/// An answer that takes a little, so that the load is no flood.
+fn calm(status: u16) -> impl Fn(&Received) -> Reaction + Send + Sync + 'static {
+    move |_| Reaction::Late(Duration::from_millis(5), status, "body".to_owned())
 }
