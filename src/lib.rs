@@ -19,7 +19,7 @@
 //! | [`health`] | active checks, name resolution, smoke tests, hooks, scraped signals | core, control's commands, tls |
 //! | [`notify`] | chat, webhooks and GitHub, out of the outbox | core, control's journal, observe, tls |
 //! | [`config`] | what was typed → what is meant; validation; the import of nginx's | core |
-//! | [`admin`] | HTTP API | core, control's commands, control's views, control's journal, observe, tls |
+//! | [`admin`] | HTTP API, dashboard | core, control's commands, control's views, control's journal, observe, tls |
 //! | [`cli`] | client commands over the admin API; `import`; `replay` | core, config, admin's shapes, control's commands, control's views, observe's clock |
 //! | [`app`] | the composition root, and the demo | all |
 //!

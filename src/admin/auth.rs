@@ -1,13 +1,13 @@
 //! Who asks, and what they may do.
 //!
 //! Tokens are known by their SHA-256 only and compared in constant time. Without tokens the API is open
-//! to this machine, and guarded against the browsers on it: only loopback names as `Host`, and no
-//! request that another site's page has sent. Where the listener asks for certificates (`tls.client_ca`),
+//! to this machine, and guarded against the browsers on it ([`super::guard`]). Where the listener asks for certificates (`tls.client_ca`),
 //! whoever comes here has one: without tokens it opens everything, with them they are needed too.
 
 use super::State;
 use super::problem::Problem;
 use super::server::Seat;
+use super::session::{self, Key, Sessions};
 use crate::control::command::Actor;
 use crate::core::settings::{Role, Token};
 use axum::extract::{Request, State as Extract};
@@ -17,6 +17,7 @@ use axum::response::{IntoResponse, Response};
 use sha2::{Digest, Sha256};
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 use subtle::ConstantTimeEq;
 
 /// Who sent a request; in its extensions once it has been let in.
@@ -26,6 +27,9 @@ pub(super) struct Identity {
     pub name: String,
     /// Where they asked from.
     pub address: Option<String>,
+    pub role: Role,
+    /// The session of the dashboard that it came in.
+    pub session: Option<Key>,
 }
 
 impl Identity {
@@ -51,19 +55,24 @@ pub(super) struct Presented(pub Arc<str>);
 pub(super) async fn check(Extract(state): Extract<State>, mut request: Request, next: Next) -> Response {
     // One that sends many requests at once takes turns with those who send one.
     tokio::task::yield_now().await;
+    if request.method() != Method::DELETE && request.uri().path() == session::PATH {
+        // It looks by itself at the token, which may be in the body, or says that there is no session.
+        return next.run(request).await;
+    }
     let needed = needed(request.method(), request.uri().path());
     let tokens = state.configs.borrow().admin.tokens.clone();
     let presented = request.extensions().get::<Presented>();
     let seat = request.extensions().get::<Seat>().cloned();
-    let identified = identify(&tokens, presented, request.headers(), needed);
+    let known = Known { tokens: &tokens, sessions: &state.common.sessions, now: state.clock.now() };
+    let identified = known.identify(presented, &request, needed);
     match identified {
-        Ok(name) => {
+        Ok(Found { name, role, session }) => {
             if seat.as_ref().is_some_and(|seat| !seat.lets_in()) {
                 return Problem::busy().into_response();
             }
             let peer = seat.as_ref().map(|seat| seat.peer.ip());
             let address = peer.map(|peer| claimed(peer, request.headers()));
-            request.extensions_mut().insert(Identity { name, address });
+            request.extensions_mut().insert(Identity { name, address, role, session });
             if let Some(seat) = seat {
                 match request.uri() {
                     uri if uri.path() == "/v1/events" => seat.streams(),
@@ -84,9 +93,9 @@ pub(super) async fn check(Extract(state): Extract<State>, mut request: Request, 
 }
 
 /// Counts a guess at a token, says so once a minute, and makes the next one wait.
-async fn slow_down(state: &State, address: IpAddr) {
+pub(super) async fn slow_down(state: &State, address: IpAddr) {
     state.metrics.token_refused();
-    let consequence = state.refused.guessed(address, state.clock.now());
+    let consequence = state.common.refused.guessed(address, state.clock.now());
     if let Some(guesses) = consequence.told {
         tracing::warn!(%address, guesses, "the admin API refused a token that is not known");
     }
@@ -110,10 +119,10 @@ fn claimed(peer: IpAddr, headers: &HeaderMap) -> String {
 }
 
 /// Why a request is not let in.
-struct Denied {
-    problem: Problem,
+pub(super) struct Denied {
+    pub problem: Problem,
     /// Whether it came with a token that nobody has.
-    is_guess: bool,
+    pub is_guess: bool,
 }
 
 impl From<Problem> for Denied {
@@ -122,37 +131,76 @@ impl From<Problem> for Denied {
     }
 }
 
-/// Refuses what a browser was tricked into sending.
-pub(super) async fn guard(Extract(state): Extract<State>, request: Request, next: Next) -> Response {
-    let known = request.extensions().get::<Presented>().is_some();
-    let open = !known && state.configs.borrow().admin.tokens.is_empty();
-    match forged(request.headers(), open) {
-        Some(detail) => Problem::new(StatusCode::FORBIDDEN, "forbidden", detail).into_response(),
-        None => next.run(request).await,
-    }
-}
-
-/// Reading needs `read`, a reload or an upgrade `admin`, everything else `deploy`.
+/// Reading and ending a session need `read`, a reload or an upgrade `admin`, everything else `deploy`.
 fn needed(method: &Method, path: &str) -> Role {
     match *method {
         Method::GET | Method::HEAD | Method::OPTIONS => Role::Read,
+        _ if path == session::PATH => Role::Read,
         _ if path == "/v1/reload" || path == "/v1/upgrade" => Role::Admin,
         _ => Role::Deploy,
     }
 }
 
-fn identify(
-    tokens: &[Token],
-    presented: Option<&Presented>,
-    headers: &HeaderMap,
-    needed: Role,
-) -> Result<String, Denied> {
-    if tokens.is_empty() {
-        return Ok(presented.map_or("local", |presented| &presented.0).to_owned());
+/// Whom a request is from.
+#[derive(Debug)]
+struct Found {
+    name: String,
+    role: Role,
+    session: Option<Key>,
+}
+
+/// What opens the API now.
+struct Known<'a> {
+    tokens: &'a [Token],
+    sessions: &'a Sessions,
+    now: Duration,
+}
+
+impl Known<'_> {
+    fn identify(
+        &self,
+        presented: Option<&Presented>,
+        request: &Request,
+        needed: Role,
+    ) -> Result<Found, Denied> {
+        if self.tokens.is_empty() {
+            let name = presented.map_or("local", |presented| &presented.0).to_owned();
+            return Ok(Found { name, role: Role::Admin, session: None });
+        }
+        let given = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+        let session = session::named(request.headers()).filter(|_| given.is_none());
+        let token = match (given, &session) {
+            (Some(given), _) => bearer(self.tokens, given)?,
+            (None, Some(key)) => self.of_session(key, request)?,
+            (None, None) => {
+                return Err(unauthorized("send a token: `Authorization: Bearer TOKEN`").into());
+            }
+        };
+        let Token { name, role, .. } = token.clone();
+        if role < needed {
+            let label = |role: Role| format!("{role:?}").to_lowercase();
+            let (has, needs) = (label(role), label(needed));
+            let detail = format!("the token {name} has the role {has}; this needs {needs}");
+            return Err(Problem::new(StatusCode::FORBIDDEN, "forbidden", detail).into());
+        }
+        Ok(Found { name, role, session })
     }
-    let unauthorized = |detail: &str| Problem::new(StatusCode::UNAUTHORIZED, "unauthorized", detail);
-    let given = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-    let given = given.ok_or_else(|| unauthorized("send a token: `Authorization: Bearer TOKEN`"))?;
+
+    fn of_session(&self, key: &Key, request: &Request) -> Result<&Token, Problem> {
+        if let Some(problem) = session::forged(request.method(), request.uri().path(), request.headers()) {
+            return Err(problem);
+        }
+        let token = self.sessions.token(key, self.tokens, self.now);
+        token.ok_or_else(|| unauthorized("this session has ended; sign in again"))
+    }
+}
+
+fn unauthorized(detail: &str) -> Problem {
+    Problem::new(StatusCode::UNAUTHORIZED, "unauthorized", detail)
+}
+
+/// The token of an `Authorization` header.
+pub(super) fn bearer<'a>(tokens: &'a [Token], given: &str) -> Result<&'a Token, Denied> {
     let (scheme, secret) = given.split_once(' ').unwrap_or((given, ""));
     if !scheme.eq_ignore_ascii_case("bearer") {
         return Err(unauthorized("only `Authorization: Bearer TOKEN` is understood").into());
@@ -163,38 +211,7 @@ fn identify(
         let same = bool::from(token.sha256.ct_eq(&hash));
         if same { Some(token) } else { known }
     });
-    let guess = || Denied { problem: unauthorized("this token is not known"), is_guess: true };
-    let token = known.ok_or_else(guess)?;
-    if token.role < needed {
-        let role = |role: Role| format!("{role:?}").to_lowercase();
-        let (has, needs) = (role(token.role), role(needed));
-        let detail = format!("the token {} has the role {has}; this needs {needs}", token.name);
-        return Err(Problem::new(StatusCode::FORBIDDEN, "forbidden", detail).into());
-    }
-    Ok(token.name.clone())
-}
-
-fn forged(headers: &HeaderMap, open: bool) -> Option<String> {
-    let text = |name: header::HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
-    let host = text(header::HOST).unwrap_or_default();
-    if open && !is_loopback_name(host) {
-        return Some(format!(
-            "Host {host:?} is not this machine's loopback; use 127.0.0.1 or localhost, or configure admin.tokens"
-        ));
-    }
-    let origin = text(header::ORIGIN)?;
-    let same = origin.split_once("://").is_some_and(|(_, authority)| authority.eq_ignore_ascii_case(host));
-    (!same).then(|| format!("requests from pages of {origin} are not accepted"))
-}
-
-fn is_loopback_name(host: &str) -> bool {
-    let name = match host.rsplit_once(':') {
-        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
-        _ => host,
-    };
-    let name = name.trim_start_matches('[').trim_end_matches(']');
-    name.eq_ignore_ascii_case("localhost")
-        || name.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+    known.ok_or_else(|| Denied { problem: unauthorized("this token is not known"), is_guess: true })
 }
 
 #[cfg(test)]
@@ -205,17 +222,21 @@ mod tests {
         Token { name: name.into(), role, sha256: Sha256::digest(format!("secret-{name}")).into() }
     }
 
-    fn with(value: &str) -> HeaderMap {
-        HeaderMap::from_iter([(header::AUTHORIZATION, value.parse().expect("a value"))])
+    fn with(value: &str) -> Request {
+        let request = Request::builder().header(header::AUTHORIZATION, value);
+        request.body(axum::body::Body::empty()).expect("a request")
     }
 
     #[test]
     fn a_token_opens_what_its_role_allows() {
         let tokens = [token("eye", Role::Read), token("ci", Role::Deploy), token("root", Role::Admin)];
-        let ask = |value: &str, needed| {
-            identify(&tokens, None, &with(value), needed)
-                .map_err(|denied| denied.problem.into_response().status())
+        let sessions = Sessions::default();
+        let known = Known { tokens: &tokens, sessions: &sessions, now: Duration::ZERO };
+        let identify = |request: &Request, needed| {
+            let found = known.identify(None, request, needed);
+            found.map(|found| found.name).map_err(|denied| denied.problem.into_response().status())
         };
+        let ask = |value: &str, needed| identify(&with(value), needed);
         assert_eq!(ask("Bearer secret-eye", Role::Read), Ok("eye".into()));
         assert_eq!(ask("bearer secret-ci", Role::Deploy), Ok("ci".into()));
         assert_eq!(ask("Bearer secret-root", Role::Admin), Ok("root".into()));
@@ -224,8 +245,8 @@ mod tests {
         assert_eq!(ask("Bearer other", Role::Read), Err(StatusCode::UNAUTHORIZED));
         assert_eq!(ask("Basic secret-eye", Role::Read), Err(StatusCode::UNAUTHORIZED));
         assert_eq!(ask("Bearer", Role::Read), Err(StatusCode::UNAUTHORIZED));
-        let nothing = identify(&tokens, None, &HeaderMap::new(), Role::Read);
-        assert_eq!(nothing.map_err(|denied| denied.problem.status).err(), Some(StatusCode::UNAUTHORIZED));
+        let nothing = Request::new(axum::body::Body::empty());
+        assert_eq!(identify(&nothing, Role::Read), Err(StatusCode::UNAUTHORIZED));
     }
 
     #[test]
@@ -234,25 +255,5 @@ mod tests {
         assert_eq!(needed(&Method::PUT, "/v1/services/web/weights"), Role::Deploy);
         assert_eq!(needed(&Method::POST, "/v1/reload"), Role::Admin);
         assert_eq!(needed(&Method::POST, "/v1/upgrade"), Role::Admin);
-    }
-
-    #[test]
-    fn pages_of_other_sites_are_kept_out() {
-        let headers = |host: &str, origin: Option<&str>| {
-            let mut headers = HeaderMap::from_iter([(header::HOST, host.parse().expect("a value"))]);
-            if let Some(origin) = origin {
-                headers.insert(header::ORIGIN, origin.parse().expect("a value"));
-            }
-            headers
-        };
-        for host in ["127.0.0.1:9900", "localhost", "localhost:9900", "[::1]:9900", "127.8.0.1"] {
-            assert_eq!(forged(&headers(host, None), true), None, "{host}");
-        }
-        assert!(forged(&headers("evil.example:9900", None), true).is_some(), "a name that was rebound");
-        assert!(forged(&HeaderMap::new(), true).is_some());
-        assert_eq!(forged(&headers("admin.internal:9900", None), false), None, "tokens protect");
-        assert!(forged(&headers("localhost:9900", Some("https://evil.example")), true).is_some());
-        assert!(forged(&headers("admin.internal", Some("null")), false).is_some());
-        assert_eq!(forged(&headers("localhost:9900", Some("http://localhost:9900")), true), None);
     }
 }

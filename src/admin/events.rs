@@ -2,11 +2,16 @@
 //!
 //! The events are the rows of the history, durable and numbered; so whoever comes back with the number
 //! of the last one it saw misses nothing, over a restart of either side too. Nothing is polled: the
-//! journal wakes every stream when it has written a row.
+//! journal wakes every stream when it has written a row. With `figures=true` a frame of all services comes every
+//! second, too; it has no number, for nobody has to come back to one.
 
 use super::State;
+use super::auth::Identity;
+use super::frames::FiguresFrame;
 use super::problem::Problem;
+use super::session::Key;
 use crate::control::view::HistoryView;
+use axum::Extension;
 use axum::body::{Body, Bytes};
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State as Extract};
@@ -16,12 +21,13 @@ use hyper::body::Frame;
 use serde::Deserialize;
 use std::convert::Infallible;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
-use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use tokio::sync::{OwnedSemaphorePermit, mpsc, watch};
 
 /// Streams at a time.
-pub const STREAMS: usize = 64;
+pub(super) const STREAMS: usize = 64;
 /// Rows read at once, and events that wait for a client which reads slowly.
 const ROWS: usize = 100;
 const WAITING: usize = 16;
@@ -32,11 +38,25 @@ const HEARTBEAT: Duration = Duration::from_secs(15);
 #[serde(deny_unknown_fields)]
 pub(super) struct Filter {
     service: Option<String>,
+    /// Whether a frame of figures comes every second, too.
+    #[serde(default)]
+    figures: bool,
+}
+
+/// What a stream sends, and to whom.
+struct Feed {
+    state: State,
+    service: Option<String>,
+    after: u64,
+    figures: bool,
+    session: Option<Key>,
+    out: mpsc::Sender<Bytes>,
 }
 
 /// From the event after `Last-Event-ID` on; without it, from now on.
 pub(super) async fn stream(
     Extract(state): Extract<State>,
+    Extension(who): Extension<Identity>,
     filter: Result<Query<Filter>, QueryRejection>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
@@ -46,12 +66,13 @@ pub(super) async fn stream(
     }
     let newest = *state.journal.newest().borrow();
     let after = last_event_id(&headers)?.map_or(newest, |id| id.min(newest));
-    let place = state.streams.clone().try_acquire_owned().map_err(|_| {
+    let place = state.common.streams.clone().try_acquire_owned().map_err(|_| {
         let detail = format!("{STREAMS} streams are open already; close one");
         Problem::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", detail)
     })?;
     let (out, events) = mpsc::channel(WAITING);
-    tokio::spawn(feed(state, filter.service, after, out));
+    let Filter { service, figures } = filter;
+    tokio::spawn(Feed { state, service, after, figures, session: who.session, out }.run());
     let kind = [(header::CONTENT_TYPE, "text/event-stream"), (header::CACHE_CONTROL, "no-store")];
     Ok((kind, Body::new(Events { events, _place: place })).into_response())
 }
@@ -63,34 +84,83 @@ fn last_event_id(headers: &HeaderMap) -> Result<Option<u64>, Problem> {
     id.map(Some).ok_or_else(fault)
 }
 
-/// Sends rows until the client or this process goes.
-async fn feed(state: State, service: Option<String>, mut after: u64, out: mpsc::Sender<Bytes>) {
-    let (mut newest, mut stopping) = (state.journal.newest(), state.stopping.clone());
-    loop {
-        newest.mark_unchanged();
-        let rows = match state.journal.rows_after(service.clone(), after, ROWS).await {
-            Ok(rows) => rows,
-            Err(error) => return tracing::error!("a stream of events ends: {error}"),
-        };
-        for row in &rows {
-            after = row.id;
-            if out.send(event(row)).await.is_err() {
+/// Why a stream has something to do.
+enum Wake {
+    Rows,
+    Figures(Arc<FiguresFrame>),
+    Silence,
+    End,
+}
+
+impl Feed {
+    /// Sends rows, and frames where they are asked for, until the client, its session or this process goes.
+    async fn run(mut self) {
+        let (mut newest, mut stopping) = (self.state.journal.newest(), self.state.stopping.clone());
+        let mut frames = self.figures.then(|| self.state.common.frames.listen());
+        newest.mark_changed();
+        loop {
+            let wake = tokio::select! {
+                changed = newest.changed() => if changed.is_ok() { Wake::Rows } else { Wake::End },
+                frame = next(&mut frames) => Wake::Figures(frame),
+                () = tokio::time::sleep(HEARTBEAT) => Wake::Silence,
+                () = self.out.closed() => Wake::End,
+                _ = stopping.wait_for(|stopping| *stopping) => Wake::End,
+            };
+            let sent = match wake {
+                Wake::Rows => self.rows().await,
+                Wake::Figures(frame) => self.frame(&frame),
+                Wake::Silence => self.out.send(Bytes::from_static(b":\n\n")).await.is_ok(),
+                Wake::End => false,
+            };
+            if !sent || self.has_lost_its_session() {
                 return;
             }
         }
-        if rows.len() == ROWS {
-            continue;
-        }
-        let was_silent = tokio::select! {
-            changed = newest.changed() => if changed.is_err() { return } else { false },
-            () = tokio::time::sleep(HEARTBEAT) => true,
-            () = out.closed() => return,
-            _ = stopping.wait_for(|stopping| *stopping) => return,
-        };
-        if was_silent && out.send(Bytes::from_static(b":\n\n")).await.is_err() {
-            return;
+    }
+
+    /// Sends what is new in the history; false where there is nobody to send it to.
+    async fn rows(&mut self) -> bool {
+        loop {
+            let rows = match self.state.journal.rows_after(self.service.clone(), self.after, ROWS).await {
+                Ok(rows) => rows,
+                Err(error) => {
+                    tracing::error!("a stream of events ends: {error}");
+                    return false;
+                }
+            };
+            for row in &rows {
+                self.after = row.id;
+                if self.out.send(event(row)).await.is_err() {
+                    return false;
+                }
+            }
+            if rows.len() < ROWS {
+                return true;
+            }
         }
     }
+
+    /// A client that reads slowly misses frames; the next one says all that they would have.
+    fn frame(&self, frame: &FiguresFrame) -> bool {
+        let sent = self.out.try_send(frame.event(self.service.as_deref()));
+        !matches!(sent, Err(mpsc::error::TrySendError::Closed(_)))
+    }
+
+    fn has_lost_its_session(&self) -> bool {
+        let Some(key) = &self.session else { return false };
+        let config = self.state.configs.borrow();
+        self.state.common.sessions.token(key, &config.admin.tokens, self.state.clock.now()).is_none()
+    }
+}
+
+/// The next frame; never one where none was asked for.
+async fn next(frames: &mut Option<watch::Receiver<Arc<FiguresFrame>>>) -> Arc<FiguresFrame> {
+    if let Some(frames) = frames
+        && frames.changed().await.is_ok()
+    {
+        return frames.borrow_and_update().clone();
+    }
+    std::future::pending().await
 }
 
 fn event(row: &HistoryView) -> Bytes {

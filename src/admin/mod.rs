@@ -1,8 +1,9 @@
 //! The admin API: HTTP in front of the controller's commands and views.
 //!
 //! JSON in and out; every error is an RFC 9457 problem that says what to do. Nothing is decided here:
-//! a request is authenticated ([`auth`]), its body parsed into a command, the command asked of the
-//! controller, and the answer shown.
+//! a request is authenticated ([`auth`]) by a token, or by a session of the dashboard ([`session`]), its body
+//! parsed into a command, the command asked of the controller, and the answer shown. The dashboard is a page
+//! ([`ui`]) that does the same as any client.
 
 mod answer;
 mod auth;
@@ -10,25 +11,27 @@ mod body;
 mod connections;
 mod events;
 mod figures;
+mod frames;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzzing;
+mod guard;
 mod maintenance;
 mod operations;
 mod paced;
 mod pages;
+mod points;
 mod problem;
 mod refused;
 mod rollouts;
 mod server;
 mod services;
+mod session;
 mod sets;
 pub mod shapes;
 mod testers;
+mod ui;
 mod waiting;
 
-pub use events::STREAMS;
-pub use operations::RENDERS;
-pub use refused::Refused;
 pub use server::{Doors, serve};
 
 use crate::control::command::{Controller, Reload, Upgrade};
@@ -42,7 +45,10 @@ use crate::observe::clock::Clock;
 use crate::observe::metrics::Metrics;
 use axum::Router;
 use axum::routing::{get, post, put};
+use frames::Frames;
 use problem::Problem;
+use refused::Refused;
+use session::Sessions;
 use std::sync::Arc;
 use tokio::sync::{Semaphore, mpsc, watch};
 
@@ -63,14 +69,35 @@ pub struct State {
     pub reloads: mpsc::Sender<Reload>,
     pub upgrades: mpsc::Sender<Upgrade>,
     pub clock: Clock,
-    /// Turns at rendering the metrics.
-    pub renders: Arc<Semaphore>,
-    /// Guesses at tokens.
-    pub refused: Arc<Refused>,
-    /// Places for streams of events.
-    pub streams: Arc<Semaphore>,
+    pub common: Arc<Common>,
     /// True once the process is stopping.
     pub stopping: watch::Receiver<bool>,
+}
+
+/// What all requests have in common, and nobody outside sees.
+#[derive(Debug)]
+pub struct Common {
+    /// Turns at rendering the metrics.
+    renders: Semaphore,
+    /// Guesses at tokens.
+    refused: Refused,
+    /// Places for streams of events.
+    streams: Arc<Semaphore>,
+    /// Of the dashboard.
+    sessions: Sessions,
+    frames: Frames,
+}
+
+impl Default for Common {
+    fn default() -> Self {
+        Common {
+            renders: Semaphore::new(operations::RENDERS),
+            refused: Refused::default(),
+            streams: Arc::new(Semaphore::new(events::STREAMS)),
+            sessions: Sessions::default(),
+            frames: Frames::default(),
+        }
+    }
 }
 
 impl State {
@@ -90,6 +117,7 @@ pub fn router(state: State) -> Router {
         .route("/v1/services/{service}/rollback", post(services::rollback))
         .route("/v1/services/{service}/testers", post(testers::issue))
         .route("/v1/services/{service}/history", get(services::history))
+        .route("/v1/services/{service}/figures", get(frames::series))
         .route("/v1/services/{service}/rollouts", get(rollouts::list).post(rollouts::start))
         .route("/v1/services/{service}/rollouts/{id}", get(rollouts::show))
         .route("/v1/services/{service}/rollouts/{id}/{action}", post(rollouts::act))
@@ -106,6 +134,8 @@ pub fn router(state: State) -> Router {
         .route("/v1/sets/{set}/rollouts/{id}/{action}", post(sets::act))
         .route("/v1/history", get(services::whole_history))
         .route("/v1/events", get(events::stream))
+        .route("/v1/whoami", get(session::whoami))
+        .route("/v1/session", get(session::show).post(session::open).delete(session::end))
         .route("/v1/maintenance", get(maintenance::show).put(maintenance::put))
         .route(ADMIN_MAINTENANCE, post(maintenance::post))
         .route("/v1/reload", post(operations::reload))
@@ -120,8 +150,9 @@ pub fn router(state: State) -> Router {
         .route("/api/health", get(operations::healthy))
         .route("/readyz", get(operations::ready))
         .route("/api/ready", get(operations::ready))
+        .merge(ui::router())
         .method_not_allowed_fallback(pages::method_not_allowed)
         .merge(protected)
-        .layer(axum::middleware::from_fn_with_state(state.clone(), auth::guard))
+        .layer(axum::middleware::from_fn_with_state(state.clone(), guard::check))
         .with_state(state)
 }

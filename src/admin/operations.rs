@@ -14,7 +14,7 @@ use axum::{Extension, Json};
 use tokio::sync::oneshot;
 
 /// How many render the metrics at a time.
-pub const RENDERS: usize = 1;
+pub(super) const RENDERS: usize = 1;
 
 /// Lives: it can answer.
 pub(super) async fn healthy() -> Json<HealthView> {
@@ -47,7 +47,7 @@ fn has_ready_upstream(service: &ServiceView) -> bool {
 
 pub(super) async fn metrics(Extract(state): Extract<State>) -> Response {
     // A crowd that asks for figures waits for its turn, so that others have theirs.
-    let _turn = state.renders.acquire().await;
+    let _turn = state.common.renders.acquire().await;
     if let Some(log) = &state.access_log {
         state.metrics.log_dropped(log.dropped());
     }

@@ -21,7 +21,7 @@ const ADDRESSES: usize = 4096;
 
 /// What is remembered of each address.
 #[derive(Debug, Default)]
-pub struct Refused {
+pub(super) struct Refused {
     addresses: Mutex<HashMap<ClientKey, Record>>,
 }
 

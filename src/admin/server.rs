@@ -64,7 +64,7 @@ struct Server {
     tls: Option<TlsAcceptor>,
     clock: Clock,
     metrics: Arc<Metrics>,
-    complaints: Arc<super::refused::Refused>,
+    common: Arc<super::Common>,
     doors: watch::Receiver<Doors>,
 }
 
@@ -75,10 +75,11 @@ pub async fn serve(
     state: State,
     mut doors: watch::Receiver<Doors>,
 ) {
-    let (clock, metrics, complaints) = (state.clock, state.metrics.clone(), state.refused.clone());
+    let (clock, metrics, common) = (state.clock, state.metrics.clone(), state.common.clone());
+    tokio::spawn(super::frames::keep(state.clone()));
     let api = TowerToHyperService::new(super::router(state));
     let server =
-        Server { api, tls: tls.map(TlsAcceptor::from), clock, metrics, complaints, doors: doors.clone() };
+        Server { api, tls: tls.map(TlsAcceptor::from), clock, metrics, common, doors: doors.clone() };
     let connections = Arc::new(Connections::default());
     while is_open(&mut doors).await {
         let accepted = tokio::select! {
@@ -148,17 +149,17 @@ fn tune(stream: &TcpStream) {
 impl Server {
     async fn connection(self, stream: TcpStream, peer: SocketAddr, place: Arc<Place>) {
         tune(&stream);
-        let Some(tls) = &self.tls else { return self.http(stream, peer, None, place).await };
+        let Some(tls) = &self.tls else { return self.http(stream, (peer, false), None, place).await };
         match timeout(HANDSHAKE, tls.accept(stream)).await {
             Ok(Ok(stream)) => {
                 let certificate = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
                 let presented =
                     certificate.map(|certificate| Presented(tls::common_name(certificate).into()));
                 place.is(Stage::Silent, self.clock.now());
-                self.http(stream, peer, presented, place).await;
+                self.http(stream, (peer, true), presented, place).await;
             }
             Ok(Err(error)) => {
-                if self.complaints.handshake_is_told(peer.ip(), self.clock.now()) {
+                if self.common.refused.handshake_is_told(peer.ip(), self.clock.now()) {
                     tracing::warn!(%peer, "the admin API refused a TLS handshake: {error}");
                 }
             }
@@ -172,7 +173,7 @@ impl Server {
     async fn http(
         self,
         stream: impl AsyncRead + AsyncWrite + Unpin,
-        peer: SocketAddr,
+        (peer, is_secure): (SocketAddr, bool),
         presented: Option<Presented>,
         place: Arc<Place>,
     ) {
@@ -182,7 +183,7 @@ impl Server {
         let watched = place.clone();
         let service = service_fn(move |mut request: hyper::Request<hyper::body::Incoming>| {
             place.is(Stage::Door, clock.now());
-            let seat = Seat { place: place.clone(), peer, clock };
+            let seat = Seat { place: place.clone(), peer, clock, is_secure };
             if let Some(presented) = &presented {
                 request.extensions_mut().insert(presented.clone());
             }
@@ -216,9 +217,15 @@ pub(super) struct Seat {
     place: Arc<Place>,
     pub peer: SocketAddr,
     clock: Clock,
+    is_secure: bool,
 }
 
 impl Seat {
+    /// Whether it is encrypted.
+    pub(super) fn is_secure(&self) -> bool {
+        self.is_secure
+    }
+
     /// Lets the request in; false where there is no room.
     pub(super) fn lets_in(&self) -> bool {
         self.place.is_let_in(Stage::Working, self.clock.now()).is_ok()

@@ -1,5 +1,12 @@
 //! The shapes that clients send and receive, beside the controller's views.
 
+mod dashboard;
+
+pub use dashboard::{
+    FrameView, NearestView, NeedView, PoolFrame, PoolSeries, SeriesView, ServiceFrame, SessionBody,
+    WhoamiView,
+};
+
 use crate::control::command::Fault;
 use crate::control::view::{HistoryView, RolloutView};
 use serde::{Deserialize, Serialize};

@@ -117,9 +117,7 @@ impl Instance {
             reloads: reloads.clone(),
             upgrades,
             clock: shared.clock,
-            renders: Arc::new(Semaphore::new(admin::RENDERS)),
-            refused: Arc::default(),
-            streams: Arc::new(Semaphore::new(admin::STREAMS)),
+            common: Arc::default(),
             stopping: stops,
         };
         let serving_admin = runtime.spawn(admin::serve(admin, tls, state, doors_seen));

@@ -100,6 +100,11 @@ impl Metrics {
         Ok(())
     }
 
+    /// What the counters are read from.
+    pub fn recorder(&self) -> &Recorder {
+        &self.recorder
+    }
+
     /// Shows the clients of the data plane, from now on.
     ///
     /// # Errors

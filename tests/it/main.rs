@@ -25,6 +25,7 @@ mod clock;
 mod cohorts;
 mod compression;
 mod conformance;
+mod dashboard;
 mod deadlines;
 mod disk;
 mod events;

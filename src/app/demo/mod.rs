@@ -73,6 +73,7 @@ fn start(state: &StateDir, keep: bool, blue: &Origin, green: &Origin) -> anyhow:
 }
 
 async fn story(instance: &Instance, blue: &Origin, load: &Load, view: &View) -> anyhow::Result<Report> {
+    view::say(&format!("The dashboard, to look on: http://{}/", instance.admin));
     view.chapter("v1 serves on blue; v2 is deployed on green and rolled out");
     let good = rollout(instance, "green", "v2").await?;
     if good.outcome.as_deref() != Some("promoted") {
@@ -111,7 +112,7 @@ async fn stay(instance: &Instance, address: SocketAddr) -> anyhow::Result<()> {
         format!(" --admin http://{}", instance.admin)
     };
     view::say(&format!(
-        "\nStill running, with its load, until Ctrl-C. The site: http://{address}/ · the admin API: http://{}/\n\
+        "\nStill running, with its load, until Ctrl-C. The site: http://{address}/ · the dashboard: http://{}/\n\
          Try:  pointsman status --watch{flag}\n      pointsman flip web --to blue{flag}\n      pointsman history web{flag}",
         instance.admin
     ));

@@ -1,6 +1,7 @@
 //! What every test uses: origins, the product as a process, clients and loads.
 
 mod acme;
+mod browser;
 mod http;
 mod load;
 mod nginx;
@@ -11,6 +12,7 @@ mod tls_origin;
 mod unix_door;
 
 pub use acme::Acme;
+pub use browser::Browser;
 pub use http::{Answer, Connection, get, send};
 pub use load::{Load, wrk};
 #[allow(unused_imports, reason = "only the soak asks for it")]
