@@ -30,6 +30,13 @@ setup: ## install what the build needs: cmake, a C compiler, Rust
 setup-test: setup ## and what the tests need: nginx, wrk, h2load, faketime, jq, promtool, shellcheck
 	$(call install,nginx:nginx wrk:wrk h2load:nghttp2-client ps:procps faketime:faketime jq:jq shellcheck:shellcheck promtool:prometheus python3:python3 node:nodejs)
 
+# Without a browser the tests of the dashboard say that they were left out.
+	@command -v chromium-headless-shell >/dev/null 2>&1 || command -v chromium >/dev/null 2>&1 || { \
+	  sudo=""; [ "$$(id -u)" = 0 ] || sudo=sudo; \
+	  $$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium-headless-shell >/dev/null 2>&1 \
+	    || echo "no browser can be installed: the tests of the dashboard are left out"; \
+	}
+
 setup-deny: setup
 	@python3 -m ensurepip --version >/dev/null 2>&1 || { \
 	  echo "installing: python3-venv"; \

@@ -101,16 +101,15 @@ fn nothing_that_a_server_says_acts_on_a_terminal() {
         "id": 1, "at": HOSTILE, "service": HOSTILE, "actor": HOSTILE, "action": HOSTILE, "text": HOSTILE,
         "figures": {}, "rollout": HOSTILE, "address": HOSTILE
     });
-    let problem = json!({ "type": "x", "title": HOSTILE, "status": 409, "detail": HOSTILE });
-    let missing = json!({ "type": "x", "title": HOSTILE, "status": 404, "detail": HOSTILE });
+    let problem = |status: u16| json!({ "type": "x", "title": HOSTILE, "status": status, "detail": HOSTILE });
     let server = Origin::new(move |request| {
         let answer = |value: &Value| Reaction::Answer(200, value.to_string());
         match request.path() {
             "/readyz" => answer(&json!({ "status": HOSTILE, "reasons": [HOSTILE] })),
             "/v1/services" => answer(&json!([service])),
-            path if path.starts_with("/v1/sets") => Reaction::Answer(404, missing.to_string()),
+            path if path.starts_with("/v1/sets") => Reaction::Answer(404, problem(404).to_string()),
             path if path.contains("/history") => answer(&json!({ "history": [row] })),
-            path if path.ends_with("/flip") => Reaction::Answer(409, problem.to_string()),
+            path if path.ends_with("/flip") => Reaction::Answer(409, problem(409).to_string()),
             path if path.contains("/rollouts") => answer(&rollout),
             _ => answer(&service),
         }
