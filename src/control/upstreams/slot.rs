@@ -26,14 +26,17 @@ pub(in crate::control) struct Slot {
 impl Slot {
     /// Takes it out, or back. Who comes back starts slowly, however short it was out.
     pub(in crate::control) fn drain(&mut self, draining: bool) {
-        if self.draining && !draining {
-            self.endpoints.iter().for_each(|endpoint| endpoint.live.warmth.cool());
-        }
+        let comes_back = self.draining && !draining;
         self.draining = draining;
-        if draining {
-            for endpoint in &mut self.endpoints {
+        for endpoint in &mut self.endpoints {
+            if comes_back {
+                endpoint.live.warmth.cool();
+            }
+            if draining {
                 endpoint.ramp = Ramp::out();
-                // What comes back may be another version.
+            }
+            if draining || comes_back {
+                // What comes back may be another version: what ended meanwhile was the former one's.
                 endpoint.newly_ended();
                 endpoint.ejection = Ejection::default();
             }
