@@ -123,6 +123,13 @@ pub struct InFlight {
     end: u64,
 }
 
+impl InFlight {
+    /// It has turned out to be no evidence: it never counts as ended.
+    pub fn set_aside(&mut self) {
+        self.end = BEGUN;
+    }
+}
+
 impl Drop for InFlight {
     fn drop(&mut self) {
         self.live.attempts.fetch_sub(self.end, Ordering::Relaxed);
@@ -144,5 +151,9 @@ mod tests {
         assert_eq!((live.in_flight(), live.ended()), (1, 1));
         drop(other);
         assert_eq!((live.in_flight(), live.ended()), (0, 2));
+        let mut stale = live.clone().enter();
+        stale.set_aside();
+        drop(stale);
+        assert_eq!((live.in_flight(), live.ended()), (0, 2), "it is no evidence, for or against");
     }
 }

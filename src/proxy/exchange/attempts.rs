@@ -65,7 +65,7 @@ pub(in crate::proxy) struct Attempt {
     pub interim: u8,
     /// Whether its upstream had as many requests under way before it as connections are kept for.
     pub is_crowded: bool,
-    pub _in_flight: InFlight,
+    pub in_flight: InFlight,
     /// Its descriptor, where it has one of its own.
     pub _descriptor: Option<Place>,
 }

@@ -31,6 +31,13 @@ impl Exchange<'_> {
         error
     }
 
+    /// The attempt at hand is charged to nobody: it speaks neither for its upstream nor against it.
+    fn set_aside(&mut self) {
+        if let Some(attempt) = &mut self.request.attempts.current {
+            attempt.in_flight.set_aside();
+        }
+    }
+
     /// The attempt broke.
     pub(super) fn failed(&mut self, mut error: Box<Error>, reused: bool) -> Box<Error> {
         let was_taken_back = self.request.attempts.leave_registry();
@@ -60,12 +67,16 @@ impl Exchange<'_> {
         let reset = outcome == Outcome::Failure(Reason::Reset) && is_unanswered;
         if retry::stale(situation, reused, reset, self.request.attempts.stale_seen) {
             self.request.attempts.stale_seen = true;
+            self.set_aside();
             self.request.attempts.take_back(true);
             self.charge(Outcome::Ignored);
             error.set_retry(true);
             return error;
         }
         let may_repeat = retry::again(situation);
+        if outcome == Outcome::Ignored {
+            self.set_aside();
+        }
         self.charge(outcome);
         let goes_on = matches!(outcome, Outcome::Failure(_))
             && (self.shield(false) || may_repeat || self.leaves_with_weight(false));

@@ -42,7 +42,7 @@ pub(in crate::proxy) fn begin(
         is_endless: false,
         interim: 0,
         is_crowded: kept > 0 && upstream.live.in_flight() > kept,
-        _in_flight: in_flight,
+        in_flight,
         _descriptor: descriptor,
     };
     request.attempts.begin(attempt, index);
