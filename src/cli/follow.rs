@@ -27,7 +27,7 @@ pub(super) enum Ended {
     NotYet,
     /// It waits for somebody's approval.
     AtGate,
-    /// Whoever looked on has had enough.
+    /// Ctrl-C ended the wait.
     Interrupted,
 }
 
@@ -79,26 +79,54 @@ async fn shown(
             Err(failure) => return Err(failure),
         }
         let stands = standing(&view);
-        if let Some(why) = stands.as_deref().filter(|why| told.as_deref() != Some(&*without_numbers(why))) {
-            out.aside(&format!("waiting: {why}"));
-            told = Some(without_numbers(why));
+        let followed = Followed {
+            name: &view.service,
+            id: &view.id,
+            outcome: view.outcome.as_deref(),
+            why: stands.as_deref(),
+            is_at_gate: view.waits_for.as_deref() == Some("approval"),
+        };
+        let is_over = timeout.is_some_and(|timeout| clock.now() >= timeout);
+        if let Some(ended) = followed.tell(&mut told, is_over, out) {
+            return Ok(ended);
         }
-        match view.outcome.as_deref() {
-            Some("promoted") => return Ok(Ended::Promoted),
-            Some(_) => return Ok(Ended::Aborted),
-            None if timeout.is_some_and(|timeout| clock.now() >= timeout) => {
-                let why = stands.map(|why| format!(": {why}")).unwrap_or_default();
-                out.aside(&format!("timed out; the rollout {} goes on{why}", view.id));
-                return Ok(Ended::NotYet);
+    }
+}
+
+/// What a wait goes by, for a service or a set.
+pub(super) struct Followed<'a> {
+    pub name: &'a str,
+    pub id: &'a str,
+    pub outcome: Option<&'a str>,
+    /// Why nothing moves.
+    pub why: Option<&'a str>,
+    pub is_at_gate: bool,
+}
+
+impl Followed<'_> {
+    /// Says why nothing moves, once for each reason; how the wait ends, if it does. `is_over` says that its time is.
+    pub(super) fn tell(&self, told: &mut Option<String>, is_over: bool, out: &Out) -> Option<Ended> {
+        let Followed { name, id, why, .. } = self;
+        if let Some(why) = why.filter(|why| told.as_deref() != Some(&*without_numbers(why))) {
+            out.aside(&format!("waiting: {why}"));
+            *told = Some(without_numbers(why));
+        }
+        match self.outcome {
+            Some("promoted") => Some(Ended::Promoted),
+            Some(_) => Some(Ended::Aborted),
+            None if is_over => {
+                let why = why.map(|why| format!(": {why}")).unwrap_or_default();
+                out.aside(&format!("timed out; the rollout {id} goes on{why}"));
+                Some(Ended::NotYet)
             }
-            None if view.waits_for.as_deref() == Some("approval") => {
+            None if self.is_at_gate => {
                 out.aside(&format!(
-                    "waiting for approval: `pointsman rollout resume {0}` goes on, `pointsman rollout abort {0}` goes back",
-                    view.service
+                    "waiting for approval: `pointsman rollout resume {name}` goes on, `pointsman rollout abort {name}` \
+                     goes back"
                 ));
-                return Ok(Ended::AtGate);
+                Some(Ended::AtGate)
             }
-            None => (),
+            None => None,
         }
     }
 }
@@ -111,7 +139,7 @@ fn standing(view: &RolloutView) -> Option<String> {
 }
 
 /// A reason whose numbers alone have changed is the same reason.
-pub(super) fn without_numbers(text: &str) -> String {
+fn without_numbers(text: &str) -> String {
     text.chars().filter(|c| !c.is_ascii_digit()).collect()
 }
 

@@ -2,7 +2,7 @@
 
 use super::args::{Rollout, Start};
 use super::client::{Client, Failure};
-use super::follow::{AWAY, EVERY, Ended, LAST_ROW_TRIES, attended, without_numbers};
+use super::follow::{AWAY, EVERY, Ended, Followed, LAST_ROW_TRIES, attended};
 use super::out::Out;
 use super::rollout::{done, send};
 use super::{Done, render};
@@ -107,27 +107,16 @@ async fn shown(
         let Some(rollout) = rollout else {
             return Err(Failure::Other(format!("another rollout has followed {id}")));
         };
-        let why = rollout.reason.as_deref().filter(|_| rollout.outcome.is_none());
-        if let Some(why) = why.filter(|why| told.as_deref() != Some(&*without_numbers(why))) {
-            out.aside(&format!("waiting: {why}"));
-            told = Some(without_numbers(why));
-        }
-        match rollout.outcome.as_deref() {
-            Some("promoted") => return Ok(Ended::Promoted),
-            Some(_) => return Ok(Ended::Aborted),
-            None if timeout.is_some_and(|timeout| clock.now() >= timeout) => {
-                let why = why.map(|why| format!(": {why}")).unwrap_or_default();
-                out.aside(&format!("timed out; the rollout {id} goes on{why}"));
-                return Ok(Ended::NotYet);
-            }
-            None if rollout.waits_for.as_deref() == Some("approval") => {
-                out.aside(&format!(
-                    "waiting for approval: `pointsman rollout resume {0}` goes on, `pointsman rollout abort {0}` goes back",
-                    set.name
-                ));
-                return Ok(Ended::AtGate);
-            }
-            None => (),
+        let followed = Followed {
+            name: &set.name,
+            id,
+            outcome: rollout.outcome.as_deref(),
+            why: rollout.reason.as_deref().filter(|_| rollout.outcome.is_none()),
+            is_at_gate: rollout.waits_for.as_deref() == Some("approval"),
+        };
+        let is_over = timeout.is_some_and(|timeout| clock.now() >= timeout);
+        if let Some(ended) = followed.tell(&mut told, is_over, out) {
+            return Ok(ended);
         }
     }
 }

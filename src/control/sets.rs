@@ -1,7 +1,8 @@
 //! Services that are deployed as one: orders to all of them, and what keeps their rollouts together.
 //!
-//! An order is refused as a whole where one service would refuse it. What it comes to later in one service, such as a
-//! write that fails, is what [`set_moves`] mends: it is asked after every input, of each set that the input was about.
+//! An order is refused as a whole where one service would refuse it. A later fault of one
+//! service, such as a write that fails, is what [`set_moves`] mends: the controller asks it after every input, for each set
+//! that the input was about.
 
 use super::answer::answer;
 use super::command::{Actor, Command, Refusal, Reply, RolloutAction, SetOrder, StartRollout, merged_plan};
@@ -102,7 +103,7 @@ fn actions(part: &SetPart, action: RolloutAction, services: &Services) -> Vec<Co
     part.services.iter().filter_map(running).collect()
 }
 
-/// What an order comes to in each of the services, in their order.
+/// The commands that an order means for each of the services, in their order.
 fn commands(set: &str, order: SetOrder, services: &Services, links: &Links) -> Result<Vec<Command>, Refusal> {
     let known = links.config.sets.iter().find(|known| known.name == set);
     let set = known.ok_or_else(|| Refusal::NotFound(format!("there is no set {set}")))?;
