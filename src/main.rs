@@ -1,6 +1,5 @@
 //! The `pointsman` binary: a typed command, carried out.
 
-use clap::Parser;
 use pointsman::cli::{self, Args, Command};
 use pointsman::{app, core};
 use std::io::Write;
@@ -10,19 +9,23 @@ use std::process::ExitCode;
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 fn main() -> ExitCode {
-    let Args { connection, command } = Args::parse();
-    let result = match command {
-        Command::Run(run) => app::run(&run.file.config, run.take_over),
-        Command::Check(file) => app::check(&file.config).map_err(anyhow::Error::from).map(|config| {
+    if cli::is_completing() {
+        app::install_crypto();
+        cli::complete();
+    }
+    let typed = Args::typed();
+    let result = match typed.command {
+        Command::Run(ref run) => app::run(&run.file.config, run.take_over),
+        Command::Check(ref file) => app::check(&file.config).map_err(anyhow::Error::from).map(|config| {
             for warning in &config.warnings {
                 let _ = writeln!(std::io::stderr(), "warning: {warning}");
             }
             summary(&config);
         }),
         Command::Demo { keep } => app::demo::run(keep),
-        command => {
+        _ => {
             app::install_crypto();
-            return cli::run(&connection, command);
+            return cli::run(typed);
         }
     };
     match result {

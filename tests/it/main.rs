@@ -58,6 +58,7 @@ mod state;
 mod streams;
 mod tallow;
 mod tls;
+mod typed;
 mod unix_sockets;
 mod upgrade;
 mod upstream_tls;
