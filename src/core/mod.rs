@@ -11,6 +11,7 @@ pub mod compression;
 pub mod duration;
 pub mod event;
 pub mod evidence;
+pub mod failed_attempt;
 pub mod failure_statuses;
 pub mod fields;
 pub mod group;
