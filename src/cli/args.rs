@@ -23,11 +23,11 @@ use std::time::Duration;
 #[command(after_help = "Exit codes: 0 done, healthy or promoted, 1 error or unhealthy, 2 usage, 3 aborted \
     (traffic is back on stable), 4 timed out (what was waited for goes on), 5 waiting for approval.")]
 pub struct Args {
-    #[command(flatten)]
-    pub connection: Connection,
     /// How answers are printed.
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub output: Format,
+    #[command(flatten)]
+    pub connection: Connection,
     #[command(subcommand)]
     pub command: Command,
 }
