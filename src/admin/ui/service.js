@@ -61,6 +61,7 @@ function body(name, { view, history, fault }, load) {
       <span>${versions(view)}</span>
       ${running ? html`<span class="chip ${running.verdict.state}">${running.phase}</span>` : nothing}
       ${view.maintenance ? html`<span class="chip hold">maintenance</span>` : nothing}
+      ${running?.set ? html`<span>with ${others(view.name, running.set)} in the set ${running.set.name}</span>` : nothing}
     </div>
     ${fault ? html`<p class="fault">${fault}</p>` : nothing}
     ${needs((live.frame?.needs ?? []).filter((need) => need.service === name))}
@@ -75,6 +76,9 @@ function body(name, { view, history, fault }, load) {
     ${upstreams(view, load)}
     <section aria-labelledby="history"><h2 id="history">History</h2>${rows(history, false)}</section>`;
 }
+
+const others = (name, set) =>
+  set.services.filter((other) => other !== name).map((other, at) => html`${at > 0 ? ", " : ""}<a href="/s/${encodeURIComponent(other)}">${other}</a>`);
 
 const CHARTS = { rate: "Requests a second", failures: "Failures, %", p95: "p95, ms" };
 
