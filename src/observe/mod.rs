@@ -7,7 +7,6 @@ pub mod activity;
 mod cell;
 mod clients;
 pub mod clock;
-mod counter;
 pub mod metrics;
 pub mod recalls;
 pub mod recorder;

@@ -37,6 +37,7 @@ mod house;
 mod limits;
 mod listeners;
 mod maintenance;
+mod metrics;
 mod mirror;
 mod notify;
 mod paths;

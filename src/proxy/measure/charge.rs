@@ -29,6 +29,7 @@ pub(in crate::proxy) fn begin(
     let is_evidence = meter.is_evidence(pool, upstream, pool.arm, now) && request.is_measured();
     let is_whole = request.inbound.body.is_whole;
     let started = meter.start(pool.arm, now, request.client_key(), is_whole, is_evidence);
+    upstream.requests.add(meter.worker);
     let live = upstream.live.clone();
     let in_flight = if is_evidence { live.enter() } else { live.enter_aside() };
     let kept = pool.keepalive_connections;
