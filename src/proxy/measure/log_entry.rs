@@ -144,6 +144,7 @@ fn attempted(request: &Request, ended: Ended) -> Attempted<'_> {
         status: ended.code,
         grpc: ended.grpc,
         outcome: ended.outcome,
+        is_aside: ended.is_aside,
         began_us: ended.began_us.saturating_sub(request.inbound.started_us),
         took_us: ended.known_us.saturating_sub(ended.began_us),
         broke_us: ended.broke_us.map(|broke| broke.saturating_sub(ended.began_us)),

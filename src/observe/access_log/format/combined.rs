@@ -86,6 +86,9 @@ fn outcome(out: &mut Vec<u8>, last: &Attempted<'_>) {
         out.extend_from_slice(b" grpc=");
         decimal(out, status);
     }
+    if last.is_aside {
+        out.extend_from_slice(b" evidence=false");
+    }
     // The head's time has milliseconds only.
     for (name, us) in times(last, None) {
         named(out, b" ", name);
@@ -94,7 +97,8 @@ fn outcome(out: &mut Vec<u8>, last: &Attempted<'_>) {
     }
 }
 
-/// Pool, upstream, status, when it began, how long it took, and what it came to.
+/// Pool, upstream, status, when it began, how long it took, and its outcome; then its gRPC status, and whether it is no
+/// evidence.
 fn earlier(out: &mut Vec<u8>, attempt: &Attempted<'_>) {
     out.extend_from_slice(attempt.pool.unwrap_or("-").as_bytes());
     named(out, b";", attempt.upstream.unwrap_or("-"));
@@ -108,6 +112,9 @@ fn earlier(out: &mut Vec<u8>, attempt: &Attempted<'_>) {
     if let Some(status) = attempt.grpc {
         out.push(b';');
         decimal(out, status);
+    }
+    if attempt.is_aside {
+        out.extend_from_slice(b";aside");
     }
 }
 

@@ -92,6 +92,9 @@ fn attempt_times(out: &mut Vec<u8>, attempt: &Attempted<'_>, head: Option<u64>) 
     if let Some(status) = attempt.grpc {
         number(out, b",\"grpc\":", status);
     }
+    if attempt.is_aside {
+        out.extend_from_slice(b",\"evidence\":false");
+    }
 }
 
 /// A text, unless it is empty. `begin` is all up to its first character.

@@ -56,13 +56,14 @@ fn outcome() -> impl Strategy<Value = Outcome> {
 fn attempt() -> impl Strategy<Value = Attempted<'static>> {
     let times =
         (time(), time(), prop::option::of(time()), prop::option::of(time()), prop::option::of(time()));
-    (outcome(), any::<u16>(), any::<Option<u8>>(), times).prop_map(
-        |(outcome, status, grpc, (began_us, took_us, broke_us, whole_us, cut_us))| Attempted {
+    ((outcome(), any::<bool>()), any::<u16>(), any::<Option<u8>>(), times).prop_map(
+        |((outcome, is_aside), status, grpc, (began_us, took_us, broke_us, whole_us, cut_us))| Attempted {
             pool: None,
             upstream: None,
             status,
             grpc,
             outcome,
+            is_aside,
             began_us,
             took_us,
             broke_us,
@@ -176,6 +177,7 @@ fn every_attempt_is_told_with_its_times() {
         status: 200,
         grpc: Some(0),
         outcome,
+        is_aside: false,
         began_us,
         took_us,
         broke_us: None,

@@ -82,6 +82,9 @@ fn grpc(out: &mut Vec<u8>, attempt: &Attempted<'_>) {
     if let Some(status) = attempt.grpc {
         put!(out, ",\"grpc\":{status}");
     }
+    if attempt.is_aside {
+        out.extend_from_slice(b",\"evidence\":false");
+    }
 }
 
 /// The group that a policy counts the request in, where it has one of its own: its method, and the shape of its path.
@@ -138,6 +141,9 @@ pub(super) fn combined(out: &mut Vec<u8>, entry: &Entry<'_>, (started, written):
         if let Some(status) = last.grpc {
             put!(out, " grpc={status}");
         }
+        if last.is_aside {
+            out.extend_from_slice(b" evidence=false");
+        }
         // The head's time has milliseconds only.
         for (name, us) in times(last, None) {
             put!(out, " {name}={:.6}", seconds(us));
@@ -154,6 +160,9 @@ pub(super) fn combined(out: &mut Vec<u8>, entry: &Entry<'_>, (started, written):
         put!(out, ";{}", word(attempt.outcome));
         if let Some(status) = attempt.grpc {
             put!(out, ";{status}");
+        }
+        if attempt.is_aside {
+            out.extend_from_slice(b";aside");
         }
     }
 }
