@@ -59,6 +59,7 @@ mod state;
 mod streams;
 mod tallow;
 mod tls;
+mod trace;
 mod unix_sockets;
 mod upgrade;
 mod upstream_tls;
