@@ -36,6 +36,8 @@ pub struct Entry<'a> {
     pub user_agent: &'a [u8],
     pub referer: &'a [u8],
     pub request_id: &'a [u8],
+    /// Empty where requests are not traced.
+    pub trace_id: &'a [u8],
     pub forwarded_for: &'a [u8],
 }
 

@@ -47,6 +47,9 @@ pub(in crate::proxy) fn begin(
         _descriptor: descriptor,
     };
     request.attempts.begin(attempt, index);
+    if let Some(trace) = request.inbound.trace.as_mut().filter(|_| request.attempts.made > 1) {
+        trace.attempt(request.attempts.made);
+    }
     (request.delivery.head_us, request.delivery.response_us, request.delivery.connect_us) =
         (None, None, None);
 }

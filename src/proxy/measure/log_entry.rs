@@ -4,6 +4,7 @@
 //! taken off its head by then.
 
 use crate::core::failure_statuses::grpc_status;
+use crate::core::trace::TraceContext;
 use crate::observe::access_log::{AccessLog, Attempted, Cut, Entry};
 use crate::observe::clock::Clock;
 use crate::proxy::decide::outcome;
@@ -132,6 +133,7 @@ fn of(request: &Request, now_us: u64, ended: Option<Cut>) -> Entry<'_> {
         user_agent: header(&head.headers, &USER_AGENT),
         referer: header(&head.headers, &REFERER),
         request_id: request.id(),
+        trace_id: inbound.trace.as_ref().map_or(&[][..], TraceContext::id),
         forwarded_for: header(&head.headers, &X_FORWARDED_FOR),
     }
 }
