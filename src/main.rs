@@ -1,8 +1,8 @@
 //! The `pointsman` binary: a typed command, carried out.
 
 use clap::Parser;
+use pointsman::app;
 use pointsman::cli::{self, Args, Command};
-use pointsman::{app, core};
 use std::io::Write;
 use std::process::ExitCode;
 
@@ -13,12 +13,7 @@ fn main() -> ExitCode {
     let Args { connection, command } = Args::parse();
     let result = match command {
         Command::Run(run) => app::run(&run.file.config, run.take_over),
-        Command::Check(file) => app::check(&file.config).map_err(anyhow::Error::from).map(|config| {
-            for warning in &config.warnings {
-                let _ = writeln!(std::io::stderr(), "warning: {warning}");
-            }
-            summary(&config);
-        }),
+        Command::Check(file) => return cli::show_check(&connection, &app::check(&file.config)),
         Command::Demo { keep } => app::demo::run(keep),
         command => {
             app::install_crypto();
@@ -33,15 +28,4 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
-}
-
-fn summary(config: &core::settings::Config) {
-    let counts = format!(
-        "ok: {} listeners, {} routes, {} services, {} policies",
-        config.listeners.len(),
-        config.routes.specs().len(),
-        config.services.len(),
-        config.policies.len()
-    );
-    let _ = writeln!(std::io::stdout(), "{counts}");
 }

@@ -83,7 +83,7 @@ pub struct Run {
 pub enum Command {
     /// Serve, until SIGTERM or SIGINT; SIGHUP reloads, SIGUSR1 opens the access log anew, SIGUSR2 upgrades.
     Run(Run),
-    /// Check a configuration: every fault with its path, line and column.
+    /// Check a configuration: every fault with its path, line and column; `--output json`: as an array.
     Check(ConfigFile),
     /// Show the product at work: origins, load, a good rollout and a bad one, all embedded.
     Demo {
@@ -187,6 +187,9 @@ pub enum Command {
         #[command(subcommand)]
         action: Token,
     },
+    /// Print a JSON Schema of the configuration: with `#:schema FILE` as the first line of a configuration, editors
+    /// complete its keys and mark what is wrong.
+    Schema,
     /// Print a completion script for a shell.
     Completions { shell: Shell },
     /// Print the manual page.

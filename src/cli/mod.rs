@@ -6,6 +6,7 @@
 //! was waited for goes on), 5 waiting for approval, 130 interrupted while it waited.
 
 mod args;
+mod check;
 mod client;
 mod cohort;
 mod follow;
@@ -21,7 +22,9 @@ mod sets;
 mod token;
 
 pub use args::{Args, Command};
+pub use check::show_check;
 
+use crate::config;
 use args::Connection;
 use client::{Client, Failure};
 use out::Out;
@@ -49,6 +52,10 @@ pub fn run(connection: &Connection, command: Command) -> ExitCode {
         Command::Token { action } => token::run(&action, &out),
         Command::Completions { shell } => args::completions(shell, &out),
         Command::Man => args::man(&out),
+        Command::Schema => {
+            out.raw(config::SCHEMA.as_bytes());
+            Ok(Done::Well)
+        }
         command => over_the_api(connection, command, &out),
     };
     match result {
