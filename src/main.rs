@@ -1,6 +1,5 @@
 //! The `pointsman` binary: a typed command, carried out.
 
-use clap::Parser;
 use pointsman::app;
 use pointsman::cli::{self, Args, Command};
 use std::io::Write;
@@ -10,14 +9,18 @@ use std::process::ExitCode;
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 fn main() -> ExitCode {
-    let Args { connection, command } = Args::parse();
-    let result = match command {
-        Command::Run(run) => app::run(&run.file.config, run.take_over),
-        Command::Check(file) => return cli::show_check(&connection, &app::check(&file.config)),
+    if cli::is_completing() {
+        app::install_crypto();
+        cli::complete();
+    }
+    let typed = Args::typed();
+    let result = match typed.command {
+        Command::Run(ref run) => app::run(&run.file.config, run.take_over),
+        Command::Check(ref file) => return cli::show_check(&app::check(&file.config), typed.output),
         Command::Demo { keep } => app::demo::run(keep),
-        command => {
+        _ => {
             app::install_crypto();
-            return cli::run(&connection, command);
+            return cli::run(typed);
         }
     };
     match result {

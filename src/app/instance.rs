@@ -93,6 +93,7 @@ impl Instance {
         let desk = Arc::new(Semaphore::new(notify::PLACES as usize));
         let core = Core { config: &config, shared: &shared, journal: &journal, desk: &desk, admin: address };
         let (running, metrics) = core.start(&runtime, recovered, secret.clone())?;
+        metrics.show_certificates(certificates.ends())?;
         runtime.block_on(upstreams_known(running.snapshots.clone()));
         let (doors, doors_seen) = watch::channel(Doors::Open);
         let sockets = sockets(&shared.listeners, &config, &admin)?;
@@ -112,7 +113,7 @@ impl Instance {
             journal: journal.clone(),
             secret,
             own: addresses.clone(),
-            metrics,
+            metrics: metrics.clone(),
             access_log: access_log.clone(),
             reloads: reloads.clone(),
             upgrades,
@@ -123,7 +124,8 @@ impl Instance {
         let serving_admin = runtime.spawn(admin::serve(admin, tls, state, doors_seen));
         let (controller, configs) = (running.controller.clone(), running.configs.clone());
         let started = config.clone();
-        let reloader = Reloader { file, started, controller, configs, certificates, limits, addresses };
+        let reloader =
+            Reloader { file, started, controller, configs, certificates, limits, addresses, metrics };
         runtime.spawn(reloader.run(requests));
         Ok(Instance {
             admin: address,
@@ -214,7 +216,7 @@ impl Core<'_> {
         secret: Secret,
     ) -> anyhow::Result<(control::Running, Arc<Metrics>)> {
         let Core { config, shared, journal, desk, admin } = self;
-        let metrics = Arc::new(Metrics::new(shared.recorder.clone(), shared.clock)?);
+        let metrics = Arc::new(Metrics::new(shared.recorder.clone(), shared.table.clone(), shared.clock)?);
         metrics.show_clients(limits::counts(shared))?;
         let (jobs, wanted) = mpsc::unbounded_channel();
         let running = control::start(Parts {
@@ -284,7 +286,7 @@ fn shared(
     let (places, memory, demand) = limits::of(config);
     let shared = Arc::new(Shared {
         table: Arc::new(ArcSwap::from_pointee(Table::default())),
-        recorder: Arc::new(Recorder::new(config.server.threads)),
+        recorder: Arc::new(Recorder::new(config.server.threads).with_listeners(listeners.len())),
         wake: Arc::new(Wake::default()),
         access_log,
         clock,

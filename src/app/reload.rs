@@ -9,6 +9,7 @@ use crate::control::command::{Command, Controller, Fault, Refusal, Reload, Reloa
 use crate::core::own_address::OwnAddresses;
 use crate::core::route::Target;
 use crate::core::settings::{Config, Server, UpstreamHost};
+use crate::observe::metrics::Metrics;
 use std::path::PathBuf;
 use std::sync::Arc;
 use tokio::sync::{mpsc, watch};
@@ -25,6 +26,7 @@ pub(super) struct Reloader {
     pub limits: InForce,
     /// Where this process listens, until the restart.
     pub addresses: OwnAddresses,
+    pub metrics: Arc<Metrics>,
 }
 
 impl Reloader {
@@ -33,6 +35,7 @@ impl Reloader {
             systemd::reloading();
             let result = self.reload(&actor).await;
             systemd::ready();
+            self.metrics.reloaded(result.is_ok());
             match &result {
                 Ok(report) => tracing::info!(
                     actor,

@@ -1,6 +1,6 @@
 //! `pointsman check`: what it has found, for people or for programs.
 
-use super::args::{Connection, Format};
+use super::args::Format;
 use super::out::Out;
 use crate::config::{Fault, Faults};
 use crate::core::settings::{Config, Remark};
@@ -21,9 +21,9 @@ struct Finding<'a> {
 }
 
 /// Shows what a check has found; the exit code is 1 for faults, and 0 for warnings.
-pub fn show_check(connection: &Connection, result: &Result<Config, Faults>) -> ExitCode {
-    let out = Out::new(connection.output);
-    match (result, connection.output) {
+pub fn show_check(result: &Result<Config, Faults>, output: Format) -> ExitCode {
+    let out = Out::new(output);
+    match (result, output) {
         (Ok(config), Format::Json) => {
             out.show(&config.warnings.iter().map(warning).collect::<Vec<_>>(), |_| String::new())
         }

@@ -62,6 +62,13 @@ fn retention(section: &Section<'_>) -> Retention {
     retention
 }
 
+/// The address, and whether clients speak TLS there.
+pub(super) fn place_of_admin(section: &Section<'_>) -> Option<(SocketAddr, bool)> {
+    let listen = section.item("listen");
+    let address = listen.as_ref().map_or(Some(DEFAULT_ADMIN), address)?;
+    Some((address, section.item("tls").is_some()))
+}
+
 pub(super) fn admin(section: &Section<'_>) -> Option<Admin> {
     let listen = section.item("listen");
     let address = listen.as_ref().map_or(Some(DEFAULT_ADMIN), address)?;

@@ -1,5 +1,6 @@
 //! Routes: what a request is matched by, where it leads, and what holds on the way.
 
+mod label;
 mod path;
 mod relocation;
 mod replacement;

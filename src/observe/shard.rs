@@ -16,9 +16,9 @@
 
 use super::activity::Activity;
 use super::cell::Cell;
-use super::counter::{Counter, sum};
 use super::whole_answers::{Took, WholeAnswers};
 use crate::core::client::{ClientKey, Met};
+use crate::core::counter::{Counter, sum};
 use crate::core::latency::bucket_of;
 use crate::core::outcome::{ArmId, Durations, Outcome, Past, Reason, SlowLimits, Thresholds, Totals};
 use crate::core::own_limit::OwnLimit;

@@ -4,8 +4,8 @@
 //! in which lanes their clients are ([`ClientKey::lane`]): a version that hangs is found before it answers
 //! anybody, and it must be known by then whether one client waits or many.
 
-use super::counter::Counter;
 use crate::core::client::{ClientKey, LANES};
+use crate::core::counter::Counter;
 use crate::core::outcome::{MAX_LIMITS, SlowLimits};
 
 /// Width of a bucket, µs.

@@ -68,6 +68,20 @@ impl Certificates {
         Ok(())
     }
 
+    /// The names that each is good for, and when it ends, in seconds since 1970. One without names goes by its file.
+    pub fn ends(&self) -> Vec<(String, i64)> {
+        let entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+        let of = |entry: &Entry| {
+            let (facts, mut names) = (&entry.loaded.facts, entry.loaded.facts.names.clone());
+            if names.is_empty() {
+                names.push(shown(&entry.files.cert));
+            }
+            let end = facts.until.timestamp();
+            names.into_iter().map(move |name| (name, end))
+        };
+        entries.iter().flat_map(of).collect()
+    }
+
     /// Looks at the files every so often, until the runtime ends; zero is never.
     pub async fn watch(self: Arc<Self>, every: Duration) {
         if every.is_zero() {

@@ -59,7 +59,7 @@ impl Pool {
 
     /// One that does nothing special.
     #[cfg(test)]
-    pub(in crate::core) fn for_tests(name: &str, upstreams: Box<[Upstream]>) -> Self {
+    pub(crate) fn for_tests(name: &str, upstreams: Box<[Upstream]>) -> Self {
         let second = Duration::from_secs(1);
         Pool {
             name: name.into(),

@@ -12,6 +12,8 @@ use std::sync::Arc;
 /// The client's side of a request.
 pub(in crate::proxy) struct Inbound {
     pub listener: Arc<Bound>,
+    /// The listener's place among all.
+    pub place: usize,
     /// Whom the connection is with, or whom its PROXY header names.
     pub peer: IpAddr,
     /// The same as upstreams are told of it.

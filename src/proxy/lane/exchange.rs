@@ -26,7 +26,8 @@ pub(super) struct Exchange<'a> {
     pub alarm: &'a mut Alarm,
 }
 
-/// A request that is dropped halfway leaves its attempt behind, and its line of the access log.
+/// A request that is dropped halfway leaves its attempt behind, and its line of the access log; one without an answer
+/// counts as such, however it ended.
 impl Drop for Exchange<'_> {
     fn drop(&mut self) {
         let request = &mut self.request;
@@ -34,6 +35,9 @@ impl Drop for Exchange<'_> {
         let cut = request.delivery.cut.unwrap_or(Cut::Shutdown);
         let outcome = if cut == Cut::Shutdown { Outcome::Ignored } else { Outcome::Abandoned };
         charge::abandon(&self.worker.meter, request, outcome);
+        if !request.delivery.has_begun() {
+            self.worker.meter.sent(request, 0);
+        }
         log_entry::log(request, self.worker.log.as_ref(), &self.worker.meter, Some(cut));
     }
 }

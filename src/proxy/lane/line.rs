@@ -15,6 +15,8 @@ use tokio::sync::watch;
 #[derive(Clone)]
 pub(super) struct Line {
     pub listener: Arc<Bound>,
+    /// The listener's place among all.
+    pub place: usize,
     pub worker: Arc<Worker>,
     /// Says that each answer is the last of its connection.
     pub shutdown: watch::Receiver<bool>,
@@ -43,6 +45,7 @@ pub(super) fn request(line: &Line, peer: &Peer, head: RequestHeader, started_us:
         head,
         inbound: Inbound {
             listener: line.listener.clone(),
+            place: line.place,
             peer: peer.address,
             peer_text: peer.text.clone(),
             client: IpAddr::V4(Ipv4Addr::UNSPECIFIED),

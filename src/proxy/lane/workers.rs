@@ -103,13 +103,14 @@ async fn worker(
     // Every connection holds a sender: when all are gone, the receiver ends.
     let (alive, mut all_closed) = mpsc::channel::<()>(1);
     let (close, closing) = watch::channel(false);
-    let line = |(listener, _): &(Arc<Bound>, std::net::TcpListener)| Line {
+    let line = |(place, (listener, _)): (usize, &(Arc<Bound>, std::net::TcpListener))| Line {
         listener: listener.clone(),
+        place,
         worker: worker.clone(),
         shutdown: shutdown.clone(),
         closing: closing.clone(),
     };
-    let lines: Vec<Line> = sockets.iter().map(line).collect();
+    let lines: Vec<Line> = sockets.iter().enumerate().map(line).collect();
     for ((listener, (_, socket)), line) in sockets.into_iter().enumerate().zip(&lines) {
         let workers = hand_over.senders.clone();
         let entrance = Entrance { worker: index, listener, line: line.clone(), workers };

@@ -1,7 +1,7 @@
 //! What each attempt of a request came to, charged once to the pool that served it.
 
-use super::groups;
 use super::meter::Meter;
+use super::{groups, sample};
 use crate::core::group::GroupEvent;
 use crate::core::mirror::Place;
 use crate::core::outcome::{Outcome, Reason};
@@ -29,6 +29,7 @@ pub(in crate::proxy) fn begin(
     let is_evidence = meter.is_evidence(pool, upstream, pool.arm, now) && request.is_measured();
     let is_whole = request.inbound.body.is_whole;
     let started = meter.start(pool.arm, now, request.client_key(), is_whole, is_evidence);
+    upstream.requests.add(meter.worker);
     let live = upstream.live.clone();
     let in_flight = if is_evidence { live.enter() } else { live.enter_aside() };
     let kept = pool.keepalive_connections;
@@ -111,11 +112,17 @@ pub(in crate::proxy) fn charge(meter: &Meter, request: &mut Request, outcome: Ou
             let (on, at) = ((target, request.attempts.upstream), (attempt.started_us, charged.now_us));
             request.attempts.last = Some(Ended::new(on, (outcome, code), at));
             groups::decided(meter, request, charged, code);
+            if is_evidence && charged.is_current {
+                sample::offer(meter, request, (counted.0, charged.now_us), (outcome, code));
+            }
         }
         (Phase::Succeeding, Outcome::Failure(reason)) => {
             let now = meter.broken(counted, reason);
             if let Some(last) = &mut request.attempts.last {
                 (last.outcome, last.broke_us) = (outcome, Some(now));
+            }
+            if is_evidence {
+                sample::offer(meter, request, (counted.0, now), (outcome, code));
             }
             groups::count(meter, request, GroupEvent::Broken);
         }
@@ -168,6 +175,9 @@ pub(in crate::proxy) fn unavailable(meter: &Meter, request: &mut Request) {
     let outcome = Outcome::Failure(Reason::Unavailable);
     let charged = meter.answered((pool.arm, started), began_us, (outcome, 0), &pool.thresholds);
     request.attempts.last = Some(Ended::new((target, None), (outcome, 0), (began_us, charged.now_us)));
+    if charged.is_current && !started.is_aside() {
+        sample::offer(meter, request, (pool.arm, charged.now_us), (outcome, 0));
+    }
     groups::decided(meter, request, charged, 0);
 }
 
