@@ -56,7 +56,7 @@ pub struct Run {
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Serve, until SIGTERM or SIGINT; SIGHUP reloads, SIGUSR1 opens the access log anew, SIGUSR2 upgrades.
+    /// Serve, until SIGTERM or SIGINT; SIGHUP reloads, SIGUSR1 opens the access log again, SIGUSR2 upgrades.
     Run(Run),
     /// Check a configuration: every fault with its path, line and column; `--output json`: as an array.
     Check(ConfigFile),
@@ -66,7 +66,7 @@ pub enum Command {
         #[arg(long)]
         keep: bool,
     },
-    /// Have the configuration read anew, as SIGHUP does; prints what changed and what needs a restart.
+    /// Have the configuration read again, as SIGHUP does; prints what changed and what needs a restart.
     Reload,
     /// Replace the running process by a new one, of the binary and configuration that are there now: it takes
     /// over the listening sockets and the state, and no request fails. Prints both process ids.
@@ -187,7 +187,7 @@ pub enum Command {
 
 #[derive(Debug, Subcommand)]
 pub enum Cohort {
-    /// Print a signed value that takes whoever sends it to a pool, whatever the weights are.
+    /// Print a signed value that takes its sender to a pool, whatever the weights are.
     Link {
         #[arg(add = ArgValueCompleter::new(names::services))]
         service: String,
@@ -202,7 +202,7 @@ pub enum Cohort {
 
 #[derive(Debug, Subcommand)]
 pub enum Maintenance {
-    /// Begin it, or begin it anew.
+    /// Begin it, or begin it again.
     On {
         /// How long; it ends by itself then. Without, it lasts until it is switched off.
         #[arg(long, value_parser = duration::parse)]

@@ -37,7 +37,7 @@ pub(super) enum Failure {
     Io(#[from] std::io::Error),
 }
 
-/// What helps: a certificate that is not trusted is told apart from nobody there.
+/// What helps: a certificate that is not trusted is distinguished from nobody there.
 fn remedy(detail: &str) -> &'static str {
     match detail {
         _ if detail.contains("invalid peer certificate") => {

@@ -136,7 +136,7 @@ pub struct Admin {
 }
 
 impl Admin {
-    /// Whether the handshake keeps out whoever has no certificate.
+    /// Whether the handshake keeps out clients without a certificate.
     pub fn knows_clients(&self) -> bool {
         self.tls.as_ref().is_some_and(|tls| tls.client_ca.is_some())
     }
@@ -248,7 +248,7 @@ pub struct Service {
     pub testers: Option<Testers>,
     /// In file order: the first that holds counts.
     pub rules: Arc<[Rule]>,
-    /// Where clients are told which pool answered.
+    /// Where clients learn which pool answered.
     pub expose_pool: Option<HeaderName>,
     /// The defaults of its rollouts.
     pub rollout: Plan,
@@ -268,7 +268,7 @@ pub struct Pool {
     pub passive: Passive,
     /// Idle time after which a kept connection to an upstream is closed.
     pub keepalive: Duration,
-    /// Time in which a new or recovered upstream comes to its whole share; zero is at once.
+    /// Time in which a new or recovered upstream reaches its whole share; zero is at once.
     pub slow_start: Duration,
     /// Attempts one request may make in all, the first included.
     pub tries: u8,
@@ -283,7 +283,7 @@ pub struct Pool {
     pub upstreams: Vec<Upstream>,
     /// `None` where nothing is checked.
     pub health: Option<Health>,
-    /// What its upstreams are told of clients, where a route does not say otherwise.
+    /// What its upstreams learn of clients, where a route does not say otherwise.
     pub forwarded: Forwarded,
     pub buffer: Buffer,
 }

@@ -250,7 +250,7 @@ fn nothing_is_wider_than_the_terminal() {
         for args in [&*start, "status web", "rollout status web", "history web", "rollback web"] {
             let shown = without_colours(&pointsman.on_terminal(columns, args));
             assert!(shown.contains("green"), "{args}: {shown}");
-            // What is drawn over begins anew.
+            // What is drawn over begins again.
             let lines = shown.split('\n').flat_map(|line| line.split("\x1b[2K"));
             let wide =
                 lines.filter(|line| line.chars().count() > columns && line.trim().contains(' ')).count();

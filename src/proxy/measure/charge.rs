@@ -70,7 +70,7 @@ pub(in crate::proxy) fn converses(meter: &Meter, request: &mut Request) {
     }
 }
 
-/// What a failure comes to where the client was so slow to send its body, or to take its answer, that the
+/// What a failure counts as where the client was so slow to send its body, or to take its answer, that the
 /// upstream or the proxy may have given up for it: nothing.
 pub(in crate::proxy) fn excuse(meter: &Meter, request: &mut Request, outcome: Outcome) -> Outcome {
     let Some(attempt) = request.attempts.current.as_ref() else { return outcome };

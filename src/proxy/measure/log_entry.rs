@@ -1,4 +1,4 @@
-//! What the access log is told of a request.
+//! What the access log has of a request.
 //!
 //! A request has its line at its end, one that is dropped halfway as well. What is none of anybody's business has been
 //! taken off its head by then.
