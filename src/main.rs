@@ -1,7 +1,7 @@
 //! The `pointsman` binary: a typed command, carried out.
 
+use pointsman::app;
 use pointsman::cli::{self, Args, Command};
-use pointsman::{app, core};
 use std::io::Write;
 use std::process::ExitCode;
 
@@ -16,12 +16,7 @@ fn main() -> ExitCode {
     let typed = Args::typed();
     let result = match typed.command {
         Command::Run(ref run) => app::run(&run.file.config, run.take_over),
-        Command::Check(ref file) => app::check(&file.config).map_err(anyhow::Error::from).map(|config| {
-            for warning in &config.warnings {
-                let _ = writeln!(std::io::stderr(), "warning: {warning}");
-            }
-            summary(&config);
-        }),
+        Command::Check(ref file) => return cli::show_check(&app::check(&file.config), typed.output),
         Command::Demo { keep } => app::demo::run(keep),
         _ => {
             app::install_crypto();
@@ -36,15 +31,4 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
-}
-
-fn summary(config: &core::settings::Config) {
-    let counts = format!(
-        "ok: {} listeners, {} routes, {} services, {} policies",
-        config.listeners.len(),
-        config.routes.specs().len(),
-        config.services.len(),
-        config.policies.len()
-    );
-    let _ = writeln!(std::io::stdout(), "{counts}");
 }

@@ -61,6 +61,8 @@ pub enum Command {
     /// SIGHUP reloads the configuration, SIGUSR1 opens the access log again, SIGUSR2 upgrades.
     Run(Run),
     /// Check a configuration: every fault with its path, line and column.
+    ///
+    /// With `--output json` as an array.
     Check(ConfigFile),
     /// Show the product at work, all embedded.
     ///
@@ -202,6 +204,10 @@ pub enum Command {
         #[command(subcommand)]
         action: Token,
     },
+    /// Print a JSON Schema of the configuration, for editors.
+    ///
+    /// With `#:schema FILE` as the first line of a configuration they complete its keys and mark what is wrong.
+    Schema,
     /// Print what makes a shell complete: `source <(pointsman completions bash)`.
     Completions { shell: Shell },
     /// Print the manual page, or that of a command: `man rollout start`.

@@ -6,6 +6,7 @@
 //! was waited for goes on), 5 waiting for approval, 130 interrupted while it waited.
 
 mod args;
+mod check;
 mod client;
 mod cohort;
 mod colour;
@@ -26,8 +27,10 @@ mod token;
 mod typed;
 
 pub use args::{Args, Command};
+pub use check::show_check;
 pub use typed::{complete, is_completing};
 
+use crate::config;
 use client::{Client, Failure};
 use out::Out;
 use std::process::ExitCode;
@@ -56,6 +59,10 @@ pub fn run(typed: Args) -> ExitCode {
         Command::Completions { shell } => printed::completions(shell, &out),
         Command::Man { dir: Some(dir), .. } => printed::man_in(&dir, &out),
         Command::Man { of, dir: None } => printed::man(&of, &out),
+        Command::Schema => {
+            out.raw(config::SCHEMA.as_bytes());
+            Ok(Done::Well)
+        }
         command => Client::new(&connection, output).and_then(|client| over_the_api(&client, command, &out)),
     };
     match result {

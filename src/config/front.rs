@@ -48,12 +48,8 @@ pub(super) fn server(section: &Section<'_>) -> Server {
 pub(super) fn process_limits(section: &Section<'_>) -> ProcessLimits {
     let connections = section.item("connections").and_then(|item| item.integer(1..=10_000_000));
     let memory = section.item("memory").and_then(|item| {
-        let bytes = item.size()?;
-        if bytes < LEAST_MEMORY {
-            item.fault("must be at least 1M: one body and one unread answer have to fit");
-            return None;
-        }
-        Some(bytes)
+        let remedy = "must be at least 1M: one body and one unread answer have to fit";
+        item.size_within(LEAST_MEMORY..=u64::MAX, remedy)
     });
     section.finish();
     ProcessLimits { connections: connections.map(|count| count as u32), memory }

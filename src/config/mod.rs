@@ -15,6 +15,7 @@ mod front;
 pub(crate) mod fuzzing;
 mod headers;
 mod health;
+mod keys;
 mod limits;
 mod loops;
 mod maintenance;
@@ -52,6 +53,9 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use toml::de::DeTable;
+
+/// A JSON Schema of the configuration, for editors. What it refuses is refused by [`load`], too, which looks at more.
+pub const SCHEMA: &str = include_str!("../../docs/pointsman.schema.json");
 
 /// Most pools there can be, over all services.
 const MAX_POOLS: usize = 4096;

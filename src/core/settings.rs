@@ -60,8 +60,28 @@ pub struct Config {
     pub policies: BTreeMap<String, Arc<Policy>>,
     /// In file order; names are unique.
     pub notify: Vec<Notify>,
-    /// What is allowed and hardly meant: each a sentence with its place.
-    pub warnings: Vec<String>,
+    /// What is allowed and hardly meant.
+    pub warnings: Vec<Remark>,
+}
+
+/// Something to be said of a place in the configuration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Remark {
+    /// What the file is called.
+    pub file: String,
+    /// Dotted: `services.web.pools.blue.upstreams[1]`.
+    pub path: String,
+    /// From 1.
+    pub line: usize,
+    pub column: usize,
+    pub detail: String,
+}
+
+impl std::fmt::Display for Remark {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Remark { file, path, line, column, detail } = self;
+        write!(f, "{file}:{line}:{column}: {path}: {detail}")
+    }
 }
 
 /// Several services that can be deployed as one.

@@ -350,3 +350,45 @@ fn check_tells_every_fault_with_its_place() {
     let tls = Printed::of(&["check", "--config", "tls.toml"], dir.path());
     assert!(tls.code == 1 && tls.err.contains("a.pem"), "{}", tls.err);
 }
+
+#[test]
+fn check_tells_programs_what_it_finds() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let site = "[[listeners]]\naddress = \"127.0.0.1:0\"\ntrusted_proxies = [\"0.0.0.0/0\"]\n[[routes]]\nservice = \"web\"\n\
+                [services.web.pools.blue]\nupstreams = [\"127.0.0.1:1\"]\n";
+    let check = |text: &str| {
+        std::fs::write(dir.path().join("p.toml"), text).expect("a file");
+        let printed = Printed::of(&["check", "--config", "p.toml", "--output", "json"], dir.path());
+        let found: serde_json::Value = serde_json::from_str(&printed.out).expect("JSON");
+        (printed.code, found, printed.err)
+    };
+    let (code, found, err) = check(&site.replace("trusted_proxies = [\"0.0.0.0/0\"]\n", ""));
+    assert_eq!((code, &found, err.as_str()), (0, &serde_json::json!([]), ""));
+    let (code, found, _) = check(site);
+    assert_eq!(code, 0, "warnings refuse nothing");
+    assert_eq!(
+        (&found[0]["severity"], &found[0]["path"]),
+        (&"warning".into(), &"listeners[0].trusted_proxies[0]".into())
+    );
+    let (code, found, err) = check(&format!("{site}[services.web.rollout]\nbake = 5\nhold = \"1m\"\n"));
+    assert_eq!((code, err.as_str()), (1, ""));
+    let expected = serde_json::json!([
+        { "severity": "fault", "path": "services.web.rollout.bake", "line": 9, "column": 8,
+          "message": "is an integer where a string is expected; write: bake = \"1h\"", "example": "bake = \"1h\"" },
+        { "severity": "fault", "path": "services.web.rollout.hold", "line": 10, "column": 1,
+          "message": found[1]["message"] },
+    ]);
+    assert_eq!(found, expected);
+    assert!(found[1]["message"].as_str().is_some_and(|text| text.starts_with("unknown key; ")), "{found}");
+}
+
+#[test]
+fn the_schema_is_printed() {
+    let printed = Printed::of(&["schema"], std::path::Path::new("/"));
+    let schema: serde_json::Value = serde_json::from_str(&printed.out).expect("JSON");
+    let threads = &schema["properties"]["server"]["properties"]["threads"];
+    assert_eq!(
+        (&threads["type"], &threads["maximum"], &threads["default"]),
+        (&"integer".into(), &256.into(), &0.into())
+    );
+}
