@@ -41,6 +41,7 @@ pub(in crate::proxy) fn begin(
         phase: Phase::Waiting,
         group: None,
         is_endless: false,
+        is_declined: false,
         interim: 0,
         is_crowded: kept > 0 && upstream.live.in_flight() > kept,
         in_flight,
