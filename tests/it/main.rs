@@ -40,6 +40,7 @@ mod maintenance;
 mod metrics;
 mod mirror;
 mod notify;
+mod otlp;
 mod paths;
 mod policy;
 mod proxy;

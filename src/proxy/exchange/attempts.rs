@@ -92,6 +92,8 @@ pub(in crate::proxy) struct Ended {
     pub target: Option<Target>,
     /// By index; none where no upstream could take the request.
     pub upstream: Option<usize>,
+    /// Which of the attempts it is, by which their spans differ; 0 where none was made.
+    pub number: u8,
     pub code: u16,
     pub outcome: Outcome,
     /// µs on the process clock: its start, its outcome, and the break of an answer that had begun.
@@ -190,14 +192,26 @@ impl Attempts {
 }
 
 impl Ended {
-    /// With the target and the upstream tried, and when it began and was known.
+    /// With the target and the upstream tried by the attempt of a number, and when it began and was known.
     pub(in crate::proxy) fn new(
-        (target, upstream): (Option<Target>, Option<usize>),
+        (target, upstream, number): (Option<Target>, Option<usize>, u8),
         (outcome, code): (Outcome, u16),
         (began_us, known_us): (u64, u64),
     ) -> Self {
         let (broke_us, grpc, whole_us, cut_us) = (None, None, None, None);
-        Ended { target, upstream, code, outcome, began_us, known_us, broke_us, grpc, whole_us, cut_us }
+        Ended {
+            target,
+            upstream,
+            number,
+            code,
+            outcome,
+            began_us,
+            known_us,
+            broke_us,
+            grpc,
+            whole_us,
+            cut_us,
+        }
     }
 
     /// Its answer is whole, or its client has left: the first word counts.
