@@ -40,6 +40,7 @@ mod maintenance;
 mod metrics;
 mod mirror;
 mod notify;
+mod observability;
 mod otlp;
 mod paths;
 mod policy;
