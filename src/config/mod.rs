@@ -17,6 +17,7 @@ mod headers;
 mod health;
 mod keys;
 mod limits;
+mod listener;
 mod loops;
 mod maintenance;
 mod mirror;
@@ -152,13 +153,12 @@ fn read(root: &Section<'_>, surroundings: Surroundings) -> Option<Config> {
     let process_limits = front::process_limits(&root.section("limits"));
     let admin = front::admin(&root.section("admin"));
     let access_log = root.item("access_log").and_then(|item| front::access_log(&item.section()?));
-    let automatic = root.item("acme").and_then(|item| item.section());
-    let acme = automatic.as_ref().map(|section| acme::acme(section, &server.state_dir));
-    let listeners = front::listeners(root, acme.as_ref().map(Option::as_ref));
-    let acme = acme.flatten();
-    if let (Some(section), Some(acme)) = (&automatic, &acme) {
-        acme::fits(section, acme, &listeners);
-    }
+    let automatic = acme::automatic(root);
+    let ordered = root.item("acme").and_then(|item| item.section());
+    let ordered = ordered.or_else(|| (!automatic.is_empty()).then(|| root.section("acme")));
+    let acme = ordered.as_ref().map(|section| acme::acme(section, &server.state_dir, !automatic.is_empty()));
+    let mut listeners = listener::listeners(root, acme.as_ref().map(Option::as_ref), surroundings);
+    let mut acme = acme.flatten();
     let policies = policy::policies(root);
     let addresses: Vec<_> = listeners.iter().map(|listener| listener.address).collect();
     let loops = Loops::new(&addresses, admin.as_ref(), surroundings);
@@ -168,10 +168,17 @@ fn read(root: &Section<'_>, surroundings: Surroundings) -> Option<Config> {
     let rate_limits = limits::rate_limits(root);
     let rates: Vec<String> =
         root.section("rate_limits").entries().into_iter().map(|(name, _)| name).collect();
-    let specs = route::routes(
+    let mut specs = route::routes(
         root,
         &route::Known { services: &names, rates: &rates, listeners: &addresses, admin: admin.as_ref() },
     );
+    if let Some(acme) = acme.as_mut().filter(|acme| acme.names.is_empty()) {
+        acme.names = acme::names(&automatic, &listeners, &specs);
+    }
+    acme::imply_plain(&automatic, &mut listeners, &mut specs);
+    if let (Some(section), Some(acme)) = (&ordered, &acme) {
+        acme::fits(section, acme, &listeners);
+    }
     let headers = headers::headers(&root.section("headers"));
     let routes = Routes::new(specs, headers, pages::error_pages(&root.section("error_pages")));
     let maintenance = maintenance::maintenance(&root.section("maintenance"), &services);

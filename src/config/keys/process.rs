@@ -39,7 +39,7 @@ const TOP: &[ConfigKey] = &[
     key("access_log", &["{ path = \"-\" }"], "A line for each request.").otherwise("no access log"),
     key(
         "listeners",
-        &["[{ address = \"0.0.0.0:8080\" }]"],
+        &["[{ address = \":8080\" }]"],
         "Addresses that accept traffic: one `[[listeners]]` each, at least one.",
     ),
     key("acme", &["{ names = [\"site.example\"] }"], "A certificate that is ordered and renewed.")
@@ -60,7 +60,7 @@ const TOP: &[ConfigKey] = &[
     ),
     key(
         "services",
-        &["{ web = { pools = { blue = { upstreams = [\"10.0.0.1:3000\"] } } } }"],
+        &["{ web = { upstreams = [\"10.0.0.1:3000\"] } }"],
         "What is deployed: one `[services.NAME]` each.",
     ),
     key(
@@ -96,9 +96,9 @@ const SERVER: &[ConfigKey] = &[
     key(
         "expose_pool",
         &["\"x-pool\""],
-        "The header field that tells clients which pool answered; `expose_pool` of a service takes its place.",
+        "The header field that shows clients which pool answered; `expose_pool` of a service takes its place.",
     )
-    .otherwise("clients are not told"),
+    .otherwise("no field shows it"),
 ];
 
 const RETENTION: &[ConfigKey] = &[
