@@ -111,7 +111,11 @@ impl Reloader {
         admin.listen = started.admin.listen;
         admin.tls.clone_from(&started.admin.tls);
         Config {
-            server: Server { retention: newest.server.retention, ..started.server.clone() },
+            server: Server {
+                retention: newest.server.retention,
+                tracing: newest.server.tracing,
+                ..started.server.clone()
+            },
             admin,
             access_log: started.access_log.clone(),
             listeners: certificates::in_effect(&started.listeners, &newest.listeners),

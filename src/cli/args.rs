@@ -56,51 +56,57 @@ pub struct Run {
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Serve, until SIGTERM or SIGINT; SIGHUP reloads, SIGUSR1 opens the access log again, SIGUSR2 upgrades.
+    /// Serve, until SIGTERM or SIGINT.
+    ///
+    /// SIGHUP reloads the configuration, SIGUSR1 opens the access log again, SIGUSR2 upgrades.
     Run(Run),
-    /// Check a configuration: every fault with its path, line and column; `--output json`: as an array.
+    /// Check a configuration: every fault with its path, line and column.
+    ///
+    /// With `--output json` as an array.
     Check(ConfigFile),
-    /// Show the product at work: origins, load, a good rollout and a bad one, all embedded.
+    /// Show the product at work, all embedded.
+    ///
+    /// Origins, load, a good rollout and a bad one, and the dashboard.
     Demo {
         /// Leave it running afterwards, for the admin API, until SIGINT or SIGTERM.
         #[arg(long)]
         keep: bool,
     },
-    /// Have the configuration read again, as SIGHUP does; prints what changed and what needs a restart.
-    Reload,
-    /// Replace the running process by a new one, of the binary and configuration that are there now: it takes
-    /// over the listening sockets and the state, and no request fails. Prints both process ids.
-    Upgrade,
-    /// Ask whether the process lives; exit 1 if not. For health checks of containers.
-    Healthcheck {
-        /// Whether it could serve: not stopping, and every service has an upstream that is ready.
-        #[arg(long)]
-        ready: bool,
-    },
-    /// Show services (all, one or those of a set): weights, figures, upstreams, the rollout and the checks; exit 1 if
-    /// one does not hold.
+    /// Show services: weights, figures, upstreams, rollout, checks.
+    ///
+    /// It exits with 1 if a check does not hold.
     Status {
+        /// A service, or a set; all services without.
         #[arg(add = ArgValueCompleter::new(names::services_and_sets))]
         service: Option<String>,
         /// Go on showing it, once a second.
         #[arg(long, short)]
         watch: bool,
     },
-    /// Set weights in percent: `weights web blue=95 green=5`; pools left out get 0.
-    Weights {
-        #[arg(add = ArgValueCompleter::new(names::services))]
+    /// Start, watch and steer rollouts.
+    Rollout {
+        #[command(subcommand)]
+        action: Rollout,
+    },
+    /// Put a version into the idle pool, and roll it out.
+    ///
+    /// The addresses become the idle pool's, and a rollout to it begins. Run again it finds the pool that has them.
+    Deploy(Deploy),
+    /// Go back to the version before, or abort the rollout that runs.
+    ///
+    /// It is refused where another version lies there by now, or that one was aborted. A second call does not toggle.
+    /// The services of a set go back together.
+    Rollback {
+        /// A service, or a set.
+        #[arg(add = ArgValueCompleter::new(names::services_and_sets))]
         service: String,
-        #[arg(required = true, value_name = "POOL=PERCENT", value_parser = weight, add = ArgValueCompleter::new(names::weights))]
-        weights: Vec<(String, f64)>,
-        /// Only if the service still has this revision.
-        #[arg(long, value_name = "REVISION")]
-        if_match: Option<u64>,
-        /// Even to a pool that is down, or whose version was aborted.
+        /// Even to a pool that is down, was aborted, or holds another version.
         #[arg(long)]
         force: bool,
     },
     /// Switch all traffic to another pool at once, and make it stable.
     Flip {
+        /// The service.
         #[arg(add = ArgValueCompleter::new(names::services))]
         service: String,
         #[arg(long, value_name = "POOL", add = ArgValueCompleter::new(names::pools))]
@@ -109,56 +115,84 @@ pub enum Command {
         #[arg(long)]
         force: bool,
     },
-    /// Abort the running rollout; after a promotion, return to the version before, once. Refused where another
-    /// version lies there by now, or that one was aborted. The services of a set go back together.
-    Rollback {
-        #[arg(add = ArgValueCompleter::new(names::services_and_sets))]
+    /// Set weights by hand: `weights web blue=95 green=5`.
+    Weights {
+        /// The service.
+        #[arg(add = ArgValueCompleter::new(names::services))]
         service: String,
-        /// Even to a pool that is down, was aborted, or holds another version.
+        /// In percent; pools left out get 0.
+        #[arg(
+            required = true,
+            value_name = "POOL=PERCENT",
+            value_parser = weight,
+            add = ArgValueCompleter::new(names::weights)
+        )]
+        weights: Vec<(String, f64)>,
+        /// Only if the service still has this revision.
+        #[arg(long, value_name = "REVISION")]
+        if_match: Option<u64>,
+        /// Even to a pool that is down, or whose version was aborted.
         #[arg(long)]
         force: bool,
     },
-    /// Start, watch and steer rollouts, of a service or of a set of services.
-    Rollout {
+    /// Say who did what, when, why and from where.
+    History {
+        /// A service, or a set; all services without.
+        #[arg(add = ArgValueCompleter::new(names::services_and_sets))]
+        service: Option<String>,
+        /// Lines to show, the newest first.
+        #[arg(long, short = 'n', default_value_t = 20)]
+        limit: usize,
+    },
+    /// Print the pool that is free for a deploy.
+    ///
+    /// It is neither stable, nor has it weight, nor is it a candidate.
+    Idle {
+        /// The service.
+        #[arg(add = ArgValueCompleter::new(names::services))]
+        service: String,
+    },
+    /// Take an upstream out: no new requests, the ones in flight finish.
+    Drain(Drain),
+    /// Take a drained upstream back.
+    ///
+    /// In a rolling update it is the word that the upstream runs the new version.
+    Ready(Upstream),
+    /// Register the addresses of a fresh deploy.
+    ///
+    /// They get no traffic before their first passed check.
+    Upstreams {
         #[command(subcommand)]
-        action: Rollout,
+        action: Upstreams,
     },
     /// Let testers see a version before others do.
     Cohort {
         #[command(subcommand)]
         action: Cohort,
     },
-    /// Print the pool that is free for a deploy: neither stable, nor with weight, nor a candidate.
-    Idle {
-        #[arg(add = ArgValueCompleter::new(names::services))]
-        service: String,
-    },
-    /// Deploy in one step: the addresses of a fresh version become the idle pool's, and a rollout to it begins.
-    Deploy(Deploy),
-    /// Take an upstream out: no new requests, the ones in flight finish.
-    Drain(Drain),
-    /// Take a drained upstream back; in a rolling update, the word that it runs the new version.
-    Ready(Upstream),
-    /// The addresses of a fresh deploy: they get no traffic before their first passed check.
-    Upstreams {
-        #[command(subcommand)]
-        action: Upstreams,
-    },
-    /// Answer 503 with a page, and when to come back, in place of a service or the whole site.
+    /// Answer 503 with a page, in place of a service or the site.
     Maintenance {
         #[command(subcommand)]
         action: Maintenance,
     },
-    /// Who did what, when, why and from where; newest first. Without a service or a set, of all.
-    History {
-        #[arg(add = ArgValueCompleter::new(names::services_and_sets))]
-        service: Option<String>,
-        /// Lines to show.
-        #[arg(long, short = 'n', default_value_t = 20)]
-        limit: usize,
+    /// Have the configuration read again, as SIGHUP does.
+    ///
+    /// It prints what changed, and what needs a restart.
+    Reload,
+    /// Replace the running process by a new one, without a failed request.
+    ///
+    /// The new process is of the binary and the configuration that are there now; it takes over the listening sockets
+    /// and the state. Both process ids are printed.
+    Upgrade,
+    /// Ask whether the process lives, for health checks of containers.
+    Healthcheck {
+        /// Whether it could serve: not stopping, and every service has an upstream that is ready.
+        #[arg(long)]
+        ready: bool,
     },
-    /// Say what a policy would have decided on recorded traffic: when it would have held or aborted, at which
-    /// request, and how many failures users would have been spared.
+    /// Say what a policy would have decided on recorded traffic.
+    ///
+    /// When it would have held or aborted, at which request, and how many failures users would have been spared.
     Replay(Box<Replay>),
     /// Turn the configuration of another product into one of Pointsman.
     Import {
@@ -170,10 +204,11 @@ pub enum Command {
         #[command(subcommand)]
         action: Token,
     },
-    /// Print a JSON Schema of the configuration: with `#:schema FILE` as the first line of a configuration, editors
-    /// complete its keys and mark what is wrong.
+    /// Print a JSON Schema of the configuration, for editors.
+    ///
+    /// With `#:schema FILE` as the first line of a configuration they complete its keys and mark what is wrong.
     Schema,
-    /// Print what makes a shell complete commands, services and pools: `source <(pointsman completions bash)`.
+    /// Print what makes a shell complete: `source <(pointsman completions bash)`.
     Completions { shell: Shell },
     /// Print the manual page, or that of a command: `man rollout start`.
     Man {
@@ -189,6 +224,7 @@ pub enum Command {
 pub enum Cohort {
     /// Print a signed value that takes its sender to a pool, whatever the weights are.
     Link {
+        /// The service.
         #[arg(add = ArgValueCompleter::new(names::services))]
         service: String,
         /// A pool, or the role that one plays at the time: stable, candidate.
@@ -202,7 +238,7 @@ pub enum Cohort {
 
 #[derive(Debug, Subcommand)]
 pub enum Maintenance {
-    /// Begin it, or begin it again.
+    /// Begin maintenance, or begin it again.
     On {
         /// How long; it ends by itself then. Without, it lasts until it is switched off.
         #[arg(long, value_parser = duration::parse)]
@@ -211,7 +247,7 @@ pub enum Maintenance {
         #[arg(long, add = ArgValueCompleter::new(names::services))]
         service: Option<String>,
     },
-    /// End it.
+    /// End maintenance.
     Off {
         /// One service's own; the whole site's without.
         #[arg(long, add = ArgValueCompleter::new(names::services))]

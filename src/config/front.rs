@@ -5,6 +5,7 @@ use super::{cohort, tls, weak};
 use crate::core::retention::Retention;
 use crate::core::settings::{AccessLog, Admin, LogFormat, ProcessLimits, ProcessLog, Role, Server, Token};
 use crate::core::text;
+use crate::core::trace::{TraceMode, Tracing};
 use sha2::{Digest, Sha256};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
@@ -14,6 +15,8 @@ const DEFAULT_ADMIN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST
 /// What bodies and unread answers may hold together, at least.
 const LEAST_MEMORY: u64 = 1 << 20;
 
+const TRACES: [(&str, TraceMode); 3] =
+    [("propagate", TraceMode::Propagate), ("inject", TraceMode::Inject), ("off", TraceMode::Off)];
 const LOGS: [(&str, ProcessLog); 2] = [("text", ProcessLog::Text), ("json", ProcessLog::Json)];
 
 pub(super) fn server(section: &Section<'_>) -> Server {
@@ -28,6 +31,10 @@ pub(super) fn server(section: &Section<'_>) -> Server {
         }),
         expose_pool: cohort::expose_pool(section),
         retention: retention(&section.section("retention")),
+        tracing: Tracing {
+            mode: section.read("trace", TraceMode::default(), |item| item.choice(&TRACES)),
+            ..Tracing::default()
+        },
         log: section.read("log", ProcessLog::default(), |item| item.choice(&LOGS)),
     };
     section.finish();

@@ -166,6 +166,7 @@ fn whole(config: &Config, services: &Services, gateway: Option<&Gateway>, secret
         leads_to: leads_to.collect(),
         maintenance: config.maintenance.clone(),
         compression: config.compression.clone(),
+        tracing: config.server.tracing,
         services,
         ..Table::default()
     }

@@ -48,6 +48,7 @@ pub mod table;
 pub mod template;
 pub mod tester;
 pub mod text;
+pub mod trace;
 pub mod upstream_address;
 pub mod verdict;
 pub mod warm_up;

@@ -28,6 +28,7 @@ use crate::core::rule::Rule;
 use crate::core::service::Refuge;
 use crate::core::shield::Shield;
 use crate::core::tester::Testers;
+use crate::core::trace::Tracing;
 use crate::core::warm_up::WarmUp;
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue};
@@ -105,6 +106,7 @@ pub struct Server {
     pub expose_pool: Option<HeaderName>,
     /// How much of the past is kept.
     pub retention: Retention,
+    pub tracing: Tracing,
     /// How the process writes its own log, on standard error.
     pub log: ProcessLog,
 }

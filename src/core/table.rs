@@ -25,6 +25,7 @@ use super::mirror::Mirroring;
 use super::route::{RouteSpec, Routes};
 use super::settings;
 use super::shield::Shielding;
+use super::trace::Tracing;
 use super::weight::Picker;
 use std::sync::Arc;
 
@@ -44,6 +45,7 @@ pub struct Table {
     pub maintenance: Arc<settings::Maintenance>,
     /// How answers are compressed, if they are.
     pub compression: Option<Arc<Compression>>,
+    pub tracing: Tracing,
     /// In the order that the indexes in `leads_to` mean.
     pub services: Box<[Arc<Service>]>,
 }
@@ -74,6 +76,7 @@ impl Table {
             answers: self.answers.clone(),
             maintenance: self.maintenance.clone(),
             compression: self.compression.clone(),
+            tracing: self.tracing,
             services,
         }
     }

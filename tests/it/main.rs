@@ -59,6 +59,7 @@ mod state;
 mod streams;
 mod tallow;
 mod tls;
+mod trace;
 mod typed;
 mod unix_sockets;
 mod upgrade;

@@ -12,6 +12,7 @@ pub enum Rollout {
     Start(Start),
     /// Show the service's rollout, running or last.
     Status {
+        /// A service, or a set.
         #[arg(add = ArgValueCompleter::new(names::services_and_sets))]
         service: String,
     },
@@ -19,21 +20,25 @@ pub enum Rollout {
     Watch(Watch),
     /// Hold the weights where they are.
     Pause {
+        /// A service, or a set.
         #[arg(add = ArgValueCompleter::new(names::services_and_sets))]
         service: String,
     },
     /// Go on after a pause, or past a gate: the approval.
     Resume {
+        /// A service, or a set.
         #[arg(add = ArgValueCompleter::new(names::services_and_sets))]
         service: String,
     },
     /// Skip the remaining steps: all traffic to the candidate, which becomes stable.
     Promote {
+        /// A service, or a set.
         #[arg(add = ArgValueCompleter::new(names::services_and_sets))]
         service: String,
     },
     /// Stop, and put all traffic back on stable at once.
     Abort {
+        /// A service, or a set.
         #[arg(add = ArgValueCompleter::new(names::services_and_sets))]
         service: String,
     },
@@ -56,7 +61,7 @@ impl Rollout {
 
 #[derive(Clone, Debug, clap::Args)]
 pub struct Start {
-    /// Or a set of services, which go on and are undone together.
+    /// A service, or a set: its services go on and are undone together.
     #[arg(add = ArgValueCompleter::new(names::services_and_sets))]
     pub service: String,
     /// The pool that is to become stable, or `idle`: the one that is free.
@@ -103,6 +108,7 @@ pub struct How {
 
 #[derive(Clone, Debug, clap::Args)]
 pub struct Deploy {
+    /// The service.
     #[arg(add = ArgValueCompleter::new(names::services))]
     pub service: String,
     /// Where the new version listens: `10.0.0.3:3000 10.0.0.4:3000`.
@@ -114,6 +120,7 @@ pub struct Deploy {
 
 #[derive(Debug, clap::Args)]
 pub struct Watch {
+    /// A service, or a set.
     #[arg(add = ArgValueCompleter::new(names::services_and_sets))]
     pub service: String,
     /// How long to wait at most.

@@ -10,8 +10,10 @@ use std::time::Duration;
 pub enum Upstreams {
     /// Replace the upstreams of a pool: `upstreams set web green 10.0.0.3:3000 10.0.0.4:3000`.
     Set {
+        /// The service.
         #[arg(add = ArgValueCompleter::new(names::services))]
         service: String,
+        /// The pool.
         #[arg(add = ArgValueCompleter::new(names::pools))]
         pool: String,
         #[arg(required = true, value_name = "ADDRESS")]
@@ -19,8 +21,10 @@ pub enum Upstreams {
     },
     /// Go back to the upstreams of the configuration.
     Reset {
+        /// The service.
         #[arg(add = ArgValueCompleter::new(names::services))]
         service: String,
+        /// The pool.
         #[arg(add = ArgValueCompleter::new(names::pools))]
         pool: String,
     },
@@ -28,8 +32,10 @@ pub enum Upstreams {
 
 #[derive(Debug, clap::Args)]
 pub struct Upstream {
+    /// The service.
     #[arg(add = ArgValueCompleter::new(names::services))]
     pub service: String,
+    /// The pool.
     #[arg(add = ArgValueCompleter::new(names::pools))]
     pub pool: String,
     /// As in the configuration: `10.0.0.1:3000`.

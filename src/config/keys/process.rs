@@ -94,6 +94,13 @@ const SERVER: &[ConfigKey] = &[
     key("retention", &["{ history = 5000 }"], "What the state keeps of each service."),
     key("log", &["\"json\""], "The process's own log, on standard error; `json`: an object a line.").or("\"text\""),
     key(
+        "trace",
+        &["\"propagate\""],
+        "`traceparent`: `off`: it passes as it came; `propagate`: a trusted proxy's trace goes on, all others begin here; \
+         `inject`: all begin here. With the last two the log has `trace_id`.",
+    )
+    .or("\"off\""),
+    key(
         "expose_pool",
         &["\"x-pool\""],
         "The header field that shows clients which pool answered; `expose_pool` of a service takes its place.",

@@ -1,6 +1,7 @@
 //! Who sent a request, and what has come of it.
 
 use crate::core::memory::{Lease, MemoryAccount};
+use crate::core::trace::TraceContext;
 use crate::proxy::listen::bound::Bound;
 use crate::proxy::wire::holding::{self, Held};
 use crate::proxy::wire::refused::Refused;
@@ -26,6 +27,8 @@ pub(in crate::proxy) struct Inbound {
     pub believed: bool,
     /// What the request is called where no trusted proxy has named it: 32 hexadecimal digits.
     pub own_id: [u8; 32],
+    /// The trace that it belongs to, where requests are traced.
+    pub trace: Option<TraceContext>,
     /// When its head had arrived, µs on the process clock.
     pub started_us: u64,
     /// How its names were spelled (HTTP/1).

@@ -10,7 +10,7 @@ use crate::proxy::decide::follow::{self, Followed};
 use crate::proxy::decide::plan::{self, Refusal, Way};
 use crate::proxy::decide::{limits, outcome, refuse};
 use crate::proxy::exchange::Request;
-use crate::proxy::headers::{claims, forward, strip, tidy};
+use crate::proxy::headers::{claims, forward, strip, tidy, trace};
 use crate::proxy::measure::{charge, log_entry};
 use crate::proxy::own::answer::{self, Answer};
 use crate::proxy::own::{challenge, error_page, route_answer};
@@ -97,6 +97,9 @@ impl Exchange<'_> {
         (request.inbound.client, request.inbound.is_nameless) = (client.address, client.is_nameless);
         claims::remove(&mut request.head, request.inbound.believed);
         request.inbound.own_id = forward::id_of(worker.draw(), worker.draw());
+        let inbound = &mut request.inbound;
+        let sent = (&request.head.headers, inbound.believed);
+        inbound.trace = trace::of(request.plan.table.tracing, sent, &inbound.own_id, || worker.draw());
         request.delivery.is_unlogged = worker.log.is_some();
         let unread = request.inbound.refused.as_ref().map(|refused| refused.status);
         let refused = unread

@@ -52,6 +52,7 @@ pub(super) fn request(line: &Line, peer: &Peer, head: RequestHeader, started_us:
             is_nameless: false,
             believed: false,
             own_id: [b'0'; 32],
+            trace: None,
             started_us,
             spelling: Spelling::default(),
             target: None,

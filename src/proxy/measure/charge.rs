@@ -47,6 +47,9 @@ pub(in crate::proxy) fn begin(
         _descriptor: descriptor,
     };
     request.attempts.begin(attempt, index);
+    if let Some(trace) = request.inbound.trace.as_mut().filter(|_| request.attempts.made > 1) {
+        trace.attempt(request.attempts.made);
+    }
     (request.delivery.head_us, request.delivery.response_us, request.delivery.connect_us) =
         (None, None, None);
 }
@@ -110,7 +113,7 @@ pub(in crate::proxy) fn charge(meter: &Meter, request: &mut Request, outcome: Ou
             request.delivery.head_us =
                 (code > 0).then_some(charged.now_us.saturating_sub(attempt.started_us));
             let (on, at) = ((target, request.attempts.upstream), (attempt.started_us, charged.now_us));
-            request.attempts.last = Some(Ended::new(on, (outcome, code), at));
+            request.attempts.last = Some(Ended::new(on, (outcome, code, !is_evidence), at));
             groups::decided(meter, request, charged, code);
             if is_evidence && charged.is_current {
                 sample::offer(meter, request, (counted.0, charged.now_us), (outcome, code));
@@ -174,7 +177,8 @@ pub(in crate::proxy) fn unavailable(meter: &Meter, request: &mut Request) {
     let started = started.in_era(pool.era_us);
     let outcome = Outcome::Failure(Reason::Unavailable);
     let charged = meter.answered((pool.arm, started), began_us, (outcome, 0), &pool.thresholds);
-    request.attempts.last = Some(Ended::new((target, None), (outcome, 0), (began_us, charged.now_us)));
+    request.attempts.last =
+        Some(Ended::new((target, None), (outcome, 0, started.is_aside()), (began_us, charged.now_us)));
     if charged.is_current && !started.is_aside() {
         sample::offer(meter, request, (pool.arm, charged.now_us), (outcome, 0));
     }
