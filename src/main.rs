@@ -2,7 +2,7 @@
 
 use clap::Parser;
 use pointsman::cli::{self, Args, Command};
-use pointsman::{app, core};
+use pointsman::{admin, app, core};
 use std::io::Write;
 use std::process::ExitCode;
 
@@ -19,6 +19,10 @@ fn main() -> ExitCode {
             }
             summary(&config);
         }),
+        Command::Openapi => {
+            let _ = std::io::stdout().write_all(admin::openapi().as_bytes());
+            Ok(())
+        }
         Command::Demo { keep } => app::demo::run(keep),
         command => {
             app::install_crypto();

@@ -7,6 +7,7 @@ mod needs;
 mod shown;
 
 use super::State;
+use super::params::Named;
 use super::points::Points;
 use super::problem::Problem;
 use super::shapes::{FrameView, PoolSeries, SeriesView};
@@ -14,7 +15,7 @@ use crate::control::view::Snapshot;
 use crate::observe::clock::{self, Clock};
 use axum::Json;
 use axum::body::Bytes;
-use axum::extract::{Path, State as Extract};
+use axum::extract::State as Extract;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -112,7 +113,7 @@ fn weight(snapshot: &Snapshot, service: &str, pool: &str) -> u16 {
 /// 15 minutes of a service.
 pub(super) async fn series(
     Extract(state): Extract<State>,
-    Path(service): Path<String>,
+    Named(service): Named<String>,
 ) -> Result<Json<SeriesView>, Problem> {
     let view = state.service(&service)?;
     let points = state.common.frames.points();

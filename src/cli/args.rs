@@ -191,6 +191,8 @@ pub enum Command {
     Completions { shell: Shell },
     /// Print the manual page.
     Man,
+    /// Print the description of the admin API: OpenAPI 3.1, as `/openapi.json` answers it.
+    Openapi,
 }
 
 #[derive(Debug, Subcommand)]

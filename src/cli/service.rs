@@ -4,7 +4,9 @@ use super::args::{Command, Drain, Upstream, Upstreams};
 use super::client::{Client, Failure};
 use super::out::Out;
 use super::{Done, follow, render, sets};
-use crate::admin::shapes::{FlipBody, HealthView, HistoryPage, RollbackBody, UpstreamsBody, WeightEntry};
+use crate::admin::shapes::{
+    FlipBody, HealthView, HistoryPage, RollbackBody, UpstreamEntry, UpstreamsBody, WeightsBody,
+};
 use crate::control::command::{ReloadReport, UpgradeReport};
 use crate::control::view::{HistoryView, ServiceView};
 use reqwest::Method;
@@ -65,17 +67,14 @@ pub(super) async fn run(client: &Client, command: Command, out: &Out) -> Result<
     Ok(Done::Well)
 }
 
-fn weights_typed(weights: Vec<(String, f64)>, force: bool) -> Result<BTreeMap<String, WeightEntry>, Failure> {
-    let mut body = BTreeMap::new();
-    for (pool, percent) in weights {
-        if body.insert(pool.clone(), WeightEntry::Percent(percent)).is_some() {
+fn weights_typed(typed: Vec<(String, f64)>, force: bool) -> Result<WeightsBody, Failure> {
+    let mut weights = BTreeMap::new();
+    for (pool, percent) in typed {
+        if weights.insert(pool.clone(), percent).is_some() {
             return Err(Failure::Other(format!("{pool} is given twice")));
         }
     }
-    if force {
-        body.insert("force".to_owned(), WeightEntry::Force(true));
-    }
-    Ok(body)
+    Ok(WeightsBody { force, weights })
 }
 
 async fn status(client: &Client, service: Option<&str>, out: &Out) -> Result<Done, Failure> {
@@ -116,7 +115,7 @@ async fn register(client: &Client, action: Upstreams, out: &Out) -> Result<(), F
     let path = |service, pool| ["v1", "services", service, "pools", pool, "upstreams"];
     let view: ServiceView = match &action {
         Upstreams::Set { service, pool, addresses } => {
-            let upstreams = addresses.iter().map(|address| address.as_str().into()).collect();
+            let upstreams = addresses.iter().cloned().map(UpstreamEntry::Address).collect();
             let body = UpstreamsBody { upstreams };
             client.send_json(Method::PUT, &path(service, pool), &[], &body).await?
         }

@@ -39,6 +39,7 @@ mod listeners;
 mod maintenance;
 mod mirror;
 mod notify;
+mod openapi;
 mod paths;
 mod policy;
 mod proxy;
