@@ -11,7 +11,7 @@ use super::params::Named;
 use super::points::Points;
 use super::problem::Problem;
 use super::shapes::{FrameView, PoolSeries, SeriesView};
-use crate::control::view::Snapshot;
+use crate::control::view::{ServiceView, Snapshot};
 use crate::observe::clock::{self, Clock};
 use axum::Json;
 use axum::body::Bytes;
@@ -116,11 +116,15 @@ pub(super) async fn series(
     Named(service): Named<String>,
 ) -> Result<Json<SeriesView>, Problem> {
     let view = state.service(&service)?;
+    Ok(Json(series_of(&state, &view)))
+}
+
+pub(super) fn series_of(state: &State, view: &ServiceView) -> SeriesView {
     let points = state.common.frames.points();
     let span = points.span();
     let pools = view.pools.iter().map(|(name, pool)| {
         let weight_bp = (pool.effective_weight * 100.0).round() as u16;
-        let all = points.of(&service, name, weight_bp);
+        let all = points.of(&view.name, name, weight_bp);
         let series = PoolSeries {
             weight: all.iter().map(|point| f64::from(point.weight_bp) / 100.0).collect(),
             requests: all.iter().map(|point| point.requests).collect(),
@@ -133,5 +137,5 @@ pub(super) async fn series(
     let past = span.map_or(0, |(first, last)| last - first);
     let from = clock::unix_seconds().saturating_sub(u64::from(past));
     let seconds = span.map_or(0, |_| past + 1);
-    Ok(Json(SeriesView { service, from, seconds, pools }))
+    SeriesView { service: view.name.clone(), from, seconds, pools }
 }

@@ -10,6 +10,7 @@ mod auth;
 mod body;
 mod calls;
 mod connections;
+mod course;
 mod described;
 mod events;
 mod figures;
@@ -25,6 +26,7 @@ mod pages;
 mod params;
 mod points;
 mod problem;
+mod process;
 mod refused;
 mod rollouts;
 mod server;
@@ -37,6 +39,7 @@ mod ui;
 mod waiting;
 
 pub use openapi::openapi;
+pub use process::{Process, ReloadNews, Served};
 pub use server::{Doors, serve};
 
 use crate::control::command::{Controller, Reload, Upgrade};
@@ -74,6 +77,7 @@ pub struct State {
     pub reloads: mpsc::Sender<Reload>,
     pub upgrades: mpsc::Sender<Upgrade>,
     pub clock: Clock,
+    pub process: Arc<Process>,
     pub common: Arc<Common>,
     /// True once the process is stopping.
     pub stopping: watch::Receiver<bool>,

@@ -134,7 +134,7 @@ pub(super) fn start_meant(headers: &HeaderMap, body: StartBody) -> Result<StartR
     Ok(StartRollout { idempotency_key: idempotency_key(headers)?, asked, ..meant(body)? })
 }
 
-fn find(snapshot: &Snapshot, service: &str, id: &str) -> Result<RolloutView, Problem> {
+pub(super) fn find(snapshot: &Snapshot, service: &str, id: &str) -> Result<RolloutView, Problem> {
     if snapshot.services.get(service).is_none() {
         return Err(Problem::not_found(format!("there is no service {service}")));
     }

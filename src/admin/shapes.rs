@@ -2,6 +2,7 @@
 
 mod bodies;
 mod dashboard;
+mod process;
 
 pub use bodies::{
     FlipBody, MaintenanceBody, MaintenanceStatus, RollbackBody, StartBody, StepBody, TesterBody,
@@ -10,6 +11,11 @@ pub use bodies::{
 pub use dashboard::{
     FrameView, NearestView, NeedView, PoolFrame, PoolSeries, SeriesView, ServiceFrame, SessionBody,
     WhoamiView,
+};
+
+pub use process::{
+    CertificateView, ConfigurationView, ListenerView, PolicyView, ProcessLimitsView, ProcessView, ReloadView,
+    UseView,
 };
 
 use crate::control::command::Fault;

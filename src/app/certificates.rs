@@ -45,6 +45,11 @@ impl InUse {
         }
     }
 
+    /// Those of the admin API's listener.
+    pub(super) fn of_admin(&self) -> Option<Arc<Certificates>> {
+        self.admin.as_ref().map(|(_, certificates)| certificates.clone())
+    }
+
     /// Looks at all their files every so often.
     pub(super) fn watch(&self, runtime: &Runtime) {
         let listeners = self.listeners.iter().filter_map(|(_, l, c)| Some((l.tls.as_ref()?, c)));

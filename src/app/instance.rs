@@ -1,10 +1,11 @@
 //! One running Pointsman: everything put together, and taken apart again in order.
 
+use super::certificates::InUse;
 use super::handover::{Own, Predecessor};
 use super::limits::{self, InForce};
 use super::opened::Opened;
 use super::reload::Reloader;
-use crate::admin::{self, Doors};
+use crate::admin::{self, Doors, Process, ReloadNews, Served};
 use crate::config;
 use crate::control::command::{Controller, Reload, Upgrade};
 use crate::control::journal::{Journal, Recovered};
@@ -17,14 +18,14 @@ use crate::core::table::{Table, UpstreamState};
 use crate::health;
 use crate::notify;
 use crate::observe::access_log::{AccessLog, Guard};
-use crate::observe::clock::Clock;
+use crate::observe::clock::{Clock, wall};
 use crate::observe::metrics::Metrics;
 use crate::observe::recorder::Recorder;
 use crate::observe::wake::Wake;
 use crate::proxy::{Bound, HopMark, Seats, Shared, Workers};
 use arc_swap::ArcSwap;
 use std::net::{SocketAddr, TcpListener};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::runtime::Runtime;
@@ -105,6 +106,7 @@ impl Instance {
         let workers = Workers::start(&shared, config.server.threads, config.server.grace)?;
         let ((stopping, stops), (reloads, requests)) = (watch::channel(false), mpsc::channel(REQUESTS));
         let (upgrades, asked) = mpsc::channel(REQUESTS);
+        let (process, news) = process(&shared, &certificates, address, file.as_deref());
         let state = admin::State {
             controller: running.controller.clone(),
             snapshots: running.snapshots.clone(),
@@ -117,13 +119,14 @@ impl Instance {
             reloads: reloads.clone(),
             upgrades,
             clock: shared.clock,
+            process,
             common: Arc::default(),
             stopping: stops,
         };
         let serving_admin = runtime.spawn(admin::serve(admin, tls, state, doors_seen));
         let (controller, configs) = (running.controller.clone(), running.configs.clone());
         let started = config.clone();
-        let reloader = Reloader { file, started, controller, configs, certificates, limits, addresses };
+        let reloader = Reloader { file, started, controller, configs, certificates, limits, addresses, news };
         runtime.spawn(reloader.run(requests));
         Ok(Instance {
             admin: address,
@@ -266,6 +269,35 @@ fn sockets(
 /// The scheme and the address of each listener.
 fn serving(shared: &Shared) -> Vec<(&'static str, SocketAddr)> {
     shared.listeners.iter().map(|bound| (bound.scheme(), bound.address)).collect()
+}
+
+/// What the admin API says of the process, and where reloads are told.
+fn process(
+    shared: &Arc<Shared>,
+    certificates: &InUse,
+    admin: SocketAddr,
+    file: Option<&Path>,
+) -> (Arc<Process>, watch::Sender<ReloadNews>) {
+    let (news, reloads) = watch::channel(ReloadNews::default());
+    let served = |bound: &Arc<Bound>| Served {
+        scheme: bound.scheme(),
+        address: bound.address,
+        certificates: bound.certificates.clone(),
+    };
+    let own = certificates.of_admin();
+    let process = Process {
+        started_at: wall().to_string(),
+        file: file.map(|file| file.display().to_string()),
+        listeners: shared.listeners.iter().map(served).collect(),
+        admin: Served {
+            scheme: if own.is_some() { "https" } else { "http" },
+            address: admin,
+            certificates: own,
+        },
+        clients: limits::counts(shared),
+        reloads,
+    };
+    (Arc::new(process), news)
 }
 
 /// Where this process listens.

@@ -20,6 +20,18 @@ pub struct Certificates {
     entries: Mutex<Vec<Entry>>,
 }
 
+/// A certificate, for people.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CertificateFacts {
+    pub file: String,
+    /// DNS names, in lower case; a wildcard has its `*.`.
+    pub names: Vec<String>,
+    /// When it expires, in seconds since 1970.
+    pub until: i64,
+    /// What is wrong with its files as they are now.
+    pub complaint: Option<String>,
+}
+
 /// One certificate, and what was last seen of its files.
 #[derive(Debug)]
 struct Entry {
@@ -66,6 +78,18 @@ impl Certificates {
         self.current.store(Arc::new(index(&fresh)));
         *entries = fresh;
         Ok(())
+    }
+
+    /// What is in use now.
+    pub fn described(&self) -> Vec<CertificateFacts> {
+        let entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+        let facts = |entry: &Entry| CertificateFacts {
+            file: shown(&entry.files.cert),
+            names: entry.loaded.facts.names.clone(),
+            until: entry.loaded.facts.until.timestamp(),
+            complaint: entry.complaint.clone(),
+        };
+        entries.iter().map(facts).collect()
     }
 
     /// Looks at the files every so often, until the runtime ends; zero is never.

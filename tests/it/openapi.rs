@@ -1,5 +1,6 @@
 //! The description of the admin API, held against the API itself, and the habits that all its calls share.
 
+mod instance;
 mod schemathesis;
 
 use super::harness::{Answer, Nginx, Pointsman, Printed, blue_green};

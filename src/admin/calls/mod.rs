@@ -4,8 +4,10 @@ mod call;
 mod process;
 mod services;
 mod sets;
+mod shape;
 
-pub(super) use call::{Call, Shape};
+pub(super) use call::Call;
+pub(super) use shape::Shape;
 
 /// All calls, those of one path together.
 pub(super) fn all() -> Vec<Call> {

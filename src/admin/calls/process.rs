@@ -4,8 +4,10 @@ use super::call::{Call, delete, get, post, put};
 use crate::admin::events::{self, EventFilter};
 use crate::admin::figures::{self, FiguresFilter};
 use crate::admin::services::{self, Paging};
-use crate::admin::shapes::{FiguresView, HealthView, HistoryPage, MaintenanceBody, SessionBody, WhoamiView};
-use crate::admin::{maintenance, openapi, operations, session};
+use crate::admin::shapes::{
+    FiguresView, HealthView, HistoryPage, MaintenanceBody, ProcessView, SessionBody, WhoamiView,
+};
+use crate::admin::{maintenance, openapi, operations, process, session};
 use crate::control::command::{ReloadReport, UpgradeReport};
 use crate::control::view::MaintenanceView;
 use crate::core::settings::ADMIN_MAINTENANCE;
@@ -77,6 +79,9 @@ fn operation_calls() -> Vec<Call> {
             .open()
             .says("This description.")
             .answers_object("OpenAPI 3.1.", "openapi"),
+        get("showInstance", "/v1/instance", process::show)
+            .says("The process: listeners, certificates, limits with their use, configuration, policies.")
+            .answers::<ProcessView>(200, "As it is now."),
         post("reload", "/v1/reload", operations::reload)
             .says("Reads the configuration again, as SIGHUP does; nothing changes where it has a fault.")
             .answers::<ReloadReport>(200, "What changed, and what takes effect at the next start."),

@@ -8,7 +8,7 @@ use crate::admin::shapes::{
     UpstreamsBody, WeightsBody,
 };
 use crate::admin::waiting::Waits;
-use crate::admin::{frames, testers};
+use crate::admin::{course, frames, testers};
 use crate::control::view::{RolloutView, ServiceView};
 
 /// What is answered by the service as it is then.
@@ -116,6 +116,9 @@ pub(super) fn rollouts() -> Vec<Call> {
             .says("One rollout; `wait` holds the answer back until there is news.")
             .query::<Waits>()
             .answers::<RolloutView>(200, "The rollout as it is now."),
+        get("drawRollout", "/v1/services/{service}/rollouts/{id}/course.svg", course::show)
+            .says("The course of a rollout as a picture: weights, holds, gates, failures, the end.")
+            .answers_text("image/svg+xml", "It stands alone, on light and dark pages.", "course"),
         post("actOnRollout", "/v1/services/{service}/rollouts/{id}/{action}", rollouts::act)
             .says("Pauses it, goes on (past a gate: the approval), skips the remaining steps, or aborts it.")
             .acts(&["pause", "resume", "promote", "abort"])

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 /// Where the data plane counts its clients.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct ClientCounts {
     /// By the address of the listener.
     pub listeners: Vec<(String, Arc<AtomicU32>)>,
