@@ -50,7 +50,7 @@ pub struct ReloadNews {
 
 pub(super) async fn show(Extract(state): Extract<State>) -> Json<ProcessView> {
     let process = &state.process;
-    let counts = process.clients.listeners.iter().map(|(_, count)| count.load(Ordering::Relaxed));
+    let counts = process.clients.listeners.iter().map(|listener| listener.open.load(Ordering::Relaxed));
     let counts: Vec<u32> = counts.collect();
     let clients = &process.clients;
     let limits = ProcessLimitsView {

@@ -1,6 +1,7 @@
 //! Every set of certificates that is served, and what a reload does to them.
 
 use crate::core::settings::{Config, Listener, Tls};
+use crate::observe::metrics::CertificateEnds;
 use crate::proxy::Bound;
 use crate::tls::acme::{self, Keeper};
 use crate::tls::{Certificates, Challenges, TlsError, server_config};
@@ -48,6 +49,14 @@ impl InUse {
     /// Those of the admin API's listener.
     pub(super) fn of_admin(&self) -> Option<Arc<Certificates>> {
         self.admin.as_ref().map(|(_, certificates)| certificates.clone())
+    }
+
+    /// When each of them ends, for metrics.
+    pub(super) fn ends(&self) -> CertificateEnds {
+        let listeners = self.listeners.iter().map(|(_, _, certificates)| certificates);
+        let all: Vec<_> =
+            listeners.chain(self.admin.iter().map(|(_, certificates)| certificates)).cloned().collect();
+        CertificateEnds(Box::new(move || all.iter().flat_map(|certificates| certificates.ends()).collect()))
     }
 
     /// Looks at all their files every so often.

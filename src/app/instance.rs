@@ -38,6 +38,8 @@ const KNOWN: Duration = Duration::from_secs(2);
 const ADMIN_THREADS: usize = 2;
 /// Reloads and upgrades that may wait.
 const REQUESTS: usize = 8;
+/// Places at the desk of those who deliver notices.
+const DESK: usize = notify::PLACES as usize;
 /// How long idle connections are kept once another process serves: their next request is still answered
 /// here, so that none is lost to a close that crosses it.
 const LINGER: Duration = Duration::from_secs(2);
@@ -90,10 +92,10 @@ impl Instance {
             Opened::open(&config, predecessor)?;
         let (address, runtime) = (admin.local_addr()?, runtime()?);
         let (shared, limits) = shared(&config, bound, access_log.clone(), clock, &secret);
-        let addresses = own_addresses(&shared, address);
-        let desk = Arc::new(Semaphore::new(notify::PLACES as usize));
+        let (addresses, desk) = (own_addresses(&shared, address), Arc::new(Semaphore::new(DESK)));
         let core = Core { config: &config, shared: &shared, journal: &journal, desk: &desk, admin: address };
         let (running, metrics) = core.start(&runtime, recovered, secret.clone())?;
+        metrics.show_certificates(certificates.ends())?;
         runtime.block_on(upstreams_known(running.snapshots.clone()));
         let (doors, doors_seen) = watch::channel(Doors::Open);
         let sockets = sockets(&shared.listeners, &config, &admin)?;
@@ -105,7 +107,7 @@ impl Instance {
         certificates.renew(&runtime, running.configs.clone(), shared.challenges.clone());
         let workers = Workers::start(&shared, config.server.threads, config.server.grace)?;
         let ((stopping, stops), (reloads, requests)) = (watch::channel(false), mpsc::channel(REQUESTS));
-        let (upgrades, asked) = mpsc::channel(REQUESTS);
+        let ((upgrades, asked), drain_delay) = (mpsc::channel(REQUESTS), config.server.drain_delay);
         let (process, news) = process(&shared, &certificates, address, file.as_deref());
         let state = admin::State {
             controller: running.controller.clone(),
@@ -114,7 +116,7 @@ impl Instance {
             journal: journal.clone(),
             secret,
             own: addresses.clone(),
-            metrics,
+            metrics: metrics.clone(),
             access_log: access_log.clone(),
             reloads: reloads.clone(),
             upgrades,
@@ -124,9 +126,9 @@ impl Instance {
             stopping: stops,
         };
         let serving_admin = runtime.spawn(admin::serve(admin, tls, state, doors_seen));
-        let (controller, configs) = (running.controller.clone(), running.configs.clone());
-        let started = config.clone();
-        let reloader = Reloader { file, started, controller, configs, certificates, limits, addresses, news };
+        let (started, controller, configs) = (config, running.controller.clone(), running.configs.clone());
+        let reloader =
+            Reloader { file, started, controller, configs, certificates, limits, addresses, metrics, news };
         runtime.spawn(reloader.run(requests));
         Ok(Instance {
             admin: address,
@@ -138,7 +140,7 @@ impl Instance {
             journal,
             asked: Some(asked),
             own,
-            drain_delay: config.server.drain_delay,
+            drain_delay,
             serving_admin,
             access_log,
             running,
@@ -148,7 +150,7 @@ impl Instance {
         })
     }
 
-    /// Opens the access log anew, after a rotation.
+    /// Opens the access log again, after a rotation.
     pub fn reopen_log(&self) {
         if let Some(log) = &self.access_log {
             log.reopen();
@@ -217,7 +219,7 @@ impl Core<'_> {
         secret: Secret,
     ) -> anyhow::Result<(control::Running, Arc<Metrics>)> {
         let Core { config, shared, journal, desk, admin } = self;
-        let metrics = Arc::new(Metrics::new(shared.recorder.clone(), shared.clock)?);
+        let metrics = Arc::new(Metrics::new(shared.recorder.clone(), shared.table.clone(), shared.clock)?);
         metrics.show_clients(limits::counts(shared))?;
         let (jobs, wanted) = mpsc::unbounded_channel();
         let running = control::start(Parts {
@@ -316,7 +318,7 @@ fn shared(
     let (places, memory, demand) = limits::of(config);
     let shared = Arc::new(Shared {
         table: Arc::new(ArcSwap::from_pointee(Table::default())),
-        recorder: Arc::new(Recorder::new(config.server.threads)),
+        recorder: Arc::new(Recorder::new(config.server.threads).with_listeners(listeners.len())),
         wake: Arc::new(Wake::default()),
         access_log,
         clock,

@@ -4,7 +4,7 @@ use super::descriptors::{self, Demand};
 use super::memory::{self, Budget};
 use crate::core::memory::MemoryAccount;
 use crate::core::settings::{Config, ProcessLimits};
-use crate::observe::metrics::ClientCounts;
+use crate::observe::metrics::{ClientCounts, ListenerCounts};
 use crate::proxy::{Places, Shared};
 use std::sync::Arc;
 
@@ -26,7 +26,11 @@ pub(super) fn of(config: &Config) -> (Places, Arc<MemoryAccount>, Demand) {
 
 /// What metrics show of clients.
 pub(super) fn counts(shared: &Arc<Shared>) -> ClientCounts {
-    let listeners = shared.listeners.iter().map(|bound| (bound.address.to_string(), bound.connections()));
+    let listeners = shared.listeners.iter().map(|bound| ListenerCounts {
+        address: bound.address.to_string(),
+        open: bound.connections(),
+        failed_handshakes: bound.failed_handshakes(),
+    });
     let (most, memory) = (shared.places.most_clients(), shared.memory.clone());
     ClientCounts { listeners: listeners.collect(), most, memory }
 }

@@ -1,4 +1,4 @@
-//! Reading the configuration anew, for SIGHUP and for the admin API.
+//! Reading the configuration again, for SIGHUP and for the admin API.
 
 use super::certificates::{self, InUse};
 use super::check::check;
@@ -12,6 +12,7 @@ use crate::core::own_address::OwnAddresses;
 use crate::core::route::Target;
 use crate::core::settings::{Config, Server, UpstreamHost};
 use crate::observe::clock::wall;
+use crate::observe::metrics::Metrics;
 use std::path::PathBuf;
 use std::sync::Arc;
 use tokio::sync::{mpsc, watch};
@@ -30,6 +31,7 @@ pub(super) struct Reloader {
     pub addresses: OwnAddresses,
     /// For those who ask how the last one went.
     pub news: watch::Sender<ReloadNews>,
+    pub metrics: Arc<Metrics>,
 }
 
 impl Reloader {
@@ -38,6 +40,7 @@ impl Reloader {
             systemd::reloading();
             let result = self.reload(&actor).await;
             systemd::ready();
+            self.metrics.reloaded(result.is_ok());
             match &result {
                 Ok(report) => tracing::info!(
                     actor,
@@ -114,7 +117,11 @@ impl Reloader {
         admin.listen = started.admin.listen;
         admin.tls.clone_from(&started.admin.tls);
         Config {
-            server: Server { retention: newest.server.retention, ..started.server.clone() },
+            server: Server {
+                retention: newest.server.retention,
+                tracing: newest.server.tracing,
+                ..started.server.clone()
+            },
             admin,
             access_log: started.access_log.clone(),
             listeners: certificates::in_effect(&started.listeners, &newest.listeners),

@@ -7,6 +7,7 @@ use crate::core::settings::{
     AccessLog, Acme, Admin, Listener, LogFormat, ProcessLimits, ProcessLog, Role, Server, Token,
 };
 use crate::core::text;
+use crate::core::trace::{TraceMode, Tracing};
 use http::HeaderValue;
 use sha2::{Digest, Sha256};
 use std::net::SocketAddr;
@@ -17,6 +18,8 @@ const DEFAULT_ADMIN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net:
 /// What bodies and unread answers may hold together, at least.
 const LEAST_MEMORY: u64 = 1 << 20;
 
+const TRACES: [(&str, TraceMode); 3] =
+    [("propagate", TraceMode::Propagate), ("inject", TraceMode::Inject), ("off", TraceMode::Off)];
 const LOGS: [(&str, ProcessLog); 2] = [("text", ProcessLog::Text), ("json", ProcessLog::Json)];
 
 pub(super) fn server(section: &Section<'_>) -> Server {
@@ -31,6 +34,10 @@ pub(super) fn server(section: &Section<'_>) -> Server {
         }),
         expose_pool: cohort::expose_pool(section),
         retention: retention(&section.section("retention")),
+        tracing: Tracing {
+            mode: section.read("trace", TraceMode::default(), |item| item.choice(&TRACES)),
+            ..Tracing::default()
+        },
         log: section.read("log", ProcessLog::default(), |item| item.choice(&LOGS)),
     };
     section.finish();
@@ -41,12 +48,8 @@ pub(super) fn server(section: &Section<'_>) -> Server {
 pub(super) fn process_limits(section: &Section<'_>) -> ProcessLimits {
     let connections = section.item("connections").and_then(|item| item.integer(1..=10_000_000));
     let memory = section.item("memory").and_then(|item| {
-        let bytes = item.size()?;
-        if bytes < LEAST_MEMORY {
-            item.fault("must be at least 1M: one body and one unread answer have to fit");
-            return None;
-        }
-        Some(bytes)
+        let remedy = "must be at least 1M: one body and one unread answer have to fit";
+        item.size_within(LEAST_MEMORY..=u64::MAX, remedy)
     });
     section.finish();
     ProcessLimits { connections: connections.map(|count| count as u32), memory }
@@ -64,6 +67,13 @@ fn retention(section: &Section<'_>) -> Retention {
     };
     section.finish();
     retention
+}
+
+/// The address, and whether clients speak TLS there.
+pub(super) fn place_of_admin(section: &Section<'_>) -> Option<(SocketAddr, bool)> {
+    let listen = section.item("listen");
+    let address = listen.as_ref().map_or(Some(DEFAULT_ADMIN), address)?;
+    Some((address, section.item("tls").is_some()))
 }
 
 pub(super) fn admin(section: &Section<'_>) -> Option<Admin> {

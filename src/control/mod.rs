@@ -17,6 +17,7 @@
 //! An arrow between two files points one way only; `tests/it/house.rs` refuses circles.
 
 mod answer;
+mod answers;
 mod checks;
 pub mod command;
 mod commands;
@@ -24,6 +25,7 @@ mod controller;
 mod coverage;
 mod effects;
 mod facts;
+mod failed;
 mod gateway;
 mod grouping;
 mod handover;

@@ -144,6 +144,7 @@ impl Pools {
             self.all.insert(name.clone(), LivePool::new(arm, links.clock.now(), upstreams));
             added.push(name.clone());
         }
+        self.all.values_mut().for_each(|pool| pool.upstreams.count_by(links.recorder.workers()));
         added.iter().for_each(|name| self.begin_window(name, links));
         replaced.iter().for_each(|name| self.begin(name, state, links));
         self.drain_as_stored(state);

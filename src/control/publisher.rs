@@ -3,6 +3,7 @@
 //! A new configuration makes a whole new table. Any other change makes only the services it is about
 //! ([`following`]); the rest is shared with the table before, however many services there are.
 
+use super::answers::Answers;
 use super::facts::ServiceFacts;
 use super::gateway::Gateway;
 use super::limits::Limits;
@@ -30,6 +31,7 @@ use std::sync::Arc;
 pub(super) struct Publisher {
     table: Arc<ArcSwap<Table>>,
     limits: Limits,
+    answers: Answers,
     secret: Secret,
     /// For routes to the admin API, once there is one, and where it listens.
     gateway: Option<Gateway>,
@@ -73,7 +75,14 @@ impl Transition {
 
 impl Publisher {
     pub(super) fn new(table: Arc<ArcSwap<Table>>, secret: Secret, admin: SocketAddr) -> Self {
-        Publisher { table, limits: Limits::default(), secret, gateway: None, admin }
+        Publisher {
+            table,
+            limits: Limits::default(),
+            answers: Answers::default(),
+            secret,
+            gateway: None,
+            admin,
+        }
     }
 
     /// Publishes those of the touched services that have put it out, or all after a new configuration.
@@ -114,8 +123,13 @@ impl Publisher {
         let config = &links.config;
         if is_new {
             self.fit_gateway(links);
-            let (gateway, revision) = (self.gateway.as_ref(), before.revision + 1);
-            return whole(config, services, gateway, &mut self.limits, &self.secret, revision);
+            let table = whole(config, services, self.gateway.as_ref(), &self.secret);
+            return Table {
+                revision: before.revision + 1,
+                limits: self.limits.of_routes(config),
+                answers: self.answers.of_routes(config, &links.recorder),
+                ..table
+            };
         }
         let changed = changed.iter().filter_map(|name| services.get(name));
         following(before, changed, config, &self.secret)
@@ -135,15 +149,9 @@ fn aborting(service: &ServiceController) -> Option<ArmId> {
     service.pools.get(service.outputs.marked()?).map(|pool| pool.arm)
 }
 
-/// A whole new table. The admin API comes last among the services, where a route may lead to it.
-fn whole(
-    config: &Config,
-    services: &Services,
-    gateway: Option<&Gateway>,
-    limits: &mut Limits,
-    secret: &Secret,
-    revision: u64,
-) -> Table {
+/// A whole new table, but for what outlives tables. The admin API comes last among the services, where a route may
+/// lead to it.
+fn whole(config: &Config, services: &Services, gateway: Option<&Gateway>, secret: &Secret) -> Table {
     let places: HashMap<&str, usize> =
         services.values().enumerate().map(|(at, service)| (service.name(), at)).collect();
     let leads_to = config.routes.specs().iter().map(|route| match &route.target {
@@ -154,13 +162,13 @@ fn whole(
     let services = services.values().map(|live| service(live.facts(), config, secret));
     let services = services.chain(gateway.map(Gateway::service)).map(Arc::new).collect();
     Table {
-        revision,
         routes: config.routes.clone(),
         leads_to: leads_to.collect(),
-        limits: limits.of_routes(config),
         maintenance: config.maintenance.clone(),
         compression: config.compression.clone(),
+        tracing: config.server.tracing,
         services,
+        ..Table::default()
     }
 }
 

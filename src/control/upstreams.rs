@@ -9,6 +9,7 @@ pub(super) use slot::Slot;
 
 use super::command::LookUp;
 use crate::core::balance::Balancer;
+use crate::core::counter::WorkerCounts;
 use crate::core::own_address::OwnAddresses;
 use crate::core::passive::{Accusation, Ejection};
 use crate::core::ramp::{self, Ramp};
@@ -200,12 +201,20 @@ impl Upstreams {
         changed && !length.is_zero()
     }
 
+    /// Has the requests of each upstream counted that is new, by so many workers.
+    pub(super) fn count_by(&mut self, workers: usize) {
+        for slot in self.slots.iter_mut().filter(|slot| slot.requests.is_empty()) {
+            slot.requests = Arc::new(WorkerCounts::new(workers));
+        }
+    }
+
     /// The upstreams for a table.
     pub(super) fn build(&self, pool: &settings::Pool) -> (Box<[Upstream]>, Balancer) {
         let eject = self.ejects();
         let scale = if pool.slow_start.is_zero() { 1 } else { ramp::STEPS };
         let built = |(slot, endpoint): (&Slot, &Endpoint)| {
             let mut upstream = endpoint.built(&slot.settings, slot.draining, eject);
+            upstream.requests = slot.requests.clone();
             upstream.weight *= endpoint.ramp.step().min(scale);
             upstream
         };

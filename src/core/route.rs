@@ -1,5 +1,6 @@
 //! Routes: what a request is matched by, where it leads, and what holds on the way.
 
+mod label;
 mod path;
 mod relocation;
 mod replacement;
@@ -56,7 +57,7 @@ pub struct RouteSpec {
     pub connections_per_client: u32,
     /// Whether answers may be compressed.
     pub compression: bool,
-    /// What the upstream is told of the client, in place of what its pool says.
+    /// What the upstream learns of the client, in place of what its pool says.
     pub forwarded: Option<Forwarded>,
     pub headers: Headers,
     /// In place of those for all routes, where there are any.

@@ -8,10 +8,12 @@
 
 mod changes;
 pub(super) mod pool;
+mod route_answers;
 pub(super) mod upstream;
 
 pub use changes::changes;
 pub use pool::Pool;
+pub use route_answers::RouteAnswers;
 pub use upstream::{InFlight, Upstream, UpstreamLive, UpstreamState};
 
 use super::choice::Choice;
@@ -23,6 +25,7 @@ use super::mirror::Mirroring;
 use super::route::{RouteSpec, Routes};
 use super::settings;
 use super::shield::Shielding;
+use super::trace::Tracing;
 use super::weight::Picker;
 use std::sync::Arc;
 
@@ -36,10 +39,13 @@ pub struct Table {
     pub leads_to: Arc<[Option<usize>]>,
     /// What requests are limited by, by the route's index.
     pub limits: Arc<[RouteLimits]>,
+    /// What clients were answered, by the route's index.
+    pub answers: Arc<[Arc<RouteAnswers>]>,
     /// Whom maintenance lets pass, and what it answers.
     pub maintenance: Arc<settings::Maintenance>,
     /// How answers are compressed, if they are.
     pub compression: Option<Arc<Compression>>,
+    pub tracing: Tracing,
     /// In the order that the indexes in `leads_to` mean.
     pub services: Box<[Arc<Service>]>,
 }
@@ -67,8 +73,10 @@ impl Table {
             routes: self.routes.clone(),
             leads_to: self.leads_to.clone(),
             limits: self.limits.clone(),
+            answers: self.answers.clone(),
             maintenance: self.maintenance.clone(),
             compression: self.compression.clone(),
+            tracing: self.tracing,
             services,
         }
     }
@@ -117,7 +125,7 @@ impl GroupCounting {
 #[cfg(test)]
 impl Service {
     /// One that does nothing special.
-    pub(super) fn for_tests(name: &str, pools: Vec<Pool>) -> Self {
+    pub(crate) fn for_tests(name: &str, pools: Vec<Pool>) -> Self {
         let weights: Vec<_> = pools.iter().map(|pool| pool.weight).collect();
         Service {
             name: name.into(),

@@ -1,10 +1,10 @@
 //! The counters of one arm on one worker.
 
 use super::clients::Clients;
-use super::counter::Counter;
 use super::shard::Started;
 use super::starts::Starts;
 use super::whole_answers::WholeAnswers;
+use crate::core::counter::Counter;
 use crate::core::latency::BUCKETS;
 use crate::core::outcome::{MAX_LIMITS, Outcome, Reason};
 use std::sync::OnceLock;

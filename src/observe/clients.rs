@@ -2,10 +2,10 @@
 //!
 //! Only failures are noted, so this costs the request path nothing while all is well; slow answers are
 //! not. A policy may ask for failures of several clients before it believes them ([`MAX_CLIENTS`] at
-//! most, which is what is told apart here).
+//! most, which is what is distinguished here).
 
-use super::counter::Counter;
 use crate::core::client::ClientKey;
+use crate::core::counter::Counter;
 use crate::core::policy::MAX_CLIENTS;
 
 /// Written by the worker's own thread alone, as everything in a shard.

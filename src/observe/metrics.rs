@@ -1,20 +1,28 @@
 //! Prometheus: what the shards counted, merged when scraped, and what the controller decided.
 
+mod certificates;
 mod clients;
 mod mirrored;
 mod own_limits;
+mod parts;
+mod process;
 mod shown;
 mod traffic;
 
-pub use clients::ClientCounts;
+pub use certificates::CertificateEnds;
+pub use clients::{ClientCounts, ListenerCounts};
 pub use shown::ServiceGauges;
 
 use super::clock::Clock;
 use super::recorder::Recorder;
 use crate::core::outcome::SlowLimits;
+use crate::core::table::Table;
+use arc_swap::ArcSwap;
+use certificates::Ends;
 use clients::Clients;
 use mirrored::Mirrored;
 use own_limits::Met;
+use process::Process;
 use prometheus::{Encoder, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder};
 use shown::{Gauges, Shown};
 use std::sync::Arc;
@@ -28,25 +36,33 @@ const OUTCOMES: [&str; 2] = ["promoted", "aborted"];
 pub struct Metrics {
     registry: Registry,
     recorder: Arc<Recorder>,
+    /// What there is; of what is gone, nothing is shown.
+    table: Arc<ArcSwap<Table>>,
     clock: Clock,
     shown: Shown,
     rollouts: IntCounterVec,
-    log_dropped: IntGauge,
+    log_dropped: IntCounter,
     notifications: IntCounterVec,
     admin_closed: IntCounterVec,
     refused_tokens: IntCounter,
     degraded: IntGauge,
+    reloaded: IntGauge,
 }
 
 impl Metrics {
     /// # Errors
     /// Only if two metrics had one name.
-    pub fn new(recorder: Arc<Recorder>, clock: Clock) -> Result<Self, prometheus::Error> {
+    pub fn new(
+        recorder: Arc<Recorder>,
+        table: Arc<ArcSwap<Table>>,
+        clock: Clock,
+    ) -> Result<Self, prometheus::Error> {
         let counters =
             |name: &str, help: &str, labels: &[&str]| IntCounterVec::new(Opts::new(name, help), labels);
         let metrics = Metrics {
             registry: Registry::new(),
             recorder,
+            table,
             clock,
             shown: Shown::default(),
             rollouts: counters(
@@ -54,7 +70,7 @@ impl Metrics {
                 "Rollouts ended in this process, by outcome.",
                 &["service", "outcome"],
             )?,
-            log_dropped: IntGauge::new(
+            log_dropped: IntCounter::new(
                 "pointsman_access_log_dropped_total",
                 "Access log entries dropped because the log could not keep up.",
             )?,
@@ -72,24 +88,29 @@ impl Metrics {
                 "pointsman_state_degraded",
                 "What was found wrong with the state at the start; 0 where it was whole.",
             )?,
+            reloaded: IntGauge::new(
+                "pointsman_config_last_reload_successful",
+                "1 where the newest configuration that was read is in effect, 0 where it was refused.",
+            )?,
             refused_tokens: IntCounter::new(
                 "pointsman_admin_refused_tokens_total",
                 "Requests to the admin API with a token that is not known.",
             )?,
         };
+        metrics.reloaded.set(1);
         metrics.register()?;
         Ok(metrics)
     }
 
     fn register(&self) -> Result<(), prometheus::Error> {
-        let (registry, recorder) = (&self.registry, &self.recorder);
+        let (registry, recorder, table) = (&self.registry, &self.recorder, &self.table);
         let build = Opts::new("pointsman_build_info", "1, labelled with the version.");
         let build = IntGaugeVec::new(build, &["version"])?;
         build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
         registry.register(Box::new(build))?;
-        registry.register(Box::new(Traffic::new(recorder.clone(), self.clock)?))?;
+        registry.register(Box::new(Traffic::new(recorder.clone(), table.clone(), self.clock)?))?;
         registry.register(Box::new(Met::new(recorder.clone())?))?;
-        registry.register(Box::new(Mirrored::new(recorder.clone(), self.clock)?))?;
+        registry.register(Box::new(Mirrored::new(recorder.clone(), table.clone(), self.clock)?))?;
         registry.register(Box::new(Gauges::new(self.shown.clone())?))?;
         registry.register(Box::new(self.rollouts.clone()))?;
         registry.register(Box::new(self.log_dropped.clone()))?;
@@ -97,6 +118,8 @@ impl Metrics {
         registry.register(Box::new(self.admin_closed.clone()))?;
         registry.register(Box::new(self.refused_tokens.clone()))?;
         registry.register(Box::new(self.degraded.clone()))?;
+        registry.register(Box::new(self.reloaded.clone()))?;
+        registry.register(Box::new(Process::new()?))?;
         Ok(())
     }
 
@@ -110,7 +133,16 @@ impl Metrics {
     /// # Errors
     /// When it is called twice.
     pub fn show_clients(&self, counts: ClientCounts) -> Result<(), prometheus::Error> {
-        self.registry.register(Box::new(Clients::new(counts)?))
+        let (table, recorder) = (self.table.clone(), self.recorder.clone());
+        self.registry.register(Box::new(Clients::new(counts, table, recorder)?))
+    }
+
+    /// Shows when certificates end, from now on.
+    ///
+    /// # Errors
+    /// When it is called twice.
+    pub fn show_certificates(&self, ends: CertificateEnds) -> Result<(), prometheus::Error> {
+        self.registry.register(Box::new(Ends::new(ends)?))
     }
 
     /// Shows the controller's state of one service.
@@ -126,7 +158,17 @@ impl Metrics {
 
     /// Shows no state of services that are gone.
     pub fn keep(&self, is_kept: impl Fn(&str) -> bool) {
-        self.shown.keep(is_kept);
+        for service in self.shown.keep(is_kept) {
+            for outcome in OUTCOMES {
+                // Where none was shown, there is none to take away.
+                let _ = self.rollouts.remove_label_values(&[&*service, outcome]);
+            }
+        }
+    }
+
+    /// Whether a new configuration that was read is in effect.
+    pub fn reloaded(&self, is_in_effect: bool) {
+        self.reloaded.set(i64::from(is_in_effect));
     }
 
     /// Counts a rollout that ended: `promoted` or `aborted`.
@@ -154,8 +196,9 @@ impl Metrics {
         self.refused_tokens.inc();
     }
 
+    /// Lines of the access log lost so far. One call at a time.
     pub fn log_dropped(&self, total: u64) {
-        self.log_dropped.set(total.min(i64::MAX as u64) as i64);
+        self.log_dropped.inc_by(total.saturating_sub(self.log_dropped.get()));
     }
 
     /// Attempts and failures of some services together since the process started.
@@ -177,74 +220,4 @@ impl Metrics {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::core::client::ClientKey;
-    use crate::core::memory::MemoryAccount;
-    use crate::core::outcome::{Outcome, Reason};
-    use crate::core::own_limit::OwnLimit;
-
-    #[test]
-    fn the_names_of_the_contract_are_there_with_their_counts() {
-        let recorder = Arc::new(Recorder::new(1));
-        let arm = recorder.arm("web", "green").expect("a free arm");
-        let shard = recorder.shard(0);
-        for n in 0..10 {
-            let started = shard.start(arm, 0, ClientKey::NAMELESS);
-            let (outcome, code) =
-                if n < 3 { (Outcome::Failure(Reason::Status), 500) } else { (Outcome::Success, 200) };
-            shard.answered(arm, started, 30_000, (outcome, code), &SlowLimits::default().into());
-        }
-        let started = shard.start(arm, 0, ClientKey::NAMELESS);
-        shard.answered(arm, started, 60_000, (Outcome::Abandoned, 0), &SlowLimits::default().into());
-        shard.kept_out(arm, OwnLimit::MaxConns);
-        recorder.own_limit(OwnLimit::MaxConns);
-        let metrics = Metrics::new(recorder, Clock::start()).expect("metrics");
-        metrics.show(ServiceGauges {
-            service: "web".into(),
-            weights: vec![("green".into(), 0.05)],
-            upstreams: vec![("green".into(), "10.0.0.3:3000".into(), true)],
-            phase: Some("shifting"),
-            signals: vec![("green".into(), "database_connections".into(), 7.0)],
-            evidence: vec![("green".into(), "error_rate".into(), 3.5, 20.7)],
-        });
-        metrics.rollout_ended("web", "aborted");
-        assert_eq!(["web", "api"].map(|name| metrics.attempts(|service| service == name)), [(10, 3), (0, 0)]);
-        metrics
-            .show_clients(ClientCounts {
-                listeners: vec![("127.0.0.1:80".to_owned(), Arc::new(3.into()))],
-                most: Arc::new(500.into()),
-                memory: Arc::new(MemoryAccount::new(4096)),
-            })
-            .expect("shown once");
-        let text = metrics.render();
-        for line in [
-            "pointsman_requests_total{code=\"5xx\",pool=\"green\",service=\"web\"} 3",
-            "pointsman_requests_total{code=\"2xx\",pool=\"green\",service=\"web\"} 7",
-            "pointsman_attempt_failures_total{pool=\"green\",reason=\"status\",service=\"web\"} 3",
-            "pointsman_attempt_abandoned_total{pool=\"green\",service=\"web\"} 1",
-            "pointsman_request_duration_seconds_count{pool=\"green\",service=\"web\"} 10",
-            "pointsman_request_duration_seconds_bucket{pool=\"green\",service=\"web\",le=\"0.05\"} 10",
-            "pointsman_request_duration_seconds_bucket{pool=\"green\",service=\"web\",le=\"0.01\"} 0",
-            "pointsman_in_flight{pool=\"green\",service=\"web\"} 0",
-            "pointsman_pool_weight_ratio{pool=\"green\",service=\"web\"} 0.05",
-            "pointsman_upstream_up{pool=\"green\",service=\"web\",upstream=\"10.0.0.3:3000\"} 1",
-            "pointsman_rollout_phase{phase=\"shifting\",service=\"web\"} 1",
-            "pointsman_rollouts_total{outcome=\"aborted\",service=\"web\"} 1",
-            "pointsman_rollouts_total{outcome=\"promoted\",service=\"web\"} 0",
-            "pointsman_verdict_evidence{metric=\"error_rate\",pool=\"green\",service=\"web\"} 3.5",
-            "pointsman_signal{pool=\"green\",service=\"web\",signal=\"database_connections\"} 7",
-            "pointsman_own_limit_total{limit=\"max_conns\"} 2",
-            "pointsman_own_limit_total{limit=\"ports\"} 0",
-            "pointsman_build_info{version=",
-            "pointsman_client_connections{listener=\"127.0.0.1:80\"} 3",
-            "pointsman_client_connections_limit 500",
-            "pointsman_memory_held_bytes 0",
-            "pointsman_memory_limit_bytes 4096",
-        ] {
-            assert!(text.contains(line), "{line} is not in\n{text}");
-        }
-        metrics.keep(|service| service != "web");
-        assert!(!metrics.render().contains("pointsman_pool_weight_ratio{"), "stale labels are gone");
-    }
-}
+mod tests;

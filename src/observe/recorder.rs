@@ -1,13 +1,15 @@
 //! All shards together: who has which arm, and the sums over all workers.
 
 use super::activity::Seen;
-use super::differences::Differences;
 use super::recalls::Recalls;
+use super::samples::Samples;
 use super::shard::{Late, MAX_ARMS, Shard};
 use super::streams::Streams;
 use crate::core::client::{ClientCount, Met};
+use crate::core::failed_attempt::FailedAttempt;
 use crate::core::outcome::{ArmId, Durations, SlowLimits, Totals};
 use crate::core::own_limit::OwnLimit;
+use crate::core::table::RouteAnswers;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -37,26 +39,47 @@ pub struct Recorder {
     names: Mutex<Names>,
     /// Own limits that were met off the request path.
     own_limits: [AtomicU64; OwnLimit::ALL.len()],
+    listeners: usize,
+    /// What the clients of no route were answered.
+    pub unrouted: RouteAnswers,
     /// Where long streams hear that they have to leave.
     pub streams: Streams,
     /// Where workers hear whose waiting requests go elsewhere.
     pub recalls: Recalls,
-    /// Samples of answers to mirrored requests that differ from stable's.
-    pub differences: Differences,
+    /// Answers to mirrored requests that differ from stable's: the request, without the values of its query, and what
+    /// differed.
+    pub differences: Samples<String>,
+    /// Attempts that failed.
+    pub failures: Samples<FailedAttempt>,
 }
 
 impl Recorder {
-    /// For so many workers.
+    /// For so many workers, and one listener.
     pub fn new(workers: usize) -> Self {
-        let shards = (0..workers.max(1)).map(|_| Arc::new(Shard::new())).collect();
+        let workers = workers.max(1);
+        let shards = (0..workers).map(|_| Arc::new(Shard::new())).collect();
         Recorder {
             shards,
             names: Mutex::default(),
             own_limits: Default::default(),
+            listeners: 1,
+            unrouted: RouteAnswers::new(1, workers),
             streams: Streams::default(),
             recalls: Recalls::default(),
-            differences: Differences::default(),
+            differences: Samples::default(),
+            failures: Samples::default(),
         }
+    }
+
+    /// The same for so many listeners.
+    pub fn with_listeners(self, listeners: usize) -> Self {
+        let unrouted = RouteAnswers::new(listeners, self.shards.len());
+        Recorder { listeners, unrouted, ..self }
+    }
+
+    /// What is counted of a new route.
+    pub fn answers(&self) -> Arc<RouteAnswers> {
+        Arc::new(RouteAnswers::new(self.listeners, self.shards.len()))
     }
 
     /// The shard of a worker, whose thread alone may write to it.

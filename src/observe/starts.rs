@@ -4,8 +4,8 @@
 //! in which lanes their clients are ([`ClientKey::lane`]): a version that hangs is found before it answers
 //! anybody, and it must be known by then whether one client waits or many.
 
-use super::counter::Counter;
 use crate::core::client::{ClientKey, LANES};
+use crate::core::counter::Counter;
 use crate::core::outcome::{MAX_LIMITS, SlowLimits};
 
 /// Width of a bucket, µs.
@@ -158,7 +158,7 @@ impl Starts {
     }
 }
 
-/// The first bucket of which everything started after the arm began anew: the one that it began in holds
+/// The first bucket of which everything started after the arm began again: the one that it began in holds
 /// attempts from before, too.
 /// Whether an attempt began in the bucket in which its era did.
 fn is_first(at_us: u64, era_us: u64) -> bool {

@@ -2,8 +2,8 @@
 //! arm with another. It is made when the first answer is counted, so that arms nobody asks about need no memory.
 
 use super::clients::Clients;
-use super::counter::Counter;
 use crate::core::client::ClientKey;
+use crate::core::counter::Counter;
 use crate::core::latency::BUCKETS;
 use crate::core::outcome::MAX_LIMITS;
 

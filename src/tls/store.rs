@@ -92,6 +92,17 @@ impl Certificates {
         entries.iter().map(facts).collect()
     }
 
+    /// The names that each is good for, and when it ends, in seconds since 1970. One without names goes by its file.
+    pub fn ends(&self) -> Vec<(String, i64)> {
+        let of = |CertificateFacts { file, mut names, until, .. }: CertificateFacts| {
+            if names.is_empty() {
+                names.push(file);
+            }
+            names.into_iter().map(move |name| (name, until))
+        };
+        self.described().into_iter().flat_map(of).collect()
+    }
+
     /// Looks at the files every so often, until the runtime ends; zero is never.
     pub async fn watch(self: Arc<Self>, every: Duration) {
         if every.is_zero() {

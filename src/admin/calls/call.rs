@@ -146,7 +146,12 @@ impl Call {
         Call { body: Some(Shape::of::<T>()), needs_body: true, ..self }
     }
 
-    /// A JSON body whatever its `Content-Type` says; without it, the defaults.
+    /// A JSON body whatever its `Content-Type` says.
+    pub(super) fn any_body<T: Sent>(self) -> Self {
+        Call { needs_body: true, ..self.maybe_body::<T>() }
+    }
+
+    /// The same, which may be left out: the defaults then.
     pub(super) fn maybe_body<T: Sent>(mut self) -> Self {
         self.problems.insert(ProblemType::MalformedJson);
         Call { body: Some(Shape::of::<T>()), ..self }

@@ -66,7 +66,7 @@ fn maintenance_calls() -> Vec<Call> {
             .answers::<MaintenanceView>(200, "What is under maintenance now."),
         post("postMaintenance", ADMIN_MAINTENANCE, maintenance::post)
             .says("The same for runbooks, whatever `Content-Type` says.")
-            .maybe_body::<MaintenanceBody>()
+            .any_body::<MaintenanceBody>()
             .names_something()
             .if_match()
             .answers::<MaintenanceView>(200, "What is under maintenance now."),

@@ -34,11 +34,12 @@ fn config() -> String {
 
 fn parts(dir: &std::path::Path) -> Parts {
     let links = Links::for_tests(&config(), dir);
-    let metrics = Metrics::new(links.recorder.clone(), links.clock).expect("metrics");
+    let table = Arc::new(ArcSwap::from_pointee(Table::default()));
+    let metrics = Metrics::new(links.recorder.clone(), table.clone(), links.clock).expect("metrics");
     let (journal, recovered) = Journal::open(dir).expect("a store");
     Parts {
         config: links.config,
-        table: Arc::new(ArcSwap::from_pointee(Table::default())),
+        table,
         recorder: links.recorder,
         wake: Arc::default(),
         clock: links.clock,

@@ -2,6 +2,7 @@
 
 use super::endpoint::Endpoint;
 use crate::control::command::LookUp;
+use crate::core::counter::WorkerCounts;
 use crate::core::own_address::OwnAddresses;
 use crate::core::passive::Ejection;
 use crate::core::ramp::Ramp;
@@ -17,6 +18,8 @@ pub(in crate::control) struct Slot {
     /// Why the name does not resolve, if it has been looked up and does not.
     pub unresolved: Option<String>,
     pub endpoints: Vec<Endpoint>,
+    /// Requests that were tried on any of its addresses, those of former ones included.
+    pub(super) requests: Arc<WorkerCounts>,
     /// Has its name looked up at once.
     pub(super) again: Option<Arc<LookUp>>,
     /// Whether its addresses count as up until their first check.
@@ -82,6 +85,14 @@ impl Slot {
             UpstreamHost::Address(address) => vec![Endpoint::new(*address, health, presumed, own)],
             UpstreamHost::Name { .. } => Vec::new(),
         };
-        Slot { settings, draining: false, unresolved: None, endpoints, again: None, presumed }
+        Slot {
+            settings,
+            draining: false,
+            unresolved: None,
+            endpoints,
+            requests: Arc::default(),
+            again: None,
+            presumed,
+        }
     }
 }

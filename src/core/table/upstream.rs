@@ -1,5 +1,6 @@
 //! One address of a pool, as the data plane reads it, and its counters.
 
+use crate::core::counter::WorkerCounts;
 use crate::core::hash::{FixedHash, Purpose};
 use crate::core::upstream_address::UpstreamAddress;
 use crate::core::warm_up::Warmth;
@@ -37,6 +38,8 @@ pub struct Upstream {
     pub max_conns: u32,
     pub state: UpstreamState,
     pub live: Arc<UpstreamLive>,
+    /// Requests that were tried on what the label stands for, copies apart.
+    pub requests: Arc<WorkerCounts>,
     /// Of the address; places it in the balancer's hash.
     pub hash: u64,
 }
@@ -54,6 +57,7 @@ impl Upstream {
             max_conns: 0,
             state: UpstreamState::Ready,
             live,
+            requests: Arc::default(),
             hash,
         }
     }

@@ -1,10 +1,10 @@
 //! What the controller decided, as it showed it last of each service. Rendered when it is scraped: showing one
 //! service costs the same beside a thousand others.
 
-use super::traffic::{family, labelled};
+use super::parts::{description, family, gauge};
 use prometheus::core::{Collector, Desc};
-use prometheus::proto::{Gauge, Metric, MetricFamily, MetricType};
-use std::collections::{BTreeMap, HashMap};
+use prometheus::proto::{Metric, MetricFamily, MetricType};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// What the controller shows of one service.
@@ -35,9 +35,12 @@ impl Shown {
         self.all().insert(gauges.service.clone(), gauges).is_none()
     }
 
-    /// Shows no more of the others than these.
-    pub(super) fn keep(&self, is_kept: impl Fn(&str) -> bool) {
-        self.all().retain(|service, _| is_kept(service));
+    /// Shows no services any more but these; those that it showed.
+    pub(super) fn keep(&self, is_kept: impl Fn(&str) -> bool) -> Vec<String> {
+        let mut all = self.all();
+        let gone: Vec<String> = all.keys().filter(|service| !is_kept(service)).cloned().collect();
+        gone.iter().for_each(|service| drop(all.remove(service)));
+        gone
     }
 
     fn all(&self) -> MutexGuard<'_, ByService> {
@@ -54,8 +57,8 @@ pub(super) struct Gauges {
 impl Gauges {
     pub(super) fn new(shown: Shown) -> Result<Self, prometheus::Error> {
         let describe = |name: &str, help: &str, more: &[&str]| {
-            let labels = ["service"].iter().chain(more).map(|label| (*label).to_owned()).collect();
-            Desc::new(name.to_owned(), help.to_owned(), labels, HashMap::new())
+            let labels: Vec<_> = ["service"].iter().chain(more).copied().collect();
+            description(name, help, &labels)
         };
         let descriptions = vec![
             describe("pointsman_pool_weight_ratio", "Share of the service's traffic, 0 to 1.", &["pool"])?,
@@ -117,13 +120,4 @@ impl Collector for Gauges {
         let families = self.descriptions.iter().zip(metrics);
         families.map(|(description, metrics)| family(description, MetricType::GAUGE, metrics)).collect()
     }
-}
-
-/// The labels in the order of their names.
-pub(super) fn gauge(labels: &[(&str, &str)], value: f64) -> Metric {
-    let mut gauge = Gauge::default();
-    gauge.set_value(value);
-    let mut metric = labelled(labels);
-    metric.set_gauge(gauge);
-    metric
 }

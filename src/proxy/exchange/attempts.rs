@@ -94,6 +94,8 @@ pub(in crate::proxy) struct Ended {
     pub upstream: Option<usize>,
     pub code: u16,
     pub outcome: Outcome,
+    /// Whether it is no evidence.
+    pub is_aside: bool,
     /// µs on the process clock: its start, its outcome, and the break of an answer that had begun.
     pub began_us: u64,
     pub known_us: u64,
@@ -193,11 +195,23 @@ impl Ended {
     /// With the target and the upstream tried, and when it began and was known.
     pub(in crate::proxy) fn new(
         (target, upstream): (Option<Target>, Option<usize>),
-        (outcome, code): (Outcome, u16),
+        (outcome, code, is_aside): (Outcome, u16, bool),
         (began_us, known_us): (u64, u64),
     ) -> Self {
         let (broke_us, grpc, whole_us, cut_us) = (None, None, None, None);
-        Ended { target, upstream, code, outcome, began_us, known_us, broke_us, grpc, whole_us, cut_us }
+        Ended {
+            target,
+            upstream,
+            code,
+            outcome,
+            is_aside,
+            began_us,
+            known_us,
+            broke_us,
+            grpc,
+            whole_us,
+            cut_us,
+        }
     }
 
     /// Its answer is whole, or its client has left: the first word counts.

@@ -1,6 +1,7 @@
 //! Who sent a request, and what has come of it.
 
 use crate::core::memory::{Lease, MemoryAccount};
+use crate::core::trace::TraceContext;
 use crate::proxy::listen::bound::Bound;
 use crate::proxy::wire::holding::{self, Held};
 use crate::proxy::wire::refused::Refused;
@@ -12,9 +13,11 @@ use std::sync::Arc;
 /// The client's side of a request.
 pub(in crate::proxy) struct Inbound {
     pub listener: Arc<Bound>,
+    /// The listener's place among all.
+    pub place: usize,
     /// Whom the connection is with, or whom its PROXY header names.
     pub peer: IpAddr,
-    /// The same as upstreams are told of it.
+    /// The same as upstreams learn it.
     pub peer_text: HeaderValue,
     /// The real client: the peer, or whom a trusted proxy names.
     pub client: IpAddr,
@@ -24,6 +27,8 @@ pub(in crate::proxy) struct Inbound {
     pub believed: bool,
     /// What the request is called where no trusted proxy has named it: 32 hexadecimal digits.
     pub own_id: [u8; 32],
+    /// The trace that it belongs to, where requests are traced.
+    pub trace: Option<TraceContext>,
     /// When its head had arrived, µs on the process clock.
     pub started_us: u64,
     /// How its names were spelled (HTTP/1).

@@ -71,7 +71,7 @@ fn a_client_cannot_choose(peer: IpAddr, values: &[HeaderValue], trusted: &[IpNet
     }
 }
 
-/// The chain is continued so that whoever trusts this proxy as well sees the same client.
+/// The chain is continued so that a server that trusts this proxy as well sees the same client.
 fn the_next_proxy_agrees(peer: IpAddr, values: Vec<HeaderValue>, trusted: &[IpNet], found: IpAddr) {
     if !trusts(trusted, peer.to_canonical()) || values.iter().all(HeaderValue::is_empty) {
         return;

@@ -1,4 +1,4 @@
-//! What the upstream is told of the client: `X-Forwarded-For`, `-Proto`, `-Host`, `-Port`, `X-Real-IP`,
+//! What the upstream learns of the client: `X-Forwarded-For`, `-Proto`, `-Host`, `-Port`, `X-Real-IP`,
 //! `X-Request-Id`.
 //!
 //! What a client says of itself is replaced. What a trusted proxy says is believed: its

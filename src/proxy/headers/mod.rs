@@ -10,3 +10,4 @@ pub(in crate::proxy) mod sound;
 pub(in crate::proxy) mod strip;
 pub(in crate::proxy) mod tidy;
 pub(in crate::proxy) mod to_upstream;
+pub(in crate::proxy) mod trace;

@@ -1,6 +1,6 @@
 //! The head that an upstream gets.
 
-use super::{forward, hop_by_hop, rewrite};
+use super::{forward, hop_by_hop, rewrite, trace};
 use crate::core::table::Pool;
 use crate::core::upstream_address::UpstreamAddress;
 use crate::proxy::exchange::Request;
@@ -121,6 +121,7 @@ fn set_host<'a>(changes: &mut Changes<'a>, request: &'a Request) {
 /// What is said of a request's client, and what the configuration changes.
 fn edit<'a>(changes: &mut Changes<'a>, request: &'a Request, hop_mark: &'a HopMark) {
     forward::set(changes, request);
+    trace::set(changes, request);
     hop_mark.add(changes);
     rewrite::to_upstream(request, changes);
 }

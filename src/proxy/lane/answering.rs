@@ -93,6 +93,7 @@ impl Exchange<'_> {
             frame(request, &mut head, is_all);
         }
         request.delivery.status = head.status.as_u16();
+        self.worker.meter.sent(request, request.delivery.status);
         self.client.send_head(head, (request.delivery.keeps, is_all), now_us)
     }
 

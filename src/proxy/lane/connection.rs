@@ -70,6 +70,10 @@ async fn greet(
         let is_http2 = listener.settings.h2c && has_h2_preface(&socket, limit).await;
         return Some(Greeted { socket: ClientSocket::Plain(socket), peer, is_http2 });
     };
+    // Who leaves without a byte, as checks of the port do, has not failed.
+    if !says_anything(&socket, limit).await {
+        return None;
+    }
     match timeout(limit, acceptor.accept(socket)).await {
         Ok(Ok(mut stream)) => {
             let is_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
@@ -82,7 +86,13 @@ async fn greet(
         Ok(Err(error)) => tracing::debug!(%peer, "TLS handshake failed: {error}"),
         Err(_) => tracing::debug!(%peer, "TLS handshake took longer than {limit:?}"),
     }
+    listener.door.handshake_failed();
     None
+}
+
+/// Whether the client begins a handshake in time.
+async fn says_anything(socket: &TcpStream, limit: Duration) -> bool {
+    matches!(timeout(limit, socket.peek(&mut [0])).await, Ok(Ok(1)))
 }
 
 /// Whether the client says anything, in time and before its place is needed.

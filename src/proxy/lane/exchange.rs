@@ -10,7 +10,7 @@ use crate::proxy::decide::follow::{self, Followed};
 use crate::proxy::decide::plan::{self, Refusal, Way};
 use crate::proxy::decide::{limits, outcome, refuse};
 use crate::proxy::exchange::Request;
-use crate::proxy::headers::{claims, forward, strip, tidy};
+use crate::proxy::headers::{claims, forward, strip, tidy, trace};
 use crate::proxy::measure::{charge, log_entry};
 use crate::proxy::own::answer::{self, Answer};
 use crate::proxy::own::{challenge, error_page, route_answer};
@@ -26,7 +26,8 @@ pub(super) struct Exchange<'a> {
     pub alarm: &'a mut Alarm,
 }
 
-/// A request that is dropped halfway leaves its attempt behind, and its line of the access log.
+/// A request that is dropped halfway leaves its attempt behind, and its line of the access log; one without an answer
+/// counts as such, however it ended.
 impl Drop for Exchange<'_> {
     fn drop(&mut self) {
         let request = &mut self.request;
@@ -34,6 +35,9 @@ impl Drop for Exchange<'_> {
         let cut = request.delivery.cut.unwrap_or(Cut::Shutdown);
         let outcome = if cut == Cut::Shutdown { Outcome::Ignored } else { Outcome::Abandoned };
         charge::abandon(&self.worker.meter, request, outcome);
+        if !request.delivery.has_begun() {
+            self.worker.meter.sent(request, 0);
+        }
         log_entry::log(request, self.worker.log.as_ref(), &self.worker.meter, Some(cut));
     }
 }
@@ -93,6 +97,9 @@ impl Exchange<'_> {
         (request.inbound.client, request.inbound.is_nameless) = (client.address, client.is_nameless);
         claims::remove(&mut request.head, request.inbound.believed);
         request.inbound.own_id = forward::id_of(worker.draw(), worker.draw());
+        let inbound = &mut request.inbound;
+        let sent = (&request.head.headers, inbound.believed);
+        inbound.trace = trace::of(request.plan.table.tracing, sent, &inbound.own_id, || worker.draw());
         request.delivery.is_unlogged = worker.log.is_some();
         let unread = request.inbound.refused.as_ref().map(|refused| refused.status);
         let refused = unread

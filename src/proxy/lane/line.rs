@@ -15,6 +15,8 @@ use tokio::sync::watch;
 #[derive(Clone)]
 pub(super) struct Line {
     pub listener: Arc<Bound>,
+    /// The listener's place among all.
+    pub place: usize,
     pub worker: Arc<Worker>,
     /// Says that each answer is the last of its connection.
     pub shutdown: watch::Receiver<bool>,
@@ -26,7 +28,7 @@ pub(super) struct Line {
 #[derive(Clone, Debug)]
 pub(super) struct Peer {
     address: IpAddr,
-    /// The same as upstreams are told of it.
+    /// The same as upstreams learn it.
     text: HeaderValue,
 }
 
@@ -43,12 +45,14 @@ pub(super) fn request(line: &Line, peer: &Peer, head: RequestHeader, started_us:
         head,
         inbound: Inbound {
             listener: line.listener.clone(),
+            place: line.place,
             peer: peer.address,
             peer_text: peer.text.clone(),
             client: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
             is_nameless: false,
             believed: false,
             own_id: [b'0'; 32],
+            trace: None,
             started_us,
             spelling: Spelling::default(),
             target: None,

@@ -58,7 +58,7 @@ impl Workers {
         Ok(Workers { listeners: shared.listeners.clone(), shutdown, linger, threads })
     }
 
-    /// Stops accepting and waits for the busy connections, up to `grace`; each is told to close with its
+    /// Stops accepting and waits for the busy connections, up to `grace`; each closes with its
     /// next answer. Idle ones may send one more request within `linger`, which loses no request to a
     /// close that crosses it; then they are closed. Blocks.
     pub fn stop(self, linger: Duration) {
@@ -75,7 +75,7 @@ impl Workers {
     }
 }
 
-/// How a worker comes to its end.
+/// How a worker ends.
 struct End {
     linger: watch::Receiver<Duration>,
     grace: Duration,
@@ -103,13 +103,14 @@ async fn worker(
     // Every connection holds a sender: when all are gone, the receiver ends.
     let (alive, mut all_closed) = mpsc::channel::<()>(1);
     let (close, closing) = watch::channel(false);
-    let line = |(listener, _): &(Arc<Bound>, std::net::TcpListener)| Line {
+    let line = |(place, (listener, _)): (usize, &(Arc<Bound>, std::net::TcpListener))| Line {
         listener: listener.clone(),
+        place,
         worker: worker.clone(),
         shutdown: shutdown.clone(),
         closing: closing.clone(),
     };
-    let lines: Vec<Line> = sockets.iter().map(line).collect();
+    let lines: Vec<Line> = sockets.iter().enumerate().map(line).collect();
     for ((listener, (_, socket)), line) in sockets.into_iter().enumerate().zip(&lines) {
         let workers = hand_over.senders.clone();
         let entrance = Entrance { worker: index, listener, line: line.clone(), workers };

@@ -5,7 +5,7 @@ use crate::proxy::listen::door::Door;
 use crate::tls::{Certificates, TlsError, server_config};
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use std::net::{SocketAddr, TcpListener};
-use std::sync::atomic::AtomicU32;
+use std::sync::atomic::{AtomicU32, AtomicU64};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio_rustls::TlsAcceptor;
 
@@ -26,7 +26,7 @@ pub struct Bound {
     /// Where it really listens: port 0 has become a number.
     pub address: SocketAddr,
     pub settings: Listener,
-    /// Its port, as upstreams are told of it.
+    /// Its port, as upstreams learn it.
     pub(in crate::proxy) port_text: String,
     /// To be exchanged while it serves; none without TLS.
     pub certificates: Option<Arc<Certificates>>,
@@ -96,6 +96,11 @@ impl Bound {
     /// How many connections are open.
     pub fn connections(&self) -> Arc<AtomicU32> {
         self.door.open.clone()
+    }
+
+    /// How many TLS handshakes have failed; `None` without TLS.
+    pub fn failed_handshakes(&self) -> Option<Arc<AtomicU64>> {
+        self.acceptor.as_ref().map(|_| self.door.failed_handshakes.clone())
     }
 
     /// Lets go of the socket: where no other handle is left, nothing listens here any more.

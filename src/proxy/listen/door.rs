@@ -3,7 +3,7 @@
 use crate::core::limit::counts::Counts;
 use crate::core::settings::Listener;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
 use tokio::sync::Notify;
 
 /// Clients that can have connections at a time and be told apart.
@@ -13,6 +13,8 @@ const CLIENTS: usize = 65536;
 #[derive(Debug)]
 pub(in crate::proxy) struct Door {
     pub(super) open: Arc<AtomicU32>,
+    /// TLS handshakes that failed, or took too long.
+    pub(super) failed_handshakes: Arc<AtomicU64>,
     /// Those of them that linger and have not been asked for their place.
     lingering: AtomicU32,
     /// Rung once for each place that is needed.
@@ -28,7 +30,18 @@ impl Door {
     }
 
     pub(in crate::proxy) fn unlimited() -> Self {
-        Door { open: Arc::default(), lingering: AtomicU32::new(0), needed: Notify::new(), clients: None }
+        Door {
+            open: Arc::default(),
+            failed_handshakes: Arc::default(),
+            lingering: AtomicU32::new(0),
+            needed: Notify::new(),
+            clients: None,
+        }
+    }
+
+    /// Counts a TLS handshake that failed.
+    pub(in crate::proxy) fn handshake_failed(&self) {
+        self.failed_handshakes.fetch_add(1, Relaxed);
     }
 
     /// A connection has served its last request, and lingers for as long as this is kept.

@@ -8,6 +8,7 @@ use crate::observe::clock::Clock;
 use crate::observe::recorder::Recorder;
 use crate::observe::shard::{AnswerEnd, Shard, Started};
 use crate::observe::wake::Wake;
+use crate::proxy::exchange::Request;
 use std::sync::Arc;
 
 /// Where one worker counts.
@@ -24,6 +25,14 @@ pub(in crate::proxy) struct Meter {
 impl Meter {
     pub(in crate::proxy) fn now_us(&self) -> u64 {
         self.clock.now_us()
+    }
+
+    /// Counts the answer that a request's client gets, or that it gets none (0).
+    pub(in crate::proxy) fn sent(&self, request: &Request, status: u16) {
+        let plan = &request.plan;
+        let counted = plan.route.and_then(|route| plan.table.answers.get(route));
+        let answers = counted.map_or(&self.recorder.unrouted, |answers| answers);
+        answers.count(request.inbound.place, self.worker, status);
     }
 
     /// Whether an attempt that begins now on an upstream, counted on an arm, is any: not while the upstream warms up.
@@ -43,7 +52,7 @@ impl Meter {
     }
 
     /// An attempt begins. `is_whole` says that the client has sent all of its request: until then its clock
-    /// stands still. `is_evidence` is whether what it comes to speaks for or against its pool.
+    /// stands still. `is_evidence` is whether its outcome speaks for or against its pool.
     pub(in crate::proxy) fn start(
         &self,
         arm: ArmId,
