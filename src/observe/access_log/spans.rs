@@ -173,6 +173,7 @@ mod tests {
             number,
             status: 200,
             grpc: None,
+            is_aside: false,
             outcome: Outcome::Success,
             began_us: 0,
             took_us: 0,
