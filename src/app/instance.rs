@@ -1,5 +1,6 @@
 //! One running Pointsman: everything put together, and taken apart again in order.
 
+use super::exporting::{self, Exporting};
 use super::handover::{Own, Predecessor};
 use super::limits::{self, InForce};
 use super::opened::Opened;
@@ -16,7 +17,7 @@ use crate::core::settings::Config;
 use crate::core::table::{Table, UpstreamState};
 use crate::health;
 use crate::notify;
-use crate::observe::access_log::{AccessLog, Guard};
+use crate::observe::access_log::{AccessLog, Guard, SpanLog};
 use crate::observe::clock::Clock;
 use crate::observe::metrics::Metrics;
 use crate::observe::recorder::Recorder;
@@ -66,6 +67,7 @@ pub struct Instance {
     workers: Workers,
     stopping: watch::Sender<bool>,
     guard: Option<Guard>,
+    exporting: Option<Exporting>,
 }
 
 impl Instance {
@@ -88,7 +90,8 @@ impl Instance {
         let Opened { bound, admin, tls, certificates, journal, recovered, secret, access_log, guard, clock } =
             Opened::open(&config, predecessor)?;
         let (address, runtime) = (admin.local_addr()?, runtime()?);
-        let (shared, limits) = shared(&config, bound, access_log.clone(), clock, &secret);
+        let (spans, exporter) = exporting::prepare(&config, clock)?;
+        let (shared, limits) = shared(&config, bound, (access_log.clone(), spans), clock, &secret);
         let addresses = own_addresses(&shared, address);
         let desk = Arc::new(Semaphore::new(notify::PLACES as usize));
         let core = Core { config: &config, shared: &shared, journal: &journal, desk: &desk, admin: address };
@@ -103,6 +106,7 @@ impl Instance {
         // What can fail from here on is the start of a worker thread.
         certificates.watch(&runtime);
         certificates.renew(&runtime, running.configs.clone(), shared.challenges.clone());
+        let exporting = exporter.map(|exporter| Exporting::start(&runtime, exporter));
         let workers = Workers::start(&shared, config.server.threads, config.server.grace)?;
         let ((stopping, stops), (reloads, requests)) = (watch::channel(false), mpsc::channel(REQUESTS));
         let (upgrades, asked) = mpsc::channel(REQUESTS);
@@ -144,6 +148,7 @@ impl Instance {
             workers,
             stopping,
             guard,
+            exporting,
         })
     }
 
@@ -189,6 +194,9 @@ impl Instance {
         drop(self.own);
         self.workers.stop(linger);
         self.running.stop();
+        if let Some(exporting) = self.exporting {
+            exporting.end(&self.runtime);
+        }
         // The database alone is the state then; without the log, there is nothing to lose beside it.
         let closed = async { tokio::time::timeout(CLOSING, self.journal.close()).await };
         if self.runtime.block_on(closed).is_err() {
@@ -218,6 +226,7 @@ impl Core<'_> {
         let Core { config, shared, journal, desk, admin } = self;
         let metrics = Arc::new(Metrics::new(shared.recorder.clone(), shared.table.clone(), shared.clock)?);
         metrics.show_clients(limits::counts(shared))?;
+        shared.spans.as_ref().map(|spans| metrics.show_spans(spans.counts())).transpose()?;
         let (jobs, wanted) = mpsc::unbounded_channel();
         let running = control::start(Parts {
             config: config.clone(),
@@ -279,7 +288,7 @@ fn own_addresses(shared: &Shared, admin: SocketAddr) -> OwnAddresses {
 fn shared(
     config: &Config,
     listeners: Vec<Arc<Bound>>,
-    access_log: Option<AccessLog>,
+    (access_log, spans): (Option<AccessLog>, Option<SpanLog>),
     clock: Clock,
     secret: &Secret,
 ) -> (Arc<Shared>, InForce) {
@@ -289,6 +298,7 @@ fn shared(
         recorder: Arc::new(Recorder::new(config.server.threads).with_listeners(listeners.len())),
         wake: Arc::new(Wake::default()),
         access_log,
+        spans,
         clock,
         listeners,
         places,

@@ -23,8 +23,10 @@ mod maintenance;
 mod mirror;
 pub mod nginx;
 mod notify;
+mod otlp;
 mod pages;
 mod policy;
+mod pool;
 mod reader;
 mod request;
 mod rollout;
@@ -149,10 +151,15 @@ fn parsed(
 }
 
 fn read(root: &Section<'_>, surroundings: Surroundings) -> Option<Config> {
-    let server = front::server(&root.section("server"));
+    let mut server = front::server(&root.section("server"));
     let process_limits = front::process_limits(&root.section("limits"));
     let admin = front::admin(&root.section("admin"));
     let access_log = root.item("access_log").and_then(|item| front::access_log(&item.section()?));
+    let otlp = root.item("otlp").and_then(|item| item.section()).and_then(|section| {
+        let (otlp, tracing) = otlp::otlp(&section, server.tracing.mode);
+        server.tracing = tracing;
+        otlp
+    });
     let automatic = acme::automatic(root);
     let ordered = root.item("acme").and_then(|item| item.section());
     let ordered = ordered.or_else(|| (!automatic.is_empty()).then(|| root.section("acme")));
@@ -198,6 +205,7 @@ fn read(root: &Section<'_>, surroundings: Surroundings) -> Option<Config> {
         limits: process_limits,
         admin,
         access_log,
+        otlp,
         listeners,
         acme,
         maintenance,

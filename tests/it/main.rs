@@ -40,6 +40,8 @@ mod maintenance;
 mod metrics;
 mod mirror;
 mod notify;
+mod observability;
+mod otlp;
 mod paths;
 mod policy;
 mod proxy;

@@ -2,7 +2,7 @@
 
 use super::samples::{document, learned, resolved};
 use super::*;
-use crate::config::keys::{ConfigKey, KeyPage, KeyTable, LeftOut, PAGES};
+use crate::config::keys::{self, ConfigKey, KeyPage, KeyTable, LeftOut, PAGES};
 use crate::config::reader::learned::ValueKind;
 use crate::core::duration;
 use std::collections::BTreeSet;
@@ -248,7 +248,7 @@ fn takes_effect(table: &KeyTable, place: &str) -> String {
     match (at_once.is_empty(), later.is_empty()) {
         (false, true) => "A change takes effect at a reload.".to_owned(),
         (true, false) => "A change takes effect at an upgrade.".to_owned(),
-        (true, true) => AT_THE_TABLE.to_owned(),
+        (true, true) => of_the_table(place),
         (false, false) if at_once.len() < later.len() => {
             format!("A change takes effect at an upgrade; of {} at a reload.", list(&at_once))
         }
@@ -256,5 +256,16 @@ fn takes_effect(table: &KeyTable, place: &str) -> String {
     }
 }
 
-/// Of keys whose examples change nothing by themselves.
-const AT_THE_TABLE: &str = "A change takes effect with the table that it is in.";
+/// Where no example changes anything by itself: as the table that it is in does.
+fn of_the_table(place: &str) -> String {
+    let mut place = place;
+    loop {
+        place = place.trim_end_matches("[]");
+        let key = keys::find(place).unwrap_or_else(|| panic!("{place} is in no table"));
+        match is_at_once(place, key) {
+            Some(true) => return "A change takes effect at a reload.".to_owned(),
+            Some(false) => return "A change takes effect at an upgrade.".to_owned(),
+            None => place = place.rsplit_once('.').map_or("", |(outer, _)| outer),
+        }
+    }
+}
