@@ -150,16 +150,19 @@ fn parsed(
     Err(document.into_faults(name))
 }
 
+fn check_count(root: &Section<'_>, pools: usize) {
+    if pools > MAX_POOLS {
+        let detail = "can be measured; split the site over instances";
+        root.fault(&format!("{pools} pools are configured, {MAX_POOLS} {detail}"));
+    }
+}
+
 fn read(root: &Section<'_>, surroundings: Surroundings) -> Option<Config> {
     let mut server = front::server(&root.section("server"));
     let process_limits = front::process_limits(&root.section("limits"));
     let admin = front::admin(&root.section("admin"));
     let access_log = root.item("access_log").and_then(|item| front::access_log(&item.section()?));
-    let otlp = root.item("otlp").and_then(|item| item.section()).and_then(|section| {
-        let (otlp, tracing) = otlp::otlp(&section, server.tracing.mode);
-        server.tracing = tracing;
-        otlp
-    });
+    let otlp = otlp::read(root, &mut server.tracing);
     let automatic = acme::automatic(root);
     let ordered = root.item("acme").and_then(|item| item.section());
     let ordered = ordered.or_else(|| (!automatic.is_empty()).then(|| root.section("acme")));
@@ -194,11 +197,7 @@ fn read(root: &Section<'_>, surroundings: Surroundings) -> Option<Config> {
     let notify = notify::receivers(root, &names);
     root.finish();
     let pools: usize = services.values().map(|service| service.pools.len()).sum();
-    if pools > MAX_POOLS {
-        root.fault(&format!(
-            "{pools} pools are configured, {MAX_POOLS} can be measured; split the site over instances"
-        ));
-    }
+    check_count(root, pools);
     let (admin, maintenance, routes) = (admin?, Arc::new(maintenance), Arc::new(routes));
     Some(Config {
         server,

@@ -224,13 +224,15 @@ fn size(bytes: u64) -> String {
 /// When a change of a key takes effect, by what a reload says of it; `None` where its example changes nothing.
 fn is_at_once(path: &str, key: &ConfigKey) -> Option<bool> {
     let first = || resolved(&document(path, key.examples.first().copied()));
-    let old = resolved(&document(path, None)).or_else(|_| first()).ok();
-    let at_once = |example: &&str| {
+    // Without the key, with another value of it, or without the table that it is in.
+    let befores = [resolved(&document(path, None)), first(), resolved(&document("server", None))];
+    let at_once = |old: &Config, example: &str| {
         let new = resolved(&document(path, Some(example))).ok()?;
-        let (at_once, at_start) = diff(old.as_ref()?, &new);
+        let (at_once, at_start) = diff(old, &new);
         (!at_once.is_empty() || !at_start.is_empty()).then_some(at_start.is_empty())
     };
-    key.examples.iter().find_map(at_once)
+    let of_all = |old: Config| key.examples.iter().find_map(|example| at_once(&old, example));
+    befores.into_iter().flatten().find_map(of_all)
 }
 
 fn takes_effect(table: &KeyTable, place: &str) -> String {
