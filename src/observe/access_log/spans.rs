@@ -180,6 +180,7 @@ mod tests {
             broke_us: None,
             whole_us: None,
             cut_us: None,
+            is_aside: false,
         }
     }
 
