@@ -18,6 +18,7 @@
 //! | [`control`] | the controller task, commands, journal, recovery | core, observe |
 //! | [`health`] | active checks, name resolution, smoke tests, hooks, scraped signals | core, control's commands, tls |
 //! | [`notify`] | chat, webhooks and GitHub, out of the outbox | core, control's journal, observe, tls |
+//! | [`otlp`] | spans of sampled requests, sent to a collector | core, observe |
 //! | [`config`] | what was typed → what is meant; validation; the import of nginx's | core |
 //! | [`admin`] | HTTP API, dashboard | core, control's commands, control's views, control's journal, observe, tls |
 //! | [`cli`] | client commands over the admin API; `import`; `replay` | core, config, admin's shapes, control's commands, control's views, observe's clock |
@@ -37,5 +38,6 @@ pub mod fuzzing;
 pub mod health;
 pub mod notify;
 pub mod observe;
+pub mod otlp;
 pub mod proxy;
 pub mod tls;

@@ -1,6 +1,7 @@
 //! One running Pointsman: everything put together, and taken apart again in order.
 
 use super::certificates::InUse;
+use super::exporting::{self, Exporting};
 use super::handover::{Own, Predecessor};
 use super::limits::{self, InForce};
 use super::opened::Opened;
@@ -17,7 +18,7 @@ use crate::core::settings::Config;
 use crate::core::table::{Table, UpstreamState};
 use crate::health;
 use crate::notify;
-use crate::observe::access_log::{AccessLog, Guard};
+use crate::observe::access_log::{AccessLog, Guard, SpanLog};
 use crate::observe::clock::{Clock, wall};
 use crate::observe::metrics::Metrics;
 use crate::observe::recorder::Recorder;
@@ -69,6 +70,7 @@ pub struct Instance {
     workers: Workers,
     stopping: watch::Sender<bool>,
     guard: Option<Guard>,
+    exporting: Option<Exporting>,
 }
 
 impl Instance {
@@ -91,20 +93,19 @@ impl Instance {
         let Opened { bound, admin, tls, certificates, journal, recovered, secret, access_log, guard, clock } =
             Opened::open(&config, predecessor)?;
         let (address, runtime) = (admin.local_addr()?, runtime()?);
-        let (shared, limits) = shared(&config, bound, access_log.clone(), clock, &secret);
+        let (spans, exporter) = exporting::prepare(&config, clock)?;
+        let (shared, limits) = shared(&config, bound, (access_log.clone(), spans), clock, &secret);
         let (addresses, desk) = (own_addresses(&shared, address), Arc::new(Semaphore::new(DESK)));
         let core = Core { config: &config, shared: &shared, journal: &journal, desk: &desk, admin: address };
         let (running, metrics) = core.start(&runtime, recovered, secret.clone())?;
         metrics.show_certificates(certificates.ends())?;
         runtime.block_on(upstreams_known(running.snapshots.clone()));
-        let (doors, doors_seen) = watch::channel(Doors::Open);
         let sockets = sockets(&shared.listeners, &config, &admin)?;
-        let (handle, clock, handover) = (runtime.handle().clone(), shared.clock, running.handover.clone());
-        let own = Own { sockets, handover, doors, desk, runtime: handle, clock };
+        let (own, doors) = own(&runtime, &running, shared.clock, sockets, desk);
         let admin = runtime.block_on(async { tokio::net::TcpListener::from_std(admin) })?;
         // What can fail from here on is the start of a worker thread.
-        certificates.watch(&runtime);
-        certificates.renew(&runtime, running.configs.clone(), shared.challenges.clone());
+        certificates.keep(&runtime, running.configs.clone(), shared.challenges.clone());
+        let exporting = exporter.map(|exporter| Exporting::start(&runtime, exporter));
         let workers = Workers::start(&shared, config.server.threads, config.server.grace)?;
         let ((stopping, stops), (reloads, requests)) = (watch::channel(false), mpsc::channel(REQUESTS));
         let ((upgrades, asked), drain_delay) = (mpsc::channel(REQUESTS), config.server.drain_delay);
@@ -125,7 +126,7 @@ impl Instance {
             common: Arc::default(),
             stopping: stops,
         };
-        let serving_admin = runtime.spawn(admin::serve(admin, tls, state, doors_seen));
+        let serving_admin = runtime.spawn(admin::serve(admin, tls, state, doors));
         let (started, controller, configs) = (config, running.controller.clone(), running.configs.clone());
         let reloader =
             Reloader { file, started, controller, configs, certificates, limits, addresses, metrics, news };
@@ -147,6 +148,7 @@ impl Instance {
             workers,
             stopping,
             guard,
+            exporting,
         })
     }
 
@@ -192,6 +194,9 @@ impl Instance {
         drop(self.own);
         self.workers.stop(linger);
         self.running.stop();
+        if let Some(exporting) = self.exporting {
+            exporting.end(&self.runtime);
+        }
         // The database alone is the state then; without the log, there is nothing to lose beside it.
         let closed = async { tokio::time::timeout(CLOSING, self.journal.close()).await };
         if self.runtime.block_on(closed).is_err() {
@@ -221,6 +226,7 @@ impl Core<'_> {
         let Core { config, shared, journal, desk, admin } = self;
         let metrics = Arc::new(Metrics::new(shared.recorder.clone(), shared.table.clone(), shared.clock)?);
         metrics.show_clients(limits::counts(shared))?;
+        shared.spans.as_ref().map(|spans| metrics.show_spans(spans.counts())).transpose()?;
         let (jobs, wanted) = mpsc::unbounded_channel();
         let running = control::start(Parts {
             config: config.clone(),
@@ -253,6 +259,19 @@ fn runtime() -> std::io::Result<Runtime> {
         .thread_name("admin")
         .enable_all()
         .build()
+}
+
+/// What another process may take over, and the doors of the admin API.
+fn own(
+    runtime: &Runtime,
+    running: &control::Running,
+    clock: Clock,
+    sockets: Vec<(String, Arc<TcpListener>)>,
+    desk: Arc<Semaphore>,
+) -> (Own, watch::Receiver<Doors>) {
+    let (doors, seen) = watch::channel(Doors::Open);
+    let (handover, runtime) = (running.handover.clone(), runtime.handle().clone());
+    (Own { sockets, handover, doors, desk, runtime, clock }, seen)
 }
 
 /// Every listening socket by its name.
@@ -311,7 +330,7 @@ fn own_addresses(shared: &Shared, admin: SocketAddr) -> OwnAddresses {
 fn shared(
     config: &Config,
     listeners: Vec<Arc<Bound>>,
-    access_log: Option<AccessLog>,
+    (access_log, spans): (Option<AccessLog>, Option<SpanLog>),
     clock: Clock,
     secret: &Secret,
 ) -> (Arc<Shared>, InForce) {
@@ -321,6 +340,7 @@ fn shared(
         recorder: Arc::new(Recorder::new(config.server.threads).with_listeners(listeners.len())),
         wake: Arc::new(Wake::default()),
         access_log,
+        spans,
         clock,
         listeners,
         places,

@@ -4,6 +4,7 @@ mod certificates;
 mod check;
 pub mod demo;
 mod descriptors;
+mod exporting;
 mod handover;
 mod instance;
 mod limits;

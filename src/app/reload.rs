@@ -124,6 +124,7 @@ impl Reloader {
             },
             admin,
             access_log: started.access_log.clone(),
+            otlp: started.otlp.clone(),
             listeners: certificates::in_effect(&started.listeners, &newest.listeners),
             ..Config::clone(&newest)
         }

@@ -27,7 +27,9 @@ pub fn diff(old: &Config, new: &Config) -> (Vec<String>, Vec<String>) {
     note(&mut at_start, "server.log", old.server.log != new.server.log);
     note(&mut at_once, "limits", old.limits != new.limits);
     note(&mut at_once, "server.retention", old.server.retention != new.server.retention);
-    note(&mut at_once, "server.trace", old.server.tracing != new.server.tracing);
+    note(&mut at_once, "server.trace", old.server.tracing.mode != new.server.tracing.mode);
+    note(&mut at_once, "otlp.sample", old.server.tracing.sampled != new.server.tracing.sampled);
+    note(&mut at_start, "otlp", old.otlp != new.otlp);
     note(&mut at_start, "admin.listen", old.admin.listen != new.admin.listen);
     note(&mut at_start, "admin.tls", old.admin.tls != new.admin.tls);
     note(&mut at_start, "access_log", old.access_log != new.access_log);

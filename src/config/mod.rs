@@ -22,6 +22,7 @@ mod maintenance;
 mod mirror;
 pub mod nginx;
 mod notify;
+mod otlp;
 mod pages;
 mod policy;
 mod reader;
@@ -148,12 +149,17 @@ fn parsed(
 }
 
 fn read(root: &Section<'_>, surroundings: Surroundings) -> Option<Config> {
-    let server = front::server(&root.section("server"));
+    let mut server = front::server(&root.section("server"));
     let process_limits = front::process_limits(&root.section("limits"));
     let admin = front::admin(&root.section("admin"));
     let access_log = root.item("access_log").and_then(|item| front::access_log(&item.section()?));
     let automatic = root.item("acme").and_then(|item| item.section());
     let acme = automatic.as_ref().map(|section| acme::acme(section, &server.state_dir));
+    let otlp = root.item("otlp").and_then(|item| item.section()).and_then(|section| {
+        let (otlp, tracing) = otlp::otlp(&section, server.tracing.mode);
+        server.tracing = tracing;
+        otlp
+    });
     let listeners = front::listeners(root, acme.as_ref().map(Option::as_ref));
     let acme = acme.flatten();
     if let (Some(section), Some(acme)) = (&automatic, &acme) {
@@ -191,6 +197,7 @@ fn read(root: &Section<'_>, surroundings: Surroundings) -> Option<Config> {
         limits: process_limits,
         admin,
         access_log,
+        otlp,
         listeners,
         acme,
         maintenance,

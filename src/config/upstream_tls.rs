@@ -60,7 +60,7 @@ fn server_name(text: &str) -> Result<Arc<str>, String> {
     }
 }
 
-fn authorities(item: &Item<'_>) -> Option<Vec<Bytes>> {
+pub(super) fn authorities(item: &Item<'_>) -> Option<Vec<Bytes>> {
     let found = certificates(item)?;
     let mut roots = RootCertStore::empty();
     for certificate in &found {

@@ -33,6 +33,10 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::sleep;
 
+/// How late this task may be before the process is taken to have stood still, and how long what comes of requests is excused
+/// afterwards at most.
+const STOOD_STILL: Duration = Duration::from_secs(1);
+const LONGEST_EXCUSE: Duration = Duration::from_secs(10);
 /// How long the end of the process waits for a write.
 const LAST_WRITE: Duration = Duration::from_secs(1);
 
@@ -42,6 +46,8 @@ pub(super) struct Task {
     publisher: Publisher,
     snapshots: Snapshots,
     rounds: Rounds,
+    /// When this task wants to look around next.
+    due_at: Duration,
     reloads: Reloads,
     own_limits: OwnLimits,
     links: Links,
@@ -84,6 +90,7 @@ impl Task {
             publisher,
             snapshots,
             rounds: Rounds::default(),
+            due_at: links.clock.now(),
             own_limits: OwnLimits::default(),
             links,
             effects,
@@ -101,12 +108,14 @@ impl Task {
             let now = self.links.clock.now();
             let listens = !self.rounds.is_deaf(now) && self.custody.is_ours();
             let show_at = self.services.has_stale().then(|| self.snapshots.show_at());
+            let pause = self.rounds.pause(now, show_at);
+            self.due_at = now + pause;
             tokio::select! {
                 rung_us = self.wake.wait(), if listens => self.rung(rung_us),
                 Some(input) = inbox.inputs.recv() => self.input(input),
                 Some(written) = inbox.writes.recv() => self.written(written),
                 Some(order) = inbox.orders.recv() => self.order(order).await,
-                () = sleep(self.rounds.pause(now, show_at)) => self.tick(),
+                () = sleep(pause) => self.tick(),
                 _ = &mut inbox.stopped => break,
             }
             self.carry_out();
@@ -203,7 +212,22 @@ impl Task {
         }
     }
 
+    /// Where this task is far behind its calendar, the process has stood still: a machine that was paused, or one that
+    /// gives it no time. Requests have waited for it meanwhile, and their upstreams are not to blame.
+    fn excuse(&mut self) {
+        let now = self.links.clock.now();
+        let late = now.saturating_sub(self.due_at);
+        if late >= STOOD_STILL {
+            tracing::warn!(
+                "this process stood still for {late:.1?}: what came of requests meanwhile is no evidence"
+            );
+            self.links.excused_until = now + late.min(LONGEST_EXCUSE);
+            self.due_at = now;
+        }
+    }
+
     fn rung(&mut self, rung_us: u64) {
+        self.excuse();
         self.take_failures();
         let now = self.links.clock.now();
         let mut worse = false;
@@ -227,6 +251,7 @@ impl Task {
     }
 
     fn tick(&mut self) {
+        self.excuse();
         let now = self.links.clock.now();
         if !self.rounds.is_due(now) {
             return;

@@ -3,6 +3,7 @@
 
 mod checks;
 mod notify;
+mod otlp;
 mod tls;
 pub(super) mod transfer;
 pub(super) mod upstream;
@@ -10,6 +11,7 @@ mod upstream_tls;
 
 pub use checks::{CheckKind, GrpcCheck, Health, HttpCheck, SmokeTest, Statuses};
 pub use notify::{Github, Notify, Receiver};
+pub use otlp::Otlp;
 pub use tls::{Acme, Certificate, Tls, TlsVersion};
 pub use transfer::{Buffer, Forwarded, Passive, Timeouts};
 pub use upstream::{Upstream, UpstreamHost};
@@ -46,6 +48,7 @@ pub struct Config {
     pub limits: ProcessLimits,
     pub admin: Admin,
     pub access_log: Option<AccessLog>,
+    pub otlp: Option<Otlp>,
     pub listeners: Vec<Listener>,
     pub acme: Option<Acme>,
     pub maintenance: Arc<Maintenance>,

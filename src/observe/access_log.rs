@@ -11,10 +11,12 @@
 mod entry;
 mod format;
 mod gathering;
+mod spans;
 mod writer;
 
 pub use entry::{Attempted, Cut, Entry};
 pub use gathering::hand_over_in_time;
+pub use spans::{SpanBatch, SpanCounts, SpanLog, hand_over_spans_in_time};
 
 use crate::core::settings::{self, LogFormat};
 use crate::observe::clock::{Calendar, Clock};

@@ -7,12 +7,14 @@ mod own_limits;
 mod parts;
 mod process;
 mod shown;
+mod spans;
 mod traffic;
 
 pub use certificates::CertificateEnds;
 pub use clients::{ClientCounts, ListenerCounts};
 pub use shown::ServiceGauges;
 
+use super::access_log::SpanCounts;
 use super::clock::Clock;
 use super::recorder::Recorder;
 use crate::core::outcome::SlowLimits;
@@ -25,6 +27,7 @@ use own_limits::Met;
 use process::Process;
 use prometheus::{Encoder, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder};
 use shown::{Gauges, Shown};
+use spans::Exported;
 use std::sync::Arc;
 use traffic::Traffic;
 
@@ -135,6 +138,14 @@ impl Metrics {
     pub fn show_clients(&self, counts: ClientCounts) -> Result<(), prometheus::Error> {
         let (table, recorder) = (self.table.clone(), self.recorder.clone());
         self.registry.register(Box::new(Clients::new(counts, table, recorder)?))
+    }
+
+    /// Shows what becomes of sampled requests, from now on.
+    ///
+    /// # Errors
+    /// When it is called twice.
+    pub fn show_spans(&self, counts: Arc<SpanCounts>) -> Result<(), prometheus::Error> {
+        self.registry.register(Box::new(Exported::new(counts)?))
     }
 
     /// Shows when certificates end, from now on.

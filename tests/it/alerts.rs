@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-fn root() -> &'static Path {
+pub fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
@@ -24,16 +24,18 @@ fn names(text: &str) -> BTreeSet<&str> {
 }
 
 /// The metrics that the source knows, with samples or without.
-fn exposed() -> BTreeSet<String> {
+pub fn exposed() -> BTreeSet<String> {
     let dir = root().join("src/observe");
     let inner = std::fs::read_dir(dir.join("metrics")).expect("a directory");
-    let files = inner.map(|entry| entry.expect("an entry").path());
+    let files = inner.map(|entry| entry.expect("an entry").path()).filter(|file| !file.ends_with("tests.rs"));
     let mut known = BTreeSet::new();
     for file in files.chain([dir.join("metrics.rs")]) {
         let text = std::fs::read_to_string(file).expect("a file");
         let code = text.split("#[cfg(test)]").next().unwrap_or_default();
         let literals = code.split('"').skip(1).step_by(2);
-        known.extend(literals.filter(|literal| literal.starts_with("pointsman_")).map(str::to_owned));
+        let is_name =
+            |literal: &&str| ["pointsman_", "process_"].iter().any(|family| literal.starts_with(family));
+        known.extend(literals.filter(is_name).map(str::to_owned));
     }
     known
 }

@@ -8,6 +8,7 @@ const EVERYWHERE: &str = r#"
 server = { retention = {} }
 limits = {}
 access_log = {}
+otlp = { headers = {} }
 admin = { tokens = [{}], tls = { certificates = [{}] } }
 acme = {}
 compression = {}

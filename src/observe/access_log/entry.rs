@@ -87,6 +87,8 @@ pub struct Attempted<'a> {
     pub pool: Option<&'a str>,
     /// Absent where none could take the request.
     pub upstream: Option<&'a str>,
+    /// By which its span differs from those of the request's others; 0 where none was made.
+    pub number: u8,
     /// Of its answer, 0 without one; and that of gRPC, where it is one.
     pub status: u16,
     pub grpc: Option<u8>,

@@ -11,6 +11,7 @@ mod number;
 mod stamp;
 mod text;
 
+pub(super) use number::decimal;
 pub(super) use stamp::Stamps;
 
 use super::entry::{Attempted, Entry};

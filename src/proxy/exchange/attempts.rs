@@ -61,6 +61,8 @@ pub(in crate::proxy) struct Attempt {
     pub group: Option<CountedGroup>,
     /// Whether its answer goes on as long as both sides like, so that nobody asks how long it took.
     pub is_endless: bool,
+    /// Whether it is a gRPC call that got another status than OK with the head of its answer.
+    pub is_declined: bool,
     /// Interim answers (1xx) so far.
     pub interim: u8,
     /// Whether its upstream had as many requests under way before it as connections are kept for.
@@ -92,6 +94,8 @@ pub(in crate::proxy) struct Ended {
     pub target: Option<Target>,
     /// By index; none where no upstream could take the request.
     pub upstream: Option<usize>,
+    /// Which of the attempts it is, by which their spans differ; 0 where none was made.
+    pub number: u8,
     pub code: u16,
     pub outcome: Outcome,
     /// Whether it is no evidence.
@@ -192,9 +196,9 @@ impl Attempts {
 }
 
 impl Ended {
-    /// With the target and the upstream tried, and when it began and was known.
+    /// With the target and the upstream tried by the attempt of a number, and when it began and was known.
     pub(in crate::proxy) fn new(
-        (target, upstream): (Option<Target>, Option<usize>),
+        (target, upstream, number): (Option<Target>, Option<usize>, u8),
         (outcome, code, is_aside): (Outcome, u16, bool),
         (began_us, known_us): (u64, u64),
     ) -> Self {
@@ -202,6 +206,7 @@ impl Ended {
         Ended {
             target,
             upstream,
+            number,
             code,
             outcome,
             is_aside,

@@ -127,7 +127,7 @@ impl Exchange<'_> {
     ) -> Result<Option<Box<Answering>>> {
         let closes = self.is_last(upstream);
         self.enter_registry(upstream.fd(), reused)?;
-        if (self.worker.log.is_some() || !reused)
+        if (self.request.delivery.is_unlogged || !reused)
             && let Some(attempt) = &mut self.request.attempts.current
         {
             let took = self.worker.meter.now_us().saturating_sub(attempt.started_us);

@@ -38,7 +38,7 @@ impl Drop for Exchange<'_> {
         if !request.delivery.has_begun() {
             self.worker.meter.sent(request, 0);
         }
-        log_entry::log(request, self.worker.log.as_ref(), &self.worker.meter, Some(cut));
+        log_entry::log(request, self.worker.lines(), &self.worker.meter, Some(cut));
     }
 }
 
@@ -100,7 +100,7 @@ impl Exchange<'_> {
         let inbound = &mut request.inbound;
         let sent = (&request.head.headers, inbound.believed);
         inbound.trace = trace::of(request.plan.table.tracing, sent, &inbound.own_id, || worker.draw());
-        request.delivery.is_unlogged = worker.log.is_some();
+        request.delivery.is_unlogged = log_entry::is_wanted(request, worker.lines());
         let unread = request.inbound.refused.as_ref().map(|refused| refused.status);
         let refused = unread
             .or_else(|| {
@@ -187,7 +187,7 @@ impl Exchange<'_> {
             request.delivery.cut = client.stream.cut().or(request.delivery.cut);
         }
         let cut = request.delivery.cut.or(cut);
-        log_entry::log(request, self.worker.log.as_ref(), meter, cut);
+        log_entry::log(request, self.worker.lines(), meter, cut);
         if !is_answered {
             self.give_up();
             return false;

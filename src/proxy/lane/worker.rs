@@ -3,7 +3,7 @@
 use crate::core::balance::mix;
 use crate::core::memory::MemoryAccount;
 use crate::core::table::Table;
-use crate::observe::access_log::AccessLog;
+use crate::observe::access_log::{AccessLog, SpanLog};
 use crate::observe::clock::Clock;
 use crate::observe::recorder::Recorder;
 use crate::observe::wake::Wake;
@@ -31,6 +31,8 @@ pub struct Shared {
     pub recorder: Arc<Recorder>,
     pub wake: Arc<Wake>,
     pub access_log: Option<AccessLog>,
+    /// Where sampled requests go, where they go anywhere.
+    pub spans: Option<SpanLog>,
     pub clock: Clock,
     pub listeners: Vec<Arc<Bound>>,
     /// How many descriptors clients and upstreams may take, and what connections of clients may hold.
@@ -105,6 +107,11 @@ impl Worker {
         let next = self.random.load(Ordering::Relaxed).wrapping_add(0x9e37_79b9_7f4a_7c15);
         self.random.store(next, Ordering::Relaxed);
         mix(next)
+    }
+
+    /// Where the lines of requests go.
+    pub(super) fn lines(&self) -> (Option<&AccessLog>, Option<&SpanLog>) {
+        (self.log.as_ref(), self.shared.spans.as_ref())
     }
 
     /// Writes the lines of what never came to be a request.

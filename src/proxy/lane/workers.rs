@@ -100,6 +100,7 @@ async fn worker(
     let worker = Arc::new(Worker::new(index, &shared, registry));
     let sweeping = tokio::spawn(kept::sweep(shared.clock));
     tokio::spawn(access_log::hand_over_in_time());
+    tokio::spawn(access_log::hand_over_spans_in_time());
     // Every connection holds a sender: when all are gone, the receiver ends.
     let (alive, mut all_closed) = mpsc::channel::<()>(1);
     let (close, closing) = watch::channel(false);

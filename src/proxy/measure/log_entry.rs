@@ -5,7 +5,7 @@
 
 use crate::core::failure_statuses::grpc_status;
 use crate::core::trace::TraceContext;
-use crate::observe::access_log::{AccessLog, Attempted, Cut, Entry};
+use crate::observe::access_log::{AccessLog, Attempted, Cut, Entry, SpanLog};
 use crate::observe::clock::Clock;
 use crate::proxy::decide::outcome;
 use crate::proxy::exchange::{By, Ended, Request};
@@ -69,17 +69,31 @@ pub(in crate::proxy) fn note_grpc(request: &mut Request, field: Option<&[u8]>) {
     }
 }
 
-/// Writes the line, once, if its route wants that.
+/// Whether a request has a line anywhere.
+pub(in crate::proxy) fn is_wanted(
+    request: &Request,
+    (log, spans): (Option<&AccessLog>, Option<&SpanLog>),
+) -> bool {
+    log.is_some() || spans.is_some() && request.inbound.trace.is_some_and(|trace| trace.is_sampled())
+}
+
+/// Writes the line, once, if its route wants that: to the log, and for its spans where it is sampled.
 pub(in crate::proxy) fn log(
     request: &mut Request,
-    log: Option<&AccessLog>,
+    (log, spans): (Option<&AccessLog>, Option<&SpanLog>),
     meter: &Meter,
     ended: Option<Cut>,
 ) {
     let is_unlogged = std::mem::take(&mut request.delivery.is_unlogged);
-    let Some(log) = log.filter(|_| is_unlogged) else { return };
-    if request.route().is_none_or(|route| route.access_log) {
-        log.log(&of(request, meter.now_us(), ended));
+    if !is_unlogged || request.route().is_some_and(|route| !route.access_log) {
+        return;
+    }
+    let entry = of(request, meter.now_us(), ended);
+    if let Some(log) = log {
+        log.log(&entry);
+    }
+    if let (Some(spans), Some(trace)) = (spans, request.inbound.trace.filter(TraceContext::is_sampled)) {
+        spans.log(&entry, &trace, request.inbound.listener.scheme());
     }
 }
 
@@ -143,6 +157,7 @@ fn attempted(request: &Request, ended: Ended) -> Attempted<'_> {
     Attempted {
         pool,
         upstream,
+        number: ended.number,
         status: ended.code,
         grpc: ended.grpc,
         outcome: ended.outcome,

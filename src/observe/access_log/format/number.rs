@@ -4,7 +4,7 @@
 const MOST_DIGITS: usize = 20;
 
 /// `1234`
-pub(super) fn decimal(out: &mut Vec<u8>, value: impl Into<u64>) {
+pub(in super::super) fn decimal(out: &mut Vec<u8>, value: impl Into<u64>) {
     let (mut text, mut rest, mut start) = ([0; MOST_DIGITS], value.into(), MOST_DIGITS);
     for digit in text.iter_mut().rev() {
         *digit = b'0' + (rest % 10) as u8;

@@ -60,6 +60,7 @@ fn attempt() -> impl Strategy<Value = Attempted<'static>> {
         |((outcome, is_aside), status, grpc, (began_us, took_us, broke_us, whole_us, cut_us))| Attempted {
             pool: None,
             upstream: None,
+            number: 1,
             status,
             grpc,
             outcome,
@@ -172,6 +173,7 @@ fn the_formats_read_as_expected() {
 #[test]
 fn every_attempt_is_told_with_its_times() {
     let attempt = |pool: &'static str, outcome, began_us, took_us| Attempted {
+        number: 1,
         pool: Some(pool),
         upstream: Some("10.0.0.3:80"),
         status: 200,
