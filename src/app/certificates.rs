@@ -77,12 +77,7 @@ impl InUse {
         }
     }
 
-    fn renew(
-        &self,
-        runtime: &Runtime,
-        configs: watch::Receiver<Arc<Config>>,
-        challenges: Arc<Challenges>,
-    ) {
+    fn renew(&self, runtime: &Runtime, configs: watch::Receiver<Arc<Config>>, challenges: Arc<Challenges>) {
         let in_use = self.listeners.iter().map(|(_, _, certificates)| certificates.clone()).collect();
         runtime.spawn(Keeper { configs, challenges, in_use, draw: rand::random() }.run());
     }

@@ -200,6 +200,8 @@ pub enum LogFormat {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Listener {
     pub address: SocketAddr,
+    /// Which of `[[listeners]]` says so, from 0: one of them may stand for several addresses.
+    pub entry: usize,
     pub tls: Option<Tls>,
     /// `Strict-Transport-Security` of every answer; only with TLS.
     pub hsts: Option<HeaderValue>,
