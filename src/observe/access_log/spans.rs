@@ -174,6 +174,7 @@ mod tests {
             status: 200,
             grpc: None,
             outcome: Outcome::Success,
+            is_aside: false,
             began_us: 0,
             took_us: 0,
             broke_us: None,
