@@ -98,13 +98,13 @@ impl Instance {
         let (addresses, desk) = (own_addresses(&shared, address), Arc::new(Semaphore::new(DESK)));
         let core = Core { config: &config, shared: &shared, journal: &journal, desk: &desk, admin: address };
         let (running, metrics) = core.start(&runtime, recovered, secret.clone())?;
+        metrics.show_certificates(certificates.ends())?;
         runtime.block_on(upstreams_known(running.snapshots.clone()));
-        let (doors, doors_seen) = watch::channel(Doors::Open);
         let sockets = sockets(&shared.listeners, &config, &admin)?;
-        let own = own((&running, &shared, &runtime), (sockets, doors, desk));
+        let (own, doors) = own(&runtime, &running, shared.clock, sockets, desk);
         let admin = runtime.block_on(async { tokio::net::TcpListener::from_std(admin) })?;
         // What can fail from here on is the start of a worker thread.
-        keep_certificates(&certificates, &metrics, &runtime, (&running, &shared))?;
+        certificates.keep(&runtime, running.configs.clone(), shared.challenges.clone());
         let exporting = exporter.map(|exporter| Exporting::start(&runtime, exporter));
         let workers = Workers::start(&shared, config.server.threads, config.server.grace)?;
         let ((stopping, stops), (reloads, requests)) = (watch::channel(false), mpsc::channel(REQUESTS));
@@ -126,7 +126,7 @@ impl Instance {
             common: Arc::default(),
             stopping: stops,
         };
-        let serving_admin = runtime.spawn(admin::serve(admin, tls, state, doors_seen));
+        let serving_admin = runtime.spawn(admin::serve(admin, tls, state, doors));
         let (started, controller, configs) = (config, running.controller.clone(), running.configs.clone());
         let reloader =
             Reloader { file, started, controller, configs, certificates, limits, addresses, metrics, news };
@@ -261,8 +261,25 @@ fn runtime() -> std::io::Result<Runtime> {
         .build()
 }
 
+/// What another process may take over, and the doors of the admin API.
+fn own(
+    runtime: &Runtime,
+    running: &control::Running,
+    clock: Clock,
+    sockets: Vec<(String, Arc<TcpListener>)>,
+    desk: Arc<Semaphore>,
+) -> (Own, watch::Receiver<Doors>) {
+    let (doors, seen) = watch::channel(Doors::Open);
+    let (handover, runtime) = (running.handover.clone(), runtime.handle().clone());
+    (Own { sockets, handover, doors, desk, runtime, clock }, seen)
+}
+
 /// Every listening socket by its name.
-fn sockets(listeners: &[Arc<Bound>], config: &Config, admin: &TcpListener) -> std::io::Result<Sockets> {
+fn sockets(
+    listeners: &[Arc<Bound>],
+    config: &Config,
+    admin: &TcpListener,
+) -> std::io::Result<Vec<(String, Arc<TcpListener>)>> {
     let listeners = listeners
         .iter()
         .map(|bound| Ok((Own::name_of_listener(bound.settings.address), Arc::new(bound.socket()?))));
@@ -302,31 +319,6 @@ fn process(
         reloads,
     };
     (Arc::new(process), news)
-}
-
-/// Has the files of the certificates watched, those of ACME ordered in time, and the end of each shown.
-fn keep_certificates(
-    certificates: &InUse,
-    metrics: &Metrics,
-    runtime: &Runtime,
-    (running, shared): (&control::Running, &Shared),
-) -> anyhow::Result<()> {
-    metrics.show_certificates(certificates.ends())?;
-    certificates.watch(runtime);
-    certificates.renew(runtime, running.configs.clone(), shared.challenges.clone());
-    Ok(())
-}
-
-/// The listening sockets, by their addresses.
-type Sockets = Vec<(String, Arc<TcpListener>)>;
-
-/// What another process may take over.
-fn own(
-    (running, shared, runtime): (&control::Running, &Shared, &Runtime),
-    (sockets, doors, desk): (Sockets, watch::Sender<Doors>, Arc<Semaphore>),
-) -> Own {
-    let (handle, handover) = (runtime.handle().clone(), running.handover.clone());
-    Own { sockets, handover, doors, desk, runtime: handle, clock: shared.clock }
 }
 
 /// Where this process listens.
