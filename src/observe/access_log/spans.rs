@@ -175,13 +175,11 @@ mod tests {
             grpc: None,
             is_aside: false,
             outcome: Outcome::Success,
-            is_aside: false,
             began_us: 0,
             took_us: 0,
             broke_us: None,
             whole_us: None,
             cut_us: None,
-            is_aside: false,
         }
     }
 
