@@ -223,16 +223,17 @@ fn size(bytes: u64) -> String {
 
 /// When a change of a key takes effect, by what a reload says of it; `None` where its example changes nothing.
 fn is_at_once(path: &str, key: &ConfigKey) -> Option<bool> {
-    let first = || resolved(&document(path, key.examples.first().copied()));
-    // Without the key, with another value of it, or without the table that it is in.
-    let befores = [resolved(&document(path, None)), first(), resolved(&document("server", None))];
-    let at_once = |old: &Config, example: &str| {
-        let new = resolved(&document(path, Some(example))).ok()?;
-        let (at_once, at_start) = diff(old, &new);
+    let first = resolved(&document(path, key.examples.first().copied()));
+    let befores = [resolved(&document(path, None)), first];
+    befores.into_iter().flatten().find_map(|before| changes(&before, path, key))
+}
+
+/// Whether what an example of the key changes takes effect at once.
+fn changes(before: &Config, path: &str, key: &ConfigKey) -> Option<bool> {
+    key.examples.iter().find_map(|example| {
+        let (at_once, at_start) = diff(before, &resolved(&document(path, Some(example))).ok()?);
         (!at_once.is_empty() || !at_start.is_empty()).then_some(at_start.is_empty())
-    };
-    let of_all = |old: Config| key.examples.iter().find_map(|example| at_once(&old, example));
-    befores.into_iter().flatten().find_map(of_all)
+    })
 }
 
 fn takes_effect(table: &KeyTable, place: &str) -> String {
@@ -264,7 +265,9 @@ fn of_the_table(place: &str) -> String {
     loop {
         place = place.trim_end_matches("[]");
         let key = keys::find(place).unwrap_or_else(|| panic!("{place} is in no table"));
-        match is_at_once(place, key) {
+        // A table that there always is differs from that of another site.
+        let other = || changes(&resolved(&document("server", None)).ok()?, place, key);
+        match is_at_once(place, key).or_else(other) {
             Some(true) => return "A change takes effect at a reload.".to_owned(),
             Some(false) => return "A change takes effect at an upgrade.".to_owned(),
             None => place = place.rsplit_once('.').map_or("", |(outer, _)| outer),
