@@ -29,6 +29,12 @@ pub(super) const PAGE: KeyPage = KeyPage {
             about: "A line for each request. Without this table there is no access log.",
             keys: ACCESS_LOG,
         },
+        KeyTable {
+            places: &["otlp"],
+            about: "Spans of sampled requests, one below for each attempt, to a collector, by OTLP over HTTP. It needs `trace` in \
+                    `[server]`.",
+            keys: OTLP,
+        },
     ],
 };
 
@@ -37,6 +43,12 @@ const TOP: &[ConfigKey] = &[
     key("limits", &["{ connections = 20000 }"], "What the process may hold."),
     key("admin", &["{ listen = \"127.0.0.1:9901\" }"], "The admin API."),
     key("access_log", &["{ path = \"-\" }"], "A line for each request.").otherwise("no access log"),
+    key(
+        "otlp",
+        &["{ endpoint = \"http://127.0.0.1:4318/v1/traces\" }"],
+        "Spans of sampled requests, to a collector.",
+    )
+    .otherwise("none are sent"),
     key(
         "listeners",
         &["[{ address = \":8080\" }]"],
@@ -170,4 +182,23 @@ const ACCESS_LOG: &[ConfigKey] = &[
         "`combined`: nginx's, with times and attempts appended. `pointsman replay` reads both.",
     )
     .or("\"json\""),
+];
+
+const OTLP: &[ConfigKey] = &[
+    key("endpoint", &["\"http://127.0.0.1:4318/v1/traces\""], "Where the collector takes traces."),
+    key(
+        "sample",
+        &["\"5%\""],
+        "The share of the traces that begin here; of those that go on, the ones that are sampled.",
+    )
+    .or("\"100%\""),
+    key("service", &["\"front\""], "What the spans say as `service.name`.").or("\"pointsman\""),
+    key(
+        "timeout",
+        &["\"2s\""],
+        "How long a request to it may take; what it may take later is sent four times at most.",
+    )
+    .or("\"10s\""),
+    key("ca", &["\"ca.pem\""], "The authority of its certificate (PEM).").otherwise("those the system knows"),
+    key("headers", &["{ Authorization = \"Bearer ${OTLP_TOKEN}\" }"], "Header fields of what is sent."),
 ];

@@ -173,6 +173,7 @@ mod tests {
             number,
             status: 200,
             grpc: None,
+            is_aside: false,
             outcome: Outcome::Success,
             is_aside: false,
             began_us: 0,
@@ -180,6 +181,7 @@ mod tests {
             broke_us: None,
             whole_us: None,
             cut_us: None,
+            is_aside: false,
         }
     }
 
