@@ -18,7 +18,7 @@ export function actions(view, who, after) {
 
 const named = (view, pool) => (view.pools[pool]?.version ? `${view.pools[pool].version} on ${pool}` : pool);
 
-/** For the calls that compare it with the state: what was seen is what is changed. */
+/** What was seen is what is changed: a call is refused where the service has changed since. */
 const seen = (view) => ({ "if-match": `"${view.revision}"` });
 
 function ofRollout(view, rollout, after) {
@@ -28,12 +28,14 @@ function ofRollout(view, rollout, after) {
     key: action, label: action[0].toUpperCase() + action.slice(1), off, asks: asks + all, method: "POST",
     path: path(view.name, "rollouts", rollout.id, action), headers: seen(view), done: `${what}: ${action} is done.`, after, ...rest,
   });
+  // A pause or an abort of this rollout is meant whatever has changed meanwhile.
+  const anyway = { headers: undefined };
   const still = rollout.phase === "paused" || rollout.waits_for === "approval";
   return [
     act("promote", "", `${named(view, rollout.to)} takes all traffic and becomes stable; the steps that are left are skipped.`),
-    act("pause", rollout.phase === "paused" ? "It is paused already" : "", `${what} keeps ${percent(rollout.weight)} until it is resumed. A broken limit still aborts it.`),
+    act("pause", rollout.phase === "paused" ? "It is paused already" : "", `${what} keeps ${percent(rollout.weight)} until it is resumed. A broken limit still aborts it.`, anyway),
     act("resume", still ? "" : "It is neither paused nor at a gate", rollout.waits_for === "approval" ? `This is the approval: ${what} goes on.` : `${what} goes on where it was.`),
-    act("abort", "", `All traffic goes back to ${named(view, rollout.from)}, and ${what} is quarantined.`, { danger: true }),
+    act("abort", "", `All traffic goes back to ${named(view, rollout.from)}, and ${what} is quarantined.`, { danger: true, ...anyway }),
   ];
 }
 
