@@ -4,7 +4,7 @@ SHELL := /bin/sh
 # rustup puts cargo here; a cargo that is found already comes first.
 export PATH := $(PATH):$(HOME)/.cargo/bin
 
-.PHONY: help format setup setup-test setup-deny setup-bench demo test check deny examples alerts fuzz smoke-fuzz lock-fuzz simulate bench compare memory mirror scale soak slow
+.PHONY: help reference format setup setup-test setup-deny setup-bench demo test check deny examples alerts fuzz smoke-fuzz lock-fuzz simulate bench compare memory mirror scale soak slow
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -74,6 +74,9 @@ deny: setup-deny ## licences, sources, banned crates and advisories of all that 
 examples: ## check every example configuration with the binary
 	cargo build --locked
 	@for file in conf/*.toml conf/docker/*.toml; do [ $$file != conf/tallow.toml ] || continue; echo "check $$file"; target/debug/pointsman check --config $$file || exit 1; done
+
+reference: ## write docs/config.md, docs/config and docs/pointsman.schema.json, of what reads the configuration
+	POINTSMAN_REFERENCE=write cargo test --locked --lib -- config::tests::reference config::tests::schema
 
 alerts: setup-test ## check and test the alert rules, and check the scrape example
 	promtool check rules conf/prometheus/alerts.yml

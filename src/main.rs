@@ -1,8 +1,7 @@
 //! The `pointsman` binary: a typed command, carried out.
 
-use clap::Parser;
+use pointsman::app;
 use pointsman::cli::{self, Args, Command};
-use pointsman::{app, core};
 use std::io::Write;
 use std::process::ExitCode;
 
@@ -10,19 +9,18 @@ use std::process::ExitCode;
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 fn main() -> ExitCode {
-    let Args { connection, command } = Args::parse();
-    let result = match command {
-        Command::Run(run) => app::run(&run.file.config, run.take_over),
-        Command::Check(file) => app::check(&file.config).map_err(anyhow::Error::from).map(|config| {
-            for warning in &config.warnings {
-                let _ = writeln!(std::io::stderr(), "warning: {warning}");
-            }
-            summary(&config);
-        }),
+    if cli::is_completing() {
+        app::install_crypto();
+        cli::complete();
+    }
+    let typed = Args::typed();
+    let result = match typed.command {
+        Command::Run(ref run) => app::run(&run.file.config, run.take_over),
+        Command::Check(ref file) => return cli::show_check(&app::check(&file.config), typed.output),
         Command::Demo { keep } => app::demo::run(keep),
-        command => {
+        _ => {
             app::install_crypto();
-            return cli::run(&connection, command);
+            return cli::run(typed);
         }
     };
     match result {
@@ -33,15 +31,4 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
-}
-
-fn summary(config: &core::settings::Config) {
-    let counts = format!(
-        "ok: {} listeners, {} routes, {} services, {} policies",
-        config.listeners.len(),
-        config.routes.specs().len(),
-        config.services.len(),
-        config.policies.len()
-    );
-    let _ = writeln!(std::io::stdout(), "{counts}");
 }

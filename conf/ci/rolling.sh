@@ -3,7 +3,7 @@
 #
 # Pointsman drains one upstream after the other. Each that is out (stage `updating`) is brought up to date by
 # COMMAND, which gets its address as the last argument; then we give the word, and it is checked and serves again.
-# COMMAND may run twice for an address if this script is started anew. Exits with 0 promoted, 3 aborted.
+# COMMAND may run twice for an address if this script is started again. Exits with 0 promoted, 3 aborted.
 set -eu
 service=$1 id=$2
 shift 2

@@ -7,7 +7,7 @@
 
 use super::State;
 use super::auth::Identity;
-use super::frames::FiguresFrame;
+use super::frames::{self, FiguresFrame};
 use super::problem::Problem;
 use super::session::Key;
 use crate::control::view::HistoryView;
@@ -98,6 +98,9 @@ impl Feed {
         let (mut newest, mut stopping) = (self.state.journal.newest(), self.state.stopping.clone());
         let mut frames = self.figures.then(|| self.state.common.frames.listen());
         newest.mark_changed();
+        if self.figures && !self.frame(&frames::now(&self.state)) {
+            return;
+        }
         loop {
             let wake = tokio::select! {
                 changed = newest.changed() => if changed.is_ok() { Wake::Rows } else { Wake::End },

@@ -87,11 +87,20 @@ pub(super) async fn keep(state: State) {
             weight(&snapshot, service, pool)
         });
         if state.common.frames.latest.receiver_count() > 0 {
-            let newest = *state.journal.newest().borrow();
-            let view = shown::frame(&snapshot, &points, (clock::unix_seconds(), newest));
-            state.common.frames.latest.send_replace(Arc::new(FiguresFrame::new(view)));
+            state.common.frames.latest.send_replace(frame(&state, &snapshot, &points));
         }
     }
+}
+
+/// What is so now, for who has just begun to listen.
+pub(super) fn now(state: &State) -> Arc<FiguresFrame> {
+    let snapshot = state.snapshots.borrow().clone();
+    frame(state, &snapshot, &state.common.frames.points())
+}
+
+fn frame(state: &State, snapshot: &Snapshot, points: &Points) -> Arc<FiguresFrame> {
+    let newest = *state.journal.newest().borrow();
+    Arc::new(FiguresFrame::new(shown::frame(snapshot, points, (clock::unix_seconds(), newest))))
 }
 
 /// The second that has just ended, by its number since the first beat, and the time in µs. A beat that comes a little

@@ -33,7 +33,7 @@ macro_rules! file {
     };
 }
 
-static FILES: [File; 15] = [
+static FILES: [File; 16] = [
     file!("app.css", STYLE),
     file!("app.js", SCRIPT),
     file!("ask.js", SCRIPT),
@@ -43,6 +43,7 @@ static FILES: [File; 15] = [
     file!("icon.svg", "image/svg+xml"),
     file!("live.js", SCRIPT),
     file!("overview.js", SCRIPT),
+    file!("rollout.js", SCRIPT),
     file!("service.js", SCRIPT),
     file!("signin.js", SCRIPT),
     file!("track.js", SCRIPT),
@@ -87,6 +88,7 @@ pub(super) fn router() -> Router<State> {
     Router::new()
         .route("/", get(page))
         .route("/s/{service}", get(page))
+        .route("/s/{service}/r/{id}", get(page))
         .route("/events", get(page))
         .route("/ui/{version}/{*name}", get(file))
 }

@@ -34,5 +34,5 @@ fn without_what_is_ordered(listener: &Listener, acme: Option<&Acme>) -> Listener
 }
 
 fn unusable(path: String, error: &impl std::error::Error) -> config::Fault {
-    config::Fault { path, line: 0, column: 0, detail: error.to_string() }
+    config::Fault { path, line: 0, column: 0, detail: error.to_string(), example: None }
 }

@@ -152,7 +152,7 @@ impl Instance {
         })
     }
 
-    /// Opens the access log anew, after a rotation.
+    /// Opens the access log again, after a rotation.
     pub fn reopen_log(&self) {
         if let Some(log) = &self.access_log {
             log.reopen();

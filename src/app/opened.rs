@@ -59,7 +59,7 @@ impl Opened {
             })?,
         };
         admin.set_nonblocking(true)?;
-        // More than std asks for: a flood must not push out whoever connects in the same moment.
+        // More than std asks for: a flood must not push out a client that connects in the same moment.
         rustix::net::listen(&admin, BACKLOG)?;
         let tls = config.admin.tls.as_ref().map(AdminTls::load).transpose().context("admin.tls")?;
         let certificates = InUse::new(&bound, tls.as_ref());

@@ -1,4 +1,4 @@
-//! Reading the configuration anew, for SIGHUP and for the admin API.
+//! Reading the configuration again, for SIGHUP and for the admin API.
 
 use super::certificates::{self, InUse};
 use super::check::check;

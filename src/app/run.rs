@@ -1,4 +1,4 @@
-//! `pointsman run`: serves until it is told to stop, or until another process has taken over.
+//! `pointsman run`: serves until it has to stop, or until another process has taken over.
 
 use super::handover::{Predecessor, Upgrader, Upgrades, binary};
 use super::signals::{Signals, Told};
@@ -13,7 +13,7 @@ use tokio::sync::oneshot;
 use tokio::time::{Interval, interval};
 
 /// Serves. SIGTERM and SIGINT end it after the requests in flight, a second one at once; SIGHUP reloads
-/// the configuration and opens the access log anew, SIGUSR1 only the log; SIGUSR2 upgrades. With
+/// the configuration and opens the access log again, SIGUSR1 only the log; SIGUSR2 upgrades. With
 /// `take_over` it is the new process of such an upgrade.
 ///
 /// # Errors

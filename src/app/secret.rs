@@ -2,7 +2,7 @@
 //!
 //! Instances behind one address have to have the same one, so that it is a file that can be copied: 64
 //! hexadecimal digits, readable to the process's user only. One that is damaged or gone is replaced, since a
-//! site without a proxy is worse than users who are assigned anew; but that is said.
+//! site without a proxy is worse than users who are assigned again; but that is said.
 
 use crate::core::secret::Secret;
 use crate::observe::clock::wall;
@@ -13,7 +13,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 const NAME: &str = "secret";
-const CONSEQUENCE: &str = "a new one is in use: users are assigned anew, and values issued to testers are void; copy it from another \
+const CONSEQUENCE: &str = "a new one is in use: users are assigned again, and values issued to testers are void; copy it from another \
                            instance or a backup and restart to undo that";
 
 /// Reads it, or makes one. The directory is the caller's alone. `is_first` is whether nothing has been served
@@ -46,7 +46,7 @@ pub(super) fn open(dir: &Path, is_first: bool) -> anyhow::Result<(Secret, Option
 /// What was opened, or one for this process alone where nothing can be written.
 pub(super) fn or_passing(opened: anyhow::Result<(Secret, Option<String>)>) -> (Secret, Option<String>) {
     opened.unwrap_or_else(|error| {
-        let why = format!("{error:#}; another one is in use until the restart: users are assigned anew");
+        let why = format!("{error:#}; another one is in use until the restart: users are assigned again");
         (Secret::new(rand::random()), Some(why))
     })
 }

@@ -1,4 +1,4 @@
-//! What the process is told by signals.
+//! What signals ask of the process.
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -12,7 +12,7 @@ pub(super) enum Told {
     Stop,
     /// SIGHUP.
     Reload,
-    /// SIGUSR1: the access log anew.
+    /// SIGUSR1: the access log again.
     Reopen,
     /// SIGUSR2.
     Upgrade,
@@ -54,7 +54,7 @@ impl Signals {
         }
     }
 
-    /// While it stops: ends the process when it is told to stop once more. `told` is whether it was a
+    /// While it stops: ends the process when it has to stop once more. `told` is whether it was a
     /// signal that stopped it.
     pub(super) async fn end_at_the_second(mut self, told: bool) {
         if !told {

@@ -1,13 +1,14 @@
 //! The admin API from the client's side.
 
 use super::args::{Connection, Format};
+use super::place;
 use crate::admin::shapes::ProblemView;
 use reqwest::{Certificate, ClientBuilder, Identity, Method, StatusCode, Url};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use std::error::Error;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// Longer than the longest wait for news.
@@ -36,7 +37,7 @@ pub(super) enum Failure {
     Io(#[from] std::io::Error),
 }
 
-/// What helps: a certificate that is not trusted is told apart from nobody there.
+/// What helps: a certificate that is not trusted is distinguished from nobody there.
 fn remedy(detail: &str) -> &'static str {
     match detail {
         _ if detail.contains("invalid peer certificate") => {
@@ -71,14 +72,17 @@ pub(super) struct Client {
     http: reqwest::Client,
     base: Url,
     token: Option<String>,
+    /// The configuration that the address is from.
+    found_in: Option<PathBuf>,
     /// Whether answers are shown as text, in lines of ours: theirs have none then.
     as_text: bool,
 }
 
 impl Client {
-    pub(super) fn new(connection: &Connection) -> Result<Self, Failure> {
-        let base = Url::parse(&connection.admin).ok().filter(|url| url.has_host());
-        let base = base.ok_or_else(|| Failure::Url(connection.admin.clone()))?;
+    pub(super) fn new(connection: &Connection, format: Format) -> Result<Self, Failure> {
+        let (admin, found_in) = place::of_admin(connection);
+        let base = Url::parse(&admin).ok().filter(|url| url.has_host());
+        let base = base.ok_or(Failure::Url(admin))?;
         let http = with_tls(reqwest::Client::builder(), connection)?
             .timeout(PATIENCE)
             .connect_timeout(CONNECT)
@@ -87,7 +91,7 @@ impl Client {
             .build()
             .map_err(|error| Failure::Other(format!("no HTTP client: {error}")))?;
         let token = connection.token.clone().filter(|token| !token.is_empty());
-        Ok(Client { http, base, token, as_text: connection.output == Format::Text })
+        Ok(Client { http, base, token, found_in, as_text: format == Format::Text })
     }
 
     pub(super) async fn get<T: DeserializeOwned>(&self, path: &[&str]) -> Result<T, Failure> {
@@ -96,7 +100,7 @@ impl Client {
 
     /// Whether it answers well, and what it says; an answer of 503 has the same shape.
     pub(super) async fn health<T: DeserializeOwned>(&self, path: &str) -> Result<(bool, T), Failure> {
-        let url = || self.base.to_string();
+        let url = || self.place();
         let unreachable = |error: reqwest::Error| Failure::Unreachable { url: url(), detail: cause(&error) };
         let request = self.request(Method::GET, self.url(&[path])).timeout(CONNECT);
         let answer = request.send().await.map_err(unreachable)?;
@@ -138,6 +142,14 @@ impl Client {
         self.send(request).await
     }
 
+    /// Its address, and where that is from.
+    fn place(&self) -> String {
+        match &self.found_in {
+            Some(file) => format!("{} (as {} has it)", self.base, file.display()),
+            None => self.base.to_string(),
+        }
+    }
+
     fn url(&self, path: &[&str]) -> Url {
         let mut url = self.base.clone();
         if let Ok(mut segments) = url.path_segments_mut() {
@@ -164,7 +176,7 @@ impl Client {
     }
 
     async fn send<T: DeserializeOwned>(&self, request: reqwest::RequestBuilder) -> Result<T, Failure> {
-        let url = || self.base.to_string();
+        let url = || self.place();
         let unreachable = |error: reqwest::Error| Failure::Unreachable { url: url(), detail: cause(&error) };
         let answer = request.send().await.map_err(unreachable)?;
         let status = answer.status();

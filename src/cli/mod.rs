@@ -6,12 +6,17 @@
 //! was waited for goes on), 5 waiting for approval, 130 interrupted while it waited.
 
 mod args;
+mod check;
 mod client;
 mod cohort;
+mod colour;
 mod follow;
 mod import;
 mod maintenance;
+mod names;
 mod out;
+mod place;
+mod printed;
 mod render;
 mod replay;
 mod rollout;
@@ -19,10 +24,13 @@ mod screen;
 mod service;
 mod sets;
 mod token;
+mod typed;
 
 pub use args::{Args, Command};
+pub use check::show_check;
+pub use typed::{complete, is_completing};
 
-use args::Connection;
+use crate::config;
 use client::{Client, Failure};
 use out::Out;
 use std::process::ExitCode;
@@ -41,15 +49,21 @@ enum Done {
 }
 
 /// Carries out a client command; the ones that serve are not for it.
-pub fn run(connection: &Connection, command: Command) -> ExitCode {
-    let out = Out::new(connection.output);
+pub fn run(typed: Args) -> ExitCode {
+    let Args { connection, output, command } = typed;
+    let out = Out::new(output);
     let result = match command {
-        Command::Import { action } => import::run(&action, connection.output, &out),
+        Command::Import { action } => import::run(&action, output, &out),
         Command::Replay(asked) => replay::run(*asked, &out),
         Command::Token { action } => token::run(&action, &out),
-        Command::Completions { shell } => args::completions(shell, &out),
-        Command::Man => args::man(&out),
-        command => over_the_api(connection, command, &out),
+        Command::Completions { shell } => printed::completions(shell, &out),
+        Command::Man { dir: Some(dir), .. } => printed::man_in(&dir, &out),
+        Command::Man { of, dir: None } => printed::man(&of, &out),
+        Command::Schema => {
+            out.raw(config::SCHEMA.as_bytes());
+            Ok(Done::Well)
+        }
+        command => Client::new(&connection, output).and_then(|client| over_the_api(&client, command, &out)),
     };
     match result {
         Ok(Done::Well) => ExitCode::SUCCESS,
@@ -65,17 +79,16 @@ pub fn run(connection: &Connection, command: Command) -> ExitCode {
     }
 }
 
-fn over_the_api(connection: &Connection, command: Command, out: &Out) -> Result<Done, Failure> {
-    let client = Client::new(connection)?;
+fn over_the_api(client: &Client, command: Command, out: &Out) -> Result<Done, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         match command {
-            Command::Deploy(deploy) => rollout::deploy(&client, deploy, out).await,
-            Command::Idle { service } => rollout::idle(&client, &service, out).await,
-            Command::Rollout { action } => rollout::run(&client, action, out).await,
-            Command::Cohort { action } => cohort::run(&client, action, out).await,
-            Command::Maintenance { action } => maintenance::run(&client, action, out).await,
-            other => service::run(&client, other, out).await,
+            Command::Deploy(deploy) => rollout::deploy(client, deploy, out).await,
+            Command::Idle { service } => rollout::idle(client, &service, out).await,
+            Command::Rollout { action } => rollout::run(client, action, out).await,
+            Command::Cohort { action } => cohort::run(client, action, out).await,
+            Command::Maintenance { action } => maintenance::run(client, action, out).await,
+            other => service::run(client, other, out).await,
         }
     })
 }

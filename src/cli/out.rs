@@ -1,6 +1,7 @@
 //! Where answers go. A reader that has closed the pipe ends the command quietly.
 
 use super::args::Format;
+use super::colour;
 use super::screen::Screen;
 use crate::core::text;
 use serde::Serialize;
@@ -13,11 +14,13 @@ pub(super) struct Out {
     format: Format,
     /// Whether somebody looks on: progress may be drawn in place.
     pub terminal: bool,
+    is_coloured: bool,
 }
 
 impl Out {
     pub(super) fn new(format: Format) -> Self {
-        Out { format, terminal: std::io::stdout().is_terminal() && format == Format::Text }
+        let terminal = std::io::stdout().is_terminal() && format == Format::Text;
+        Out { format, terminal, is_coloured: terminal && colour::is_wanted() }
     }
 
     /// A value as JSON, or as the text that `text` makes of it.
@@ -44,7 +47,11 @@ impl Out {
             Some(screen) => Cow::Owned(screen.folded(&text)),
             None => text,
         };
-        self.raw(format!("{clear}{text}\n").as_bytes());
+        self.raw(format!("{clear}{}\n", self.painted(&text)).as_bytes());
+    }
+
+    fn painted<'a>(&self, text: &'a str) -> Cow<'a, str> {
+        if self.is_coloured { colour::painted(text) } else { Cow::Borrowed(text) }
     }
 
     fn screen_now(&self) -> Option<Screen> {
@@ -65,7 +72,7 @@ impl Out {
         let text = self.harmless(text);
         let text = self.screen_now().map_or(text.clone(), |screen| screen.page(&text).into());
         // Line by line over what stands there, and what is left of it last: nothing flickers.
-        let lines = text.replace('\n', "\x1b[K\n");
+        let lines = self.painted(&text).replace('\n', "\x1b[K\n");
         self.raw(format!("\x1b[H{lines}\x1b[K\n\x1b[J").as_bytes());
     }
 
@@ -95,6 +102,8 @@ impl Out {
         let text = self.screen_now().map_or(text.clone(), |screen| screen.folded(&text).into());
         // Over what is in place. Where standard error is closed too, nobody wants to know.
         let clear = if self.terminal { "\r\x1b[2K" } else { "" };
+        let text =
+            if self.is_coloured && std::io::stderr().is_terminal() { self.painted(&text) } else { text };
         let _ = writeln!(std::io::stderr(), "{clear}{text}");
     }
 }

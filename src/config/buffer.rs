@@ -16,10 +16,5 @@ pub(super) fn of_pool(section: &Section<'_>) -> Buffer {
 }
 
 fn size(item: &Item<'_>) -> Option<u64> {
-    let size = item.size()?;
-    if size > MOST_BYTES {
-        item.fault("is more than 1G, which lies in memory; write 1M");
-        return None;
-    }
-    Some(size)
+    item.size_within(0..=MOST_BYTES, "is more than 1G, which lies in memory; write 1M")
 }

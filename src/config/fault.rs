@@ -11,6 +11,8 @@ pub struct Fault {
     pub line: usize,
     pub column: usize,
     pub detail: String,
+    /// How the key is written, where the value by itself is wrong or missing: `hold = "10m"`.
+    pub example: Option<String>,
 }
 
 /// Everything that is wrong with a file, in its order.
@@ -26,7 +28,7 @@ impl Faults {
         let detail = format!("cannot be read: {error}; {remedy}");
         Faults {
             file: file.to_owned(),
-            faults: vec![Fault { path: String::new(), line: 0, column: 0, detail }],
+            faults: vec![Fault { path: String::new(), line: 0, column: 0, detail, example: None }],
         }
     }
 }

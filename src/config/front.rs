@@ -48,12 +48,8 @@ pub(super) fn server(section: &Section<'_>) -> Server {
 pub(super) fn process_limits(section: &Section<'_>) -> ProcessLimits {
     let connections = section.item("connections").and_then(|item| item.integer(1..=10_000_000));
     let memory = section.item("memory").and_then(|item| {
-        let bytes = item.size()?;
-        if bytes < LEAST_MEMORY {
-            item.fault("must be at least 1M: one body and one unread answer have to fit");
-            return None;
-        }
-        Some(bytes)
+        let remedy = "must be at least 1M: one body and one unread answer have to fit";
+        item.size_within(LEAST_MEMORY..=u64::MAX, remedy)
     });
     section.finish();
     ProcessLimits { connections: connections.map(|count| count as u32), memory }
@@ -71,6 +67,13 @@ fn retention(section: &Section<'_>) -> Retention {
     };
     section.finish();
     retention
+}
+
+/// The address, and whether clients speak TLS there.
+pub(super) fn place_of_admin(section: &Section<'_>) -> Option<(SocketAddr, bool)> {
+    let listen = section.item("listen");
+    let address = listen.as_ref().map_or(Some(DEFAULT_ADMIN), address)?;
+    Some((address, section.item("tls").is_some()))
 }
 
 pub(super) fn admin(section: &Section<'_>) -> Option<Admin> {

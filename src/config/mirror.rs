@@ -62,12 +62,7 @@ fn header(text: &str) -> Result<HeaderName, String> {
 }
 
 fn limit(item: &Item<'_>) -> Option<u64> {
-    let size = item.size()?;
-    if (1..=MOST).contains(&size) {
-        return Some(size);
-    }
-    item.fault("must be from 1 to 10M");
-    None
+    item.size_within(1..=MOST, "must be from 1 to 10M")
 }
 
 #[cfg(test)]

@@ -15,6 +15,7 @@ mod front;
 pub(crate) mod fuzzing;
 mod headers;
 mod health;
+mod keys;
 mod limits;
 mod loops;
 mod maintenance;
@@ -49,9 +50,13 @@ use crate::core::settings::Config;
 use loops::{Loops, Surroundings};
 use reader::{Document, Section};
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use toml::de::DeTable;
+
+/// A JSON Schema of the configuration, for editors. What it refuses is refused by [`load`], too, which looks at more.
+pub const SCHEMA: &str = include_str!("../../docs/pointsman.schema.json");
 
 /// Most pools there can be, over all services.
 const MAX_POOLS: usize = 4096;
@@ -79,6 +84,17 @@ pub fn policies(path: &Path) -> Result<BTreeMap<String, Arc<Policy>>, Faults> {
     let unreadable = |error| Faults::unreadable(&name, &error, "name another file with --policy");
     let text = std::fs::read_to_string(path).map_err(unreadable)?;
     parse_policies(&text, &name)
+}
+
+/// Where the admin API of a configuration listens, and whether with TLS; nothing else of it is looked at. `None` where
+/// the file cannot be read, or does not say.
+pub fn place_of_admin(path: &Path) -> Option<(SocketAddr, bool)> {
+    let text = std::fs::read_to_string(path).ok()?;
+    let env = |variable: &str| std::env::var(variable).ok();
+    let document = Document::new(&text, &env, Path::new("."));
+    let table = DeTable::parse(&text).ok()?;
+    let place = front::place_of_admin(&Section::root(&document, table.get_ref()).section("admin"));
+    place.filter(|(address, _)| address.port() != 0)
 }
 
 fn parse_policies(text: &str, name: &str) -> Result<BTreeMap<String, Arc<Policy>>, Faults> {

@@ -2,7 +2,6 @@
 
 use super::reader::{Item, Section};
 use super::service::named;
-use crate::core::duration;
 use crate::core::notice::Kind;
 use crate::core::settings::{Github, Notify, Receiver};
 use std::time::Duration;
@@ -108,11 +107,7 @@ fn filled(item: &Item<'_>) -> Option<String> {
 }
 
 fn every(item: &Item<'_>) -> Option<Duration> {
-    item.parsed(|text| match text {
-        "off" => Ok(Duration::ZERO),
-        _ => duration::parse(text)
-            .and_then(|every| if every > MAX_EVERY { Err("must be at most 1d".into()) } else { Ok(every) }),
-    })
+    item.duration_or_off(Duration::ZERO..=MAX_EVERY, Duration::ZERO)
 }
 
 fn list<T>(item: &Item<'_>, read: impl Fn(&Item<'_>) -> Option<T>) -> Option<Vec<T>> {
@@ -197,7 +192,7 @@ mod tests {
             "notify[1].name: a name has 1 to 63 characters",
             "notify[1].url: is missing; the address to post to",
             "notify[1].on[0]: \"start\" is none of started, step, held, progress, promoted",
-            "notify[1].every: must be at most 1d",
+            "notify[1].every: must be from 0s to 1d",
             "notify[1].services[0]: there is no service wbe; there are: web",
             "notify[1].secret: unknown key",
             "notify[2].url: is no URL; write https://…",

@@ -1,14 +1,14 @@
 //! `[otlp]`: where spans go, and those of how many requests.
 
 use super::reader::{Item, Section};
-use super::{headers, units, upstream_tls};
+use super::{headers, upstream_tls};
 use crate::core::settings::{Otlp, Trust};
 use crate::core::trace::{TraceMode, Tracing};
 use std::time::Duration;
 
 /// The collector, and what is traced for it.
 pub(super) fn otlp(section: &Section<'_>, mode: TraceMode) -> (Option<Otlp>, Tracing) {
-    let sampled = section.read("sample", Tracing::ALL, |item| item.parsed(sampled));
+    let sampled = section.read("sample", Tracing::ALL, sampled);
     let endpoint = section.need("endpoint", "for example \"http://127.0.0.1:4318/v1/traces\"", endpoint);
     let service = section.read("service", "pointsman".to_owned(), |item| {
         item.parsed(|text| if text.is_empty() { Err("is empty".into()) } else { Ok(text.to_owned()) })
@@ -45,12 +45,9 @@ fn endpoint(item: &Item<'_>) -> Option<String> {
 }
 
 /// As parts of [`Tracing::ALL`].
-fn sampled(text: &str) -> Result<u32, String> {
-    let share = units::share(text)?;
-    if !(0.0..=1.0).contains(&share) {
-        return Err("must be from 0% to 100%".to_owned());
-    }
-    Ok((share * f64::from(Tracing::ALL)).round() as u32)
+fn sampled(item: &Item<'_>) -> Option<u32> {
+    let share = item.share(0.0..=1.0, "must be from 0% to 100%")?;
+    Some((share * f64::from(Tracing::ALL)).round() as u32)
 }
 
 #[cfg(test)]

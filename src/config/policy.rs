@@ -3,10 +3,11 @@
 mod failures;
 
 use super::reader::{Item, Section};
-use super::{signals, units};
+use super::signals;
 use crate::core::policy::{Limit, MAX_CLIENTS, MAX_GROUPS, Mode, Policy, Reaction, RelativeReactions};
 use crate::core::verdict::Level;
 use std::collections::BTreeMap;
+use std::ops::Bound;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -171,11 +172,7 @@ pub(super) fn ordered<T: PartialOrd>(
 }
 
 fn share(item: &Item<'_>) -> Option<f64> {
-    item.parsed(|text| {
-        let share = units::share(text)?;
-        let fits = share > 0.0 && share <= MAX_SHARE;
-        if fits { Ok(share) } else { Err("must be above 0 % and at most 40 %".to_owned()) }
-    })
+    item.share((Bound::Excluded(0.0), Bound::Included(MAX_SHARE)), "must be above 0 % and at most 40 %")
 }
 
 fn time(item: &Item<'_>) -> Option<Duration> {
@@ -207,19 +204,11 @@ fn relative(item: &Item<'_>) -> Option<RelativeReactions> {
 }
 
 fn ratio(item: &Item<'_>) -> Option<f64> {
-    let ratio = item.number()?;
-    if (1.0..=100.0).contains(&ratio) {
-        return Some(ratio);
-    }
-    item.fault("must be from 1 to 100: how many times as often as stable the candidate may fail");
-    None
+    let remedy = "must be from 1 to 100: how many times as often as stable the candidate may fail";
+    item.number(1.0..=100.0, remedy)
 }
 
 fn alpha(item: &Item<'_>) -> Option<f64> {
-    let alpha = item.number()?;
-    if alpha > 0.0 && alpha <= 0.5 {
-        return Some(alpha);
-    }
-    item.fault("must be above 0 and at most 0.5: the chance of a false abort within the horizon");
-    None
+    let remedy = "must be above 0 and at most 0.5: the chance of a false abort within the horizon";
+    item.number((Bound::Excluded(0.0), Bound::Included(0.5)), remedy)
 }

@@ -2,7 +2,6 @@
 
 use super::reader::{Item, Section};
 use super::smoke::smoke_tests;
-use crate::core::duration;
 use crate::core::rollout::{After, HookPoint, Idle, Plan, Rolling, Step, Strategy};
 use crate::core::settings::{Hook, SmokeTest};
 use crate::core::warm_up::WarmUp;
@@ -102,10 +101,7 @@ fn hooks(section: &Section<'_>) -> BTreeMap<HookPoint, Hook> {
     let mut hooks = BTreeMap::new();
     for section in section.tables("hooks") {
         let point = section.need("at", "for example \"before-shifting\"", |item| {
-            let point = item.parsed(|text| {
-                let points = HookPoint::ALL.map(|point| point.to_string()).join(", ");
-                HookPoint::try_from(text.to_owned()).map_err(|_| format!("\"{text}\" is none of {points}"))
-            })?;
+            let point = item.choice(&HookPoint::ALL.map(|point| (point.to_string(), point)))?;
             if hooks.contains_key(&point) {
                 item.fault(&format!("there is a hook {point} already"));
             }
@@ -161,13 +157,14 @@ fn steps(item: &Item<'_>) -> Option<Vec<Step>> {
 }
 
 fn percent(item: &Item<'_>) -> Option<BasisPoints> {
-    let percent = BasisPoints::from_percent(item.number()?);
+    let remedy = "must be from 0 to 100, with at most two decimals";
+    let percent = BasisPoints::from_percent(item.number(0.0..=100.0, remedy)?);
     if percent.is_none() {
-        item.fault("must be from 0 to 100, with at most two decimals");
+        item.wrong(remedy);
     }
     percent
 }
 
 fn hold(item: &Item<'_>) -> Option<Duration> {
-    item.parsed(duration::parse)
+    item.any_duration()
 }

@@ -145,11 +145,7 @@ fn timeouts(section: &Section<'_>, target: Option<&Target>) -> OwnTimeouts {
     }
     let range = Duration::from_millis(1)..=Duration::from_secs(86_400 * 30);
     let read = |key| inner.item(key).and_then(|item| item.duration(range.clone()));
-    let body = |item: Item<'_>| match item.string()?.as_str() {
-        "off" => Some(Duration::MAX),
-        _ => item.duration(range.clone()),
-    };
-    let body = inner.item("body").and_then(body);
+    let body = inner.item("body").and_then(|item| item.duration_or_off(range.clone(), Duration::MAX));
     let timeouts = OwnTimeouts { connect: read("connect"), read: read("read"), write: read("write"), body };
     inner.finish();
     timeouts

@@ -6,7 +6,6 @@ use super::mirror;
 use super::reader::{Item, Section};
 use super::{buffer, cohort, rollout, rule, shield, upstream_tls};
 use crate::core::balance::{Balance, HashBy};
-use crate::core::duration;
 use crate::core::policy::Policy;
 use crate::core::service::Refuge;
 use crate::core::settings::{Forwarded, Passive, Pool, Service, Timeouts, Upstream};
@@ -80,7 +79,7 @@ fn service(
         }
         Some(policy)
     });
-    let close_streams = section.item("close_streams").and_then(|item| item.parsed(duration::parse));
+    let close_streams = section.item("close_streams").and_then(|item| item.any_duration());
     let stable = stable(section, &pools);
     let shield = section.read("shield", Some(Arc::default()), shield::shield);
     let mirror = Arc::new(mirror::read(&section.section("mirror")));

@@ -20,10 +20,10 @@ pub(super) fn shield(item: &Item<'_>) -> Option<Option<Arc<Shield>>> {
 fn read(section: &Section<'_>) -> Shield {
     let default = Shield::default();
     let share = |item: &Item<'_>| {
-        let share = item.parsed(super::units::share)?;
-        let points = BasisPoints::from_percent(share * 100.0);
+        let remedy = "must be from 0% to 100%, with at most two decimals";
+        let points = BasisPoints::from_percent(item.share(0.0..=1.0, remedy)? * 100.0);
         if points.is_none() {
-            item.fault("must be from 0% to 100%, with at most two decimals");
+            item.wrong(remedy);
         }
         points
     };

@@ -61,10 +61,5 @@ fn path(text: &str) -> Result<String, String> {
 }
 
 fn level(item: &Item<'_>) -> Option<f64> {
-    let level = item.number()?;
-    if level.is_finite() {
-        return Some(level);
-    }
-    item.fault("must be a finite number");
-    None
+    item.number(.., "must be a finite number")
 }

@@ -1,4 +1,8 @@
+mod described;
 mod documented;
+mod reference;
+mod samples;
+mod schema;
 
 use super::*;
 use crate::core::balance::{Balance, HashBy};
@@ -19,6 +23,9 @@ fn read_text(text: &str) -> Result<Config, Faults> {
 }
 
 const MINIMAL: &str = include_str!("../../conf/minimal.toml");
+/// For texts that bring a table of the process themselves.
+const MINIMAL_BUT_SERVER: &str = "[[listeners]]\naddress = \"127.0.0.1:0\"\n[[routes]]\nservice = \"web\"\n\
+    [services.web.pools.blue]\nupstreams = [\"10.0.0.1:3000\"]\n";
 
 #[test]
 fn every_example_is_accepted() {
@@ -314,6 +321,47 @@ fn types_are_checked() {
     let text =
         read_text(&MINIMAL.replace("stable = \"blue\"", "stable = 5")).expect_err("refused").to_string();
     assert!(text.contains("services.web.stable: is an integer where a string is expected"), "{text}");
+}
+
+#[test]
+fn a_wrong_value_is_told_with_how_the_key_is_written() {
+    for (wrong, told) in [
+        (
+            "[server]\ngrace = 25",
+            "server.grace: is an integer where a string is expected; write: grace = \"1m\"",
+        ),
+        ("[server]\nthreads = 900", "server.threads: must be from 0 to 256; write: threads = 4"),
+        ("[server]\nlog = \"xml\"", "server.log: \"xml\" is none of text, json; write: log = \"json\""),
+        ("[server]\ndrain_delay = \"2h\"", "drain_delay: must be from 0s to 1h; write: drain_delay = \"5s\""),
+        (
+            "[services.web.rollout]\nsteps = [{ weight = 500 }]",
+            "steps[0].weight: must be from 0 to 100, with at most two decimals; write: weight = 5",
+        ),
+        (
+            "[compression]\nalgorithms = [5]",
+            "algorithms[0]: is an integer where a string is expected; write: algorithms = [\"gzip\"]",
+        ),
+        (
+            "[[sets]]\nname = \"site\"",
+            "sets[0].services: is missing; the services, in the order in which they go on; write: services = [\"web\", \"signaling\"]",
+        ),
+        ("[server]\ngrace = \"soon\"", "\"soon\" is no duration; write 250ms, 10s, 5m, 1h or 7d"),
+    ] {
+        let faults = read_text(&format!("{MINIMAL_BUT_SERVER}\n{wrong}")).expect_err(wrong);
+        let ends = |fault: &&Fault| format!("{}: {}", fault.path, fault.detail).ends_with(told);
+        let fault = faults.faults.iter().find(ends).unwrap_or_else(|| panic!("{wrong}: {faults}"));
+        let example = fault.example.as_deref().unwrap_or_else(|| panic!("{fault:?}"));
+        assert!(told.ends_with(example) || wrong.contains("soon"), "{fault:?}");
+    }
+    let beside = read_text(&format!(
+        "{MINIMAL}\n[services.web.pools.red]\nupstreams = [\"10.0.0.1:1\"]\nhash_by = \"uri\""
+    ));
+    let faults = beside.expect_err("has no effect").faults;
+    assert_eq!(
+        (faults.len(), &faults[0].example),
+        (1, &None),
+        "what is wrong only beside other keys shows none"
+    );
 }
 
 #[test]

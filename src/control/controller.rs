@@ -194,6 +194,7 @@ impl Task {
     }
 
     fn rung(&mut self, rung_us: u64) {
+        self.take_failures();
         let now = self.links.clock.now();
         let mut worse = false;
         let roused = self.rounds.rouse(now, &mut self.services, &self.links);
@@ -204,11 +205,23 @@ impl Task {
         self.rounds.heard(now, worse);
     }
 
+    /// Before a look: those that decide are shown with what is decided.
+    fn take_failures(&mut self) {
+        for (arm, failed) in self.links.recorder.failures.take() {
+            let Some(name) = self.links.recorder.service(arm) else { continue };
+            let is_watched = self.services.get(&name).is_some_and(ServiceController::is_watchful);
+            if let Some(service) = is_watched.then(|| self.services.touch(&name)).flatten() {
+                service.failed(arm, failed, &self.links);
+            }
+        }
+    }
+
     fn tick(&mut self) {
         let now = self.links.clock.now();
         if !self.rounds.is_due(now) {
             return;
         }
+        self.take_failures();
         self.own_limits.tell(now, &self.services, &self.links);
         let due = self.rounds.due(now, &mut self.services, &self.links);
         let decides = self.custody.is_ours();
@@ -219,10 +232,10 @@ impl Task {
                 service.report_progress(&self.links);
             }
         });
-        for difference in self.links.recorder.differences.take() {
-            let name = self.links.recorder.service(difference.arm).filter(|_| decides);
+        for (arm, text) in self.links.recorder.differences.take() {
+            let name = self.links.recorder.service(arm).filter(|_| decides);
             if let Some(service) = name.and_then(|name| self.services.touch(&name)) {
-                service.differed(difference.arm, &difference.text, &self.links);
+                service.differed(arm, &text, &self.links);
             }
         }
         if decides {

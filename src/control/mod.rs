@@ -25,6 +25,7 @@ mod controller;
 mod coverage;
 mod effects;
 mod facts;
+mod failed;
 mod gateway;
 mod grouping;
 mod handover;

@@ -28,6 +28,7 @@ use super::upstreams::{CheckNews, CheckedUpstream, ResolvedUpstream};
 use super::watch::{Seen, Watch};
 use super::{commands, history, log, shown};
 use crate::core::event::Event;
+use crate::core::failed_attempt::FailedAttempt;
 use crate::core::outcome::ArmId;
 use crate::core::policy::readings::Source;
 use crate::core::rollout::Note;
@@ -360,6 +361,11 @@ impl ServiceController {
             self.outputs.log(log::lines(self.saver.state(), self.saver.state(), &note, SELF));
             self.note(&note, links);
         }
+    }
+
+    /// Keeps an attempt that failed, where it is one of the candidate's.
+    pub(super) fn failed(&mut self, arm: ArmId, failed: FailedAttempt, links: &Links) {
+        self.watch.keep_failed(arm, failed, &self.pools, links);
     }
 
     /// Takes in ejections and, once a second, the figures.

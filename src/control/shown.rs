@@ -133,6 +133,7 @@ pub(super) fn rollout_of(facts: ServiceFacts<'_>, state: &ServiceState) -> Optio
         set: running.set.clone(),
         mirror: None,
         verdict: machine.verdict.clone(),
+        failures: facts.watch.failed(&running.id),
         evidence: Vec::new(),
         deadline: machine.ends_at(),
         hold: hold(machine),

@@ -438,7 +438,7 @@ impl World {
         }
     }
 
-    /// The next write comes to its end, and the process may die before it hears of that.
+    /// The next write ends, and the process may die before it hears of that.
     fn write_one(&mut self) {
         let Some((serial, durable)) = self.disk.under_way.pop_front() else { return };
         let result = match self.disk.is_full {

@@ -52,8 +52,15 @@ impl Snapshot {
     /// A service's rollout, running or ended.
     pub fn rollout(&self, service: &str, id: &str) -> Option<RolloutView> {
         let current = self.services.get(service).and_then(|view| view.rollout.as_ref());
-        let ended = || self.ended.get(id).map(|view| &**view).filter(|view| view.service == service);
-        current.filter(|view| view.id == id).or_else(ended).cloned()
+        let current = current.filter(|view| view.id == id);
+        let ended = self.ended.get(id).map(|view| &**view).filter(|view| view.service == service);
+        // The requests that failed outlive the process in what was written of it.
+        let (live, written) = (current.cloned(), ended.cloned());
+        let failures = written.as_ref().map(|view| view.failures.clone()).unwrap_or_default();
+        match live {
+            Some(live) if live.failures.is_empty() => Some(RolloutView { failures, ..live }),
+            live => live.or(written),
+        }
     }
 }
 
@@ -216,6 +223,9 @@ pub struct RolloutView {
     /// requests with any evidence against them, the strongest first. Empty once it has ended.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub evidence: Vec<EvidenceView>,
+    /// The last attempts that failed on the candidate, or that their clients gave up, oldest first: at most 20.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub failures: Vec<FailureView>,
     /// When it is aborted if it has not ended before, RFC 3339: by its `deadline`, or, while it waits for approval,
     /// by its `gate_timeout`.
     #[serde(skip_serializing_if = "Option::is_none", default)]
@@ -237,6 +247,26 @@ pub struct RolloutView {
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde asks")]
 fn is_zero(percent: &f64) -> bool {
     *percent == 0.0
+}
+
+/// An attempt that spoke against the candidate.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FailureView {
+    /// RFC 3339.
+    pub at: String,
+    /// As the upstream got it, and as the access log has it.
+    pub request_id: String,
+    /// The method and the shape of the path: `GET /users/*`.
+    pub request: String,
+    /// The status of its answer, if one came.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub status: Option<u16>,
+    /// `abandoned` by its client, or why it counts as a failure: `connect`, `reset`, `timeout`, `status`, `malformed`,
+    /// `unavailable`, `grpc` or `websocket`.
+    pub outcome: String,
+    /// As in the configuration; absent where no upstream could take the request.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub upstream: Option<String>,
 }
 
 /// The evidence of one limit, or of one comparison with stable.

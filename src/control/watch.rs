@@ -3,11 +3,13 @@
 //!
 //! It sees and holds against the policy; what follows from that is core's business.
 
+use super::failed::FailedAttempts;
 use super::links::Links;
 use super::mirrored::Mirrored;
 use super::pools::{LivePool, Pools, SHOWN, policy, totals};
-use super::view::MirrorView;
+use super::view::{FailureView, MirrorView};
 use crate::core::client::Met;
+use crate::core::failed_attempt::FailedAttempt;
 use crate::core::kind_counts::KindCounts;
 use crate::core::outcome::{ArmId, Durations, SlowLimits, Totals};
 use crate::core::passive::Accusation;
@@ -28,7 +30,10 @@ const LOOKED_AT: Duration = Duration::from_millis(500);
 
 /// The watch of one service; nobody is watched while no rollout runs, none is under guard, and stable has all weight.
 #[derive(Debug, Default)]
-pub(super) struct Watch(Option<Watching>);
+pub(super) struct Watch {
+    watching: Option<Watching>,
+    failed: FailedAttempts,
+}
 
 /// The evidence against the pool that is watched.
 #[derive(Debug)]
@@ -68,13 +73,13 @@ pub(super) struct Subject {
 
 impl Watch {
     pub(super) fn is_on(&self) -> bool {
-        self.0.is_some()
+        self.watching.is_some()
     }
 
     /// Holds the pool that is watched against the policy by what it did. `None` while nobody is
     /// watched, or nothing is known of the pool yet.
     pub(super) fn look(&mut self, state: &ServiceState, pools: &Pools, links: &Links) -> Option<Seen> {
-        let Watching { subject, looks, mirrored } = self.0.as_mut()?;
+        let Watching { subject, looks, mirrored } = self.watching.as_mut()?;
         let candidate = pools.get(&subject.pool)?;
         let pool = |name: &Option<String>| pools.get(name.as_deref()?);
         let stable = pool(&subject.compared);
@@ -118,13 +123,13 @@ impl Watch {
     /// policy.
     pub(super) fn follow(&mut self, state: &ServiceState, pools: &Pools, links: &Links) {
         let Some(subject) = Subject::of(state, pools) else {
-            self.0 = None;
+            self.watching = None;
             return;
         };
         let no_limits = || Arc::new(Policy { window: SHOWN, ..Policy::default() });
         let policy = policy(state, &pools.settings, links).cloned().unwrap_or_else(no_limits);
         let same = |w: &Watching| w.subject == subject && *w.looks.evaluation.policy() == policy;
-        if self.0.as_ref().is_some_and(same) {
+        if self.watching.as_ref().is_some_and(same) {
             return;
         }
         let Some(candidate) = pools.get(&subject.pool) else { return };
@@ -141,23 +146,38 @@ impl Watch {
         let counted = counted(&reading, beside.as_ref(), &groups);
         let looks = Looks::new(policy, counted, before.as_ref(), now);
         let mirrored = subject.mirrored.then(|| Mirrored::begin(&reading.totals));
-        self.0 = Some(Watching { subject, looks, mirrored });
+        self.watching = Some(Watching { subject, looks, mirrored });
     }
 
     /// How far the candidate is from an abort.
     pub(super) fn evidence(&self) -> Vec<Reported> {
-        self.0.as_ref().map(|watching| watching.looks.evaluation.evidence()).unwrap_or_default()
+        self.watching.as_ref().map(|watching| watching.looks.evaluation.evidence()).unwrap_or_default()
     }
 
     /// What is shown of a mirror step of a share.
     pub(super) fn mirrored(&self, share: BasisPoints) -> Option<MirrorView> {
-        Some(self.0.as_ref()?.mirrored.as_ref()?.view(share))
+        Some(self.watching.as_ref()?.mirrored.as_ref()?.view(share))
     }
 
     /// Keeps a sample of an answer that differed from stable's; whether there was room for it.
     pub(super) fn keep_difference(&mut self, text: &str, now: Duration) -> bool {
-        let mirrored = self.0.as_mut().and_then(|watching| watching.mirrored.as_mut());
+        let mirrored = self.watching.as_mut().and_then(|watching| watching.mirrored.as_mut());
         mirrored.is_some_and(|mirrored| mirrored.keep(text, now))
+    }
+
+    /// Keeps an attempt that failed, where it is one of a rollout's candidate.
+    pub(super) fn keep_failed(&mut self, arm: ArmId, failed: FailedAttempt, pools: &Pools, links: &Links) {
+        let Some(Watching { subject, .. }) = &self.watching else { return };
+        let is_its = pools.get(&subject.pool).and_then(|pool| subject.arm(pool)) == Some(arm);
+        let is_current = Duration::from_micros(failed.at_us) >= subject.begun.0;
+        if let Some(rollout) = subject.rollout.as_deref().filter(|_| is_its && is_current) {
+            self.failed.keep(rollout, failed, links.clock);
+        }
+    }
+
+    /// The last attempts that spoke against the candidate of a rollout.
+    pub(super) fn failed(&self, rollout: &str) -> Vec<FailureView> {
+        self.failed.of(rollout)
     }
 }
 

@@ -56,7 +56,7 @@ pub enum Met {
     EndsOver(usize),
 }
 
-/// How many clients met something, as far as they are told apart.
+/// How many clients met something, as far as they are distinguished.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ClientCount {
     pub named: usize,

@@ -93,7 +93,7 @@ pub fn mix(mut z: u64) -> u64 {
 mod tests {
     use super::*;
 
-    /// As another program computes them: whoever changes these moves users to other upstreams.
+    /// As another program computes them: a change of these moves users to other upstreams.
     #[test]
     fn hashes_are_the_same_for_ever() {
         let of = FixedHash::of;

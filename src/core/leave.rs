@@ -21,7 +21,7 @@ pub struct Leave {
     pub within: Duration,
 }
 
-/// What the streams of one pool are told.
+/// What the streams of one pool hear.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Orders {
     pool: Option<Leave>,

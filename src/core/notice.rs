@@ -1,4 +1,4 @@
-//! What outsiders are told: one neutral event, whatever receiver it goes to.
+//! What outsiders hear: one neutral event, whatever receiver it goes to.
 //!
 //! Which row of history is worth a notice, and of which kind, is decided here and nowhere else; how a
 //! notice reads is up to the receivers.
@@ -131,7 +131,7 @@ impl Kind {
         }
     }
 
-    /// Whether receivers are told unless they say otherwise: of all but maintenance, which somebody
+    /// Whether receivers hear of it unless they say otherwise: of all but maintenance, which somebody
     /// asked for.
     pub fn is_default(self) -> bool {
         self != Kind::Maintenance

@@ -2,7 +2,7 @@
 //!
 //! A version is not worse for it that this process has no descriptor left, that an upstream has as many requests as
 //! its `max_conns` says, or that a client sends too much. Whatever fails for such a reason is no outcome of an
-//! attempt, ejects nobody, and changes no state of a check; operators are told instead.
+//! attempt, ejects nobody, and changes no state of a check; operators hear of it instead.
 
 use std::error::Error;
 use std::io;

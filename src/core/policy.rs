@@ -47,12 +47,12 @@ use super::verdict::Level;
 use bound::Bound;
 use std::time::Duration;
 
-/// Groups of requests that are told apart.
+/// Groups of requests that are distinguished.
 pub const MAX_GROUPS: usize = 64;
-/// How many clients that failed are told apart.
+/// How many clients that failed are distinguished.
 pub const MAX_CLIENTS: usize = 16;
 /// From so many clients events must come at least, of the kinds that a client can bring about by itself: a
-/// slow answer may be the work of whoever asks for it, and a cookie lets it stay on the candidate.
+/// slow answer may be the work of the one who asks for it, and a cookie lets it stay on the candidate.
 const LEAST_CLIENTS: usize = 3;
 /// An upstream is broken of which at least this share of the attempts failed that it was taken out for.
 const BROKEN: f64 = 0.5;
@@ -77,12 +77,12 @@ pub struct Policy {
     pub relative: RelativeReactions,
     /// How many times as often as stable it may fail (r₀).
     pub relative_ratio: f64,
-    /// What a candidate comes to that breaks a limit together with stable, and is not worse.
+    /// What becomes of a candidate that breaks a limit together with stable, and is not worse.
     pub on_shared_outage: Reaction,
     /// Failures must come from that many clients before they break a critical level; at most [`MAX_CLIENTS`].
     /// Of slow answers it is three at least.
     pub min_clients: usize,
-    /// What it comes to when an upstream of the candidate is found down: critical fails, warning holds.
+    /// What becomes of it when an upstream of the candidate is found down: critical fails, warning holds.
     pub health: Option<Level>,
     pub signals: Vec<Signal>,
 }

@@ -1,4 +1,4 @@
-//! Slow start: an upstream that comes to serve gets its share of the traffic little by little.
+//! Slow start: an upstream that begins to serve gets its share of the traffic little by little.
 //!
 //! The share rises in ten steps, each a new table, so that a request pays nothing for it. Where all
 //! upstreams of a pool are new there is nobody to take the rest: their shares stay equal.

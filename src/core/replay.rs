@@ -3,7 +3,7 @@
 //! The same looks, verdicts and rollout machine as live, with the log's times as the clock. A look follows
 //! every failure and every slow answer, as the bell makes the controller look, and ticks come in between.
 //! The weights are the log's: a replay says when it would have gone back, it cannot undo what was served.
-//! What a stretch of the candidate's traffic comes to is decided once; after an abort only users are counted.
+//! What becomes of a stretch of the candidate's traffic is decided once; after an abort only users are counted.
 //! What the compared pool did in the time before a stretch is its baseline, as live; of the groups of requests all of
 //! it, where live only a sample is counted.
 
@@ -46,7 +46,7 @@ pub struct Setting {
     pub compared: bool,
     /// After so long without an attempt of the subject a new stretch begins.
     pub gap: Duration,
-    /// Whether the watch begins anew after an abort, to count how often it would have aborted.
+    /// Whether the watch begins again after an abort, to count how often it would have aborted.
     pub again: bool,
 }
 

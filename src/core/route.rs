@@ -57,7 +57,7 @@ pub struct RouteSpec {
     pub connections_per_client: u32,
     /// Whether answers may be compressed.
     pub compression: bool,
-    /// What the upstream is told of the client, in place of what its pool says.
+    /// What the upstream learns of the client, in place of what its pool says.
     pub forwarded: Option<Forwarded>,
     pub headers: Headers,
     /// In place of those for all routes, where there are any.

@@ -63,8 +63,28 @@ pub struct Config {
     pub policies: BTreeMap<String, Arc<Policy>>,
     /// In file order; names are unique.
     pub notify: Vec<Notify>,
-    /// What is allowed and hardly meant: each a sentence with its place.
-    pub warnings: Vec<String>,
+    /// What is allowed and hardly meant.
+    pub warnings: Vec<Remark>,
+}
+
+/// Something to be said of a place in the configuration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Remark {
+    /// What the file is called.
+    pub file: String,
+    /// Dotted: `services.web.pools.blue.upstreams[1]`.
+    pub path: String,
+    /// From 1.
+    pub line: usize,
+    pub column: usize,
+    pub detail: String,
+}
+
+impl std::fmt::Display for Remark {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Remark { file, path, line, column, detail } = self;
+        write!(f, "{file}:{line}:{column}: {path}: {detail}")
+    }
 }
 
 /// Several services that can be deployed as one.
@@ -121,7 +141,7 @@ pub struct Admin {
 }
 
 impl Admin {
-    /// Whether the handshake keeps out whoever has no certificate.
+    /// Whether the handshake keeps out clients without a certificate.
     pub fn knows_clients(&self) -> bool {
         self.tls.as_ref().is_some_and(|tls| tls.client_ca.is_some())
     }
@@ -233,7 +253,7 @@ pub struct Service {
     pub testers: Option<Testers>,
     /// In file order: the first that holds counts.
     pub rules: Arc<[Rule]>,
-    /// Where clients are told which pool answered.
+    /// Where clients learn which pool answered.
     pub expose_pool: Option<HeaderName>,
     /// The defaults of its rollouts.
     pub rollout: Plan,
@@ -253,7 +273,7 @@ pub struct Pool {
     pub passive: Passive,
     /// Idle time after which a kept connection to an upstream is closed.
     pub keepalive: Duration,
-    /// Time in which a new or recovered upstream comes to its whole share; zero is at once.
+    /// Time in which a new or recovered upstream reaches its whole share; zero is at once.
     pub slow_start: Duration,
     /// Attempts one request may make in all, the first included.
     pub tries: u8,
@@ -268,7 +288,7 @@ pub struct Pool {
     pub upstreams: Vec<Upstream>,
     /// `None` where nothing is checked.
     pub health: Option<Health>,
-    /// What its upstreams are told of clients, where a route does not say otherwise.
+    /// What its upstreams learn of clients, where a route does not say otherwise.
     pub forwarded: Forwarded,
     pub buffer: Buffer,
 }

@@ -1,6 +1,6 @@
 //! Names of upstreams: looked up at start and again, since containers come back with new addresses.
 //!
-//! Each name is looked up by one task, whoever asks for it: every 5 s, and at once when a connection fails, but at most
+//! Each name is looked up by one task, no matter who asks for it: every 5 s, and at once when a connection fails, but at most
 //! once a second. IPv4 and IPv6 addresses of one name are two ways to the same servers (RFC 8305), not more servers:
 //! only one family is told, the one that answers. It stays until a connection fails. How a family is chosen is a race
 //! of connections, IPv6 with a short start; nothing is sent over them.

@@ -1,7 +1,7 @@
 //! Signals: scraped from every upstream of every service whose policy watches some.
 //!
 //! Signals that stand in the same answer are read from one request, so that an endpoint is not asked five
-//! times for five numbers. A value that could not be read is told with its reason: whether silence holds
+//! times for five numbers. A value that could not be read is reported with its reason: whether silence holds
 //! or fails a candidate is the policy's to say.
 
 use super::exchange::{Ask, Failed};

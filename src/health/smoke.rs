@@ -1,7 +1,7 @@
 //! Smoke tests: a few requests to every upstream of a pool, before it gets traffic and after.
 //!
 //! Each upstream is asked by itself, since a balanced request would say only that one of them works. All
-//! are asked at the same time, the tests of one in their order; every failure is told, so that one run
+//! are asked at the same time, the tests of one in their order; every failure is reported, so that one run
 //! shows all that is wrong.
 
 use super::exchange::{Ask, Failed};

@@ -30,7 +30,7 @@ pub(super) struct Courier {
 }
 
 impl Courier {
-    /// Delivers until it is told to stop; the letter at hand is finished.
+    /// Delivers until it has to stop; the letter at hand is finished.
     pub(super) async fn run(self, mut stopped: oneshot::Receiver<()>) {
         let mut posted = self.journal.posted();
         let mut waited_for = None;

@@ -1,4 +1,4 @@
-//! What a try to deliver comes to, and when the next one is.
+//! What a try to deliver ends with, and when the next one is.
 
 use crate::observe::clock::wall;
 use reqwest::header::{HeaderMap, RETRY_AFTER};

@@ -40,7 +40,7 @@ pub(super) fn request(
     request.body(body)
 }
 
-/// Numbers begin anew with a new state store; times do not.
+/// Numbers begin again with a new state store; times do not.
 fn id(letter: &Letter) -> String {
     format!("{}-{}", letter.at.as_millisecond(), letter.id)
 }

@@ -97,7 +97,7 @@ impl AccessLog {
         self.state.dropped.load(Ordering::Relaxed)
     }
 
-    /// Opens the file anew, after a rotation: what has reached the writer is in the old one, all else comes into the
+    /// Opens the file again, after a rotation: what has reached the writer is in the old one, all else comes into the
     /// new one.
     pub fn reopen(&self) {
         self.state.reopen.store(true, Ordering::SeqCst);

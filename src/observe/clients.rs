@@ -2,7 +2,7 @@
 //!
 //! Only failures are noted, so this costs the request path nothing while all is well; slow answers are
 //! not. A policy may ask for failures of several clients before it believes them ([`MAX_CLIENTS`] at
-//! most, which is what is told apart here).
+//! most, which is what is distinguished here).
 
 use crate::core::client::ClientKey;
 use crate::core::counter::Counter;

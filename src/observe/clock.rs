@@ -31,7 +31,7 @@ impl Clock {
 }
 
 /// Wall-clock times of points on the process clock, for logs, in µs since 1970. The distance between two of them is
-/// exact, whoever asks for them and whenever, unless the wall clock has been set in between.
+/// exact, no matter who asks for them and when, unless the wall clock has been set in between.
 #[derive(Debug)]
 pub struct Calendar {
     clock: Clock,

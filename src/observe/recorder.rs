@@ -1,11 +1,12 @@
 //! All shards together: who has which arm, and the sums over all workers.
 
 use super::activity::Seen;
-use super::differences::Differences;
 use super::recalls::Recalls;
+use super::samples::Samples;
 use super::shard::{Late, MAX_ARMS, Shard};
 use super::streams::Streams;
 use crate::core::client::{ClientCount, Met};
+use crate::core::failed_attempt::FailedAttempt;
 use crate::core::outcome::{ArmId, Durations, SlowLimits, Totals};
 use crate::core::own_limit::OwnLimit;
 use crate::core::table::RouteAnswers;
@@ -45,8 +46,11 @@ pub struct Recorder {
     pub streams: Streams,
     /// Where workers hear whose waiting requests go elsewhere.
     pub recalls: Recalls,
-    /// Samples of answers to mirrored requests that differ from stable's.
-    pub differences: Differences,
+    /// Answers to mirrored requests that differ from stable's: the request, without the values of its query, and what
+    /// differed.
+    pub differences: Samples<String>,
+    /// Attempts that failed.
+    pub failures: Samples<FailedAttempt>,
 }
 
 impl Recorder {
@@ -62,7 +66,8 @@ impl Recorder {
             unrouted: RouteAnswers::new(1, workers),
             streams: Streams::default(),
             recalls: Recalls::default(),
-            differences: Differences::default(),
+            differences: Samples::default(),
+            failures: Samples::default(),
         }
     }
 

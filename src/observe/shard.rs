@@ -10,7 +10,7 @@
 //! still waits for the client's body, an attempt is held: its clock stands still, and starts with the last of
 //! the body.
 //!
-//! An arm begins anew with every version of its pool ([`super::recorder::Recorder::begin`]): an attempt that
+//! An arm begins again with every version of its pool ([`super::recorder::Recorder::begin`]): an attempt that
 //! had begun before speaks neither for nor against the version that follows, whenever it ends. Nor does one that is
 //! no evidence from its start on ([`Shard::begin_aside`]).
 
@@ -51,7 +51,7 @@ pub struct Started {
     pub(super) is_held: bool,
     /// How long it waited for a connection of its own, µs.
     connecting_us: u64,
-    /// Whether it is no evidence, whatever it comes to.
+    /// Whether it is no evidence, whatever its outcome.
     pub(super) is_aside: bool,
 }
 

@@ -158,7 +158,7 @@ impl Starts {
     }
 }
 
-/// The first bucket of which everything started after the arm began anew: the one that it began in holds
+/// The first bucket of which everything started after the arm began again: the one that it began in holds
 /// attempts from before, too.
 /// Whether an attempt began in the bucket in which its era did.
 fn is_first(at_us: u64, era_us: u64) -> bool {

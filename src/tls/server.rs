@@ -43,7 +43,7 @@ pub fn server_config(tls: &Tls, certificates: Arc<Certificates>) -> Result<Arc<S
     Ok(Arc::new(config))
 }
 
-/// Lets in whoever has a certificate of one of the authorities in the file.
+/// Lets in clients that have a certificate of one of the authorities in the file.
 fn clients_of(path: &Path, provider: Arc<CryptoProvider>) -> Result<Arc<dyn ClientCertVerifier>, TlsError> {
     let fault = |detail: String| TlsError::ClientCa { file: shown(path), detail };
     let mut roots = RootCertStore::empty();

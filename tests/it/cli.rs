@@ -233,6 +233,12 @@ fn a_deploy_takes_the_idle_pool_and_a_second_run_of_it_the_same_rollout() {
     assert!(busy.code == 1 && busy.err.contains("`pointsman rollout abort web` ends it"), "{busy:?}");
 }
 
+fn without_colours(shown: &str) -> String {
+    ["\x1b[0m", "\x1b[31m", "\x1b[32m", "\x1b[33m"]
+        .iter()
+        .fold(shown.to_owned(), |text, code| text.replace(code, ""))
+}
+
 #[test]
 fn nothing_is_wider_than_the_terminal() {
     let nginx = Nginx::start(&["blue", "green"]);
@@ -242,9 +248,9 @@ fn nothing_is_wider_than_the_terminal() {
         let version = "a-version-with-a-name-that-is-longer-than-most-are";
         let start = format!("rollout start web --to green --version {version} --wait");
         for args in [&*start, "status web", "rollout status web", "history web", "rollback web"] {
-            let shown = pointsman.on_terminal(columns, args);
+            let shown = without_colours(&pointsman.on_terminal(columns, args));
             assert!(shown.contains("green"), "{args}: {shown}");
-            // What is drawn over begins anew.
+            // What is drawn over begins again.
             let lines = shown.split('\n').flat_map(|line| line.split("\x1b[2K"));
             let wide =
                 lines.filter(|line| line.chars().count() > columns && line.trim().contains(' ')).count();
@@ -299,16 +305,6 @@ fn a_token_is_made_with_the_line_that_admits_it() {
 }
 
 #[test]
-fn completions_and_the_manual_name_the_commands() {
-    for shell in ["bash", "zsh", "fish"] {
-        let script = Printed::of(&["completions", shell], Path::new("/"));
-        assert!(script.code == 0 && script.out.contains("rollback"), "{shell}");
-    }
-    assert!(Printed::of(&["man"], Path::new("/")).out.contains(".TH"));
-    assert!(Printed::of(&["--help"], Path::new("/")).out.contains("Exit codes"));
-}
-
-#[test]
 fn a_reader_that_goes_away_is_no_error() {
     let nginx = Nginx::start(&["blue", "green"]);
     let pointsman = Pointsman::start(&config(nginx.addresses[0], nginx.addresses[1]));
@@ -353,4 +349,46 @@ fn check_tells_every_fault_with_its_place() {
     std::fs::write(dir.path().join("tls.toml"), tls).expect("a file");
     let tls = Printed::of(&["check", "--config", "tls.toml"], dir.path());
     assert!(tls.code == 1 && tls.err.contains("a.pem"), "{}", tls.err);
+}
+
+#[test]
+fn check_tells_programs_what_it_finds() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let site = "[[listeners]]\naddress = \"127.0.0.1:0\"\ntrusted_proxies = [\"0.0.0.0/0\"]\n[[routes]]\nservice = \"web\"\n\
+                [services.web.pools.blue]\nupstreams = [\"127.0.0.1:1\"]\n";
+    let check = |text: &str| {
+        std::fs::write(dir.path().join("p.toml"), text).expect("a file");
+        let printed = Printed::of(&["check", "--config", "p.toml", "--output", "json"], dir.path());
+        let found: serde_json::Value = serde_json::from_str(&printed.out).expect("JSON");
+        (printed.code, found, printed.err)
+    };
+    let (code, found, err) = check(&site.replace("trusted_proxies = [\"0.0.0.0/0\"]\n", ""));
+    assert_eq!((code, &found, err.as_str()), (0, &serde_json::json!([]), ""));
+    let (code, found, _) = check(site);
+    assert_eq!(code, 0, "warnings refuse nothing");
+    assert_eq!(
+        (&found[0]["severity"], &found[0]["path"]),
+        (&"warning".into(), &"listeners[0].trusted_proxies[0]".into())
+    );
+    let (code, found, err) = check(&format!("{site}[services.web.rollout]\nbake = 5\nhold = \"1m\"\n"));
+    assert_eq!((code, err.as_str()), (1, ""));
+    let expected = serde_json::json!([
+        { "severity": "fault", "path": "services.web.rollout.bake", "line": 9, "column": 8,
+          "message": "is an integer where a string is expected; write: bake = \"1h\"", "example": "bake = \"1h\"" },
+        { "severity": "fault", "path": "services.web.rollout.hold", "line": 10, "column": 1,
+          "message": found[1]["message"] },
+    ]);
+    assert_eq!(found, expected);
+    assert!(found[1]["message"].as_str().is_some_and(|text| text.starts_with("unknown key; ")), "{found}");
+}
+
+#[test]
+fn the_schema_is_printed() {
+    let printed = Printed::of(&["schema"], std::path::Path::new("/"));
+    let schema: serde_json::Value = serde_json::from_str(&printed.out).expect("JSON");
+    let threads = &schema["properties"]["server"]["properties"]["threads"];
+    assert_eq!(
+        (&threads["type"], &threads["maximum"], &threads["default"]),
+        (&"integer".into(), &256.into(), &0.into())
+    );
 }

@@ -62,6 +62,7 @@ mod streams;
 mod tallow;
 mod tls;
 mod trace;
+mod typed;
 mod unix_sockets;
 mod upgrade;
 mod upstream_tls;

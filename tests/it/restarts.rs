@@ -12,7 +12,7 @@ use situations::{
     waits_for, without,
 };
 
-/// What must be the same after a restart; evidence and pass time may start anew.
+/// What must be the same after a restart; evidence and pass time may start again.
 fn essence(view: &Value) -> Value {
     let pools = view["pools"].as_object().expect("pools").iter().map(|(name, pool)| {
         let upstreams = pool["upstreams"].as_array().expect("upstreams").iter();

@@ -291,7 +291,7 @@ fn errors_of_the_proxy_have_the_sites_page_but_for_json() {
     assert_eq!(ask(&pointsman, "GET /own", "").text(), "own", "an upstream's own error stays");
     std::fs::write(dir.path().join("50x.html"), "<h1>Changed</h1>").expect("a file");
     assert_eq!(pointsman.call("POST", "/v1/reload", "").status, 200);
-    eventually("the page is read anew", || ask(&pointsman, "GET /fail", "").text() == "<h1>Changed</h1>");
+    eventually("the page is read again", || ask(&pointsman, "GET /fail", "").text() == "<h1>Changed</h1>");
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! What a verdict sees: every kind of badness, with real origins and clients, and nothing else.
 
 mod by_hand;
+mod failures;
 mod measure;
 mod traffic;
 mod warm_up;

@@ -26,6 +26,7 @@ fn service(view: &ServiceView, points: &Points) -> ServiceFrame {
         phase: running.map(|rollout| rollout.phase.clone()),
         last: view.rollout.as_ref().and_then(|rollout| rollout.outcome.clone()),
         step: running.map(|rollout| (rollout.step + 1, rollout.steps.len())),
+        set: running.and_then(|rollout| rollout.set.as_ref()).map(|set| set.name.clone()),
         verdict: verdict.map(|verdict| verdict.state.label().to_owned()),
         hold: running.and_then(|rollout| rollout.hold.clone()),
         evidence: evidence.and_then(|evidence| nearest(evidence)),

@@ -74,6 +74,9 @@ pub struct ServiceFrame {
     /// The number of the step under way, from 1, and of all steps.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub step: Option<(usize, usize)>,
+    /// The set that the rollout is a part of.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub set: Option<String>,
     /// `pass`, `hold` or `fail`: of the rollout, or of the watch after it.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub verdict: Option<String>,

@@ -7,13 +7,15 @@ import { signIn } from "./signin.js";
 import { overview } from "./overview.js";
 import { servicePage } from "./service.js";
 import { eventsPage } from "./events.js";
+import { rolloutPage } from "./rollout.js";
 
 const root = document.getElementById("app");
 let page = null;
 let scheduled = false;
 
 function pageOf(pathname) {
-  const [, first, second] = pathname.split("/");
+  const [, first, second, third, fourth] = pathname.split("/");
+  if (first === "s" && second && third === "r" && fourth) return rolloutPage(decodeURIComponent(second), decodeURIComponent(fourth), redraw);
   if (first === "s" && second) return servicePage(decodeURIComponent(second), redraw);
   if (first === "events") return eventsPage(redraw);
   return overview(redraw, go);

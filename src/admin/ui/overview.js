@@ -82,7 +82,8 @@ function row(name, service) {
   const errors = failing(service);
   return html`<tr class=${service.verdict ?? ""}>
     <th scope="row"><a class="name" href="/s/${encodeURIComponent(name)}">${name}</a>
-      ${service.maintenance ? html`<span class="chip hold">maintenance</span>` : nothing}</th>
+      ${service.maintenance ? html`<span class="chip hold">maintenance</span>` : nothing}
+      ${service.set ? html`<span class="chip" title="goes on and back with the services of this set">set ${service.set}</span>` : nothing}</th>
     <td data-label="Traffic">${weights(service)}</td>
     <td data-label="Version">${versions(service)}</td>
     <td data-label="Phase">${phase(service)}</td>

@@ -61,6 +61,7 @@ function body(name, { view, history, fault }, load) {
       <span>${versions(view)}</span>
       ${running ? html`<span class="chip ${running.verdict.state}">${running.phase}</span>` : nothing}
       ${view.maintenance ? html`<span class="chip hold">maintenance</span>` : nothing}
+      ${running?.set ? html`<span>with ${others(view.name, running.set)} in the set ${running.set.name}</span>` : nothing}
     </div>
     ${fault ? html`<p class="fault">${fault}</p>` : nothing}
     ${needs((live.frame?.needs ?? []).filter((need) => need.service === name))}
@@ -76,15 +77,22 @@ function body(name, { view, history, fault }, load) {
     <section aria-labelledby="history"><h2 id="history">History</h2>${rows(history, false)}</section>`;
 }
 
+const others = (name, set) =>
+  set.services.filter((other) => other !== name).map((other, at) => html`${at > 0 ? ", " : ""}<a href="/s/${encodeURIComponent(other)}">${other}</a>`);
+
 const CHARTS = { rate: "Requests a second", failures: "Failures, %", p95: "p95, ms" };
 
 const keyOf = (view, pool) => (pool === view.stable ? "stable" : pool === view.candidate ? "candidate" : "other");
+
+/** The page that stays of a rollout. */
+const course = (rollout) => html`<a href="/s/${encodeURIComponent(rollout.service)}/r/${encodeURIComponent(rollout.id)}">Course, and the requests that failed</a>`;
 
 function last(rollout) {
   if (!rollout) return nothing;
   const what = rollout.version ?? rollout.to;
   return html`<section aria-labelledby="last"><h2 id="last">Last rollout</h2>
-    <p><span class="chip ${rollout.outcome === "aborted" ? "fail" : "pass"}">${rollout.outcome}</span> ${what} to ${rollout.to}${rollout.ended_at ? `, ${moment(rollout.ended_at)}` : ""}${rollout.reason ? `: ${rollout.reason}` : ""}</p></section>`;
+    <p><span class="chip ${rollout.outcome === "aborted" ? "fail" : "pass"}">${rollout.outcome}</span> ${what} to ${rollout.to}${rollout.ended_at ? `, ${moment(rollout.ended_at)}` : ""}${rollout.reason ? `: ${rollout.reason}` : ""}</p>
+    <p>${course(rollout)}</p></section>`;
 }
 
 /** A duration of the configuration, `1h30m`, in seconds. */
@@ -113,7 +121,7 @@ function timeline(rollout) {
   const bake = html`<li class="step ${isBaking ? "now" : "next"} wide-2 ${isBaking && isHeld ? "held" : ""}" aria-current=${isBaking ? "step" : nothing}><span class="name">bake</span>
     <span class="small">${isBaking && rollout.hold ? seconds(rollout.hold.needed_s) : "then stable"}</span>${isBaking ? fill(rollout.hold) : nothing}</li>`;
   return html`<section aria-labelledby="steps"><h2 id="steps">${rollout.version ?? rollout.to}: ${rollout.phase}</h2>
-    <p class="sentence">${sentence(rollout)}</p>
+    <p class="sentence">${sentence(rollout)} ${course(rollout)}</p>
     ${isRolling ? instances(rollout.instances) : html`<ol class="timeline">
       <li class="step ${before ? "now" : "done"} wide-1 ${before && isHeld ? "held" : ""}"><span class="name">${before ? (rollout.waits_for ?? rollout.phase) : "healthy"}</span><span class="small">${rollout.strategy}</span></li>
       ${rollout.steps.map(step)}${bake}</ol>`}

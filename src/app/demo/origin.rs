@@ -54,7 +54,7 @@ impl Origin {
         Ok(origin)
     }
 
-    /// Another version is deployed in its place; its requests are counted anew.
+    /// Another version is deployed in its place; its requests are counted again.
     pub(super) fn become_version(&self, behaviour: Behaviour) {
         self.behaviour.store(Arc::new(behaviour));
         clear(&self.arrivals);

@@ -75,7 +75,7 @@ impl Predecessor {
         }
     }
 
-    /// It comes to nothing.
+    /// It fails.
     pub(in crate::app) fn failed(mut self, error: &anyhow::Error) {
         // Where nobody listens any more, the reason stands in the log.
         let _ = self.wire.say(&Said::Failed { reason: format!("{error:#}") });

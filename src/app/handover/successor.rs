@@ -36,7 +36,7 @@ pub(in crate::app) struct Upgrader {
     /// The configuration file.
     pub file: PathBuf,
     pub own: Own,
-    /// Set when the process is to stop: the upgrade comes to nothing then.
+    /// Set when the process is to stop: the upgrade fails then.
     pub cancelled: Arc<AtomicBool>,
 }
 
@@ -115,7 +115,7 @@ impl Upgrader {
         self.own.runtime.block_on(async { timeout(LETTER, all).await }).ok()?.ok()
     }
 
-    /// Goes on as before; what is not as before is told.
+    /// Goes on as before; what is not as before is reported.
     fn go_back(&self, taken: &Taken) -> Result<(), String> {
         let back = if taken.released { self.own.handover.take_back() } else { Ok(()) };
         self.own.doors.send_replace(Doors::Open);

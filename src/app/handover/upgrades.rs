@@ -55,8 +55,8 @@ impl Upgrades {
         self.under_way = Some(UnderWay { done, answer: Some(answer) });
     }
 
-    /// The process is to stop: an upgrade that is under way comes to nothing. One that cannot be stopped
-    /// any more has succeeded; the new process is told to stop then. Whether that was so.
+    /// The process is to stop: an upgrade that is under way fails. One that cannot be stopped
+    /// any more has succeeded; the new process stops then. Whether that was so.
     pub(in crate::app) async fn cancel(&mut self) -> bool {
         self.upgrader.cancelled.store(true, Ordering::Relaxed);
         let Some(UnderWay { done, .. }) = &mut self.under_way else { return false };

@@ -38,6 +38,7 @@ fn parse(line: &str) -> Option<Fields<'_>> {
             "began" => &mut fields.began,
             "broke_time" => &mut fields.broke_time,
             "duration" => &mut fields.duration,
+            "evidence" => &mut fields.evidence,
             "cut_time" => &mut fields.cut_time,
             "grpc" | "grpc_status" => &mut fields.grpc,
             "earlier" => &mut fields.earlier,

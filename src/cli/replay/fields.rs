@@ -36,6 +36,7 @@ pub(super) struct Fields<'a> {
     pub began: &'a str,
     pub broke_time: &'a str,
     pub duration: &'a str,
+    pub evidence: &'a str,
     pub cut_time: &'a str,
     pub earlier: &'a str,
 }
@@ -99,7 +100,10 @@ impl<'a> Fields<'a> {
                 cut_us: seconds(self.cut_time).map(micros),
                 grpc: self.grpc.parse().ok(),
                 code: if seconds(self.header_times).is_some() { status } else { 0 },
-                outcome: outcome(self.outcome)?,
+                outcome: match self.evidence {
+                    "false" => Outcome::Ignored,
+                    _ => outcome(self.outcome)?,
+                },
             });
         }
         Ok(tried)
@@ -157,7 +161,9 @@ fn earlier(text: &str) -> Option<Tried<'_>> {
     let mut parts = text.split(';');
     let (pool, _upstream, status) = (parts.next()?, parts.next()?, parts.next()?);
     let (began, took, word) = (parts.next()?, parts.next()?, parts.next()?);
-    let grpc = parts.next().and_then(|status| status.parse().ok());
+    let rest: Vec<&str> = parts.collect();
+    let grpc = rest.first().and_then(|status| status.parse().ok());
+    let word = if rest.contains(&"aside") { "ignored" } else { word };
     Some(Tried {
         pool: Cow::Borrowed(pool),
         began_us: micros(seconds(began)?),

@@ -35,6 +35,7 @@ struct Line<'a> {
     broke_time: Option<f64>,
     duration: Option<f64>,
     cut_time: Option<f64>,
+    evidence: Option<bool>,
     upstream_header_time: Option<f64>,
     upstream_response_time: Option<f64>,
     #[serde(borrow, default)]
@@ -57,6 +58,12 @@ struct Earlier<'a> {
     broke_time: Option<f64>,
     duration: Option<f64>,
     cut_time: Option<f64>,
+    evidence: Option<bool>,
+}
+
+/// One that is no evidence says nothing, whatever its outcome.
+fn counted(outcome: Outcome, evidence: Option<bool>) -> Outcome {
+    if evidence == Some(false) { Outcome::Ignored } else { outcome }
 }
 
 pub(super) fn read(text: &[u8]) -> Result<Said<'_>, Unread> {
@@ -72,7 +79,7 @@ pub(super) fn read(text: &[u8]) -> Result<Said<'_>, Unread> {
     let mut tried = Vec::new();
     for attempt in line.earlier {
         tried.push(Tried {
-            outcome: outcome(&attempt.outcome)?,
+            outcome: counted(outcome(&attempt.outcome)?, attempt.evidence),
             pool: attempt.pool,
             began_us: micros(attempt.began),
             took_us: micros(attempt.outcome_time),
@@ -102,7 +109,7 @@ pub(super) fn read(text: &[u8]) -> Result<Said<'_>, Unread> {
             grpc: line.grpc,
             // Without an answer's head the client's status is ours.
             code: if line.upstream_header_time.is_some() { line.status } else { 0 },
-            outcome,
+            outcome: counted(outcome, line.evidence),
         });
     }
     let failed = line.status >= 500 || line.broke_time.is_some();

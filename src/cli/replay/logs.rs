@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 
 /// A longer line is no line of an access log.
 const LONGEST: u64 = 1 << 20;
-/// Unreadable lines that are told one by one.
+/// Unreadable lines that are reported one by one.
 const TOLD: usize = 5;
 const BUFFER: usize = 256 * 1024;
 

@@ -108,7 +108,7 @@ pub(super) struct VariantView {
     pub aborted_stretches: usize,
     pub first: Option<DecisionView>,
     pub failures_spared: u64,
-    /// How often it aborts stable's own traffic, each time beginning anew.
+    /// How often it aborts stable's own traffic, each time beginning again.
     pub stable_aborts: Option<u64>,
     /// Runs over resampled traffic of stable, how long they were, and how many were aborted.
     pub resampled_runs: Option<u32>,

@@ -26,7 +26,7 @@ pub(super) struct Said<'a> {
 /// One attempt. Times are µs: its start from the request's, the others from its own.
 #[derive(Debug)]
 pub(super) struct Tried<'a> {
-    /// A pool, or an upstream's address where only that is told; empty where neither is.
+    /// A pool, or an upstream's address where only that is known; empty where neither is.
     pub pool: Cow<'a, str>,
     pub began_us: u64,
     pub took_us: u64,
@@ -60,7 +60,7 @@ pub(super) fn outcome(word: &str) -> Result<Outcome, Unread> {
     }
 }
 
-/// What a status says where no outcome is told: 499 and 0 are clients that went away.
+/// What a status says where no outcome is recorded: 499 and 0 are clients that went away.
 pub(super) fn outcome_of(status: u16) -> Outcome {
     match status {
         0 | 499 => Outcome::Ignored,

@@ -35,6 +35,21 @@ fn our_own_lines_tell_of_every_attempt() {
 }
 
 #[test]
+fn what_is_no_evidence_says_nothing_whatever_its_outcome() {
+    let line =
+        br#"{"time":"2026-11-24T23:58:33.000Z","status":502,"request_time":0.4,"pool":"blue","attempts":2,
+        "outcome":"status","evidence":false,
+        "earlier":[{"outcome":"connect","status":0,"pool":"green","outcome_time":0.1,"evidence":false}]}"#;
+    let said = json::read(line).expect("read");
+    let outcomes = |said: &Said<'_>| said.tried.iter().map(|tried| tried.outcome).collect::<Vec<_>>();
+    assert_eq!((outcomes(&said), said.failed), (vec![Outcome::Ignored; 2], true));
+    let line = "192.0.2.1 - - [24/Nov/2026:23:58:33 +0000] \"GET / HTTP/1.1\" 502 4 \"-\" \"-\" \"-\" rt=0.400 pool=blue \
+                outcome=status evidence=false outcome_time=0.050000 earlier=green;10.0.0.3:80;0;0.000000;0.000040;grpc;14;aside";
+    let said = combined::read(line).and_then(|fields| fields.said(&mut Local::default())).expect("read");
+    assert_eq!((outcomes(&said), said.tried[0].grpc), (vec![Outcome::Ignored; 2], Some(14)));
+}
+
+#[test]
 fn a_log_of_before_outcomes_is_read_by_its_statuses() {
     let line = |status: u16, attempts: u8| {
         format!(

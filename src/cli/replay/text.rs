@@ -135,7 +135,7 @@ fn trade(text: &mut String, view: &TradeView, report: &Report) {
     );
     let _ = writeln!(
         text,
-        "  resampled: aborted runs over stretches of 500 of them, drawn anew (seed {})",
+        "  resampled: aborted runs over stretches of 500 of them, drawn again (seed {})",
         view.seed
     );
     if view.stable_attempts_left_out > 0 {

@@ -2,7 +2,6 @@
 
 use super::*;
 use std::collections::BTreeSet;
-use toml::de::DeTable;
 
 /// Enters every section that there can be; nothing in it needs to be right. A name that users choose is `chosen`.
 const EVERYWHERE: &str = r#"
@@ -81,14 +80,8 @@ fn normal(path: &str) -> String {
 }
 
 /// Every key that reading asks for, by its normal path.
-fn read_keys() -> BTreeSet<String> {
-    let env = |_: &str| None;
-    let document = Document::new(EVERYWHERE, &env, Path::new("/nowhere"));
-    let (table, errors) = DeTable::parse_recoverable(EVERYWHERE);
-    assert!(errors.is_empty(), "{errors:?}");
-    read(&Section::root(&document, table.get_ref()), Surroundings::NONE);
-    let asked = document.asked.borrow();
-    asked.iter().map(|path| normal(path)).collect()
+pub(super) fn asked() -> BTreeSet<String> {
+    samples::learn(EVERYWHERE).asked
 }
 
 /// The example with the path of the section each of its lines belongs to; what is commented out counts.
@@ -150,7 +143,7 @@ fn area<'a>(lines: &'a [(String, String)], path: &str) -> Vec<&'a str> {
 #[test]
 fn every_key_is_documented_where_it_belongs() {
     let lines = sections(include_str!("../../../conf/pointsman.toml"));
-    let keys = read_keys();
+    let keys = asked();
     assert!(keys.len() > 200, "the walk must see the keys: {}", keys.len());
     let missing: Vec<_> = keys
         .iter()
@@ -171,7 +164,7 @@ fn every_key_is_documented_where_it_belongs() {
 /// A key of which the walk knows nothing would go unseen.
 #[test]
 fn the_walk_enters_every_section() {
-    let keys = read_keys();
+    let keys = asked();
     let mut unseen = BTreeSet::new();
     let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/config");
     let mut folders = vec![dir];

@@ -89,7 +89,7 @@ impl Witness {
         let text = or_none(std::fs::read(dir.join(STABLE)))?;
         let read = if text.is_empty() { Ok(Stable::new()) } else { serde_json::from_slice(&text) };
         let mut stable = read.unwrap_or_else(|error| {
-            tracing::warn!("{STABLE} in the state directory cannot be read, it is made anew: {error}");
+            tracing::warn!("{STABLE} in the state directory cannot be read, it is made again: {error}");
             Stable::new()
         });
         let changed = or_none(std::fs::read(dir.join(CHANGED)))?;

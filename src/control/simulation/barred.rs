@@ -30,7 +30,7 @@ impl Barred {
         let after = &applied.state;
         let has = |event| applied.notes.iter().any(|note| note.event == event);
         if named {
-            // What has gone and is named anew is a deploy of its own.
+            // What has gone and is named again is a deploy of its own.
             self.0.retain(|pool, bar| {
                 !bar.is_away
                     || bar.addresses.is_disjoint(&sets[pool])

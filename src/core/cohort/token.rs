@@ -25,7 +25,7 @@ pub struct User {
 }
 
 impl User {
-    /// Whether their cookie is to be issued anew: half of its time is over, or it comes from the future.
+    /// Whether their cookie is to be issued again: half of its time is over, or it comes from the future.
     pub fn is_due(self, now: u32, ttl: Duration) -> bool {
         u64::from(now.abs_diff(self.at)) * 2 >= ttl.as_secs()
     }

@@ -6,7 +6,7 @@ use crate::core::client::ClientKey;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// What a client that has too much under way is told.
+/// What a client that has too much under way hears.
 const TOO_MANY: Refused = Refused { status: 429, wait: Duration::from_secs(1) };
 
 #[derive(Clone, Debug, Default)]

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 /// Who knows which clients met what speaks against the candidate.
 pub trait Witnesses: std::fmt::Debug {
-    /// How many clients met it since then, as far as they are told apart.
+    /// How many clients met it since then, as far as they are distinguished.
     fn clients(&self, met: Met, since: Duration) -> ClientCount;
 }
 

@@ -1,7 +1,7 @@
 //! The latest values of a pool's signals, by upstream.
 //!
 //! The last few values of each are kept, not counts against levels: a policy that changes its levels
-//! judges the same values anew.
+//! judges the same values again.
 
 use crate::core::duration;
 use crate::core::signal::Signal;

@@ -87,7 +87,7 @@ pub(super) fn shared_outage(watched: &LimitEvidence, broken: Reason) -> Reason {
     Reason { metric: SHARED_OUTAGE.to_owned(), text, ..broken }
 }
 
-/// The candidate keeps its limit, but comes to more events than stable.
+/// The candidate keeps its limit, but has more events than stable.
 pub(super) fn worse(policy: &Policy, watched: &LimitEvidence, relative: &Relative, now: Duration) -> Reason {
     let what = match watched.bound {
         Bound::Errors { .. } => "fails".to_owned(),

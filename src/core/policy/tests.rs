@@ -270,7 +270,7 @@ fn when_both_recover_nobody_is_blamed_and_nothing_is_left() {
     let mut pair = Pair::new(|_| ());
     pair.rounds(100, (2, 1), (6, 3));
     pair.rounds(120, (2, 0), (6, 0));
-    assert_eq!(pair.word(), (State::Pass, None), "the warning level begins anew, too");
+    assert_eq!(pair.word(), (State::Pass, None), "the warning level begins again, too");
 }
 
 #[test]

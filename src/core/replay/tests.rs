@@ -189,6 +189,6 @@ fn false_aborts_are_counted_on_stable_itself_and_resampled_the_same_by_the_same_
     };
     assert_eq!(run(500), (0, 0), "0.2 % failing under a limit of 1 %");
     let (aborts, resampled) = run(10);
-    assert!(aborts > 10, "it begins anew each time: {aborts}");
+    assert!(aborts > 10, "it begins again each time: {aborts}");
     assert_eq!(resampled, 20);
 }

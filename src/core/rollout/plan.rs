@@ -97,7 +97,7 @@ pub struct Plan {
     pub after: After,
     /// Says what it would do, and moves nothing.
     pub dry_run: bool,
-    /// Whether it goes from step to step only as it is told, together with other services.
+    /// Whether it goes from step to step only as it is asked, together with other services.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub together: bool,
 }
@@ -111,7 +111,7 @@ pub struct HookPoint {
 }
 
 impl HookPoint {
-    /// Every place at which something may be refused. What follows the end is told by notifications.
+    /// Every place at which something may be refused. What follows the end is reported by notifications.
     pub const ALL: [HookPoint; 9] = [
         HookPoint::before(Phase::Preparing),
         HookPoint::after(Phase::Preparing),

@@ -25,7 +25,7 @@ impl Rollout {
                 "before preparing".to_owned()
             }
             (Phase::Preparing | Phase::Testing, Some(_)) => format!("{} is done", self.phase.label()),
-            (Phase::Testing, None) => "testing, the smoke tests are run anew".to_owned(),
+            (Phase::Testing, None) => "testing, the smoke tests are run again".to_owned(),
             (Phase::Shifting, _) if self.is_rolling() => self.batch_at_hand(),
             (Phase::Shifting, _) => {
                 let mirrored = self.mirrors().map(|share| format!(" ({share} mirrored)")).unwrap_or_default();

@@ -1,7 +1,7 @@
 //! One of several rollouts that go on together: the services of a set.
 //!
 //! Each judges its own candidate, and stops before whatever gives that more traffic, or makes it stable. It goes on
-//! when it is told so, once all have come as far; what tells it is [`crate::core::service::set_moves`].
+//! when it is asked to, once all have come as far; what tells it is [`crate::core::service::set_moves`].
 
 use super::input::Effect;
 use super::state::{Approval, Phase, Rollout};

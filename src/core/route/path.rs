@@ -2,7 +2,7 @@
 //!
 //! An upstream reads `/%61dmin`, `//admin` and `/x/../admin` as `/admin`; a route that denies `/admin`
 //! must not be passed by writing it so. What goes to the upstream stays as the client sent it, unless a
-//! route rewrites it: then it is the plain path, encoded anew.
+//! route rewrites it: then it is the plain path, encoded again.
 
 use std::borrow::Cow;
 

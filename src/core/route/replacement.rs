@@ -1,7 +1,7 @@
 //! The text that takes the place of a path: `/new/$1?from=$path`.
 //!
 //! It is taken apart once, when the configuration is read. As in nginx, a query in it goes before the
-//! request's own, which a `?` at the end leaves out. The path that comes of it is plain, and encoded anew on
+//! request's own, which a `?` at the end leaves out. The path that comes of it is plain, and encoded again on
 //! its way: nothing that a client wrote can end it, begin a query or climb.
 
 use super::path::{BadPath, decoded, encode, encode_value};

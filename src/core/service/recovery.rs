@@ -244,7 +244,7 @@ impl Recovery {
         if let Some(running) = self.state.running() {
             let weight = self.state.weights.get(&running.to).copied().unwrap_or_default();
             let text = format!(
-                "restarted: the rollout {} goes on: {}; {} has {weight} of the traffic, evidence is gathered anew",
+                "restarted: the rollout {} goes on: {}; {} has {weight} of the traffic, evidence is gathered again",
                 running.id,
                 running.rollout.standing(),
                 running.to

@@ -640,7 +640,7 @@ fn a_mirror_step_comes_before_any_weight_and_counts_its_copies() {
     let mut state = started(mirrored_canary());
     let mut course = Vec::new();
     for second in 0..40 {
-        // The copies come late; the counts of users' requests begin anew.
+        // The copies come late; the counts of users' requests begin again.
         let attempts = if second < 20 { second } else { second * 100 };
         let mirrors = state.running().and_then(|running| running.rollout.mirrors());
         let applied = observe(&state, &seen(State::Pass, attempts), second);

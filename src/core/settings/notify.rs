@@ -1,4 +1,4 @@
-//! Who is told of what happens.
+//! Who hears of what happens.
 
 use crate::core::notice::Kind;
 use std::time::Duration;

@@ -11,7 +11,7 @@ pub struct Buffer {
     pub response: usize,
 }
 
-/// What an upstream is told of the client and of the proxies before this one.
+/// What an upstream learns of the client and of the proxies before this one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Forwarded {
     /// `X-Forwarded-For` of trusted proxies is continued, that of others is replaced.

@@ -25,7 +25,7 @@ pub enum Trust {
     System,
     /// Those of these authorities (certificates in DER), at least one.
     Authorities(Vec<Bytes>),
-    /// Anybody's: the connection is encrypted, and whoever is in between can read it.
+    /// Anybody's: the connection is encrypted, and a machine in between can read it.
     Anybody,
 }
 

@@ -16,7 +16,7 @@ pub struct Pool {
     pub name: Arc<str>,
     /// Where its outcomes are counted.
     pub arm: ArmId,
-    /// What its upstreams are told of clients.
+    /// What its upstreams learn of clients.
     pub forwarded: settings::Forwarded,
     /// Since when they are those of the version it has now, µs on the process clock.
     pub era_us: u64,

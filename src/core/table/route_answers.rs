@@ -1,6 +1,6 @@
 //! How many answers the clients of a route got, by listener and status.
 //!
-//! The counts of a route outlive the tables that it stands in: whoever makes a table hands on those of every route that
+//! The counts of a route outlive the tables that it stands in: the maker of a table hands on those of every route that
 //! goes by the same name. Statuses that are registered count one by one, others by their class, so that no upstream can
 //! make the counters grow.
 

@@ -36,8 +36,8 @@ pub struct Entry<'a> {
     pub user_agent: &'a [u8],
     pub referer: &'a [u8],
     pub request_id: &'a [u8],
-    /// Empty where requests are not traced.
-    pub trace_id: &'a [u8],
+    /// 32 hexadecimal digits, where requests are traced.
+    pub trace_id: Option<&'a [u8; 32]>,
     pub forwarded_for: &'a [u8],
 }
 
@@ -93,6 +93,8 @@ pub struct Attempted<'a> {
     pub status: u16,
     pub grpc: Option<u8>,
     pub outcome: Outcome,
+    /// Whether it is no evidence: its upstream warmed up, or its route is not measured.
+    pub is_aside: bool,
     /// When it began, from the request's start, and how long it took from there until its outcome was
     /// known, and until its answer broke, µs.
     pub began_us: u64,

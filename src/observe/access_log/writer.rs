@@ -29,7 +29,7 @@ impl Writer {
         Ok(Writer { path, output, batches, state, failing: false, is_torn: false })
     }
 
-    /// Writes until it is told to end, and then what waits.
+    /// Writes until it has to end, and then what waits.
     pub(super) fn run(mut self) {
         while let Some(batch) = self.next() {
             if self.state.reopen.swap(false, Ordering::SeqCst) {
@@ -97,7 +97,7 @@ impl Writer {
     fn reopen(&mut self) {
         match open(self.path.as_deref()) {
             Ok(fresh) => self.output = fresh,
-            Err(error) => tracing::error!("the access log cannot be opened anew: {error}"),
+            Err(error) => tracing::error!("the access log cannot be opened again: {error}"),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What an answer, or the lack of one, comes to: the outcome charged to the pool, and the status the
+//! What an answer, or the lack of one, means: the outcome charged to the pool, and the status the
 //! client gets for an error.
 
 use crate::core::failure_statuses::FailureStatuses;

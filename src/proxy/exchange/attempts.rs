@@ -96,6 +96,8 @@ pub(in crate::proxy) struct Ended {
     pub number: u8,
     pub code: u16,
     pub outcome: Outcome,
+    /// Whether it is no evidence.
+    pub is_aside: bool,
     /// µs on the process clock: its start, its outcome, and the break of an answer that had begun.
     pub began_us: u64,
     pub known_us: u64,
@@ -195,7 +197,7 @@ impl Ended {
     /// With the target and the upstream tried by the attempt of a number, and when it began and was known.
     pub(in crate::proxy) fn new(
         (target, upstream, number): (Option<Target>, Option<usize>, u8),
-        (outcome, code): (Outcome, u16),
+        (outcome, code, is_aside): (Outcome, u16, bool),
         (began_us, known_us): (u64, u64),
     ) -> Self {
         let (broke_us, grpc, whole_us, cut_us) = (None, None, None, None);
@@ -205,6 +207,7 @@ impl Ended {
             number,
             code,
             outcome,
+            is_aside,
             began_us,
             known_us,
             broke_us,

@@ -17,7 +17,7 @@ pub(in crate::proxy) struct Inbound {
     pub place: usize,
     /// Whom the connection is with, or whom its PROXY header names.
     pub peer: IpAddr,
-    /// The same as upstreams are told of it.
+    /// The same as upstreams learn it.
     pub peer_text: HeaderValue,
     /// The real client: the peer, or whom a trusted proxy names.
     pub client: IpAddr,

@@ -114,7 +114,7 @@ fn coding(headers: &HeaderMap) -> Coding {
     }
 }
 
-/// `None` where it cannot be unpacked, or comes to more than the limit.
+/// `None` where it cannot be unpacked, or is larger than the limit.
 fn plain(body: Vec<u8>, coding: Coding, limit: usize) -> Option<Vec<u8>> {
     let within = limit as u64 + 1;
     let mut plain = Vec::new();
@@ -174,7 +174,7 @@ mod tests {
         for (coding, bytes) in [("gzip", &gzip), ("br", &packed), ("identity", &text)] {
             assert_eq!(answer(1000, coding, &[bytes]).body.as_ref(), Some(&text), "{coding}");
         }
-        assert_eq!(answer(100, "gzip", &[&gzip]).body, None, "it comes to more than the limit");
+        assert_eq!(answer(100, "gzip", &[&gzip]).body, None, "it is larger than the limit");
         assert_eq!(answer(1000, "gzip", &[b"broken"]).body, None);
     }
 }

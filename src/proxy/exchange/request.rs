@@ -42,12 +42,12 @@ impl Request {
         self.pool()?.upstreams.get(self.attempts.upstream?)
     }
 
-    /// The client, as it is told apart from others.
+    /// The client, as it is distinguished from others.
     pub(in crate::proxy) fn client_key(&self) -> ClientKey {
         if self.inbound.is_nameless { ClientKey::NAMELESS } else { ClientKey::of(self.inbound.client) }
     }
 
-    /// What the upstream is told of the client.
+    /// What the upstream learns of the client.
     pub(in crate::proxy) fn forwarded(&self) -> Forwarded {
         let own = self.route().and_then(|route| route.forwarded);
         own.or_else(|| Some(self.pool()?.forwarded)).unwrap_or_default()

@@ -25,7 +25,7 @@ pub(in crate::proxy) struct RoutePlan {
     pub target: Option<Target>,
     /// What its pool was chosen by.
     pub by: Option<By>,
-    /// What its answer sets, whoever makes it.
+    /// What its answer sets, no matter who makes it.
     pub cookies: Cookies,
 }
 

@@ -8,7 +8,7 @@ use http::{HeaderName, HeaderValue};
 /// Tells testers that the candidate failed, and which.
 const SHIELDED: HeaderName = HeaderName::from_static("x-pointsman-shielded");
 
-/// Puts on an answer what the client is told: which pool it comes from, where that is wanted, and cookies.
+/// Puts on an answer what the client hears: which pool it comes from, where that is wanted, and cookies.
 pub(in crate::proxy) fn show(request: &Request, head: &mut AnswerHead) {
     let target = request.plan.target;
     let shown = target.and_then(|target| target.service(&request.plan.table)?.choice.shown(target.pool));
@@ -29,7 +29,7 @@ pub(in crate::proxy) fn show(request: &Request, head: &mut AnswerHead) {
     }
 }
 
-/// The candidate in whose place stable answers a tester. Nobody else is told.
+/// The candidate in whose place stable answers a tester. Nobody else hears of it.
 fn shielded_from(request: &Request) -> Option<&str> {
     request.attempts.shielded_after.filter(|_| request.plan.by == Some(By::Tester))?;
     let service = request.service()?;

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use http::header::LOCATION;
 use http::{HeaderName, HeaderValue};
 
-/// On the head of an answer, whoever made it.
+/// On the head of an answer, no matter who made it.
 pub(in crate::proxy) fn answer(request: &Request, head: &mut AnswerHead) {
     hsts::set(&request.inbound.listener, head);
     if let Some(edits) = request.plan.table.routes.response_edits(request.route()) {

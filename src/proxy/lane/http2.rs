@@ -82,7 +82,7 @@ pub(super) async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
     let (active, from) = (turns.active(), Peer::new(peer.ip()));
     let (mut ending, mut accepted, mut rejected) = (false, 0, 0);
     let mut window = has_room.then(Held::default);
-    // Both are waited for as long as the connection lives, and not anew for each stream.
+    // Both are waited for as long as the connection lives, and not again for each stream.
     let (mut shutdown, mut ended) = (Closing::new(line.shutdown.clone()), pin!(heard.has_ended()));
     let cut = loop {
         let turn = tokio::select! {

@@ -28,7 +28,7 @@ pub(super) struct Line {
 #[derive(Clone, Debug)]
 pub(super) struct Peer {
     address: IpAddr,
-    /// The same as upstreams are told of it.
+    /// The same as upstreams learn it.
     text: HeaderValue,
 }
 

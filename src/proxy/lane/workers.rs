@@ -58,7 +58,7 @@ impl Workers {
         Ok(Workers { listeners: shared.listeners.clone(), shutdown, linger, threads })
     }
 
-    /// Stops accepting and waits for the busy connections, up to `grace`; each is told to close with its
+    /// Stops accepting and waits for the busy connections, up to `grace`; each closes with its
     /// next answer. Idle ones may send one more request within `linger`, which loses no request to a
     /// close that crosses it; then they are closed. Blocks.
     pub fn stop(self, linger: Duration) {
@@ -75,7 +75,7 @@ impl Workers {
     }
 }
 
-/// How a worker comes to its end.
+/// How a worker ends.
 struct End {
     linger: watch::Receiver<Duration>,
     grace: Duration,

@@ -26,7 +26,7 @@ pub struct Bound {
     /// Where it really listens: port 0 has become a number.
     pub address: SocketAddr,
     pub settings: Listener,
-    /// Its port, as upstreams are told of it.
+    /// Its port, as upstreams learn it.
     pub(in crate::proxy) port_text: String,
     /// To be exchanged while it serves; none without TLS.
     pub certificates: Option<Arc<Certificates>>,

@@ -1,7 +1,7 @@
 //! What each attempt of a request came to, charged once to the pool that served it.
 
-use super::groups;
 use super::meter::Meter;
+use super::{groups, sample};
 use crate::core::group::GroupEvent;
 use crate::core::mirror::Place;
 use crate::core::outcome::{Outcome, Reason};
@@ -73,7 +73,7 @@ pub(in crate::proxy) fn converses(meter: &Meter, request: &mut Request) {
     }
 }
 
-/// What a failure comes to where the client was so slow to send its body, or to take its answer, that the
+/// What a failure counts as where the client was so slow to send its body, or to take its answer, that the
 /// upstream or the proxy may have given up for it: nothing.
 pub(in crate::proxy) fn excuse(meter: &Meter, request: &mut Request, outcome: Outcome) -> Outcome {
     let Some(attempt) = request.attempts.current.as_ref() else { return outcome };
@@ -114,13 +114,19 @@ pub(in crate::proxy) fn charge(meter: &Meter, request: &mut Request, outcome: Ou
                 (code > 0).then_some(charged.now_us.saturating_sub(attempt.started_us));
             let on = (target, request.attempts.upstream, request.attempts.made);
             let at = (attempt.started_us, charged.now_us);
-            request.attempts.last = Some(Ended::new(on, (outcome, code), at));
+            request.attempts.last = Some(Ended::new(on, (outcome, code, !is_evidence), at));
             groups::decided(meter, request, charged, code);
+            if is_evidence && charged.is_current {
+                sample::offer(meter, request, (counted.0, charged.now_us), (outcome, code));
+            }
         }
         (Phase::Succeeding, Outcome::Failure(reason)) => {
             let now = meter.broken(counted, reason);
             if let Some(last) = &mut request.attempts.last {
                 (last.outcome, last.broke_us) = (outcome, Some(now));
+            }
+            if is_evidence {
+                sample::offer(meter, request, (counted.0, now), (outcome, code));
             }
             groups::count(meter, request, GroupEvent::Broken);
         }
@@ -172,7 +178,11 @@ pub(in crate::proxy) fn unavailable(meter: &Meter, request: &mut Request) {
     let started = started.in_era(pool.era_us);
     let outcome = Outcome::Failure(Reason::Unavailable);
     let charged = meter.answered((pool.arm, started), began_us, (outcome, 0), &pool.thresholds);
-    request.attempts.last = Some(Ended::new((target, None, 0), (outcome, 0), (began_us, charged.now_us)));
+    let (on, what) = ((target, None, 0), (outcome, 0, started.is_aside()));
+    request.attempts.last = Some(Ended::new(on, what, (began_us, charged.now_us)));
+    if charged.is_current && !started.is_aside() {
+        sample::offer(meter, request, (pool.arm, charged.now_us), (outcome, 0));
+    }
     groups::decided(meter, request, charged, 0);
 }
 

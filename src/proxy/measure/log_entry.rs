@@ -1,4 +1,4 @@
-//! What the access log is told of a request.
+//! What the access log has of a request.
 //!
 //! A request has its line at its end, one that is dropped halfway as well. What is none of anybody's business has been
 //! taken off its head by then.
@@ -147,7 +147,7 @@ fn of(request: &Request, now_us: u64, ended: Option<Cut>) -> Entry<'_> {
         user_agent: header(&head.headers, &USER_AGENT),
         referer: header(&head.headers, &REFERER),
         request_id: request.id(),
-        trace_id: inbound.trace.as_ref().map_or(&[][..], TraceContext::id),
+        trace_id: inbound.trace.as_ref().map(TraceContext::id),
         forwarded_for: header(&head.headers, &X_FORWARDED_FOR),
     }
 }
@@ -161,6 +161,7 @@ fn attempted(request: &Request, ended: Ended) -> Attempted<'_> {
         status: ended.code,
         grpc: ended.grpc,
         outcome: ended.outcome,
+        is_aside: ended.is_aside,
         began_us: ended.began_us.saturating_sub(request.inbound.started_us),
         took_us: ended.known_us.saturating_sub(ended.began_us),
         broke_us: ended.broke_us.map(|broke| broke.saturating_sub(ended.began_us)),

@@ -52,7 +52,7 @@ impl Meter {
     }
 
     /// An attempt begins. `is_whole` says that the client has sent all of its request: until then its clock
-    /// stands still. `is_evidence` is whether what it comes to speaks for or against its pool.
+    /// stands still. `is_evidence` is whether its outcome speaks for or against its pool.
     pub(in crate::proxy) fn start(
         &self,
         arm: ArmId,

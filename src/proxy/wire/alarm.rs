@@ -1,6 +1,6 @@
 //! One timer of a connection, for all its deadlines.
 //!
-//! Most deadlines are moved long before they are due. The timer is set anew only where it would ring too late;
+//! Most deadlines are moved long before they are due. The timer is set again only where it would ring too late;
 //! where it rings too early, it is set to what is due now.
 //!
 //! For the same reason a worker keeps timers of connections and streams that are over: the next one takes one as it is

@@ -4,7 +4,7 @@
 //! That library ends the whole connection for a method, a name or a value that is none, and for a target that
 //! is no UTF-8; a stream for what nginx takes in a target; and says nothing of either. Here each block is read
 //! with the connection's table ([`hpack`](crate::proxy::wire::hpack)), judged by the same rules as a head of HTTP/1
-//! ([`settle`]), and written anew without a table; what is refused becomes a request that is refused
+//! ([`settle`]), and written again without a table; what is refused becomes a request that is refused
 //! ([`asked`](crate::proxy::wire::asked)), so that it is answered and logged like any other. Other frames pass as they are.
 //!
 //! In the other direction interim answers are put between frames: the library below sends none.

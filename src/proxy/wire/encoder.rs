@@ -56,7 +56,7 @@ impl Encoder {
     /// What goes to the client for a piece of the body; it may be empty. Nothing comes after the end.
     ///
     /// # Errors
-    /// None in practice: memory takes all that is written.
+    /// No write fails: memory takes all that is written.
     pub(in crate::proxy) fn encode(&mut self, piece: &[u8], end: bool) -> io::Result<Bytes> {
         let out = match &mut self.kind {
             Kind::Gzip(gzip) => {

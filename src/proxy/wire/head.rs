@@ -4,7 +4,7 @@
 //! readings somewhere (a bare line feed, a folded line, a space before a colon, two lengths, a sign in a
 //! length) is refused here, so that no server behind can take it otherwise than this one. What is decided on
 //! the meaning of fields is left to `refuse`, which HTTP/2 shares; a head that has one reading, but other words
-//! than the library below takes, is told as odd, and [`target`] has them.
+//! than the library below takes, is marked as odd, and [`target`] has them.
 
 use crate::proxy::wire::host::is_host;
 use crate::proxy::wire::target;

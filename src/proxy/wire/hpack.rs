@@ -9,7 +9,7 @@ mod statics;
 use std::collections::VecDeque;
 use std::ops::Range;
 
-/// Bytes of the table that the other side may fill: what it goes by before it is told another limit.
+/// Bytes of the table that the other side may fill: what it goes by before it hears of another limit.
 const TABLE: usize = 4096;
 /// What a field counts for beside its bytes.
 const OVERHEAD: usize = 32;
@@ -76,7 +76,7 @@ impl FieldList {
     fn push(&mut self, name: &[u8], value: &[u8], known: u8, most: usize) {
         self.size = self.size.saturating_add(name.len()).saturating_add(value.len()).saturating_add(OVERHEAD);
         self.is_over_size |= self.size > most;
-        // A request is told by its first fields, however many follow.
+        // A request is known by its first fields, however many follow.
         if self.is_over_size && !name.starts_with(b":") {
             return;
         }

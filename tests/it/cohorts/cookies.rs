@@ -39,7 +39,7 @@ fn the_first_request_is_assigned_and_users_move_with_the_weight() {
         let share = weight / 100.0;
         let (expected, sd) = (400.0 * share, (400.0 * share * (1.0 - share)).sqrt());
         println!("by cookie, green at {weight} %: {on_green} of 400 users, {expected} expected (sd {sd:.1})");
-        // The ids are drawn anew each time, so that there is more room than by other kinds.
+        // The ids are drawn again each time, so that there is more room than by other kinds.
         assert!((f64::from(on_green) - expected).abs() <= 7.0 * sd);
         last = weight;
     }

@@ -142,3 +142,41 @@ fn start(pointsman: &Pointsman, version: &str) {
     let answer = pointsman.call_with("POST", "/v1/services/web/rollouts", TOKEN, &body);
     assert_eq!(answer.status, 201, "{}", answer.text());
 }
+
+/// 50 services of 4 pools each, a frame a second: what the scripts of the list take, which is printed.
+#[test]
+fn a_list_of_fifty_services_is_drawn_once_a_frame() {
+    let Some(mut browser) = Browser::open() else {
+        println!("skipped: no browser; apt-get install chromium-headless-shell");
+        return;
+    };
+    let origin = Origin::named("one");
+    let mut config = super::admin() + "[[routes]]\nservice = \"s0\"\n";
+    for service in 0..50 {
+        config += &format!("[services.s{service}]\nstable = \"a\"\n");
+        for pool in ["a", "b", "c", "d"] {
+            config += &format!("[services.s{service}.pools.{pool}]\nupstreams = [\"{}\"]\n", origin.address);
+        }
+    }
+    let pointsman = Pointsman::start(&config);
+    browser.looks((1280, 800), "light");
+    browser.visit(&format!("http://{}/", pointsman.admin));
+    browser.until("document.activeElement?.id === 'token'");
+    browser.types("secret-ci");
+    browser.key("Enter", 13);
+    browser.shows("50 of 50");
+    seen(&mut browser, "list-fifty");
+    browser.ask("Performance.enable", json!({}));
+    let script = |browser: &mut Browser| {
+        let all = browser.ask("Performance.getMetrics", json!({}))["metrics"].clone();
+        let metric = all.as_array().into_iter().flatten().find(|metric| metric["name"] == "ScriptDuration");
+        metric.and_then(|metric| metric["value"].as_f64()).expect("a time")
+    };
+    browser.value("window.drawings = 0; new MutationObserver(() => window.drawings++).observe(document.querySelector('.services'), { subtree: true, childList: true, characterData: true, attributes: true }); 0");
+    let before = script(&mut browser);
+    // Every sparkline moves on with every frame.
+    browser.until("window.drawings >= 5");
+    let drawings = browser.value("window.drawings").as_f64().expect("a number");
+    let each = (script(&mut browser) - before) * 1000.0 / drawings;
+    println!("50 services of 4 pools: {each:.1} ms of script a frame, over {drawings} frames");
+}

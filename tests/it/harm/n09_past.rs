@@ -161,7 +161,7 @@ fn other_upstreams_begin_with_an_empty_window_whatever_way_they_come() {
     println!("after upstreams set: {} of green", requests("green"));
     assert_eq!(requests("green"), 0);
     assert!(requests("blue") > 50, "the other pool's stays");
-    // Of a configuration that is read anew, too.
+    // Of a configuration that is read again, too.
     pointsman.configure(&config(&next, &green, STAYS, policy));
     let reload = pointsman.cli(&["reload"]);
     assert_eq!(reload.code, 0, "{}", reload.err);
@@ -214,7 +214,7 @@ fn what_hangs_on_the_former_version_is_not_charged_to_the_next() {
     drop(load);
 }
 
-/// The evidence, the step's time and its attempts begin anew with other upstreams under way.
+/// The evidence, the step's time and its attempts begin again with other upstreams under way.
 #[test]
 fn a_candidate_that_gets_other_upstreams_under_way_begins_its_step_anew() {
     let (blue, green, next) = (Origin::named("blue"), Origin::named("green"), Origin::named("next"));

@@ -258,7 +258,7 @@ fn an_answer_that_is_not_taken_is_given_up() {
     eventually("it is given up", || pointsman.get("/metrics").text().contains(line));
 }
 
-/// Guesses are told apart from operators: counted, logged once, slowed; the right token is not.
+/// Guesses are distinguished from operators: counted, logged once, slowed; the right token is not.
 #[test]
 fn wrong_tokens_are_counted_told_once_and_slowed() {
     let nginx = Nginx::start(&["blue", "green"]);

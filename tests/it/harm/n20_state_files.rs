@@ -244,7 +244,7 @@ fn a_lost_or_damaged_secret_is_told() {
         let pointsman = Pointsman::start_in(dir);
         let ready = pointsman.get("/readyz");
         assert_eq!((ready.status, ready.json()["status"].as_str()), (200, Some("degraded")));
-        assert!(ready.text().contains("users are assigned anew"), "{}", ready.text());
+        assert!(ready.text().contains("users are assigned again"), "{}", ready.text());
         assert_eq!(pointsman.web()["stable"], "green", "the state is whole");
         assert_eq!(aside(&pointsman.dir).len(), usize::from(damaged));
         assert_eq!(mode(&secret), 0o600);

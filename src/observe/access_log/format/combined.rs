@@ -19,9 +19,9 @@ pub(super) fn line(out: &mut Vec<u8>, entry: &Entry<'_>, when: When, stamps: &mu
     stamps.started(out, when.started_us);
     out.extend_from_slice(b" request_id=");
     escaped(out, or_dash(entry.request_id));
-    if !entry.trace_id.is_empty() {
+    if let Some(trace) = entry.trace_id {
         out.extend_from_slice(b" trace_id=");
-        escaped(out, entry.trace_id);
+        out.extend_from_slice(trace);
     }
     target(out, entry);
     if let Some(last) = &entry.last {
@@ -90,6 +90,9 @@ fn outcome(out: &mut Vec<u8>, last: &Attempted<'_>) {
         out.extend_from_slice(b" grpc=");
         decimal(out, status);
     }
+    if last.is_aside {
+        out.extend_from_slice(b" evidence=false");
+    }
     // The head's time has milliseconds only.
     for (name, us) in times(last, None) {
         named(out, b" ", name);
@@ -98,7 +101,8 @@ fn outcome(out: &mut Vec<u8>, last: &Attempted<'_>) {
     }
 }
 
-/// Pool, upstream, status, when it began, how long it took, and what it came to.
+/// Pool, upstream, status, when it began, how long it took, and its outcome; then its gRPC status, and whether it is no
+/// evidence.
 fn earlier(out: &mut Vec<u8>, attempt: &Attempted<'_>) {
     out.extend_from_slice(attempt.pool.unwrap_or("-").as_bytes());
     named(out, b";", attempt.upstream.unwrap_or("-"));
@@ -112,6 +116,9 @@ fn earlier(out: &mut Vec<u8>, attempt: &Attempted<'_>) {
     if let Some(status) = attempt.grpc {
         out.push(b';');
         decimal(out, status);
+    }
+    if attempt.is_aside {
+        out.extend_from_slice(b";aside");
     }
 }
 

@@ -56,14 +56,15 @@ fn outcome() -> impl Strategy<Value = Outcome> {
 fn attempt() -> impl Strategy<Value = Attempted<'static>> {
     let times =
         (time(), time(), prop::option::of(time()), prop::option::of(time()), prop::option::of(time()));
-    (outcome(), any::<u16>(), any::<Option<u8>>(), times).prop_map(
-        |(outcome, status, grpc, (began_us, took_us, broke_us, whole_us, cut_us))| Attempted {
+    ((outcome(), any::<bool>()), any::<u16>(), any::<Option<u8>>(), times).prop_map(
+        |((outcome, is_aside), status, grpc, (began_us, took_us, broke_us, whole_us, cut_us))| Attempted {
             pool: None,
             upstream: None,
             number: 1,
             status,
             grpc,
             outcome,
+            is_aside,
             began_us,
             took_us,
             broke_us,
@@ -104,12 +105,14 @@ proptest! {
     #[test]
     fn a_line_is_what_it_has_to_be(
         request in request(),
-        texts in prop::collection::vec(text(), 7),
+        texts in prop::collection::vec(text(), 6),
+        is_traced: bool,
         names in prop::option::of("[a-z0-9.:-]{1,20}"),
         when in prop::collection::vec((-4_000_000_000_000_000i64..9_000_000_000_000_000, any::<bool>()), 1..4),
     ) {
-        let [host, uri, user_agent, referer, request_id, trace_id, forwarded_for] = &texts[..] else { unreachable!() };
+        let [host, uri, user_agent, referer, request_id, forwarded_for] = &texts[..] else { unreachable!() };
         let name = names.as_deref();
+        let trace_id = is_traced.then_some(b"0123456789abcdef0123456789abcdef");
         let mut entry = Entry { host, uri, user_agent, referer, request_id, trace_id, forwarded_for, ..request };
         (entry.service, entry.pool, entry.upstream) = (name, name, name);
         let attempts = entry.last.iter_mut().chain(&mut entry.earlier);
@@ -178,6 +181,7 @@ fn every_attempt_is_told_with_its_times() {
         status: 200,
         grpc: Some(0),
         outcome,
+        is_aside: false,
         began_us,
         took_us,
         broke_us: None,

@@ -117,7 +117,7 @@ impl Copy {
         for _ in 0..MOST_INTERIM {
             session.read_response_header().await?;
             let status = session.response_header().map_or(0, |head| head.status.as_u16());
-            // In HTTP/2 no interim answer is told.
+            // In HTTP/2 no interim answer is passed on.
             if status >= 200 || session.as_http2().is_some() {
                 return Ok(status);
             }

@@ -1,7 +1,7 @@
 //! How many streams the server's first frame allows.
 //!
 //! The library refuses those beyond what it announces from the start, also of a client that cannot have read it.
-//! So it is told to take a hundred, and what the client reads is the listener's limit, which is kept by
+//! So it is asked to take a hundred, and what the client reads is the listener's limit, which is kept by
 //! the turns of the lane.
 
 const HEADER: u32 = 9;

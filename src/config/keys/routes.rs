@@ -1,0 +1,156 @@
+//! `[[routes]]`.
+
+use super::{ConfigKey, KeyPage, KeyTable, key};
+
+pub(super) const PAGE: KeyPage = KeyPage {
+    file: "routes",
+    tables: &[
+        KeyTable {
+            places: &["routes[]"],
+            about: "Which requests go where. A route leads to exactly one of `service`, `redirect`, `reply`, `files`, `deny` \
+                    and `admin`.",
+            keys: ROUTES,
+        },
+        KeyTable { places: &["routes[].redirect"], about: "Sends clients elsewhere.", keys: REDIRECT },
+        KeyTable { places: &["routes[].reply"], about: "Answers by itself.", keys: REPLY },
+        KeyTable { places: &["routes[].files"], about: "Serves files of a folder.", keys: FILES },
+        KeyTable {
+            places: &["routes[].timeouts"],
+            about: "In place of the pool's, and of the listener's for `body`.",
+            keys: TIMEOUTS,
+        },
+        KeyTable {
+            places: &["routes[].limits"],
+            about: "In place of the listener's, and by client.",
+            keys: LIMITS,
+        },
+        KeyTable {
+            places: &["routes[].rewrite[]"],
+            about: "A rule for the path that the upstream, the files or the redirect see. The first one that fits decides.",
+            keys: REWRITE,
+        },
+        KeyTable {
+            places: &["routes[].relocate[]"],
+            about: "What becomes of a `Location` of the upstream.",
+            keys: RELOCATE,
+        },
+    ],
+};
+
+const ROUTES: &[ConfigKey] = &[
+    key("hosts", &["[\"site.example\", \"*.site.example\"]"], "Names that clients ask for.").otherwise("any name"),
+    key(
+        "path",
+        &["\"/api/\"", "\"= /health\"", "'~ \\.php$'"],
+        "`/x`: a prefix; `= /x`: exact; `^~ /x`: a prefix that no regular expression overrides; `~ x`, `~* x`: a regular \
+         expression, with and without regard to case; `@x`: a name, which only fallbacks lead to.",
+    )
+    .or("\"/\""),
+    key(
+        "within",
+        &["\"/uploads/\""],
+        "For a regular expression: it is tried first, and only for paths whose longest prefix this is.",
+    ),
+    key("listeners", &["[\"127.0.0.1:8080\"]"], "Only requests that came in there.").otherwise("all listeners"),
+    key("service", &["\"web\""], "Leads to a service."),
+    key("redirect", &["{ to = \"https://$host$request_uri\" }"], "Sends clients elsewhere."),
+    key("reply", &["{ status = 200, body = \"healthy\\n\" }"], "Answers by itself."),
+    key("files", &["{ root = \"/srv/app\" }"], "Serves files of a folder."),
+    key("deny", &["true"], "Answers 403."),
+    key(
+        "admin",
+        &["\"maintenance\""],
+        "Opens that call of the admin API at the site's address; with `path = \"= /api/maintenance\"` and a token.",
+    ),
+    key("allow", &["[\"10.0.0.0/8\"]"], "Clients that are served; others get 403.").otherwise("all"),
+    key("deny_from", &["[\"192.0.2.0/24\"]"], "Clients that get 403.").or("[]"),
+    key("timeouts", &["{ read = \"5m\" }"], "In place of the pool's."),
+    key("limits", &["{ body = \"1M\" }"], "In place of the listener's, and by client."),
+    key("headers", &["{ response = { set = { X-Frame-Options = \"DENY\" } } }"], "In place of the site's.")
+        .otherwise("`[headers]`"),
+    key("error_pages", &["{ 404 = \"404.html\" }"], "In place of all of the site's.").otherwise("`[error_pages]`"),
+    key("strip_prefix", &["\"/api\""], "Is taken off the path: the upstream sees `/users` for `/api/users`."),
+    key("path_to", &["\"/v2/\""], "Takes the place of the route's own path: the upstream sees `/v2/users`."),
+    key(
+        "rewrite",
+        &["[{ match = '^/old/(.*)$', to = \"/new/$1\" }]"],
+        "Rules for the path, before `strip_prefix` and `path_to`.",
+    )
+    .or("[]"),
+    key("relocate", &["[{ from = \"http://app/\", to = \"/\" }]"], "Rules for the places the upstream redirects to.").or("[]"),
+    key(
+        "forwarded",
+        &["\"append\""],
+        "What the upstream is told of clients, in place of what its pool says; see [pools](pools.md).",
+    )
+    .otherwise("as the pool says"),
+    key("compression", &["false"], "`false`: none on this route.").or("true"),
+    key("access_log", &["false"], "`false`: no line in the access log.").or("true"),
+    key("measure", &["false"], "`false`: what comes of its requests is no evidence, and in no figure of a pool.").or("true"),
+];
+
+const REDIRECT: &[ConfigKey] = &[
+    key(
+        "to",
+        &["\"https://$host$request_uri\""],
+        "The place; it may use `$host`, `$scheme`, `$request_uri`, `$path`, `$args` and `$is_args`.",
+    ),
+    key("status", &["308"], "301, 302, 303, 307 or 308.").or("301"),
+];
+
+const REPLY: &[ConfigKey] = &[
+    key("status", &["404"], "The status.").or("200"),
+    key("body", &["\"healthy\\n\""], "The body.").or("\"\""),
+    key("type", &["\"text/html\""], "Its media type.").or("\"text/plain\""),
+];
+
+const FILES: &[ConfigKey] = &[
+    key("root", &["\"/srv/app\""], "The folder."),
+    key("index", &["\"start.html\""], "The file of a folder.").or("\"index.html\""),
+    key(
+        "alias",
+        &["true"],
+        "Takes the route's path off the request's; for a path that ends in `/`, or an exact one.",
+    )
+    .or("false"),
+    key("folders", &["false"], "`false`: a path of a folder has no file.").or("true"),
+    key(
+        "fallback",
+        &["\"/index.html\"", "\"@app\"", "404"],
+        "Where there is no file: a path, the name of a route, or a status.",
+    )
+    .otherwise("404"),
+];
+
+const TIMEOUTS: &[ConfigKey] = &[
+    key("connect", &["\"5s\""], "See the pool's.").otherwise("the pool's"),
+    key("read", &["\"5m\""], "See the pool's.").otherwise("the pool's"),
+    key("write", &["\"1m\""], "See the pool's.").otherwise("the pool's"),
+    key("body", &["\"5m\"", "\"off\""], "Silence within a request's body; `off`: any.")
+        .otherwise("the listener's"),
+];
+
+const LIMITS: &[ConfigKey] = &[
+    key("body", &["\"1M\""], "Bytes of a request's body.").otherwise("the listener's"),
+    key("body_rate", &["\"0\""], "The least bytes a second of a body; `0`: any.").otherwise("the listener's"),
+    key("rates", &["[\"api\"]"], "Names of `[rate_limits]` that its requests count in.").or("[]"),
+    key("connections_per_client", &["20"], "Requests of a client at a time, 429 beyond them; 0: no limit.")
+        .or("0"),
+];
+
+const REWRITE: &[ConfigKey] = &[
+    key("match", &["'^/old/(.*)$'"], "A regular expression over the path."),
+    key("to", &["\"/new/$1\""], "The path, or with `status` the place; `$1` is a group, a `?` at the end drops the query."),
+    key("status", &["301"], "Sends the client there: 301, 302, 303, 307 or 308.").otherwise("the path is changed here"),
+    key(
+        "then",
+        &["\"next\""],
+        "`stay`: the route goes on with it; `next`: so does the next rule; `route`: routes are searched again.",
+    )
+    .or("\"stay\""),
+];
+
+const RELOCATE: &[ConfigKey] = &[
+    key("from", &["\"http://app/\""], "What a `Location` begins with."),
+    key("to", &["\"/\""], "What it begins with in place of that."),
+];

@@ -1,0 +1,100 @@
+//! What holds for the whole site: compression, rate limits, maintenance, header fields, error pages.
+
+use super::{ConfigKey, KeyPage, KeyTable, key};
+
+pub(super) const PAGE: KeyPage = KeyPage {
+    file: "site",
+    tables: &[
+        KeyTable {
+            places: &["compression"],
+            about: "Compression of answers, by what the client accepts; never of events, gRPC, parts, and what is encoded \
+                    already. Without this table there is none.",
+            keys: COMPRESSION,
+        },
+        KeyTable {
+            places: &["rate_limits"],
+            about: "Limits by name.",
+            keys: &[key("*", &["{ rate = \"60/s\" }"], "A limit; `limits.rates` of a route names it.")],
+        },
+        KeyTable {
+            places: &["rate_limits.*"],
+            about: "A limit of requests in time, as nginx's `limit_req` with `nodelay`.",
+            keys: RATE_LIMITS,
+        },
+        KeyTable {
+            places: &["maintenance"],
+            about: "What is answered under maintenance (`pointsman maintenance on`), and who is served all the same.",
+            keys: MAINTENANCE,
+        },
+        KeyTable {
+            places: &["headers", "routes[].headers"],
+            about: "Header fields that are set, added and removed. What a route has in a direction takes the place of the \
+                    site's in that direction.",
+            keys: HEADERS,
+        },
+        KeyTable {
+            places: &[
+                "headers.response",
+                "headers.request",
+                "routes[].headers.response",
+                "routes[].headers.request",
+            ],
+            about: "Values may use `$host`, `$remote_addr`, `$scheme`, `$request_uri`, `$request_id` and `$pool`. Fields that \
+                    frame a message cannot be changed.",
+            keys: EDITS,
+        },
+        KeyTable {
+            places: &["error_pages", "routes[].error_pages"],
+            about: "Pages for errors that the proxy makes itself; who asks for JSON gets JSON. Those of a route take the \
+                    place of all of the site's.",
+            keys: &[key("*", &["\"50x.html\""], "The page of a status, 400 to 599: `502 = \"50x.html\"`.")],
+        },
+    ],
+};
+
+const COMPRESSION: &[ConfigKey] = &[
+    key("algorithms", &["[\"gzip\"]"], "In the order of preference, where the client has none.")
+        .or("[\"br\", \"gzip\"]"),
+    key("types", &["[\"text/html\", \"text/css\"]", "[\"*\"]"], "Media types; `*`: all.")
+        .otherwise("text, and what is made of it"),
+    key(
+        "min_size",
+        &["\"1k\""],
+        "By `Content-Length`; bodies without are compressed, and flushed as they come.",
+    )
+    .or("\"256\""),
+    key("gzip_level", &["9"], "How hard gzip tries.").or("6"),
+    key("br_level", &["9"], "How hard brotli tries.").or("5"),
+];
+
+const RATE_LIMITS: &[ConfigKey] = &[
+    key("rate", &["\"60/s\"", "\"100/m\""], "Requests in a second or a minute."),
+    key("burst", &["20"], "Requests at once, beyond the rate.").or("0"),
+    key(
+        "by",
+        &["\"header:X-Api-Key\""],
+        "Whose requests are counted together: `client_ip` (IPv6 by /64), `service`, or `header:NAME` (without the field: \
+         the address).",
+    )
+    .or("\"client_ip\""),
+    key("status", &["503"], "The answer beyond the limit, with `Retry-After`.").or("429"),
+    key("size", &["100000"], "Keys that are remembered; beyond them the oldest is forgotten.").or("65536"),
+];
+
+const MAINTENANCE: &[ConfigKey] = &[
+    key("page", &["\"maintenance.html\""], "The page for browsers.").otherwise("a plain one"),
+    key("allow", &["[\"10.0.0.0/8\"]"], "Clients that are served all the same.").or("[]"),
+    key("pass", &["[\"/health\"]"], "Exact paths that are served all the same.")
+        .otherwise("those of the health checks, but for `/`"),
+];
+
+const HEADERS: &[ConfigKey] = &[
+    key("response", &["{ set = { X-Frame-Options = \"DENY\" } }"], "Fields of answers, errors included."),
+    key("request", &["{ set = { X-Site = \"$host\" } }"], "Fields of requests to upstreams."),
+];
+
+const EDITS: &[ConfigKey] = &[
+    key("set", &["{ X-Frame-Options = \"DENY\" }"], "Fields with their values, in place of those there are."),
+    key("add", &["{ X-Site = \"$host\" }"], "Fields with their values, beside those there are."),
+    key("remove", &["[\"Server\"]"], "Names of fields that are taken out.").or("[]"),
+];
