@@ -145,7 +145,9 @@ impl Task {
         };
         let decides = self.custody.is_ours();
         match input {
-            Input::Command { actor, command, reply } => self.command(Waiting { actor, command, to: reply }),
+            Input::Command { actor, command, if_match, reply } => {
+                self.command(Waiting { actor, command, if_match, to: reply });
+            }
             Input::Health { service: name, pool, upstream, address, began, result } => {
                 let began = self.links.at(began);
                 let checked = CheckedUpstream { pool, upstream, address, began, result };
@@ -177,17 +179,25 @@ impl Task {
     }
 
     fn command(&mut self, waiting: Waiting) {
-        let Waiting { actor, command, to } = waiting;
+        let Waiting { actor, command, if_match, to } = waiting;
         match command {
             Command::Reload { config } => return self.reloading.push_back((config, to)),
             Command::Maintenance { service, switch } => {
+                let named = service.as_deref().and_then(|name| self.services.get(name));
+                if let Some(refusal) = named.and_then(|service| service.stale(if_match)) {
+                    return answer(to, Err(refusal));
+                }
                 let asked = Asked { actor, service, switch, to };
                 return self.maintenance.switch(asked, &self.services, &self.links);
             }
             Command::Set { set, order } => {
-                sets::order(&set, order, (actor, to), &mut self.services, &self.links)
+                let asked = (actor, if_match, to);
+                sets::order(&set, order, asked, &mut self.services, &self.links)
             }
-            command => sets::command(Waiting { actor, command, to }, &mut self.services, &self.links),
+            command => {
+                let waiting = Waiting { actor, command, if_match, to };
+                sets::command(waiting, &mut self.services, &self.links);
+            }
         }
         self.rounds.hurry(self.links.clock.now());
     }
