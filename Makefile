@@ -27,7 +27,7 @@ setup: ## install what the build needs: cmake, a C compiler, Rust
 	  echo "installing: Rust, by rustup, for this user"; \
 	  curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs | sh -s -- -y -q --profile minimal -c clippy -c rustfmt; }
 
-setup-test: setup ## and what the tests need: nginx, wrk, h2load, faketime, jq, promtool, shellcheck
+setup-test: setup-deny ## and what the tests need: nginx, wrk, h2load, faketime, jq, promtool, shellcheck
 	$(call install,nginx:nginx wrk:wrk h2load:nghttp2-client ps:procps faketime:faketime jq:jq shellcheck:shellcheck promtool:prometheus python3:python3 node:nodejs)
 
 # Without a browser the tests of the dashboard say that they were left out.
@@ -36,6 +36,11 @@ setup-test: setup ## and what the tests need: nginx, wrk, h2load, faketime, jq, 
 	  $$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium-headless-shell >/dev/null 2>&1 \
 	    || echo "no browser can be installed: the tests of the dashboard are left out"; \
 	}
+
+# It holds the admin API against its description; without it, that test says that it was left out.
+	@venv=$${CARGO_TARGET_DIR:-target}/tools/schemathesis; [ -x "$$venv/bin/schemathesis" ] || { \
+	  python3 -m venv "$$venv" && "$$venv/bin/pip" install --quiet --disable-pip-version-check --only-binary :all: -r tools/schemathesis.txt; \
+	} || echo "schemathesis cannot be installed: its test of the admin API is left out"
 
 setup-deny: setup
 	@python3 -m ensurepip --version >/dev/null 2>&1 || { \

@@ -1,7 +1,7 @@
 //! The `pointsman` binary: a typed command, carried out.
 
-use pointsman::app;
 use pointsman::cli::{self, Args, Command};
+use pointsman::{admin, app};
 use std::io::Write;
 use std::process::ExitCode;
 
@@ -17,6 +17,10 @@ fn main() -> ExitCode {
     let result = match typed.command {
         Command::Run(ref run) => app::run(&run.file.config, run.take_over),
         Command::Check(ref file) => return cli::show_check(&app::check(&file.config), typed.output),
+        Command::Openapi => {
+            let _ = std::io::stdout().write_all(admin::openapi().as_bytes());
+            Ok(())
+        }
         Command::Demo { keep } => app::demo::run(keep),
         _ => {
             app::install_crypto();

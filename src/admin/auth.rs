@@ -5,13 +5,13 @@
 //! whoever comes here has one: without tokens it opens everything, with them they are needed too.
 
 use super::State;
-use super::problem::Problem;
+use super::problem::{Problem, ProblemType};
 use super::server::Seat;
 use super::session::{self, Key, Sessions};
 use crate::control::command::Actor;
 use crate::core::settings::{Role, Token};
 use axum::extract::{Request, State as Extract};
-use axum::http::{HeaderMap, Method, StatusCode, header};
+use axum::http::{HeaderMap, Method, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use sha2::{Digest, Sha256};
@@ -132,7 +132,7 @@ impl From<Problem> for Denied {
 }
 
 /// Reading and ending a session need `read`, a reload or an upgrade `admin`, everything else `deploy`.
-fn needed(method: &Method, path: &str) -> Role {
+pub(super) fn needed(method: &Method, path: &str) -> Role {
     match *method {
         Method::GET | Method::HEAD | Method::OPTIONS => Role::Read,
         _ if path == session::PATH => Role::Read,
@@ -181,7 +181,7 @@ impl Known<'_> {
             let label = |role: Role| format!("{role:?}").to_lowercase();
             let (has, needs) = (label(role), label(needed));
             let detail = format!("the token {name} has the role {has}; this needs {needs}");
-            return Err(Problem::new(StatusCode::FORBIDDEN, "forbidden", detail).into());
+            return Err(Problem::new(ProblemType::Forbidden, detail).into());
         }
         Ok(Found { name, role, session })
     }
@@ -196,7 +196,7 @@ impl Known<'_> {
 }
 
 fn unauthorized(detail: &str) -> Problem {
-    Problem::new(StatusCode::UNAUTHORIZED, "unauthorized", detail)
+    Problem::new(ProblemType::Unauthorized, detail)
 }
 
 /// The token of an `Authorization` header.
@@ -217,6 +217,7 @@ pub(super) fn bearer<'a>(tokens: &'a [Token], given: &str) -> Result<&'a Token, 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use axum::http::StatusCode;
 
     fn token(name: &str, role: Role) -> Token {
         Token { name: name.into(), role, sha256: Sha256::digest(format!("secret-{name}")).into() }

@@ -1,12 +1,17 @@
 //! Bodies of requests: JSON, small, and refused with the path of the fault.
 
-use super::problem::Problem;
+use super::described;
+use super::problem::{Problem, ProblemType};
 use super::server::Seat;
 use axum::body::Bytes;
 use axum::extract::{FromRequest, Request};
-use axum::http::{StatusCode, header};
-use serde::de::DeserializeOwned;
+use axum::http::header;
+use serde::de::{Deserialize, DeserializeOwned, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
+use serde_json::error::Category;
+use serde_json::{Map, Value};
+use std::fmt;
 use std::time::Duration;
+use utoipa::ToSchema;
 
 /// Largest body; every real one is far below.
 const LARGEST: usize = 64 * 1024;
@@ -16,7 +21,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// A JSON body.
 pub(super) struct Body<T>(pub T);
 
-impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
+impl<T: DeserializeOwned + ToSchema, S: Send + Sync> FromRequest<S> for Body<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
@@ -24,7 +29,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
         let kind = kind.and_then(|kind| kind.split(';').next()).unwrap_or_default().trim();
         if !kind.eq_ignore_ascii_case("application/json") {
             let detail = "send JSON, with `Content-Type: application/json`";
-            return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported media type", detail));
+            return Err(Problem::new(ProblemType::UnsupportedMediaType, detail));
         }
         parse(&collect(request).await?)
     }
@@ -33,7 +38,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
 /// A JSON body, whatever its `Content-Type` says: `curl -d` calls it a form.
 pub(super) struct AnyBody<T>(pub T);
 
-impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for AnyBody<T> {
+impl<T: DeserializeOwned + ToSchema, S: Send + Sync> FromRequest<S> for AnyBody<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
@@ -44,7 +49,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for AnyBody<T> {
 /// A JSON body, or none, whatever its `Content-Type` says.
 pub(super) struct MaybeBody<T>(pub T);
 
-impl<T: DeserializeOwned + Default, S: Send + Sync> FromRequest<S> for MaybeBody<T> {
+impl<T: DeserializeOwned + Default + ToSchema, S: Send + Sync> FromRequest<S> for MaybeBody<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
@@ -83,35 +88,93 @@ async fn collect(request: Request) -> Result<Bytes, Problem> {
         }
         Ok(Err(_)) => {
             let detail = format!("the body is larger than {LARGEST} bytes, or broke off");
-            Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "content too large", detail))
+            Err(Problem::new(ProblemType::ContentTooLarge, detail))
         }
         Err(_) => {
             let detail = format!("the body did not arrive within {PATIENCE:?}");
-            Err(Problem::new(StatusCode::REQUEST_TIMEOUT, "request timeout", detail))
+            Err(Problem::new(ProblemType::RequestTimeout, detail))
         }
     }
 }
 
-pub(super) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<Body<T>, Problem> {
-    // Else a list of the values of fields, without their names, would be taken for them.
-    if bytes.trim_ascii_start().starts_with(b"[") {
-        let detail = "is a list where a JSON object, a map of names to values, is expected";
-        return Err(Problem::invalid_field("", detail));
-    }
+pub(super) fn parse<T: DeserializeOwned + ToSchema>(bytes: &[u8]) -> Result<Body<T>, Problem> {
     let mut json = serde_json::Deserializer::from_slice(bytes);
-    let parsed = serde_path_to_error::deserialize(&mut json);
-    let value = parsed.map_err(|error| {
-        let path = error.path().to_string();
-        let path = if path == "." { String::new() } else { path };
-        let inner = error.into_inner();
-        if inner.is_data() { Problem::invalid_field(&path, inner.to_string()) } else { not_json(&inner) }
-    })?;
-    json.end().map_err(|error| not_json(&error))?;
-    Ok(Body(value))
+    let sent = Strict::deserialize(&mut json).and_then(|Strict(sent)| json.end().map(|()| sent));
+    let sent = sent.map_err(|error| not_read(&error))?;
+    described::read(sent).map(Body).map_err(Problem::invalid)
 }
 
-fn not_json(error: &serde_json::Error) -> Problem {
-    Problem::new(StatusCode::BAD_REQUEST, "malformed JSON", format!("the body is not JSON: {error}"))
+fn not_read(error: &serde_json::Error) -> Problem {
+    let place = format!("at line {} column {}", error.line(), error.column());
+    match error.classify() {
+        Category::Data => Problem::invalid_field("", error.to_string()),
+        Category::Eof => Problem::new(ProblemType::MalformedJson, format!("the JSON breaks off {place}")),
+        Category::Io | Category::Syntax => {
+            Problem::new(ProblemType::MalformedJson, format!("the body is not JSON {place}"))
+        }
+    }
+}
+
+/// Any JSON in which no key of an object stands twice: which one was meant, nobody knows.
+struct Strict(Value);
+
+impl<'de> Deserialize<'de> for Strict {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(StrictVisitor).map(Strict)
+    }
+}
+
+struct StrictVisitor;
+
+impl<'de> Visitor<'de> for StrictVisitor {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("JSON")
+    }
+
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Value, A::Error> {
+        let mut items = Vec::new();
+        while let Some(Strict(item)) = list.next_element()? {
+            items.push(item);
+        }
+        Ok(items.into())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut object: A) -> Result<Value, A::Error> {
+        let mut fields = Map::new();
+        while let Some((name, Strict(value))) = object.next_entry::<String, _>()? {
+            if fields.contains_key(&name) {
+                return Err(A::Error::custom(format!("the key {name:?} stands twice,")));
+            }
+            fields.insert(name, value);
+        }
+        Ok(fields.into())
+    }
 }
 
 #[cfg(test)]
@@ -126,5 +189,6 @@ mod tests {
         assert_eq!(to(b" {\"to\": \"green\"} "), Ok("green".to_owned()));
         assert_eq!(to(b" [\"green\"]"), Err(422));
         assert_eq!(to(b"{\"to\": \"green\"} x"), Err(400));
+        assert_eq!(to(b"{\"to\": \"green\", \"to\": \"blue\"}"), Err(422));
     }
 }

@@ -8,14 +8,14 @@
 use super::State;
 use super::auth::Identity;
 use super::frames::{self, FiguresFrame};
-use super::problem::Problem;
+use super::params::Query;
+use super::problem::{Problem, ProblemType};
 use super::session::Key;
 use crate::control::view::HistoryView;
 use axum::Extension;
 use axum::body::{Body, Bytes};
-use axum::extract::rejection::QueryRejection;
-use axum::extract::{Query, State as Extract};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::extract::State as Extract;
+use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
 use hyper::body::Frame;
 use serde::Deserialize;
@@ -25,6 +25,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, mpsc, watch};
+use utoipa::ToSchema;
 
 /// Streams at a time.
 pub(super) const STREAMS: usize = 64;
@@ -34,9 +35,9 @@ const WAITING: usize = 16;
 /// A comment after so much silence keeps proxies from closing the connection.
 const HEARTBEAT: Duration = Duration::from_secs(15);
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Filter {
+pub(super) struct EventFilter {
     service: Option<String>,
     /// Whether a frame of figures comes every second, too.
     #[serde(default)]
@@ -57,10 +58,9 @@ struct Feed {
 pub(super) async fn stream(
     Extract(state): Extract<State>,
     Extension(who): Extension<Identity>,
-    filter: Result<Query<Filter>, QueryRejection>,
+    Query(filter): Query<EventFilter>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let Query(filter) = filter.map_err(|error| Problem::invalid_field("query", error.body_text()))?;
     if let Some(service) = &filter.service {
         state.service(service)?;
     }
@@ -68,10 +68,10 @@ pub(super) async fn stream(
     let after = last_event_id(&headers)?.map_or(newest, |id| id.min(newest));
     let place = state.common.streams.clone().try_acquire_owned().map_err(|_| {
         let detail = format!("{STREAMS} streams are open already; close one");
-        Problem::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", detail)
+        Problem::new(ProblemType::Unavailable, detail)
     })?;
     let (out, events) = mpsc::channel(WAITING);
-    let Filter { service, figures } = filter;
+    let EventFilter { service, figures } = filter;
     tokio::spawn(Feed { state, service, after, figures, session: who.session, out }.run());
     let kind = [(header::CONTENT_TYPE, "text/event-stream"), (header::CACHE_CONTROL, "no-store")];
     Ok((kind, Body::new(Events { events, _place: place })).into_response())

@@ -1,27 +1,27 @@
 //! `GET /api/metrics`: the figures under the names that runbooks grep for.
 
 use super::State;
+use super::params::Query;
 use super::problem::Problem;
 use super::shapes::FiguresView;
 use crate::control::view::{PoolView, ServiceView, WindowView};
 use axum::Json;
-use axum::extract::rejection::QueryRejection;
-use axum::extract::{Query, State as Extract};
+use axum::extract::State as Extract;
 use serde::Deserialize;
 use std::sync::Arc;
+use utoipa::ToSchema;
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Filter {
+pub(super) struct FiguresFilter {
     service: Option<String>,
 }
 
 /// Of one service, or of all together.
 pub(super) async fn show(
     Extract(state): Extract<State>,
-    filter: Result<Query<Filter>, QueryRejection>,
+    Query(filter): Query<FiguresFilter>,
 ) -> Result<Json<FiguresView>, Problem> {
-    let Query(filter) = filter.map_err(|error| Problem::invalid_field("query", error.body_text()))?;
     let snapshot = state.snapshots.borrow().clone();
     let services: Vec<Arc<ServiceView>> = match &filter.service {
         Some(name) => vec![state.service(name)?],

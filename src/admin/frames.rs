@@ -7,14 +7,15 @@ mod needs;
 mod shown;
 
 use super::State;
+use super::params::Named;
 use super::points::Points;
 use super::problem::Problem;
 use super::shapes::{FrameView, PoolSeries, SeriesView};
-use crate::control::view::Snapshot;
+use crate::control::view::{ServiceView, Snapshot};
 use crate::observe::clock::{self, Clock};
 use axum::Json;
 use axum::body::Bytes;
-use axum::extract::{Path, State as Extract};
+use axum::extract::State as Extract;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -121,14 +122,18 @@ fn weight(snapshot: &Snapshot, service: &str, pool: &str) -> u16 {
 /// 15 minutes of a service.
 pub(super) async fn series(
     Extract(state): Extract<State>,
-    Path(service): Path<String>,
+    Named(service): Named<String>,
 ) -> Result<Json<SeriesView>, Problem> {
     let view = state.service(&service)?;
+    Ok(Json(series_of(&state, &view)))
+}
+
+pub(super) fn series_of(state: &State, view: &ServiceView) -> SeriesView {
     let points = state.common.frames.points();
     let span = points.span();
     let pools = view.pools.iter().map(|(name, pool)| {
         let weight_bp = (pool.effective_weight * 100.0).round() as u16;
-        let all = points.of(&service, name, weight_bp);
+        let all = points.of(&view.name, name, weight_bp);
         let series = PoolSeries {
             weight: all.iter().map(|point| f64::from(point.weight_bp) / 100.0).collect(),
             requests: all.iter().map(|point| point.requests).collect(),
@@ -141,5 +146,5 @@ pub(super) async fn series(
     let past = span.map_or(0, |(first, last)| last - first);
     let from = clock::unix_seconds().saturating_sub(u64::from(past));
     let seconds = span.map_or(0, |_| past + 1);
-    Ok(Json(SeriesView { service, from, seconds, pools }))
+    SeriesView { service: view.name.clone(), from, seconds, pools }
 }

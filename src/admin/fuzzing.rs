@@ -2,7 +2,7 @@
 
 use super::body::{Body, parse};
 use super::problem::Problem;
-use super::shapes::{FlipBody, MaintenanceBody, StartBody, UpstreamsBody};
+use super::shapes::{FlipBody, MaintenanceBody, StartBody, UpstreamsBody, WeightsBody};
 use super::{maintenance, rollouts, services};
 use crate::core::settings::Upstream;
 use axum::http::StatusCode;
@@ -10,6 +10,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use std::collections::BTreeSet;
+use utoipa::ToSchema;
 
 /// A byte that says for which call, then the body.
 pub fn admin_json(data: &[u8]) {
@@ -18,12 +19,15 @@ pub fn admin_json(data: &[u8]) {
         b'f' => body(json, |_: FlipBody| Ok(())),
         b'm' => body(json, |body: MaintenanceBody| maintenance::meant(&body).map(drop)),
         b'u' => body(json, |body: UpstreamsBody| services::upstreams_meant(body).map(are_stored_alike)),
-        b'w' => body(json, |body| services::weights_meant(body).map(drop)),
+        b'w' => body(json, |body: WeightsBody| services::weights_meant(&body).map(drop)),
         _ => body(json, |body: StartBody| rollouts::meant(body).map(drop)),
     }
 }
 
-fn body<T: DeserializeOwned + Serialize>(json: &[u8], meant: impl FnOnce(T) -> Result<(), Problem>) {
+fn body<T: DeserializeOwned + Serialize + ToSchema>(
+    json: &[u8],
+    meant: impl FnOnce(T) -> Result<(), Problem>,
+) {
     let body = match parse::<T>(json) {
         Ok(Body(body)) => body,
         Err(problem) => return says_where(&problem, json),
@@ -73,9 +77,9 @@ fn says_where(problem: &Problem, json: &[u8]) {
     let mut paths = BTreeSet::from([String::new()]);
     collect(&sent, "", &mut paths);
     for fault in &view.errors {
-        // What has fields may be sent as the list of their values: those have no names there.
+        // What is missing is named, too, by its place in what was sent.
         let inside = fault.path.rsplit_once('.').map_or("", |(before, _)| before);
-        let known = paths.contains(&fault.path) || (!inside.is_empty() && paths.contains(inside));
+        let known = paths.contains(&fault.path) || paths.contains(inside);
         assert!(known && !fault.detail.is_empty(), "{fault:?} of {sent}");
     }
 }

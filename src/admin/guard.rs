@@ -3,9 +3,9 @@
 
 use super::State;
 use super::auth::Presented;
-use super::problem::Problem;
+use super::problem::{Problem, ProblemType};
 use axum::extract::{Request, State as Extract};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
@@ -14,7 +14,7 @@ pub(super) async fn check(Extract(state): Extract<State>, request: Request, next
     let known = request.extensions().get::<Presented>().is_some();
     let open = !known && state.configs.borrow().admin.tokens.is_empty();
     match forged(request.headers(), open) {
-        Some(detail) => Problem::new(StatusCode::FORBIDDEN, "forbidden", detail).into_response(),
+        Some(detail) => Problem::new(ProblemType::Forbidden, detail).into_response(),
         None => next.run(request).await,
     }
 }

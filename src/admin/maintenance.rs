@@ -6,8 +6,9 @@
 use super::State;
 use super::auth::Identity;
 use super::body::{AnyBody, Body};
+use super::params::IfMatch;
 use super::problem::Problem;
-use super::shapes::MaintenanceBody;
+use super::shapes::{MaintenanceBody, MaintenanceStatus};
 use crate::control::command::{Command, MaintenanceSwitch, Reply};
 use crate::control::view::MaintenanceView;
 use crate::core::duration;
@@ -25,27 +26,34 @@ pub(super) async fn show(Extract(state): Extract<State>) -> Json<MaintenanceView
 pub(super) async fn put(
     Extract(state): Extract<State>,
     Extension(who): Extension<Identity>,
+    IfMatch(if_match): IfMatch,
     Body(body): Body<MaintenanceBody>,
 ) -> Result<Json<MaintenanceView>, Problem> {
-    switch(&state, &who, body).await
+    switch(&state, &who, if_match, body).await
 }
 
 pub(super) async fn post(
     Extract(state): Extract<State>,
     Extension(who): Extension<Identity>,
+    IfMatch(if_match): IfMatch,
     AnyBody(body): AnyBody<MaintenanceBody>,
 ) -> Result<Json<MaintenanceView>, Problem> {
-    switch(&state, &who, body).await
+    switch(&state, &who, if_match, body).await
 }
 
 async fn switch(
     state: &State,
     who: &Identity,
+    if_match: Option<u64>,
     body: MaintenanceBody,
 ) -> Result<Json<MaintenanceView>, Problem> {
     let switch = meant(&body)?;
+    if if_match.is_some() && body.service.is_none() {
+        let detail = "the whole site has no revision; name a service, or leave it out";
+        return Err(Problem::invalid_field("If-Match", detail));
+    }
     let command = Command::Maintenance { service: body.service, switch };
-    Ok(Json(match state.controller.ask(who.actor(), command).await? {
+    Ok(Json(match state.controller.ask_if(who.actor(), command, if_match).await? {
         Reply::Maintenance(view) => view,
         // A switch is answered with what is under maintenance.
         _ => MaintenanceView::default(),
@@ -54,14 +62,12 @@ async fn switch(
 
 pub(super) fn meant(body: &MaintenanceBody) -> Result<MaintenanceSwitch, Problem> {
     let length = length(body)?;
-    match body.status.as_str() {
-        "maintenance" => Ok(MaintenanceSwitch::On { length }),
-        "operational" if length.is_none() => Ok(MaintenanceSwitch::Off),
-        "operational" => Err(Problem::invalid_field("status", "operational takes no duration")),
-        other => Err(Problem::invalid_field(
-            "status",
-            format!("{other:?} is not known; there are: maintenance, operational"),
-        )),
+    match body.status {
+        MaintenanceStatus::Maintenance => Ok(MaintenanceSwitch::On { length }),
+        MaintenanceStatus::Operational if length.is_none() => Ok(MaintenanceSwitch::Off),
+        MaintenanceStatus::Operational => {
+            Err(Problem::invalid_field("status", "operational takes no duration"))
+        }
     }
 }
 
@@ -71,9 +77,11 @@ fn length(body: &MaintenanceBody) -> Result<Option<Duration>, Problem> {
         (Some(_), Some(_)) => {
             return Err(Problem::invalid_field("duration", "give duration or duration_minutes, not both"));
         }
-        (Some(minutes), None) => {
-            ("duration_minutes", Duration::try_from_secs_f64(minutes * 60.0).map_err(|e| e.to_string()))
-        }
+        (Some(minutes), None) => (
+            "duration_minutes",
+            Duration::try_from_secs_f64(minutes * 60.0)
+                .map_err(|_| "must be from 100ms to 30 days".to_owned()),
+        ),
         (None, Some(text)) => ("duration", duration::parse(text)),
     };
     let length = length.map_err(|why| Problem::invalid_field(path, why))?;
@@ -88,7 +96,7 @@ mod tests {
     use super::*;
 
     fn body(json: &str) -> Option<MaintenanceSwitch> {
-        meant(&serde_json::from_str(json).expect("the shape")).ok()
+        meant(&serde_json::from_str(json).ok()?).ok()
     }
 
     #[test]

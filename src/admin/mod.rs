@@ -8,7 +8,10 @@
 mod answer;
 mod auth;
 mod body;
+mod calls;
 mod connections;
+mod course;
+mod described;
 mod events;
 mod figures;
 mod frames;
@@ -16,11 +19,14 @@ mod frames;
 pub(crate) mod fuzzing;
 mod guard;
 mod maintenance;
+mod openapi;
 mod operations;
 mod paced;
 mod pages;
+mod params;
 mod points;
 mod problem;
+mod process;
 mod refused;
 mod rollouts;
 mod server;
@@ -32,6 +38,8 @@ mod testers;
 mod ui;
 mod waiting;
 
+pub use openapi::openapi;
+pub use process::{Process, ReloadNews, Served};
 pub use server::{Doors, serve};
 
 use crate::control::command::{Controller, Reload, Upgrade};
@@ -39,12 +47,12 @@ use crate::control::journal::Journal;
 use crate::control::view::{ServiceView, Snapshot};
 use crate::core::own_address::OwnAddresses;
 use crate::core::secret::Secret;
-use crate::core::settings::{ADMIN_MAINTENANCE, Config};
+use crate::core::settings::Config;
 use crate::observe::access_log::AccessLog;
 use crate::observe::clock::Clock;
 use crate::observe::metrics::Metrics;
 use axum::Router;
-use axum::routing::{get, post, put};
+use calls::Call;
 use frames::Frames;
 use problem::Problem;
 use refused::Refused;
@@ -69,6 +77,7 @@ pub struct State {
     pub reloads: mpsc::Sender<Reload>,
     pub upgrades: mpsc::Sender<Upgrade>,
     pub clock: Clock,
+    pub process: Arc<Process>,
     pub common: Arc<Common>,
     /// True once the process is stopping.
     pub stopping: watch::Receiver<bool>,
@@ -107,52 +116,21 @@ impl State {
     }
 }
 
-/// Every path of the API.
+/// Every path of the API, and the pages of the dashboard.
 pub fn router(state: State) -> Router {
-    let protected = Router::new()
-        .route("/v1/services", get(services::list))
-        .route("/v1/services/{service}", get(services::show))
-        .route("/v1/services/{service}/weights", put(services::weights))
-        .route("/v1/services/{service}/flip", post(services::flip))
-        .route("/v1/services/{service}/rollback", post(services::rollback))
-        .route("/v1/services/{service}/testers", post(testers::issue))
-        .route("/v1/services/{service}/history", get(services::history))
-        .route("/v1/services/{service}/figures", get(frames::series))
-        .route("/v1/services/{service}/rollouts", get(rollouts::list).post(rollouts::start))
-        .route("/v1/services/{service}/rollouts/{id}", get(rollouts::show))
-        .route("/v1/services/{service}/rollouts/{id}/{action}", post(rollouts::act))
-        .route(
-            "/v1/services/{service}/pools/{pool}/upstreams",
-            put(services::register).delete(services::unregister),
-        )
-        .route("/v1/services/{service}/pools/{pool}/upstreams/{upstream}/{action}", post(services::upstream))
-        .route("/v1/sets", get(sets::list))
-        .route("/v1/sets/{set}", get(sets::show))
-        .route("/v1/sets/{set}/rollback", post(sets::rollback))
-        .route("/v1/sets/{set}/history", get(sets::history))
-        .route("/v1/sets/{set}/rollouts", post(sets::start))
-        .route("/v1/sets/{set}/rollouts/{id}/{action}", post(sets::act))
-        .route("/v1/history", get(services::whole_history))
-        .route("/v1/events", get(events::stream))
-        .route("/v1/whoami", get(session::whoami))
-        .route("/v1/session", get(session::show).post(session::open).delete(session::end))
-        .route("/v1/maintenance", get(maintenance::show).put(maintenance::put))
-        .route(ADMIN_MAINTENANCE, post(maintenance::post))
-        .route("/v1/reload", post(operations::reload))
-        .route("/v1/upgrade", post(operations::upgrade))
-        .route("/api/metrics", get(figures::show))
-        .route("/metrics", get(operations::metrics))
+    let (open, rest): (Vec<Call>, Vec<Call>) = calls::all().into_iter().partition(Call::is_before_the_door);
+    let protected = routed(rest)
         .method_not_allowed_fallback(pages::method_not_allowed)
         .fallback(pages::not_found)
         .layer(axum::middleware::from_fn_with_state(state.clone(), auth::check));
-    Router::new()
-        .route("/healthz", get(operations::healthy))
-        .route("/api/health", get(operations::healthy))
-        .route("/readyz", get(operations::ready))
-        .route("/api/ready", get(operations::ready))
+    routed(open)
         .merge(ui::router())
         .method_not_allowed_fallback(pages::method_not_allowed)
         .merge(protected)
         .layer(axum::middleware::from_fn_with_state(state.clone(), guard::check))
         .with_state(state)
+}
+
+fn routed(calls: Vec<Call>) -> Router<State> {
+    calls.into_iter().fold(Router::new(), |router, call| router.route(call.path, call.served()))
 }

@@ -17,6 +17,92 @@ fn bounded(text: String) -> String {
     }
 }
 
+/// What is wrong with a request; each has a status of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum ProblemType {
+    MalformedJson,
+    Unauthorized,
+    Forbidden,
+    NotFound,
+    MethodNotAllowed,
+    NotAcceptable,
+    RequestTimeout,
+    Conflict,
+    PreconditionFailed,
+    ContentTooLarge,
+    UnsupportedMediaType,
+    Invalid,
+    Unavailable,
+}
+
+impl ProblemType {
+    pub(super) const ALL: [ProblemType; 13] = [
+        ProblemType::MalformedJson,
+        ProblemType::Unauthorized,
+        ProblemType::Forbidden,
+        ProblemType::NotFound,
+        ProblemType::MethodNotAllowed,
+        ProblemType::NotAcceptable,
+        ProblemType::RequestTimeout,
+        ProblemType::Conflict,
+        ProblemType::PreconditionFailed,
+        ProblemType::ContentTooLarge,
+        ProblemType::UnsupportedMediaType,
+        ProblemType::Invalid,
+        ProblemType::Unavailable,
+    ];
+
+    pub(super) fn status(self) -> StatusCode {
+        self.row().0
+    }
+
+    pub(super) fn title(self) -> &'static str {
+        self.row().1
+    }
+
+    /// What helps.
+    pub(super) fn remedy(self) -> &'static str {
+        self.row().2
+    }
+
+    /// The `type` of its documents.
+    pub(super) fn urn(self) -> String {
+        format!("urn:pointsman:problem:{}", self.title().replace(' ', "-"))
+    }
+
+    #[rustfmt::skip]
+    fn row(self) -> (StatusCode, &'static str, &'static str) {
+        match self {
+            ProblemType::MalformedJson => (StatusCode::BAD_REQUEST, "malformed JSON",
+                "The body is not JSON; `detail` names the line and the column."),
+            ProblemType::Unauthorized => (StatusCode::UNAUTHORIZED, "unauthorized",
+                "Send a token that is configured: `Authorization: Bearer TOKEN`."),
+            ProblemType::Forbidden => (StatusCode::FORBIDDEN, "forbidden",
+                "Take a token of the role that `detail` names; pages of other sites may not ask at all."),
+            ProblemType::NotFound => (StatusCode::NOT_FOUND, "not found",
+                "`detail` names what does not exist: a path, a service, a pool, an upstream, a rollout."),
+            ProblemType::MethodNotAllowed => (StatusCode::METHOD_NOT_ALLOWED, "method not allowed",
+                "The header `Allow` lists the methods of this path."),
+            ProblemType::NotAcceptable => (StatusCode::NOT_ACCEPTABLE, "not acceptable",
+                "Accept the media type that `detail` names, or `*/*`."),
+            ProblemType::RequestTimeout => (StatusCode::REQUEST_TIMEOUT, "request timeout",
+                "Send the body within ten seconds."),
+            ProblemType::Conflict => (StatusCode::CONFLICT, "conflict",
+                "`detail` says what stands in the way, `rollout` which rollout does."),
+            ProblemType::PreconditionFailed => (StatusCode::PRECONDITION_FAILED, "precondition failed",
+                "The service has changed since: read it again, and decide with its new `ETag`."),
+            ProblemType::ContentTooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "content too large",
+                "Send at most 64 KiB."),
+            ProblemType::UnsupportedMediaType => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported media type",
+                "Send JSON, with `Content-Type: application/json`."),
+            ProblemType::Invalid => (StatusCode::UNPROCESSABLE_ENTITY, "invalid",
+                "Correct every field that `errors` names; nothing was changed."),
+            ProblemType::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, "unavailable",
+                "Ask again in a second; `detail` says what is missing."),
+        }
+    }
+}
+
 /// An error on its way to the client.
 #[derive(Debug)]
 pub(super) struct Problem {
@@ -25,11 +111,11 @@ pub(super) struct Problem {
 }
 
 impl Problem {
-    pub(super) fn new(status: StatusCode, title: &str, detail: impl Into<String>) -> Self {
-        let kind = format!("urn:pointsman:problem:{}", title.replace(' ', "-"));
+    pub(super) fn new(kind: ProblemType, detail: impl Into<String>) -> Self {
+        let status = kind.status();
         let view = Box::new(ProblemView {
-            kind,
-            title: title.to_owned(),
+            kind: kind.urn(),
+            title: kind.title().to_owned(),
             status: status.as_u16(),
             detail: bounded(detail.into()),
             errors: Vec::new(),
@@ -40,13 +126,13 @@ impl Problem {
     }
 
     pub(super) fn not_found(detail: impl Into<String>) -> Self {
-        Problem::new(StatusCode::NOT_FOUND, "not found", detail)
+        Problem::new(ProblemType::NotFound, detail)
     }
 
     /// Everything that can be carried out at a time is.
     pub(super) fn busy() -> Self {
         let detail = "the admin API is busy with as many requests as it takes; ask again in a second";
-        Problem::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", detail)
+        Problem::new(ProblemType::Unavailable, detail)
     }
 
     /// Well-formed, but it can never be right.
@@ -58,7 +144,7 @@ impl Problem {
             [only] => format!("{}: {}", only.path, only.detail),
             many => format!("{} faults; nothing was changed", many.len()),
         };
-        let mut problem = Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", detail);
+        let mut problem = Problem::new(ProblemType::Invalid, detail);
         problem.view.errors = errors;
         problem
     }
@@ -89,15 +175,13 @@ impl From<Refusal> for Problem {
         match refusal {
             Refusal::NotFound(_) => Problem::not_found(detail),
             Refusal::Conflict { rollout, .. } => {
-                let mut problem = Problem::new(StatusCode::CONFLICT, "conflict", detail);
+                let mut problem = Problem::new(ProblemType::Conflict, detail);
                 problem.view.rollout = rollout;
                 problem
             }
-            Refusal::Precondition { .. } => {
-                Problem::new(StatusCode::PRECONDITION_FAILED, "precondition failed", detail)
-            }
+            Refusal::Precondition { .. } => Problem::new(ProblemType::PreconditionFailed, detail),
             Refusal::Invalid(errors) => Problem::invalid(errors),
-            Refusal::Unavailable(_) => Problem::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", detail),
+            Refusal::Unavailable(_) => Problem::new(ProblemType::Unavailable, detail),
         }
     }
 }

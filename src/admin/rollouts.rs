@@ -2,44 +2,42 @@
 
 use super::auth::Identity;
 use super::body::{Body, NoBody};
+use super::params::{IfMatch, Named, Query, idempotency_key};
 use super::problem::{Problem, rollout_path};
 use super::services::page;
 use super::shapes::{RolloutList, StartBody, StepBody};
-use super::waiting::{Asked, Waiting};
+use super::waiting::{Waiting, Waits};
 use super::{State, pages};
 use crate::control::command::{Command, Fault, Reply, RolloutAction, StartRollout};
 use crate::control::view::{RolloutView, Snapshot};
 use crate::core::duration;
-use crate::core::rollout::{Step, Strategy};
+use crate::core::rollout::Step;
 use crate::core::text;
 use crate::core::weight::BasisPoints;
-use axum::extract::rejection::QueryRejection;
-use axum::extract::{Path, Query, State as Extract};
+use axum::extract::State as Extract;
 use axum::http::{HeaderMap, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use std::time::Duration;
+use utoipa::ToSchema;
 
-/// Longest idempotency key.
-const LONGEST_KEY: usize = 255;
-
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Paging {
+pub(super) struct RolloutPaging {
     /// The id of a rollout: those that began before it.
     before: Option<String>,
+    #[schema(minimum = 1, maximum = 500)]
     limit: Option<usize>,
 }
 
 pub(super) async fn list(
     Extract(state): Extract<State>,
-    Path(service): Path<String>,
-    paging: Result<Query<Paging>, QueryRejection>,
+    Named(service): Named<String>,
+    Query(paging): Query<RolloutPaging>,
 ) -> Result<Json<RolloutList>, Problem> {
-    let Query(paging) = paging.map_err(|error| Problem::invalid_field("query", error.body_text()))?;
-    let limit = page(paging.limit)?;
+    let limit = page(paging.limit);
     let current = state.service(&service)?.rollout.clone();
     let ended = state.snapshots.borrow().ended.clone();
     let mut rollouts: Vec<&RolloutView> = ended.values().map(|view| &**view).collect();
@@ -65,13 +63,15 @@ pub(super) async fn list(
 
 pub(super) async fn start(
     Extract(state): Extract<State>,
-    Path(service): Path<String>,
+    Named(service): Named<String>,
     Extension(who): Extension<Identity>,
     headers: HeaderMap,
+    IfMatch(if_match): IfMatch,
     Body(body): Body<StartBody>,
 ) -> Result<Response, Problem> {
     let start = Box::new(start_meant(&headers, body)?);
-    let asked = state.controller.ask(who.actor(), Command::Start { service: service.clone(), start }).await;
+    let command = Command::Start { service: service.clone(), start };
+    let asked = state.controller.ask_if(who.actor(), command, if_match).await;
     let reply = asked.map_err(|refusal| Problem::about(&service, refusal))?;
     Ok(match reply {
         Reply::Rollout { view, created } => {
@@ -86,10 +86,10 @@ pub(super) async fn start(
 
 pub(super) async fn show(
     Extract(state): Extract<State>,
-    Path((service, id)): Path<(String, String)>,
-    waiting: Asked,
+    Named((service, id)): Named<(String, String)>,
+    Query(typed): Query<Waits>,
 ) -> Result<Json<RolloutView>, Problem> {
-    let waiting = Waiting::meant(waiting)?;
+    let waiting = Waiting::meant(&typed)?;
     let current = find(&state.snapshots.borrow(), &service, &id)?;
     let after = waiting.after.unwrap_or(current.revision);
     let news = |snapshot: &Snapshot| {
@@ -102,14 +102,15 @@ pub(super) async fn show(
 
 pub(super) async fn act(
     Extract(state): Extract<State>,
-    Path((service, id, action)): Path<(String, String, String)>,
+    Named((service, id, action)): Named<(String, String, String)>,
     Extension(who): Extension<Identity>,
+    IfMatch(if_match): IfMatch,
     uri: Uri,
     _: NoBody,
 ) -> Result<Response, Problem> {
     let Some(action) = rollout_action(&action) else { return Err(pages::not_found(uri).await) };
     let command = Command::Rollout { service: service.clone(), id, action };
-    let asked = state.controller.ask(who.actor(), command).await;
+    let asked = state.controller.ask_if(who.actor(), command, if_match).await;
     Ok(match asked.map_err(|refusal| Problem::about(&service, refusal))? {
         Reply::Rollout { view, .. } => Json(view).into_response(),
         Reply::Service(view) => Json(view).into_response(),
@@ -133,19 +134,12 @@ pub(super) fn start_meant(headers: &HeaderMap, body: StartBody) -> Result<StartR
     Ok(StartRollout { idempotency_key: idempotency_key(headers)?, asked, ..meant(body)? })
 }
 
-fn find(snapshot: &Snapshot, service: &str, id: &str) -> Result<RolloutView, Problem> {
+pub(super) fn find(snapshot: &Snapshot, service: &str, id: &str) -> Result<RolloutView, Problem> {
     if snapshot.services.get(service).is_none() {
         return Err(Problem::not_found(format!("there is no service {service}")));
     }
     let missing = || Problem::not_found(format!("the service {service} has no rollout {id}"));
     snapshot.rollout(service, id).ok_or_else(missing)
-}
-
-fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
-    let Some(value) = headers.get("idempotency-key") else { return Ok(None) };
-    let key = value.to_str().ok().filter(|key| !key.is_empty() && key.len() <= LONGEST_KEY);
-    let fault = || Problem::invalid_field("Idempotency-Key", format!("1 to {LONGEST_KEY} ASCII characters"));
-    key.map(|key| Some(key.to_owned())).ok_or_else(fault)
 }
 
 /// Tells one body from another, whatever the order of its fields.
@@ -165,16 +159,6 @@ pub(super) fn meant(body: StartBody) -> Result<StartRollout, Problem> {
             fault(path.into(), why);
         }
     }
-    let strategy = body.strategy.and_then(|label| {
-        let known = Strategy::from_label(&label);
-        if known.is_none() {
-            fault(
-                "strategy".into(),
-                format!("{label:?} is not known; there are: canary, blue-green, rolling"),
-            );
-        }
-        known
-    });
     let steps = body.steps.as_ref().map(|steps| {
         let steps = steps.iter().enumerate();
         steps.filter_map(|(index, body)| step(index, body, &mut fault)).collect()
@@ -191,7 +175,7 @@ pub(super) fn meant(body: StartBody) -> Result<StartRollout, Problem> {
     if !faults.is_empty() {
         return Err(Problem::invalid(faults));
     }
-    let StartBody { to, version, policy, gate, dry_run, .. } = body;
+    let StartBody { to, strategy, version, policy, gate, dry_run, .. } = body;
     Ok(StartRollout {
         to,
         strategy,

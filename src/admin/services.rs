@@ -2,9 +2,10 @@
 
 use super::auth::Identity;
 use super::body::{Body, MaybeBody, NoBody};
-use super::problem::Problem;
-use super::shapes::{FlipBody, HistoryPage, RollbackBody, UpstreamsBody, WeightEntry};
-use super::waiting::{Asked, Waiting};
+use super::params::{IfMatch, Named, Query};
+use super::problem::{Problem, ProblemType};
+use super::shapes::{FlipBody, HistoryPage, RollbackBody, UpstreamEntry, UpstreamsBody, WeightsBody};
+use super::waiting::{Waiting, Waits};
 use super::{State, pages};
 use crate::control::command::{Command, Fault, Reply, UpstreamAction};
 use crate::control::journal::JournalError;
@@ -12,24 +13,23 @@ use crate::control::view::{ServiceView, Snapshot};
 use crate::core::own_address::OwnAddresses;
 use crate::core::settings::{Upstream, UpstreamHost};
 use crate::core::weight::BasisPoints;
-use axum::extract::rejection::QueryRejection;
-use axum::extract::{Path, Query, State as Extract};
-use axum::http::{HeaderMap, StatusCode, Uri, header};
+use axum::extract::State as Extract;
+use axum::http::{StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::json;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::lookup_host;
 use tokio::time::timeout;
+use utoipa::ToSchema;
 
 /// The longest that a look-up may hold up an answer.
 const LOOK_UP: Duration = Duration::from_secs(3);
-/// Entries that a page has, and may have.
+/// Entries of a page.
 const PAGE: usize = 50;
-const LARGEST_PAGE: usize = 500;
 
 pub(super) async fn list(Extract(state): Extract<State>) -> Json<Vec<Arc<ServiceView>>> {
     let services = state.snapshots.borrow().services.values().cloned().collect();
@@ -38,10 +38,10 @@ pub(super) async fn list(Extract(state): Extract<State>) -> Json<Vec<Arc<Service
 
 pub(super) async fn show(
     Extract(state): Extract<State>,
-    Path(service): Path<String>,
-    waiting: Asked,
+    Named(service): Named<String>,
+    Query(typed): Query<Waits>,
 ) -> Result<Response, Problem> {
-    let waiting = Waiting::meant(waiting)?;
+    let waiting = Waiting::meant(&typed)?;
     let after = waiting.after.unwrap_or(state.service(&service)?.revision);
     let news = |snapshot: &Snapshot| snapshot.services.get(&service).is_none_or(|view| view.revision > after);
     waiting.until(&state, news).await;
@@ -49,92 +49,71 @@ pub(super) async fn show(
 }
 
 /// `?force=true`, beside the same in the body.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Force {
     #[serde(default)]
-    force: bool,
-}
-
-pub(super) type Forced = Result<Query<Force>, QueryRejection>;
-
-pub(super) fn forced(query: Forced) -> Result<bool, Problem> {
-    let Query(query) = query.map_err(|error| Problem::invalid_field("force", error.body_text()))?;
-    Ok(query.force)
+    pub force: bool,
 }
 
 pub(super) async fn weights(
     Extract(state): Extract<State>,
-    Path(service): Path<String>,
+    Named(service): Named<String>,
     Extension(who): Extension<Identity>,
-    headers: HeaderMap,
-    query: Forced,
-    Body(body): Body<BTreeMap<String, WeightEntry>>,
+    IfMatch(if_match): IfMatch,
+    Query(Force { force: asked }): Query<Force>,
+    Body(body): Body<WeightsBody>,
 ) -> Result<Response, Problem> {
-    let (weights, force) = weights_meant(body)?;
-    let force = force | forced(query)?;
-    let if_match = if_match(&headers)?;
-    ask(&state, &who, &service.clone(), Command::Weights { service, weights, if_match, force }).await
+    let weights = weights_meant(&body)?;
+    let force = body.force | asked;
+    ask(&state, &who, if_match, Command::Weights { service, weights, force }).await
 }
 
-/// The weights by pool, and whether they are forced.
-pub(super) fn weights_meant(
-    body: BTreeMap<String, WeightEntry>,
-) -> Result<(BTreeMap<String, BasisPoints>, bool), Problem> {
+/// Every fault at once.
+pub(super) fn weights_meant(body: &WeightsBody) -> Result<BTreeMap<String, BasisPoints>, Problem> {
     let mut weights = BTreeMap::new();
     let mut faults = Vec::new();
-    let mut force = false;
-    for (pool, entry) in body {
-        let percent = match entry {
-            WeightEntry::Percent(percent) => percent,
-            WeightEntry::Force(value) if pool == "force" => {
-                force = value;
-                continue;
-            }
-            WeightEntry::Force(value) => {
-                faults.push(Fault { path: pool, detail: format!("{value} is not a number of percent") });
-                continue;
-            }
-        };
-        match BasisPoints::from_percent(percent) {
-            Some(weight) => drop(weights.insert(pool, weight)),
+    for (pool, percent) in &body.weights {
+        match BasisPoints::from_percent(*percent) {
+            Some(weight) => drop(weights.insert(pool.clone(), weight)),
             None => {
                 let detail = format!("{percent} is not a percentage from 0 to 100 with at most two decimals");
-                faults.push(Fault { path: pool, detail });
+                faults.push(Fault { path: pool.clone(), detail });
             }
         }
     }
-    if !faults.is_empty() {
-        return Err(Problem::invalid(faults));
-    }
-    Ok((weights, force))
+    if faults.is_empty() { Ok(weights) } else { Err(Problem::invalid(faults)) }
 }
 
 pub(super) async fn flip(
     Extract(state): Extract<State>,
-    Path(service): Path<String>,
+    Named(service): Named<String>,
     Extension(who): Extension<Identity>,
-    query: Forced,
+    IfMatch(if_match): IfMatch,
+    Query(Force { force: asked }): Query<Force>,
     Body(body): Body<FlipBody>,
 ) -> Result<Response, Problem> {
-    let force = body.force | forced(query)?;
-    ask(&state, &who, &service.clone(), Command::Flip { service, to: body.to, force }).await
+    let force = body.force | asked;
+    ask(&state, &who, if_match, Command::Flip { service, to: body.to, force }).await
 }
 
 pub(super) async fn rollback(
     Extract(state): Extract<State>,
-    Path(service): Path<String>,
+    Named(service): Named<String>,
     Extension(who): Extension<Identity>,
-    query: Forced,
+    IfMatch(if_match): IfMatch,
+    Query(Force { force: asked }): Query<Force>,
     MaybeBody(body): MaybeBody<RollbackBody>,
 ) -> Result<Response, Problem> {
-    let force = body.force | forced(query)?;
-    ask(&state, &who, &service.clone(), Command::Rollback { service, force }).await
+    let force = body.force | asked;
+    ask(&state, &who, if_match, Command::Rollback { service, force }).await
 }
 
 pub(super) async fn upstream(
     Extract(state): Extract<State>,
-    Path((service, pool, upstream, action)): Path<(String, String, String, String)>,
+    Named((service, pool, upstream, action)): Named<(String, String, String, String)>,
     Extension(who): Extension<Identity>,
+    IfMatch(if_match): IfMatch,
     uri: Uri,
     _: NoBody,
 ) -> Result<Response, Problem> {
@@ -143,49 +122,50 @@ pub(super) async fn upstream(
         "ready" => UpstreamAction::Ready,
         _ => return Err(pages::not_found(uri).await),
     };
-    ask(&state, &who, &service.clone(), Command::Upstream { service, pool, upstream, action }).await
+    ask(&state, &who, if_match, Command::Upstream { service, pool, upstream, action }).await
 }
 
 pub(super) async fn register(
     Extract(state): Extract<State>,
-    Path((service, pool)): Path<(String, String)>,
+    Named((service, pool)): Named<(String, String)>,
     Extension(who): Extension<Identity>,
+    IfMatch(if_match): IfMatch,
     Body(body): Body<UpstreamsBody>,
 ) -> Result<Response, Problem> {
     let set = upstreams_meant(body)?;
     lead_elsewhere(&state.own, &set).await?;
-    ask(&state, &who, &service.clone(), Command::Upstreams { service, pool, set: Some(set) }).await
+    ask(&state, &who, if_match, Command::Upstreams { service, pool, set: Some(set) }).await
 }
 
 /// Every fault at once, as with the other bodies.
 pub(super) fn upstreams_meant(body: UpstreamsBody) -> Result<Vec<Upstream>, Problem> {
     let mut set = Vec::new();
     let mut faults = Vec::new();
-    for (index, value) in body.upstreams.into_iter().enumerate() {
-        let value = match value {
-            Value::String(address) => json!({ "address": address }),
-            value => value,
-        };
-        match serde_json::from_value::<Upstream>(value) {
+    for (index, entry) in body.upstreams.into_iter().enumerate() {
+        match upstream_meant(entry) {
             Ok(upstream) => set.push(upstream),
-            Err(error) => {
-                faults.push(Fault { path: format!("upstreams[{index}]"), detail: error.to_string() });
-            }
+            Err(detail) => faults.push(Fault { path: format!("upstreams[{index}]"), detail }),
         }
     }
-    if !faults.is_empty() {
-        return Err(Problem::invalid(faults));
-    }
-    Ok(set)
+    if faults.is_empty() { Ok(set) } else { Err(Problem::invalid(faults)) }
+}
+
+fn upstream_meant(entry: UpstreamEntry) -> Result<Upstream, String> {
+    let record = match entry {
+        UpstreamEntry::Address(address) => json!({ "address": address }),
+        UpstreamEntry::Detailed(body) => json!(body),
+    };
+    serde_json::from_value(record).map_err(|error| error.to_string())
 }
 
 pub(super) async fn unregister(
     Extract(state): Extract<State>,
-    Path((service, pool)): Path<(String, String)>,
+    Named((service, pool)): Named<(String, String)>,
     Extension(who): Extension<Identity>,
+    IfMatch(if_match): IfMatch,
     _: NoBody,
 ) -> Result<Response, Problem> {
-    ask(&state, &who, &service.clone(), Command::Upstreams { service, pool, set: None }).await
+    ask(&state, &who, if_match, Command::Upstreams { service, pool, set: None }).await
 }
 
 /// Refuses names that stand for an address of this proxy now; what they stand for later is seen to by the controller.
@@ -207,17 +187,19 @@ async fn lead_elsewhere(own: &OwnAddresses, set: &[Upstream]) -> Result<(), Prob
     if faults.is_empty() { Ok(()) } else { Err(Problem::invalid(faults)) }
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Paging {
+    /// The id of a row: those before it.
     before: Option<u64>,
+    #[schema(minimum = 1, maximum = 500)]
     limit: Option<usize>,
 }
 
 pub(super) async fn history(
     Extract(state): Extract<State>,
-    Path(service): Path<String>,
-    paging: Result<Query<Paging>, QueryRejection>,
+    Named(service): Named<String>,
+    Query(paging): Query<Paging>,
 ) -> Result<Json<HistoryPage>, Problem> {
     state.service(&service)?;
     rows(&state, Some(service), paging).await
@@ -226,44 +208,41 @@ pub(super) async fn history(
 /// Over all services.
 pub(super) async fn whole_history(
     Extract(state): Extract<State>,
-    paging: Result<Query<Paging>, axum::extract::rejection::QueryRejection>,
+    Query(paging): Query<Paging>,
 ) -> Result<Json<HistoryPage>, Problem> {
     rows(&state, None, paging).await
 }
 
-async fn rows(
-    state: &State,
-    service: Option<String>,
-    paging: Result<Query<Paging>, axum::extract::rejection::QueryRejection>,
-) -> Result<Json<HistoryPage>, Problem> {
-    let (before, limit) = paged(paging)?;
+async fn rows(state: &State, service: Option<String>, paging: Paging) -> Result<Json<HistoryPage>, Problem> {
+    let (before, limit) = paged(&paging);
     let read = state.journal.history(service.clone(), before, limit + 1).await;
     let path = service.map_or("/v1/history".into(), |service| format!("/v1/services/{service}/history"));
     Ok(Json(HistoryPage::of(read.map_err(unreadable)?, limit, &path)))
 }
 
 /// Where a page begins, and how many entries it has.
-pub(super) fn paged(paging: Result<Query<Paging>, QueryRejection>) -> Result<(Option<u64>, usize), Problem> {
-    let Query(paging) = paging.map_err(|error| Problem::invalid_field("query", error.body_text()))?;
-    Ok((paging.before, page(paging.limit)?))
+pub(super) fn paged(paging: &Paging) -> (Option<u64>, usize) {
+    (paging.before, page(paging.limit))
 }
 
 pub(super) fn unreadable(error: JournalError) -> Problem {
-    Problem::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", error.to_string())
+    Problem::new(ProblemType::Unavailable, error.to_string())
 }
 
 /// How many entries a page has.
-pub(super) fn page(limit: Option<usize>) -> Result<usize, Problem> {
-    let limit = limit.unwrap_or(PAGE);
-    match (1..=LARGEST_PAGE).contains(&limit) {
-        true => Ok(limit),
-        false => Err(Problem::invalid_field("limit", format!("from 1 to {LARGEST_PAGE}"))),
-    }
+pub(super) fn page(limit: Option<usize>) -> usize {
+    limit.unwrap_or(PAGE)
 }
 
-async fn ask(state: &State, who: &Identity, service: &str, command: Command) -> Result<Response, Problem> {
-    let asked = state.controller.ask(who.actor(), command).await;
-    match asked.map_err(|refusal| Problem::about(service, refusal))? {
+async fn ask(
+    state: &State,
+    who: &Identity,
+    if_match: Option<u64>,
+    command: Command,
+) -> Result<Response, Problem> {
+    let service = command.service().unwrap_or_default().to_owned();
+    let asked = state.controller.ask_if(who.actor(), command, if_match).await;
+    match asked.map_err(|refusal| Problem::about(&service, refusal))? {
         Reply::Service(view) => Ok(shown(&view)),
         // Commands about services are answered with services.
         Reply::Rollout { view, .. } => Ok(Json(view).into_response()),
@@ -273,16 +252,4 @@ async fn ask(state: &State, who: &Identity, service: &str, command: Command) -> 
 
 fn shown(view: &ServiceView) -> Response {
     ([(header::ETAG, format!("\"{}\"", view.revision))], Json(view)).into_response()
-}
-
-fn if_match(headers: &HeaderMap) -> Result<Option<u64>, Problem> {
-    let Some(value) = headers.get(header::IF_MATCH) else { return Ok(None) };
-    let text = value.to_str().unwrap_or_default().trim();
-    if text == "*" {
-        return Ok(None);
-    }
-    let revision = text.trim_start_matches("W/").trim_matches('"').parse();
-    revision.map(Some).map_err(|_| {
-        Problem::invalid_field("If-Match", format!("{text:?} is not an ETag of a service, such as \"17\""))
-    })
 }

@@ -6,8 +6,8 @@
 
 use super::State;
 use super::auth::{Denied, Identity, Presented, bearer, slow_down};
-use super::body::{Body, NoBody};
-use super::problem::Problem;
+use super::body::{Body, MaybeBody, NoBody};
+use super::problem::{Problem, ProblemType};
 use super::server::Seat;
 use super::shapes::{SessionBody, WhoamiView};
 use crate::core::settings::{Role, Token};
@@ -102,7 +102,7 @@ pub(super) fn forged(method: &Method, path: &str, headers: &HeaderMap) -> Option
     };
     let detail = "a session changes things only for pages from here: `Sec-Fetch-Site: same-origin`, or a header \
                   `X-Pointsman`, is missing";
-    (!is_own).then(|| Problem::new(StatusCode::FORBIDDEN, "forbidden", detail))
+    (!is_own).then(|| Problem::new(ProblemType::Forbidden, detail))
 }
 
 /// Who is it that asks?
@@ -152,11 +152,16 @@ async fn signed_in(state: &State, request: Request, is_secure: bool) -> Result<R
     }
     if request.headers().get("sec-fetch-site").is_some_and(|site| site.as_bytes() != b"same-origin") {
         let detail = "only a page from here signs in";
-        return Err(Problem::new(StatusCode::FORBIDDEN, "forbidden", detail).into());
+        return Err(Problem::new(ProblemType::Forbidden, detail).into());
     }
     let given = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
     let given = match given {
-        Some(given) => given.to_owned(),
+        Some(given) => {
+            let given = given.to_owned();
+            // It says nothing then, but it is read, and must be one.
+            let _: MaybeBody<SessionBody> = MaybeBody::from_request(request, state).await?;
+            given
+        }
         None => {
             let Body(SessionBody { token }) = Body::from_request(request, state).await?;
             format!("Bearer {token}")

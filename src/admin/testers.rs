@@ -3,15 +3,15 @@
 use super::State;
 use super::auth::Identity;
 use super::body::Body;
-use super::problem::Problem;
+use super::params::Named;
+use super::problem::{Problem, ProblemType};
 use super::shapes::{TesterBody, TesterView};
 use crate::core::duration;
 use crate::core::settings::Service;
 use crate::core::tester::{LASTS, TesterKey, Testers, Wanted};
 use crate::core::text;
 use crate::observe::clock::wall;
-use axum::extract::{Path, State as Extract};
-use axum::http::StatusCode;
+use axum::extract::State as Extract;
 use axum::{Extension, Json};
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -20,7 +20,7 @@ const TTLS: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_s
 
 pub(super) async fn issue(
     Extract(state): Extract<State>,
-    Path(service): Path<String>,
+    Named(service): Named<String>,
     Extension(who): Extension<Identity>,
     Body(body): Body<TesterBody>,
 ) -> Result<Json<TesterView>, Problem> {
@@ -51,7 +51,7 @@ fn meant<'a>(service: &'a Service, body: &TesterBody) -> Result<(&'a Testers, Du
     let name = &service.name;
     let testers = service.testers.as_ref().ok_or_else(|| {
         let detail = format!("{name} has no testers; add [services.{name}.testers] to the configuration");
-        Problem::new(StatusCode::CONFLICT, "conflict", detail)
+        Problem::new(ProblemType::Conflict, detail)
     })?;
     text::check(&body.to).map_err(|why| Problem::invalid_field("to", why))?;
     if Wanted::named(&body.to, service.pools.keys()).is_none() {

@@ -4,22 +4,20 @@ use super::State;
 use super::problem::Problem;
 use crate::control::view::Snapshot;
 use crate::core::duration;
-use axum::extract::Query;
-use axum::extract::rejection::QueryRejection;
 use serde::Deserialize;
 use std::sync::Arc;
 use std::time::Duration;
+use utoipa::ToSchema;
 
 /// Longest wait for news.
 const LONGEST: Duration = Duration::from_secs(60);
 
 /// The query as typed.
-pub(super) type Asked = Result<Query<Typed>, QueryRejection>;
-
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Typed {
-    /// A duration, `30s`.
+pub(super) struct Waits {
+    /// A duration, `30s`; a minute at most.
+    #[schema(format = "pointsman-duration", pattern = "^[0-9]{1,6}(\\.[0-9]{1,3})?(ms|s|m|h|d)$")]
     wait: Option<String>,
     /// Wait until the revision is beyond this one.
     after: Option<u64>,
@@ -33,8 +31,7 @@ pub(super) struct Waiting {
 }
 
 impl Waiting {
-    pub(super) fn meant(asked: Asked) -> Result<Self, Problem> {
-        let Query(typed) = asked.map_err(|error| Problem::invalid_field("query", error.body_text()))?;
+    pub(super) fn meant(typed: &Waits) -> Result<Self, Problem> {
         let wait = match &typed.wait {
             None => Duration::ZERO,
             Some(text) => duration::parse(text).map_err(|why| Problem::invalid_field("wait", why))?,

@@ -46,6 +46,11 @@ impl InUse {
         }
     }
 
+    /// Those of the admin API's listener.
+    pub(super) fn of_admin(&self) -> Option<Arc<Certificates>> {
+        self.admin.as_ref().map(|(_, certificates)| certificates.clone())
+    }
+
     /// When each of them ends, for metrics.
     pub(super) fn ends(&self) -> CertificateEnds {
         let listeners = self.listeners.iter().map(|(_, _, certificates)| certificates);

@@ -13,9 +13,9 @@ use std::path::Path;
 pub fn check(path: &Path) -> Result<Config, Faults> {
     super::install_crypto();
     let config = config::load(path)?;
-    let listeners = config.listeners.iter().enumerate().filter_map(|(index, listener)| {
+    let listeners = config.listeners.iter().filter_map(|listener| {
         let listener = without_what_is_ordered(listener, config.acme.as_ref());
-        Some(unusable(format!("listeners[{index}].tls"), &Bound::check(&listener).err()?))
+        Some(unusable(format!("listeners[{}].tls", listener.entry), &Bound::check(&listener).err()?))
     });
     let admin = config.admin.tls.as_ref().and_then(|tls| AdminTls::load(tls).err());
     let faults: Vec<_> =

@@ -1,11 +1,12 @@
 //! One running Pointsman: everything put together, and taken apart again in order.
 
+use super::certificates::InUse;
 use super::exporting::{self, Exporting};
 use super::handover::{Own, Predecessor};
 use super::limits::{self, InForce};
 use super::opened::Opened;
 use super::reload::Reloader;
-use crate::admin::{self, Doors};
+use crate::admin::{self, Doors, Process, ReloadNews, Served};
 use crate::config;
 use crate::control::command::{Controller, Reload, Upgrade};
 use crate::control::journal::{Journal, Recovered};
@@ -18,14 +19,14 @@ use crate::core::table::{Table, UpstreamState};
 use crate::health;
 use crate::notify;
 use crate::observe::access_log::{AccessLog, Guard, SpanLog};
-use crate::observe::clock::Clock;
+use crate::observe::clock::{Clock, wall};
 use crate::observe::metrics::Metrics;
 use crate::observe::recorder::Recorder;
 use crate::observe::wake::Wake;
 use crate::proxy::{Bound, HopMark, Seats, Shared, Workers};
 use arc_swap::ArcSwap;
 use std::net::{SocketAddr, TcpListener};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::runtime::Runtime;
@@ -38,6 +39,8 @@ const KNOWN: Duration = Duration::from_secs(2);
 const ADMIN_THREADS: usize = 2;
 /// Reloads and upgrades that may wait.
 const REQUESTS: usize = 8;
+/// Places at the desk of those who deliver notices.
+const DESK: usize = notify::PLACES as usize;
 /// How long idle connections are kept once another process serves: their next request is still answered
 /// here, so that none is lost to a close that crosses it.
 const LINGER: Duration = Duration::from_secs(2);
@@ -92,24 +95,22 @@ impl Instance {
         let (address, runtime) = (admin.local_addr()?, runtime()?);
         let (spans, exporter) = exporting::prepare(&config, clock)?;
         let (shared, limits) = shared(&config, bound, (access_log.clone(), spans), clock, &secret);
-        let addresses = own_addresses(&shared, address);
-        let desk = Arc::new(Semaphore::new(notify::PLACES as usize));
+        let (addresses, desk) = (own_addresses(&shared, address), Arc::new(Semaphore::new(DESK)));
         let core = Core { config: &config, shared: &shared, journal: &journal, desk: &desk, admin: address };
         let (running, metrics) = core.start(&runtime, recovered, secret.clone())?;
         metrics.show_certificates(certificates.ends())?;
         runtime.block_on(upstreams_known(running.snapshots.clone()));
         let (doors, doors_seen) = watch::channel(Doors::Open);
         let sockets = sockets(&shared.listeners, &config, &admin)?;
-        let (handle, clock, handover) = (runtime.handle().clone(), shared.clock, running.handover.clone());
-        let own = Own { sockets, handover, doors, desk, runtime: handle, clock };
+        let own = own((&running, &shared, &runtime), (sockets, doors, desk));
         let admin = runtime.block_on(async { tokio::net::TcpListener::from_std(admin) })?;
         // What can fail from here on is the start of a worker thread.
-        certificates.watch(&runtime);
-        certificates.renew(&runtime, running.configs.clone(), shared.challenges.clone());
+        keep_certificates(&certificates, &runtime, &running, &shared);
         let exporting = exporter.map(|exporter| Exporting::start(&runtime, exporter));
         let workers = Workers::start(&shared, config.server.threads, config.server.grace)?;
         let ((stopping, stops), (reloads, requests)) = (watch::channel(false), mpsc::channel(REQUESTS));
-        let (upgrades, asked) = mpsc::channel(REQUESTS);
+        let ((upgrades, asked), drain_delay) = (mpsc::channel(REQUESTS), config.server.drain_delay);
+        let (process, news) = process(&shared, &certificates, address, file.as_deref());
         let state = admin::State {
             controller: running.controller.clone(),
             snapshots: running.snapshots.clone(),
@@ -122,14 +123,14 @@ impl Instance {
             reloads: reloads.clone(),
             upgrades,
             clock: shared.clock,
+            process,
             common: Arc::default(),
             stopping: stops,
         };
         let serving_admin = runtime.spawn(admin::serve(admin, tls, state, doors_seen));
-        let (controller, configs) = (running.controller.clone(), running.configs.clone());
-        let started = config.clone();
+        let (started, controller, configs) = (config, running.controller.clone(), running.configs.clone());
         let reloader =
-            Reloader { file, started, controller, configs, certificates, limits, addresses, metrics };
+            Reloader { file, started, controller, configs, certificates, limits, addresses, metrics, news };
         runtime.spawn(reloader.run(requests));
         Ok(Instance {
             admin: address,
@@ -141,7 +142,7 @@ impl Instance {
             journal,
             asked: Some(asked),
             own,
-            drain_delay: config.server.drain_delay,
+            drain_delay,
             serving_admin,
             access_log,
             running,
@@ -277,6 +278,50 @@ fn sockets(
 /// The scheme and the address of each listener.
 fn serving(shared: &Shared) -> Vec<(&'static str, SocketAddr)> {
     shared.listeners.iter().map(|bound| (bound.scheme(), bound.address)).collect()
+}
+
+/// What the admin API says of the process, and where reloads are told.
+fn process(
+    shared: &Arc<Shared>,
+    certificates: &InUse,
+    admin: SocketAddr,
+    file: Option<&Path>,
+) -> (Arc<Process>, watch::Sender<ReloadNews>) {
+    let (news, reloads) = watch::channel(ReloadNews::default());
+    let served = |bound: &Arc<Bound>| Served {
+        scheme: bound.scheme(),
+        address: bound.address,
+        certificates: bound.certificates.clone(),
+    };
+    let own = certificates.of_admin();
+    let process = Process {
+        started_at: wall().to_string(),
+        file: file.map(|file| file.display().to_string()),
+        listeners: shared.listeners.iter().map(served).collect(),
+        admin: Served {
+            scheme: if own.is_some() { "https" } else { "http" },
+            address: admin,
+            certificates: own,
+        },
+        clients: limits::counts(shared),
+        reloads,
+    };
+    (Arc::new(process), news)
+}
+
+/// Has the files of the certificates watched, and those of ACME ordered in time.
+fn keep_certificates(certificates: &InUse, runtime: &Runtime, running: &control::Running, shared: &Shared) {
+    certificates.watch(runtime);
+    certificates.renew(runtime, running.configs.clone(), shared.challenges.clone());
+}
+
+/// What another process may take over.
+fn own(
+    (running, shared, runtime): (&control::Running, &Shared, &Runtime),
+    (sockets, doors, desk): (Vec<(String, Arc<TcpListener>)>, watch::Sender<Doors>, Arc<Semaphore>),
+) -> Own {
+    let (handle, handover) = (runtime.handle().clone(), running.handover.clone());
+    Own { sockets, handover, doors, desk, runtime: handle, clock: shared.clock }
 }
 
 /// Where this process listens.

@@ -4,11 +4,14 @@ use super::certificates::{self, InUse};
 use super::check::check;
 use super::limits::InForce;
 use super::systemd;
+use crate::admin::ReloadNews;
+use crate::admin::shapes::ReloadView;
 use crate::config;
 use crate::control::command::{Command, Controller, Fault, Refusal, Reload, ReloadReport, Reply};
 use crate::core::own_address::OwnAddresses;
 use crate::core::route::Target;
 use crate::core::settings::{Config, Server, UpstreamHost};
+use crate::observe::clock::wall;
 use crate::observe::metrics::Metrics;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -26,6 +29,8 @@ pub(super) struct Reloader {
     pub limits: InForce,
     /// Where this process listens, until the restart.
     pub addresses: OwnAddresses,
+    /// For those who ask how the last one went.
+    pub news: watch::Sender<ReloadNews>,
     pub metrics: Arc<Metrics>,
 }
 
@@ -46,6 +51,7 @@ impl Reloader {
                 ),
                 Err(refusal) => tracing::error!(actor, "not reloaded, nothing has changed: {refusal}"),
             }
+            self.news.send_modify(|news| tell(news, &actor, &result));
             // Whoever asked may have gone.
             let _ = answer.send(result);
         }
@@ -123,6 +129,29 @@ impl Reloader {
             ..Config::clone(&newest)
         }
     }
+}
+
+/// What a reload has led to; where it failed, what was in effect still is.
+fn tell(news: &mut ReloadNews, actor: &str, result: &Result<ReloadReport, Refusal>) {
+    let at = wall().to_string();
+    let mut view = ReloadView {
+        at: at.clone(),
+        by: actor.to_owned(),
+        ok: result.is_ok(),
+        detail: result.as_ref().err().map(ToString::to_string),
+        changed: Vec::new(),
+        errors: Vec::new(),
+    };
+    match result {
+        Ok(report) => {
+            view.changed.clone_from(&report.changed);
+            news.loaded_at = Some(at);
+            news.needs_restart.clone_from(&report.needs_restart);
+        }
+        Err(Refusal::Invalid(faults)) => view.errors.clone_from(faults),
+        Err(_) => (),
+    }
+    news.last = Some(view);
 }
 
 fn faults_of(faults: &config::Faults) -> Vec<Fault> {

@@ -208,6 +208,10 @@ pub enum Command {
     ///
     /// With `#:schema FILE` as the first line of a configuration they complete its keys and mark what is wrong.
     Schema,
+    /// Print the description of the admin API: OpenAPI 3.1.
+    ///
+    /// It is what `/openapi.json` answers.
+    Openapi,
     /// Print what makes a shell complete: `source <(pointsman completions bash)`.
     Completions { shell: Shell },
     /// Print the manual page, or that of a command: `man rollout start`.

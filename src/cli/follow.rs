@@ -255,7 +255,8 @@ pub(super) async fn status(client: &Client, name: Option<&str>, out: &Out) -> Re
         let services = service::fetch(client, name).await?;
         let now: Vec<_> = services.iter().map(|view| view.revision).collect();
         if out.terminal {
-            out.screen(&render::status(&services));
+            let limits = service::limits(client, name, out).await;
+            out.screen(&render::overview(&services, limits.as_ref()));
         } else if revisions != now {
             out.event(&services, |services| render::status(services));
         }

@@ -4,7 +4,7 @@ use super::Done;
 use super::args::Maintenance;
 use super::client::{Client, Failure};
 use super::out::Out;
-use crate::admin::shapes::MaintenanceBody;
+use crate::admin::shapes::{MaintenanceBody, MaintenanceStatus};
 use crate::control::view::{MaintenanceView, StretchView};
 use crate::core::duration;
 use reqwest::Method;
@@ -19,13 +19,13 @@ pub(super) async fn run(client: &Client, action: Maintenance, out: &Out) -> Resu
             return Ok(Done::Well);
         }
         Maintenance::On { duration, service } => MaintenanceBody {
-            status: "maintenance".into(),
+            status: MaintenanceStatus::Maintenance,
             duration: duration.map(duration::show),
             service,
             ..MaintenanceBody::default()
         },
         Maintenance::Off { service } => {
-            MaintenanceBody { status: "operational".into(), service, ..MaintenanceBody::default() }
+            MaintenanceBody { status: MaintenanceStatus::Operational, service, ..MaintenanceBody::default() }
         }
     };
     let view = client.send_json(Method::PUT, &path, &[], &body).await?;

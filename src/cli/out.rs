@@ -23,6 +23,10 @@ impl Out {
         Out { format, terminal, is_coloured: terminal && colour::is_wanted() }
     }
 
+    pub(super) fn is_text(&self) -> bool {
+        self.format == Format::Text
+    }
+
     /// A value as JSON, or as the text that `text` makes of it.
     pub(super) fn show<T: Serialize>(&self, value: &T, text: impl FnOnce(&T) -> String) {
         match self.format {

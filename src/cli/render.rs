@@ -1,6 +1,7 @@
 //! Answers as text.
 
 use super::maintenance;
+use crate::admin::shapes::ProcessLimitsView;
 use crate::control::command::{ReloadReport, UpgradeReport};
 use crate::control::view::{
     EvidenceView, HistoryView, MirrorView, PoolView, RolloutView, ServiceView, SetRolloutView, SetView,
@@ -13,6 +14,20 @@ use std::fmt::Write;
 pub(super) fn status(services: &[ServiceView]) -> String {
     let blocks: Vec<_> = services.iter().map(service).collect();
     if blocks.is_empty() { "no services are configured".into() } else { blocks.join("\n") }
+}
+
+/// All services, below what is used of the limits of the process.
+pub(super) fn overview(services: &[ServiceView], limits: Option<&ProcessLimitsView>) -> String {
+    let limits = limits.map(|limits| format!("{}\n", self::limits(limits))).unwrap_or_default();
+    limits + &status(services)
+}
+
+fn limits(limits: &ProcessLimitsView) -> String {
+    let ProcessLimitsView { connections, memory_bytes } = limits;
+    let mib = |bytes: u64| bytes as f64 / f64::from(1 << 20);
+    let (held, most) = (mib(memory_bytes.used), mib(memory_bytes.limit));
+    let (used, limit) = (connections.used, connections.limit);
+    format!("limits: {used} of {limit} connections, {held:.1} of {most:.1} MiB for bodies")
 }
 
 fn service(view: &ServiceView) -> String {

@@ -5,9 +5,10 @@ use super::client::{Client, Failure};
 use super::follow::{self, Ended};
 use super::out::Out;
 use super::{Done, render, sets};
-use crate::admin::shapes::{StartBody, UpstreamsBody};
+use crate::admin::shapes::{StartBody, UpstreamEntry, UpstreamsBody};
 use crate::control::view::{RolloutView, ServiceView};
 use crate::core::duration;
+use crate::core::rollout::Strategy;
 use reqwest::Method;
 use serde::de::DeserializeOwned;
 use std::collections::BTreeSet;
@@ -62,7 +63,7 @@ pub(super) async fn deploy(client: &Client, deploy: Deploy, out: &Out) -> Result
     }
     let pool = view.idle.ok_or_else(|| Failure::Other(format!("no pool of {service} is idle")))?;
     let path = ["v1", "services", &service, "pools", &pool, "upstreams"];
-    let body = UpstreamsBody { upstreams: upstreams.into_iter().map(Into::into).collect() };
+    let body = UpstreamsBody { upstreams: upstreams.into_iter().map(UpstreamEntry::Address).collect() };
     let _: ServiceView = client.send_json(Method::PUT, &path, &[], &body).await?;
     out.aside(&format!("{pool} of {service} has the new upstreams"));
     start(client, Start { service, to: pool, how }, out).await
@@ -105,6 +106,7 @@ pub(super) async fn send<T: DeserializeOwned>(
     let How { strategy, version, policy, dry_run, gate, .. } = how;
     let [deadline, gate_timeout] = [how.deadline, how.gate_timeout].map(|time| time.map(duration::show));
     let gate = gate.then_some(true);
+    let strategy = strategy.as_deref().and_then(Strategy::from_label);
     let body =
         StartBody { to, strategy, version, policy, steps: None, gate, deadline, gate_timeout, dry_run };
     let headers: Vec<_> = how.idempotency_key.into_iter().map(|key| ("Idempotency-Key", key)).collect();

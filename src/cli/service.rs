@@ -4,7 +4,10 @@ use super::args::{Command, Drain, Upstream, Upstreams};
 use super::client::{Client, Failure};
 use super::out::Out;
 use super::{Done, follow, render, sets};
-use crate::admin::shapes::{FlipBody, HealthView, HistoryPage, RollbackBody, UpstreamsBody, WeightEntry};
+use crate::admin::shapes::{
+    FlipBody, HealthView, HistoryPage, ProcessLimitsView, ProcessView, RollbackBody, UpstreamEntry,
+    UpstreamsBody, WeightsBody,
+};
 use crate::control::command::{ReloadReport, UpgradeReport};
 use crate::control::view::{HistoryView, ServiceView};
 use reqwest::Method;
@@ -65,24 +68,33 @@ pub(super) async fn run(client: &Client, command: Command, out: &Out) -> Result<
     Ok(Done::Well)
 }
 
-fn weights_typed(weights: Vec<(String, f64)>, force: bool) -> Result<BTreeMap<String, WeightEntry>, Failure> {
-    let mut body = BTreeMap::new();
-    for (pool, percent) in weights {
-        if body.insert(pool.clone(), WeightEntry::Percent(percent)).is_some() {
+fn weights_typed(typed: Vec<(String, f64)>, force: bool) -> Result<WeightsBody, Failure> {
+    let mut weights = BTreeMap::new();
+    for (pool, percent) in typed {
+        if weights.insert(pool.clone(), percent).is_some() {
             return Err(Failure::Other(format!("{pool} is given twice")));
         }
     }
-    if force {
-        body.insert("force".to_owned(), WeightEntry::Force(true));
-    }
-    Ok(body)
+    Ok(WeightsBody { force, weights })
 }
 
 async fn status(client: &Client, service: Option<&str>, out: &Out) -> Result<Done, Failure> {
     let services = fetch(client, service).await?;
-    out.show(&services, |services| render::status(services));
+    let limits = limits(client, service, out).await;
+    out.show(&services, |services| render::overview(services, limits.as_ref()));
     let holds = services.iter().flat_map(|service| &service.checks).all(|check| check.ok);
     Ok(if holds { Done::Well } else { Done::Unwell })
+}
+
+/// What is used of the limits of the process, where all services are shown as text.
+///
+/// A process of a version before says nothing of them.
+pub(super) async fn limits(client: &Client, name: Option<&str>, out: &Out) -> Option<ProcessLimitsView> {
+    if name.is_some() || !out.is_text() {
+        return None;
+    }
+    let process: Result<ProcessView, Failure> = client.get(&["v1", "instance"]).await;
+    process.ok().map(|process| process.limits)
 }
 
 /// One service, those of a set, or all.
@@ -116,7 +128,7 @@ async fn register(client: &Client, action: Upstreams, out: &Out) -> Result<(), F
     let path = |service, pool| ["v1", "services", service, "pools", pool, "upstreams"];
     let view: ServiceView = match &action {
         Upstreams::Set { service, pool, addresses } => {
-            let upstreams = addresses.iter().map(|address| address.as_str().into()).collect();
+            let upstreams = addresses.iter().cloned().map(UpstreamEntry::Address).collect();
             let body = UpstreamsBody { upstreams };
             client.send_json(Method::PUT, &path(service, pool), &[], &body).await?
         }

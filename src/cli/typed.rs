@@ -9,12 +9,12 @@ use clap_complete::CompleteEnv;
 /// Set where a shell asks for what completes a line: the shell's name.
 const COMPLETING: &str = "POINTSMAN_COMPLETE";
 /// Commands that never ask the admin API.
-const LOCAL: [&str; 9] =
-    ["run", "check", "demo", "replay", "import", "token", "schema", "completions", "man"];
+const LOCAL: [&str; 10] =
+    ["run", "check", "demo", "replay", "import", "token", "schema", "openapi", "completions", "man"];
 const OUTPUT: &str = "output";
 const ALL: [&str; 6] = ["admin", "token", "ca", "cert", "key", OUTPUT];
 /// Commands that print in one form.
-const OF_ONE_FORM: [&str; 5] = ["run", "demo", "schema", "completions", "man"];
+const OF_ONE_FORM: [&str; 6] = ["run", "demo", "schema", "openapi", "completions", "man"];
 
 /// All commands. A command has the flags that do something in it; before the command all of them can be typed.
 pub(super) fn command() -> Command {

@@ -14,9 +14,9 @@ pub fn diff(old: &Config, new: &Config) -> (Vec<String>, Vec<String>) {
     };
     let fixed = |listeners: &[Listener]| listeners.iter().map(but_certificates).collect::<Vec<_>>();
     note(&mut at_start, "listeners", fixed(&old.listeners) != fixed(&new.listeners));
-    for (index, (before, after)) in old.listeners.iter().zip(&new.listeners).enumerate() {
-        let path = format!("listeners[{index}].tls.certificates");
-        let same = before.address == after.address;
+    for (before, after) in old.listeners.iter().zip(&new.listeners) {
+        let path = format!("listeners[{}].tls.certificates", after.entry);
+        let same = before.address == after.address && !at_once.contains(&path);
         let both = before.tls.is_some() && after.tls.is_some();
         note(&mut at_once, &path, same && both && certificates(&before.tls) != certificates(&after.tls));
     }

@@ -1,19 +1,16 @@
-//! The process's own settings: `[server]`, `[admin]`, `[access_log]`, `[[listeners]]`.
+//! The process's own settings: `[server]`, `[limits]`, `[admin]`, `[access_log]`.
 
 use super::reader::{Item, Section};
 use super::{cohort, tls, weak};
 use crate::core::retention::Retention;
-use crate::core::settings::{
-    AccessLog, Acme, Admin, Listener, LogFormat, ProcessLimits, ProcessLog, Role, Server, Token,
-};
+use crate::core::settings::{AccessLog, Admin, LogFormat, ProcessLimits, ProcessLog, Role, Server, Token};
 use crate::core::text;
 use crate::core::trace::{TraceMode, Tracing};
-use http::HeaderValue;
 use sha2::{Digest, Sha256};
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-const DEFAULT_ADMIN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 9900);
+const DEFAULT_ADMIN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9900);
 
 /// What bodies and unread answers may hold together, at least.
 const LEAST_MEMORY: u64 = 1 << 20;
@@ -172,98 +169,8 @@ pub(super) fn access_log(section: &Section<'_>) -> Option<AccessLog> {
     Some(AccessLog { path: path?, format })
 }
 
-/// `acme` is what `[acme]` says, `Some(None)` where it is faulty.
-pub(super) fn listeners(root: &Section<'_>, acme: Option<Option<&Acme>>) -> Vec<Listener> {
-    let sections = root.tables("listeners");
-    if sections.is_empty() {
-        root.fault("there is no listener; add [[listeners]] with address = \"0.0.0.0:80\"");
-    }
-    let mut listeners: Vec<Listener> = Vec::new();
-    for section in &sections {
-        let Some(listener) = listener(section, acme) else { continue };
-        let taken =
-            listeners.iter().any(|other| other.address == listener.address && listener.address.port() != 0);
-        if taken {
-            section.fault(&format!("{} is listened on twice", listener.address));
-        }
-        listeners.push(listener);
-    }
-    listeners
-}
-
-fn listener(section: &Section<'_>, acme: Option<Option<&Acme>>) -> Option<Listener> {
-    let address = section.need("address", "for example \"0.0.0.0:80\"", address);
-    let tls = section.item("tls").map(|item| tls::of_listener(&item.section()?, acme));
-    let hsts = section.item("hsts").and_then(|item| hsts(&item, tls.is_some()));
-    let h2c = section.read("h2c", false, Item::bool);
-    let timeouts = section.section("timeouts");
-    let (header, body, write, keepalive) = (
-        timeouts.duration("header", Duration::from_secs(10)),
-        timeouts.duration("body", Duration::from_secs(60)),
-        timeouts.duration("write", Duration::from_secs(60)),
-        timeouts.duration("keepalive", Duration::from_secs(75)),
-    );
-    timeouts.finish();
-    let limits = section.section("limits");
-    let anywhere = SocketAddr::new(std::net::Ipv4Addr::UNSPECIFIED.into(), 0);
-    let mut listener = Listener {
-        address: address.unwrap_or(anywhere),
-        tls: None,
-        hsts,
-        h2c,
-        header_timeout: header,
-        body_timeout: body,
-        write_timeout: write,
-        keepalive,
-        max_body: limits.read("body", 100 << 20, Item::size),
-        body_rate: limits.read("body_rate", 1 << 10, Item::size),
-        max_header_size: limits.read("header_size", 32 << 10, Item::size) as usize,
-        max_headers: limits.read("headers", 100, |item| item.integer(1..=250)) as usize,
-        requests_per_connection: limits.read("requests_per_connection", 1000, |i| i.integer(1..=1 << 31))
-            as u32,
-        max_streams: limits.read("streams", 32, |item| item.integer(1..=1000)) as u32,
-        max_connections: limits.read("connections", 0, connections),
-        connections_per_client: limits.read("connections_per_client", 0, connections),
-        proxy_protocol: false,
-        trusted_proxies: networks(section, "trusted_proxies"),
-    };
-    if let Some(item) = section.item("proxy_protocol") {
-        listener.proxy_protocol = item.bool().unwrap_or_default();
-        if listener.proxy_protocol && listener.trusted_proxies.is_empty() {
-            item.fault("nobody could connect; name the balancers in trusted_proxies = [\"10.0.0.0/8\"]");
-        }
-    }
-    limits.finish();
-    section.finish();
-    address?;
-    listener.tls = tls.transpose_ok()?;
-    Some(listener)
-}
-
-pub(super) fn connections(item: &Item<'_>) -> Option<u32> {
-    item.integer(0..=1_000_000).map(|count| count as u32)
-}
-
-/// Browsers ignore it without TLS, and must (RFC 6797); so it belongs to listeners with TLS only.
-fn hsts(item: &Item<'_>, with_tls: bool) -> Option<HeaderValue> {
-    if !with_tls {
-        item.fault("is for listeners with tls: browsers ignore it in plain HTTP; take it away or add tls");
-    }
-    item.parsed(|text| {
-        let is_age = |part: &str| {
-            let (name, value) = part.split_once('=').unwrap_or((part, ""));
-            name.trim().eq_ignore_ascii_case("max-age")
-                && value.trim().trim_matches('"').parse::<u64>().is_ok()
-        };
-        let value = HeaderValue::from_str(text).ok().filter(|_| text.split(';').any(is_age));
-        value.ok_or_else(|| {
-            format!("\"{text}\" has no max-age; write \"max-age=31536000; includeSubDomains\"")
-        })
-    })
-}
-
 /// `Some(None)` in, nothing out: a faulty part makes the whole faulty.
-trait TransposeOk<T> {
+pub(super) trait TransposeOk<T> {
     fn transpose_ok(self) -> Option<Option<T>>;
 }
 
@@ -280,7 +187,7 @@ impl<T> TransposeOk<T> for Option<Option<T>> {
 /// A list of networks or addresses.
 pub(super) fn networks(section: &Section<'_>, key: &'static str) -> Vec<ipnet::IpNet> {
     let network = |text: &str| {
-        let host = text.parse::<std::net::IpAddr>().map(ipnet::IpNet::from);
+        let host = text.parse::<IpAddr>().map(ipnet::IpNet::from);
         host.or_else(|_| text.parse())
             .map_err(|_| format!("\"{text}\" is no network; write 10.0.0.0/8 or one address"))
     };

@@ -1,6 +1,6 @@
 //! `[rate_limits.*]`, and the limits of a route.
 
-use super::front::connections;
+use super::listener::connections;
 use super::reader::{Item, Section};
 use super::service::named;
 use crate::core::limit::rate::{MOST_BURST, Rate};

@@ -17,13 +17,26 @@ const LOOK_UP: Duration = Duration::from_secs(3);
 pub(super) struct Surroundings {
     is_local: IsLocal,
     look_up: fn(&str, u16) -> Vec<SocketAddr>,
+    has_ipv6: fn() -> bool,
 }
 
 impl Surroundings {
-    pub(super) const THIS_MACHINE: Surroundings = Surroundings { is_local, look_up };
+    pub(super) const THIS_MACHINE: Surroundings =
+        Surroundings { is_local, look_up, has_ipv6: || can_bind(Ipv6Addr::UNSPECIFIED.into()) };
     /// Nothing: for texts that are only parsed.
-    pub(super) const NONE: Surroundings =
-        Surroundings { is_local: |address| address.is_loopback(), look_up: |_, _| Vec::new() };
+    pub(super) const NONE: Surroundings = Surroundings {
+        is_local: |address| address.is_loopback(),
+        look_up: |_, _| Vec::new(),
+        has_ipv6: || true,
+    };
+
+    #[cfg(test)]
+    pub(super) const WITHOUT_IPV6: Surroundings = Surroundings { has_ipv6: || false, ..Surroundings::NONE };
+
+    /// Whether addresses of IPv6 can be listened on; without it, what means all addresses means those of IPv4.
+    pub(super) fn has_ipv6(self) -> bool {
+        (self.has_ipv6)()
+    }
 }
 
 /// The addresses of this proxy, as configured.

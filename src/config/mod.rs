@@ -17,6 +17,7 @@ mod headers;
 mod health;
 mod keys;
 mod limits;
+mod listener;
 mod loops;
 mod maintenance;
 mod mirror;
@@ -148,23 +149,25 @@ fn parsed(
     Err(document.into_faults(name))
 }
 
+fn check_count(root: &Section<'_>, pools: usize) {
+    if pools > MAX_POOLS {
+        let detail = "can be measured; split the site over instances";
+        root.fault(&format!("{pools} pools are configured, {MAX_POOLS} {detail}"));
+    }
+}
+
 fn read(root: &Section<'_>, surroundings: Surroundings) -> Option<Config> {
     let mut server = front::server(&root.section("server"));
     let process_limits = front::process_limits(&root.section("limits"));
     let admin = front::admin(&root.section("admin"));
     let access_log = root.item("access_log").and_then(|item| front::access_log(&item.section()?));
-    let automatic = root.item("acme").and_then(|item| item.section());
-    let acme = automatic.as_ref().map(|section| acme::acme(section, &server.state_dir));
-    let otlp = root.item("otlp").and_then(|item| item.section()).and_then(|section| {
-        let (otlp, tracing) = otlp::otlp(&section, server.tracing.mode);
-        server.tracing = tracing;
-        otlp
-    });
-    let listeners = front::listeners(root, acme.as_ref().map(Option::as_ref));
-    let acme = acme.flatten();
-    if let (Some(section), Some(acme)) = (&automatic, &acme) {
-        acme::fits(section, acme, &listeners);
-    }
+    let otlp = otlp::read(root, &mut server.tracing);
+    let automatic = acme::automatic(root);
+    let ordered = root.item("acme").and_then(|item| item.section());
+    let ordered = ordered.or_else(|| (!automatic.is_empty()).then(|| root.section("acme")));
+    let acme = ordered.as_ref().map(|section| acme::acme(section, &server.state_dir, !automatic.is_empty()));
+    let mut listeners = listener::listeners(root, acme.as_ref().map(Option::as_ref), surroundings);
+    let mut acme = acme.flatten();
     let policies = policy::policies(root);
     let addresses: Vec<_> = listeners.iter().map(|listener| listener.address).collect();
     let loops = Loops::new(&addresses, admin.as_ref(), surroundings);
@@ -174,10 +177,17 @@ fn read(root: &Section<'_>, surroundings: Surroundings) -> Option<Config> {
     let rate_limits = limits::rate_limits(root);
     let rates: Vec<String> =
         root.section("rate_limits").entries().into_iter().map(|(name, _)| name).collect();
-    let specs = route::routes(
+    let mut specs = route::routes(
         root,
         &route::Known { services: &names, rates: &rates, listeners: &addresses, admin: admin.as_ref() },
     );
+    if let Some(acme) = acme.as_mut().filter(|acme| acme.names.is_empty()) {
+        acme.names = acme::names(&automatic, &listeners, &specs);
+    }
+    acme::imply_plain(&automatic, &mut listeners, &mut specs);
+    if let (Some(section), Some(acme)) = (&ordered, &acme) {
+        acme::fits(section, acme, &listeners);
+    }
     let headers = headers::headers(&root.section("headers"));
     let routes = Routes::new(specs, headers, pages::error_pages(&root.section("error_pages")));
     let maintenance = maintenance::maintenance(&root.section("maintenance"), &services);
@@ -186,11 +196,7 @@ fn read(root: &Section<'_>, surroundings: Surroundings) -> Option<Config> {
     let notify = notify::receivers(root, &names);
     root.finish();
     let pools: usize = services.values().map(|service| service.pools.len()).sum();
-    if pools > MAX_POOLS {
-        root.fault(&format!(
-            "{pools} pools are configured, {MAX_POOLS} can be measured; split the site over instances"
-        ));
-    }
+    check_count(root, pools);
     let (admin, maintenance, routes) = (admin?, Arc::new(maintenance), Arc::new(routes));
     Some(Config {
         server,

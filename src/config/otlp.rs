@@ -6,8 +6,16 @@ use crate::core::settings::{Otlp, Trust};
 use crate::core::trace::{TraceMode, Tracing};
 use std::time::Duration;
 
+/// The collector, if the file names one: what is traced for it is said in `tracing` then.
+pub(super) fn read(root: &Section<'_>, tracing: &mut Tracing) -> Option<Otlp> {
+    let section = root.item("otlp")?.section()?;
+    let (otlp, traced) = otlp(&section, tracing.mode);
+    *tracing = traced;
+    otlp
+}
+
 /// The collector, and what is traced for it.
-pub(super) fn otlp(section: &Section<'_>, mode: TraceMode) -> (Option<Otlp>, Tracing) {
+fn otlp(section: &Section<'_>, mode: TraceMode) -> (Option<Otlp>, Tracing) {
     let sampled = section.read("sample", Tracing::ALL, sampled);
     let endpoint = section.need("endpoint", "for example \"http://127.0.0.1:4318/v1/traces\"", endpoint);
     let service = section.read("service", "pointsman".to_owned(), |item| {

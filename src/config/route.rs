@@ -2,12 +2,13 @@
 //! [`target`], what becomes of its path by [`rewriting`].
 
 mod rewriting;
-mod target;
+pub(super) mod target;
 #[cfg(test)]
 mod tests;
 
-use super::front::{address, networks};
+use super::front::networks;
 use super::headers::headers;
+use super::listener::addresses;
 use super::pages;
 use super::reader::{Item, Section};
 use super::{limits, service};
@@ -127,14 +128,16 @@ fn only_named(section: &Section<'_>, spec: &RouteSpec) {
 fn listeners(section: &Section<'_>, known: &Known<'_>) -> Vec<SocketAddr> {
     let items = section.item("listeners").and_then(|item| item.array()).unwrap_or_default();
     let listener = |item: &Item<'_>| {
-        let address = address(item)?;
-        if !known.listeners.contains(&address) {
+        let mut named = addresses(item)?;
+        let typed: Vec<_> = named.iter().map(SocketAddr::to_string).collect();
+        named.retain(|address| known.listeners.contains(address));
+        if named.is_empty() {
             let all: Vec<_> = known.listeners.iter().map(SocketAddr::to_string).collect();
-            item.fault(&format!("there is no listener {address}; there are: {}", all.join(", ")));
+            item.fault(&format!("there is no listener {}; there are: {}", typed.join(", "), all.join(", ")));
         }
-        Some(address)
+        Some(named)
     };
-    items.iter().filter_map(listener).collect()
+    items.iter().filter_map(listener).flatten().collect()
 }
 
 fn timeouts(section: &Section<'_>, target: Option<&Target>) -> OwnTimeouts {

@@ -14,6 +14,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+/// The pool of a service that has `upstreams` of its own, by the name that the first of two mostly has.
+const ONLY: &str = "blue";
+
 /// What upstreams may be told of clients, by pool or by route.
 pub(super) const FORWARDED: [(&str, Forwarded); 4] = [
     ("trusted", Forwarded::Trusted),
@@ -31,7 +34,7 @@ pub(super) fn services(
     let entries = root.section("services").entries();
     // A site may consist of redirects, replies and files.
     if entries.is_empty() && root.tables("routes").is_empty() {
-        root.fault("there is no service; add [services.web.pools.blue] with upstreams = [\"10.0.0.1:3000\"]");
+        root.fault("there is no service; add [services.web] with upstreams = [\"10.0.0.1:3000\"]");
     }
     let service = |(name, item): &(String, Item<'_>)| {
         named(name, item)?;
@@ -59,18 +62,7 @@ fn service(
     policies: &BTreeMap<String, Arc<Policy>>,
     loops: &Loops,
 ) -> Option<Service> {
-    let entries = section.section("pools").entries();
-    let pools: BTreeMap<Arc<str>, Pool> = entries
-        .iter()
-        .filter_map(|(name, item)| {
-            named(name, item)?;
-            let name: Arc<str> = name.as_str().into();
-            Some((name.clone(), pool(name, &item.section()?, loops)))
-        })
-        .collect();
-    if entries.is_empty() {
-        section.fault("has no pool; add [services.NAME.pools.blue] with upstreams = [\"10.0.0.1:3000\"]");
-    }
+    let pools = pools(section, loops);
     let policy = section.read("policy", policies.get("default").cloned(), |item| {
         let name = item.string()?;
         let policy = policies.get(&name).cloned();
@@ -113,6 +105,34 @@ fn service(
     })
 }
 
+fn pools(section: &Section<'_>, loops: &Loops) -> BTreeMap<Arc<str>, Pool> {
+    let inner = section.section("pools");
+    let entries = inner.entries();
+    let pool_of = |(name, item): &(String, Item<'_>)| {
+        named(name, item)?;
+        let (name, section): (Arc<str>, _) = (name.as_str().into(), item.section()?);
+        let items = section.need("upstreams", "for example [\"10.0.0.1:3000\"]", Item::array);
+        let upstreams = upstreams(&section, &items.unwrap_or_default(), loops);
+        Some((name.clone(), pool(name, &section, upstreams)))
+    };
+    let mut pools: BTreeMap<_, _> = entries.iter().filter_map(pool_of).collect();
+    match section.item("upstreams") {
+        None if entries.is_empty() => section.fault(
+            "has no pool; add upstreams = [\"10.0.0.1:3000\"], or [services.NAME.pools.blue] with the same",
+        ),
+        None => {}
+        Some(item) if entries.is_empty() => {
+            let upstreams = upstreams(section, &item.array().unwrap_or_default(), loops);
+            let only: Arc<str> = ONLY.into();
+            pools.insert(only.clone(), pool(only, &inner.absent(ONLY), upstreams));
+        }
+        Some(item) => {
+            item.fault("stands beside pools, and is short for a single one; put it into one of them")
+        }
+    }
+    pools
+}
+
 fn stable(section: &Section<'_>, pools: &BTreeMap<Arc<str>, Pool>) -> Option<Arc<str>> {
     let names = || pools.keys().map(|name| &**name).collect::<Vec<_>>().join(", ");
     match section.item("stable") {
@@ -134,7 +154,7 @@ fn stable(section: &Section<'_>, pools: &BTreeMap<Arc<str>, Pool>) -> Option<Arc
     }
 }
 
-fn pool(name: Arc<str>, section: &Section<'_>, loops: &Loops) -> Pool {
+fn pool(name: Arc<str>, section: &Section<'_>, upstreams: Vec<Upstream>) -> Pool {
     let hash_by = section.read("hash_by", HashBy::ClientIp, |item| item.parsed(hash_by));
     let kinds = [
         ("round_robin", Balance::RoundRobin),
@@ -146,7 +166,6 @@ fn pool(name: Arc<str>, section: &Section<'_>, loops: &Loops) -> Pool {
     if let Some(item) = section.item("hash_by").filter(|_| !matches!(balance, Balance::Hash(_))) {
         item.fault("has no effect without balance = \"hash\"");
     }
-    let upstreams = upstreams(section, loops);
     let http2 = section.read("http2", false, Item::bool);
     let tls = section.item("tls").and_then(|item| upstream_tls::of_pool(&item, &upstreams));
     let timeouts = timeouts(&section.section("timeouts"));
@@ -215,10 +234,9 @@ fn passive(section: &Section<'_>) -> Passive {
     passive
 }
 
-fn upstreams(section: &Section<'_>, loops: &Loops) -> Vec<Upstream> {
-    let items = section.need("upstreams", "for example [\"10.0.0.1:3000\"]", Item::array).unwrap_or_default();
+fn upstreams(section: &Section<'_>, items: &[Item<'_>], loops: &Loops) -> Vec<Upstream> {
     let mut upstreams: Vec<Upstream> = Vec::new();
-    for item in &items {
+    for item in items {
         let Some(upstream) = upstream(item) else { continue };
         if upstreams.iter().any(|other| other.address == upstream.address) {
             item.fault(&format!("{} stands twice in this pool; give it a weight instead", upstream.address));
@@ -228,7 +246,7 @@ fn upstreams(section: &Section<'_>, loops: &Loops) -> Vec<Upstream> {
         }
         upstreams.push(upstream);
     }
-    if items.is_empty() && section.exists() {
+    if items.is_empty() {
         section.fault("has no upstream");
     }
     upstreams

@@ -3,6 +3,7 @@ mod documented;
 mod reference;
 mod samples;
 mod schema;
+mod short;
 
 use super::*;
 use crate::core::balance::{Balance, HashBy};

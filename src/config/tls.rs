@@ -5,8 +5,17 @@ use crate::core::settings::{Acme, Certificate, Tls, TlsVersion};
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// Of a listener: `acme` is what `[acme]` says, `Some(None)` where it is faulty.
-pub(super) fn of_listener(section: &Section<'_>, acme: Option<Option<&Acme>>) -> Option<Tls> {
+/// The certificate of `[acme]`, for the hosts of the routes.
+pub(super) const AUTOMATIC: &str = "auto";
+
+/// Of a listener, a table or `"auto"`: `acme` is what `[acme]` says, `Some(None)` where it is faulty.
+pub(super) fn of_listener(item: &Item<'_>, acme: Option<Option<&Acme>>) -> Option<Tls> {
+    if item.is_string() {
+        item.choice(&[(AUTOMATIC, ())])?;
+        let certificates = acme.flatten().map(Acme::certificate).into_iter().collect();
+        return Some(Tls { certificates, ..Tls::by_default() });
+    }
+    let section = &item.section()?;
     let automatic = section.item("acme").filter(|item| item.bool() == Some(true));
     let http2 = section.read("http2", true, Item::bool);
     let mut tls = tls(section, http2, automatic.is_some())?;
@@ -31,12 +40,13 @@ fn tls(section: &Section<'_>, http2: bool, automatic: bool) -> Option<Tls> {
     let versions = [("1.2", TlsVersion::V12), ("1.3", TlsVersion::V13)];
     let day = Duration::from_secs(86_400);
     let client_ca = section.item("client_ca");
+    let default = Tls::by_default();
     let tls = Tls {
         certificates: certificates.iter().filter_map(certificate).collect(),
         http2,
-        min_version: section.read("min_version", TlsVersion::V12, |item| item.choice(&versions)),
-        session_tickets: section.read("session_tickets", false, Item::bool),
-        reload: section.read("reload", Duration::from_secs(10), |item| item.duration(Duration::ZERO..=day)),
+        min_version: section.read("min_version", default.min_version, |item| item.choice(&versions)),
+        session_tickets: section.read("session_tickets", default.session_tickets, Item::bool),
+        reload: section.read("reload", default.reload, |item| item.duration(Duration::ZERO..=day)),
         client_ca: client_ca.as_ref().and_then(|item| holds(item, "CERTIFICATE")),
     };
     section.finish();

@@ -172,7 +172,7 @@ fn secret_files(root: &Section<'_>) {
         open_to_all(token.item("file"));
     }
     let mut tls = vec![admin.section("tls")];
-    tls.extend(root.tables("listeners").iter().map(|listener| listener.section("tls")));
+    tls.extend(root.tables("listeners").iter().filter_map(|listener| listener.item("tls")?.table()));
     for tls in tls.iter().filter(|tls| tls.exists()) {
         for certificate in tls.tables("certificates") {
             open_to_all(certificate.item("key"));

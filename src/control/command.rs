@@ -24,7 +24,13 @@ pub(super) const SELF: &str = "pointsman";
 #[derive(Debug)]
 pub enum Input {
     /// Somebody asks for a change and waits for the answer.
-    Command { actor: Actor, command: Command, reply: oneshot::Sender<Result<Reply, Refusal>> },
+    Command {
+        actor: Actor,
+        command: Command,
+        /// The revision that the service, or the set, is to have still.
+        if_match: Option<u64>,
+        reply: oneshot::Sender<Result<Reply, Refusal>>,
+    },
     /// The result of one active check of one upstream.
     Health {
         service: Arc<str>,
@@ -131,7 +137,6 @@ pub enum Command {
     Weights {
         service: String,
         weights: BTreeMap<String, BasisPoints>,
-        if_match: Option<u64>,
         /// Whether pools that are down, or hold an aborted version, may get traffic; so for the next two.
         force: bool,
     },
@@ -261,7 +266,7 @@ pub enum Reply {
 }
 
 /// What a reload did.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, serde::Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, serde::Deserialize, utoipa::ToSchema)]
 pub struct ReloadReport {
     /// Paths of the configuration that are in effect now.
     pub changed: Vec<String>,
@@ -295,7 +300,7 @@ pub enum Refusal {
 
 impl Command {
     /// The one service that it is about, if it is about one.
-    pub(super) fn service(&self) -> Option<&str> {
+    pub(crate) fn service(&self) -> Option<&str> {
         match self {
             Command::Weights { service, .. }
             | Command::Flip { service, .. }
@@ -328,7 +333,7 @@ impl Refusal {
 }
 
 /// One fault of a request, by the path of the field it is in.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, serde::Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, serde::Deserialize, utoipa::ToSchema)]
 pub struct Fault {
     pub path: String,
     pub detail: String,
@@ -339,7 +344,7 @@ pub struct Fault {
 pub type Reload = (String, oneshot::Sender<Result<ReloadReport, Refusal>>);
 
 /// What an upgrade did: the process that answers has been replaced by another.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, serde::Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, serde::Deserialize, utoipa::ToSchema)]
 pub struct UpgradeReport {
     pub old_pid: u32,
     pub new_pid: u32,
@@ -388,9 +393,22 @@ impl Controller {
     /// # Errors
     /// [`Refusal`]; `Unavailable` also when the controller has stopped.
     pub async fn ask(&self, actor: impl Into<Actor>, command: Command) -> Result<Reply, Refusal> {
+        self.ask_if(actor, command, None).await
+    }
+
+    /// The same, but nothing is done where what the command is about has another revision than this one.
+    ///
+    /// # Errors
+    /// [`Refusal::Precondition`], too.
+    pub async fn ask_if(
+        &self,
+        actor: impl Into<Actor>,
+        command: Command,
+        if_match: Option<u64>,
+    ) -> Result<Reply, Refusal> {
         let stopped = || Refusal::Unavailable("the controller has stopped".into());
         let (reply, answer) = oneshot::channel();
-        let input = Input::Command { actor: actor.into(), command, reply };
+        let input = Input::Command { actor: actor.into(), command, if_match, reply };
         self.inputs.send(input).await.map_err(|_| stopped())?;
         answer.await.map_err(|_| stopped())?
     }
@@ -405,9 +423,11 @@ impl Controller {
         actor: impl Into<Actor>,
         set: String,
         order: SetOrder,
+        if_match: Option<u64>,
     ) -> Result<Vec<Reply>, Refusal> {
         let stopped = || Refusal::Unavailable("the controller has stopped".into());
-        let Reply::Parts(parts) = self.ask(actor, Command::Set { set, order }).await? else {
+        let asked = self.ask_if(actor, Command::Set { set, order }, if_match).await?;
+        let Reply::Parts(parts) = asked else {
             return Err(stopped());
         };
         let mut replies = Vec::new();

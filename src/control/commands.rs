@@ -29,10 +29,8 @@ pub(super) fn change<'a>(
 ) -> Result<Change<'a>, Refusal> {
     let caution = |force: &bool| Caution { down, force: *force };
     match command {
-        Command::Weights { weights, if_match, force, .. } => {
-            // What was shown counts both; no state's own number is 0.
-            let if_match = if_match.map(|shown| shown.saturating_sub(facts.news));
-            Ok(Change::Weights { weights, if_match, caution: caution(force), who })
+        Command::Weights { weights, force, .. } => {
+            Ok(Change::Weights { weights, caution: caution(force), who })
         }
         Command::Flip { to, force, .. } => Ok(Change::Flip { to, caution: caution(force), who }),
         Command::Rollback { force, .. } => Ok(Change::Rollback { caution: caution(force), who }),
@@ -185,12 +183,11 @@ fn asked(action: RolloutAction) -> Action {
     }
 }
 
-/// Core's refusal, as the admin API words it; `news` is [`ServiceFacts::news`].
-pub(super) fn refusal(denied: Denied, news: u64) -> Refusal {
+/// Core's refusal, as the admin API words it.
+pub(super) fn refusal(denied: Denied) -> Refusal {
     match denied {
         Denied::NotFound(detail) => Refusal::NotFound(detail),
         Denied::Conflict { detail, rollout } => Refusal::Conflict { detail, rollout },
-        Denied::Precondition { current } => Refusal::Precondition { current: current + news },
         Denied::Invalid(faults) => {
             Refusal::Invalid(faults.into_iter().map(|(path, detail)| Fault { path, detail }).collect())
         }

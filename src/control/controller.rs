@@ -33,6 +33,10 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::sleep;
 
+/// How late this task may be before the process is taken to have stood still, and how long what comes of requests is excused
+/// afterwards at most.
+const STOOD_STILL: Duration = Duration::from_secs(1);
+const LONGEST_EXCUSE: Duration = Duration::from_secs(10);
 /// How long the end of the process waits for a write.
 const LAST_WRITE: Duration = Duration::from_secs(1);
 
@@ -42,6 +46,8 @@ pub(super) struct Task {
     publisher: Publisher,
     snapshots: Snapshots,
     rounds: Rounds,
+    /// When this task wants to look around next.
+    due_at: Duration,
     reloads: Reloads,
     own_limits: OwnLimits,
     links: Links,
@@ -84,6 +90,7 @@ impl Task {
             publisher,
             snapshots,
             rounds: Rounds::default(),
+            due_at: links.clock.now(),
             own_limits: OwnLimits::default(),
             links,
             effects,
@@ -101,12 +108,14 @@ impl Task {
             let now = self.links.clock.now();
             let listens = !self.rounds.is_deaf(now) && self.custody.is_ours();
             let show_at = self.services.has_stale().then(|| self.snapshots.show_at());
+            let pause = self.rounds.pause(now, show_at);
+            self.due_at = now + pause;
             tokio::select! {
                 rung_us = self.wake.wait(), if listens => self.rung(rung_us),
                 Some(input) = inbox.inputs.recv() => self.input(input),
                 Some(written) = inbox.writes.recv() => self.written(written),
                 Some(order) = inbox.orders.recv() => self.order(order).await,
-                () = sleep(self.rounds.pause(now, show_at)) => self.tick(),
+                () = sleep(pause) => self.tick(),
                 _ = &mut inbox.stopped => break,
             }
             self.carry_out();
@@ -136,7 +145,9 @@ impl Task {
         };
         let decides = self.custody.is_ours();
         match input {
-            Input::Command { actor, command, reply } => self.command(Waiting { actor, command, to: reply }),
+            Input::Command { actor, command, if_match, reply } => {
+                self.command(Waiting { actor, command, if_match, to: reply });
+            }
             Input::Health { service: name, pool, upstream, address, began, result } => {
                 let began = self.links.at(began);
                 let checked = CheckedUpstream { pool, upstream, address, began, result };
@@ -168,17 +179,25 @@ impl Task {
     }
 
     fn command(&mut self, waiting: Waiting) {
-        let Waiting { actor, command, to } = waiting;
+        let Waiting { actor, command, if_match, to } = waiting;
         match command {
             Command::Reload { config } => return self.reloading.push_back((config, to)),
             Command::Maintenance { service, switch } => {
+                let named = service.as_deref().and_then(|name| self.services.get(name));
+                if let Some(refusal) = named.and_then(|service| service.stale(if_match)) {
+                    return answer(to, Err(refusal));
+                }
                 let asked = Asked { actor, service, switch, to };
                 return self.maintenance.switch(asked, &self.services, &self.links);
             }
             Command::Set { set, order } => {
-                sets::order(&set, order, (actor, to), &mut self.services, &self.links)
+                let asked = (actor, if_match, to);
+                sets::order(&set, order, asked, &mut self.services, &self.links)
             }
-            command => sets::command(Waiting { actor, command, to }, &mut self.services, &self.links),
+            command => {
+                let waiting = Waiting { actor, command, if_match, to };
+                sets::command(waiting, &mut self.services, &self.links);
+            }
         }
         self.rounds.hurry(self.links.clock.now());
     }
@@ -193,7 +212,22 @@ impl Task {
         }
     }
 
+    /// Where this task is far behind its calendar, the process has stood still: a machine that was paused, or one that
+    /// gives it no time. Requests have waited for it meanwhile, and their upstreams are not to blame.
+    fn excuse(&mut self) {
+        let now = self.links.clock.now();
+        let late = now.saturating_sub(self.due_at);
+        if late >= STOOD_STILL {
+            tracing::warn!(
+                "this process stood still for {late:.1?}: what came of requests meanwhile is no evidence"
+            );
+            self.links.excused_until = now + late.min(LONGEST_EXCUSE);
+            self.due_at = now;
+        }
+    }
+
     fn rung(&mut self, rung_us: u64) {
+        self.excuse();
         self.take_failures();
         let now = self.links.clock.now();
         let mut worse = false;
@@ -217,6 +251,7 @@ impl Task {
     }
 
     fn tick(&mut self) {
+        self.excuse();
         let now = self.links.clock.now();
         if !self.rounds.is_due(now) {
             return;

@@ -112,6 +112,10 @@ impl<'a> ServiceFacts<'a> {
         if let Some(hand) = self.pools.by_hand(self.state) {
             return hand.pool == pool || self.state.stable == pool;
         }
+        // The watch after a promotion holds it against what the pool before did.
+        if let Some(guard) = &self.state.guard {
+            return guard.pool == pool;
+        }
         let running = self.state.running().filter(|running| running.from != running.to);
         running.is_some_and(|running| running.from == pool || running.to == pool)
     }

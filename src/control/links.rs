@@ -23,6 +23,8 @@ pub(super) struct Links {
     /// Where this process listens: no upstream may lead there.
     pub own: OwnAddresses,
     pub clock: Clock,
+    /// Until then what comes of attempts is this process's doing: it stood still before.
+    pub excused_until: Duration,
     /// Rollouts that have ended, by id.
     pub ended: Arc<BTreeMap<String, Arc<RolloutView>>>,
 }

@@ -60,6 +60,8 @@ pub(super) struct ServiceController {
 pub(super) struct Waiting {
     pub actor: Actor,
     pub command: Command,
+    /// The revision that it is for.
+    pub if_match: Option<u64>,
     pub to: ReplyTo,
 }
 
@@ -174,6 +176,17 @@ impl ServiceController {
         }
     }
 
+    /// Grows with every change; what is shown as the revision.
+    pub(super) fn revision(&self) -> u64 {
+        self.state().seq + self.saver.news()
+    }
+
+    /// The refusal of what was decided on another revision.
+    pub(super) fn stale(&self, if_match: Option<u64>) -> Option<Refusal> {
+        let current = self.revision();
+        if_match.is_some_and(|seen| seen != current).then_some(Refusal::Precondition { current })
+    }
+
     /// Why it would refuse a command now, if it would.
     pub(super) fn objection(&self, command: &Command, links: &Links) -> Option<Refusal> {
         if let Command::Start { start, .. } = command
@@ -185,9 +198,7 @@ impl ServiceController {
         let wall = links.wall_text();
         let change = commands::change(command, SELF, &down, self.facts(), links);
         let applied = change.map(|change| self.state().apply(change, links.moment(&wall)));
-        applied.map_or_else(Some, |applied| {
-            applied.err().map(|denied| commands::refusal(denied, self.saver.news()))
-        })
+        applied.map_or_else(Some, |applied| applied.err().map(commands::refusal))
     }
 
     /// Whether a change of it is on its way to the journal, or a command waits for that.
@@ -209,7 +220,7 @@ impl ServiceController {
     }
 
     fn obey(&mut self, waiting: Waiting, links: &Links) {
-        let Waiting { actor, command, to } = waiting;
+        let Waiting { actor, command, if_match, to } = waiting;
         let mut answer = Answer { to, rollout: None, detail: None };
         let mut key = None;
         match &command {
@@ -223,6 +234,9 @@ impl ServiceController {
             }
             Command::Rollout { .. } => answer.rollout = Some(false),
             _ => (),
+        }
+        if let Some(refusal) = self.stale(if_match) {
+            return self.outputs.refuse(answer, refusal);
         }
         let down = self.pools.known_down();
         match commands::change(&command, &actor.name, &down, self.facts(), links) {
@@ -243,7 +257,7 @@ impl ServiceController {
         let applied = match self.state().apply(change, links.moment(&wall)) {
             Ok(applied) => applied,
             Err(denied) => {
-                let refusal = commands::refusal(denied, self.saver.news());
+                let refusal = commands::refusal(denied);
                 return self.outputs.refuse(answer, refusal);
             }
         };

@@ -20,16 +20,18 @@ use tokio::sync::oneshot;
 
 /// A command to one service; what acts on a rollout of several acts on all of them.
 pub(super) fn command(waiting: Waiting, services: &mut Services, links: &Links) {
-    let Waiting { actor, command, to } = waiting;
+    let Waiting { actor, command, if_match, to } = waiting;
     let name = command.service().unwrap_or_default().to_owned();
     let others = others(&command, services);
     if others.is_empty() {
         return match services.touch(&name) {
-            Some(service) => service.command(Waiting { actor, command, to }, links),
+            Some(service) => service.command(Waiting { actor, command, if_match, to }, links),
             None => answer(to, Err(Refusal::NotFound(format!("there is no service {name}")))),
         };
     }
-    if let Some(refusal) = objection(others.iter().chain([&command]), services, links) {
+    let stale = services.get(&name).and_then(|service| service.stale(if_match));
+    let objection = stale.or_else(|| objection(others.iter().chain([&command]), services, links));
+    if let Some(refusal) = objection {
         return answer(to, Err(refusal));
     }
     // Nobody waits for the answers of the others.
@@ -44,7 +46,7 @@ pub(super) fn command(waiting: Waiting, services: &mut Services, links: &Links) 
 pub(super) fn order(
     set: &str,
     order: SetOrder,
-    (actor, to): (Actor, ReplyTo),
+    (actor, if_match, to): (Actor, Option<u64>, ReplyTo),
     services: &mut Services,
     links: &Links,
 ) {
@@ -52,7 +54,8 @@ pub(super) fn order(
         Ok(commands) => commands,
         Err(refusal) => return answer(to, Err(refusal)),
     };
-    if let Some(refusal) = objection(commands.iter(), services, links) {
+    let stale = if_match.and_then(|seen| stale(set, seen, services, links));
+    if let Some(refusal) = stale.or_else(|| objection(commands.iter(), services, links)) {
         return answer(to, Err(refusal));
     }
     let mut parts = Vec::new();
@@ -67,8 +70,16 @@ pub(super) fn order(
 fn give(actor: &Actor, command: Command, to: ReplyTo, services: &mut Services, links: &Links) {
     let name = command.service().unwrap_or_default().to_owned();
     if let Some(service) = services.touch(&name) {
-        service.command(Waiting { actor: actor.clone(), command, to }, links);
+        service.command(Waiting { actor: actor.clone(), command, if_match: None, to }, links);
     }
+}
+
+/// The refusal of what was decided on another revision of a set: the sum of those of its services.
+fn stale(set: &str, seen: u64, services: &Services, links: &Links) -> Option<Refusal> {
+    let set = links.config.sets.iter().find(|known| known.name == set)?;
+    let current =
+        set.services.iter().filter_map(|name| services.get(name)).map(ServiceController::revision).sum();
+    (seen != current).then_some(Refusal::Precondition { current })
 }
 
 /// Why one of the services would refuse its command, if one would.

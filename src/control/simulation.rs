@@ -293,7 +293,7 @@ impl World {
             POOLS.iter().filter(is_down).map(|pool| ((*pool).to_owned(), "status 503".to_owned())).collect();
         let caution = Caution { down: &down, force: self.rng.random_bool(0.2) };
         match self.rng.random_range(0..3) {
-            0 => self.change(Change::Weights { weights: &weights, if_match: None, caution, who: "sim" }),
+            0 => self.change(Change::Weights { weights: &weights, caution, who: "sim" }),
             1 => {
                 let to = POOLS[self.rng.random_range(0..3)];
                 self.change(Change::Flip { to, caution, who: "sim" });

@@ -24,6 +24,7 @@ use crate::observe::wake::Wake;
 use arc_swap::ArcSwap;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
 
 /// Inputs that may wait.
@@ -93,6 +94,7 @@ pub fn start(parts: Parts) -> std::io::Result<Running> {
         recorder: parts.recorder,
         own: parts.own,
         clock: parts.clock,
+        excused_until: Duration::ZERO,
         ended: Arc::new(recovery::ended(&parts.recovered)),
     };
     let effects = Effects { journal: parts.journal, jobs: parts.jobs, metrics: parts.metrics, written };

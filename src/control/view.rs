@@ -14,6 +14,7 @@ use crate::core::verdict::Verdict;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use utoipa::ToSchema;
 
 /// Everything, as of one moment. Published through a `tokio::sync::watch` channel at every change and at least
 /// every quarter of a second. What is measured of a service is as old at most while only few serve anybody;
@@ -30,7 +31,7 @@ pub struct Snapshot {
 }
 
 /// What is under maintenance now.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct MaintenanceView {
     /// The whole site's.
     pub site: Option<StretchView>,
@@ -39,7 +40,7 @@ pub struct MaintenanceView {
 }
 
 /// One stretch of maintenance.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct StretchView {
     /// When it ends by itself, RFC 3339; absent where it lasts until it is switched off.
     pub until: Option<String>,
@@ -64,7 +65,7 @@ impl Snapshot {
     }
 }
 
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct ServiceView {
     pub name: String,
     pub stable: String,
@@ -103,7 +104,7 @@ pub struct ServiceView {
 }
 
 /// One point of the verification of a service.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct CheckView {
     /// `health`, `errors`, `timeouts`, a signal's name, or `running`.
     pub name: String,
@@ -112,7 +113,7 @@ pub struct CheckView {
     pub detail: String,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct PoolView {
     /// As the rollout that brought it named it; `null` where that is not known.
     #[serde(default)]
@@ -133,7 +134,7 @@ pub struct PoolView {
     pub signals: BTreeMap<String, f64>,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct UpstreamView {
     /// As configured; a name is followed by the address it resolved to.
     pub address: String,
@@ -150,7 +151,7 @@ pub struct UpstreamView {
 
 /// A pool's figures over the last seconds: for people to look at; evidence decides. Attempts of routes with
 /// `measure = false` are in none of them.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct WindowView {
     pub seconds: f64,
     pub requests: u64,
@@ -173,7 +174,7 @@ pub struct WindowView {
 }
 
 /// Milliseconds to the head of the answer; quantiles are exact to 12.5 %. Zero without requests.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct LatencyView {
     pub mean: f64,
     pub p50: f64,
@@ -183,7 +184,7 @@ pub struct LatencyView {
     pub max: f64,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct RolloutView {
     pub id: String,
     pub service: String,
@@ -250,7 +251,7 @@ fn is_zero(percent: &f64) -> bool {
 }
 
 /// An attempt that spoke against the candidate.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct FailureView {
     /// RFC 3339.
     pub at: String,
@@ -270,7 +271,7 @@ pub struct FailureView {
 }
 
 /// The evidence of one limit, or of one comparison with stable.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct EvidenceView {
     /// `errors`, `abandoned`, `latency`, `duration`, `4xx`, `3xx`, `empty` or `differences`.
     pub kind: String,
@@ -294,7 +295,7 @@ pub struct EvidenceView {
 }
 
 /// What a step takes before the next begins.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct HoldView {
     /// Seconds that it has to pass, and has passed.
     pub needed_s: f64,
@@ -304,7 +305,7 @@ pub struct HoldView {
     pub min_attempts: u64,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct StepView {
     /// Percent; 0 in a mirror step.
     pub weight: f64,
@@ -319,7 +320,7 @@ pub struct StepView {
 }
 
 /// What a mirror step has brought so far; a restart counts from zero.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct MirrorView {
     /// Percent of stable's safe requests.
     pub share: f64,
@@ -336,7 +337,7 @@ pub struct MirrorView {
 }
 
 /// One upstream of a rolling update.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct InstanceView {
     pub upstream: String,
     /// `waiting`, `draining`, `updating`, `proving`, `testing`, `serving` or `failed`.
@@ -344,7 +345,7 @@ pub struct InstanceView {
 }
 
 /// The watch over a version after its promotion, or over a pool that an operator gave weight.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct WatchView {
     /// The pool that is watched.
     #[serde(default)]
@@ -368,7 +369,7 @@ pub struct WatchView {
 }
 
 /// One row of a service's history.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct HistoryView {
     /// Ascending over all services.
     pub id: u64,

@@ -61,6 +61,8 @@ pub(super) struct Subject {
     /// The pool that it is compared with: none after a promotion, and for one that follows itself (its
     /// upstreams get a new version one after the other).
     compared: Option<String>,
+    /// The pool whose past is the yardstick where none is compared with.
+    past: Option<String>,
     /// The pool that could take over.
     other: Option<String>,
     /// Whether it gets mirrored requests only: its evidence is on an arm of its own, and begins from zero with
@@ -94,8 +96,14 @@ impl Watch {
         let arm = subject.arm(candidate)?;
         let slow = *looks.slow();
         let reading = ArmReading::of(arm, &slow, links);
-        let stable = stable.map(|stable| ArmReading::of(stable.arm, &slow, links));
-        let worse = looks.observe(now, counted(&reading, stable.as_ref(), &pools.groups()));
+        let beside = stable.or_else(|| pool(&subject.past));
+        let stable = beside.map(|beside| ArmReading::of(beside.arm, &slow, links));
+        let groups = pools.groups();
+        let counted = counted(&reading, stable.as_ref(), &groups);
+        let worse = match now < links.excused_until {
+            true => looks.pass_over(counted),
+            false => looks.observe(now, counted),
+        };
         let totals = reading.totals;
         if let Some(mirrored) = mirrored {
             mirrored.observe(&totals);
@@ -132,11 +140,12 @@ impl Watch {
         if self.watching.as_ref().is_some_and(same) {
             return;
         }
+        let former = self.watching.take();
         let Some(candidate) = pools.get(&subject.pool) else { return };
         let Some(arm) = subject.arm(candidate) else { return };
         let (now, slow) = (links.clock.now(), policy.thresholds(true).slow);
         let reading = ArmReading::of(arm, &slow, links);
-        let stable = subject.compared.as_deref().and_then(|name| pools.get(name));
+        let stable = subject.compared.as_ref().or(subject.past.as_ref()).and_then(|name| pools.get(name));
         let beside = stable.map(|stable| ArmReading::of(stable.arm, &slow, links));
         let counts = beside.as_ref().map(|beside| KindCounts::from(&beside.totals));
         // What stable did before was counted by the service's own policy.
@@ -144,7 +153,10 @@ impl Watch {
         let before = stable.filter(|_| is_counted).and_then(|stable| stable.before(counts.as_ref()?));
         let groups = pools.groups();
         let counted = counted(&reading, beside.as_ref(), &groups);
-        let looks = Looks::new(policy, counted, before.as_ref(), now);
+        let mut looks = Looks::new(policy, counted, before.as_ref(), now);
+        if let Some(former) = former {
+            former.hand_on(&subject, &mut looks);
+        }
         let mirrored = subject.mirrored.then(|| Mirrored::begin(&reading.totals));
         self.watching = Some(Watching { subject, looks, mirrored });
     }
@@ -181,6 +193,21 @@ impl Watch {
     }
 }
 
+impl Watching {
+    /// Another policy that counts in the same way, or the watch after the promotion, goes on with what is known.
+    fn hand_on(self, subject: &Subject, looks: &mut Looks) {
+        let is_alike = is_counted_alike(self.looks.evaluation.policy(), looks.evaluation.policy());
+        if !is_alike || self.subject.mirrored {
+            return;
+        }
+        if self.subject == *subject {
+            looks.adopt(self.looks);
+        } else if (&self.subject.rollout, &self.subject.pool) == (&subject.rollout, &subject.pool) {
+            looks.remember(self.looks);
+        }
+    }
+}
+
 impl Subject {
     pub(super) fn of(state: &ServiceState, pools: &Pools) -> Option<Self> {
         let begun = |name: &str| pools.get(name).map(|pool| pool.begun);
@@ -191,6 +218,7 @@ impl Subject {
                 pool: to.clone(),
                 begun: (begun(to).unwrap_or_default(), compared.as_deref().and_then(begun)),
                 compared,
+                past: None,
                 other: Some(from.clone()),
                 mirrored: rollout.mirrors().is_some(),
             });
@@ -201,6 +229,7 @@ impl Subject {
                 rollout: Some(guard.rollout.clone()),
                 pool: guard.pool.clone(),
                 compared: None,
+                past: state.previous.clone(),
                 other: state.previous.clone(),
                 mirrored: false,
             });
@@ -210,6 +239,7 @@ impl Subject {
             rollout: None,
             pool: hand.pool.clone(),
             compared: Some(state.stable.clone()),
+            past: None,
             other: Some(state.stable.clone()),
             mirrored: false,
         })

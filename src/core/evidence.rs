@@ -28,6 +28,7 @@ pub struct Evidence {
     other: [f64; GRID],
     ratio: [f64; GRID],
     needed: f64,
+    limit: f64,
     /// Whether the limit leaves nothing to be an event too many.
     is_silent: bool,
     /// Attempts and events since the evidence last stood at zero, and when that was.
@@ -53,6 +54,7 @@ impl Evidence {
             other,
             ratio: [0.0; GRID],
             needed,
+            limit,
             is_silent,
             attempts: 0,
             events: 0,
@@ -78,6 +80,11 @@ impl Evidence {
         stood_at_zero
     }
 
+    /// The same evidence, which has to be as strong as another threshold (A > 1) says.
+    pub fn needing(self, threshold: f64) -> Self {
+        Evidence { needed: threshold.max(1.0).ln(), ..self }
+    }
+
     /// Forgets everything: the stream is judged by what comes from now on.
     pub fn restart(&mut self, now: Duration) {
         self.ratio = [0.0; GRID];
@@ -96,6 +103,11 @@ impl Evidence {
 
     pub fn exceeded(&self) -> bool {
         self.ln() >= self.needed
+    }
+
+    /// The proportion that is allowed (p₀).
+    pub fn limit(&self) -> f64 {
+        self.limit
     }
 
     /// Attempts since the evidence last stood at zero.

@@ -45,6 +45,7 @@ pub mod service;
 pub mod settings;
 pub mod shield;
 pub mod signal;
+pub mod svg;
 pub mod table;
 pub mod template;
 pub mod tester;

@@ -21,6 +21,7 @@ mod kind;
 mod kind_comparison;
 mod limit_evidence;
 mod looks;
+mod past;
 pub mod readings;
 mod reasons;
 mod reported;

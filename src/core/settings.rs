@@ -173,7 +173,9 @@ pub struct Token {
 }
 
 /// What a token may do; each role includes the ones before it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize, utoipa::ToSchema,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
     Read,
@@ -198,6 +200,8 @@ pub enum LogFormat {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Listener {
     pub address: SocketAddr,
+    /// Which of `[[listeners]]` says so, from 0: one of them may stand for several addresses.
+    pub entry: usize,
     pub tls: Option<Tls>,
     /// `Strict-Transport-Security` of every answer; only with TLS.
     pub hsts: Option<HeaderValue>,

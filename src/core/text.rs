@@ -70,6 +70,29 @@ pub fn check(text: &str) -> Result<(), String> {
     }
 }
 
+/// The name that was most likely meant by another, if any is near.
+pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let measured = known.into_iter().map(|name| (distance(name, word), name));
+    measured.filter(|(far, name)| *far <= 2 + name.len() / 8).min().map(|(_, name)| name)
+}
+
+/// Levenshtein's: letters to put in, take out or exchange.
+fn distance(one: &str, other: &str) -> usize {
+    let mut row: Vec<usize> = (0..=other.chars().count()).collect();
+    for (above, a) in one.chars().enumerate() {
+        let mut diagonal = above;
+        let mut left = above + 1;
+        for (cell, b) in row.iter_mut().skip(1).zip(other.chars()) {
+            let changed = diagonal + usize::from(a != b);
+            diagonal = *cell;
+            left = changed.min(*cell + 1).min(left + 1);
+            *cell = left;
+        }
+        row.first_mut().into_iter().for_each(|first| *first = above + 1);
+    }
+    row.last().copied().unwrap_or_default()
+}
+
 fn shown(c: char, out: &mut String) {
     if acts(c) { out.extend(c.escape_unicode()) } else { out.push(c) }
 }
@@ -83,6 +106,17 @@ fn acts(c: char) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_nearest_name_is_found_if_it_is_near() {
+        assert_eq!(
+            [("to", "too"), ("", "ab"), ("kitten", "sitting")].map(|(a, b)| distance(a, b)),
+            [1, 2, 3]
+        );
+        let near = |word| nearest(word, ["steps", "strategy", "to"]);
+        assert_eq!(near("stepz"), Some("steps"));
+        assert_eq!((near("strategie"), near("weights")), (Some("strategy"), None));
+    }
 
     #[test]
     fn what_acts_is_written_out() {

@@ -1,10 +1,12 @@
 //! What a policy says of a candidate, always with its reasons.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// Pass goes on, hold stands still, fail aborts.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
+#[schema(as = VerdictState)]
 pub enum State {
     #[default]
     Pass,
@@ -23,7 +25,7 @@ impl State {
 }
 
 /// How serious the broken limit is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Level {
     Warning,
@@ -31,7 +33,7 @@ pub enum Level {
 }
 
 /// One reason of a verdict, with the figures it rests on.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Reason {
     /// The kind of events: `errors`, `abandoned`, `latency`, `duration`, `4xx`, `3xx`, `empty`, `differences`; empty
     /// where the rule is a plain condition.
@@ -63,7 +65,7 @@ pub struct Reason {
 }
 
 /// A state with its reasons; a pass may have none.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Verdict {
     pub state: State,
     pub reasons: Vec<Reason>,

@@ -16,6 +16,8 @@ pub(super) struct Cell {
     pub failures: Counter,
     pub reasons: [Counter; Reason::ALL.len()],
     pub codes: [Counter; 6],
+    /// Of these, answers of 304.
+    pub not_modified: Counter,
     pub late: [Counter; MAX_LIMITS],
     pub latency_sum_us: Counter,
     pub latency: [Counter; BUCKETS],
@@ -56,6 +58,7 @@ impl Cell {
             failures: Counter::default(),
             reasons: zeros(),
             codes: zeros(),
+            not_modified: Counter::default(),
             late: zeros(),
             latency_sum_us: Counter::default(),
             latency: zeros(),
@@ -90,6 +93,9 @@ impl Cell {
     pub(super) fn code(&self, code: u16) {
         if let Some(counter) = self.codes.get(usize::from(code / 100).min(5)) {
             counter.add(1);
+        }
+        if code == 304 {
+            self.not_modified.add(1);
         }
     }
 

@@ -244,7 +244,7 @@ impl Shard {
         let answers = cell.whole_answers();
         let (durations, late) = match end {
             AnswerEnd::Cut => (&answers.cut, &answers.cut_long),
-            AnswerEnd::Whole | AnswerEnd::Empty => (&answers.whole, &answers.long),
+            AnswerEnd::Whole | AnswerEnd::Empty | AnswerEnd::Declined => (&answers.whole, &answers.long),
         };
         let mut is_long = false;
         for ((late, clients), limit) in late.iter().zip(&answers.long_clients).zip(thresholds.long.used()) {
@@ -262,6 +262,7 @@ impl Shard {
             count.add(1);
         }
         answers.empty.add(u64::from(end == AnswerEnd::Empty));
+        answers.declined.add(u64::from(end == AnswerEnd::Declined));
         if is_long {
             self.activity.mark(arm);
         }
@@ -388,6 +389,7 @@ impl Shard {
         totals.abandoned += cell.abandoned.read();
         sum(&mut totals.reasons, &cell.reasons);
         totals.attempts += sum(&mut totals.codes, &cell.codes);
+        totals.not_modified += cell.not_modified.read();
         totals.latency_sum_us += cell.latency_sum_us.read();
         let answered = sum(&mut totals.latency, &cell.latency);
         totals.answered += answered;
@@ -398,6 +400,7 @@ impl Shard {
         }
         let Some(answers) = cell.whole_answers.get() else { return };
         totals.empty += answers.empty.read();
+        totals.declined += answers.declined.read();
         let whole: u64 = answers.whole.iter().map(Counter::read).sum();
         for (index, (long, cut)) in answers.long.iter().zip(&answers.cut_long).enumerate() {
             let long = long.read();
@@ -432,8 +435,10 @@ impl Shard {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AnswerEnd {
     Whole,
-    /// A 200 to a GET without a byte of body.
+    /// A 200 or 204 to a GET, without a byte of body.
     Empty,
+    /// A gRPC call that got a status which is neither OK nor a failure.
+    Declined,
     /// Its client left.
     Cut,
 }

@@ -8,7 +8,7 @@ use crate::core::latency::BUCKETS;
 use crate::core::outcome::MAX_LIMITS;
 
 /// Answers whose clients are remembered.
-const KEPT: usize = 64;
+const KEPT: usize = 256;
 /// Lower bits of an entry: the bucket, and above it whether it is of a whole answer.
 const BUCKET_BITS: u32 = 8;
 const BUCKET: u64 = (1 << BUCKET_BITS) - 1;
@@ -28,6 +28,7 @@ pub(super) struct WholeAnswers {
     pub cut_long: [Counter; MAX_LIMITS],
     pub long_clients: [Clients; MAX_LIMITS],
     pub empty: Counter,
+    pub declined: Counter,
     pub recent: Recent,
 }
 
@@ -75,6 +76,7 @@ impl WholeAnswers {
             cut_long: zeros(),
             long_clients: std::array::from_fn(|_| Clients::default()),
             empty: Counter::default(),
+            declined: Counter::default(),
             recent: Recent { entries: std::array::from_fn(|_| Entry::default()), next: Counter::default() },
         }
     }
@@ -128,7 +130,7 @@ mod tests {
         assert_eq!(heads(89, 0), [client(1), client(2)]);
         assert_eq!(heads(89, 1_001), [client(2)]);
         assert_eq!(recent.over(Took::ToEnd(0), 0).collect::<Vec<_>>(), [client(3)]);
-        for n in 0..64 {
+        for n in 0..=255 {
             recent.note(client(n), 4_000, Took::ToEnd(1));
         }
         assert_eq!(heads(0, 0), [], "only the latest are kept");

@@ -19,5 +19,5 @@ mod upstream;
 pub use challenges::Challenges;
 pub use load::{TlsError, common_name};
 pub use server::server_config;
-pub use store::Certificates;
+pub use store::{CertificateFacts, Certificates};
 pub use upstream::client_config;

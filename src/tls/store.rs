@@ -20,6 +20,18 @@ pub struct Certificates {
     entries: Mutex<Vec<Entry>>,
 }
 
+/// A certificate, for people.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CertificateFacts {
+    pub file: String,
+    /// DNS names, in lower case; a wildcard has its `*.`.
+    pub names: Vec<String>,
+    /// When it expires, in seconds since 1970.
+    pub until: i64,
+    /// What is wrong with its files as they are now.
+    pub complaint: Option<String>,
+}
+
 /// One certificate, and what was last seen of its files.
 #[derive(Debug)]
 struct Entry {
@@ -68,18 +80,27 @@ impl Certificates {
         Ok(())
     }
 
+    /// What is in use now.
+    pub fn described(&self) -> Vec<CertificateFacts> {
+        let entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+        let facts = |entry: &Entry| CertificateFacts {
+            file: shown(&entry.files.cert),
+            names: entry.loaded.facts.names.clone(),
+            until: entry.loaded.facts.until.timestamp(),
+            complaint: entry.complaint.clone(),
+        };
+        entries.iter().map(facts).collect()
+    }
+
     /// The names that each is good for, and when it ends, in seconds since 1970. One without names goes by its file.
     pub fn ends(&self) -> Vec<(String, i64)> {
-        let entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
-        let of = |entry: &Entry| {
-            let (facts, mut names) = (&entry.loaded.facts, entry.loaded.facts.names.clone());
+        let of = |CertificateFacts { file, mut names, until, .. }: CertificateFacts| {
             if names.is_empty() {
-                names.push(shown(&entry.files.cert));
+                names.push(file);
             }
-            let end = facts.until.timestamp();
-            names.into_iter().map(move |name| (name, end))
+            names.into_iter().map(move |name| (name, until))
         };
-        entries.iter().flat_map(of).collect()
+        self.described().into_iter().flat_map(of).collect()
     }
 
     /// Looks at the files every so often, until the runtime ends; zero is never.

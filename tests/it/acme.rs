@@ -164,3 +164,42 @@ fn what_cannot_be_meant_is_told_with_its_place() {
         assert!(printed.code == 1 && printed.err.contains(expected), "{acme}: {}", printed.err);
     }
 }
+
+/// A loopback address of this test's own, where it may listen on port 80.
+fn address_with_port_80() -> Option<std::net::IpAddr> {
+    let [.., high, low] = std::process::id().to_be_bytes();
+    let address = std::net::IpAddr::from([127, 80, high, low.max(1)]);
+    std::net::TcpListener::bind((address, 80)).map(|_| address).ok()
+}
+
+#[test]
+fn automatic_tls_orders_for_the_hosts_of_the_routes_and_redirects_from_port_80() {
+    let Some(address) = address_with_port_80() else {
+        return println!("left out: nobody but root may listen on port 80 here");
+    };
+    let (acme, origin) = (Acme::start(), Origin::named("blue"));
+    let pointsman = Pointsman::start(&format!(
+        "[acme]\n{}\n[[listeners]]\naddress = \"{address}:0\"\ntls = \"auto\"\n\
+         [[routes]]\nhosts = [\"one.example\"]\nservice = \"web\"\n\
+         [[routes]]\nhosts = [\"two.example\"]\npath = \"/api/\"\nservice = \"web\"\n\
+         [services.web]\nupstreams = [\"{}\"]\n",
+        acme.keys(),
+        origin.address
+    ));
+    let [tls, plain] = pointsman.listeners[..] else { panic!("{:?}", pointsman.listeners) };
+    assert_eq!((plain.ip(), plain.port()), (address, 80));
+    acme.state().site = Some(plain);
+    let client = TlsClient::new(&acme.authority);
+    eventually("the certificate is served", || client.trusts(tls, "one.example"));
+    assert!(client.trusts(tls, "two.example"), "one certificate for the hosts of all routes");
+    let mut connection = client.open(tls, "one.example").expect("a handshake");
+    assert_eq!(connection.0.send(b"GET / HTTP/1.1\r\nHost: one.example\r\n\r\n").text(), "blue");
+    let asked = origin.requests();
+    for path in ["/", "/api/users?a=1"] {
+        let head = format!("GET {path} HTTP/1.1\r\nHost: two.example\r\n\r\n");
+        let answer = Connection::open(plain).send(head.as_bytes());
+        let place = format!("https://two.example{path}");
+        assert_eq!((answer.status, answer.header("location")), (301, Some(place.as_str())));
+    }
+    assert_eq!(origin.requests(), asked, "nothing is served in plain HTTP");
+}

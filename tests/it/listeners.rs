@@ -280,3 +280,25 @@ fn one_port_of_both_families_is_two_listeners() {
     assert_eq!((over("127.0.0.1"), over("[::1]")), ("four".into(), "six".into()));
     assert_eq!(pointsman.listeners.len(), 2);
 }
+
+#[test]
+fn a_port_alone_listens_on_all_interfaces_by_both_families() {
+    let origin = Origin::named("blue");
+    let config =
+        format!("[[listeners]]\naddress = \":0\"\n[services.web]\nupstreams = [\"{}\"]\n", origin.address);
+    let pointsman = Pointsman::start(&config);
+    let ports: Vec<u16> = pointsman.listeners.iter().map(|listener| listener.port()).collect();
+    assert!(pointsman.listeners.iter().all(|listener| listener.ip().is_unspecified()));
+    assert_eq!(get(([127, 0, 0, 1], ports[0]).into(), "/").text(), "blue");
+    let here = std::net::Ipv6Addr::LOCALHOST;
+    if std::net::UdpSocket::bind((std::net::Ipv6Addr::UNSPECIFIED, 0)).is_err() {
+        assert_eq!(ports.len(), 1);
+        return println!("left out: this machine has no IPv6");
+    }
+    assert_eq!(get((here, ports[1]).into(), "/").text(), "blue");
+    let view = pointsman.call("GET", "/v1/services/web", "").json();
+    assert_eq!(
+        (&view["stable"], view["pools"].as_object().map(|pools| pools.len())),
+        (&"blue".into(), Some(1))
+    );
+}

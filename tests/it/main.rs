@@ -41,6 +41,7 @@ mod metrics;
 mod mirror;
 mod notify;
 mod observability;
+mod openapi;
 mod otlp;
 mod paths;
 mod policy;

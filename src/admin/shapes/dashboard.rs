@@ -4,9 +4,10 @@ use crate::control::view::HoldView;
 use crate::core::settings::Role;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use utoipa::ToSchema;
 
 /// Who asks.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct WhoamiView {
     /// The token's name, or `local`.
     pub name: String,
@@ -17,14 +18,14 @@ pub struct WhoamiView {
 }
 
 /// The body that opens a session.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SessionBody {
     pub token: String,
 }
 
 /// 15 minutes of a service: a point for each second, oldest first.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct SeriesView {
     pub service: String,
     /// The first second, since 1970; the others follow one by one.
@@ -35,7 +36,7 @@ pub struct SeriesView {
 }
 
 /// The points of one pool, by what they are of.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct PoolSeries {
     /// Percent of the traffic.
     pub weight: Vec<f64>,
@@ -47,7 +48,7 @@ pub struct PoolSeries {
 }
 
 /// `event: figures`: one second of all services.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct FrameView {
     /// Seconds since 1970.
     pub at: u64,
@@ -59,7 +60,7 @@ pub struct FrameView {
 }
 
 /// One second of a service. What does not apply is left out.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct ServiceFrame {
     pub revision: u64,
     pub stable: String,
@@ -90,7 +91,7 @@ pub struct ServiceFrame {
 }
 
 /// The limit, or comparison with stable, that is nearest to an abort.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct NearestView {
     pub metric: String,
     #[serde(skip_serializing_if = "Option::is_none", default)]
@@ -102,7 +103,7 @@ pub struct NearestView {
 }
 
 /// One second of a pool.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct PoolFrame {
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub version: Option<String>,
@@ -121,7 +122,7 @@ pub struct PoolFrame {
 }
 
 /// Something that waits for somebody.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct NeedView {
     /// Empty where it is the process's own.
     pub service: String,

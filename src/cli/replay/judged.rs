@@ -34,8 +34,12 @@ pub(super) fn judge(tried: &Tried<'_>, said: &Said<'_>, is_last: bool, failures:
         Outcome::Failure(Reason::Grpc) if tried.grpc.is_some() && !fails => (Outcome::Success, None),
         outcome => (outcome, tried.broke_us),
     };
-    let is_empty = is_last && tried.code == 200 && said.method == "GET" && said.bytes == Some(0);
-    let whole = if is_empty { Ending::Empty } else { Ending::Whole };
+    let has_no_page = matches!(tried.code, 200 | 204) && said.method == "GET" && said.bytes == Some(0);
+    let whole = match is_last && has_no_page {
+        _ if tried.grpc.is_some_and(|status| status != 0 && !fails) => Ending::Declined,
+        true => Ending::Empty,
+        false => Ending::Whole,
+    };
     let whole = tried.whole_us.map(|took_us| LoggedEnd { took_us, ending: whole });
     let cut = tried.cut_us.map(|took_us| LoggedEnd { took_us, ending: Ending::Cut });
     Judged { outcome, broke_us, end: whole.or(cut) }

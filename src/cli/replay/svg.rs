@@ -2,34 +2,19 @@
 
 use super::chart::{columns, failed_share};
 use super::report::{PointView, Report, StretchView};
+use crate::core::svg::{self, INNER, LEFT};
 use crate::core::verdict::State;
 use std::fmt::Write;
 
-const WIDTH: f64 = 860.0;
-/// The drawing within its margins, and the height of one stretch.
-const LEFT: f64 = 84.0;
-const INNER: f64 = 760.0;
+/// The height of one stretch.
 const BLOCK: f64 = 346.0;
 const PANEL: f64 = 100.0;
 /// Where the first panel begins, below two lines of text, and the second.
 const FIRST: f64 = 46.0;
 const SECOND: f64 = FIRST + PANEL + 20.0;
-/// Characters that fit on a line.
-const FITS: usize = 118;
 /// Stretches that are drawn.
 const MOST: usize = 20;
 const COLUMNS: usize = 256;
-
-/// Plain colours first, for what draws SVG without variables or media queries; browsers know both.
-const STYLE: &str = "\
-    text { font: 12px system-ui, sans-serif; fill: #1c2024 } text.faint { fill: #6b737b }\n\
-    .paper { fill: #ffffff } .bad { fill: #c62828 } .hold { fill: #ef9a00; opacity: .25 }\n\
-    .proof { fill: none; stroke: #1565c0; stroke-width: 1.5 } .axis { stroke: #8b929a; fill: none }\n\
-    .limit { stroke: #1c2024; stroke-dasharray: 4 3 } .abort { stroke: #c62828; stroke-width: 2 }\n\
-    @media (prefers-color-scheme: dark) {\n\
-    text { fill: #e6e8ea } text.faint { fill: #9aa2aa } .paper { fill: #15181b } .bad { fill: #ff6b6b }\n\
-    .hold { fill: #ffca28 } .proof { stroke: #64b5f6 } .axis { stroke: #868e96 } .limit { stroke: #e6e8ea }\n\
-    .abort { stroke: #ff6b6b } }\n";
 
 /// Writing to a text cannot fail.
 pub(super) fn draw(report: &Report) -> String {
@@ -39,13 +24,7 @@ pub(super) fn draw(report: &Report) -> String {
     if report.stretches.len() > MOST {
         let _ = write!(title, ", the first {MOST} of {} stretches", report.stretches.len());
     }
-    let title = escaped(&title);
-    let mut text = format!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {height}\" role=\"img\" \
-         aria-label=\"{title}\">\n<title>{title}</title>\n<style>\n{STYLE}</style>\n\
-         <rect class=\"paper\" width=\"{WIDTH}\" height=\"{height}\"/>\n\
-         <text x=\"{LEFT}\" y=\"26\" font-weight=\"bold\">{title}</text>\n"
-    );
+    let mut text = svg::head(&title, height);
     if stretches.is_empty() {
         let _ = writeln!(text, "<text x=\"{LEFT}\" y=\"60\">no request went to it</text>");
     }
@@ -66,29 +45,15 @@ fn stretch(text: &mut String, view: &StretchView) {
         None => ("would not have aborted".to_owned(), ""),
     };
     let _ = writeln!(text, "<text x=\"{LEFT}\" y=\"14\">{said}</text>");
-    let short: String = why.chars().take(FITS).collect();
-    let more = if short.len() < why.len() { "…" } else { "" };
-    let (short, why) = (escaped(&short), escaped(why));
-    let _ = writeln!(
-        text,
-        "<text class=\"faint\" x=\"{LEFT}\" y=\"32\">{short}{more}<title>{why}</title></text>"
-    );
+    text.push_str(&svg::line(why, 32.0));
     failures(text, &points, step, if top > 0.0 { top } else { 1.0 });
     evidence(text, &points, step);
-    let below = SECOND + PANEL + 20.0;
-    let right = LEFT + INNER;
-    let _ =
-        writeln!(text, "<text class=\"faint\" x=\"{LEFT}\" y=\"{below}\">{}</text>", escaped(&view.began));
-    let _ = writeln!(
-        text,
-        "<text class=\"faint\" x=\"{right}\" y=\"{below}\" text-anchor=\"end\">{}</text>",
-        escaped(&view.ended)
-    );
+    text.push_str(&svg::times(&view.began, &view.ended, SECOND + PANEL + 20.0));
 }
 
 fn failures(text: &mut String, points: &[PointView], step: f64, top: f64) {
     let floor = FIRST + PANEL;
-    axis(text, floor, &format!("{:.1} %", top * 100.0), "failed");
+    text.push_str(&svg::axis(floor, PANEL, &format!("{:.1} %", top * 100.0), "failed"));
     for (index, point) in points.iter().enumerate().filter(|(_, point)| point.failures > 0) {
         let height = PANEL * failed_share(point) / top;
         let _ = writeln!(
@@ -103,7 +68,7 @@ fn failures(text: &mut String, points: &[PointView], step: f64, top: f64) {
 
 fn evidence(text: &mut String, points: &[PointView], step: f64) {
     let floor = SECOND + PANEL;
-    axis(text, floor, "needed", "evidence");
+    text.push_str(&svg::axis(floor, PANEL, "needed", "evidence"));
     let limit = floor - PANEL;
     let right = LEFT + INNER;
     let _ = writeln!(text, "<path class=\"limit\" d=\"M{LEFT} {limit} H{right}\"/>");
@@ -134,16 +99,4 @@ fn evidence(text: &mut String, points: &[PointView], step: f64) {
     if !path.is_empty() {
         let _ = writeln!(text, "<path class=\"proof\" d=\"{path}\"/>");
     }
-}
-
-fn axis(text: &mut String, floor: f64, top: &str, name: &str) {
-    let (ceiling, right, label) = (floor - PANEL, LEFT + INNER, LEFT - 8.0);
-    let _ = writeln!(text, "<path class=\"axis\" d=\"M{LEFT} {ceiling} V{floor} H{right}\"/>");
-    for (y, words) in [(ceiling + 4.0, top), (ceiling + PANEL / 2.0, name), (floor, "0")] {
-        let _ = writeln!(text, "<text x=\"{label}\" y=\"{y}\" text-anchor=\"end\">{words}</text>");
-    }
-}
-
-fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }

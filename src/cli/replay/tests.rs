@@ -43,8 +43,9 @@ fn what_is_no_evidence_says_nothing_whatever_its_outcome() {
     let said = json::read(line).expect("read");
     let outcomes = |said: &Said<'_>| said.tried.iter().map(|tried| tried.outcome).collect::<Vec<_>>();
     assert_eq!((outcomes(&said), said.failed), (vec![Outcome::Ignored; 2], true));
-    let line = "192.0.2.1 - - [24/Nov/2026:23:58:33 +0000] \"GET / HTTP/1.1\" 502 4 \"-\" \"-\" \"-\" rt=0.400 pool=blue \
-                outcome=status evidence=false outcome_time=0.050000 earlier=green;10.0.0.3:80;0;0.000000;0.000040;grpc;14;aside";
+    let line = "192.0.2.1 - - [24/Nov/2026:23:58:33 +0000] \"GET / HTTP/1.1\" 502 4 \"-\" \"-\" \"-\" rt=0.400 uct=0.000 \
+                uht=0.050 urt=0.300 start=2026-11-24T23:58:32.500000Z request_id=ab service=web pool=blue \
+                upstream=10.0.0.1:80 outcome=status evidence=false outcome_time=0.050000 earlier=green;10.0.0.3:80;0;0.000000;0.000040;grpc;14;aside";
     let said = combined::read(line).and_then(|fields| fields.said(&mut Local::default())).expect("read");
     assert_eq!((outcomes(&said), said.tried[0].grpc), (vec![Outcome::Ignored; 2], Some(14)));
 }

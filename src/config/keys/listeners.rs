@@ -32,18 +32,25 @@ pub(super) const PAGE: KeyPage = KeyPage {
         KeyTable {
             places: &["acme"],
             about: "A certificate that is ordered and renewed, proved by HTTP-01: its names must reach a listener without \
-                    `tls` on port 80.",
+                    `tls` on port 80. With `tls = \"auto\"` of a listener the table may be left out.",
             keys: ACME,
         },
     ],
 };
 
 const LISTENERS: &[ConfigKey] = &[
-    key("address", &["\"0.0.0.0:80\""], "The address and port."),
+    key(
+        "address",
+        &["\":80\"", "\"127.0.0.1:8080\"", "\"[::1]:8080\""],
+        "An address and port. `:80` is port 80 of all interfaces, by IPv4 and, where the machine has it, by IPv6: two \
+         listeners, `0.0.0.0:80` and `[::]:80`.",
+    ),
     key(
         "tls",
-        &["{ certificates = [{ cert = \"site.pem\", key = \"site.key\" }] }"],
-        "TLS, with its certificates.",
+        &["{ certificates = [{ cert = \"site.pem\", key = \"site.key\" }] }", "\"auto\""],
+        "TLS, with its certificates. `auto`: a certificate by ACME for the `hosts` of the routes that count here, with the \
+         defaults of the table; unless a listener without `tls` is configured, port 80 of the same address is listened on, \
+         too, answers the authority, and sends clients to `https://` with 301.",
     )
     .otherwise("plain HTTP"),
     key(
@@ -134,7 +141,8 @@ const CERTIFICATES: &[ConfigKey] = &[
 ];
 
 const ACME: &[ConfigKey] = &[
-    key("names", &["[\"site.example\", \"www.site.example\"]"], "What the certificate is for; no wildcards."),
+    key("names", &["[\"site.example\", \"www.site.example\"]"], "What the certificate is for; no wildcards.")
+        .otherwise("with `tls = \"auto\"` the `hosts` of the routes; else they must be there"),
     key("directory", &["\"https://acme.example/directory\""], "The authority's directory.")
         .or("\"https://acme-v02.api.letsencrypt.org/directory\""),
     key("contact", &["[\"mailto:ops@site.example\"]"], "Where the authority writes to.").or("[]"),

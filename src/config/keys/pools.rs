@@ -16,7 +16,7 @@ pub(super) const PAGE: KeyPage = KeyPage {
             keys: POOL,
         },
         KeyTable {
-            places: &["services.*.pools.*.upstreams[]"],
+            places: &["services.*.pools.*.upstreams[]", "services.*.upstreams[]"],
             about: "An upstream, where more is to be said than its address.",
             keys: UPSTREAM,
         },

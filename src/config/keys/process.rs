@@ -47,7 +47,7 @@ const TOP: &[ConfigKey] = &[
         .otherwise("none are sent"),
     key(
         "listeners",
-        &["[{ address = \"0.0.0.0:8080\" }]"],
+        &["[{ address = \":8080\" }]"],
         "Addresses that accept traffic: one `[[listeners]]` each, at least one.",
     ),
     key("acme", &["{ names = [\"site.example\"] }"], "A certificate that is ordered and renewed.")
@@ -68,7 +68,7 @@ const TOP: &[ConfigKey] = &[
     ),
     key(
         "services",
-        &["{ web = { pools = { blue = { upstreams = [\"10.0.0.1:3000\"] } } } }"],
+        &["{ web = { upstreams = [\"10.0.0.1:3000\"] } }"],
         "What is deployed: one `[services.NAME]` each.",
     ),
     key(
@@ -103,17 +103,17 @@ const SERVER: &[ConfigKey] = &[
     key("log", &["\"json\""], "The process's own log, on standard error; `json`: an object a line.").or("\"text\""),
     key(
         "trace",
-        &["\"propagate\"", "\"inject\""],
-        "What becomes of `traceparent`: `propagate`: a trusted proxy's trace goes on, all others begin here; `inject`: all \
-         begin here; `off`: it passes as it came. But for `off`, the log has `trace_id`.",
+        &["\"propagate\""],
+        "`traceparent`: `off`: it passes as it came; `propagate`: a trusted proxy's trace goes on, all others begin here; \
+         `inject`: all begin here. With the last two the log has `trace_id`.",
     )
     .or("\"off\""),
     key(
         "expose_pool",
         &["\"x-pool\""],
-        "The header field that tells clients which pool answered; `expose_pool` of a service takes its place.",
+        "The header field that shows clients which pool answered; `expose_pool` of a service takes its place.",
     )
-    .otherwise("clients are not told"),
+    .otherwise("no field shows it"),
 ];
 
 const RETENTION: &[ConfigKey] = &[

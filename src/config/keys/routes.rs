@@ -81,7 +81,7 @@ const ROUTES: &[ConfigKey] = &[
     key(
         "forwarded",
         &["\"append\""],
-        "What the upstream is told of clients, in place of what its pool says; see [pools](pools.md).",
+        "What the upstream learns of clients, in place of what its pool says; see [pools](pools.md).",
     )
     .otherwise("as the pool says"),
     key("compression", &["false"], "`false`: none on this route.").or("true"),

@@ -8,11 +8,7 @@ pub(super) const PAGE: KeyPage = KeyPage {
         KeyTable {
             places: &["services"],
             about: "Services by name. A name has 1 to 63 characters out of `a-z`, `0-9`, `-` and `_`.",
-            keys: &[key(
-                "*",
-                &["{ pools = { blue = { upstreams = [\"10.0.0.1:3000\"] } } }"],
-                "A service, which routes name.",
-            )],
+            keys: &[key("*", &["{ upstreams = [\"10.0.0.1:3000\"] }"], "A service, which routes name.")],
         },
         KeyTable {
             places: &["services.*"],
@@ -71,6 +67,11 @@ const SERVICE: &[ConfigKey] = &[
         &["{ blue = { upstreams = [\"10.0.0.1:3000\"] } }"],
         "Its versions, by name; at least one. See [pools](pools.md).",
     ),
+    key(
+        "upstreams",
+        &["[\"10.0.0.1:3000\", \"10.0.0.2:3000\"]"],
+        "In place of `pools`, for a service with a single one: the pool is called `blue`, and all else in it has its default.",
+    ),
     key("policy", &["\"strict\""], "The policy that its rollouts are judged by.").or("\"default\""),
     key("rollout", &["{ bake = \"1h\" }"], "Defaults of its rollouts. See [rollouts](rollout.md)."),
     key(
@@ -88,7 +89,7 @@ const SERVICE: &[ConfigKey] = &[
         "Requests that go to a pool for what they say.",
     )
     .or("[]"),
-    key("expose_pool", &["\"x-pool\""], "The header field that tells clients which pool answered.")
+    key("expose_pool", &["\"x-pool\""], "The header field that shows clients which pool answered.")
         .otherwise("`server.expose_pool`"),
     key(
         "refuge",

@@ -44,6 +44,11 @@ impl<'a> Item<'a> {
         self.document.fault_with(self.offset(), &self.path.shown, &detail, example);
     }
 
+    /// Whether it stands at this path, as faults show it.
+    pub(in crate::config) fn is_at(&self, path: &str) -> bool {
+        self.path.shown == path
+    }
+
     /// Something that is allowed and hardly meant.
     pub(in crate::config) fn warn(&self, detail: &str) {
         let fault = self.document.placed(self.offset(), &self.path.shown, detail);

@@ -60,6 +60,11 @@ impl<'a> Section<'a> {
         section.unwrap_or_else(|| Section::new(self.document, self.path.key(key), self.offset, None))
     }
 
+    /// The table that a name would lead to, without anything in it.
+    pub(in crate::config) fn absent(&self, name: &str) -> Section<'a> {
+        Section::new(self.document, self.path.entry(name), self.offset, None)
+    }
+
     /// The value under a key, or the default where it is absent or faulty.
     pub(in crate::config) fn read<T>(
         &self,

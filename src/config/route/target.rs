@@ -66,7 +66,7 @@ fn redirect(section: &Section<'_>) -> Option<Redirect> {
 }
 
 /// A place that no client can choose: what it says of the path must not become the host.
-pub(super) fn location(text: &str) -> Result<Template, String> {
+pub(in crate::config) fn location(text: &str) -> Result<Template, String> {
     let template = Template::parse(text, &VARIABLES)?;
     let absolute = ["https://", "http://", "$scheme://"].iter().find_map(|start| text.strip_prefix(start));
     let names_host = absolute.is_some_and(|rest| {

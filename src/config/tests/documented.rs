@@ -45,6 +45,8 @@ testers = {}
 rules = [{ header = {}, cookie = {}, query = {} }]
 mirror = { compare = {} }
 rollout = { smoke = [{}], hooks = [{}], rolling = { hook = {} }, after = {}, warmup = {}, steps = [{}] }
+[services.short]
+upstreams = [{}]
 [services.chosen.pools.chosen]
 timeouts = {}
 buffer = {}
@@ -58,9 +60,10 @@ upstreams = [{}]
 const NAMED: [&str; 4] = ["services", "pools", "policies", "rate_limits"];
 
 /// Says that two keys take the same table, with the place of the one that is documented.
-const SAME: [(&str, &str); 5] = [
+const SAME: [(&str, &str); 6] = [
     ("routes[].headers", "headers"),
     ("admin.tls", "listeners[].tls"),
+    ("services.*.upstreams[]", "services.*.pools.*.upstreams[]"),
     ("services.*.rules[].cookie", "services.*.rules[].header"),
     ("services.*.rules[].query", "services.*.rules[].header"),
     ("services.*.rollout.rolling.hook", "services.*.rollout.hooks[]"),

@@ -68,6 +68,9 @@ const COMPANY: &[(&str, Company)] = &[
     ("routes[].admin", NOT_TO_A_SERVICE),
     ("routes[].admin", TOKEN),
     ("routes[].admin", &[("routes[].path", Some("\"= /api/maintenance\""))]),
+    ("services.*.upstreams", &[("services.*.pools", None), ("services.*.stable", None)]),
+    ("services.*.upstreams[]", &[("services.*.upstreams[].address", Some("\"10.0.0.9:3000\""))]),
+    ("listeners[].tls", &[("routes[].hosts", Some("[\"site.example\"]"))]),
     (
         "routes[].within",
         &[

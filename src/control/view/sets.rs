@@ -5,9 +5,10 @@ use crate::core::rollout::READY;
 use crate::core::settings::ServiceSet;
 use crate::core::verdict::State;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// Services that are deployed as one.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct SetView {
     pub name: String,
     /// In the order in which they go on.
@@ -19,7 +20,7 @@ pub struct SetView {
 }
 
 /// One rollout of several services.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct SetRolloutView {
     pub id: String,
     pub version: Option<String>,

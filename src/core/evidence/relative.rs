@@ -60,6 +60,16 @@ impl Relative {
         }
     }
 
+    /// The same evidence, which has to be as strong as another threshold (A > 1) says.
+    pub fn needing(self, threshold: f64) -> Self {
+        Relative { needed: threshold.max(1.0).ln(), ..self }
+    }
+
+    /// The ratio that is tolerated (r₀).
+    pub fn tolerated(&self) -> f64 {
+        self.tolerated
+    }
+
     /// Takes in what came of both since the last look; their events count as evenly mixed.
     pub fn observe(&mut self, now: Duration, candidate: Batch, stable: Batch) {
         self.share.add(candidate.attempts, stable.attempts);
@@ -82,9 +92,12 @@ impl Relative {
         }
     }
 
-    /// ln of the mixture: 0 when nothing speaks against the candidate.
+    /// ln of the mixture, as far as the totals of the stretch bear it out: 0 when nothing speaks against the candidate.
+    ///
+    /// The mixture believes its share ρ, which follows a change of weights with a delay; meanwhile each event of a
+    /// candidate that has just got all of the traffic would count as if stable could have had it.
     pub fn ln(&self) -> f64 {
-        mixture(&self.ratio)
+        mixture(&self.ratio).min(borne_out(self.candidate, self.stable, self.tolerated))
     }
 
     /// The ln that it takes.
@@ -141,6 +154,27 @@ impl Relative {
         self.ratio = [0.0; GRID];
         (self.candidate, self.stable, self.since) = (Batch::default(), Batch::default(), now);
     }
+}
+
+/// By how much (ln of the likelihood ratio) the rates that both had explain their totals better than the best pair of
+/// rates of which the candidate's is at most `tolerated` times stable's. 0 where stable has had no attempts.
+fn borne_out(candidate: Batch, stable: Batch, tolerated: f64) -> f64 {
+    let rate = |of: Batch| if of.attempts > 0 { of.events as f64 / of.attempts as f64 } else { 0.0 };
+    if stable.attempts == 0 || rate(candidate) <= tolerated * rate(stable) {
+        return 0.0;
+    }
+    // At the best pair the bound is reached; its derivative is a quadratic in stable's rate.
+    let misses = |of: Batch| of.attempts.saturating_sub(of.events) as f64;
+    let (events, r) = ((candidate.events + stable.events) as f64, tolerated);
+    let twice = 2.0 * r * (candidate.attempts + stable.attempts) as f64;
+    let middle = events * (1.0 + r) + r * misses(candidate) + misses(stable);
+    let best = (middle - (middle * middle - 2.0 * twice * events).max(0.0).sqrt()) / twice;
+    let chance = |of: Batch, rate: f64| {
+        let rate = rate.clamp(1e-12, 1.0 - 1e-12);
+        of.events as f64 * rate.ln() + misses(of) * (1.0 - rate).ln()
+    };
+    let free = chance(candidate, rate(candidate)) + chance(stable, rate(stable));
+    (free - chance(candidate, r * best) - chance(stable, best)).max(0.0)
 }
 
 /// Attempts in a row without an event, after one more batch whose events are spread evenly.
@@ -254,7 +288,63 @@ mod tests {
         assert_eq!((relative.ln(), relative.since()), (0.0, Duration::from_secs(5)));
     }
 
+    #[test]
+    fn equal_versions_are_no_finding_when_all_of_the_traffic_moves() {
+        for (share, seed) in [(0.2, 1), (0.4, 2), (0.5, 3), (0.66, 4)] {
+            let mut rng = SmallRng::seed_from_u64(seed);
+            let mut relative = Relative::new(1.5, 1e9, Duration::ZERO);
+            let mut highest: f64 = 0.0;
+            for weight in [0.05, 0.25, 1.0] {
+                for _ in 0..4_000 {
+                    let is_candidate = rng.random_bool(weight);
+                    let one = batch(1, u64::from(rng.random_bool(share)));
+                    let (candidate, stable) =
+                        if is_candidate { (one, batch(0, 0)) } else { (batch(0, 0), one) };
+                    relative.observe(Duration::ZERO, candidate, stable);
+                    highest = highest.max(relative.ln());
+                }
+            }
+            println!("{share}: highest {highest:.1} of {:.1}", relative.needed());
+            assert!(!relative.exceeded() && highest < 15.0, "{share}: {highest}");
+        }
+    }
+
+    #[test]
+    fn what_the_totals_do_not_bear_out_is_no_evidence() {
+        for (candidate, stable) in
+            [((170, 70), (16, 11)), ((103, 47), (1, 1)), ((4_936, 2_385), (6, 1)), ((9, 9), (0, 0))]
+        {
+            let of = |(attempts, events)| batch(attempts, events);
+            let ln = borne_out(of(candidate), of(stable), 1.5);
+            assert!(ln < 1.0, "{candidate:?} {stable:?}: {ln}");
+        }
+        let ln = borne_out(batch(6, 6), batch(114, 0), 1.5);
+        assert!((21.0..22.0).contains(&ln), "6 of 6 beside 0 of 114: {ln}");
+        assert!(borne_out(batch(400, 400), batch(400, 8), 1.5) > 100.0);
+    }
+
     proptest! {
+        #[test]
+        fn no_pair_of_rates_within_the_bound_does_better(
+            (candidate, stable) in ((1u64..500, 0u64..500), (1u64..500, 0u64..500)),
+            tolerated in 1.0f64..4.0, rate in 0.0f64..1.0,
+        ) {
+            let of = |(attempts, events): (u64, u64)| batch(attempts, events.min(attempts));
+            let (candidate, stable) = (of(candidate), of(stable));
+            let ln = borne_out(candidate, stable, tolerated);
+            prop_assert!(ln.is_finite() && ln >= 0.0);
+            let chance = |of: Batch, rate: f64| {
+                let rate = rate.clamp(1e-12, 1.0 - 1e-12);
+                of.events as f64 * rate.ln() + (of.attempts - of.events) as f64 * (1.0 - rate).ln()
+            };
+            let rate_of = |of: Batch| of.events as f64 / of.attempts as f64;
+            let free = chance(candidate, rate_of(candidate)) + chance(stable, rate_of(stable));
+            if ln > 0.0 {
+                let bound = rate.min(1.0 / tolerated);
+                prop_assert!(free - chance(candidate, tolerated * bound) - chance(stable, bound) >= ln - 1e-6);
+            }
+        }
+
         #[test]
         fn it_is_finite_and_never_negative(
             batches in prop::collection::vec((0u64..5000, 0u64..50, 0u64..5000, 0u64..50), 0..40),

@@ -13,6 +13,8 @@ pub struct Totals {
     pub reasons: [u64; Reason::ALL.len()],
     /// Answers by status class: index 1 is 1xx … 5 is 5xx; index 0 counts attempts without an answer.
     pub codes: [u64; 6],
+    /// Of these, answers of 304, which are no redirects.
+    pub not_modified: u64,
     /// Attempts slower than the limit of that index: answered late, or still unanswered past it.
     pub slow: [u64; MAX_LIMITS],
     /// Attempts answered within the limit of that index.
@@ -40,8 +42,10 @@ pub struct Totals {
     /// Answers longer in coming than the limit of that index, to their last byte; and those within it.
     pub long: [u64; MAX_LIMITS],
     pub brief: [u64; MAX_LIMITS],
-    /// Answers of 200 to a GET without a byte of body.
+    /// Answers of 200 or 204 to a GET without a byte of body.
     pub empty: u64,
+    /// gRPC calls that got a status which is neither OK nor a failure.
+    pub declined: u64,
     /// What is no part of anything above, but for what is in flight: attempts that had begun before the arm's version
     /// was replaced, and those that are no evidence.
     pub past: Past,
@@ -62,6 +66,7 @@ impl Default for Totals {
             failures: 0,
             reasons: [0; Reason::ALL.len()],
             codes: [0; 6],
+            not_modified: 0,
             slow: [0; MAX_LIMITS],
             fast: [0; MAX_LIMITS],
             answered: 0,
@@ -78,6 +83,7 @@ impl Default for Totals {
             long: [0; MAX_LIMITS],
             brief: [0; MAX_LIMITS],
             empty: 0,
+            declined: 0,
             past: Past::default(),
         }
     }

@@ -8,6 +8,8 @@
 pub const LEAST_ATTEMPTS: u64 = 200;
 /// The same of one group of requests.
 pub(super) const LEAST_OF_GROUP: u64 = 10;
+/// The share by which a kind of events may rise for both.
+const LEFT_TO_CHANGE: f64 = 0.1;
 /// Standard deviations of a bound of 95 %.
 const DEVIATIONS: f64 = 1.96;
 
@@ -15,6 +17,13 @@ const DEVIATIONS: f64 = 1.96;
 pub(super) fn raised(allowed: f64, (events, attempts): (u64, u64), ratio: f64) -> f64 {
     let (lower, upper) = bounds(events, attempts);
     if lower > allowed { upper * ratio.max(1.0) } else { allowed }
+}
+
+/// What is allowed of a kind that no limit asks about, while stable has no traffic to be compared with: by what it did
+/// before. Its share may have risen for both since then, so a tenth of all attempts is left to that.
+pub(super) fn allowed_alone((events, attempts): (u64, u64), ratio: f64) -> f64 {
+    let (_, upper) = bounds(events, attempts);
+    (upper * ratio.max(1.0)).max(upper + LEFT_TO_CHANGE)
 }
 
 /// Wilson's bounds of a share.

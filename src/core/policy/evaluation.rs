@@ -85,11 +85,11 @@ impl PolicyEvaluation {
             )
         };
         let comparison = |(kind, quantile): (Kind, Option<f64>)| {
-            let (relative, candidate) = (Relative::new(ratio, threshold, now), counted.candidate);
+            let (rule, candidate) = ((Relative::new(ratio, threshold, now), threshold), counted.candidate);
             let stable = stable?;
             Some(match quantile {
-                None => KindComparison::plain(kind, relative, candidate, stable),
-                Some(quantile) => KindComparison::by_quantile((kind, quantile), relative, candidate, stable),
+                None => KindComparison::plain(kind, rule, candidate, stable),
+                Some(quantile) => KindComparison::by_quantile((kind, quantile), rule, candidate, stable),
             })
         };
         let each = threshold * policy.groups.max(1) as f64;
@@ -103,6 +103,38 @@ impl PolicyEvaluation {
             began: now,
         };
         PolicyEvaluation { gathered, attempts_before: counted.candidate.totals.attempts, attempts: 0 }
+    }
+
+    /// Goes on with what a former evaluation of the same candidate knows, under another policy that counts in the same
+    /// way: a level, a comparison and the groups that are as before keep their evidence.
+    pub fn adopt(&mut self, former: PolicyEvaluation) {
+        (self.attempts_before, self.attempts) = (former.attempts_before, former.attempts);
+        let Gathered { levels, comparisons, groups, began, .. } = former.gathered;
+        self.gathered.began = began;
+        let mut levels: Vec<Option<LimitEvidence>> = levels.into_iter().map(Some).collect();
+        for level in &mut self.gathered.levels {
+            let alike = levels.iter_mut().find(|of| of.as_ref().is_some_and(|of| level.is_like(of)));
+            if let Some(former) = alike.and_then(Option::take) {
+                level.adopt(former);
+            }
+        }
+        self.adopt_comparisons(comparisons, true);
+        if let (Some(groups), Some(former)) = (&mut self.gathered.groups, groups) {
+            groups.adopt(former);
+        }
+    }
+
+    /// What stable is known to have done by kind; the evidence against the candidate begins from zero.
+    pub fn remember(&mut self, former: PolicyEvaluation) {
+        self.adopt_comparisons(former.gathered.comparisons, false);
+    }
+
+    fn adopt_comparisons(&mut self, former: Vec<KindComparison>, with_evidence: bool) {
+        for comparison in &mut self.gathered.comparisons {
+            if let Some(former) = former.iter().find(|of| comparison.is_like(of)) {
+                comparison.adopt(former.clone(), with_evidence);
+            }
+        }
     }
 
     pub fn policy(&self) -> &Arc<Policy> {
@@ -136,6 +168,21 @@ impl PolicyEvaluation {
             groups.observe(now, counted.groups, counted.stable.is_some());
         }
         self.follow_baseline(now);
+    }
+
+    /// Moves on to where the counters stand, without evidence for or against anybody.
+    pub fn pass_over(&mut self, counted: Counted<'_>) {
+        let counts = KindCounts::from(counted.candidate.totals);
+        let stable_counts = counted.stable.map(|stable| KindCounts::from(stable.totals));
+        for limit in &mut self.gathered.levels {
+            limit.pass_over(&counts, stable_counts.as_ref());
+        }
+        if let Some(stable) = counted.stable {
+            self.gathered.comparisons.iter_mut().for_each(|kind| kind.pass_over(counted.candidate, stable));
+        }
+        if let Some(groups) = &mut self.gathered.groups {
+            groups.pass_over(counted.groups);
+        }
     }
 
     /// A warning level is raised as its critical level was, whose stable pool stands beside it.

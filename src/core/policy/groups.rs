@@ -66,6 +66,20 @@ impl GroupEvaluation {
         GroupEvaluation { bounds, threshold, ratio, begun, groups: HashMap::new() }
     }
 
+    /// Goes on with the evidence of a former evaluation, if that was by the same levels.
+    pub(super) fn adopt(&mut self, former: GroupEvaluation) {
+        if (&self.bounds, self.ratio) != (&former.bounds, former.ratio) {
+            return;
+        }
+        let (threshold, ratio) = (self.threshold, self.ratio);
+        *self = GroupEvaluation { threshold, ..former };
+        for group in self.groups.values_mut() {
+            for level in &mut group.levels {
+                level.needs(threshold, ratio);
+            }
+        }
+    }
+
     /// Takes in what came; `is_compared` where there is a stable pool beside.
     pub(super) fn observe(&mut self, now: Duration, counted: &[GroupCounts], is_compared: bool) {
         for counts in counted {
@@ -87,6 +101,24 @@ impl GroupEvaluation {
             for level in &mut group.levels {
                 level.observe(now, &counts.candidate, is_compared.then_some(&counts.stable));
                 level.follow(&known, now);
+            }
+        }
+    }
+
+    /// Moves on to where the counters stand.
+    pub(super) fn pass_over(&mut self, counted: &[GroupCounts]) {
+        for counts in counted {
+            match self.groups.get_mut(&counts.key) {
+                Some(group) => {
+                    group.seen = (counts.candidate, counts.stable);
+                    for level in &mut group.levels {
+                        level.pass_over(&counts.candidate, Some(&counts.stable));
+                    }
+                }
+                None => {
+                    let begun = self.begun.entry(counts.key).or_default();
+                    (begun.candidate, begun.stable) = (counts.candidate, counts.stable);
+                }
             }
         }
     }

@@ -4,6 +4,7 @@
 //! |---|---|---|---|
 //! | no | – | no | pass |
 //! | no | – | yes | hold (`relative`) |
+//! | no | has no traffic | than stable was | hold |
 //! | yes | no | – | fail |
 //! | yes | yes | yes | fail |
 //! | yes | yes | no | hold: a shared outage (`on_shared_outage`) |
@@ -107,12 +108,18 @@ impl Look<'_> {
     /// The finding of a kind that no limit asks about, and that the candidate has more of than stable.
     fn compared(&self, comparison: &KindComparison) -> Option<Finding> {
         let (relative, reaction) = (&comparison.relative, self.policy.relative.of(comparison.kind));
-        if reaction == Reaction::Off || !relative.exceeded() {
-            return None;
-        }
-        let reason = reasons::more_than_stable(self.policy, comparison, self.now);
+        let is_beside = relative.exceeded();
+        let alone = comparison.past.broken().filter(|_| !is_beside);
+        let (since, reason) = match alone {
+            _ if reaction == Reaction::Off => return None,
+            Some(evidence) => (evidence.since(), reasons::more_than_before(comparison, evidence, self.now)),
+            None if is_beside => {
+                (relative.since(), reasons::more_than_stable(self.policy, comparison, self.now))
+            }
+            None => return None,
+        };
         if let Some(met) = comparison.met() {
-            let (clients, all) = (self.clients(met, relative.since()), self.everybody(relative.since()));
+            let (clients, all) = (self.clients(met, since), self.everybody(since));
             let needed = self.policy.clients_needed(clients);
             if clients.get() < needed {
                 // Where others are well served, it is those few clients' own doing.
@@ -122,7 +129,7 @@ impl Look<'_> {
             }
         }
         match reaction {
-            Reaction::Abort => Some((State::Fail, Reason { level: Level::Critical, ..reason })),
+            Reaction::Abort if is_beside => Some((State::Fail, Reason { level: Level::Critical, ..reason })),
             _ => Some((State::Hold, reason)),
         }
     }

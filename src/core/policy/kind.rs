@@ -18,10 +18,11 @@ pub enum Kind {
     /// The head of the answer, or its last byte, came late.
     Latency,
     Duration,
-    /// The answer was one of that class.
+    /// The answer was one of that class, or a gRPC call got a status which is neither OK nor a failure.
     ClientErrors,
+    /// The answer was one of that class, but for 304.
     Redirects,
-    /// A 200 to a GET without a byte of body.
+    /// A 200 or 204 to a GET without a byte of body.
     Empty,
     /// The answer to a copy differs from stable's.
     Differences,

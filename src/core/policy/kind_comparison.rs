@@ -6,6 +6,7 @@
 //! follows stable as it changes, the same for both, so that a database that becomes slow blames nobody.
 
 use super::kind::Kind;
+use super::past::StablePast;
 use crate::core::client::Met;
 use crate::core::evidence::relative::{Batch, Relative};
 use crate::core::latency::{BUCKETS, bucket_of, quantile_us, upper_bound_us};
@@ -30,6 +31,9 @@ pub struct ArmCounts<'a> {
 pub(super) struct KindComparison {
     pub kind: Kind,
     pub relative: Relative,
+    pub past: StablePast,
+    /// How strong the evidence must be (A).
+    threshold: f64,
     counted: Counted,
 }
 
@@ -65,44 +69,89 @@ struct Times {
 impl KindComparison {
     pub(super) fn plain(
         kind: Kind,
-        relative: Relative,
+        (relative, threshold): (Relative, f64),
         candidate: ArmCounts<'_>,
         stable: ArmCounts<'_>,
     ) -> Self {
         let counted = Counted::Plain { candidate: batch(kind, candidate), stable: batch(kind, stable) };
-        KindComparison { kind, relative, counted }
+        KindComparison { kind, relative, past: StablePast::new(), threshold, counted }
     }
 
     pub(super) fn by_quantile(
         (kind, quantile): (Kind, f64),
-        relative: Relative,
+        (relative, threshold): (Relative, f64),
         candidate: ArmCounts<'_>,
         stable: ArmCounts<'_>,
     ) -> Self {
         let (candidate, stable) = (Times::of(kind, candidate), Times::of(kind, stable));
         let learned = stable.whole;
         let counted = ByQuantile { quantile, threshold: None, candidate, stable, learned };
-        KindComparison { kind, relative, counted: Counted::ByQuantile(Box::new(counted)) }
+        let counted = Counted::ByQuantile(Box::new(counted));
+        KindComparison { kind, relative, past: StablePast::new(), threshold, counted }
+    }
+
+    /// Whether it asks the same as another.
+    pub(super) fn is_like(&self, other: &KindComparison) -> bool {
+        let of = |of: &KindComparison| (of.kind, of.metric(), of.relative.tolerated());
+        of(self) == of(other)
+    }
+
+    /// Goes on with what a former one knows of stable, and, if asked to, with its evidence against the candidate.
+    pub(super) fn adopt(&mut self, former: KindComparison, with_evidence: bool) {
+        let threshold = self.threshold;
+        if with_evidence {
+            let (relative, past) = (former.relative.needing(threshold), former.past.needing(threshold));
+            *self = KindComparison { relative, past, threshold, ..former };
+            return;
+        }
+        self.past = former.past.known_alone();
+        if let (Counted::ByQuantile(own), Counted::ByQuantile(former)) = (&mut self.counted, former.counted) {
+            own.threshold = former.threshold;
+        }
     }
 
     pub(super) fn observe(&mut self, now: Duration, candidate: ArmCounts<'_>, stable: ArmCounts<'_>) {
         match &mut self.counted {
             Counted::Plain { candidate: seen, stable: stable_seen } => {
                 let (one, other) = (batch(self.kind, candidate), batch(self.kind, stable));
-                self.relative.observe(now, since(one, *seen), since(other, *stable_seen));
+                let came = (since(one, *seen), since(other, *stable_seen));
                 (*seen, *stable_seen) = (one, other);
+                self.take(now, came, false);
             }
             Counted::ByQuantile(counted) => {
                 let (candidate, stable) = (Times::of(self.kind, candidate), Times::of(self.kind, stable));
+                let mut came = None;
                 if let Some(threshold) = counted.threshold {
                     let one = candidate.since(&counted.candidate).beyond(threshold);
                     let other = stable.since(&counted.stable).beyond(threshold);
-                    self.relative.observe(now, one, other);
+                    came = Some((one, other));
                 }
                 (counted.candidate, counted.stable) = (candidate, stable);
                 counted.learn();
+                if let Some(came) = came {
+                    self.take(now, came, true);
+                }
             }
         }
+    }
+
+    /// Moves on to where the counters stand.
+    pub(super) fn pass_over(&mut self, candidate: ArmCounts<'_>, stable: ArmCounts<'_>) {
+        match &mut self.counted {
+            Counted::Plain { candidate: seen, stable: stable_seen } => {
+                (*seen, *stable_seen) = (batch(self.kind, candidate), batch(self.kind, stable));
+            }
+            Counted::ByQuantile(counted) => {
+                counted.candidate = Times::of(self.kind, candidate);
+                counted.stable = Times::of(self.kind, stable);
+                counted.learned = counted.stable.whole;
+            }
+        }
+    }
+
+    fn take(&mut self, now: Duration, came: (Batch, Batch), is_quantile: bool) {
+        self.relative.observe(now, came.0, came.1);
+        self.past.observe(now, came, (self.threshold, self.relative.tolerated(), is_quantile));
     }
 
     /// Which clients have to be asked about; none where one is enough.
@@ -119,6 +168,11 @@ impl KindComparison {
     pub(super) fn quantile(&self) -> Option<(f64, Duration)> {
         let Counted::ByQuantile(by) = &self.counted else { return None };
         Some((by.quantile, Duration::from_micros(upper_bound_us(by.threshold?))))
+    }
+
+    /// The same for the evidence beside stable's past.
+    pub(super) fn metric_of_past(&self) -> String {
+        self.metric().replace("_relative", "_over_past").replace("_over_stable", "_over_past")
     }
 
     /// The name among the figures of the evidence.
@@ -183,8 +237,10 @@ fn batch(kind: Kind, counts: ArmCounts<'_>) -> Batch {
     match kind {
         Kind::Errors => Batch { attempts: totals.attempts, events: totals.failures },
         Kind::Abandoned => Batch { attempts: totals.attempts + totals.abandoned, events: totals.abandoned },
-        Kind::ClientErrors => Batch { attempts: answers(), events: class(4) },
-        Kind::Redirects => Batch { attempts: answers(), events: class(3) },
+        Kind::ClientErrors => Batch { attempts: answers(), events: class(4) + totals.declined },
+        Kind::Redirects => {
+            Batch { attempts: answers(), events: class(3).saturating_sub(totals.not_modified) }
+        }
         Kind::Empty => Batch { attempts: class(2), events: totals.empty },
         Kind::Differences => Batch { attempts: totals.compared, events: totals.differing },
         Kind::Latency | Kind::Duration => Batch::default(),

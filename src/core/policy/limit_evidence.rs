@@ -71,6 +71,26 @@ impl LimitEvidence {
         }
     }
 
+    /// Goes on with the evidence of a former evaluation of the same level.
+    pub(super) fn adopt(&mut self, former: LimitEvidence) {
+        let (threshold, ratio) = (self.threshold, self.ratio);
+        let beside = former.beside.clone().filter(|_| self.beside.is_some());
+        *self = LimitEvidence { beside, ..former };
+        self.needs(threshold, ratio);
+    }
+
+    /// The evidence has to be as strong as another threshold says.
+    pub(super) fn needs(&mut self, threshold: f64, ratio: f64) {
+        (self.threshold, self.ratio) = (threshold, ratio);
+        self.evidence = self.evidence.clone().needing(threshold);
+        self.beside = self.beside.take().map(|beside| beside.needing(threshold));
+    }
+
+    /// Whether it asks the same of the candidate as another.
+    pub(super) fn is_like(&self, other: &LimitEvidence) -> bool {
+        (self.level, self.bound, self.ratio) == (other.level, other.bound, other.ratio)
+    }
+
     /// Takes in what came. Whether stable is over its trouble, so that the evidence is gathered from now on.
     pub(super) fn observe(
         &mut self,
@@ -100,6 +120,14 @@ impl LimitEvidence {
             self.evidence.restart(now);
         }
         is_over
+    }
+
+    /// Moves on to where the counters stand.
+    pub(super) fn pass_over(&mut self, candidate: &KindCounts, stable: Option<&KindCounts>) {
+        self.seen = self.bound.counts(candidate);
+        if let (Some(beside), Some(stable)) = (&mut self.beside, stable) {
+            beside.pass_over(stable);
+        }
     }
 
     /// Where stable did too little before, its first attempts beside the candidate are the baseline.

@@ -33,6 +33,17 @@ impl Looks {
         Looks { evaluation: PolicyEvaluation::new(policy, counted, before, now), slow, window }
     }
 
+    /// As [`PolicyEvaluation::adopt`].
+    pub fn adopt(&mut self, former: Looks) {
+        self.evaluation.adopt(former.evaluation);
+        self.window = former.window;
+    }
+
+    /// As [`PolicyEvaluation::remember`].
+    pub fn remember(&mut self, former: Looks) {
+        self.evaluation.remember(former.evaluation);
+    }
+
     /// What the counters must count by.
     pub fn slow(&self) -> &SlowLimits {
         &self.slow
@@ -44,6 +55,12 @@ impl Looks {
         self.evaluation.observe(now, counted);
         self.window.push(now, counted.candidate.totals);
         self.evaluation.events() > events
+    }
+
+    /// Takes in what came as if nothing had come of it: the process stood still meanwhile. Nothing is worse by it.
+    pub fn pass_over(&mut self, counted: Counted<'_>) -> bool {
+        self.evaluation.pass_over(counted);
+        false
     }
 
     /// What the policy says now; the figures of the window are added to what was `seen`.

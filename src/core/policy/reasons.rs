@@ -6,6 +6,7 @@ use super::kind::Kind;
 use super::kind_comparison::KindComparison;
 use super::limit_evidence::LimitEvidence;
 use crate::core::duration;
+use crate::core::evidence::Evidence;
 use crate::core::evidence::relative::{Batch, Relative};
 use crate::core::notice::SHARED_OUTAGE;
 use crate::core::verdict::{Level, Reason};
@@ -105,7 +106,44 @@ pub(super) fn worse(policy: &Policy, watched: &LimitEvidence, relative: &Relativ
 
 /// The candidate has more events of a kind than stable.
 pub(super) fn more_than_stable(policy: &Policy, comparison: &KindComparison, now: Duration) -> Reason {
-    let what = match (comparison.kind, comparison.quantile()) {
+    let metric = comparison.metric();
+    let what = what_it_does(comparison);
+    Reason { metric, ..times(policy, comparison.kind, &what, &comparison.relative, now) }
+}
+
+/// The candidate, which has all of the traffic, has more events of a kind than stable had before.
+pub(super) fn more_than_before(comparison: &KindComparison, evidence: &Evidence, now: Duration) -> Reason {
+    let (known, what) = (comparison.past.known(), what_it_does(comparison));
+    let (attempts, events) = (evidence.attempts(), evidence.events());
+    let (ln, needed) = (evidence.ln(), evidence.needed());
+    let observed = share(Batch { attempts, events });
+    let text = format!(
+        "the candidate {what} far more often than stable did before: {events} of {attempts} attempts ({}), stable {} of \
+         {} ({}), evidence {ln:.1} of {needed:.1} needed",
+        percent(observed),
+        known.events,
+        known.attempts,
+        percent(share(known)),
+    );
+    Reason {
+        kind: comparison.kind.label().to_owned(),
+        group: None,
+        metric: comparison.metric_of_past(),
+        level: Level::Warning,
+        limit: evidence.limit(),
+        observed,
+        attempts,
+        events,
+        evidence: ln,
+        needed,
+        for_seconds: now.saturating_sub(evidence.since()).as_secs_f64(),
+        text,
+    }
+}
+
+/// As it stands after "the candidate".
+fn what_it_does(comparison: &KindComparison) -> String {
+    match (comparison.kind, comparison.quantile()) {
         (Kind::Errors, _) => "fails".to_owned(),
         (Kind::Abandoned, _) => "is left by its clients before it answers".to_owned(),
         (Kind::ClientErrors, _) => "answers with a 4xx status".to_owned(),
@@ -117,9 +155,7 @@ pub(super) fn more_than_stable(policy: &Policy, comparison: &KindComparison, now
             format!("takes longer than {time}{end}, about stable's p{percent:.0},")
         }
         (kind, None) => format!("has {}", kind.label()),
-    };
-    let metric = comparison.metric();
-    Reason { metric, ..times(policy, comparison.kind, &what, &comparison.relative, now) }
+    }
 }
 
 /// A group of requests broke a level of its own.

@@ -6,6 +6,7 @@ use super::kind::Kind;
 use super::kind_comparison::KindComparison;
 use super::limit_evidence::LimitEvidence;
 use super::reasons;
+use crate::core::evidence::Evidence;
 use crate::core::evidence::relative::Relative;
 use crate::core::verdict::Level;
 use std::sync::Arc;
@@ -43,8 +44,11 @@ pub(super) fn all(gathered: &Gathered) -> Vec<Reported> {
         let relative = relative.map(|relative| compared(limit.bound.kind(), metric(), relative, ratio));
         std::iter::once(of_limit(limit, None)).chain(relative)
     });
-    let of_kind = |kind: &KindComparison| compared(kind.kind, kind.metric(), &kind.relative, ratio);
-    let kinds = gathered.comparisons.iter().map(of_kind);
+    let kinds = gathered.comparisons.iter().flat_map(|kind| {
+        let beside = compared(kind.kind, kind.metric(), &kind.relative, ratio);
+        let alone = kind.past.evidence().map(|evidence| of_past(kind, evidence));
+        std::iter::once(beside).chain(alone)
+    });
     let groups = gathered.groups.as_ref().map(GroupEvaluation::suspects).unwrap_or_default();
     let groups = groups.into_iter().take(MOST_GROUPS);
     let groups = groups.map(|(group, limit)| of_limit(limit, Some(group.name.clone())));
@@ -64,6 +68,22 @@ fn of_limit(limit: &LimitEvidence, group: Option<Arc<str>>) -> Reported {
         ln: limit.evidence.ln(),
         needed: limit.evidence.needed(),
         events_to_abort: limit.evidence.events_to_exceed(),
+    }
+}
+
+fn of_past(kind: &KindComparison, evidence: &Evidence) -> Reported {
+    let (attempts, events) = (evidence.attempts(), evidence.events());
+    Reported {
+        kind: kind.kind,
+        group: None,
+        metric: kind.metric_of_past(),
+        limit: evidence.limit(),
+        observed: events as f64 / attempts.max(1) as f64,
+        attempts,
+        events,
+        ln: evidence.ln(),
+        needed: evidence.needed(),
+        events_to_abort: None,
     }
 }
 

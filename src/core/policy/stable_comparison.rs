@@ -28,6 +28,11 @@ impl StableComparison {
         StableComparison { bound, relative, before: seen, seen, stretch: Batch::default(), clean: 0 }
     }
 
+    /// The same, under another threshold (A > 1).
+    pub(super) fn needing(self, threshold: f64) -> Self {
+        StableComparison { relative: self.relative.needing(threshold), ..self }
+    }
+
     /// A new stretch begins.
     pub(super) fn begin(&mut self) {
         self.stretch = Batch::default();
@@ -43,6 +48,11 @@ impl StableComparison {
         self.stretch.events += batch.events;
         self.clean = clean_after(self.clean, batch);
         self.relative.observe(now, candidate, batch);
+    }
+
+    /// Moves on to where the counters stand.
+    pub(super) fn pass_over(&mut self, stable: &KindCounts) {
+        self.seen = self.bound.counts(stable);
     }
 
     /// What stable did since the evaluation began.

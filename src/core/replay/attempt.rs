@@ -44,8 +44,10 @@ pub struct LoggedEnd {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ending {
     Whole,
-    /// A 200 to a GET without a byte of body.
+    /// A 200 or 204 to a GET without a byte of body.
     Empty,
+    /// A gRPC call that got a status which is neither OK nor a failure.
+    Declined,
     /// Its client left.
     Cut,
 }

@@ -118,7 +118,7 @@ pub(super) fn event(fact: &Fact, thresholds: &Thresholds) -> Option<GroupEvent> 
             let long = past(&thresholds.long, end.took_us);
             match end.ending {
                 Ending::Cut => GroupEvent::Cut { long },
-                Ending::Whole | Ending::Empty => GroupEvent::Finished { long },
+                Ending::Whole | Ending::Empty | Ending::Declined => GroupEvent::Finished { long },
             }
         }
     })

@@ -115,6 +115,7 @@ impl Tally {
         if counts {
             self.totals.attempts += 1;
             self.totals.codes[usize::from(attempt.code / 100).min(5)] += 1;
+            self.totals.not_modified += u64::from(attempt.code == 304);
         }
         match outcome {
             Outcome::Failure(reason) => self.fail(reason, fact),
@@ -131,7 +132,7 @@ impl Tally {
         let (client, bucket) = (fact.attempt.client, bucket_of(end.took_us));
         let (durations, long) = match end.ending {
             Ending::Cut => (&mut self.durations.cut, &mut self.cut_long),
-            Ending::Whole | Ending::Empty => (&mut self.durations.whole, &mut self.long),
+            Ending::Whole | Ending::Empty | Ending::Declined => (&mut self.durations.whole, &mut self.long),
         };
         durations[bucket] += 1;
         let passed = past(&self.thresholds.long, end.took_us);
@@ -143,6 +144,7 @@ impl Tally {
         }
         self.whole += u64::from(end.ending != Ending::Cut);
         self.totals.empty += u64::from(end.ending == Ending::Empty);
+        self.totals.declined += u64::from(end.ending == Ending::Declined);
         self.recent.note(client, fact.at_us, Took::ToEnd(bucket));
     }
 

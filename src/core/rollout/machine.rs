@@ -195,6 +195,30 @@ impl Rollout {
         Some(text)
     }
 
+    /// The evidence is gone with the process that gathered it: time that passed and attempts that were counted under it
+    /// are of no account, and the step starts over. A candidate that was held by evidence, and has all of the traffic
+    /// so that nothing stands beside it any more, waits for somebody: what held it would never be found again. Why, if
+    /// so.
+    pub fn evidence_lost(&mut self) -> Option<String> {
+        if !matches!(self.phase, Phase::Shifting | Phase::Baking) || self.is_rolling() {
+            return None;
+        }
+        (self.passed, self.step_attempts, self.seen.ready) = (Duration::ZERO, 0, false);
+        let held = self.verdict.reasons.iter().find(|reason| reason.needed > 0.0);
+        let held = held.filter(|_| self.verdict.state == State::Hold && !self.paused)?;
+        let weight = self.plan.steps.get(self.step).map_or(BasisPoints::FULL, |step| step.weight);
+        if self.phase == Phase::Shifting && weight != BasisPoints::FULL {
+            return None;
+        }
+        let why = format!(
+            "held when the process ended, and with all of the traffic there is nothing to compare it with: {}",
+            held.text
+        );
+        self.paused = true;
+        self.reason = Some(why.clone());
+        Some(why)
+    }
+
     fn done(&mut self, work: &Work, result: &WorkResult, effects: &mut Vec<Effect>) {
         if !self.work().contains(work) {
             return;

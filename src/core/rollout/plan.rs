@@ -8,7 +8,7 @@ use std::fmt;
 use std::time::Duration;
 
 /// How the candidate gets its traffic.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Strategy {
     /// Step by step, each step held while the verdict passes.

@@ -15,7 +15,6 @@ pub enum Change<'a> {
     /// Pools left out get 0; they must sum to 100 %.
     Weights {
         weights: &'a BTreeMap<String, BasisPoints>,
-        if_match: Option<u64>,
         caution: Caution<'a>,
         who: &'a str,
     },
@@ -139,10 +138,6 @@ pub enum Denied {
         detail: String,
         rollout: Option<String>,
     },
-    /// The state has another number; this is it.
-    Precondition {
-        current: u64,
-    },
     /// Each fault with the path of its field.
     Invalid(Vec<(String, String)>),
 }
@@ -160,9 +155,7 @@ impl ServiceState {
 
     fn changed(&self, change: Change<'_>, moment: Moment<'_>) -> Result<Applied, Denied> {
         match change {
-            Change::Weights { weights, if_match, caution, who } => {
-                self.set_weights(weights, if_match, caution, who)
-            }
+            Change::Weights { weights, caution, who } => self.set_weights(weights, caution, who),
             Change::Flip { to, caution, who } => self.flip(to, caution, who),
             Change::Rollback { caution, who } => self.roll_back(caution, who, moment),
             Change::TakeBack { who } => self.take_back(who, moment),

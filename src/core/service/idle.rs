@@ -58,7 +58,7 @@ mod tests {
     fn where_all_serve_none_is_free() {
         let weights = BTreeMap::from([("blue".to_owned(), bp(5000)), ("green".to_owned(), bp(5000))]);
         let state = ServiceState::new("blue", ["blue", "green"]);
-        let change = Change::Weights { weights: &weights, if_match: None, caution: CAREFUL, who: "kim" };
+        let change = Change::Weights { weights: &weights, caution: CAREFUL, who: "kim" };
         let state = state.apply(change, at(0)).expect("set").state;
         assert_eq!(state.idle(), None);
         assert!(matches!(state.apply(start("r1", IDLE, canary()), at(0)), Err(Denied::Conflict { .. })));

@@ -12,13 +12,9 @@ impl ServiceState {
     pub(super) fn set_weights(
         &self,
         asked: &BTreeMap<String, BasisPoints>,
-        if_match: Option<u64>,
         caution: Caution<'_>,
         who: &str,
     ) -> Result<Applied, Denied> {
-        if if_match.is_some_and(|seq| seq != self.seq) {
-            return Err(Denied::Precondition { current: self.seq });
-        }
         let unknown = asked.keys().filter(|pool| !self.weights.contains_key(*pool));
         let mut faults: Vec<_> = unknown.map(|pool| (pool.clone(), self.no_such_pool(pool))).collect();
         let sum: u32 = asked.values().map(|weight| u32::from(weight.get())).sum();

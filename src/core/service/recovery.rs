@@ -112,6 +112,10 @@ impl Recovery {
         let mut recovery = Recovery::as_it_is(stored);
         if let Some(last) = &mut recovery.state.rollout {
             last.rollout.come_back(moment.now, moment.wall);
+            let why = last.rollout.evidence_lost();
+            let paused =
+                |why| Note { event: Event::Paused, text: format!("paused: {why}; resume or abort it") };
+            recovery.notes.extend(why.map(paused));
         }
         recovery.note_first(configured, moment);
         // Before anything is aborted again: where a version lies counts.

@@ -9,7 +9,7 @@ use super::QuarantineCause;
 use serde::{Deserialize, Serialize};
 
 /// A rollout's part in one of several services.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct SetPart {
     /// The set's name.
     pub name: String,

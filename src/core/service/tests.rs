@@ -219,7 +219,7 @@ fn operators_cannot_interfere_with_a_rollout_but_by_its_commands() {
     let state = started(canary());
     let half = BTreeMap::from([("blue".to_owned(), bp(5000)), ("green".to_owned(), bp(5000))]);
     for change in [
-        Change::Weights { weights: &half, if_match: None, caution: CAREFUL, who: "op" },
+        Change::Weights { weights: &half, caution: CAREFUL, who: "op" },
         Change::Flip { to: "red", caution: CAREFUL, who: "op" },
         start("r2", "red", canary()),
     ] {
@@ -231,14 +231,13 @@ fn operators_cannot_interfere_with_a_rollout_but_by_its_commands() {
 #[test]
 fn weights_are_checked_before_anything_changes() {
     let state = service();
-    let set = |pairs: &[(&str, u16)], if_match| {
+    let set = |pairs: &[(&str, u16)]| {
         let weights = pairs.iter().map(|(pool, weight)| ((*pool).to_owned(), bp(*weight))).collect();
-        state.apply(Change::Weights { weights: &weights, if_match, caution: CAREFUL, who: "op" }, at(0))
+        state.apply(Change::Weights { weights: &weights, caution: CAREFUL, who: "op" }, at(0))
     };
-    assert!(matches!(set(&[("blue", 9000)], None), Err(Denied::Invalid(_))));
-    assert!(matches!(set(&[("blue", 9000), ("pink", 1000)], None), Err(Denied::Invalid(_))));
-    assert_eq!(set(&[("blue", 10_000)], Some(7)).expect_err("denied"), Denied::Precondition { current: 1 });
-    let next = set(&[("blue", 9000), ("red", 1000)], Some(1)).expect("accepted").state;
+    assert!(matches!(set(&[("blue", 9000)]), Err(Denied::Invalid(_))));
+    assert!(matches!(set(&[("blue", 9000), ("pink", 1000)]), Err(Denied::Invalid(_))));
+    let next = set(&[("blue", 9000), ("red", 1000)]).expect("accepted").state;
     assert_eq!((next.weights["green"], next.weights["red"], next.seq), (bp(0), bp(1000), 2));
     assert_eq!(next.stable, "blue", "weights leave the roles alone");
 }
@@ -395,7 +394,7 @@ fn hooks_are_asked_between_the_phases_and_may_refuse() {
 fn a_dry_run_says_what_it_would_do_and_moves_nothing() {
     let mut state = started(Plan { dry_run: true, ..canary() });
     let half = BTreeMap::from([("blue".to_owned(), bp(5000)), ("green".to_owned(), bp(5000))]);
-    let weights = Change::Weights { weights: &half, if_match: None, caution: CAREFUL, who: "op" };
+    let weights = Change::Weights { weights: &half, caution: CAREFUL, who: "op" };
     state = state.apply(weights, at(0)).expect("the operator gives it traffic").state;
     let mut told = Vec::new();
     for second in 0..120 {
@@ -605,7 +604,7 @@ fn other_upstreams_in_the_bake_or_before_traffic_begin_that_again() {
 #[test]
 fn a_start_says_what_was_set_by_hand_and_so_does_its_abort() {
     let half = BTreeMap::from([("blue".to_owned(), bp(5_000)), ("green".to_owned(), bp(5_000))]);
-    let weights = Change::Weights { weights: &half, if_match: None, caution: CAREFUL, who: "op" };
+    let weights = Change::Weights { weights: &half, caution: CAREFUL, who: "op" };
     let state = service().apply(weights, at(0)).expect("set").state;
     let abort = |plan: Plan, to| {
         let started = state.apply(start("r1", to, plan), at(0)).expect("started");
@@ -676,7 +675,7 @@ fn an_abort_in_a_mirror_step_says_that_no_user_met_it() {
 #[test]
 fn a_mirror_step_takes_back_weight_that_an_operator_gave() {
     let half = BTreeMap::from([("blue".to_owned(), bp(5_000)), ("green".to_owned(), bp(5_000))]);
-    let weights = Change::Weights { weights: &half, if_match: None, caution: CAREFUL, who: "op" };
+    let weights = Change::Weights { weights: &half, caution: CAREFUL, who: "op" };
     let state = service().apply(weights, at(0)).expect("set").state;
     let state = state.apply(start("r1", "green", mirrored_canary()), at(0)).expect("started").state;
     assert_eq!(observe(&state, &seen(State::Pass, 0), 0).state.weights["green"], bp(0));

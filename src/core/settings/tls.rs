@@ -17,6 +17,20 @@ pub struct Tls {
     pub client_ca: Option<PathBuf>,
 }
 
+impl Tls {
+    /// What holds where nothing is said, but for the certificates.
+    pub fn by_default() -> Tls {
+        Tls {
+            certificates: Vec::new(),
+            http2: true,
+            min_version: TlsVersion::V12,
+            session_tickets: false,
+            reload: Duration::from_secs(10),
+            client_ca: None,
+        }
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Certificate {
     /// PEM: the chain, leaf first.

@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 const NO_ROUTE: &str = "none";
 
 /// Where the data plane counts its clients.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct ClientCounts {
     /// In the order in which their answers are counted.
     pub listeners: Vec<ListenerCounts>,
@@ -25,7 +25,7 @@ pub struct ClientCounts {
 }
 
 /// Those of one listener.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct ListenerCounts {
     pub address: String,
     /// Connections.

@@ -1,7 +1,7 @@
 //! What an answer, or the lack of one, means: the outcome charged to the pool, and the status the
 //! client gets for an error.
 
-use crate::core::failure_statuses::FailureStatuses;
+use crate::core::failure_statuses::{FailureStatuses, grpc_status};
 use crate::core::outcome::{Outcome, Reason};
 use crate::core::own_limit::OwnLimit;
 use crate::proxy::decide::connection_end;
@@ -25,6 +25,11 @@ pub(in crate::proxy) fn outcome_of_grpc(status: Option<&[u8]>, failures: &Failur
         Some(status) if failures.has_grpc(status) => Outcome::Failure(Reason::Grpc),
         _ => Outcome::Success,
     }
+}
+
+/// Whether a call of gRPC got another status than OK.
+pub(in crate::proxy) fn is_declined(status: &[u8]) -> bool {
+    grpc_status(status) != 0
 }
 
 /// The outcome of an attempt that broke. Only what the upstream did counts against it.

@@ -61,6 +61,8 @@ pub(in crate::proxy) struct Attempt {
     pub group: Option<CountedGroup>,
     /// Whether its answer goes on as long as both sides like, so that nobody asks how long it took.
     pub is_endless: bool,
+    /// Whether it is a gRPC call that got another status than OK with the head of its answer.
+    pub is_declined: bool,
     /// Interim answers (1xx) so far.
     pub interim: u8,
     /// Whether its upstream had as many requests under way before it as connections are kept for.

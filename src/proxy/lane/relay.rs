@@ -172,6 +172,8 @@ impl Exchange<'_> {
         log_entry::note_grpc(request, grpc_status);
         if let Some(attempt) = request.attempts.current.as_mut() {
             attempt.is_endless = is_lasting(head);
+            attempt.is_declined =
+                head.get(&GRPC_STATUS).is_some_and(|status| is_grpc && outcome::is_declined(status));
         }
         if self.hides(status) {
             return Error::e_explain(SHIELDED, "the candidate's answer is not shown");
@@ -265,8 +267,16 @@ impl Exchange<'_> {
         if came_to != Outcome::Success {
             return charge::charge(meter, request, came_to, 0);
         }
-        let is_empty = is_empty && request.delivery.status == 200 && request.head.method == Method::GET;
-        charge::finish(meter, request, if is_empty { AnswerEnd::Empty } else { AnswerEnd::Whole });
+        let attempt = request.attempts.current.as_ref();
+        let is_declined =
+            status.is_some_and(outcome::is_declined) || attempt.is_some_and(|of| of.is_declined);
+        let has_no_page = is_empty && matches!(request.delivery.status, 200 | 204);
+        let end = match has_no_page && request.head.method == Method::GET {
+            _ if is_declined => AnswerEnd::Declined,
+            true => AnswerEnd::Empty,
+            false => AnswerEnd::Whole,
+        };
+        charge::finish(meter, request, end);
     }
 
     /// The answer is whole.

@@ -41,6 +41,7 @@ pub(in crate::proxy) fn begin(
         phase: Phase::Waiting,
         group: None,
         is_endless: false,
+        is_declined: false,
         interim: 0,
         is_crowded: kept > 0 && upstream.live.in_flight() > kept,
         in_flight,
@@ -178,8 +179,8 @@ pub(in crate::proxy) fn unavailable(meter: &Meter, request: &mut Request) {
     let started = started.in_era(pool.era_us);
     let outcome = Outcome::Failure(Reason::Unavailable);
     let charged = meter.answered((pool.arm, started), began_us, (outcome, 0), &pool.thresholds);
-    let (on, what) = ((target, None, 0), (outcome, 0, started.is_aside()));
-    request.attempts.last = Some(Ended::new(on, what, (began_us, charged.now_us)));
+    let (what, at) = ((outcome, 0, started.is_aside()), (began_us, charged.now_us));
+    request.attempts.last = Some(Ended::new((target, None, 0), what, at));
     if charged.is_current && !started.is_aside() {
         sample::offer(meter, request, (pool.arm, charged.now_us), (outcome, 0));
     }

@@ -113,7 +113,7 @@ fn refuses(pointsman: &Pointsman) {
         ("web", "{\"to\": \"red\"}", 422, "there is no pool red; there are: blue, green"),
         ("web", "{\"to\": \"green\", \"ttl\": \"31d\"}", 422, "must be from 1s to 30d"),
         ("web", "{\"to\": \"green\", \"ttl\": \"soon\"}", 422, "is no duration"),
-        ("web", "{\"to\": \"green\", \"til\": \"1h\"}", 422, "unknown field"),
+        ("web", "{\"to\": \"green\", \"til\": \"1h\"}", 422, "did you mean ttl?"),
         ("api", "{\"to\": \"blue\"}", 409, "add [services.api.testers] to the configuration"),
         ("shop", "{\"to\": \"blue\"}", 404, "there is no service shop"),
     ] {

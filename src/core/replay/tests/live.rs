@@ -60,6 +60,7 @@ impl Live {
                 let ending = match end.ending {
                     Ending::Whole => AnswerEnd::Whole,
                     Ending::Empty => AnswerEnd::Empty,
+                    Ending::Declined => AnswerEnd::Declined,
                     Ending::Cut => AnswerEnd::Cut,
                 };
                 shard.finished(self.arm, started, fact.at_us, (end.took_us, ending), &self.thresholds);

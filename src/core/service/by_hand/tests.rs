@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 fn weights(state: &ServiceState, all: &[(&str, u16)]) -> ServiceState {
     let weights = all.iter().map(|(pool, weight)| ((*pool).to_owned(), bp(*weight))).collect();
-    let change = Change::Weights { weights: &weights, if_match: None, caution: FORCED, who: "op" };
+    let change = Change::Weights { weights: &weights, caution: FORCED, who: "op" };
     state.apply(change, at(0)).expect("set").state
 }
 

@@ -104,7 +104,7 @@ fn a_rollback_during_a_rollout_aborts_it_and_says_where_that_leads() {
 }
 
 fn set<'a>(weights: &'a BTreeMap<String, BasisPoints>, caution: Caution<'a>) -> Change<'a> {
-    Change::Weights { weights, if_match: None, caution, who: "op" }
+    Change::Weights { weights, caution, who: "op" }
 }
 
 #[test]

@@ -156,6 +156,10 @@ pub(super) fn combined(out: &mut Vec<u8>, entry: &Entry<'_>, (started, written):
     if let Some(cut) = entry.ended {
         put!(out, " ended={}", cut.label());
     }
+    combined_earlier(out, entry);
+}
+
+fn combined_earlier(out: &mut Vec<u8>, entry: &Entry<'_>) {
     for (index, attempt) in entry.earlier.iter().enumerate() {
         out.extend_from_slice(if index == 0 { b" earlier=" } else { b"," });
         let name = |name: Option<&str>| name.unwrap_or("-").to_owned();

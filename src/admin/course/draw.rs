@@ -1,0 +1,126 @@
+//! The course as SVG. Writing to a text cannot fail.
+
+use super::{Course, Mark, MarkKind};
+use crate::core::svg::{self, INNER, LEFT, escaped};
+use jiff::Timestamp;
+use std::fmt::Write;
+
+const PANEL: f64 = 120.0;
+/// The floors of the panels: weights, and failures below.
+const WEIGHTS: f64 = 58.0 + PANEL;
+const FAILURES: f64 = WEIGHTS + PANEL + 24.0;
+const HEIGHT: f64 = FAILURES + 44.0;
+/// Columns of the failures, at most; none is shorter than a second.
+const COLUMNS: usize = 190;
+
+pub(super) fn draw(course: &Course) -> String {
+    let mut text = svg::head(&course.title, HEIGHT);
+    text.push_str(&svg::line(&course.reason, 44.0));
+    stretches(&mut text, course);
+    text.push_str(&svg::axis(WEIGHTS, PANEL, "100 %", "weight"));
+    weights(&mut text, course);
+    failures(&mut text, course);
+    moments(&mut text, course);
+    text.push_str(&svg::times(&time(course.began), &time(course.ended), FAILURES + 20.0));
+    let key = "blue: the candidate · grey: stable · amber: held · shaded blue: waits for somebody";
+    text.push_str(&svg::line(key, FAILURES + 36.0));
+    text + "</svg>\n"
+}
+
+fn time(at: i64) -> String {
+    Timestamp::from_millisecond(at)
+        .map(|at| at.strftime("%Y-%m-%d %H:%M:%S UTC").to_string())
+        .unwrap_or_default()
+}
+
+impl Course {
+    /// Where a moment is, from the left.
+    fn x(&self, at: i64) -> f64 {
+        let lasts = (self.ended - self.began).max(1) as f64;
+        LEFT + INNER * ((at - self.began) as f64 / lasts).clamp(0.0, 1.0)
+    }
+}
+
+/// Holds and gates, behind the curves.
+fn stretches(text: &mut String, course: &Course) {
+    for mark in &course.marks {
+        let class = match mark.kind {
+            MarkKind::Hold => "hold",
+            MarkKind::Gate => "gate",
+            MarkKind::Step | MarkKind::Promoted | MarkKind::Aborted => continue,
+        };
+        let (from, until) = (course.x(mark.from), course.x(mark.until));
+        let (width, top, height) = ((until - from).max(1.0), WEIGHTS - PANEL, FAILURES - WEIGHTS + PANEL);
+        let _ = writeln!(
+            text,
+            "<rect class=\"{class}\" x=\"{from:.1}\" y=\"{top}\" width=\"{width:.1}\" height=\"{height}\">{}</rect>",
+            title(mark)
+        );
+    }
+}
+
+/// Steps, and how it ended.
+fn moments(text: &mut String, course: &Course) {
+    for mark in &course.marks {
+        let class = match mark.kind {
+            MarkKind::Step => "mark",
+            MarkKind::Promoted => "done",
+            MarkKind::Aborted => "abort",
+            MarkKind::Hold | MarkKind::Gate => continue,
+        };
+        let (x, top) = (course.x(mark.from), WEIGHTS - PANEL);
+        let _ =
+            writeln!(text, "<path class=\"{class}\" d=\"M{x:.1} {top} V{FAILURES}\">{}</path>", title(mark));
+    }
+}
+
+fn title(mark: &Mark) -> String {
+    format!("<title>{} {}</title>", time(mark.from), escaped(&mark.text))
+}
+
+/// Each weight stands until the next one.
+fn weights(text: &mut String, course: &Course) {
+    let Some((_, first)) = course.weights.first() else { return };
+    let y = |percent: f64| WEIGHTS - PANEL * percent.clamp(0.0, 100.0) / 100.0;
+    let path = |of: &dyn Fn(f64) -> f64| {
+        let mut path = format!("M{LEFT} {:.1}", y(of(*first)));
+        for (at, percent) in &course.weights {
+            let _ = write!(path, " H{:.1} V{:.1}", course.x(*at), y(of(*percent)));
+        }
+        path + &format!(" H{:.1}", course.x(course.ended))
+    };
+    let _ = writeln!(text, "<path class=\"stable\" d=\"{}\"/>", path(&|percent| 100.0 - percent));
+    let _ = writeln!(text, "<path class=\"proof\" d=\"{}\"/>", path(&|percent| percent));
+}
+
+/// The share of the candidate's attempts that failed, as far as points reach.
+fn failures(text: &mut String, course: &Course) {
+    let seconds = usize::try_from((course.ended - course.began) / 1000).unwrap_or_default();
+    let count = seconds.clamp(1, COLUMNS);
+    let mut columns = vec![(0_u64, 0_u64); count];
+    for (at, requests, failures) in &course.points {
+        let column = ((course.x(*at) - LEFT) / INNER * count as f64) as usize;
+        if let Some(column) = columns.get_mut(column.min(count - 1)) {
+            *column = (column.0 + u64::from(*requests), column.1 + u64::from(*failures));
+        }
+    }
+    let share = |(requests, failures): &(u64, u64)| *failures as f64 / (*requests).max(1) as f64;
+    let top = columns.iter().map(share).fold(0.0, f64::max);
+    let shown = if top > 0.0 { format!("{:.1} %", top * 100.0) } else { String::new() };
+    text.push_str(&svg::axis(FAILURES, PANEL, &shown, "failed"));
+    if course.points.is_empty() {
+        text.push_str(&svg::line(
+            "no figures by the second: those reach back 15 minutes",
+            FAILURES - PANEL / 2.0,
+        ));
+    }
+    let width = INNER / count as f64;
+    for (index, column) in columns.iter().enumerate().filter(|(_, column)| column.1 > 0) {
+        let height = PANEL * share(column) / top;
+        let (x, y) = (LEFT + width * index as f64, FAILURES - height);
+        let _ = writeln!(
+            text,
+            "<rect class=\"bad\" x=\"{x:.1}\" y=\"{y:.1}\" width=\"{width:.1}\" height=\"{height:.1}\"/>"
+        );
+    }
+}
