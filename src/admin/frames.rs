@@ -101,7 +101,11 @@ pub(super) fn now(state: &State) -> Arc<FiguresFrame> {
 
 fn frame(state: &State, snapshot: &Snapshot, points: &Points) -> Arc<FiguresFrame> {
     let newest = *state.journal.newest().borrow();
-    Arc::new(FiguresFrame::new(shown::frame(snapshot, points, (clock::unix_seconds(), newest))))
+    Arc::new(FiguresFrame::new(shown::frame(
+        (snapshot, &state.process),
+        points,
+        (clock::unix_seconds(), newest),
+    )))
 }
 
 /// The second that has just ended, by its number since the first beat, and the time in µs. A beat that comes a little

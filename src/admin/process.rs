@@ -8,7 +8,7 @@ use super::shapes::{
 use crate::core::policy::Mode;
 use crate::core::settings::Config;
 use crate::observe::metrics::ClientCounts;
-use crate::tls::Certificates;
+use crate::tls::{CertificateFacts, Certificates};
 use axum::Json;
 use axum::extract::State as Extract;
 use std::collections::BTreeMap;
@@ -96,6 +96,14 @@ fn policies(config: &Config) -> BTreeMap<String, PolicyView> {
         }
     };
     config.policies.iter().map(|(name, policy)| (name.clone(), view(name, policy.mode))).collect()
+}
+
+impl Process {
+    /// Those of all listeners, and of the admin API.
+    pub(super) fn certificates(&self) -> Vec<CertificateFacts> {
+        let served = self.listeners.iter().chain([&self.admin]);
+        served.filter_map(|served| served.certificates.as_ref()).flat_map(|all| all.described()).collect()
+    }
 }
 
 impl Served {

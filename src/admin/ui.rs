@@ -33,13 +33,14 @@ macro_rules! file {
     };
 }
 
-static FILES: [File; 16] = [
+static FILES: [File; 17] = [
     file!("app.css", STYLE),
     file!("app.js", SCRIPT),
     file!("ask.js", SCRIPT),
     file!("buttons.js", SCRIPT),
     file!("charts.js", SCRIPT),
     file!("events.js", SCRIPT),
+    file!("instance.js", SCRIPT),
     file!("icon.svg", "image/svg+xml"),
     file!("live.js", SCRIPT),
     file!("overview.js", SCRIPT),
@@ -90,6 +91,7 @@ pub(super) fn router() -> Router<State> {
         .route("/s/{service}", get(page))
         .route("/s/{service}/r/{id}", get(page))
         .route("/events", get(page))
+        .route("/instance", get(page))
         .route("/ui/{version}/{*name}", get(file))
 }
 

@@ -59,21 +59,25 @@ impl InUse {
         CertificateEnds(Box::new(move || all.iter().flat_map(|certificates| certificates.ends()).collect()))
     }
 
-    /// Looks at all their files every so often.
-    pub(super) fn watch(&self, runtime: &Runtime) {
+    /// Looks at all their files every so often, and keeps the one of `[acme]` fresh.
+    pub(super) fn keep(
+        &self,
+        runtime: &Runtime,
+        configs: watch::Receiver<Arc<Config>>,
+        challenges: Arc<Challenges>,
+    ) {
+        self.watch(runtime);
+        self.renew(runtime, configs, challenges);
+    }
+
+    fn watch(&self, runtime: &Runtime) {
         let listeners = self.listeners.iter().filter_map(|(_, l, c)| Some((l.tls.as_ref()?, c)));
         for (tls, certificates) in listeners.chain(self.admin.iter().map(|(tls, c)| (tls, c))) {
             runtime.spawn(certificates.clone().watch(tls.reload));
         }
     }
 
-    /// Keeps the one of `[acme]` fresh.
-    pub(super) fn renew(
-        &self,
-        runtime: &Runtime,
-        configs: watch::Receiver<Arc<Config>>,
-        challenges: Arc<Challenges>,
-    ) {
+    fn renew(&self, runtime: &Runtime, configs: watch::Receiver<Arc<Config>>, challenges: Arc<Challenges>) {
         let in_use = self.listeners.iter().map(|(_, _, certificates)| certificates.clone()).collect();
         runtime.spawn(Keeper { configs, challenges, in_use, draw: rand::random() }.run());
     }

@@ -100,12 +100,11 @@ impl Instance {
         let (running, metrics) = core.start(&runtime, recovered, secret.clone())?;
         metrics.show_certificates(certificates.ends())?;
         runtime.block_on(upstreams_known(running.snapshots.clone()));
-        let (doors, doors_seen) = watch::channel(Doors::Open);
         let sockets = sockets(&shared.listeners, &config, &admin)?;
-        let own = own((&running, &shared, &runtime), (sockets, doors, desk));
+        let (own, doors) = own(&runtime, &running, shared.clock, sockets, desk);
         let admin = runtime.block_on(async { tokio::net::TcpListener::from_std(admin) })?;
         // What can fail from here on is the start of a worker thread.
-        keep_certificates(&certificates, &runtime, &running, &shared);
+        certificates.keep(&runtime, running.configs.clone(), shared.challenges.clone());
         let exporting = exporter.map(|exporter| Exporting::start(&runtime, exporter));
         let workers = Workers::start(&shared, config.server.threads, config.server.grace)?;
         let ((stopping, stops), (reloads, requests)) = (watch::channel(false), mpsc::channel(REQUESTS));
@@ -127,7 +126,7 @@ impl Instance {
             common: Arc::default(),
             stopping: stops,
         };
-        let serving_admin = runtime.spawn(admin::serve(admin, tls, state, doors_seen));
+        let serving_admin = runtime.spawn(admin::serve(admin, tls, state, doors));
         let (started, controller, configs) = (config, running.controller.clone(), running.configs.clone());
         let reloader =
             Reloader { file, started, controller, configs, certificates, limits, addresses, metrics, news };
@@ -262,6 +261,19 @@ fn runtime() -> std::io::Result<Runtime> {
         .build()
 }
 
+/// What another process may take over, and the doors of the admin API.
+fn own(
+    runtime: &Runtime,
+    running: &control::Running,
+    clock: Clock,
+    sockets: Vec<(String, Arc<TcpListener>)>,
+    desk: Arc<Semaphore>,
+) -> (Own, watch::Receiver<Doors>) {
+    let (doors, seen) = watch::channel(Doors::Open);
+    let (handover, runtime) = (running.handover.clone(), runtime.handle().clone());
+    (Own { sockets, handover, doors, desk, runtime, clock }, seen)
+}
+
 /// Every listening socket by its name.
 fn sockets(
     listeners: &[Arc<Bound>],
@@ -307,21 +319,6 @@ fn process(
         reloads,
     };
     (Arc::new(process), news)
-}
-
-/// Has the files of the certificates watched, and those of ACME ordered in time.
-fn keep_certificates(certificates: &InUse, runtime: &Runtime, running: &control::Running, shared: &Shared) {
-    certificates.watch(runtime);
-    certificates.renew(runtime, running.configs.clone(), shared.challenges.clone());
-}
-
-/// What another process may take over.
-fn own(
-    (running, shared, runtime): (&control::Running, &Shared, &Runtime),
-    (sockets, doors, desk): (Vec<(String, Arc<TcpListener>)>, watch::Sender<Doors>, Arc<Semaphore>),
-) -> Own {
-    let (handle, handover) = (runtime.handle().clone(), running.handover.clone());
-    Own { sockets, handover, doors, desk, runtime: handle, clock: shared.clock }
 }
 
 /// Where this process listens.

@@ -26,6 +26,7 @@ mod notify;
 mod otlp;
 mod pages;
 mod policy;
+mod pool;
 mod reader;
 mod request;
 mod rollout;

@@ -16,7 +16,8 @@ pub(super) fn read(root: &Section<'_>, tracing: &mut Tracing) -> Option<Otlp> {
 
 /// The collector, and what is traced for it.
 fn otlp(section: &Section<'_>, mode: TraceMode) -> (Option<Otlp>, Tracing) {
-    let sampled = section.read("sample", Tracing::ALL, sampled);
+    let sampled = section
+        .read("sample", Tracing::ALL, |item| item.share(0.0..=1.0, "must be from 0% to 100%").map(sampled));
     let endpoint = section.need("endpoint", "for example \"http://127.0.0.1:4318/v1/traces\"", endpoint);
     let service = section.read("service", "pointsman".to_owned(), |item| {
         item.parsed(|text| if text.is_empty() { Err("is empty".into()) } else { Ok(text.to_owned()) })
@@ -53,9 +54,8 @@ fn endpoint(item: &Item<'_>) -> Option<String> {
 }
 
 /// As parts of [`Tracing::ALL`].
-fn sampled(item: &Item<'_>) -> Option<u32> {
-    let share = item.share(0.0..=1.0, "must be from 0% to 100%")?;
-    Some((share * f64::from(Tracing::ALL)).round() as u32)
+fn sampled(share: f64) -> u32 {
+    (share * f64::from(Tracing::ALL)).round() as u32
 }
 
 #[cfg(test)]

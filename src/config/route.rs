@@ -11,7 +11,7 @@ use super::headers::headers;
 use super::listener::addresses;
 use super::pages;
 use super::reader::{Item, Section};
-use super::{limits, service};
+use super::{limits, pool};
 use crate::core::route::{Clients, Fallback, OwnTimeouts, PathSpec, RouteSpec, Target};
 use crate::core::settings::{Admin, Forwarded};
 use std::net::SocketAddr;
@@ -167,7 +167,7 @@ fn forwarded(section: &Section<'_>, target: Option<&Target>) -> Option<Forwarded
     if !matches!(target, None | Some(Target::Service(_))) {
         item.fault("has no effect on a route that leads to no service; take it out");
     }
-    item.choice(&service::FORWARDED)
+    item.choice(&pool::FORWARDED)
 }
 
 fn host(text: &str) -> Result<String, String> {

@@ -1,5 +1,6 @@
 //! What a verdict sees: every kind of badness, with real origins and clients, and nothing else.
 
+mod alone;
 mod by_hand;
 mod failures;
 mod measure;

@@ -1,28 +1,64 @@
-//! What waits for somebody: gates, holds, pauses, upstreams that are down, services that a refuge serves, damaged state.
+//! What waits for somebody: gates, holds, pauses, upstreams that are down, services that a refuge serves, damaged state;
+//! certificates that end soon, reloads that were refused, and what a restart would change.
 
+use crate::admin::process::{Process, ReloadNews};
 use crate::admin::shapes::NeedView;
 use crate::control::view::{PoolView, RolloutView, ServiceView, Snapshot};
+use crate::tls::CertificateFacts;
 
 /// Needs told at once.
 const MOST: usize = 50;
 
-/// The most urgent first.
-pub(super) fn of(snapshot: &Snapshot) -> Vec<NeedView> {
-    let degraded = snapshot.degraded.iter().map(|text| need("", "state", text.clone()));
-    let services = snapshot.services.values().flat_map(|view| of_service(view));
-    let mut needs: Vec<NeedView> = degraded.chain(services).collect();
+/// Seconds before its end at which a certificate should have been renewed.
+const ENDS_SOON: i64 = 14 * 86_400;
+
+/// The most urgent first; `now` in seconds since 1970.
+pub(super) fn of(snapshot: &Snapshot, process: &Process, now: i64) -> Vec<NeedView> {
+    let reloads = of_reloads(&process.reloads.borrow());
+    let certificates = process.certificates().into_iter().filter_map(|of| of_certificate(&of, now));
+    let mut needs = of_services(snapshot);
+    needs.extend(reloads.into_iter().chain(certificates));
     needs.sort_by_key(|need| rank(&need.kind));
     needs.truncate(MOST);
     needs
 }
 
+fn of_services(snapshot: &Snapshot) -> Vec<NeedView> {
+    let degraded = snapshot.degraded.iter().map(|text| need("", "state", text.clone()));
+    let services = snapshot.services.values().flat_map(|view| of_service(view));
+    degraded.chain(services).collect()
+}
+
 fn rank(kind: &str) -> usize {
-    let order = ["state", "dark", "gate", "hold", "paused", "refuge", "down"];
+    let order = ["state", "dark", "gate", "hold", "paused", "refuge", "certificate", "down", "reload"];
     order.iter().position(|known| *known == kind).unwrap_or(order.len())
 }
 
 fn need(service: &str, kind: &str, text: String) -> NeedView {
     NeedView { service: service.to_owned(), kind: kind.to_owned(), text }
+}
+
+fn of_certificate(of: &CertificateFacts, now: i64) -> Option<NeedView> {
+    let name = of.names.first().unwrap_or(&of.file);
+    let text = match &of.complaint {
+        Some(why) => format!("{name}: {why}; the one that was read before stays"),
+        None if of.until < now => format!("{name} has ended: clients refuse it"),
+        None if of.until < now + ENDS_SOON => format!("{name} ends in {} days", (of.until - now) / 86_400),
+        None => return None,
+    };
+    Some(need("", "certificate", text))
+}
+
+fn of_reloads(news: &ReloadNews) -> Option<NeedView> {
+    let refused = news.last.as_ref().filter(|last| !last.ok);
+    let text = match (refused, news.needs_restart.as_slice()) {
+        (Some(last), _) => {
+            format!("the last reload was refused: {}", last.detail.as_deref().unwrap_or_default())
+        }
+        (None, []) => return None,
+        (None, paths) => format!("takes effect at the next start: {}", paths.join(", ")),
+    };
+    Some(need("", "reload", text))
 }
 
 fn of_service(view: &ServiceView) -> Vec<NeedView> {
@@ -98,11 +134,32 @@ mod tests {
     }
 
     #[test]
+    fn certificates_and_reloads_wait_for_somebody_in_time() {
+        let certificate = |until: i64, complaint: Option<&str>| CertificateFacts {
+            file: "site.pem".into(),
+            names: vec!["site.example".into()],
+            until,
+            complaint: complaint.map(str::to_owned),
+        };
+        let text = |of: CertificateFacts| of_certificate(&of, 1_000_000).map(|need| need.text);
+        assert_eq!(text(certificate(1_000_000 + 15 * 86_400, None)), None);
+        assert_eq!(
+            text(certificate(1_000_000 + 13 * 86_400, None)).as_deref(),
+            Some("site.example ends in 13 days")
+        );
+        assert!(text(certificate(999_999, None)).is_some_and(|text| text.contains("has ended")));
+        assert!(text(certificate(i64::MAX, Some("no key"))).is_some_and(|text| text.contains("no key")));
+        assert_eq!(of_reloads(&ReloadNews::default()).map(|need| need.text), None);
+        let news = ReloadNews { needs_restart: vec!["server.threads".into()], ..ReloadNews::default() };
+        assert!(of_reloads(&news).is_some_and(|need| need.text.ends_with("server.threads")));
+    }
+
+    #[test]
     fn upstreams_that_are_down_are_told_and_a_service_without_any_first() {
         let kinds = |states: &[&str]| -> Vec<String> {
             let services = ServiceViews::of([Arc::new(service(states))]);
             let snapshot = Snapshot { services, ..Snapshot::default() };
-            of(&snapshot).into_iter().map(|need| need.kind).collect()
+            of_services(&snapshot).into_iter().map(|need| need.kind).collect()
         };
         assert!(kinds(&["ready", "draining"]).is_empty());
         assert_eq!(kinds(&["ready", "down", "down"]), ["down"]);

@@ -2,12 +2,17 @@
 
 use super::needs;
 use crate::admin::points::{Point, Points};
+use crate::admin::process::Process;
 use crate::admin::shapes::{FrameView, NearestView, PoolFrame, ServiceFrame};
 use crate::control::view::{EvidenceView, PoolView, ServiceView, Snapshot};
 
-pub(super) fn frame(snapshot: &Snapshot, points: &Points, (at, newest): (u64, u64)) -> FrameView {
+pub(super) fn frame(
+    (snapshot, process): (&Snapshot, &Process),
+    points: &Points,
+    (at, newest): (u64, u64),
+) -> FrameView {
     let services = snapshot.services.values().map(|view| (view.name.clone(), service(view, points)));
-    FrameView { at, newest, services: services.collect(), needs: needs::of(snapshot) }
+    FrameView { at, newest, services: services.collect(), needs: needs::of(snapshot, process, at as i64) }
 }
 
 fn service(view: &ServiceView, points: &Points) -> ServiceFrame {

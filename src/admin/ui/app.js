@@ -7,6 +7,7 @@ import { signIn } from "./signin.js";
 import { overview } from "./overview.js";
 import { servicePage } from "./service.js";
 import { eventsPage } from "./events.js";
+import { instancePage } from "./instance.js";
 import { rolloutPage } from "./rollout.js";
 
 const root = document.getElementById("app");
@@ -18,6 +19,7 @@ function pageOf(pathname) {
   if (first === "s" && second && third === "r" && fourth) return rolloutPage(decodeURIComponent(second), decodeURIComponent(fourth), redraw);
   if (first === "s" && second) return servicePage(decodeURIComponent(second), redraw);
   if (first === "events") return eventsPage(redraw);
+  if (first === "instance") return instancePage(redraw);
   return overview(redraw, go);
 }
 
@@ -49,7 +51,7 @@ function shell(content) {
   return html`<a class="skip" href="#main">Skip to the content</a>
     <header class="top">
       <a class="brand" href="/" aria-current=${is("/")}>Pointsman</a>
-      <nav aria-label="Pages"><a href="/events" aria-current=${is("/events")}>Events</a></nav>
+      <nav aria-label="Pages"><a href="/events" aria-current=${is("/events")}>Events</a><a href="/instance" aria-current=${is("/instance")}>Instance</a></nav>
       <span class="state ${state}">${state === "live" ? "live" : "connecting …"}</span>
       <span class="who">${who.name} <span class="quiet">(${who.role})</span></span>
       ${who.session ? html`<button type="button" @click=${leave}>Sign out</button>` : nothing}

@@ -163,6 +163,7 @@ function distance(view, running) {
   </section>`;
 }
 
+// One beside stable's past has a share for its limit, as a limit has.
 const isCompared = (of) => of.metric.includes("relative") || of.metric.includes("over_stable");
 
 function bar(of, near) {

@@ -31,6 +31,7 @@ export const plural = (number, word) => `${count(number)} ${word}${number === 1 
 
 /** A limit in the unit of its metric. */
 export function limit(metric, value) {
+  if (metric.includes("over_past")) return share(value);
   if (metric.includes("relative") || metric.includes("over_stable")) return `${Number(value.toFixed(2))} ×`;
   if (metric.startsWith("latency") || metric.startsWith("duration")) return milliseconds(value * 1000);
   return share(value);

@@ -1,4 +1,4 @@
-//! The process: `[server]`, `[limits]`, `[admin]`, `[access_log]`, `[otlp]`.
+//! The process: `[server]`, `[limits]`, `[admin]`, `[access_log]`.
 
 use super::{ConfigKey, KeyPage, KeyTable, key};
 
@@ -31,8 +31,8 @@ pub(super) const PAGE: KeyPage = KeyPage {
         },
         KeyTable {
             places: &["otlp"],
-            about: "The spans of sampled requests, one below for each attempt, sent to a collector: OTLP over HTTP, in JSON. \
-                    It needs `trace` of `[server]`.",
+            about: "Spans of sampled requests, one below for each attempt, to a collector, by OTLP over HTTP. It needs `trace` in \
+                    `[server]`.",
             keys: OTLP,
         },
     ],
@@ -43,8 +43,12 @@ const TOP: &[ConfigKey] = &[
     key("limits", &["{ connections = 20000 }"], "What the process may hold."),
     key("admin", &["{ listen = \"127.0.0.1:9901\" }"], "The admin API."),
     key("access_log", &["{ path = \"-\" }"], "A line for each request.").otherwise("no access log"),
-    key("otlp", &["{ endpoint = \"http://127.0.0.1:4318/v1/traces\" }"], "Spans to a collector.")
-        .otherwise("none are sent"),
+    key(
+        "otlp",
+        &["{ endpoint = \"http://127.0.0.1:4318/v1/traces\" }"],
+        "Spans of sampled requests, to a collector.",
+    )
+    .otherwise("none are sent"),
     key(
         "listeners",
         &["[{ address = \":8080\" }]"],
@@ -170,25 +174,6 @@ const TOKENS: &[ConfigKey] = &[
     key("file", &["\"/run/secrets/ci\""], "The file that holds the token."),
 ];
 
-const OTLP: &[ConfigKey] = &[
-    key(
-        "endpoint",
-        &["\"http://127.0.0.1:4318/v1/traces\"", "\"https://collector.example/v1/traces\""],
-        "The collector's address, with its path.",
-    ),
-    key(
-        "sample",
-        &["\"10%\""],
-        "How many of the traces that begin here are sampled; one that goes on is sampled where it says so.",
-    )
-    .or("\"100%\""),
-    key("service", &["\"front\""], "`service.name` of the spans.").or("\"pointsman\""),
-    key("timeout", &["\"2s\""], "How long the collector may take for one request.").or("\"10s\""),
-    key("ca", &["\"ca.pem\""], "The authority of the collector's certificate.")
-        .otherwise("those that the system knows"),
-    key("headers", &["{ Authorization = \"Bearer ${OTLP_TOKEN}\" }"], "Header fields of each request to it."),
-];
-
 const ACCESS_LOG: &[ConfigKey] = &[
     key("path", &["\"-\"", "\"access.log\""], "A file, or `-` for standard output."),
     key(
@@ -197,4 +182,23 @@ const ACCESS_LOG: &[ConfigKey] = &[
         "`combined`: nginx's, with times and attempts appended. `pointsman replay` reads both.",
     )
     .or("\"json\""),
+];
+
+const OTLP: &[ConfigKey] = &[
+    key("endpoint", &["\"http://127.0.0.1:4318/v1/traces\""], "Where the collector takes traces."),
+    key(
+        "sample",
+        &["\"5%\""],
+        "The share of the traces that begin here; of those that go on, the ones that are sampled.",
+    )
+    .or("\"100%\""),
+    key("service", &["\"front\""], "What the spans say as `service.name`.").or("\"pointsman\""),
+    key(
+        "timeout",
+        &["\"2s\""],
+        "How long a request to it may take; what it may take later is sent four times at most.",
+    )
+    .or("\"10s\""),
+    key("ca", &["\"ca.pem\""], "The authority of its certificate (PEM).").otherwise("those the system knows"),
+    key("headers", &["{ Authorization = \"Bearer ${OTLP_TOKEN}\" }"], "Header fields of what is sent."),
 ];

@@ -2,7 +2,7 @@
 
 use super::samples::{document, learned, resolved};
 use super::*;
-use crate::config::keys::{ConfigKey, KeyPage, KeyTable, LeftOut, PAGES};
+use crate::config::keys::{self, ConfigKey, KeyPage, KeyTable, LeftOut, PAGES};
 use crate::config::reader::learned::ValueKind;
 use crate::core::duration;
 use std::collections::BTreeSet;
@@ -223,14 +223,17 @@ fn size(bytes: u64) -> String {
 
 /// When a change of a key takes effect, by what a reload says of it; `None` where its example changes nothing.
 fn is_at_once(path: &str, key: &ConfigKey) -> Option<bool> {
-    let first = || resolved(&document(path, key.examples.first().copied()));
-    let old = resolved(&document(path, None)).or_else(|_| first()).ok();
-    let at_once = |example: &&str| {
-        let new = resolved(&document(path, Some(example))).ok()?;
-        let (at_once, at_start) = diff(old.as_ref()?, &new);
+    let first = resolved(&document(path, key.examples.first().copied()));
+    let befores = [resolved(&document(path, None)), first];
+    befores.into_iter().flatten().find_map(|before| changes(&before, path, key))
+}
+
+/// Whether what an example of the key changes takes effect at once.
+fn changes(before: &Config, path: &str, key: &ConfigKey) -> Option<bool> {
+    key.examples.iter().find_map(|example| {
+        let (at_once, at_start) = diff(before, &resolved(&document(path, Some(example))).ok()?);
         (!at_once.is_empty() || !at_start.is_empty()).then_some(at_start.is_empty())
-    };
-    key.examples.iter().find_map(at_once)
+    })
 }
 
 fn takes_effect(table: &KeyTable, place: &str) -> String {
@@ -248,7 +251,7 @@ fn takes_effect(table: &KeyTable, place: &str) -> String {
     match (at_once.is_empty(), later.is_empty()) {
         (false, true) => "A change takes effect at a reload.".to_owned(),
         (true, false) => "A change takes effect at an upgrade.".to_owned(),
-        (true, true) => AT_THE_TABLE.to_owned(),
+        (true, true) => of_the_table(place),
         (false, false) if at_once.len() < later.len() => {
             format!("A change takes effect at an upgrade; of {} at a reload.", list(&at_once))
         }
@@ -256,5 +259,18 @@ fn takes_effect(table: &KeyTable, place: &str) -> String {
     }
 }
 
-/// Of keys whose examples change nothing by themselves.
-const AT_THE_TABLE: &str = "A change takes effect with the table that it is in.";
+/// Where no example changes anything by itself: as the table that it is in does.
+fn of_the_table(place: &str) -> String {
+    let mut place = place;
+    loop {
+        place = place.trim_end_matches("[]");
+        let key = keys::find(place).unwrap_or_else(|| panic!("{place} is in no table"));
+        // A table that there always is differs from that of another site.
+        let other = || changes(&resolved(&document("server", None)).ok()?, place, key);
+        match is_at_once(place, key).or_else(other) {
+            Some(true) => return "A change takes effect at a reload.".to_owned(),
+            Some(false) => return "A change takes effect at an upgrade.".to_owned(),
+            None => place = place.rsplit_once('.').map_or("", |(outer, _)| outer),
+        }
+    }
+}

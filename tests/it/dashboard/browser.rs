@@ -44,6 +44,10 @@ fn an_operator_signs_in_flips_aborts_and_watches_an_abort() {
     browser.shows("1 of 1");
     browser.until(narrow);
     seen(&mut browser, "list-phone");
+    browser.press("Instance");
+    browser.shows("In effect since");
+    browser.until(narrow);
+    seen(&mut browser, "instance-phone");
     browser.press("Sign out");
     browser.until("document.activeElement?.id === 'token' || !!document.getElementById('token')");
     assert_eq!(browser.faults(), Vec::<String>::new());
@@ -116,6 +120,13 @@ fn sees_an_abort(browser: &mut Browser, pointsman: &Pointsman, green: &Origin) {
     browser.until("[...document.querySelectorAll('.chip.fail')].some(e => e.innerText === 'aborted')");
     browser.until("document.querySelector('.history .bad .action')?.innerText === 'aborted'");
     seen(browser, "aborted-dark");
+    browser.press("Course, and the requests that failed");
+    browser.shows("Requests that decided");
+    browser.until("document.querySelector('img.course')?.naturalWidth > 0");
+    browser.until("document.querySelectorAll('.failures tbody tr').length >= 4");
+    seen(browser, "course-dark");
+    browser.press("web");
+    browser.shows("Last rollout");
 }
 
 /// A page as it is now: a picture of it, where one is wanted, and no barriers.
