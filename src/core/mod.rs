@@ -19,6 +19,7 @@ pub mod group;
 pub mod hash;
 pub mod headers;
 pub mod health;
+pub mod hex;
 pub mod kind_counts;
 pub mod latency;
 pub mod leave;

@@ -3,6 +3,8 @@
 //! The text is made once for a request and lent to every attempt on an upstream. The span of the request is the parent of
 //! those of its attempts, which differ in the last byte of their ids: what is left to chance are the seven before it.
 
+use super::hex;
+
 /// Bytes of a `traceparent`: `00-TRACE ID-SPAN ID-FLAGS`.
 const LENGTH: usize = 55;
 const TRACE: std::ops::Range<usize> = 3..35;
@@ -59,11 +61,12 @@ pub struct TraceContext {
 impl TraceContext {
     /// A trace begins, under an id of 32 hexadecimal digits. `draw` is chance.
     pub fn begin(id: &[u8; 32], draw: u64, is_sampled: bool) -> Self {
-        let mut text = *b"00-00000000000000000000000000000000-0000000000000000-00";
-        text[TRACE].copy_from_slice(id);
-        text[SPAN].copy_from_slice(&span(draw));
-        text[FLAGS.end - 1] = b'0' + u8::from(is_sampled);
-        TraceContext { text, parent: None }
+        let mut context =
+            TraceContext { text: *b"00-00000000000000000000000000000000-0000000000000000-00", parent: None };
+        context.text[TRACE].copy_from_slice(id);
+        context.text[SPAN].copy_from_slice(&span(draw));
+        context.text[FLAGS.end - 1] = b'0' + u8::from(is_sampled);
+        context
     }
 
     /// The trace of this `traceparent` goes on; `None` where it says nothing. Of a later version counts what this one
@@ -101,8 +104,8 @@ impl TraceContext {
     }
 
     /// The id of the trace: 32 digits.
-    pub fn id(&self) -> &[u8] {
-        &self.text[TRACE]
+    pub fn id(&self) -> &[u8; 32] {
+        self.text[TRACE].first_chunk().unwrap_or(&[b'0'; 32])
     }
 
     /// The id of the span of an attempt, or with 0 of the request's own: 16 digits.
@@ -126,26 +129,7 @@ impl TraceContext {
 
 /// The id of a first attempt's span: never zero.
 fn span(draw: u64) -> [u8; 16] {
-    let (high, low) = (nibbles((draw >> 32) as u32), nibbles(draw as u32 & !0xff | 1));
-    let mut digits = [0; 16];
-    digits[..8].copy_from_slice(&written(high).to_be_bytes());
-    digits[8..].copy_from_slice(&written(low).to_be_bytes());
-    digits
-}
-
-/// A byte for each half of a byte.
-fn nibbles(bits: u32) -> u64 {
-    let bits = u64::from(bits);
-    let bits = (bits | bits << 16) & 0x0000_ffff_0000_ffff;
-    let bits = (bits | bits << 8) & 0x00ff_00ff_00ff_00ff;
-    (bits | bits << 4) & 0x0f0f_0f0f_0f0f_0f0f
-}
-
-/// Eight digits at once: ten and more are letters.
-fn written(nibbles: u64) -> u64 {
-    const EACH: u64 = u64::MAX / 255;
-    let letters = ((nibbles + 6 * EACH) >> 4) & EACH;
-    nibbles + b'0' as u64 * EACH + letters * (b'a' - b'0' - 10) as u64
+    hex::digits(draw & !0xff | 1)
 }
 
 fn digit(byte: u8) -> u8 {

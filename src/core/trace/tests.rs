@@ -14,7 +14,7 @@ fn text(context: &TraceContext) -> String {
 fn a_trace_begins_with_a_span_of_its_own() {
     let mut context = TraceContext::begin(&ID, 0x89ab_cdef_0123_4567, true);
     assert_eq!(text(&context), "00-0123456789abcdef0123456789abcdef-89abcdef01234501-01");
-    assert_eq!((context.id(), context.parent(), context.is_sampled()), (&ID[..], None, true));
+    assert_eq!((context.id(), context.parent(), context.is_sampled()), (&ID, None, true));
     context.attempt(0x2f);
     assert_eq!(text(&context), "00-0123456789abcdef0123456789abcdef-89abcdef0123452f-01");
     assert_eq!(&context.span(0), b"89abcdef01234500");

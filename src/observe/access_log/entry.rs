@@ -36,8 +36,8 @@ pub struct Entry<'a> {
     pub user_agent: &'a [u8],
     pub referer: &'a [u8],
     pub request_id: &'a [u8],
-    /// Empty where requests are not traced.
-    pub trace_id: &'a [u8],
+    /// 32 hexadecimal digits, where requests are traced.
+    pub trace_id: Option<&'a [u8; 32]>,
     pub forwarded_for: &'a [u8],
 }
 

@@ -173,8 +173,8 @@ mod tests {
             number,
             status: 200,
             grpc: None,
-            is_aside: false,
             outcome: Outcome::Success,
+            is_aside: false,
             began_us: 0,
             took_us: 0,
             broke_us: None,
@@ -189,7 +189,7 @@ mod tests {
         let trace = TraceContext::begin(&ID, 7 << 32, true);
         let entry = Entry {
             method: "GET",
-            trace_id: trace.id(),
+            trace_id: Some(trace.id()),
             last: Some(attempted(2)),
             earlier: vec![attempted(1)],
             ..Entry::default()

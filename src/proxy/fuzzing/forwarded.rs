@@ -1,5 +1,6 @@
-//! The client that trusted proxies speak for.
+//! The client that trusted proxies speak for, and the trace.
 
+use crate::core::trace::TraceContext;
 use crate::proxy::headers::forward::{self, FORWARDED_FOR, join, written};
 use http::{HeaderMap, HeaderValue};
 use ipnet::IpNet;
@@ -9,7 +10,7 @@ const PEERS: [&str; 4] = ["10.0.0.1", "192.0.2.9", "::ffff:10.0.0.1", "2001:db8:
 const TRUSTED: [&[&str]; 4] =
     [&[], &["10.0.0.0/8"], &["10.0.0.0/8", "2001:db8::/32"], &["0.0.0.0/0", "::/0"]];
 
-/// A byte for the peer, one for whom to trust, then lines of `X-Forwarded-For`.
+/// A byte for the peer, one for whom to trust, then lines of `X-Forwarded-For`, each read as a `traceparent`, too.
 pub fn forwarded(data: &[u8]) {
     let [peer, trusted, lines @ ..] = data else { return };
     let (Some(peer), Some(nets)) =
@@ -24,7 +25,21 @@ pub fn forwarded(data: &[u8]) {
     let found = client(peer, &map(&values), &trusted);
     assert_eq!(found, walked(peer, &values, &trusted), "the last that is not trusted");
     a_client_cannot_choose(peer, &values, &trusted, found);
+    values.iter().for_each(|value| a_trace_goes_on_as_one_that_is_legal(value.as_bytes()));
     the_next_proxy_agrees(peer, values, &trusted, found);
+}
+
+/// What goes on of a `traceparent` is one of the version that is known here, of the same trace and under another parent.
+fn a_trace_goes_on_as_one_that_is_legal(sent: &[u8]) {
+    let Some(trace) = TraceContext::go_on(sent, u64::MAX) else { return };
+    assert_eq!((trace.text().len(), sent.get(3..35)), (55, Some(&trace.id()[..])));
+    assert_eq!(trace.parent().map(|parent| &parent[..]), sent.get(36..52));
+    let next = TraceContext::go_on(trace.text(), 0);
+    let parent = next.as_ref().and_then(TraceContext::parent);
+    assert_eq!(
+        (next.map(|next| next.is_sampled()), parent),
+        (Some(trace.is_sampled()), Some(&trace.span(1)))
+    );
 }
 
 fn client(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr {

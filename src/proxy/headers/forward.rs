@@ -5,6 +5,7 @@
 //! `X-Forwarded-For` is continued, its proto, host, port and request id are kept. A route or a pool may choose
 //! otherwise ([`Forwarded`]).
 
+use crate::core::hex;
 use crate::core::settings::Forwarded;
 use crate::proxy::exchange::Request;
 use crate::proxy::listen::trusted::is_trusted;
@@ -210,9 +211,11 @@ pub(in crate::proxy) fn join<'a>(
 
 /// 128 random bits as 32 hexadecimal digits.
 pub(in crate::proxy) fn id_of(high: u64, low: u64) -> [u8; 32] {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let bits = (u128::from(high) << 64) | u128::from(low);
-    std::array::from_fn(|n| DIGITS[(bits >> ((31 - n) * 4)) as usize & 15])
+    let mut id = [b'0'; 32];
+    let (first, last) = id.split_at_mut(16);
+    first.copy_from_slice(&hex::digits(high));
+    last.copy_from_slice(&hex::digits(low));
+    id
 }
 
 #[cfg(test)]

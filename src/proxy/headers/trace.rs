@@ -19,13 +19,17 @@ pub(in crate::proxy) fn of(
     own_id: &[u8; 32],
     draw: impl Fn() -> u64,
 ) -> Option<TraceContext> {
-    let sent = match tracing.mode {
-        TraceMode::Off => return None,
-        TraceMode::Propagate if believed => only(headers),
-        TraceMode::Propagate | TraceMode::Inject => None,
-    };
-    let goes_on = sent.and_then(|sent| TraceContext::go_on(sent, draw()));
-    goes_on.or_else(|| Some(TraceContext::begin(own_id, draw(), tracing.samples(draw()))))
+    if tracing.mode == TraceMode::Off {
+        return None;
+    }
+    if tracing.mode == TraceMode::Propagate && believed {
+        let goes_on = only(headers).and_then(|sent| TraceContext::go_on(sent, draw()));
+        if goes_on.is_some() {
+            return goes_on;
+        }
+    }
+    let is_sampled = tracing.sampled == Tracing::ALL || tracing.samples(draw());
+    Some(TraceContext::begin(own_id, draw(), is_sampled))
 }
 
 /// The one that was sent; two say nothing.
@@ -39,7 +43,8 @@ fn only(headers: &HeaderMap) -> Option<&[u8]> {
 pub(in crate::proxy) fn set<'a>(changes: &mut Changes<'a>, request: &'a Request) {
     let Some(trace) = &request.inbound.trace else { return };
     changes.set(WRITTEN, FieldValue::Lent(trace.text()));
-    if trace.parent().is_none() {
+    // Few fields are gone through sooner than a name of such length is looked up.
+    if trace.parent().is_none() && changes.sent().keys().any(|name| *name == TRACESTATE) {
         changes.remove(&TRACESTATE);
     }
 }

@@ -147,7 +147,7 @@ fn of(request: &Request, now_us: u64, ended: Option<Cut>) -> Entry<'_> {
         user_agent: header(&head.headers, &USER_AGENT),
         referer: header(&head.headers, &REFERER),
         request_id: request.id(),
-        trace_id: inbound.trace.as_ref().map_or(&[][..], TraceContext::id),
+        trace_id: inbound.trace.as_ref().map(TraceContext::id),
         forwarded_for: header(&head.headers, &X_FORWARDED_FOR),
     }
 }

@@ -19,9 +19,9 @@ pub(super) fn line(out: &mut Vec<u8>, entry: &Entry<'_>, when: When, stamps: &mu
     stamps.started(out, when.started_us);
     out.extend_from_slice(b" request_id=");
     escaped(out, or_dash(entry.request_id));
-    if !entry.trace_id.is_empty() {
+    if let Some(trace) = entry.trace_id {
         out.extend_from_slice(b" trace_id=");
-        escaped(out, entry.trace_id);
+        out.extend_from_slice(trace);
     }
     target(out, entry);
     if let Some(last) = &entry.last {

@@ -26,7 +26,11 @@ pub(super) fn line(out: &mut Vec<u8>, entry: &Entry<'_>, when: When, stamps: &mu
     field(out, b",\"user_agent\":\"", entry.user_agent);
     field(out, b",\"referer\":\"", entry.referer);
     field(out, b",\"request_id\":\"", entry.request_id);
-    field(out, b",\"trace_id\":\"", entry.trace_id);
+    if let Some(trace) = entry.trace_id {
+        out.extend_from_slice(b",\"trace_id\":\"");
+        out.extend_from_slice(trace);
+        out.push(b'"');
+    }
     field(out, b",\"forwarded_for\":\"", entry.forwarded_for);
     out.push(b'}');
 }

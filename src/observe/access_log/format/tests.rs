@@ -105,12 +105,14 @@ proptest! {
     #[test]
     fn a_line_is_what_it_has_to_be(
         request in request(),
-        texts in prop::collection::vec(text(), 7),
+        texts in prop::collection::vec(text(), 6),
+        is_traced: bool,
         names in prop::option::of("[a-z0-9.:-]{1,20}"),
         when in prop::collection::vec((-4_000_000_000_000_000i64..9_000_000_000_000_000, any::<bool>()), 1..4),
     ) {
-        let [host, uri, user_agent, referer, request_id, trace_id, forwarded_for] = &texts[..] else { unreachable!() };
+        let [host, uri, user_agent, referer, request_id, forwarded_for] = &texts[..] else { unreachable!() };
         let name = names.as_deref();
+        let trace_id = is_traced.then_some(b"0123456789abcdef0123456789abcdef");
         let mut entry = Entry { host, uri, user_agent, referer, request_id, trace_id, forwarded_for, ..request };
         (entry.service, entry.pool, entry.upstream) = (name, name, name);
         let attempts = entry.last.iter_mut().chain(&mut entry.earlier);

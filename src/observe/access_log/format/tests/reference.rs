@@ -61,7 +61,7 @@ pub(super) fn json(out: &mut Vec<u8>, entry: &Entry<'_>, (started, written): (Ti
     text(out, "user_agent", entry.user_agent);
     text(out, "referer", entry.referer);
     text(out, "request_id", entry.request_id);
-    text(out, "trace_id", entry.trace_id);
+    text(out, "trace_id", entry.trace_id.map_or(&b""[..], |trace| trace));
     text(out, "forwarded_for", entry.forwarded_for);
     out.push(b'}');
 }
@@ -127,9 +127,8 @@ pub(super) fn combined(out: &mut Vec<u8>, entry: &Entry<'_>, (started, written):
     }
     put!(out, " start={:.6} request_id=", started);
     escaped(out, or_dash(entry.request_id));
-    if !entry.trace_id.is_empty() {
-        put!(out, " trace_id=");
-        escaped(out, entry.trace_id);
+    if let Some(trace) = entry.trace_id {
+        put!(out, " trace_id={}", String::from_utf8_lossy(trace));
     }
     for (name, value) in [("service", entry.service), ("pool", entry.pool), ("upstream", entry.upstream)] {
         if let Some(value) = value {
