@@ -86,6 +86,7 @@ finish() {
   output reason "$reason"
   output stable "$stable"
   summary "$outcome" "$reason" "$stable"
+  course
   case $outcome in promoted) kind=notice ;; waiting | running) kind=warning ;; esac
   [ "$(field .dry_run)" != true ] || text+=' (dry run, nothing was moved)'
   annotate "$kind" "$text${stable:+, $stable is stable}${reason:+: $reason}"
@@ -99,10 +100,24 @@ summary() {
     "### Rollout of \(.service | cell) to \(.to | cell): \($outcome)\(if .dry_run then " (dry run)" else "" end)", "",
     "| | |", "|---|---|",
     "| rollout | \(.id | cell) |", "| version | \(.version // "" | cell) |", "| strategy | \(.strategy | cell) |",
-    "| reason | \($reason | cell) |", "| stable now | \($stable | cell) |", ""' \
+    "| reason | \($reason | cell) |", "| stable now | \($stable | cell) |", "",
+    if .failures then "| failed | status | upstream | request id |", "|---|---|---|---|",
+      (.failures[] | "| \(.request | cell) | \(.status // .outcome | cell) | \(.upstream // "" | cell) | \(.request_id | cell) |"),
+      "" else empty end' \
     "$dir/view" >>"$GITHUB_STEP_SUMMARY"
   # Indented by four: code, whatever it holds.
   [ ! -f "$dir/events" ] || sed 's/^/    /' "$dir/events" >>"$GITHUB_STEP_SUMMARY"
+}
+
+# The course as a picture: a file for a later step to upload, since a summary shows no files.
+course() {
+  [ -n "${RUNNER_TEMP:-}" ] || return 0
+  local file="$RUNNER_TEMP/pointsman-course.svg"
+  if call GET "$(service_path)/rollouts/$(segment "$id")/course.svg"; then
+    cp "$dir/answer" "$file"
+    output course "$file"
+  fi
+  cp "$dir/view" "$dir/answer"
 }
 
 # --- the admin API

@@ -40,6 +40,7 @@ struct Left {
     text: String,
     outputs: BTreeMap<String, String>,
     summary: String,
+    course: String,
 }
 
 impl Job {
@@ -52,6 +53,7 @@ impl Job {
             .env("POINTSMAN_ADMIN", admin)
             .env("GITHUB_ACTIONS", "true")
             .env("GITHUB_OUTPUT", dir.path().join("outputs"))
+            .env("RUNNER_TEMP", dir.path())
             .env("GITHUB_STEP_SUMMARY", dir.path().join("summary"))
             .envs(settings.iter().copied())
             .current_dir(dir.path())
@@ -81,6 +83,7 @@ impl Job {
             text: self.read("stdout") + &self.read("stderr"),
             outputs: pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
             summary: self.read("summary"),
+            course: self.read("pointsman-course.svg"),
         }
     }
 }
@@ -126,6 +129,8 @@ fn a_promoted_rollout_ends_the_step_well_with_its_outputs() {
     assert_eq!(actions, ["started", "step", "step", "baking", "promoted"]);
     assert!(left.summary.contains("### Rollout of web to green: promoted"), "{left:?}");
     assert!(left.summary.contains("| stable now | green |"), "{left:?}");
+    assert!(left.outputs["course"].ends_with("/pointsman-course.svg"), "{left:?}");
+    assert!(left.course.contains("<svg") && left.course.contains("promoted"), "{left:?}");
 }
 
 #[test]
@@ -142,6 +147,8 @@ fn an_aborted_rollout_fails_the_step_with_the_reason() {
     let error = left.text.lines().find(|line| line.starts_with("::error::")).expect("an annotation");
     assert!(error.contains("aborted, blue is stable") && error.contains("error rate"), "{error}");
     assert!(left.text.contains("  aborted  "), "the row of the end is shown: {left:?}");
+    let failed = format!("| 500 | {} |", green.address);
+    assert!(left.summary.contains("| failed | status |") && left.summary.contains(&failed), "{left:?}");
 }
 
 #[test]

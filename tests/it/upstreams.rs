@@ -103,8 +103,8 @@ fn a_pool_with_traffic_keeps_somebody_who_serves() {
         (r#"{"upstreams": []}"#, "upstreams"),
         (r#"{"upstreams": ["10.0.0.1:80", "10.0.0.1:80"]}"#, "upstreams[1]"),
         (r#"{"upstreams": ["nonsense"]}"#, "upstreams[0]"),
-        (r#"{"upstreams": [{"address": "10.0.0.1:80", "weight": 0}]}"#, "upstreams[0]"),
-        (r#"{"upstreams": [{"address": "10.0.0.1:80", "color": 1}]}"#, "upstreams[0]"),
+        (r#"{"upstreams": [{"address": "10.0.0.1:80", "weight": 0}]}"#, "upstreams[0].weight"),
+        (r#"{"upstreams": [{"address": "10.0.0.1:80", "color": 1}]}"#, "upstreams[0].color"),
     ] {
         let answer = pointsman.call("PUT", "/v1/services/web/pools/blue/upstreams", body);
         assert_eq!((answer.status, answer.json()["errors"][0]["path"].as_str()), (422, Some(path)), "{body}");
