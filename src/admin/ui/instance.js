@@ -65,7 +65,7 @@ function listeners(all, admin) {
   const row = (of) => html`<tr><th scope="row">${of.scheme}://${of.address}</th>
     <td data-label="For">${of === admin ? "the admin API" : "clients"}</td>
     <td data-label="Clients" class="number">${of.connections ?? "–"}</td>
-    <td data-label="Certificates">${(of.certificates ?? []).map((one) => html`<div>${one.names.join(", ") || one.file}
+    <td data-label="Certificates">${(of.certificates ?? []).length === 0 ? "none" : of.certificates.map((one) => html`<div>${one.names.join(", ") || one.file}
       <span class=${one.complaint ? "bad" : "small"}>${one.complaint ?? `until ${moment(one.expires_at)}`}</span></div>`)}</td></tr>`;
   return html`<section aria-labelledby="listeners"><h2 id="listeners">Listeners</h2>
     <table class="failures"><thead><tr>${["Address", "For", "Clients", "Certificates"].map((name) => html`<th scope="col">${name}</th>`)}</tr></thead>
