@@ -15,9 +15,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// Checks that nobody has asked for, a second, over all upstreams.
-const DEFAULT_CHECKS_PER_SECOND: u32 = 200;
+const DEFAULT_CHECKS_PER_SECOND: u32 = 50;
 /// The longest time between two of them.
-const LONGEST_INTERVAL: Duration = Duration::from_secs(64);
+const LONGEST_INTERVAL: Duration = Duration::from_secs(128);
 /// How long a connection may take to be accepted by default: as long as for requests, within these bounds.
 const DEFAULT_TIMEOUT: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(10));
 

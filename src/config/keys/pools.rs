@@ -49,7 +49,7 @@ pub(super) const PAGE: KeyPage = KeyPage {
         KeyTable {
             places: &["services.*.pools.*.health"],
             about: "What each upstream is asked, and when it is down. Without this table: whether it accepts a connection, \
-                    every two seconds; of more than 400 such upstreams less often.",
+                    every two seconds; of more than 100 such upstreams less often.",
             keys: HEALTH,
         },
     ],
