@@ -15,6 +15,10 @@ pub struct KindCounts {
     pub brief: [u64; MAX_LIMITS],
     pub compared: u64,
     pub differing: u64,
+    /// Answers, and those of a status of 4xx, or of 3xx but for 304; of a pool alone.
+    pub answers: u64,
+    pub client_errors: u64,
+    pub redirects: u64,
 }
 
 impl KindCounts {
@@ -43,6 +47,9 @@ impl KindCounts {
             brief: all(&self.brief, &other.brief),
             compared: each(self.compared, other.compared),
             differing: each(self.differing, other.differing),
+            answers: each(self.answers, other.answers),
+            client_errors: each(self.client_errors, other.client_errors),
+            redirects: each(self.redirects, other.redirects),
         }
     }
 }
@@ -59,6 +66,9 @@ impl From<&Totals> for KindCounts {
             brief: totals.brief,
             compared: totals.compared,
             differing: totals.differing,
+            answers: totals.codes.iter().skip(1).sum(),
+            client_errors: totals.codes[4],
+            redirects: totals.codes[3].saturating_sub(totals.not_modified),
         }
     }
 }

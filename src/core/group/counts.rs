@@ -77,8 +77,7 @@ impl GroupShard {
             fast: others(&cell.timed, &cell.late),
             long: sums(&cell.long, &cell.cut_long),
             brief: others(&cell.finished, &cell.long),
-            compared: 0,
-            differing: 0,
+            ..KindCounts::default()
         }
     }
 

@@ -88,7 +88,7 @@ impl PolicyEvaluation {
             let (rule, candidate) = ((Relative::new(ratio, threshold, now), threshold), counted.candidate);
             let stable = stable?;
             Some(match quantile {
-                None => KindComparison::plain(kind, rule, candidate, stable),
+                None => KindComparison::plain(kind, rule, (candidate, stable), before),
                 Some(quantile) => KindComparison::by_quantile((kind, quantile), rule, candidate, stable),
             })
         };

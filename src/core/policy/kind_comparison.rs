@@ -9,6 +9,7 @@ use super::kind::Kind;
 use super::past::StablePast;
 use crate::core::client::Met;
 use crate::core::evidence::relative::{Batch, Relative};
+use crate::core::kind_counts::KindCounts;
 use crate::core::latency::{BUCKETS, bucket_of, quantile_us, upper_bound_us};
 use crate::core::outcome::{Durations, Totals};
 use std::time::Duration;
@@ -35,6 +36,9 @@ pub(super) struct KindComparison {
     /// How strong the evidence must be (A).
     threshold: f64,
     counted: Counted,
+    /// What the past has taken in: calls of gRPC that were declined are counted only while somebody asks, so it leaves
+    /// them out.
+    seen: (Batch, Batch),
 }
 
 #[derive(Clone, Debug)]
@@ -70,11 +74,13 @@ impl KindComparison {
     pub(super) fn plain(
         kind: Kind,
         (relative, threshold): (Relative, f64),
-        candidate: ArmCounts<'_>,
-        stable: ArmCounts<'_>,
+        (candidate, stable): (ArmCounts<'_>, ArmCounts<'_>),
+        before: Option<&KindCounts>,
     ) -> Self {
         let counted = Counted::Plain { candidate: batch(kind, candidate), stable: batch(kind, stable) };
-        KindComparison { kind, relative, past: StablePast::new(), threshold, counted }
+        let past = StablePast::new(before.map(|before| batch_before(kind, before)).unwrap_or_default());
+        let seen = (batch_alone(kind, candidate), batch_alone(kind, stable));
+        KindComparison { kind, relative, past, threshold, counted, seen }
     }
 
     pub(super) fn by_quantile(
@@ -87,7 +93,8 @@ impl KindComparison {
         let learned = stable.whole;
         let counted = ByQuantile { quantile, threshold: None, candidate, stable, learned };
         let counted = Counted::ByQuantile(Box::new(counted));
-        KindComparison { kind, relative, past: StablePast::new(), threshold, counted }
+        let (past, seen) = (StablePast::new(Batch::default()), Default::default());
+        KindComparison { kind, relative, past, threshold, counted, seen }
     }
 
     /// Whether it asks the same as another.
@@ -114,9 +121,12 @@ impl KindComparison {
         match &mut self.counted {
             Counted::Plain { candidate: seen, stable: stable_seen } => {
                 let (one, other) = (batch(self.kind, candidate), batch(self.kind, stable));
-                let came = (since(one, *seen), since(other, *stable_seen));
+                self.relative.observe(now, since(one, *seen), since(other, *stable_seen));
                 (*seen, *stable_seen) = (one, other);
-                self.take(now, came, false);
+                let (one, other) = (batch_alone(self.kind, candidate), batch_alone(self.kind, stable));
+                let came = (since(one, self.seen.0), since(other, self.seen.1));
+                self.seen = (one, other);
+                self.past.observe(now, came, (self.threshold, self.relative.tolerated(), false));
             }
             Counted::ByQuantile(counted) => {
                 let (candidate, stable) = (Times::of(self.kind, candidate), Times::of(self.kind, stable));
@@ -129,7 +139,8 @@ impl KindComparison {
                 (counted.candidate, counted.stable) = (candidate, stable);
                 counted.learn();
                 if let Some(came) = came {
-                    self.take(now, came, true);
+                    self.relative.observe(now, came.0, came.1);
+                    self.past.observe(now, came, (self.threshold, self.relative.tolerated(), true));
                 }
             }
         }
@@ -140,6 +151,7 @@ impl KindComparison {
         match &mut self.counted {
             Counted::Plain { candidate: seen, stable: stable_seen } => {
                 (*seen, *stable_seen) = (batch(self.kind, candidate), batch(self.kind, stable));
+                self.seen = (batch_alone(self.kind, candidate), batch_alone(self.kind, stable));
             }
             Counted::ByQuantile(counted) => {
                 counted.candidate = Times::of(self.kind, candidate);
@@ -147,11 +159,6 @@ impl KindComparison {
                 counted.learned = counted.stable.whole;
             }
         }
-    }
-
-    fn take(&mut self, now: Duration, came: (Batch, Batch), is_quantile: bool) {
-        self.relative.observe(now, came.0, came.1);
-        self.past.observe(now, came, (self.threshold, self.relative.tolerated(), is_quantile));
     }
 
     /// Which clients have to be asked about; none where one is enough.
@@ -227,6 +234,25 @@ impl Times {
         let cut = over(&self.cut);
         Batch { attempts: self.whole.iter().sum::<u64>() + cut, events: over(&self.whole) + cut }
     }
+}
+
+/// The same for stable's past.
+fn batch_alone(kind: Kind, counts: ArmCounts<'_>) -> Batch {
+    let Batch { attempts, events } = batch(kind, counts);
+    let declined = if kind == Kind::ClientErrors { counts.totals.declined } else { 0 };
+    Batch { attempts, events: events.saturating_sub(declined) }
+}
+
+/// What is known of a time before. Empty answers are counted only while somebody asks.
+fn batch_before(kind: Kind, before: &KindCounts) -> Batch {
+    let (attempts, events) = match kind {
+        Kind::Errors => (before.attempts, before.failures),
+        Kind::Abandoned => (before.attempts + before.abandoned, before.abandoned),
+        Kind::ClientErrors => (before.answers, before.client_errors),
+        Kind::Redirects => (before.answers, before.redirects),
+        Kind::Empty | Kind::Differences | Kind::Latency | Kind::Duration => (0, 0),
+    };
+    Batch { attempts, events }
 }
 
 /// What was counted of a kind so far.

@@ -1,8 +1,8 @@
 //! One kind of event while stable has no traffic: the candidate beside what stable did before.
 //!
 //! In a blue-green switch, at the last step, in the bake and in the watch after it all of the traffic is the candidate's,
-//! and nobody stands beside it. What stable did since the evaluation began is the yardstick then, with room for a change
-//! that both would have seen. It holds a version, and never aborts one: the bound on false aborts is about versions that
+//! and nobody stands beside it. What stable did in the ten minutes before the evaluation and since is the yardstick then,
+//! with room for a change that both would have seen. It holds a version, and never aborts one: the bound on false aborts is about versions that
 //! were compared.
 
 use super::baseline::{LEAST_ATTEMPTS, allowed_alone};
@@ -28,8 +28,9 @@ pub(super) struct StablePast {
 }
 
 impl StablePast {
-    pub(super) fn new() -> Self {
-        StablePast { known: Batch::default(), quiet: 0, heard: 0, evidence: None }
+    /// With what stable did in the time before the evaluation began.
+    pub(super) fn new(known: Batch) -> Self {
+        StablePast { known, quiet: 0, heard: 0, evidence: None }
     }
 
     /// Takes in what came of both since the last look. `is_quantile` says that events are answers beyond a quantile of
@@ -75,7 +76,7 @@ impl StablePast {
 
     /// What stable is known to have done, without evidence against anybody.
     pub(super) fn known_alone(&self) -> Self {
-        StablePast { known: self.known, ..StablePast::new() }
+        StablePast::new(self.known)
     }
 
     /// The same evidence, under another threshold (A > 1).
@@ -96,7 +97,7 @@ mod tests {
 
     #[test]
     fn what_stable_never_did_is_found_once_it_is_gone() {
-        let mut past = StablePast::new();
+        let mut past = StablePast::new(Batch::default());
         past.observe(Duration::ZERO, (batch(0, 0), batch(5_000, 50)), RULE);
         let mut taken = 0;
         while past.broken().is_none() && taken < 1_000 {
@@ -111,7 +112,7 @@ mod tests {
     #[test]
     fn a_little_more_than_before_and_too_little_before_say_nothing() {
         for (known, share) in [(batch(5_000, 50), 10), (batch(100, 0), 1), (batch(5_000, 2_000), 2)] {
-            let mut past = StablePast::new();
+            let mut past = StablePast::new(Batch::default());
             past.observe(Duration::ZERO, (batch(0, 0), known), RULE);
             for n in 0..20_000 {
                 past.observe(Duration::ZERO, (batch(1, u64::from(n % share == 0)), batch(0, 0)), RULE);
