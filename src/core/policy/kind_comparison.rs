@@ -57,6 +57,8 @@ struct ByQuantile {
     quantile: f64,
     /// The bucket that an event is beyond, once there is one.
     threshold: Option<usize>,
+    /// Whether that is of what stable did beside the candidate.
+    is_learned: bool,
     candidate: Times,
     stable: Times,
     /// Stable's as they stood when the threshold was taken.
@@ -89,9 +91,15 @@ impl KindComparison {
         candidate: ArmCounts<'_>,
         stable: ArmCounts<'_>,
     ) -> Self {
+        let stable_totals = stable.totals;
         let (candidate, stable) = (Times::of(kind, candidate), Times::of(kind, stable));
         let learned = stable.whole;
-        let counted = ByQuantile { quantile, threshold: None, candidate, stable, learned };
+        // Heads are timed all the time, so what stable did before serves until it has done enough beside.
+        let before = (kind == Kind::Latency).then_some(&stable_totals.latency);
+        let before = before.filter(|times| times.iter().sum::<u64>() >= FIRST);
+        let limit = before.and_then(|times| beyond(times, quantile));
+        let counted =
+            ByQuantile { quantile, threshold: limit, is_learned: false, candidate, stable, learned };
         let counted = Counted::ByQuantile(Box::new(counted));
         let (past, seen) = (StablePast::new(Batch::default()), Default::default());
         KindComparison { kind, relative, past, threshold, counted, seen }
@@ -113,7 +121,7 @@ impl KindComparison {
         }
         self.past = former.past.known_alone();
         if let (Counted::ByQuantile(own), Counted::ByQuantile(former)) = (&mut self.counted, former.counted) {
-            own.threshold = former.threshold;
+            (own.threshold, own.is_learned) = (former.threshold, former.is_learned);
         }
     }
 
@@ -199,16 +207,21 @@ impl ByQuantile {
     fn learn(&mut self) {
         let lately: [u64; BUCKETS] =
             std::array::from_fn(|bucket| self.stable.whole[bucket].saturating_sub(self.learned[bucket]));
-        let least = if self.threshold.is_some() { NEXT } else { FIRST };
+        let least = if self.is_learned { NEXT } else { FIRST };
         if lately.iter().sum::<u64>() < least {
             return;
         }
-        if let Some(us) = quantile_us(&lately, self.quantile) {
-            // `us` is the bound of the bucket itself: one bucket more is an eighth.
-            self.threshold = Some(bucket_of(us).max(bucket_of(us + SLACK_US)));
-        }
+        self.threshold = beyond(&lately, self.quantile).or(self.threshold);
+        self.is_learned = true;
         self.learned = self.stable.whole;
     }
+}
+
+/// The bucket that an answer is clearly slower than a quantile beyond.
+fn beyond(times: &[u64; BUCKETS], quantile: f64) -> Option<usize> {
+    let us = quantile_us(times, quantile)?;
+    // `us` is the bound of the bucket itself: one bucket more is an eighth.
+    Some(bucket_of(us).max(bucket_of(us + SLACK_US)))
 }
 
 impl Times {

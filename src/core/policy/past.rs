@@ -49,7 +49,9 @@ impl StablePast {
             return;
         }
         self.quiet += candidate.attempts;
-        if self.quiet < ALONE || self.known.attempts < LEAST_ATTEMPTS {
+        // A quantile of stable's is known from as many answers.
+        let is_known = is_quantile || self.known.attempts >= LEAST_ATTEMPTS;
+        if self.quiet < ALONE || !is_known {
             return;
         }
         self.heard = 0;
