@@ -154,6 +154,11 @@ impl Shard {
         }
     }
 
+    /// Whether an attempt is evidence about the version that its arm has now.
+    pub fn is_current(&self, arm: ArmId, started: Started) -> bool {
+        self.cell(arm).is_some_and(|cell| !cell.is_apart(started))
+    }
+
     /// The clock of an attempt starts now, if it stood still.
     pub fn release(&self, arm: ArmId, started: Started, now_us: u64) -> Started {
         if !started.is_held {

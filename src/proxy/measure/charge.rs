@@ -103,21 +103,25 @@ pub(in crate::proxy) fn excuse(meter: &Meter, request: &mut Request, outcome: Ou
 pub(in crate::proxy) fn charge(meter: &Meter, request: &mut Request, outcome: Outcome, code: u16) {
     let target = request.plan.target;
     let Some(pool) = target.and_then(|target| target.pool(&request.plan.table)) else { return };
-    let Some(attempt) = request.attempts.current.as_mut() else { return };
-    let counted = (attempt.arm, attempt.started);
+    let Some(attempt) = request.attempts.current.as_ref() else { return };
+    let (counted, started_us) = ((attempt.arm, attempt.started), attempt.started_us);
     let is_evidence = !attempt.started.is_aside();
     let mut outcome = outcome;
+    let is_first = matches!(attempt.phase, Phase::Waiting | Phase::Succeeding);
+    if is_first && matches!(outcome, Outcome::Failure(_)) && meter.shard.is_current(counted.0, counted.1) {
+        // Before the count, so that the controller finds the request that it decides by.
+        sample::offer(meter, request, (counted.0, meter.now_us()), (outcome, code));
+    }
     match (attempt.phase, outcome) {
         (Phase::Waiting, _) => {
-            let charged = meter.answered(counted, attempt.started_us, (outcome, code), &pool.thresholds);
+            let charged = meter.answered(counted, started_us, (outcome, code), &pool.thresholds);
             outcome = charged.outcome;
-            request.delivery.head_us =
-                (code > 0).then_some(charged.now_us.saturating_sub(attempt.started_us));
+            request.delivery.head_us = (code > 0).then_some(charged.now_us.saturating_sub(started_us));
             let on = (target, request.attempts.upstream, request.attempts.made);
-            let at = (attempt.started_us, charged.now_us);
+            let at = (started_us, charged.now_us);
             request.attempts.last = Some(Ended::new(on, (outcome, code, !is_evidence), at));
             groups::decided(meter, request, charged, code);
-            if is_evidence && charged.is_current {
+            if outcome == Outcome::Abandoned && is_evidence && charged.is_current {
                 sample::offer(meter, request, (counted.0, charged.now_us), (outcome, code));
             }
         }
@@ -125,9 +129,6 @@ pub(in crate::proxy) fn charge(meter: &Meter, request: &mut Request, outcome: Ou
             let now = meter.broken(counted, reason);
             if let Some(last) = &mut request.attempts.last {
                 (last.outcome, last.broke_us) = (outcome, Some(now));
-            }
-            if is_evidence {
-                sample::offer(meter, request, (counted.0, now), (outcome, code));
             }
             groups::count(meter, request, GroupEvent::Broken);
         }

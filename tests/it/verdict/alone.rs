@@ -18,13 +18,27 @@ fn switched(answer: Reaction, policy: &str) -> (Run, String, [Origin; 3]) {
         "[policies.default]",
         "[[services.web.rollout.hooks]]\nat = \"before-shifting\"\nurl = \"HOOK\"\n[policies.default]",
     );
-    let hook = Origin::new(|_| Reaction::Late(std::time::Duration::from_millis(700), 200, "{}".into()));
+    let hook = Origin::new(|_| Reaction::Late(std::time::Duration::from_secs(2), 200, "{}".into()));
     let config = config.replace("HOOK", &format!("http://{}/", hook.address));
     let pointsman = Pointsman::start(&config);
     let traffic = Traffic::plain(pointsman.http(), PATIENCE);
     eventually("stable serves", || traffic.requests() >= 300);
     let id = pointsman.start_rollout(BLUE_GREEN);
     (Run { pointsman, id, traffic }, config, [blue, green, hook])
+}
+
+/// Waits until the candidate is held, and stable's past speaks against it: at first the few answers of stable that were
+/// under way stand beside it.
+fn past_speaks(run: &Run, kind: &str) {
+    run.held(kind, kind);
+    let metric = format!("{kind}_over_past");
+    eventually("stable's past speaks", || {
+        let view = run.view();
+        let evidence = view["evidence"].as_array().cloned().unwrap_or_default();
+        assert!(view["outcome"].is_null(), "{view:#}");
+        let past = evidence.into_iter().find(|of| of["metric"] == metric.as_str());
+        past.is_some_and(|of| of["ln"].as_f64() >= of["needed"].as_f64())
+    });
 }
 
 #[test]
@@ -34,16 +48,7 @@ fn a_switch_to_wrong_answers_is_held_by_what_stable_did_before() {
         ("empty", Reaction::Answer(204, String::new())),
     ] {
         let (run, _, _origins) = switched(answer, ERRORS);
-        run.held(kind, kind);
-        // At first the few answers of stable that were under way stand beside it.
-        let metric = format!("{kind}_over_past");
-        eventually("stable's past speaks", || {
-            let view = run.view();
-            let evidence = view["evidence"].as_array().cloned().unwrap_or_default();
-            assert!(view["outcome"].is_null(), "{view:#}");
-            let past = evidence.into_iter().find(|of| of["metric"] == metric.as_str());
-            past.is_some_and(|of| of["ln"].as_f64() >= of["needed"].as_f64())
-        });
+        past_speaks(&run, kind);
     }
 }
 
@@ -64,7 +69,7 @@ fn a_restart_promotes_nobody_who_was_held() {
 fn another_policy_keeps_the_evidence_of_what_is_as_before() {
     let policy = "error_rate = { warning = \"0.9%\", critical = \"1%\" }";
     let (run, config, _origins) = switched(Reaction::Answer(404, "nobody home".into()), policy);
-    run.held("404 for everything", "4xx");
+    past_speaks(&run, "4xx");
     run.pointsman.configure(&config.replace("warning = \"0.9%\"", "warning = \"0.8%\""));
     assert_eq!(run.pointsman.call("POST", "/v1/reload", "").status, 200);
     // Whatever is shown from now on: it was held before, and is.
