@@ -292,7 +292,7 @@ fn serving(shared: &Shared) -> Vec<(&'static str, SocketAddr)> {
     shared.listeners.iter().map(|bound| (bound.scheme(), bound.address)).collect()
 }
 
-/// What the admin API says of the process, and where reloads are told.
+/// What the admin API says of the process, and where it hears of reloads.
 fn process(
     shared: &Arc<Shared>,
     certificates: &InUse,

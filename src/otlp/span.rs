@@ -11,7 +11,7 @@ const ERROR: u8 = 2;
 /// Methods that go by their names; others could be any.
 const METHODS: [&str; 10] =
     ["CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "QUERY", "TRACE"];
-/// What an attempt comes to that is no failure.
+/// The outcome of an attempt that is no failure.
 const NO_FAILURES: [&str; 3] = ["success", "abandoned", "ignored"];
 
 /// All of a request, its own first.

@@ -35,8 +35,10 @@ impl Looks {
 
     /// As [`PolicyEvaluation::adopt`].
     pub fn adopt(&mut self, former: Looks) {
+        if former.evaluation.policy().window == self.evaluation.policy().window {
+            self.window = former.window;
+        }
         self.evaluation.adopt(former.evaluation);
-        self.window = former.window;
     }
 
     /// As [`PolicyEvaluation::remember`].

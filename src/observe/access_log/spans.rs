@@ -1,4 +1,4 @@
-//! Sampled requests, on their way to whoever sends their spans: one line each, as the log has it in JSON, with what only
+//! Sampled requests, on their way to the task that sends their spans: one line each, as the log has it in JSON, with what only
 //! spans say. A worker pays for a line, and for the hand-over of many at a time; it never waits.
 
 use super::format::{self, Stamps, When};

@@ -52,7 +52,7 @@ impl Clients {
         let descriptions = [
             description(
                 "pointsman_http_requests_total",
-                "Requests of clients by the status of their answer, whoever made it, or its class; none without an answer.",
+                "Requests of clients by the status of their answer, no matter who made it, or its class; none without an answer.",
                 &["listener", "route", "code"],
             )?,
             description("pointsman_client_connections", "Open connections of clients.", &["listener"])?,
