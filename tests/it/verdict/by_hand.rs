@@ -159,7 +159,11 @@ fn a_dead_route_takes_the_weight_back() {
         _ => Reaction::ok("green"),
     });
     let pointsman = Pointsman::start(&config(&blue, &green, "1h", ERRORS));
-    let asks = |_, turn| ("GET", if turn % 200 == 0 { "/checkout" } else { "/" }.to_owned());
+    // Each client asks for it at its own time: asked for by all at first, it would be all there is.
+    let asks = |client, turn| {
+        let dead = turn % 200 == 100 + 10 * client as u64;
+        ("GET", if dead { "/checkout" } else { "/" }.to_owned())
+    };
     let traffic = Traffic::start(pointsman.http(), 8, PATIENCE, asks);
     set(&pointsman, HALF);
     let row = pointsman.row("taken-back");
