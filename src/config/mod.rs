@@ -9,6 +9,7 @@ mod buffer;
 mod cohort;
 mod compression;
 mod diff;
+mod docker;
 mod fault;
 mod front;
 #[cfg(any(test, feature = "fuzzing"))]
@@ -163,6 +164,7 @@ fn read(root: &Section<'_>, surroundings: Surroundings) -> Option<Config> {
     let admin = front::admin(&root.section("admin"));
     let access_log = root.item("access_log").and_then(|item| front::access_log(&item.section()?));
     let otlp = otlp::read(root, &mut server.tracing);
+    let docker = docker::read(root);
     let automatic = acme::automatic(root);
     let ordered = root.item("acme").and_then(|item| item.section());
     let ordered = ordered.or_else(|| (!automatic.is_empty()).then(|| root.section("acme")));
@@ -172,7 +174,8 @@ fn read(root: &Section<'_>, surroundings: Surroundings) -> Option<Config> {
     let policies = policy::policies(root);
     let addresses: Vec<_> = listeners.iter().map(|listener| listener.address).collect();
     let loops = Loops::new(&addresses, admin.as_ref(), surroundings);
-    let services = service::services(root, &policies, server.expose_pool.as_ref(), &loops);
+    let services =
+        service::services(root, &policies, server.expose_pool.as_ref(), (&loops, docker.is_some()));
     let names: Vec<String> = root.section("services").entries().into_iter().map(|(name, _)| name).collect();
     let sets = sets::sets(root, &names);
     let rate_limits = limits::rate_limits(root);
@@ -205,6 +208,7 @@ fn read(root: &Section<'_>, surroundings: Surroundings) -> Option<Config> {
         admin,
         access_log,
         otlp,
+        docker,
         listeners,
         acme,
         maintenance,

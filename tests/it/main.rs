@@ -28,6 +28,7 @@ mod conformance;
 mod dashboard;
 mod deadlines;
 mod disk;
+mod docker;
 mod events;
 mod grpc;
 mod harm;
