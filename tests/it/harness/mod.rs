@@ -3,6 +3,7 @@
 mod acme;
 mod browser;
 mod docker;
+mod dockerd;
 mod http;
 mod load;
 mod nginx;
@@ -16,6 +17,8 @@ pub use acme::Acme;
 pub use browser::Browser;
 #[allow(unused_imports, reason = "the soak has no containers")]
 pub use docker::Docker;
+#[allow(unused_imports, reason = "the soak has no containers")]
+pub use dockerd::Dockerd;
 pub use http::{Answer, Connection, get, send};
 pub use load::{Load, wrk};
 #[allow(unused_imports, reason = "only the soak asks for it")]
