@@ -256,7 +256,10 @@ pub(super) async fn status(client: &Client, name: Option<&str>, out: &Out) -> Re
         let now: Vec<_> = services.iter().map(|view| view.revision).collect();
         if out.terminal {
             let limits = service::limits(client, name, out).await;
-            out.screen(&render::overview(&services, limits.as_ref()));
+            out.screen(&match name {
+                Some(_) => render::named(&services),
+                None => render::overview(&services, limits.as_ref()),
+            });
         } else if revisions != now {
             out.event(&services, |services| render::status(services));
         }

@@ -25,6 +25,7 @@ mod service;
 mod sets;
 mod token;
 mod typed;
+mod upstream_table;
 
 pub use args::{Args, Command};
 pub use check::show_check;

@@ -1,6 +1,6 @@
 //! Answers as text.
 
-use super::maintenance;
+use super::{maintenance, upstream_table};
 use crate::admin::shapes::ProcessLimitsView;
 use crate::control::command::{ReloadReport, UpgradeReport};
 use crate::control::view::{
@@ -14,6 +14,12 @@ use std::fmt::Write;
 pub(super) fn status(services: &[ServiceView]) -> String {
     let blocks: Vec<_> = services.iter().map(service).collect();
     if blocks.is_empty() { "no services are configured".into() } else { blocks.join("\n") }
+}
+
+/// Services that are asked for by name, each with its upstreams one by one.
+pub(super) fn named(services: &[ServiceView]) -> String {
+    let blocks = services.iter().map(|view| service(view) + &upstream_table::of(view));
+    blocks.collect::<Vec<_>>().join("\n")
 }
 
 /// All services, below what is used of the limits of the process.
@@ -50,7 +56,7 @@ fn service(view: &ServiceView) -> String {
     let mut rows =
         vec![["pool", "weight", "requests", "errors", "p50", "p95", "p99", "upstreams"].map(String::from)];
     rows.extend(view.pools.iter().map(|(name, pool)| row(name, pool)));
-    text.push_str(&table(&rows));
+    text.push_str(&table(&rows, POOL_COLUMNS));
     for (name, pool) in &view.pools {
         if let Some(version) = &pool.version {
             let _ = writeln!(text, "  {version} on {name}");
@@ -127,16 +133,18 @@ fn row(name: &str, pool: &PoolView) -> [String; 8] {
     [name.to_owned(), weight, window.requests.to_string(), errors, p50, p95, p99, states.join(", ")]
 }
 
-/// Columns aligned: the first and last to the left, figures to the right.
-fn table<const N: usize>(rows: &[[String; N]]) -> String {
+/// Of the pools' table, those that are words.
+const POOL_COLUMNS: [bool; 8] = [true, false, false, false, false, false, false, true];
+
+/// Columns aligned: those in `left` to the left, figures to the right.
+pub(super) fn table<const N: usize>(rows: &[[String; N]], left: [bool; N]) -> String {
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
     let widths: Vec<_> = (0..N).map(width).collect();
     let mut text = String::new();
     for row in rows {
         let mut line = String::from(" ");
         for (column, cell) in row.iter().enumerate() {
-            let width = widths[column];
-            let left = column == 0 || column == N - 1;
+            let (width, left) = (widths[column], left[column]);
             // Writing to a text cannot fail.
             let _ = if left { write!(line, " {cell:<width$} ") } else { write!(line, " {cell:>width$} ") };
         }

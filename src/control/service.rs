@@ -34,6 +34,7 @@ use crate::core::policy::readings::Source;
 use crate::core::rollout::Note;
 use crate::core::service::{Applied, Caution, Change, Order, ServiceState, SetMove};
 use crate::core::settings;
+use crate::observe::clock::wall;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
@@ -315,7 +316,7 @@ impl ServiceController {
         let pool = self.pools.get_mut(&name).filter(|pool| began >= pool.begun);
         let Some(upstreams) = pool.map(|pool| &mut pool.upstreams) else { return CheckNews::None };
         let said = result.as_ref().err().cloned();
-        let news = upstreams.checked(&upstream, address, result);
+        let news = upstreams.checked(&upstream, address, wall(), result);
         let is_proven = said.is_none() && upstreams.is_proven(&upstream);
         if decides && is_proven {
             self.saver.note_proven(&name, &upstream);
