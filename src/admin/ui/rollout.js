@@ -1,46 +1,29 @@
 // One rollout, running or ended: its course as a picture, why it ended, the requests that decided, its history.
 
 import { html, nothing } from "./vendor/lit-html.js";
-import { call, live, path } from "./live.js";
+import { path } from "./live.js";
 import { rows } from "./events.js";
+import { loader } from "./loader.js";
 import { clock, moment, percent, seconds } from "./words.js";
 
 const HISTORY_ROWS = 200;
 
 export function rolloutPage(service, id, redraw) {
-  const page = { view: null, history: [], newest: -1, fault: "", busy: false, left: false };
-
-  async function load() {
-    const newest = live.frame?.newest ?? 0;
-    if (page.busy || (newest === page.newest && page.view?.outcome)) return;
-    page.busy = true;
-    try {
-      page.view = await call("GET", path(service, "rollouts", id));
-      if (newest !== page.newest) {
-        const answer = await call("GET", `${path(service, "history")}?limit=${HISTORY_ROWS}`);
-        page.history = answer.history.filter((row) => row.rollout === id);
-        page.newest = newest;
-      }
-      page.fault = "";
-    } catch (problem) {
-      page.fault = problem.message;
-    }
-    page.busy = false;
-    if (!page.left) redraw();
-  }
-  load();
+  const loading = loader(
+    service,
+    {
+      address: path(service, "rollouts", id),
+      rows: HISTORY_ROWS,
+      keep: (row) => row.rollout === id,
+      isFinal: (view) => Boolean(view.outcome),
+    },
+    redraw,
+  );
   return {
     title: `${service} · rollout`,
-    news: load,
-    left() {
-      page.left = true;
-    },
-    view() {
-      const back = html`<p><a href="/s/${encodeURIComponent(service)}">${service}</a></p>`;
-      if (page.fault && !page.view) return html`<h1>Rollout</h1><p class="fault" role="alert">${page.fault}</p>${back}`;
-      if (!page.view) return html`<h1>Rollout</h1><p class="quiet">Loading …</p>`;
-      return body(page);
-    },
+    news: loading.load,
+    left: loading.left,
+    view: () => loading.view("Rollout", html`<a href="/s/${encodeURIComponent(service)}">${service}</a>`, body),
   };
 }
 
