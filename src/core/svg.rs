@@ -42,12 +42,16 @@ pub fn line(text: &str, y: f64) -> String {
 
 /// A panel's axis with the words beside it, from the top down.
 pub fn axis(floor: f64, height: f64, top: &str, name: &str) -> String {
-    let (ceiling, right, label) = (floor - height, LEFT + INNER, LEFT - 8.0);
+    let (ceiling, right) = (floor - height, LEFT + INNER);
     let words = [(ceiling + 4.0, top), (ceiling + height / 2.0, name), (floor, "0")];
-    let words = words.map(|(y, words)| {
-        format!("<text x=\"{label}\" y=\"{y}\" text-anchor=\"end\">{}</text>\n", escaped(words))
-    });
+    let words = words.map(|(y, words)| label(words, y));
     format!("<path class=\"axis\" d=\"M{LEFT} {ceiling} V{floor} H{right}\"/>\n{}", words.concat())
+}
+
+/// A word to the left of the drawing.
+pub fn label(word: &str, y: f64) -> String {
+    let right = LEFT - 8.0;
+    format!("<text x=\"{right}\" y=\"{y}\" text-anchor=\"end\">{}</text>\n", escaped(word))
 }
 
 /// When what is drawn begins and ends, below it.
