@@ -27,6 +27,7 @@ mod compression;
 mod conformance;
 mod dashboard;
 mod deadlines;
+mod demo;
 mod disk;
 mod events;
 mod grpc;
