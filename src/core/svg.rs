@@ -10,7 +10,7 @@ const FITS: usize = 118;
 /// Plain colours first, for what draws SVG without variables or media queries; browsers know both.
 const STYLE: &str = "\
     text { font: 12px system-ui, sans-serif; fill: #1c2024 } text.faint { fill: #6b737b }\n\
-    .paper { fill: #ffffff } .bad { fill: #c62828 } .hold { fill: #ef9a00; opacity: .25 }\n\
+    text.title { font-weight: bold } .paper { fill: #ffffff } .bad { fill: #c62828 } .hold { fill: #ef9a00; opacity: .25 }\n\
     .proof { fill: none; stroke: #1565c0; stroke-width: 1.5 } .axis { stroke: #8b929a; fill: none }\n\
     .limit { stroke: #1c2024; stroke-dasharray: 4 3 } .abort { stroke: #c62828; stroke-width: 2 }\n\
     .stable { fill: none; stroke: #6b737b; stroke-width: 1.5 } .done { stroke: #2e7d32; stroke-width: 2 }\n\
@@ -28,7 +28,7 @@ pub fn head(title: &str, height: f64) -> String {
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {height}\" role=\"img\" \
          aria-label=\"{title}\">\n<title>{title}</title>\n<style>\n{STYLE}</style>\n\
          <rect class=\"paper\" width=\"{WIDTH}\" height=\"{height}\"/>\n\
-         <text x=\"{LEFT}\" y=\"26\" font-weight=\"bold\">{title}</text>\n"
+         <text class=\"title\" x=\"{LEFT}\" y=\"26\">{title}</text>\n"
     )
 }
 

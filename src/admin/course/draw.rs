@@ -3,6 +3,7 @@
 use super::{Course, Mark, MarkKind};
 use crate::core::svg::{self, INNER, LEFT, escaped};
 use jiff::Timestamp;
+use std::collections::BTreeMap;
 use std::fmt::Write;
 
 const PANEL: f64 = 120.0;
@@ -15,7 +16,7 @@ const DOTS: [f64; 4] = [8.0, 15.0, 22.0, 29.0];
 const DOT: f64 = 2.5;
 const STRIP: f64 = 32.0;
 /// Columns of the failures, at most; none is shorter than a second.
-const COLUMNS: usize = 190;
+const COLUMNS: i64 = 190;
 
 pub(super) fn draw(course: &Course) -> String {
     let strip = if course.failures.is_empty() { 0.0 } else { STRIP };
@@ -105,17 +106,15 @@ fn weights(text: &mut String, course: &Course) {
 
 /// The share of the candidate's attempts that failed, as far as points reach.
 fn failures(text: &mut String, course: &Course) {
-    let seconds = usize::try_from((course.ended - course.began) / 1000).unwrap_or_default();
-    let count = seconds.clamp(1, COLUMNS);
-    let mut columns = vec![(0_u64, 0_u64); count];
+    let column_ms = ((course.ended - course.began) / COLUMNS).max(1000);
+    let first = course.began - course.began.rem_euclid(1000);
+    let mut columns: BTreeMap<i64, (u64, u64)> = BTreeMap::new();
     for (at, requests, failures) in &course.points {
-        let column = ((course.x(*at) - LEFT) / INNER * count as f64) as usize;
-        if let Some(column) = columns.get_mut(column.min(count - 1)) {
-            *column = (column.0 + u64::from(*requests), column.1 + u64::from(*failures));
-        }
+        let column = columns.entry((at - first).div_euclid(column_ms)).or_default();
+        *column = (column.0 + u64::from(*requests), column.1 + u64::from(*failures));
     }
     let share = |(requests, failures): &(u64, u64)| *failures as f64 / (*requests).max(1) as f64;
-    let top = columns.iter().map(share).fold(0.0, f64::max);
+    let top = columns.values().map(share).fold(0.0, f64::max);
     let shown = if top > 0.0 { format!("{:.1} %", top * 100.0) } else { String::new() };
     text.push_str(&svg::axis(FAILURES, PANEL, &shown, "failed"));
     if course.points.is_empty() {
@@ -124,10 +123,10 @@ fn failures(text: &mut String, course: &Course) {
             FAILURES - PANEL / 2.0,
         ));
     }
-    let width = INNER / count as f64;
-    for (index, column) in columns.iter().enumerate().filter(|(_, column)| column.1 > 0) {
-        let height = PANEL * share(column) / top;
-        let (x, y) = (LEFT + width * index as f64, FAILURES - height);
+    for (index, column) in columns.iter().filter(|(_, column)| column.1 > 0) {
+        let (x, end) = (course.x(first + index * column_ms), course.x(first + (index + 1) * column_ms));
+        let (width, height) = ((end - x).max(1.0), PANEL * share(column) / top);
+        let y = FAILURES - height;
         let _ = writeln!(
             text,
             "<rect class=\"bad\" x=\"{x:.1}\" y=\"{y:.1}\" width=\"{width:.1}\" height=\"{height:.1}\"/>"
@@ -140,7 +139,7 @@ fn dots(text: &mut String, course: &Course) {
     if course.failures.is_empty() {
         return;
     }
-    text.push_str(&svg::label("each", FAILURES + DOTS[1] + 4.0));
+    text.push_str(&svg::label("requests", FAILURES + DOTS[1] + 4.0));
     let wanted: Vec<_> = course.failures.iter().map(|(at, _)| course.x(*at)).collect();
     for ((at, words), (x, row)) in course.failures.iter().zip(places(&wanted)) {
         let (at, y, words) = (time(*at), FAILURES + DOTS[row], escaped(words));
