@@ -37,7 +37,7 @@ function body({ view, history, newest }) {
       <span class="chip ${ended === "aborted" ? "fail" : ended ? "pass" : view.verdict.state}">${ended ?? view.phase}</span></div>
     <section aria-labelledby="course"><h2 id="course">Course</h2>
       ${view.reason ? html`<p class="sentence">${view.reason}</p>` : nothing}
-      <img class="course" src=${course} alt=${words(view)}>
+      <div class="scroll" tabindex="0" role="region" aria-label="The course as a picture"><img class="course" src=${course} alt=${words(view)}></div>
       <dl class="facts">${facts(view).map(([name, text]) => html`<div><dt>${name}</dt><dd>${text}</dd></div>`)}</dl></section>
     ${reasons(view)}
     ${failures(view.failures ?? [], view)}
@@ -70,10 +70,10 @@ function failures(all, view) {
   if (all.length === 0) return view.outcome ? nothing : html`<section><h2>Requests that failed</h2><p class="quiet">None so far.</p></section>`;
   const row = (of) => html`<tr><td data-label="Time"><time datetime=${of.at} title=${moment(of.at)}>${clock(of.at)}</time></td>
     <th scope="row">${of.request}</th>
-    <td data-label="Came to" class="bad">${of.status ?? ""} ${of.outcome === "status" ? "" : of.outcome}</td>
+    <td data-label="Outcome" class="bad">${of.status ?? ""} ${of.outcome === "status" ? "" : of.outcome}</td>
     <td data-label="Upstream">${of.upstream ?? "none"}</td>
     <td data-label="Request id"><code>${of.request_id}</code></td></tr>`;
   return html`<section aria-labelledby="failures"><h2 id="failures">${view.outcome === "aborted" ? "Requests that decided" : "Requests that failed"}</h2>
-    <table class="failures"><thead><tr>${["Time", "Request", "Came to", "Upstream", "Request id"].map((name) => html`<th scope="col">${name}</th>`)}</tr></thead>
+    <table class="failures"><thead><tr>${["Time", "Request", "Outcome", "Upstream", "Request id"].map((name) => html`<th scope="col">${name}</th>`)}</tr></thead>
     <tbody>${all.toReversed().map(row)}</tbody></table></section>`;
 }

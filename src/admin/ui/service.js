@@ -50,7 +50,7 @@ function body(name, { view, history, fault }, load) {
     ${distance(view, running)}
     <section aria-labelledby="curves"><h2 id="curves">15 minutes</h2>
       <div class="charts">${["rate", "failures", "p95"].map((kind) => html`<div><h3>${CHARTS[kind]}</h3><div class="chart" id="chart-${kind}" role="img" aria-label="${CHARTS[kind]} over 15 minutes"></div></div>`)}</div>
-      <p class="key">${Object.keys(view.pools).map((pool) => html`<span class="pool-${keyOf(view, pool)}">${pool}</span>`)}<span class="limit">limit</span></p>
+      <p class="key">${Object.keys(view.pools).map((pool) => html`<span class="pool-${keyOf(view, pool)}">${pool}</span>`)}<span class="limit">limit</span><span class="mark">events</span></p>
     </section>
     ${upstreams(view, load)}
     <section aria-labelledby="history"><h2 id="history">History</h2>${rows(history, false)}</section>`;
