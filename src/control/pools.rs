@@ -340,6 +340,12 @@ impl Pools {
         turned
     }
 
+    /// Takes note of the upstreams' states, which are shown next.
+    pub(super) fn note_states(&mut self, links: &Links) {
+        let wall = links.wall_text();
+        self.all.values_mut().for_each(|pool| pool.upstreams.note_states(&wall));
+    }
+
     /// The number of a pool in the table.
     pub(super) fn index(&self, pool: &str) -> Option<usize> {
         let mut known = self.all.keys().filter(|name| self.settings.pools.contains_key(*name));

@@ -35,6 +35,7 @@ use crate::core::policy::readings::Source;
 use crate::core::rollout::Note;
 use crate::core::service::{Applied, Caution, Change, Order, ServiceState, SetMove};
 use crate::core::settings;
+use crate::observe::clock::wall;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
@@ -325,7 +326,7 @@ impl ServiceController {
         let pool = self.pools.get_mut(&name).filter(|pool| began >= pool.begun);
         let Some(upstreams) = pool.map(|pool| &mut pool.upstreams) else { return CheckNews::None };
         let said = result.as_ref().err().cloned();
-        let news = upstreams.checked(&upstream, address, result);
+        let news = upstreams.checked(&upstream, address, wall(), result);
         if let Some(proven) = upstreams.proven(&upstream).filter(|_| decides && said.is_none()) {
             self.saver.note_proven(&name, proven);
         }

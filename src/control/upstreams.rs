@@ -2,6 +2,7 @@
 
 mod endpoint;
 mod slot;
+mod standing;
 
 pub(super) use endpoint::Endpoint;
 use endpoint::{EJECTED, unchecked};
@@ -17,6 +18,7 @@ use crate::core::rollout::UpstreamSeen;
 use crate::core::settings;
 use crate::core::table::{Upstream, UpstreamState};
 use crate::core::upstream_address::UpstreamAddress;
+use jiff::Timestamp;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -91,6 +93,7 @@ impl Upstreams {
             if !same_checks {
                 // What was up stays up until the new check has been made.
                 for endpoint in &mut slot.endpoints {
+                    endpoint.last_check.forget();
                     let up = endpoint.is_up();
                     endpoint.health = new.health.as_ref().map(|health| unchecked(health, up));
                 }
@@ -103,16 +106,18 @@ impl Upstreams {
         self.slots.iter_mut().find(|slot| &*slot.settings.address == label)
     }
 
-    /// Takes in the result of one check.
+    /// Takes in the result of one check, which has just ended by the clock on the wall.
     pub(super) fn checked(
         &mut self,
         label: &str,
         address: UpstreamAddress,
+        ended: Timestamp,
         result: Result<(), String>,
     ) -> CheckNews {
         let Some(slot) = self.slot(label) else { return CheckNews::None };
         let mut endpoints = slot.endpoints.iter_mut().filter(|endpoint| !endpoint.leads_back);
         let Some(endpoint) = endpoints.find(|e| e.address == address) else { return CheckNews::None };
+        endpoint.last_check.note(ended);
         let before = (endpoint.is_proven(), endpoint.failing.clone());
         let changed = endpoint.health.as_mut().and_then(|health| health.observe(result.is_ok())).is_some();
         endpoint.good_checks += u64::from(result.is_ok());
@@ -339,7 +344,14 @@ impl Upstreams {
             let is_up = endpoint.is_up();
             endpoint.health = endpoint.health.map(|health| health.begun_anew(is_up));
             endpoint.failing = None;
+            endpoint.last_check.forget();
         }
+    }
+
+    /// Takes note of the states that are shown next; `wall` is the time of day, RFC 3339.
+    pub(super) fn note_states(&mut self, wall: &str) {
+        let eject = self.ejects();
+        self.slots.iter_mut().for_each(|slot| slot.note_states(eject, wall));
     }
 
     /// The upstreams that are not draining, with their addresses.

@@ -2,9 +2,11 @@
 //!
 //! Weights are percent with two decimals, times are RFC 3339 in UTC, latencies are milliseconds.
 
+mod last_check;
 mod services;
 mod sets;
 
+pub use last_check::LastCheck;
 pub use services::ServiceViews;
 pub use sets::{SetRolloutView, SetView};
 
@@ -149,6 +151,13 @@ pub struct UpstreamView {
     pub weight: u16,
     /// `ready`, `draining` or `down`.
     pub state: String,
+    /// Since when it has this state, RFC 3339, as far as this process knows: not before its start.
+    #[serde(default)]
+    pub since: Option<String>,
+    /// When its last health check ended, RFC 3339; `null` where none has been made of what it is now.
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    pub checked: LastCheck,
     /// Why it is not ready, or its last failed check.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub detail: Option<String>,

@@ -107,7 +107,7 @@ fn only_waits(rollout: &RolloutView) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::control::view::{ServiceViews, UpstreamView, WindowView};
+    use crate::control::view::{LastCheck, ServiceViews, UpstreamView, WindowView};
     use std::sync::Arc;
 
     fn service(states: &[&str]) -> ServiceView {
@@ -117,6 +117,8 @@ mod tests {
             resolved: None,
             weight: 1,
             state: (*state).to_owned(),
+            since: None,
+            checked: LastCheck::default(),
             detail: Some("refused".to_owned()),
             in_flight: 0,
         };
