@@ -24,7 +24,7 @@ pub use load::{Load, wrk};
 #[allow(unused_imports, reason = "only the soak asks for it")]
 pub use nginx::{LARGE, Nginx};
 pub use origin::{Origin, Reaction, Received, answer};
-pub use process::{Pointsman, Printed, whole};
+pub use process::{Pointsman, Printed, run, whole};
 pub use tls::{Authority, TlsClient};
 pub use tls_origin::TlsOrigin;
 pub use unix_door::UnixDoor;
