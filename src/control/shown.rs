@@ -226,6 +226,7 @@ fn views(slot: &Slot, eject: bool) -> Vec<UpstreamView> {
     let base = UpstreamView {
         address: slot.settings.address.to_string(),
         resolved: None,
+        container: slot.settings.container.as_ref().map(|id| id.to_string()),
         weight: slot.settings.weight,
         state: UpstreamState::Down.label().to_owned(),
         since: slot.since().map(str::to_owned),
@@ -236,7 +237,8 @@ fn views(slot: &Slot, eject: bool) -> Vec<UpstreamView> {
     if slot.endpoints.is_empty() {
         return vec![base];
     }
-    let is_name = matches!(slot.settings.host, UpstreamHost::Name { .. });
+    let is_name =
+        slot.settings.container.is_some() || matches!(slot.settings.host, UpstreamHost::Name { .. });
     let view = |endpoint: &Endpoint| UpstreamView {
         resolved: is_name.then(|| endpoint.address.to_string()),
         state: endpoint.state(slot.draining, eject).label().to_owned(),

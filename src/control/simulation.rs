@@ -318,7 +318,7 @@ impl World {
             self.rng.random_bool(0.6).then(|| addresses(pool, first..first + self.rng.random_range(1..3)));
         let upstream = |address: &String| {
             let (address, host) = Upstream::place(address).expect("a place");
-            Upstream { address, host, weight: 1, backup: false, max_conns: 0 }
+            Upstream::plain(address, host)
         };
         let set = named.as_ref().map(|set| set.iter().map(upstream).collect());
         let addresses = named.unwrap_or_else(|| self.files[pool].clone());

@@ -136,12 +136,18 @@ pub struct PoolView {
     pub signals: BTreeMap<String, f64>,
 }
 
+/// The detail of an upstream whose first check is still to come.
+pub const UNCHECKED: &str = "not checked yet";
+
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct UpstreamView {
-    /// As configured; a name is followed by the address it resolved to.
+    /// As configured; a name, or a container, is followed by the address it is reached at.
     pub address: String,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub resolved: Option<String>,
+    /// The id of the container that it is.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub container: Option<String>,
     pub weight: u16,
     /// `ready`, `draining` or `down`.
     pub state: String,

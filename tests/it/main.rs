@@ -29,6 +29,7 @@ mod dashboard;
 mod deadlines;
 mod demo;
 mod disk;
+mod docker;
 mod documents;
 mod events;
 mod grpc;

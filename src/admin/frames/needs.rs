@@ -112,6 +112,7 @@ mod tests {
 
     fn service(states: &[&str]) -> ServiceView {
         let upstream = |(at, state): (usize, &&str)| UpstreamView {
+            container: None,
             address: format!("10.0.0.{at}:80"),
             resolved: None,
             weight: 1,

@@ -1,7 +1,7 @@
 //! One address of an upstream, live: what checks and real traffic say of it, and what it is fit for.
 
 use super::standing::Standing;
-use crate::control::view::LastCheck;
+use crate::control::view::{LastCheck, UNCHECKED};
 use crate::core::health::Health;
 use crate::core::own_address::OwnAddresses;
 use crate::core::passive::{Ejection, EndedAttempts};
@@ -113,7 +113,7 @@ impl Endpoint {
         let rising = self.health.as_ref().is_some_and(|health| health.is_proven() && !health.is_up());
         let told = match () {
             () if self.ejection.is_out() => Some(EJECTED),
-            () if self.is_unknown() && !self.is_up() => Some("not checked yet"),
+            () if self.is_unknown() && !self.is_up() => Some(UNCHECKED),
             () if rising => Some("its last check passed, and it takes some in a row to come back"),
             () => None,
         };

@@ -2,6 +2,7 @@
 
 mod acme;
 mod browser;
+mod docker;
 mod http;
 mod load;
 mod nginx;
@@ -13,6 +14,8 @@ mod unix_door;
 
 pub use acme::Acme;
 pub use browser::Browser;
+#[allow(unused_imports, reason = "the soak has no containers")]
+pub use docker::Docker;
 pub use http::{Answer, Connection, get, send};
 pub use load::{Load, wrk};
 #[allow(unused_imports, reason = "only the soak asks for it")]
