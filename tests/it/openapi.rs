@@ -3,7 +3,7 @@
 mod instance;
 mod schemathesis;
 
-use super::harness::{Answer, Nginx, Pointsman, Printed, blue_green};
+use super::harness::{Answer, Nginx, Pointsman, Printed, blue_green, eventually};
 use serde_json::Value;
 use std::collections::BTreeSet;
 
