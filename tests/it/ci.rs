@@ -1,5 +1,7 @@
 //! What a CI job runs: the GitHub Action's script and the curl examples, against the real binary.
 
+mod templates;
+
 use super::harness::{Load, Nginx, Origin, Pointsman, Printed, Reaction, eventually};
 use std::collections::BTreeMap;
 use std::net::{SocketAddr, TcpListener};

@@ -1,5 +1,7 @@
 //! `[docker]`: containers come and go as upstreams.
 
+mod real;
+
 use super::harness::{Docker, Load, Origin, Pointsman, Reaction, eventually, get};
 use serde_json::{Value, json};
 use std::net::SocketAddr;

@@ -3,6 +3,7 @@
 mod acme;
 mod browser;
 mod docker;
+mod dockerd;
 mod http;
 mod load;
 mod nginx;
@@ -16,12 +17,14 @@ pub use acme::Acme;
 pub use browser::Browser;
 #[allow(unused_imports, reason = "the soak has no containers")]
 pub use docker::Docker;
+#[allow(unused_imports, reason = "the soak has no containers")]
+pub use dockerd::Dockerd;
 pub use http::{Answer, Connection, get, send};
 pub use load::{Load, wrk};
 #[allow(unused_imports, reason = "only the soak asks for it")]
 pub use nginx::{LARGE, Nginx};
 pub use origin::{Origin, Reaction, Received, answer};
-pub use process::{Pointsman, Printed, whole};
+pub use process::{Pointsman, Printed, run, whole};
 pub use tls::{Authority, TlsClient};
 pub use tls_origin::TlsOrigin;
 pub use unix_door::UnixDoor;
