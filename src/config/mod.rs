@@ -158,6 +158,11 @@ fn check_count(root: &Section<'_>, pools: usize) {
     }
 }
 
+/// The names of what stands in a section.
+fn names_in(root: &Section<'_>, section: &'static str) -> Vec<String> {
+    root.section(section).entries().into_iter().map(|(name, _)| name).collect()
+}
+
 fn read(root: &Section<'_>, surroundings: Surroundings) -> Option<Config> {
     let mut server = front::server(&root.section("server"));
     let process_limits = front::process_limits(&root.section("limits"));
@@ -176,11 +181,10 @@ fn read(root: &Section<'_>, surroundings: Surroundings) -> Option<Config> {
     let loops = Loops::new(&addresses, admin.as_ref(), surroundings);
     let services =
         service::services(root, &policies, server.expose_pool.as_ref(), (&loops, docker.is_some()));
-    let names: Vec<String> = root.section("services").entries().into_iter().map(|(name, _)| name).collect();
+    let names = names_in(root, "services");
     let sets = sets::sets(root, &names);
     let rate_limits = limits::rate_limits(root);
-    let rates: Vec<String> =
-        root.section("rate_limits").entries().into_iter().map(|(name, _)| name).collect();
+    let rates = names_in(root, "rate_limits");
     let mut specs = route::routes(
         root,
         &route::Known { services: &names, rates: &rates, listeners: &addresses, admin: admin.as_ref() },
@@ -199,8 +203,7 @@ fn read(root: &Section<'_>, surroundings: Surroundings) -> Option<Config> {
     let compression = compression.map(|section| Arc::new(compression::compression(&section)));
     let notify = notify::receivers(root, &names);
     root.finish();
-    let pools: usize = services.values().map(|service| service.pools.len()).sum();
-    check_count(root, pools);
+    check_count(root, services.values().map(|service| service.pools.len()).sum());
     let (admin, maintenance, routes) = (admin?, Arc::new(maintenance), Arc::new(routes));
     Some(Config {
         server,

@@ -32,9 +32,7 @@ fn it_fits_a_narrow_terminal_and_ends_with_what_users_noticed() {
     }
     let stay: Vec<&str> = lines.iter().filter_map(|drawings| drawings.last().map(|last| &**last)).collect();
     let shown = steps(stay.iter().copied());
-    for step in
-        ["v2 step 1 of 3", "v2 step 2 of 3", "v2 baking", "v2 promoted", "v3 step 1 of 3", "v3 aborted"]
-    {
+    for step in ["v2 step 1 of 3", "v2 step 2 of 3", "v2 baking", "v2 promoted", "v3 aborted"] {
         assert_eq!(shown.iter().filter(|one| *one == step).count(), 1, "{step}, once: {shown:?}");
     }
     let at = |text: &str| {

@@ -1,6 +1,7 @@
 //! README and `docs`: what they say to type works, links lead somewhere, every command has its entry, pages stay short.
 
 mod commands;
+mod configurations;
 mod fences;
 
 use super::alerts::root;
