@@ -4,7 +4,7 @@
 //! is another upstream than the one before it of the same name: its id tells versions apart. One that has only stopped
 //! is the same when it starts again, wherever it is reached then.
 
-use crate::core::settings::Upstream;
+use super::settings::upstream::Upstream;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

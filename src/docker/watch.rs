@@ -65,6 +65,8 @@ enum Left {
     Stopped,
     /// Docker does not answer.
     Down(String),
+    /// The stream has ended, as proxies end what is idle for long.
+    Ended,
 }
 
 impl Watcher {
@@ -84,12 +86,15 @@ impl Watcher {
             let why = match self.stream(&engine, &docker).await {
                 Left::Reconfigured => return true,
                 Left::Stopped => return false,
-                Left::Down(why) => why,
+                Left::Down(why) => Some(why),
+                Left::Ended => None,
             };
             if self.clock.now() > began + LONGEST_PAUSE {
                 pause = FIRST_PAUSE;
             }
-            self.is_down(&docker, why);
+            if let Some(why) = why {
+                self.is_down(&docker, why);
+            }
             tokio::select! {
                 () = sleep(pause) => (),
                 changed = self.configs.changed() => return changed.is_ok(),
@@ -118,7 +123,7 @@ impl Watcher {
     async fn step(&mut self, engine: &Engine, docker: &Docker, events: &mut Events) -> Result<(), Left> {
         let pause = self.list_at.saturating_sub(self.clock.now());
         tokio::select! {
-            event = events.next() => self.event(engine, event.map_err(Left::Down)?).await,
+            event = events.next() => self.event(engine, event.map_err(|_| Left::Ended)?).await,
             () = sleep(pause) => {
                 self.roster.forgive(self.clock.now());
                 self.list(engine, false).await

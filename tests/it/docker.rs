@@ -1,5 +1,6 @@
 //! `[docker]`: containers come and go as upstreams.
 
+mod compose;
 mod real;
 
 use super::harness::{Docker, Load, Origin, Pointsman, Reaction, eventually, get};
