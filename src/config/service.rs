@@ -6,7 +6,7 @@ use super::mirror;
 use super::reader::{Item, Section};
 use super::{cohort, pool, rollout, rule, shield};
 use crate::core::policy::Policy;
-use crate::core::service::Refuge;
+use crate::core::refuge::Refuge;
 use crate::core::settings::{Pool, Service};
 use http::HeaderName;
 use std::collections::BTreeMap;

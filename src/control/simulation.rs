@@ -13,14 +13,14 @@ use super::journal::{HistoryRow, JournalError};
 use super::output::{Durable, Output, Outputs, Stored};
 use super::saver::{Extra, Proposal, Saver, Settled, marked_weights};
 use crate::core::event::Event;
+use crate::core::refuge::Refuge;
 use crate::core::rollout::{
     Action, After, HookPoint, Idle, Note, Observation, Phase, Plan, Step, Strategy, UpstreamSeen, Work,
     WorkResult,
 };
 use crate::core::service::tests::{UPSTREAMS, bp, canary, rolling, start};
 use crate::core::service::{
-    Aborts, Applied, Caution, Change, Configured, Coverage, Moment, Order, Recovery, Refuge, Running,
-    ServiceState,
+    Aborts, Applied, Caution, Change, Configured, Coverage, Moment, Order, Recovery, Running, ServiceState,
 };
 use crate::core::settings::Upstream;
 use crate::core::verdict::{Level, Reason, State, Verdict};

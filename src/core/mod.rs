@@ -36,6 +36,7 @@ pub mod passive;
 pub mod policy;
 pub mod ramp;
 pub mod recall;
+pub mod refuge;
 pub mod replay;
 pub mod retention;
 pub mod rollout;

@@ -28,7 +28,7 @@ pub use change::{Applied, Caution, Change, Denied, Moment, Order};
 pub use idle::IDLE;
 pub use record::{PoolRecord, Quarantine, QuarantineCause, Void};
 pub use recovery::{Aborts, Configured, Recovery, Remains};
-pub use refuge::{Coverage, Refuge};
+pub use refuge::Coverage;
 pub use set::{Member, SetMove, SetPart, Standing, Undone, set_moves};
 
 use super::container::PoolContainers;

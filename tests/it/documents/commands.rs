@@ -240,12 +240,11 @@ fn a_machine_of_ones_own_is_set_up_as_the_page_says() {
     assert!(tally.run >= 4 && tally.not_run.len() <= 2, "{}, {:?}", tally.run, tally.not_run);
 }
 
-#[test]
-fn the_runbook_says_what_works() {
-    let hash: String =
-        <sha2::Sha256 as sha2::Digest>::digest(TOKEN).iter().map(|byte| format!("{byte:02x}")).collect();
-    let hook = Origin::named("updated");
-    let config = format!(
+/// A site with a token, whose rolling updates are done as soon as they are asked for.
+fn site(hook: &Origin) -> String {
+    let hash = <sha2::Sha256 as sha2::Digest>::digest(TOKEN);
+    let hash: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
+    format!(
         "[admin]\nlisten = \"127.0.0.1:0\"\ntokens = [{{ name = \"ops\", role = \"admin\", sha256 = \"{hash}\" }}]\n\
          [services.web]\nstable = \"blue\"\npolicy = \"default\"\n\
          [services.web.pools.blue]\nupstreams = [\"10.0.0.1:3000\", \"10.0.0.2:3000\"]\n\
@@ -253,9 +252,21 @@ fn the_runbook_says_what_works() {
          [policies.default]\nerror_rate = {{ warning = \"0.5%\", critical = \"1%\" }}\n\
          [services.web.rollout.rolling]\nwatch = \"200ms\"\nhook = {{ url = \"http://{}/\" }}\n",
         hook.address
-    );
-    let tally = types_all("docs/runbook.md", &config);
+    )
+}
+
+#[test]
+fn the_runbook_says_what_works() {
+    let tally = types_all("docs/runbook.md", &site(&Origin::named("updated")));
     assert!(tally.run >= 12 && tally.not_run.is_empty(), "{}, {:?}", tally.run, tally.not_run);
+}
+
+#[test]
+fn the_pages_on_rollouts_and_from_nginx_say_what_works() {
+    let tally = types_all("docs/rollouts.md", &site(&Origin::named("updated")));
+    assert!(tally.run >= 12 && tally.not_run.is_empty(), "{}, {:?}", tally.run, tally.not_run);
+    let tally = types_all("docs/nginx-migration.md", &shown_in("README.md"));
+    assert!(tally.run >= 2 && tally.not_run.is_empty(), "{}, {:?}", tally.run, tally.not_run);
 }
 
 /// A quickstart that no test types says at each of its blocks why.
