@@ -14,7 +14,7 @@ mod unix_door;
 pub use acme::Acme;
 pub use browser::Browser;
 pub use http::{Answer, Connection, get, send};
-pub use load::{Load, wrk};
+pub use load::{Load, Wrk, wrk, wrk_by};
 #[allow(unused_imports, reason = "only the soak asks for it")]
 pub use nginx::{LARGE, Nginx};
 pub use origin::{Origin, Reaction, Received, answer};
