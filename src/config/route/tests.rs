@@ -301,3 +301,30 @@ fn every_fault_of_a_path_is_told() {
         assert!(text.contains(line), "missing: {line}\nin:\n{text}");
     }
 }
+
+#[test]
+fn conditions_of_a_route_are_those_of_a_rule() {
+    let read = |route: &str| {
+        let text = format!(
+            "[[listeners]]\naddress = \"127.0.0.1:80\"\n[[routes]]\n{route}\nservice = \"web\"\n\
+             [services.web.pools.blue]\nupstreams = [\"10.0.0.1:80\"]\n"
+        );
+        crate::config::parse(&text, "test.toml", &|_| None, "/nowhere".as_ref()).map_err(|f| f.to_string())
+    };
+    let config = read("when = { methods = [\"POST\"], query = { name = \"beta\" } }").expect("accepted");
+    let when = config.routes.specs()[0].when.as_ref().expect("conditions");
+    assert_eq!((when.methods.len(), when.query.is_some(), when.header.is_none()), (1, true, true));
+    for (route, expected) in [
+        (
+            "when = {}",
+            "routes[0].when: has no condition; add one of header, cookie, query, methods, networks",
+        ),
+        ("when = { method = [\"GET\"] }", "routes[0].when.method: unknown key; did you mean methods?"),
+        ("when = { methods = [\"get\"] }", "\"get\" is no method; write for example POST"),
+        ("when = { header = { equals = \"a\" } }", "routes[0].when.header.name: is missing"),
+        ("path = \"@x\"\nwhen = { methods = [\"GET\"] }", "has no effect on a route with a name"),
+    ] {
+        let faults = read(route).expect_err("refused");
+        assert!(faults.contains(expected), "{expected} is not in {faults}");
+    }
+}
