@@ -4,10 +4,10 @@ SHELL := /bin/sh
 # rustup puts cargo here; a cargo that is found already comes first.
 export PATH := $(PATH):$(HOME)/.cargo/bin
 
-.PHONY: help reference format setup setup-test setup-deny setup-bench demo test check deny examples alerts fuzz smoke-fuzz lock-fuzz simulate bench compare memory mirror scale soak slow
+.PHONY: help reference format setup setup-test setup-deny setup-bench setup-dist setup-packages demo test check deny examples alerts fuzz smoke-fuzz lock-fuzz simulate bench compare memory mirror scale soak slow dist reproduce test-packages
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 # $(call install,PROGRAM:PACKAGE ...) installs the packages of the programs that are missing.
 define install
@@ -77,7 +77,7 @@ check: format ## format, lints, shell scripts and documentation, with warnings a
 format: setup-test
 	cargo fmt --check
 	cargo fmt --check --manifest-path fuzz/Cargo.toml
-	shellcheck conf/github-action/*.sh conf/ci/*.sh fuzz/*.sh tools/*.sh
+	shellcheck conf/github-action/*.sh conf/ci/*.sh conf/debian/post* fuzz/*.sh tools/*.sh
 
 deny: setup-deny ## licences, sources, banned crates and advisories of all that is compiled in
 	tools/deny.sh
@@ -85,7 +85,7 @@ deny: setup-deny ## licences, sources, banned crates and advisories of all that 
 # conf/tallow.toml names certificates and folders of its server: tests/it/tallow checks it with others.
 examples: ## check every example configuration with the binary
 	cargo build --locked
-	@for file in conf/*.toml conf/docker/*.toml conf/compose/*.toml; do [ $$file != conf/tallow.toml ] || continue; echo "check $$file"; target/debug/pointsman check --config $$file || exit 1; done
+	@for file in conf/*.toml conf/*/*.toml; do [ $$file != conf/tallow.toml ] || continue; echo "check $$file"; POINTSMAN_TOKEN=0123456789abcdef0123456789abcdef target/debug/pointsman check --config $$file || exit 1; done
 
 reference: ## write docs/config.md, docs/config and docs/pointsman.schema.json, of what reads the configuration
 	POINTSMAN_REFERENCE=write cargo test --locked --lib -- config::tests::reference config::tests::schema
@@ -133,3 +133,22 @@ soak: setup-test ## every kind of client for MINUTES=10: whether memory and file
 
 slow: setup-test ## no file descriptors left and back again; 10,000 slow clients beside others (3 minutes)
 	cargo bench --locked --bench soak -- exhausted slow
+
+# Of one version each, so that the same commit gives the same bytes.
+setup-dist: setup-deny ## and what a release needs: musl, cargo-deb, cargo-cyclonedx
+	$(call install,musl-gcc:musl-tools jq:jq xz:xz-utils dpkg-shlibdeps:dpkg-dev objcopy:binutils git:git)
+	@[ -x target/tools/bin/pip ] || python3 -m venv target/tools
+	cargo install --quiet --locked --root target/tools cargo-deb@3.8.0 cargo-cyclonedx@0.5.9
+
+setup-packages: setup-test ## and what the tests of the packages need: debootstrap, systemd-nspawn, sshd, lintian
+	$(call install,debootstrap:debootstrap systemd-nspawn:systemd-container sshd:openssh-server lintian:lintian ip:iproute2 curl:curl)
+
+dist: setup-dist ## a release, in target/dist: .deb, static binary, image, debug information, SBOM, sums
+	tools/dist.sh
+
+reproduce: dist ## whether it can be built again from another folder: the same bytes
+	tools/reproduce.sh
+
+test-packages: setup-packages ## install, upgrade under load and remove the .deb, run the image, deploy by ssh (needs root, and make dist)
+	tools/debian-root.sh
+	cargo test --locked --test it -- --ignored --nocapture --test-threads 1 packages::

@@ -438,7 +438,11 @@ pub(super) fn with_registered(
     }
     for (name, of) in containers.iter().filter(|(_, of)| !of.upstreams.is_empty()) {
         if let Some(pool) = Arc::make_mut(&mut settings).pools.get_mut(name) {
-            pool.upstreams.extend(of.upstreams.iter().cloned());
+            // A name that stands in the file, too, is one upstream.
+            let is_other =
+                |one: &&settings::Upstream| pool.upstreams.iter().all(|u| u.address != one.address);
+            let containers: Vec<_> = of.upstreams.iter().filter(is_other).cloned().collect();
+            pool.upstreams.extend(containers);
             check_in_full(pool);
         }
     }

@@ -17,10 +17,13 @@ pub(super) struct Container {
     names: Vec<String>,
     #[serde(deserialize_with = "or_empty")]
     pub labels: BTreeMap<String, String>,
+    #[serde(deserialize_with = "or_empty")]
     state: String,
     #[serde(deserialize_with = "or_empty")]
     ports: Vec<Port>,
+    #[serde(deserialize_with = "or_empty")]
     host_config: HostConfig,
+    #[serde(deserialize_with = "or_empty")]
     network_settings: NetworkSettings,
 }
 
@@ -139,7 +142,7 @@ mod tests {
 
     #[test]
     fn what_is_left_out_or_null_is_empty() {
-        let text = r#"{"Id": "ab", "Names": null, "Labels": null, "Ports": null, "NetworkSettings": {"Networks": null}}"#;
+        let text = r#"{"Id": "ab", "Names": null, "Labels": null, "Ports": null, "HostConfig": null, "NetworkSettings": {"Networks": null}}"#;
         let container: Container = serde_json::from_str(text).expect("a container");
         assert_eq!((container.name(), container.life()), ("ab".to_owned(), Life::Stopped));
         assert!(container.ports().is_empty() && container.addresses().is_empty());

@@ -17,6 +17,8 @@ use tokio::time::sleep;
 /// Pauses between two tries to reach Docker: the first, and the longest.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+/// How long after a start the containers are listed: a thousand that start at once are listed once.
+const LISTED_AFTER: Duration = Duration::from_millis(10);
 /// How often the containers are listed though nothing has happened.
 const LISTED_EVERY: Duration = Duration::from_secs(30);
 
@@ -160,12 +162,17 @@ impl Watcher {
             News::Removed => self.roster.removed(&id),
             News::Started => {
                 self.roster.started(&id);
-                return self.list(engine, false).await;
+                return self.list_soon();
             }
-            News::Changed => return self.list(engine, false).await,
+            News::Changed => return self.list_soon(),
         }
         let config = self.configs.borrow().clone();
         self.told(&config).await
+    }
+
+    fn list_soon(&mut self) -> Result<(), Left> {
+        self.list_at = self.list_at.min(self.clock.now() + LISTED_AFTER);
+        Ok(())
     }
 
     async fn list(&mut self, engine: &Engine, begins: bool) -> Result<(), Left> {

@@ -46,6 +46,7 @@ mod notify;
 mod observability;
 mod openapi;
 mod otlp;
+mod packages;
 mod paths;
 mod policy;
 mod proxy;

@@ -22,7 +22,12 @@ pub struct Seen {
 
 /// Full load on an address for at most so many seconds.
 pub fn wrk(address: SocketAddr, connections: usize, seconds: u64) -> Wrk {
-    let child = Command::new("wrk")
+    wrk_by(Command::new("wrk"), address, connections, seconds)
+}
+
+/// The same by a command to which only its arguments are added.
+pub fn wrk_by(mut wrk: Command, address: SocketAddr, connections: usize, seconds: u64) -> Wrk {
+    let child = wrk
         .args(["-t1", &format!("-c{connections}"), &format!("-d{seconds}s"), "--timeout", "20s"])
         .arg(format!("http://{address}/"))
         .stdout(Stdio::piped())

@@ -20,7 +20,7 @@ pub use docker::Docker;
 #[allow(unused_imports, reason = "the soak has no containers")]
 pub use dockerd::Dockerd;
 pub use http::{Answer, Connection, get, send};
-pub use load::{Load, wrk};
+pub use load::{Load, Wrk, wrk, wrk_by};
 #[allow(unused_imports, reason = "only the soak asks for it")]
 pub use nginx::{LARGE, Nginx};
 pub use origin::{Origin, Reaction, Received, answer};
