@@ -315,6 +315,19 @@ fn the_upstream_is_told_what_the_site_wants() {
 }
 
 #[test]
+fn an_error_page_that_is_not_there_keeps_nobody_from_serving() {
+    let routes = "[error_pages]\n404 = \"missing.html\"\n[[routes]]\npath = \"/app/\"\nservice = \"web\"\n";
+    let pointsman = Pointsman::start(&site(&Origin::named("web"), routes));
+    assert!(pointsman.log().contains("error_pages.404: there is no file"), "{}", pointsman.log());
+    let answer = ask(&pointsman, "GET /none", "Accept: text/html\r\n");
+    assert!(answer.status == 404 && answer.text().contains("404"), "{}", answer.text());
+    // There is one after the next reload.
+    std::fs::write(pointsman.dir.path().join("missing.html"), "ours").expect("a file");
+    assert_eq!(pointsman.cli(&["reload"]).code, 0);
+    assert_eq!(ask(&pointsman, "GET /none", "Accept: text/html\r\n").text(), "ours");
+}
+
+#[test]
 fn errors_of_the_proxy_have_the_sites_page_but_for_json() {
     let origin = telling();
     let dir = tempfile::tempdir().expect("a directory");

@@ -100,7 +100,7 @@ fn what_holds_for_all_routes_is_read() {
     assert_eq!(routes.error_pages.keys().copied().collect::<Vec<_>>(), [502, 503]);
 }
 
-const FAULTY: &str = r#"error_pages = { "200" = "conf/minimal.toml", "502" = "no such page" }
+const FAULTY: &str = r#"error_pages = { "200" = "conf/minimal.toml", "502" = "conf" }
 ---
 [headers]
 response = { set = { "Content-Length" = "5", "X A" = "b", "Host" = "c" }, remove = ["upgrade"] }
@@ -327,4 +327,19 @@ fn conditions_of_a_route_are_those_of_a_rule() {
         let faults = read(route).expect_err("refused");
         assert!(faults.contains(expected), "{expected} is not in {faults}");
     }
+}
+
+#[test]
+fn a_page_that_is_not_there_is_built_in() {
+    let config = read(
+        "error_pages = { 502 = \"no such page\", 503 = \"conf/minimal.toml\" }\n[[routes]]\nservice = \"web\"\n",
+    );
+    let config = config.expect("accepted");
+    assert_eq!(config.routes.error_pages.keys().copied().collect::<Vec<_>>(), [503]);
+    let warnings: Vec<String> = config.warnings.iter().map(ToString::to_string).collect();
+    let [warning] = &warnings[..] else { panic!("{warnings:?}") };
+    assert!(
+        warning.contains("error_pages.502: there is no file") && warning.contains("built-in"),
+        "{warning}"
+    );
 }
