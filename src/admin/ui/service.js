@@ -144,7 +144,7 @@ function distance(view, running) {
   const rest = all.length - shown.length;
   return html`<section aria-labelledby="distance"><h2 id="distance">How far ${what} is from an abort</h2>
     ${shown.length === 0 && rest === 0 ? html`<p class="quiet">No evidence yet.</p>` : nothing}
-    <ul class="bars">${shown.map((of) => bar(of, near(of)))}</ul>
+    <ul class="bars">${shown.map((of) => bar(of, near(of), (running ?? view.watch).verdict.state))}</ul>
     ${rest > 0 ? html`<p class="small">${plural(rest, "comparison")} with stable or between groups ${rest === 1 ? "shows" : "show"} nothing, or less.</p>` : nothing}
   </section>`;
 }
@@ -152,16 +152,18 @@ function distance(view, running) {
 // One beside stable's past has a share for its limit, as a limit has.
 const isCompared = (of) => of.metric.includes("relative") || of.metric.includes("over_stable");
 
-function bar(of, near) {
-  const level = near >= 0.75 ? "fail" : near >= 0.4 ? "hold" : "pass";
+function bar(of, near, verdict) {
+  // A comparison that is broken and does not abort holds.
+  const holds = isCompared(of) && verdict !== "fail";
+  const level = near >= 0.75 && !holds ? "fail" : near >= 0.4 ? "hold" : "pass";
   const abort = of.events_to_abort ? `; ${count(of.events_to_abort)} more in a row abort` : "";
   const found = isCompared(of)
-    ? `${limit(of.metric, of.observed)} as often as with stable (${count(of.events)} of ${count(of.attempts)})`
+    ? `${limit(of.metric, of.observed)} as often as with stable (${count(of.events)} of ${count(of.attempts)})${holds && near >= 1 ? "; holds" : ""}`
     : of.attempts === 0
       ? `none lately; limit ${limit(of.kind, of.limit)}`
       : `${count(of.events)} of ${count(of.attempts)} ${events(of.kind)}${of.kind === "errors" ? ` (${share(of.observed)})` : ""}; limit ${limit(of.kind, of.limit)}`;
   return html`<li><span class="name">${metric(of)}</span>
-    <progress class=${level} max="1" value=${near} aria-label="${metric(of)}: ${percent(near * 100, 0)} of the evidence that an abort needs"></progress>
+    <progress class=${level} max="1" value=${near} aria-label="${metric(of)}: ${percent(near * 100, 0)} of the evidence needed"></progress>
     <span class="small">${found}${abort}</span></li>`;
 }
 
