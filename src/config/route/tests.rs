@@ -331,9 +331,10 @@ fn conditions_of_a_route_are_those_of_a_rule() {
 
 #[test]
 fn a_page_that_is_not_there_is_built_in() {
-    let config = read(
-        "error_pages = { 502 = \"no such page\", 503 = \"conf/minimal.toml\" }\n[[routes]]\nservice = \"web\"\n",
-    );
+    let text = "error_pages = { 502 = \"no such page\", 503 = \"conf/minimal.toml\" }\n\
+        [[listeners]]\naddress = \"127.0.0.1:80\"\n[[routes]]\nservice = \"web\"\n\
+        [services.web.pools.blue]\nupstreams = [\"10.0.0.1:80\"]\n";
+    let config = crate::config::parse(text, "test.toml", &|_| None, env!("CARGO_MANIFEST_DIR").as_ref());
     let config = config.expect("accepted");
     assert_eq!(config.routes.error_pages.keys().copied().collect::<Vec<_>>(), [503]);
     let warnings: Vec<String> = config.warnings.iter().map(ToString::to_string).collect();
