@@ -43,6 +43,7 @@ mod own_limits;
 mod pools;
 mod publisher;
 mod recovery;
+mod registered;
 mod reload;
 mod rounds;
 mod saver;

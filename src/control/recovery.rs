@@ -4,7 +4,7 @@ use super::command::SELF;
 use super::journal::{Recovered, Started};
 use super::links::Links;
 use super::output;
-use super::pools::addresses;
+use super::registered::addresses;
 use super::saver::marked_weights;
 use super::service::ServiceController;
 use super::services::Services;

@@ -2,7 +2,7 @@
 
 use super::command::{Fault, Refusal};
 use super::links::Links;
-use super::pools::{addresses, with_registered};
+use super::registered::{addresses, with_registered};
 use super::service::ServiceController;
 use super::services::Services;
 use crate::core::rollout::Note;

@@ -10,33 +10,30 @@
 //! Nothing is carried out here. What is to be done is put out ([`Outputs`]), and the controller does it for all
 //! services together, in its order.
 
+mod obeying;
+mod seeing;
 #[cfg(test)]
 mod tests;
 
-use super::command::{Actor, Command, DOCKER, Fault, JobResult, Refusal, Reply, SELF, StartRollout};
+use super::command::{Actor, Command, SELF};
 use super::coverage::Outages;
 use super::facts::{ServiceFacts, candidate_from};
 use super::jobs::Jobs;
-use super::journal::{HistoryRow, IdempotencyKey, RolloutRecord, Started};
+use super::journal::{HistoryRow, RolloutRecord};
 use super::links::{Links, Written};
 use super::notices::Reports;
-use super::output::{Answer, Output, Outputs, ReplyTo};
-use super::pools::{Pools, addresses, policy};
+use super::output::{Output, Outputs, ReplyTo};
+use super::pools::{Pools, policy};
 use super::saver::{Extra, Proposal, Saver, Settled};
 use super::stretches::Stretch;
-use super::upstreams::{CheckNews, CheckedUpstream, ResolvedUpstream};
-use super::watch::{Seen, Watch};
-use super::{commands, history, log, shown};
-use crate::core::container::PoolContainers;
+use super::watch::Watch;
+use super::{history, log, shown};
 use crate::core::event::Event;
-use crate::core::failed_attempt::FailedAttempt;
-use crate::core::outcome::ArmId;
 use crate::core::policy::readings::Source;
 use crate::core::rollout::Note;
-use crate::core::service::{Applied, Caution, Change, Order, ServiceState, SetMove};
+use crate::core::service::{Applied, Change, Order, ServiceState};
 use crate::core::settings;
-use crate::observe::clock::wall;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -178,128 +175,6 @@ impl ServiceController {
         }
     }
 
-    /// Takes a command, now or after the change that is being written. Only an abort does not wait.
-    pub(super) fn command(&mut self, waiting: Waiting, links: &Links) {
-        if self.saver.is_pending() && !commands::aborts(&waiting.command, self.facts()) {
-            self.queue.push_back(waiting);
-        } else {
-            self.obey(waiting, links);
-        }
-    }
-
-    /// Grows with every change; what is shown as the revision.
-    pub(super) fn revision(&self) -> u64 {
-        self.state().seq + self.saver.news()
-    }
-
-    /// The refusal of what was decided on another revision.
-    pub(super) fn stale(&self, if_match: Option<u64>) -> Option<Refusal> {
-        let current = self.revision();
-        if_match.is_some_and(|seen| seen != current).then_some(Refusal::Precondition { current })
-    }
-
-    /// Why it would refuse a command now, if it would.
-    pub(super) fn objection(&self, command: &Command, links: &Links) -> Option<Refusal> {
-        if let Command::Start { start, .. } = command
-            && let Some(reply) = self.repeated(start, links)
-        {
-            return reply.err();
-        }
-        let down = self.pools.known_down();
-        let wall = links.wall_text();
-        let change = commands::change(command, SELF, &down, self.facts(), links);
-        let applied = change.map(|change| self.state().apply(change, links.moment(&wall)));
-        applied.map_or_else(Some, |applied| applied.err().map(commands::refusal))
-    }
-
-    /// Whether a change of it is on its way to the journal, or a command waits for that.
-    pub(super) fn is_changing(&self) -> bool {
-        self.saver.is_pending() || !self.queue.is_empty()
-    }
-
-    /// Does what the others of its set have led to.
-    pub(super) fn move_with_set(&mut self, next: &SetMove, links: &Links) {
-        let down = self.pools.known_down();
-        let change = match next {
-            SetMove::GoOn => Change::GoOn,
-            SetMove::Undo(by) => Change::Undone { by, caution: Caution { down: &down, force: false } },
-        };
-        let wall = links.wall_text();
-        if let Ok(applied) = self.state().apply(change, links.moment(&wall)) {
-            self.decided(applied, None, links);
-        }
-    }
-
-    fn obey(&mut self, waiting: Waiting, links: &Links) {
-        let Waiting { actor, command, if_match, to } = waiting;
-        let mut answer = Answer { to, rollout: None, detail: None };
-        let mut key = None;
-        match &command {
-            Command::Start { start, .. } => {
-                if let Some(reply) = self.repeated(start, links) {
-                    return self.outputs.push(Output::Reply(answer.to, reply));
-                }
-                answer.rollout = Some(true);
-                let asked = start.asked.clone();
-                key = start.idempotency_key.clone().map(|key| IdempotencyKey { key, asked });
-            }
-            Command::Rollout { .. } => answer.rollout = Some(false),
-            _ => (),
-        }
-        if let Some(refusal) = self.stale(if_match) {
-            return self.outputs.refuse(answer, refusal);
-        }
-        let down = self.pools.known_down();
-        match commands::change(&command, &actor.name, &down, self.facts(), links) {
-            Ok(change) => self.ask(change, &actor, answer, key, links),
-            Err(refusal) => self.outputs.refuse(answer, refusal),
-        }
-    }
-
-    fn ask(
-        &mut self,
-        change: Change<'_>,
-        actor: &Actor,
-        mut answer: Answer,
-        key: Option<IdempotencyKey>,
-        links: &Links,
-    ) {
-        let wall = links.wall_text();
-        let applied = match self.state().apply(change, links.moment(&wall)) {
-            Ok(applied) => applied,
-            Err(denied) => {
-                let refusal = commands::refusal(denied);
-                return self.outputs.refuse(answer, refusal);
-            }
-        };
-        let texts: Vec<&str> = applied.notes.iter().map(|note| &*note.text).collect();
-        answer.detail = (!texts.is_empty()).then(|| texts.join("; "));
-        match applied.order {
-            Order::Quiet => self.outputs.push(Output::Answer(answer)),
-            Order::JournalFirst => {
-                let extra = Extra { answer: Some(answer), key, ..Extra::default() };
-                self.save(applied, actor, extra, links);
-            }
-            Order::EffectFirst => {
-                self.take_effect(applied, actor, None, links);
-                self.outputs.push(Output::Answer(answer));
-            }
-        }
-    }
-
-    /// The answer to a start that its key has asked for before.
-    fn repeated(&self, start: &StartRollout, links: &Links) -> Option<Result<Reply, Refusal>> {
-        let Started { id, asked } = self.saver.started_by(start.idempotency_key.as_ref()?)?;
-        if asked.is_some() && start.asked.is_some() && *asked != start.asked {
-            let detail = format!("has started the rollout {id} with another body; take a new key");
-            let fault = Fault { path: "Idempotency-Key".into(), detail };
-            return Some(Err(Refusal::Invalid(vec![fault])));
-        }
-        let current = shown::rollout(self.facts()).filter(|view| view.id == *id).map(Arc::new);
-        let view = current.or_else(|| links.ended(id))?;
-        Some(Ok(Reply::Rollout { view, created: false }))
-    }
-
     /// A write has come to its end; what waited for that goes on.
     pub(super) fn written(&mut self, written: &Written, links: &Links) {
         if let Err(error) = &written.result {
@@ -317,132 +192,6 @@ impl ServiceController {
         {
             self.obey(waiting, links);
         }
-    }
-
-    /// An upstream has been checked; what was begun on a former version of its pool says nothing. `decides` is
-    /// whether the state is ours to change.
-    pub(super) fn checked(&mut self, checked: CheckedUpstream, decides: bool, links: &Links) -> CheckNews {
-        let CheckedUpstream { pool: name, upstream, address, began, result } = checked;
-        let pool = self.pools.get_mut(&name).filter(|pool| began >= pool.begun);
-        let Some(upstreams) = pool.map(|pool| &mut pool.upstreams) else { return CheckNews::None };
-        let said = result.as_ref().err().cloned();
-        let news = upstreams.checked(&upstream, address, wall(), result);
-        if let Some(proven) = upstreams.proven(&upstream).filter(|_| decides && said.is_none()) {
-            self.saver.note_proven(&name, proven);
-        }
-        if news == CheckNews::State {
-            self.saver.note_news(&mut self.outputs);
-            if decides {
-                let note = history::health_note(&name, &upstream, address, said.as_deref());
-                let line = log::health(self.saver.state(), &name, &note, said.is_some(), SELF);
-                self.outputs.log([line]);
-                self.note(&[note], links);
-            }
-        }
-        if decides {
-            self.judge(None, links);
-        }
-        news
-    }
-
-    /// The containers of its pools are others, elsewhere, or about to end. That is so whoever decides: it is stored by
-    /// [`ServiceController::conclude`].
-    pub(super) fn contain(&mut self, now: &BTreeMap<Arc<str>, PoolContainers>, links: &Links) {
-        match self.pools.contain(now, self.saver.state(), links) {
-            Ok(true) => {
-                self.pools.drain_as_stored(self.saver.state());
-                self.outputs.publish();
-                self.outputs.watch();
-                self.note_news();
-            }
-            Ok(false) => (),
-            Err(why) => tracing::error!(service = self.name(), "{why}"),
-        }
-    }
-
-    /// Has the containers that there are stored, with what follows for the version behind a pool.
-    fn store_containers(&mut self, links: &Links) {
-        let now = self.pools.containers();
-        if self.state().knows_containers(now) {
-            return;
-        }
-        let sets = addresses(&self.pools.settings);
-        let wall = links.wall_text();
-        let change = Change::Containers { now: &now.clone(), sets: &sets };
-        if let Ok(applied) = self.state().apply(change, links.moment(&wall)) {
-            self.decided_by(applied, &DOCKER.into(), None, links);
-        }
-    }
-
-    /// The name of an upstream has been looked up.
-    pub(super) fn resolved(&mut self, resolved: ResolvedUpstream, decides: bool, links: &Links) {
-        let settings = self.pools.settings.clone();
-        let Some(pool) = self.pools.get_mut(&resolved.pool) else { return };
-        let Some(settings) = settings.pools.get(&resolved.pool) else { return };
-        if pool.upstreams.resolved(settings, resolved, &links.own) {
-            self.note_news();
-        }
-        if decides {
-            self.judge(None, links);
-        }
-    }
-
-    /// Takes in one round of signals of one upstream.
-    pub(super) fn signals(&mut self, said: Said, links: &Links) {
-        let now = links.clock.now();
-        let policy = policy(self.saver.state(), &self.pools.settings, links).cloned();
-        self.pools.expect_signals(policy.as_ref(), now);
-        // What was asked for before the pool began from zero may be another version's word.
-        if let Some(pool) = self.pools.get_mut(&said.pool).filter(|pool| said.asked >= pool.begun) {
-            pool.readings.observe(&said.source, said.values, now);
-        }
-        self.judge(None, links);
-    }
-
-    pub(super) fn job_done(&mut self, ticket: u64, result: JobResult, links: &Links) {
-        self.jobs.answered(ticket, result, links.clock.now());
-        self.go_on_with_jobs(links);
-    }
-
-    /// Keeps a sample of a mirrored answer that differed in the history, unless there are enough.
-    pub(super) fn differed(&mut self, arm: ArmId, text: &str, links: &Links) {
-        let mirrors = self.state().running().filter(|running| running.rollout.mirrors().is_some());
-        let pool = mirrors.and_then(|running| self.pools.get(&running.to));
-        let is_its = pool.and_then(|pool| pool.mirror.as_ref()).is_some_and(|mirror| mirror.arm == arm);
-        if is_its && self.watch.keep_difference(text, links.clock.now()) {
-            let note = [Note { event: Event::Difference, text: format!("mirrored {text}") }];
-            self.outputs.log(log::lines(self.saver.state(), self.saver.state(), &note, SELF));
-            self.note(&note, links);
-        }
-    }
-
-    /// Keeps an attempt that failed, where it is one of the candidate's.
-    pub(super) fn failed(&mut self, arm: ArmId, failed: FailedAttempt, links: &Links) {
-        self.watch.keep_failed(arm, failed, &self.pools, links);
-    }
-
-    /// Takes in ejections and, once a second, the figures.
-    pub(super) fn observe(&mut self, links: &Links) {
-        if self.pools.observe(links.clock.now(), self.saver.state(), links) {
-            self.saver.note_news(&mut self.outputs);
-        }
-    }
-
-    /// Holds the pool that is watched against the policy by what it did. `rung_us` is when the bell was rung that this
-    /// follows. Whether the pool had new failures.
-    pub(super) fn judge(&mut self, rung_us: Option<u64>, links: &Links) -> bool {
-        let seen = self.watch.look(self.saver.state(), &self.pools, links);
-        // Deadlines pass whether or not anything is known of the candidate.
-        let (worse, change) = match &seen {
-            Some(Seen { worse, observation }) => (*worse, Change::Observed(observation)),
-            None if self.state().running().is_some() => (false, Change::Elapsed),
-            None => return false,
-        };
-        let wall = links.wall_text();
-        if let Ok(applied) = self.state().apply(change, links.moment(&wall)) {
-            self.decided(applied, rung_us, links);
-        }
-        worse
     }
 
     /// What the controller decided by itself.
