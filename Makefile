@@ -37,6 +37,13 @@ setup-test: setup-deny ## and what the tests need: nginx, wrk, h2load, faketime,
 	    || echo "no browser can be installed: the tests of the dashboard are left out"; \
 	}
 
+# Without a daemon the test of real containers says that it was left out.
+	@{ command -v dockerd && command -v busybox; } >/dev/null 2>&1 || { \
+	  sudo=""; [ "$$(id -u)" = 0 ] || sudo=sudo; \
+	  $$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends docker.io busybox-static >/dev/null 2>&1 \
+	    || echo "no Docker daemon can be installed: the test of real containers is left out"; \
+	}
+
 # It holds the admin API against its description; without it, that test says that it was left out.
 	@venv=$${CARGO_TARGET_DIR:-target}/tools/schemathesis; [ -x "$$venv/bin/schemathesis" ] || { \
 	  python3 -m venv "$$venv" && "$$venv/bin/pip" install --quiet --disable-pip-version-check --only-binary :all: -r tools/schemathesis.txt; \

@@ -17,6 +17,7 @@
 //! | [`proxy`] | the data plane: listeners, requests from their head to the end of their answer, counting | core, observe, tls |
 //! | [`control`] | the controller task, commands, journal, recovery | core, observe |
 //! | [`health`] | active checks, name resolution, smoke tests, hooks, scraped signals | core, control's commands, tls |
+//! | [`docker`] | containers as upstreams, by their labels | core, control's commands, observe |
 //! | [`notify`] | chat, webhooks and GitHub, out of the outbox | core, control's journal, observe, tls |
 //! | [`otlp`] | spans of sampled requests, sent to a collector | core, observe |
 //! | [`config`] | what was typed → what is meant; validation; the import of nginx's | core |
@@ -32,6 +33,7 @@ pub mod cli;
 pub mod config;
 pub mod control;
 pub mod core;
+pub mod docker;
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
 pub mod fuzzing;

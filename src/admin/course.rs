@@ -1,5 +1,5 @@
 //! The course of a rollout as a picture: the weights over time, where it was held or waited for somebody, the failures as
-//! far as points reach, and how it ended.
+//! far as points reach, the last requests that failed, and how it ended.
 //!
 //! It is drawn of the history's rows, so that a rollout of last month has one, too. The file stands alone: nothing in it
 //! is loaded or run.
@@ -12,7 +12,7 @@ use super::params::Named;
 use super::problem::{Problem, ProblemType};
 use super::rollouts::find;
 use super::shapes::PoolSeries;
-use crate::control::view::{HistoryView, RolloutView};
+use crate::control::view::{FailureView, HistoryView, RolloutView};
 use crate::observe::clock::wall;
 use axum::extract::State as Extract;
 use axum::http::header;
@@ -36,6 +36,8 @@ pub(super) struct Course {
     pub marks: Vec<Mark>,
     /// Attempts of the candidate and those of them that failed, by the second, as far as points reach.
     pub points: Vec<(i64, u32, u32)>,
+    /// The last requests that failed on the candidate, oldest first, each with what is known of it.
+    pub failures: Vec<(i64, String)>,
 }
 
 /// Something that happened.
@@ -125,8 +127,25 @@ impl Course {
             weights: weights.collect(),
             marks: marks(rows, ended),
             points: points.into_iter().filter(within).collect(),
+            failures: rollout
+                .failures
+                .iter()
+                .filter_map(|of| Some((moment(&of.at)?, sentence(of))))
+                .collect(),
         }
     }
+}
+
+/// `GET /users/* answered 500 on 10.0.0.3:3000, request 7f3a`.
+fn sentence(failure: &FailureView) -> String {
+    let FailureView { request, request_id, outcome, .. } = failure;
+    let came_to = match (failure.status, &**outcome) {
+        (Some(status), "status") => format!("answered {status}"),
+        (Some(status), _) => format!("answered {status}, {outcome}"),
+        (None, _) => outcome.clone(),
+    };
+    let place = failure.upstream.as_ref().map(|upstream| format!(" on {upstream}")).unwrap_or_default();
+    format!("{request} {came_to}{place}, request {request_id}")
 }
 
 /// What the rows say; a hold or a gate lasts until the row that ends it.
@@ -177,11 +196,24 @@ mod tests {
             version: Some("v2 <script>".into()),
             phase: "aborted".into(),
             reason: Some("error_rate: 3 of 40 & more".into()),
+            failures: (0..9).map(failure).collect(),
             started_at: Timestamp::from_second(100).expect("a time").to_string(),
             ended_at: Some(Timestamp::from_second(200).expect("a time").to_string()),
             ..empty()
         };
         Course::of(&rollout, rows, vec![(90_000, 9, 9), (150_000, 10, 1), (151_000, 10, 0)], 300_000)
+    }
+
+    /// All of them in one second, as when a version is broken at once.
+    fn failure(number: i64) -> FailureView {
+        FailureView {
+            at: Timestamp::from_millisecond(151_000 + number).expect("a time").to_string(),
+            request_id: format!("id-{number}"),
+            request: "GET /users/*".into(),
+            status: (number > 0).then_some(500),
+            outcome: if number > 0 { "status".into() } else { "reset".into() },
+            upstream: Some("10.0.0.3:80".into()),
+        }
     }
 
     fn empty() -> RolloutView {
@@ -223,7 +255,34 @@ mod tests {
         ] {
             assert!(picture.contains(part), "{part}: {picture}");
         }
+        for title in [
+            "<title>1970-01-01 00:02:31 UTC GET /users/* reset on 10.0.0.3:80, request id-0</title>",
+            "<title>1970-01-01 00:02:31 UTC GET /users/* answered 500 on 10.0.0.3:80, request id-8</title>",
+        ] {
+            assert!(picture.contains(title), "{title}: {picture}");
+        }
+        let dots: std::collections::BTreeSet<_> = picture
+            .lines()
+            .filter(|line| line.starts_with("<circle"))
+            .map(|line| line.split('>').next())
+            .collect();
+        assert_eq!(dots.len(), 9, "none covers another: {picture}");
         assert!(!picture.contains("<script") && !picture.contains("<b>"), "{picture}");
+    }
+
+    #[test]
+    fn requests_that_failed_at_once_cover_neither_each_other_nor_the_beginning() {
+        for at in [100_000, 150_000, 200_000] {
+            let failures = (0..20).map(|_| (at, "GET / reset".to_owned())).collect();
+            let picture =
+                draw::draw(&Course { began: 100_000, ended: 200_000, failures, ..Course::default() });
+            let dots = picture.lines().filter_map(|line| line.strip_prefix("<circle class=\"bad\" cx=\""));
+            let dots: std::collections::BTreeSet<_> =
+                dots.filter_map(|dot| dot.split(" r=").next()).collect();
+            let left = dots.iter().filter_map(|dot| dot.split('"').next()?.parse::<f64>().ok());
+            assert_eq!(dots.len(), 20, "{picture}");
+            assert!(left.fold(f64::INFINITY, f64::min) >= 84.0, "{picture}");
+        }
     }
 
     #[test]

@@ -2,9 +2,10 @@
 
 use super::State;
 use super::shapes::{
-    CertificateView, ConfigurationView, ListenerView, PolicyView, ProcessLimitsView, ProcessView, ReloadView,
-    UseView,
+    CertificateView, ConfigurationView, DockerView, ListenerView, PolicyView, ProcessLimitsView, ProcessView,
+    RefusedContainerView, ReloadView, UseView,
 };
+use crate::core::container::DockerStatus;
 use crate::core::policy::Mode;
 use crate::core::settings::Config;
 use crate::observe::metrics::ClientCounts;
@@ -28,6 +29,7 @@ pub struct Process {
     /// In the order of the listeners.
     pub clients: ClientCounts,
     pub reloads: watch::Receiver<ReloadNews>,
+    pub docker: watch::Receiver<DockerStatus>,
 }
 
 /// A listener that serves.
@@ -77,6 +79,20 @@ pub(super) async fn show(Extract(state): Extract<State>) -> Json<ProcessView> {
             last_reload: reloads.last,
         },
         policies: policies(&state.configs.borrow()),
+        docker: docker(&process.docker.borrow()),
+    })
+}
+
+fn docker(status: &DockerStatus) -> Option<DockerView> {
+    let refused = status.refused.iter().map(|(container, detail)| RefusedContainerView {
+        container: container.clone(),
+        detail: detail.clone(),
+    });
+    Some(DockerView {
+        socket: status.socket.clone()?,
+        down: status.down.clone(),
+        upstreams: status.upstreams as u64,
+        refused: refused.collect(),
     })
 }
 

@@ -14,8 +14,8 @@ pub use dashboard::{
 };
 
 pub use process::{
-    CertificateView, ConfigurationView, ListenerView, PolicyView, ProcessLimitsView, ProcessView, ReloadView,
-    UseView,
+    CertificateView, ConfigurationView, DockerView, ListenerView, PolicyView, ProcessLimitsView, ProcessView,
+    RefusedContainerView, ReloadView, UseView,
 };
 
 use crate::control::command::Fault;

@@ -33,7 +33,7 @@ macro_rules! file {
     };
 }
 
-static FILES: [File; 17] = [
+static FILES: [File; 18] = [
     file!("app.css", STYLE),
     file!("app.js", SCRIPT),
     file!("ask.js", SCRIPT),
@@ -43,6 +43,7 @@ static FILES: [File; 17] = [
     file!("instance.js", SCRIPT),
     file!("icon.svg", "image/svg+xml"),
     file!("live.js", SCRIPT),
+    file!("loader.js", SCRIPT),
     file!("overview.js", SCRIPT),
     file!("rollout.js", SCRIPT),
     file!("service.js", SCRIPT),

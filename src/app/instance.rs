@@ -10,12 +10,14 @@ use crate::admin::{self, Doors, Process, ReloadNews, Served};
 use crate::config;
 use crate::control::command::{Controller, Reload, Upgrade};
 use crate::control::journal::{Journal, Recovered};
-use crate::control::view::{Snapshot, UpstreamView};
+use crate::control::view::{Snapshot, UNCHECKED, UpstreamView};
 use crate::control::{self, Parts};
+use crate::core::container::DockerStatus;
 use crate::core::own_address::OwnAddresses;
 use crate::core::secret::Secret;
 use crate::core::settings::Config;
 use crate::core::table::{Table, UpstreamState};
+use crate::docker;
 use crate::health;
 use crate::notify;
 use crate::observe::access_log::{AccessLog, Guard, SpanLog};
@@ -97,9 +99,9 @@ impl Instance {
         let (shared, limits) = shared(&config, bound, (access_log.clone(), spans), clock, &secret);
         let (addresses, desk) = (own_addresses(&shared, address), Arc::new(Semaphore::new(DESK)));
         let core = Core { config: &config, shared: &shared, journal: &journal, desk: &desk, admin: address };
-        let (running, metrics) = core.start(&runtime, recovered, secret.clone())?;
+        let (running, metrics, containers) = core.start(&runtime, recovered, secret.clone())?;
         metrics.show_certificates(certificates.ends())?;
-        runtime.block_on(upstreams_known(running.snapshots.clone()));
+        runtime.block_on(upstreams_known(&config, running.snapshots.clone(), containers.clone()));
         let sockets = sockets(&shared.listeners, &config, &admin)?;
         let (own, doors) = own(&runtime, &running, shared.clock, sockets, desk);
         let admin = runtime.block_on(async { tokio::net::TcpListener::from_std(admin) })?;
@@ -109,7 +111,7 @@ impl Instance {
         let workers = Workers::start(&shared, config.server.threads, config.server.grace)?;
         let ((stopping, stops), (reloads, requests)) = (watch::channel(false), mpsc::channel(REQUESTS));
         let ((upgrades, asked), drain_delay) = (mpsc::channel(REQUESTS), config.server.drain_delay);
-        let (process, news) = process(&shared, &certificates, address, file.as_deref());
+        let (process, news) = process(&shared, &certificates, address, (file.as_deref(), containers));
         let state = admin::State {
             controller: running.controller.clone(),
             snapshots: running.snapshots.clone(),
@@ -222,7 +224,7 @@ impl Core<'_> {
         runtime: &Runtime,
         recovered: Recovered,
         secret: Secret,
-    ) -> anyhow::Result<(control::Running, Arc<Metrics>)> {
+    ) -> anyhow::Result<(control::Running, Arc<Metrics>, watch::Receiver<DockerStatus>)> {
         let Core { config, shared, journal, desk, admin } = self;
         let metrics = Arc::new(Metrics::new(shared.recorder.clone(), shared.table.clone(), shared.clock)?);
         metrics.show_clients(limits::counts(shared))?;
@@ -247,8 +249,11 @@ impl Core<'_> {
         runtime.spawn(health::watch(controller.clone(), running.watched.clone(), resolver.clone()));
         runtime.spawn(health::signals::watch(controller.clone(), running.watched.clone(), resolver));
         runtime.spawn(health::work(controller.clone(), wanted));
+        let ((docker, containers), gauge) = (watch::channel(DockerStatus::default()), Arc::default());
+        metrics.show_docker(Arc::clone(&gauge))?;
+        runtime.spawn(docker::watch(controller.clone(), configs.clone(), (docker, gauge), shared.clock));
         runtime.spawn(notify::deliver(journal.clone(), configs, metrics.clone(), desk.clone()));
-        Ok((running, metrics))
+        Ok((running, metrics, containers))
     }
 }
 
@@ -297,7 +302,7 @@ fn process(
     shared: &Arc<Shared>,
     certificates: &InUse,
     admin: SocketAddr,
-    file: Option<&Path>,
+    (file, docker): (Option<&Path>, watch::Receiver<DockerStatus>),
 ) -> (Arc<Process>, watch::Sender<ReloadNews>) {
     let (news, reloads) = watch::channel(ReloadNews::default());
     let served = |bound: &Arc<Bound>| Served {
@@ -317,6 +322,7 @@ fn process(
         },
         clients: limits::counts(shared),
         reloads,
+        docker,
     };
     (Arc::new(process), news)
 }
@@ -353,16 +359,30 @@ fn shared(
     (shared.clone(), InForce::new(shared, demand))
 }
 
-/// Waits until every name has been looked up once, and what must be proven has been checked once, so that
-/// the first request finds its upstreams.
-async fn upstreams_known(mut snapshots: watch::Receiver<Arc<Snapshot>>) {
+/// Waits until every name has been looked up once, Docker has told of its containers, and what must be proven has been
+/// checked once, so that the first request finds its upstreams.
+async fn upstreams_known(
+    config: &Config,
+    mut snapshots: watch::Receiver<Arc<Snapshot>>,
+    mut docker: watch::Receiver<DockerStatus>,
+) {
+    let is_checked = |upstream: &UpstreamView| upstream.detail.as_ref().is_some_and(|why| why != UNCHECKED);
     let is_known =
-        |upstream: &UpstreamView| upstream.state != UpstreamState::Down.label() || upstream.detail.is_some();
-    let all_known = |snapshot: &Arc<Snapshot>| {
-        let pools = snapshot.services.values().flat_map(|service| service.pools.values());
-        pools.flat_map(|pool| &pool.upstreams).all(is_known)
+        |upstream: &UpstreamView| upstream.state != UpstreamState::Down.label() || is_checked(upstream);
+    let known = async {
+        let expected = match config.docker {
+            Some(_) => docker.wait_for(|status| status.is_tried).await.map_or(0, |status| status.upstreams),
+            None => 0,
+        };
+        let all_known = |snapshot: &Arc<Snapshot>| {
+            let pools = || snapshot.services.values().flat_map(|service| service.pools.values());
+            let upstreams = || pools().flat_map(|pool| &pool.upstreams);
+            let containers = upstreams().filter(|upstream| upstream.container.is_some()).count();
+            containers >= expected && upstreams().all(is_known)
+        };
+        drop(snapshots.wait_for(all_known).await);
     };
-    if tokio::time::timeout(KNOWN, snapshots.wait_for(all_known)).await.is_err() {
+    if tokio::time::timeout(KNOWN, known).await.is_err() {
         tracing::warn!("not every upstream is resolved and checked yet; starting without them");
     }
 }

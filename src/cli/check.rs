@@ -52,10 +52,14 @@ fn fault(fault: &Fault) -> Finding<'_> {
 
 fn summary(config: &Config) -> String {
     format!(
-        "ok: {} listeners, {} routes, {} services, {} policies",
-        config.listeners.len(),
-        config.routes.specs().len(),
-        config.services.len(),
-        config.policies.len()
+        "ok: {}, {}, {}, {}",
+        counted(config.listeners.len(), "listener", "listeners"),
+        counted(config.routes.specs().len(), "route", "routes"),
+        counted(config.services.len(), "service", "services"),
+        counted(config.policies.len(), "policy", "policies"),
     )
+}
+
+fn counted(count: usize, one: &str, many: &str) -> String {
+    format!("{count} {}", if count == 1 { one } else { many })
 }

@@ -84,6 +84,7 @@ async fn shown(
             id: &view.id,
             outcome: view.outcome.as_deref(),
             why: stands.as_deref(),
+            is_in_rows: view.verdict.state == State::Hold,
             is_at_gate: view.waits_for.as_deref() == Some("approval"),
         };
         let is_over = timeout.is_some_and(|timeout| clock.now() >= timeout);
@@ -100,6 +101,8 @@ pub(super) struct Followed<'a> {
     pub outcome: Option<&'a str>,
     /// Why nothing moves.
     pub why: Option<&'a str>,
+    /// Whether rows of the history say so, which are shown.
+    pub is_in_rows: bool,
     pub is_at_gate: bool,
 }
 
@@ -107,8 +110,10 @@ impl Followed<'_> {
     /// Says why nothing moves, once for each reason; how the wait ends, if it does. `is_over` says that its time is.
     pub(super) fn tell(&self, told: &mut Option<String>, is_over: bool, out: &Out) -> Option<Ended> {
         let Followed { name, id, why, .. } = self;
-        if let Some(why) = why.filter(|why| told.as_deref() != Some(&*without_numbers(why))) {
-            out.aside(&format!("waiting: {why}"));
+        let is_news = |why: &&str| !self.is_in_rows && told.as_deref() != Some(&*without_numbers(why));
+        if let Some(why) = why.filter(is_news) {
+            let lead = if why.starts_with("waiting") { "" } else { "waiting: " };
+            out.aside(&format!("{lead}{why}"));
             *told = Some(without_numbers(why));
         }
         match self.outcome {
@@ -256,7 +261,10 @@ pub(super) async fn status(client: &Client, name: Option<&str>, out: &Out) -> Re
         let now: Vec<_> = services.iter().map(|view| view.revision).collect();
         if out.terminal {
             let limits = service::limits(client, name, out).await;
-            out.screen(&render::overview(&services, limits.as_ref()));
+            out.screen(&match name {
+                Some(_) => render::named(&services),
+                None => render::overview(&services, limits.as_ref()),
+            });
         } else if revisions != now {
             out.event(&services, |services| render::status(services));
         }

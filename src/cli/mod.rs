@@ -23,11 +23,13 @@ mod rollout;
 mod screen;
 mod service;
 mod sets;
+mod tables;
 mod token;
 mod typed;
 
 pub use args::{Args, Command};
 pub use check::show_check;
+pub use screen::Screen;
 pub use typed::{complete, is_completing};
 
 use crate::config;
@@ -35,7 +37,7 @@ use client::{Client, Failure};
 use out::Out;
 use std::process::ExitCode;
 
-/// What a client command came to.
+/// How a client command ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Done {
     Well,

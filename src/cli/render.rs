@@ -1,6 +1,6 @@
 //! Answers as text.
 
-use super::maintenance;
+use super::{maintenance, tables};
 use crate::admin::shapes::ProcessLimitsView;
 use crate::control::command::{ReloadReport, UpgradeReport};
 use crate::control::view::{
@@ -8,12 +8,17 @@ use crate::control::view::{
     WatchView,
 };
 use crate::core::rollout::Stage;
-use std::collections::BTreeMap;
 use std::fmt::Write;
 
 pub(super) fn status(services: &[ServiceView]) -> String {
     let blocks: Vec<_> = services.iter().map(service).collect();
     if blocks.is_empty() { "no services are configured".into() } else { blocks.join("\n") }
+}
+
+/// Services that are asked for by name, each with its upstreams one by one.
+pub(super) fn named(services: &[ServiceView]) -> String {
+    let blocks = services.iter().map(|view| service(view) + &tables::upstreams(view));
+    blocks.collect::<Vec<_>>().join("\n")
 }
 
 /// All services, below what is used of the limits of the process.
@@ -41,36 +46,22 @@ fn service(view: &ServiceView) -> String {
         // Writing to a text cannot fail.
         let _ = writeln!(text, "  {}", maintenance::line(&view.name, stretch));
     }
+    // What the rollout says below is not said twice.
+    let ended = view.rollout.as_ref().filter(|rollout| rollout.outcome.is_some());
+    let reason = ended.and_then(|rollout| rollout.reason.as_deref());
+    let brief = |why: &str| match reason.and_then(|reason| why.strip_suffix(reason)) {
+        Some(rest) => rest.trim_end_matches(": ").to_owned(),
+        None => why.to_owned(),
+    };
     if let Some(why) = &view.no_way_back {
-        let _ = writeln!(text, "  no way back: {why}");
+        let _ = writeln!(text, "  no way back: {}", brief(why));
     }
     if let Some(refuge) = &view.refuge {
         let _ = writeln!(text, "  {refuge} serves as a refuge: no pool with weight can");
     }
-    let mut rows =
-        vec![["pool", "weight", "requests", "errors", "p50", "p95", "p99", "upstreams"].map(String::from)];
-    rows.extend(view.pools.iter().map(|(name, pool)| row(name, pool)));
-    text.push_str(&table(&rows));
+    text.push_str(&tables::pools(view));
     for (name, pool) in &view.pools {
-        if let Some(version) = &pool.version {
-            let _ = writeln!(text, "  {version} on {name}");
-        }
-        if let Some(why) = &pool.quarantine {
-            let _ = writeln!(text, "  {name} gets no traffic: {why}");
-        }
-        if pool.window.own_limits > 0 {
-            let count = pool.window.own_limits;
-            // Writing to a text cannot fail.
-            let _ = writeln!(
-                text,
-                "  {name}: {count} requests were kept out by our own limits, charged to nobody"
-            );
-        }
-        for upstream in pool.upstreams.iter().filter(|upstream| upstream.state != "ready") {
-            let detail = upstream.detail.as_deref().map(|detail| format!(": {detail}")).unwrap_or_default();
-            // Writing to a text cannot fail.
-            let _ = writeln!(text, "  {name} {} is {}{detail}", upstream.address, upstream.state);
-        }
+        of_pool(&mut text, name, pool, &brief);
     }
     if let Some(view) = &view.rollout {
         text.push_str(&rollout(view));
@@ -86,6 +77,32 @@ fn service(view: &ServiceView) -> String {
     text
 }
 
+/// What the table of the pools has no column for. Writing to a text cannot fail.
+fn of_pool(text: &mut String, name: &str, pool: &PoolView, brief: &dyn Fn(&str) -> String) {
+    if let Some(version) = &pool.version {
+        let _ = writeln!(text, "  {version} on {name}");
+    }
+    if (pool.weight - pool.effective_weight).abs() > 1e-9 {
+        let _ = writeln!(text, "  {name} serves {} % now, whatever its weight", pool.effective_weight);
+    }
+    if let Some(why) = &pool.quarantine {
+        let _ = writeln!(text, "  {name} gets no traffic: {}", brief(why));
+    }
+    if pool.window.shielded > 0 {
+        let count = pool.window.shielded;
+        let _ = writeln!(text, "  {name}: {count} failures were shielded, and no user saw them");
+    }
+    if pool.window.own_limits > 0 {
+        let count = pool.window.own_limits;
+        let _ =
+            writeln!(text, "  {name}: {count} requests were kept out by our own limits, charged to nobody");
+    }
+    for upstream in pool.upstreams.iter().filter(|upstream| upstream.state != "ready") {
+        let detail = upstream.detail.as_deref().map(|detail| format!(": {detail}")).unwrap_or_default();
+        let _ = writeln!(text, "  {name} {} is {}{detail}", upstream.address, upstream.state);
+    }
+}
+
 fn watch(watch: &WatchView) -> String {
     let back = if watch.rollback { ", goes back by itself" } else { "" };
     let (seconds, of) = (watch.seconds.round(), watch.of_seconds.round());
@@ -99,49 +116,6 @@ fn watch(watch: &WatchView) -> String {
     for reason in &watch.verdict.reasons {
         // Writing to a text cannot fail.
         let _ = writeln!(text, "    {}", reason.text);
-    }
-    text
-}
-
-fn row(name: &str, pool: &PoolView) -> [String; 8] {
-    let window = &pool.window;
-    let time = |ms: f64| if window.requests > 0 { format!("{ms:.1} ms") } else { "-".into() };
-    let mut errors =
-        if window.requests > 0 { format!("{:.2} %", window.error_rate * 100.0) } else { "-".into() };
-    if window.shielded > 0 {
-        errors.push_str(&format!(" ({} shielded)", window.shielded));
-    }
-    let mut states: BTreeMap<&str, usize> = BTreeMap::new();
-    for upstream in &pool.upstreams {
-        *states.entry(&upstream.state).or_default() += 1;
-    }
-    let states: Vec<_> = states.iter().map(|(state, count)| format!("{count} {state}")).collect();
-    let moved = (pool.weight - pool.effective_weight).abs() > 1e-9;
-    let weight = match moved {
-        true => format!("{} % (serves {} %)", pool.weight, pool.effective_weight),
-        false => format!("{} %", pool.weight),
-    };
-    let latency = &window.latency_ms;
-    let times = [latency.p50, latency.p95, latency.p99].map(time);
-    let [p50, p95, p99] = times;
-    [name.to_owned(), weight, window.requests.to_string(), errors, p50, p95, p99, states.join(", ")]
-}
-
-/// Columns aligned: the first and last to the left, figures to the right.
-fn table<const N: usize>(rows: &[[String; N]]) -> String {
-    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
-    let widths: Vec<_> = (0..N).map(width).collect();
-    let mut text = String::new();
-    for row in rows {
-        let mut line = String::from(" ");
-        for (column, cell) in row.iter().enumerate() {
-            let width = widths[column];
-            let left = column == 0 || column == N - 1;
-            // Writing to a text cannot fail.
-            let _ = if left { write!(line, " {cell:<width$} ") } else { write!(line, " {cell:>width$} ") };
-        }
-        text.push_str(line.trim_end());
-        text.push('\n');
     }
     text
 }

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 
 /// Columns and lines of the terminal on standard output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Screen {
+pub struct Screen {
     columns: usize,
     lines: usize,
 }
@@ -17,14 +17,14 @@ const HANGING: usize = 4;
 
 impl Screen {
     /// As it is now; `None` where it does not say.
-    pub(super) fn now() -> Option<Self> {
+    pub fn now() -> Option<Self> {
         let size = tcgetwinsize(std::io::stdout()).ok()?;
         let (columns, lines) = (usize::from(size.ws_col), usize::from(size.ws_row));
         (columns >= NARROWEST && lines > 1).then_some(Screen { columns, lines })
     }
 
     /// One line that is drawn over by the next: what does not fit is left out.
-    pub(super) fn cut(self, line: &str) -> Cow<'_, str> {
+    pub fn cut(self, line: &str) -> Cow<'_, str> {
         // The last column stays free, since some terminals go to the next line once it is written.
         let room = self.columns - 1;
         match line.char_indices().nth(room) {
@@ -37,7 +37,7 @@ impl Screen {
     }
 
     /// Lines that stay: what does not fit goes on below, indented, from word to word.
-    pub(super) fn folded(self, text: &str) -> String {
+    pub fn folded(self, text: &str) -> String {
         let lines: Vec<String> = text.split('\n').map(|line| self.fold(line)).collect();
         lines.join("\n")
     }

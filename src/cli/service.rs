@@ -81,7 +81,10 @@ fn weights_typed(typed: Vec<(String, f64)>, force: bool) -> Result<WeightsBody, 
 async fn status(client: &Client, service: Option<&str>, out: &Out) -> Result<Done, Failure> {
     let services = fetch(client, service).await?;
     let limits = limits(client, service, out).await;
-    out.show(&services, |services| render::overview(services, limits.as_ref()));
+    out.show(&services, |services| match service {
+        Some(_) => render::named(services),
+        None => render::overview(services, limits.as_ref()),
+    });
     let holds = services.iter().flat_map(|service| &service.checks).all(|check| check.ok);
     Ok(if holds { Done::Well } else { Done::Unwell })
 }

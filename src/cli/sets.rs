@@ -112,6 +112,7 @@ async fn shown(
             id,
             outcome: rollout.outcome.as_deref(),
             why: rollout.reason.as_deref().filter(|_| rollout.outcome.is_none()),
+            is_in_rows: false,
             is_at_gate: rollout.waits_for.as_deref() == Some("approval"),
         };
         let is_over = timeout.is_some_and(|timeout| clock.now() >= timeout);

@@ -34,6 +34,7 @@ pub fn diff(old: &Config, new: &Config) -> (Vec<String>, Vec<String>) {
     note(&mut at_start, "admin.tls", old.admin.tls != new.admin.tls);
     note(&mut at_start, "access_log", old.access_log != new.access_log);
     note(&mut at_once, "admin.tokens", old.admin.tokens != new.admin.tokens);
+    note(&mut at_once, "docker", old.docker != new.docker);
     note(&mut at_once, "acme", old.acme != new.acme);
     note(&mut at_once, "maintenance", old.maintenance != new.maintenance);
     note(&mut at_once, "compression", old.compression != new.compression);

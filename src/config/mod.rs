@@ -9,6 +9,7 @@ mod buffer;
 mod cohort;
 mod compression;
 mod diff;
+mod docker;
 mod fault;
 mod front;
 #[cfg(any(test, feature = "fuzzing"))]
@@ -157,12 +158,18 @@ fn check_count(root: &Section<'_>, pools: usize) {
     }
 }
 
+/// The names of what stands in a section.
+fn names_in(root: &Section<'_>, section: &'static str) -> Vec<String> {
+    root.section(section).entries().into_iter().map(|(name, _)| name).collect()
+}
+
 fn read(root: &Section<'_>, surroundings: Surroundings) -> Option<Config> {
     let mut server = front::server(&root.section("server"));
     let process_limits = front::process_limits(&root.section("limits"));
     let admin = front::admin(&root.section("admin"));
     let access_log = root.item("access_log").and_then(|item| front::access_log(&item.section()?));
     let otlp = otlp::read(root, &mut server.tracing);
+    let docker = docker::read(root);
     let automatic = acme::automatic(root);
     let ordered = root.item("acme").and_then(|item| item.section());
     let ordered = ordered.or_else(|| (!automatic.is_empty()).then(|| root.section("acme")));
@@ -172,12 +179,12 @@ fn read(root: &Section<'_>, surroundings: Surroundings) -> Option<Config> {
     let policies = policy::policies(root);
     let addresses: Vec<_> = listeners.iter().map(|listener| listener.address).collect();
     let loops = Loops::new(&addresses, admin.as_ref(), surroundings);
-    let services = service::services(root, &policies, server.expose_pool.as_ref(), &loops);
-    let names: Vec<String> = root.section("services").entries().into_iter().map(|(name, _)| name).collect();
+    let services =
+        service::services(root, &policies, server.expose_pool.as_ref(), (&loops, docker.is_some()));
+    let names = names_in(root, "services");
     let sets = sets::sets(root, &names);
     let rate_limits = limits::rate_limits(root);
-    let rates: Vec<String> =
-        root.section("rate_limits").entries().into_iter().map(|(name, _)| name).collect();
+    let rates = names_in(root, "rate_limits");
     let mut specs = route::routes(
         root,
         &route::Known { services: &names, rates: &rates, listeners: &addresses, admin: admin.as_ref() },
@@ -196,8 +203,7 @@ fn read(root: &Section<'_>, surroundings: Surroundings) -> Option<Config> {
     let compression = compression.map(|section| Arc::new(compression::compression(&section)));
     let notify = notify::receivers(root, &names);
     root.finish();
-    let pools: usize = services.values().map(|service| service.pools.len()).sum();
-    check_count(root, pools);
+    check_count(root, services.values().map(|service| service.pools.len()).sum());
     let (admin, maintenance, routes) = (admin?, Arc::new(maintenance), Arc::new(routes));
     Some(Config {
         server,
@@ -205,6 +211,7 @@ fn read(root: &Section<'_>, surroundings: Surroundings) -> Option<Config> {
         admin,
         access_log,
         otlp,
+        docker,
         listeners,
         acme,
         maintenance,

@@ -97,7 +97,13 @@ fn passive(section: &Section<'_>) -> Passive {
     passive
 }
 
-pub(super) fn upstreams(section: &Section<'_>, items: &[Item<'_>], loops: &Loops) -> Vec<Upstream> {
+/// The upstreams of a pool; `containers` says that it may get others from Docker, so that it needs none of its own.
+pub(super) fn upstreams(
+    section: &Section<'_>,
+    items: &[Item<'_>],
+    loops: &Loops,
+    containers: bool,
+) -> Vec<Upstream> {
     let mut upstreams: Vec<Upstream> = Vec::new();
     for item in items {
         let Some(upstream) = upstream(item) else { continue };
@@ -109,7 +115,7 @@ pub(super) fn upstreams(section: &Section<'_>, items: &[Item<'_>], loops: &Loops
         }
         upstreams.push(upstream);
     }
-    if items.is_empty() {
+    if items.is_empty() && !containers {
         section.fault("has no upstream");
     }
     upstreams
@@ -118,7 +124,7 @@ pub(super) fn upstreams(section: &Section<'_>, items: &[Item<'_>], loops: &Loops
 fn upstream(item: &Item<'_>) -> Option<Upstream> {
     if item.is_string() {
         let (address, host) = item.parsed(Upstream::place)?;
-        return Some(Upstream { address, host, weight: 1, backup: false, max_conns: 0 });
+        return Some(Upstream::plain(address, host));
     }
     let section = item.section()?;
     let place = section.need("address", "for example \"10.0.0.1:3000\"", |item| item.parsed(Upstream::place));
@@ -127,5 +133,5 @@ fn upstream(item: &Item<'_>) -> Option<Upstream> {
     let max_conns = section.read("max_conns", 0, |item| item.integer(0..=1_000_000)) as u32;
     section.finish();
     let (address, host) = place?;
-    Some(Upstream { address, host, weight, backup, max_conns })
+    Some(Upstream { weight, backup, max_conns, ..Upstream::plain(address, host) })
 }

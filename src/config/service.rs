@@ -6,7 +6,7 @@ use super::mirror;
 use super::reader::{Item, Section};
 use super::{cohort, pool, rollout, rule, shield};
 use crate::core::policy::Policy;
-use crate::core::service::Refuge;
+use crate::core::refuge::Refuge;
 use crate::core::settings::{Pool, Service};
 use http::HeaderName;
 use std::collections::BTreeMap;
@@ -15,11 +15,12 @@ use std::sync::Arc;
 /// The pool of a service that has `upstreams` of its own, by the name that the first of two mostly has.
 const ONLY: &str = "blue";
 
+/// `containers` says that pools may get upstreams from Docker.
 pub(super) fn services(
     root: &Section<'_>,
     policies: &BTreeMap<String, Arc<Policy>>,
     expose_pool: Option<&HeaderName>,
-    loops: &Loops,
+    (loops, containers): (&Loops, bool),
 ) -> BTreeMap<String, Arc<Service>> {
     let entries = root.section("services").entries();
     // A site may consist of redirects, replies and files.
@@ -28,7 +29,7 @@ pub(super) fn services(
     }
     let service = |(name, item): &(String, Item<'_>)| {
         named(name, item)?;
-        let service = service(name, &item.section()?, policies, loops)?;
+        let service = service(name, &item.section()?, policies, (loops, containers))?;
         let expose_pool = service.expose_pool.or_else(|| expose_pool.cloned());
         Some((name.clone(), Arc::new(Service { expose_pool, ..service })))
     };
@@ -50,9 +51,9 @@ fn service(
     name: &str,
     section: &Section<'_>,
     policies: &BTreeMap<String, Arc<Policy>>,
-    loops: &Loops,
+    (loops, containers): (&Loops, bool),
 ) -> Option<Service> {
-    let pools = pools(section, loops);
+    let pools = pools(section, loops, containers);
     let policy = section.read("policy", policies.get("default").cloned(), |item| {
         let name = item.string()?;
         let policy = policies.get(&name).cloned();
@@ -95,14 +96,17 @@ fn service(
     })
 }
 
-fn pools(section: &Section<'_>, loops: &Loops) -> BTreeMap<Arc<str>, Pool> {
+fn pools(section: &Section<'_>, loops: &Loops, containers: bool) -> BTreeMap<Arc<str>, Pool> {
     let inner = section.section("pools");
     let entries = inner.entries();
     let pool_of = |(name, item): &(String, Item<'_>)| {
         named(name, item)?;
         let (name, section): (Arc<str>, _) = (name.as_str().into(), item.section()?);
-        let items = section.need("upstreams", "for example [\"10.0.0.1:3000\"]", Item::array);
-        let upstreams = pool::upstreams(&section, &items.unwrap_or_default(), loops);
+        let items = match containers {
+            true => section.item("upstreams").and_then(|item| item.array()),
+            false => section.need("upstreams", "for example [\"10.0.0.1:3000\"]", Item::array),
+        };
+        let upstreams = pool::upstreams(&section, &items.unwrap_or_default(), loops, containers);
         Some((name.clone(), pool::pool(name, &section, upstreams)))
     };
     let mut pools: BTreeMap<_, _> = entries.iter().filter_map(pool_of).collect();
@@ -112,7 +116,7 @@ fn pools(section: &Section<'_>, loops: &Loops) -> BTreeMap<Arc<str>, Pool> {
         ),
         None => {}
         Some(item) if entries.is_empty() => {
-            let upstreams = pool::upstreams(section, &item.array().unwrap_or_default(), loops);
+            let upstreams = pool::upstreams(section, &item.array().unwrap_or_default(), loops, containers);
             let only: Arc<str> = ONLY.into();
             pools.insert(only.clone(), pool::pool(only, &inner.absent(ONLY), upstreams));
         }

@@ -1,6 +1,7 @@
 //! The inputs of the controller task: commands from the admin API, and events from the health checks.
 
 use super::view::{MaintenanceView, RolloutView, ServiceView};
+use crate::core::container::Containers;
 use crate::core::own_limit::OwnLimit;
 use crate::core::rollout::{Plan, Step, Strategy};
 use crate::core::service::SetPart;
@@ -19,6 +20,8 @@ use tokio::time::Instant;
 
 /// How the controller signs its own decisions.
 pub(super) const SELF: &str = "pointsman";
+/// How it signs what it does as containers come and go.
+pub(super) const DOCKER: &str = "docker";
 
 /// Everything the controller task can be told.
 #[derive(Debug)]
@@ -50,6 +53,8 @@ pub enum Input {
         /// To be asked when a connection fails.
         again: Arc<LookUp>,
     },
+    /// The containers that there are now, of all services.
+    Containers { all: Arc<Containers> },
     /// A check, test or scrape could not be made, for want of something in this process.
     OwnLimit { limit: OwnLimit },
     /// What became of a [`Job`].

@@ -107,6 +107,11 @@ pub(super) fn id_of(name: &str, seq: u64) -> String {
 /// Whether an upstream exists, and others can take over.
 fn drainable(pool: &str, upstream: &str, drains: bool, facts: ServiceFacts<'_>) -> Result<(), Refusal> {
     let slots = &known(pool, facts)?.upstreams.slots;
+    // The word for a container may be faster than Docker's.
+    let updated = facts.state.running().filter(|running| running.to == pool && !drains);
+    if updated.is_some_and(|running| running.rollout.instances.iter().any(|i| i.upstream == upstream)) {
+        return Ok(());
+    }
     let slot = slots.iter().find(|slot| &*slot.settings.address == upstream);
     let slot = slot.ok_or_else(|| Refusal::NotFound(format!("pool {pool} has no upstream {upstream}")))?;
     let others = slots.iter().any(|s| !std::ptr::eq(s, slot) && !s.draining && s.is_up());

@@ -25,9 +25,10 @@ use super::snapshots::Snapshots;
 use super::upstreams::{CheckNews, CheckedUpstream, ResolvedUpstream};
 use super::view::ServiceView;
 use super::{recovery, sets, shown};
+use crate::core::container::Containers;
 use crate::core::settings::Config;
 use crate::observe::wake::Wake;
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -168,12 +169,26 @@ impl Task {
                     service.signals(said, &self.links);
                 }
             }
+            Input::Containers { all } => self.contain(&all),
             Input::OwnLimit { limit } => self.links.recorder.own_limit(limit),
             Input::Resolved { service, pool, upstream, result, again } => {
                 if let Some(service) = self.services.touch(&service) {
                     let resolved = ResolvedUpstream { pool, upstream, result, again };
                     service.resolved(resolved, decides, &self.links);
                 }
+            }
+        }
+    }
+
+    fn contain(&mut self, all: &Containers) {
+        let none = BTreeMap::new();
+        for name in self.services.names() {
+            let now = all.get(&name).unwrap_or(&none);
+            if self.services.get(&name).is_some_and(|service| service.pools.containers() == now) {
+                continue;
+            }
+            if let Some(service) = self.services.touch(&name) {
+                service.contain(now, &self.links);
             }
         }
     }

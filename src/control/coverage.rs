@@ -2,8 +2,9 @@
 
 use super::facts::ServiceFacts;
 use crate::core::event::Event;
+use crate::core::refuge::Refuge;
 use crate::core::rollout::Note;
-use crate::core::service::{Coverage, Refuge, ServiceState};
+use crate::core::service::{Coverage, ServiceState};
 use crate::core::weight::BasisPoints;
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -73,7 +73,10 @@ impl Custody {
     pub(super) fn admit(&self, input: Input) -> Admission {
         match input {
             input if self.is_ours() => Admission::Now(input),
-            Input::Health { .. } | Input::Resolved { .. } | Input::OwnLimit { .. } => Admission::Now(input),
+            Input::Health { .. }
+            | Input::Resolved { .. }
+            | Input::Containers { .. }
+            | Input::OwnLimit { .. } => Admission::Now(input),
             Input::Command { .. } => match self {
                 Custody::Gone => {
                     refer(input);

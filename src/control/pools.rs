@@ -7,6 +7,7 @@
 use super::grouping::Grouping;
 use super::links::Links;
 use super::upstreams::Upstreams;
+use crate::core::container::PoolContainers;
 use crate::core::kind_counts::KindCounts;
 use crate::core::mirror::UnderWay;
 use crate::core::outcome::{ArmId, SlowLimits, Totals};
@@ -30,8 +31,10 @@ const SAMPLE: Duration = Duration::from_secs(1);
 pub(super) struct Pools {
     /// The service as in the configuration.
     pub configured: Arc<settings::Service>,
-    /// The same with the upstreams that are registered.
+    /// The same with the upstreams that are registered, and the containers that run.
     pub settings: Arc<settings::Service>,
+    /// The containers of each pool, as Docker tells of them.
+    containers: BTreeMap<Arc<str>, PoolContainers>,
     all: BTreeMap<Arc<str>, LivePool>,
     /// The groups of the service's requests, where its policy asks for any.
     pub grouping: Option<Grouping>,
@@ -70,9 +73,12 @@ pub(super) struct MirrorArm {
 impl Pools {
     /// None yet: [`Pools::fit`] brings them. `slot` is the service's number.
     pub(super) fn new(configured: Arc<settings::Service>, state: &ServiceState, slot: usize) -> Self {
+        let stored = |(pool, known): (&String, &PoolContainers)| (pool.as_str().into(), known.clone());
+        let containers: BTreeMap<_, _> = state.containers.iter().map(stored).collect();
         Pools {
-            settings: with_registered(&configured, state),
+            settings: with_registered(&configured, state, &containers),
             configured,
+            containers,
             all: BTreeMap::new(),
             grouping: None,
             // Not all of a thousand services at once.
@@ -106,8 +112,37 @@ impl Pools {
         if let Some(configured) = configured {
             self.configured = configured.clone();
         }
-        let old = std::mem::replace(&mut self.settings, with_registered(&self.configured, state));
+        let old =
+            std::mem::replace(&mut self.settings, with_registered(&self.configured, state, &self.containers));
         self.fit(Some(&old), state, links)
+    }
+
+    pub(super) fn containers(&self) -> &BTreeMap<Arc<str>, PoolContainers> {
+        &self.containers
+    }
+
+    /// Takes over the containers that there are now; whether there is anything new.
+    ///
+    /// # Errors
+    /// As [`Pools::fit`].
+    pub(super) fn contain(
+        &mut self,
+        now: &BTreeMap<Arc<str>, PoolContainers>,
+        state: &ServiceState,
+        links: &Links,
+    ) -> Result<bool, String> {
+        if self.containers == *now {
+            return Ok(false);
+        }
+        let before = std::mem::replace(&mut self.containers, now.clone());
+        self.reconfigure(None, state, links)?;
+        self.all.values_mut().for_each(|pool| pool.upstreams.note_empty(links.clock.now()));
+        for (pool, containers) in now {
+            if containers.has_more_than(before.get(pool).unwrap_or(&PoolContainers::default())) {
+                self.begin(pool, state, links);
+            }
+        }
+        Ok(true)
     }
 
     /// Brings the pools in line with the settings; `old` are the settings they had.
@@ -138,8 +173,13 @@ impl Pools {
             // passed one is believed, as the configuration's are: else another version would stand in meanwhile.
             let is_registered = state.upstreams.contains_key(&**name);
             let proven = state.pools.get(&**name).map(|record| &record.proven);
-            let is_proven = |label: &str| proven.is_some_and(|proven| proven.contains(label));
-            let presumed = |label: &str| old.is_none() && (!is_registered || is_proven(label));
+            let is_proven = |upstream: &settings::Upstream| {
+                proven.is_some_and(|proven| proven.contains(&upstream.identity()))
+            };
+            let presumed = |upstream: &settings::Upstream| {
+                let must_prove = is_registered || upstream.container.is_some();
+                old.is_none() && (!must_prove || is_proven(upstream))
+            };
             let upstreams = Upstreams::new(pool, presumed, &links.own);
             self.all.insert(name.clone(), LivePool::new(arm, links.clock.now(), upstreams));
             added.push(name.clone());
@@ -205,8 +245,9 @@ impl Pools {
     pub(super) fn drain_as_stored(&mut self, state: &ServiceState) {
         for (name, pool) in &mut self.all {
             for slot in &mut pool.upstreams.slots {
-                let place = (name.to_string(), slot.settings.address.to_string());
-                slot.drain(state.draining.contains(&place));
+                let label = &slot.settings.address;
+                let ends = self.containers.get(name).is_some_and(|of| of.ending.contains(label));
+                slot.drain(ends || state.draining.contains(&(name.to_string(), label.to_string())));
             }
         }
     }
@@ -299,6 +340,12 @@ impl Pools {
         turned
     }
 
+    /// Takes note of the upstreams' states, which are shown next.
+    pub(super) fn note_states(&mut self, links: &Links) {
+        let wall = links.wall_text();
+        self.all.values_mut().for_each(|pool| pool.upstreams.note_states(&wall));
+    }
+
     /// The number of a pool in the table.
     pub(super) fn index(&self, pool: &str) -> Option<usize> {
         let mut known = self.all.keys().filter(|name| self.settings.pools.contains_key(*name));
@@ -375,35 +422,53 @@ pub(super) fn policy<'a>(
     named.and_then(|name| links.config.policies.get(name)).or(settings.policy.as_ref())
 }
 
-/// The settings with the upstreams that are registered. The check that a pool has by default counts in full then, so
-/// that what is new is proven first.
+/// The settings with the upstreams that are registered and the containers that run. The check that a pool has by default
+/// counts in full then, so that what is new is proven first.
 pub(super) fn with_registered(
     configured: &Arc<settings::Service>,
     state: &ServiceState,
+    containers: &BTreeMap<Arc<str>, PoolContainers>,
 ) -> Arc<settings::Service> {
     let mut settings = configured.clone();
     for (name, set) in &state.upstreams {
         if let Some(pool) = Arc::make_mut(&mut settings).pools.get_mut(name.as_str()) {
             pool.upstreams.clone_from(set);
-            if let Some(health) = pool.health.as_mut().filter(|health| health.is_default) {
-                *health = settings::Health::connect(health.http2);
-            }
+            check_in_full(pool);
+        }
+    }
+    for (name, of) in containers.iter().filter(|(_, of)| !of.upstreams.is_empty()) {
+        if let Some(pool) = Arc::make_mut(&mut settings).pools.get_mut(name) {
+            // A name that stands in the file, too, is one upstream.
+            let is_other =
+                |one: &&settings::Upstream| pool.upstreams.iter().all(|u| u.address != one.address);
+            let containers: Vec<_> = of.upstreams.iter().filter(is_other).cloned().collect();
+            pool.upstreams.extend(containers);
+            check_in_full(pool);
         }
     }
     settings
 }
 
-/// The addresses that the pools of a service have.
+fn check_in_full(pool: &mut settings::Pool) {
+    if let Some(health) = pool.health.as_mut().filter(|health| health.is_default) {
+        *health = settings::Health::connect(health.http2);
+    }
+}
+
+/// The addresses that the pools of a service have, without their containers.
 pub(super) fn addresses(settings: &settings::Service) -> BTreeMap<String, BTreeSet<String>> {
-    let set =
-        |pool: &settings::Pool| pool.upstreams.iter().map(|upstream| upstream.address.to_string()).collect();
+    let set = |pool: &settings::Pool| others(pool).map(|upstream| upstream.address.to_string()).collect();
     settings.pools.iter().map(|(name, pool)| (name.to_string(), set(pool))).collect()
 }
 
 /// Whether a pool has other addresses; their weights say nothing of the version behind them.
 fn has_others(before: &settings::Pool, after: &settings::Pool) -> bool {
-    let of = |pool: &settings::Pool| -> BTreeSet<Arc<str>> {
-        pool.upstreams.iter().map(|upstream| upstream.address.clone()).collect()
-    };
+    let of =
+        |pool: &settings::Pool| -> BTreeSet<Arc<str>> { others(pool).map(|u| u.address.clone()).collect() };
     of(before) != of(after)
+}
+
+/// The upstreams of a pool beside its containers.
+fn others(pool: &settings::Pool) -> impl Iterator<Item = &settings::Upstream> {
+    pool.upstreams.iter().filter(|upstream| upstream.container.is_none())
 }

@@ -85,7 +85,7 @@ impl Reloads {
             };
             match state {
                 Ok(mut state) => {
-                    let sets = addresses(&with_registered(settings, &state));
+                    let sets = addresses(&with_registered(settings, &state, &BTreeMap::new()));
                     let notes = state.note_upstreams(&sets, false, &links.wall_text());
                     states.insert(settings.name.clone(), (state, notes));
                 }

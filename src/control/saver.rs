@@ -14,6 +14,7 @@ use super::log::LogLine;
 use super::output::{Answer, Durable, Output, Outputs, Stored};
 use crate::core::event::Event;
 use crate::core::service::{Order, ServiceState};
+use crate::core::settings::Upstream;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -181,13 +182,13 @@ impl Saver {
         !self.is_busy() && !self.due && self.late.is_empty()
     }
 
-    /// Remembers that a registered upstream has passed a check.
-    pub(super) fn note_proven(&mut self, pool: &str, upstream: &str) {
-        if !self.state.upstreams.contains_key(pool) {
+    /// Remembers that a registered upstream, or a container, has passed a check.
+    pub(super) fn note_proven(&mut self, pool: &str, upstream: &Upstream) {
+        if upstream.container.is_none() && !self.state.upstreams.contains_key(pool) {
             return;
         }
         let record = self.state.pools.entry(pool.to_owned()).or_default();
-        self.due |= record.proven.insert(upstream.to_owned());
+        self.due |= record.proven.insert(upstream.identity());
     }
 
     /// Writes a change with all that goes along; it takes effect once it is durable.

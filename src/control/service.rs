@@ -13,7 +13,7 @@
 #[cfg(test)]
 mod tests;
 
-use super::command::{Actor, Command, Fault, JobResult, Refusal, Reply, SELF, StartRollout};
+use super::command::{Actor, Command, DOCKER, Fault, JobResult, Refusal, Reply, SELF, StartRollout};
 use super::coverage::Outages;
 use super::facts::{ServiceFacts, candidate_from};
 use super::jobs::Jobs;
@@ -21,12 +21,13 @@ use super::journal::{HistoryRow, IdempotencyKey, RolloutRecord, Started};
 use super::links::{Links, Written};
 use super::notices::Reports;
 use super::output::{Answer, Output, Outputs, ReplyTo};
-use super::pools::{Pools, policy};
+use super::pools::{Pools, addresses, policy};
 use super::saver::{Extra, Proposal, Saver, Settled};
 use super::stretches::Stretch;
 use super::upstreams::{CheckNews, CheckedUpstream, ResolvedUpstream};
 use super::watch::{Seen, Watch};
 use super::{commands, history, log, shown};
+use crate::core::container::PoolContainers;
 use crate::core::event::Event;
 use crate::core::failed_attempt::FailedAttempt;
 use crate::core::outcome::ArmId;
@@ -34,7 +35,8 @@ use crate::core::policy::readings::Source;
 use crate::core::rollout::Note;
 use crate::core::service::{Applied, Caution, Change, Order, ServiceState, SetMove};
 use crate::core::settings;
-use std::collections::VecDeque;
+use crate::observe::clock::wall;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -122,17 +124,26 @@ impl ServiceController {
         is_done && !self.is_watchful() && self.pools.rest()
     }
 
-    /// What is to be checked and scraped for this service.
+    /// What is to be checked and scraped for this service. While a pool is tried, the checks that nobody has asked for,
+    /// and that are rare for their number, are made as often as those of a single service.
     pub(super) fn watched(&self, links: &Links) -> Arc<settings::Service> {
-        let settings = &self.pools.settings;
-        let policy = policy(self.state(), settings, links);
-        match policy == settings.policy.as_ref() {
-            true => settings.clone(),
-            false => {
-                let policy = policy.cloned();
-                Arc::new(settings::Service { policy, ..settings::Service::clone(settings) })
+        let mut settings = self.pools.settings.clone();
+        let policy = policy(self.state(), &settings, links);
+        if policy != settings.policy.as_ref() {
+            let policy = policy.cloned();
+            Arc::make_mut(&mut settings).policy = policy;
+        }
+        for name in tried(self.state()) {
+            let is_rare = |pool: &settings::Pool| pool.health.as_ref().is_some_and(settings::Health::is_rare);
+            if !settings.pools.get(name).is_some_and(is_rare) {
+                continue;
+            }
+            let pool = Arc::make_mut(&mut settings).pools.get_mut(name);
+            if let Some(health) = pool.and_then(|pool| pool.health.as_mut()) {
+                health.interval = settings::Health::connect(health.http2).interval;
             }
         }
+        settings
     }
 
     /// Brings the pools at a start.
@@ -315,10 +326,9 @@ impl ServiceController {
         let pool = self.pools.get_mut(&name).filter(|pool| began >= pool.begun);
         let Some(upstreams) = pool.map(|pool| &mut pool.upstreams) else { return CheckNews::None };
         let said = result.as_ref().err().cloned();
-        let news = upstreams.checked(&upstream, address, result);
-        let is_proven = said.is_none() && upstreams.is_proven(&upstream);
-        if decides && is_proven {
-            self.saver.note_proven(&name, &upstream);
+        let news = upstreams.checked(&upstream, address, wall(), result);
+        if let Some(proven) = upstreams.proven(&upstream).filter(|_| decides && said.is_none()) {
+            self.saver.note_proven(&name, proven);
         }
         if news == CheckNews::State {
             self.saver.note_news(&mut self.outputs);
@@ -333,6 +343,35 @@ impl ServiceController {
             self.judge(None, links);
         }
         news
+    }
+
+    /// The containers of its pools are others, elsewhere, or about to end. That is so whoever decides: it is stored by
+    /// [`ServiceController::conclude`].
+    pub(super) fn contain(&mut self, now: &BTreeMap<Arc<str>, PoolContainers>, links: &Links) {
+        match self.pools.contain(now, self.saver.state(), links) {
+            Ok(true) => {
+                self.pools.drain_as_stored(self.saver.state());
+                self.outputs.publish();
+                self.outputs.watch();
+                self.note_news();
+            }
+            Ok(false) => (),
+            Err(why) => tracing::error!(service = self.name(), "{why}"),
+        }
+    }
+
+    /// Has the containers that there are stored, with what follows for the version behind a pool.
+    fn store_containers(&mut self, links: &Links) {
+        let now = self.pools.containers();
+        if self.state().knows_containers(now) {
+            return;
+        }
+        let sets = addresses(&self.pools.settings);
+        let wall = links.wall_text();
+        let change = Change::Containers { now: &now.clone(), sets: &sets };
+        if let Ok(applied) = self.state().apply(change, links.moment(&wall)) {
+            self.decided_by(applied, &DOCKER.into(), None, links);
+        }
     }
 
     /// The name of an upstream has been looked up.
@@ -408,6 +447,10 @@ impl ServiceController {
 
     /// What the controller decided by itself.
     fn decided(&mut self, applied: Applied, rung_us: Option<u64>, links: &Links) {
+        self.decided_by(applied, &SELF.into(), rung_us, links);
+    }
+
+    fn decided_by(&mut self, applied: Applied, who: &Actor, rung_us: Option<u64>, links: &Links) {
         // What others are asked for is durable first, so that a restart asks for the same.
         let asks = applied.order == Order::Quiet && applied.state.work() != self.state().work();
         let order = if asks { Order::JournalFirst } else { applied.order };
@@ -417,8 +460,8 @@ impl ServiceController {
         }
         match order {
             Order::Quiet => self.saver.replace(applied.state),
-            Order::JournalFirst => self.save(applied, &SELF.into(), Extra::default(), links),
-            Order::EffectFirst => self.take_effect(applied, &SELF.into(), rung_us, links),
+            Order::JournalFirst => self.save(applied, who, Extra::default(), links),
+            Order::EffectFirst => self.take_effect(applied, who, rung_us, links),
         }
     }
 
@@ -470,6 +513,9 @@ impl ServiceController {
         let ends =
             |last: &&str| state.rollout.as_ref().is_some_and(|r| r.id == **last && r.rollout.has_ended());
         let has_ended = before.running().map(|running| running.id.as_str()).filter(ends).is_some();
+        if tried(before) != tried(self.state()) {
+            self.outputs.watch();
+        }
         self.follow_rollout(links);
         if let Some(view) = shown::rollout(self.facts()).filter(|_| has_ended) {
             self.outputs.push(Output::Ended(Box::new(view)));
@@ -524,6 +570,7 @@ impl ServiceController {
     /// What follows from the inputs, before the table is published: answers of jobs that could not take effect
     /// before, work that is wanted now, and who serves.
     pub(super) fn conclude(&mut self, links: &Links) {
+        self.store_containers(links);
         self.go_on_with_jobs(links);
         // What is being written may be the answer to it.
         if !self.saver.is_pending() {
@@ -584,4 +631,10 @@ fn facts_of<'a>(
     stretch: Option<&'a Stretch>,
 ) -> ServiceFacts<'a> {
     ServiceFacts { state: saver.state(), news: saver.news(), pools, watch, stretch }
+}
+
+/// The pools that a rollout, or the watch after one, is about.
+fn tried(state: &ServiceState) -> Vec<&str> {
+    let rollout = state.running().into_iter().flat_map(|running| [&*running.to, &*running.from]);
+    rollout.chain(state.guard.iter().map(|guard| &*guard.pool)).collect()
 }

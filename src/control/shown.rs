@@ -7,8 +7,8 @@ use super::links::Links;
 use super::pools::LivePool;
 use super::upstreams::{Endpoint, Slot};
 use super::view::{
-    EvidenceView, HoldView, InstanceView, LatencyView, PoolView, RolloutView, ServiceView, StepView,
-    UpstreamView, WatchView, WindowView,
+    EvidenceView, HoldView, InstanceView, LastCheck, LatencyView, PoolView, RolloutView, ServiceView,
+    StepView, UpstreamView, WatchView, WindowView,
 };
 use crate::core::duration;
 use crate::core::policy::Reported;
@@ -226,18 +226,24 @@ fn views(slot: &Slot, eject: bool) -> Vec<UpstreamView> {
     let base = UpstreamView {
         address: slot.settings.address.to_string(),
         resolved: None,
+        container: slot.settings.container.as_ref().map(|id| id.to_string()),
         weight: slot.settings.weight,
         state: UpstreamState::Down.label().to_owned(),
+        since: slot.since().map(str::to_owned),
+        checked: LastCheck::default(),
         detail: slot.unresolved.clone(),
         in_flight: 0,
     };
     if slot.endpoints.is_empty() {
         return vec![base];
     }
-    let is_name = matches!(slot.settings.host, UpstreamHost::Name { .. });
+    let is_name =
+        slot.settings.container.is_some() || matches!(slot.settings.host, UpstreamHost::Name { .. });
     let view = |endpoint: &Endpoint| UpstreamView {
         resolved: is_name.then(|| endpoint.address.to_string()),
         state: endpoint.state(slot.draining, eject).label().to_owned(),
+        since: endpoint.since().map(str::to_owned),
+        checked: endpoint.last_check.clone(),
         detail: endpoint.detail().or_else(|| slot.unresolved.clone()),
         in_flight: endpoint.in_flight(),
         ..base.clone()

@@ -13,14 +13,14 @@ use super::journal::{HistoryRow, JournalError};
 use super::output::{Durable, Output, Outputs, Stored};
 use super::saver::{Extra, Proposal, Saver, Settled, marked_weights};
 use crate::core::event::Event;
+use crate::core::refuge::Refuge;
 use crate::core::rollout::{
     Action, After, HookPoint, Idle, Note, Observation, Phase, Plan, Step, Strategy, UpstreamSeen, Work,
     WorkResult,
 };
 use crate::core::service::tests::{UPSTREAMS, bp, canary, rolling, start};
 use crate::core::service::{
-    Aborts, Applied, Caution, Change, Configured, Coverage, Moment, Order, Recovery, Refuge, Running,
-    ServiceState,
+    Aborts, Applied, Caution, Change, Configured, Coverage, Moment, Order, Recovery, Running, ServiceState,
 };
 use crate::core::settings::Upstream;
 use crate::core::verdict::{Level, Reason, State, Verdict};
@@ -318,7 +318,7 @@ impl World {
             self.rng.random_bool(0.6).then(|| addresses(pool, first..first + self.rng.random_range(1..3)));
         let upstream = |address: &String| {
             let (address, host) = Upstream::place(address).expect("a place");
-            Upstream { address, host, weight: 1, backup: false, max_conns: 0 }
+            Upstream::plain(address, host)
         };
         let set = named.as_ref().map(|set| set.iter().map(upstream).collect());
         let addresses = named.unwrap_or_else(|| self.files[pool].clone());

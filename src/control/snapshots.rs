@@ -63,6 +63,7 @@ impl Snapshots {
         if !is_due && names.is_empty() {
             return;
         }
+        services.each(&names, |live| live.pools.note_states(links));
         let shown = || names.iter().filter_map(|name| services.get(name));
         let views: Vec<_> = shown().map(|live| Arc::new(shown::service(live.facts(), links))).collect();
         let is_all = matches!(published, Published::All(_));

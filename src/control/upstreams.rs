@@ -2,6 +2,7 @@
 
 mod endpoint;
 mod slot;
+mod standing;
 
 pub(super) use endpoint::Endpoint;
 use endpoint::{EJECTED, unchecked};
@@ -17,16 +18,22 @@ use crate::core::rollout::UpstreamSeen;
 use crate::core::settings;
 use crate::core::table::{Upstream, UpstreamState};
 use crate::core::upstream_address::UpstreamAddress;
+use jiff::Timestamp;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
 use std::time::Duration;
 
+/// How long a pool whose last container has ended is not called down: it may only be restarted.
+const RESTART: Duration = Duration::from_secs(10);
+
 /// All upstreams of one pool, live.
 #[derive(Debug)]
 pub(super) struct Upstreams {
     pub slots: Vec<Slot>,
+    /// Since when its last container is gone.
+    emptied: Option<Duration>,
     cursor: Arc<AtomicU32>,
 }
 
@@ -62,10 +69,14 @@ pub(super) enum CheckNews {
 impl Upstreams {
     /// The upstreams a process starts with count as up until their first check, so that a restart does
     /// not refuse everybody (`presumed`); those that a reload brings must be proven first.
-    pub(super) fn new(pool: &settings::Pool, presumed: impl Fn(&str) -> bool, own: &OwnAddresses) -> Self {
-        let slot =
-            |u: &settings::Upstream| Slot::new(u.clone(), pool.health.as_ref(), presumed(&u.address), own);
-        Upstreams { slots: pool.upstreams.iter().map(slot).collect(), cursor: Arc::default() }
+    pub(super) fn new(
+        pool: &settings::Pool,
+        presumed: impl Fn(&settings::Upstream) -> bool,
+        own: &OwnAddresses,
+    ) -> Self {
+        let slot = |u: &settings::Upstream| Slot::new(u.clone(), pool.health.as_ref(), presumed(u), own);
+        let slots = pool.upstreams.iter().map(slot).collect();
+        Upstreams { slots, emptied: None, cursor: Arc::default() }
     }
 
     /// After a reload: what is still configured keeps its live state.
@@ -73,7 +84,7 @@ impl Upstreams {
         let mut before = std::mem::take(&mut self.slots);
         let same_checks = old.health == new.health;
         for settings in &new.upstreams {
-            let known = before.iter().position(|slot| slot.settings.address == settings.address);
+            let known = before.iter().position(|slot| slot.settings.is_same_place(settings));
             let mut slot = match known {
                 Some(at) => before.swap_remove(at),
                 None => Slot::new(settings.clone(), new.health.as_ref(), false, own),
@@ -82,6 +93,7 @@ impl Upstreams {
             if !same_checks {
                 // What was up stays up until the new check has been made.
                 for endpoint in &mut slot.endpoints {
+                    endpoint.last_check.forget();
                     let up = endpoint.is_up();
                     endpoint.health = new.health.as_ref().map(|health| unchecked(health, up));
                 }
@@ -94,16 +106,18 @@ impl Upstreams {
         self.slots.iter_mut().find(|slot| &*slot.settings.address == label)
     }
 
-    /// Takes in the result of one check.
+    /// Takes in the result of one check, which has just ended by the clock on the wall.
     pub(super) fn checked(
         &mut self,
         label: &str,
         address: UpstreamAddress,
+        ended: Timestamp,
         result: Result<(), String>,
     ) -> CheckNews {
         let Some(slot) = self.slot(label) else { return CheckNews::None };
         let mut endpoints = slot.endpoints.iter_mut().filter(|endpoint| !endpoint.leads_back);
         let Some(endpoint) = endpoints.find(|e| e.address == address) else { return CheckNews::None };
+        endpoint.last_check.note(ended);
         let before = (endpoint.is_proven(), endpoint.failing.clone());
         let changed = endpoint.health.as_mut().and_then(|health| health.observe(result.is_ok())).is_some();
         endpoint.good_checks += u64::from(result.is_ok());
@@ -134,10 +148,10 @@ impl Upstreams {
         })
     }
 
-    /// Whether an upstream has passed its checks in this process, and is up.
-    pub(super) fn is_proven(&self, label: &str) -> bool {
-        let mut slots = self.slots.iter().filter(|slot| &*slot.settings.address == label);
-        slots.any(|slot| slot.endpoints.iter().all(Endpoint::is_proven))
+    /// An upstream that has passed its checks in this process, and is up.
+    pub(super) fn proven(&self, label: &str) -> Option<&settings::Upstream> {
+        let slot = self.slots.iter().find(|slot| &*slot.settings.address == label)?;
+        slot.endpoints.iter().all(Endpoint::is_proven).then_some(&slot.settings)
     }
 
     /// Takes in what a name resolves to. A failed look-up keeps the addresses there are.
@@ -265,6 +279,16 @@ impl Upstreams {
         (!unknown).then(|| Err(self.complaint()))
     }
 
+    /// Whether its last container has ended just now, and may be about to start again.
+    pub(super) fn may_restart(&self, now: Duration) -> bool {
+        self.slots.is_empty() && self.emptied.is_some_and(|since| now < since + RESTART)
+    }
+
+    /// Notes whether its last container is gone.
+    pub(super) fn note_empty(&mut self, now: Duration) {
+        self.emptied = self.slots.is_empty().then(|| self.emptied.unwrap_or(now));
+    }
+
     /// Whether every upstream that is not draining is known to be up, and not taken out for failing requests, and
     /// there is one. One that is alone is never taken out.
     ///
@@ -320,7 +344,14 @@ impl Upstreams {
             let is_up = endpoint.is_up();
             endpoint.health = endpoint.health.map(|health| health.begun_anew(is_up));
             endpoint.failing = None;
+            endpoint.last_check.forget();
         }
+    }
+
+    /// Takes note of the states that are shown next; `wall` is the time of day, RFC 3339.
+    pub(super) fn note_states(&mut self, wall: &str) {
+        let eject = self.ejects();
+        self.slots.iter_mut().for_each(|slot| slot.note_states(eject, wall));
     }
 
     /// The upstreams that are not draining, with their addresses.

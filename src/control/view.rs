@@ -2,9 +2,11 @@
 //!
 //! Weights are percent with two decimals, times are RFC 3339 in UTC, latencies are milliseconds.
 
+mod last_check;
 mod services;
 mod sets;
 
+pub use last_check::LastCheck;
 pub use services::ServiceViews;
 pub use sets::{SetRolloutView, SetView};
 
@@ -134,15 +136,28 @@ pub struct PoolView {
     pub signals: BTreeMap<String, f64>,
 }
 
+/// The detail of an upstream whose first check is still to come.
+pub const UNCHECKED: &str = "not checked yet";
+
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct UpstreamView {
-    /// As configured; a name is followed by the address it resolved to.
+    /// As configured; a name, or a container, is followed by the address it is reached at.
     pub address: String,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub resolved: Option<String>,
+    /// The id of the container that it is.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub container: Option<String>,
     pub weight: u16,
     /// `ready`, `draining` or `down`.
     pub state: String,
+    /// Since when it has this state, RFC 3339, as far as this process knows: not before its start.
+    #[serde(default)]
+    pub since: Option<String>,
+    /// When its last health check ended, RFC 3339; `null` where none has been made of what it is now.
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    pub checked: LastCheck,
     /// Why it is not ready, or its last failed check.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub detail: Option<String>,

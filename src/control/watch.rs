@@ -16,7 +16,7 @@ use crate::core::passive::Accusation;
 use crate::core::policy::{
     ArmCounts, Circumstances, Counted, GroupCounts, Looks, Policy, Reported, Witnesses,
 };
-use crate::core::rollout::{Observation, Phase, Rollout};
+use crate::core::rollout::{Observation, Phase, Rollout, UpstreamSeen};
 use crate::core::service::{Running, ServiceState};
 use crate::core::verdict::Level;
 use crate::core::weight::BasisPoints;
@@ -90,9 +90,12 @@ impl Watch {
         let stable_ready = pool(&subject.other).is_some_and(|other| other.upstreams.any_up());
         let rollout = state.running().map(|running| &running.rollout);
         let is_rolling = rollout.is_some_and(Rollout::is_rolling);
-        let upstreams = if is_rolling { candidate.upstreams.seen() } else { BTreeMap::new() };
-        let ready = readiness(looks.evaluation.policy(), candidate, rollout.map(|rollout| rollout.phase))?;
+        let upstreams =
+            rollout.filter(|_| is_rolling).map(|rollout| rolled(rollout, candidate, state, &subject.pool));
+        let upstreams = upstreams.unwrap_or_default();
         let now = links.clock.now();
+        let phase = rollout.map(|rollout| rollout.phase);
+        let ready = readiness(looks.evaluation.policy(), candidate, phase, now)?;
         let arm = subject.arm(candidate)?;
         let slow = *looks.slow();
         let reading = ArmReading::of(arm, &slow, links);
@@ -301,14 +304,44 @@ fn accused(candidate: &LivePool, witnesses: &ArmWitnesses<'_>) -> Option<Accusat
     Some(Accusation { clients, ..accused })
 }
 
+/// The upstreams of a rolling update. An instance that is a container is gone while it is replaced.
+fn rolled(
+    rollout: &Rollout,
+    candidate: &LivePool,
+    state: &ServiceState,
+    pool: &str,
+) -> BTreeMap<String, UpstreamSeen> {
+    let mut seen = candidate.upstreams.seen();
+    if !state.containers.contains_key(pool) {
+        return seen;
+    }
+    for instance in &rollout.instances {
+        let draining = || state.draining.contains(&(pool.to_owned(), instance.upstream.clone()));
+        seen.entry(instance.upstream.clone()).or_insert_with(|| UpstreamSeen {
+            in_flight: 0,
+            up: false,
+            draining: draining(),
+            good_checks: Some(0),
+            failing: Some("its container is gone".to_owned()),
+        });
+    }
+    seen
+}
+
 /// Whether the candidate could serve. Before it gets traffic that must be proven; where one upstream
 /// that is down fails it, of all of them before it begins. One that has traffic must not have failed: a
 /// restart says nothing against it, and until something is known (`None`) the rollout stands still.
-fn readiness(policy: &Policy, candidate: &LivePool, phase: Option<Phase>) -> Option<Result<(), String>> {
+fn readiness(
+    policy: &Policy,
+    candidate: &LivePool,
+    phase: Option<Phase>,
+    now: Duration,
+) -> Option<Result<(), String>> {
     let upstreams = &candidate.upstreams;
     match phase {
         Some(Phase::Preparing) if policy.health == Some(Level::Critical) => Some(upstreams.all_ready()),
         Some(Phase::Preparing | Phase::Testing) => Some(upstreams.ready()),
+        _ if upstreams.may_restart(now) => None,
         _ => upstreams.serves(),
     }
 }

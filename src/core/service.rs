@@ -10,6 +10,7 @@ mod by_hand;
 mod change;
 #[cfg(test)]
 mod clients;
+mod containers;
 mod drive;
 mod idle;
 mod operate;
@@ -27,9 +28,10 @@ pub use change::{Applied, Caution, Change, Denied, Moment, Order};
 pub use idle::IDLE;
 pub use record::{PoolRecord, Quarantine, QuarantineCause, Void};
 pub use recovery::{Aborts, Configured, Recovery, Remains};
-pub use refuge::{Coverage, Refuge};
+pub use refuge::Coverage;
 pub use set::{Member, SetMove, SetPart, Standing, Undone, set_moves};
 
+use super::container::PoolContainers;
 use super::rollout::{Guard, Rollout, Work};
 use super::settings::upstream::Upstream;
 use super::weight::BasisPoints;
@@ -71,6 +73,9 @@ pub struct ServiceState {
     /// The upstreams of pools whose set was registered; the others have the configuration's.
     #[serde(default)]
     pub upstreams: BTreeMap<String, Vec<Upstream>>,
+    /// The containers of pools, beside these.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub containers: BTreeMap<String, PoolContainers>,
 }
 
 /// A rollout with the pools it is about. Times are RFC 3339 texts, for people.
@@ -113,6 +118,7 @@ impl ServiceState {
             taken: None,
             draining: BTreeSet::new(),
             upstreams: BTreeMap::new(),
+            containers: BTreeMap::new(),
         }
     }
 

@@ -2,6 +2,7 @@
 //! that still needs parsing; defaults are filled in. `config` makes it from what was typed.
 
 mod checks;
+mod docker;
 mod notify;
 mod otlp;
 mod tls;
@@ -10,11 +11,12 @@ pub(super) mod upstream;
 mod upstream_tls;
 
 pub use checks::{CheckKind, GrpcCheck, Health, HttpCheck, SmokeTest, Statuses};
+pub use docker::{Docker, DockerSocket};
 pub use notify::{Github, Notify, Receiver};
 pub use otlp::Otlp;
 pub use tls::{Acme, Certificate, Tls, TlsVersion};
 pub use transfer::{Buffer, Forwarded, Passive, Timeouts};
-pub use upstream::{Upstream, UpstreamHost};
+pub use upstream::{Upstream, UpstreamHost, container_identity};
 pub use upstream_tls::{Identity, Trust, UpstreamTls};
 
 use crate::core::balance::Balance;
@@ -23,11 +25,11 @@ use crate::core::compression::Compression;
 use crate::core::limit::RateLimit;
 use crate::core::mirror::Mirror;
 use crate::core::policy::Policy;
+use crate::core::refuge::Refuge;
 use crate::core::retention::Retention;
 use crate::core::rollout::{HookPoint, Plan};
 use crate::core::route::Routes;
 use crate::core::rule::Rule;
-use crate::core::service::Refuge;
 use crate::core::shield::Shield;
 use crate::core::tester::Testers;
 use crate::core::trace::Tracing;
@@ -49,6 +51,8 @@ pub struct Config {
     pub admin: Admin,
     pub access_log: Option<AccessLog>,
     pub otlp: Option<Otlp>,
+    /// Where containers are asked for.
+    pub docker: Option<Docker>,
     pub listeners: Vec<Listener>,
     pub acme: Option<Acme>,
     pub maintenance: Arc<Maintenance>,

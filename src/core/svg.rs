@@ -10,7 +10,7 @@ const FITS: usize = 118;
 /// Plain colours first, for what draws SVG without variables or media queries; browsers know both.
 const STYLE: &str = "\
     text { font: 12px system-ui, sans-serif; fill: #1c2024 } text.faint { fill: #6b737b }\n\
-    .paper { fill: #ffffff } .bad { fill: #c62828 } .hold { fill: #ef9a00; opacity: .25 }\n\
+    text.title { font-weight: bold } .paper { fill: #ffffff } .bad { fill: #c62828 } .hold { fill: #ef9a00; opacity: .25 }\n\
     .proof { fill: none; stroke: #1565c0; stroke-width: 1.5 } .axis { stroke: #8b929a; fill: none }\n\
     .limit { stroke: #1c2024; stroke-dasharray: 4 3 } .abort { stroke: #c62828; stroke-width: 2 }\n\
     .stable { fill: none; stroke: #6b737b; stroke-width: 1.5 } .done { stroke: #2e7d32; stroke-width: 2 }\n\
@@ -28,7 +28,7 @@ pub fn head(title: &str, height: f64) -> String {
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {height}\" role=\"img\" \
          aria-label=\"{title}\">\n<title>{title}</title>\n<style>\n{STYLE}</style>\n\
          <rect class=\"paper\" width=\"{WIDTH}\" height=\"{height}\"/>\n\
-         <text x=\"{LEFT}\" y=\"26\" font-weight=\"bold\">{title}</text>\n"
+         <text class=\"title\" x=\"{LEFT}\" y=\"26\">{title}</text>\n"
     )
 }
 
@@ -42,12 +42,16 @@ pub fn line(text: &str, y: f64) -> String {
 
 /// A panel's axis with the words beside it, from the top down.
 pub fn axis(floor: f64, height: f64, top: &str, name: &str) -> String {
-    let (ceiling, right, label) = (floor - height, LEFT + INNER, LEFT - 8.0);
+    let (ceiling, right) = (floor - height, LEFT + INNER);
     let words = [(ceiling + 4.0, top), (ceiling + height / 2.0, name), (floor, "0")];
-    let words = words.map(|(y, words)| {
-        format!("<text x=\"{label}\" y=\"{y}\" text-anchor=\"end\">{}</text>\n", escaped(words))
-    });
+    let words = words.map(|(y, words)| label(words, y));
     format!("<path class=\"axis\" d=\"M{LEFT} {ceiling} V{floor} H{right}\"/>\n{}", words.concat())
+}
+
+/// A word to the left of the drawing.
+pub fn label(word: &str, y: f64) -> String {
+    let right = LEFT - 8.0;
+    format!("<text x=\"{right}\" y=\"{y}\" text-anchor=\"end\">{}</text>\n", escaped(word))
 }
 
 /// When what is drawn begins and ends, below it.

@@ -52,6 +52,8 @@ pub(super) trait Work: Clone + PartialEq + Send + Sync + 'static {
 #[derive(Clone, Debug, PartialEq)]
 struct Target<W> {
     host: UpstreamHost,
+    /// Its id: another container is checked at once, wherever it is.
+    container: Option<Arc<str>>,
     work: W,
 }
 
@@ -114,7 +116,10 @@ fn targets<W: Work>(service: &Service) -> HashMap<Place, Target<W>> {
                 pool: pool.name.clone(),
                 upstream: upstream.address.clone(),
             };
-            targets.insert(place, Target { host: upstream.host.clone(), work });
+            targets.insert(
+                place,
+                Target { host: upstream.host.clone(), container: upstream.container.clone(), work },
+            );
         }
     }
     targets

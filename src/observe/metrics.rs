@@ -2,6 +2,7 @@
 
 mod certificates;
 mod clients;
+mod docker;
 mod mirrored;
 mod own_limits;
 mod parts;
@@ -12,6 +13,7 @@ mod traffic;
 
 pub use certificates::CertificateEnds;
 pub use clients::{ClientCounts, ListenerCounts};
+pub use docker::DockerGauge;
 pub use shown::ServiceGauges;
 
 use super::access_log::SpanCounts;
@@ -22,6 +24,7 @@ use crate::core::table::Table;
 use arc_swap::ArcSwap;
 use certificates::Ends;
 use clients::Clients;
+use docker::DockerUp;
 use mirrored::Mirrored;
 use own_limits::Met;
 use process::Process;
@@ -146,6 +149,14 @@ impl Metrics {
     /// When it is called twice.
     pub fn show_spans(&self, counts: Arc<SpanCounts>) -> Result<(), prometheus::Error> {
         self.registry.register(Box::new(Exported::new(counts)?))
+    }
+
+    /// Shows whether Docker is followed, from now on.
+    ///
+    /// # Errors
+    /// When it is shown already.
+    pub fn show_docker(&self, gauge: Arc<DockerGauge>) -> Result<(), prometheus::Error> {
+        self.registry.register(Box::new(DockerUp::new(gauge)?))
     }
 
     /// Shows when certificates end, from now on.

@@ -3,7 +3,7 @@
 mod instance;
 mod schemathesis;
 
-use super::harness::{Answer, Nginx, Pointsman, Printed, blue_green};
+use super::harness::{Answer, Nginx, Pointsman, Printed, blue_green, eventually};
 use serde_json::Value;
 use std::collections::BTreeSet;
 
@@ -170,6 +170,7 @@ fn every_change_of_a_service_can_be_for_one_revision_alone() {
     let abort = format!("/v1/services/web/rollouts/{id}/abort");
     let stale = pointsman.call_with("POST", &abort, &format!("If-Match: {service}\r\n"), "");
     assert_eq!(stale.status, 412, "{}", stale.text());
+    eventually("it waits for its approval", || pointsman.web()["rollout"]["waits_for"] == "approval");
     let now = revision("/v1/services/web");
     let aborted = pointsman.call_with("POST", &abort, &format!("If-Match: {now}\r\n"), "");
     assert_eq!((aborted.status, aborted.json()["outcome"].as_str()), (200, Some("aborted")));

@@ -133,3 +133,65 @@ fn a_reload_says_when_the_file_and_the_live_set_differ_and_reset_goes_back() {
     eventually("the file's is back", || state_of(&pointsman, "green", green.address) == "ready");
     assert!(!pointsman.cli(&["reload"]).out.contains("green"), "nothing differs any more");
 }
+
+fn upstream_of(pointsman: &Pointsman, pool: &str) -> serde_json::Value {
+    pointsman.web()["pools"][pool]["upstreams"][0].clone()
+}
+
+/// RFC 3339 with milliseconds in UTC: texts compare as times do.
+fn time(view: &serde_json::Value, key: &str) -> String {
+    let text = view[key].as_str().unwrap_or_else(|| panic!("{key} of {view}")).to_owned();
+    assert!(text.len() == 24 && text.ends_with('Z'), "{text}");
+    text
+}
+
+#[test]
+fn an_upstream_says_since_when_it_has_its_state_and_when_it_was_checked() {
+    let ((blue, _), (green, healthy)) = (app("blue"), app("green"));
+    let pointsman = Pointsman::start(&config(blue.address, green.address, CHECKED));
+    let is = |state: &str| eventually(state, || upstream_of(&pointsman, "green")["state"] == state);
+    eventually("its first check", || upstream_of(&pointsman, "green")["checked"].is_string());
+    let first = upstream_of(&pointsman, "green");
+    let (since, checked) = (time(&first, "since"), time(&first, "checked"));
+    let checked_after = |before: &str| {
+        eventually("another check", || time(&upstream_of(&pointsman, "green"), "checked").as_str() > before);
+        upstream_of(&pointsman, "green")
+    };
+    let second = checked_after(&checked);
+    let revision = pointsman.web()["revision"].clone();
+    let later = checked_after(&time(&second, "checked"));
+    assert_eq!((time(&later, "since"), &later["state"]), (since.clone(), &first["state"]));
+    assert_eq!(pointsman.web()["revision"], revision, "a check that changes nothing is no news");
+
+    healthy.store(false, Ordering::SeqCst);
+    is("down");
+    let down = upstream_of(&pointsman, "green");
+    assert!(time(&down, "since") > since && time(&down, "checked") > checked, "{down}");
+    assert!(down["detail"].as_str().is_some_and(|detail| detail.contains("503")), "{down}");
+    let shown = pointsman.cli(&["status", "web"]).out;
+    let line =
+        shown.lines().find(|line| line.contains(&green.address.to_string()) && line.contains(" down "));
+    let line = line.unwrap_or_else(|| panic!("{shown}"));
+    assert!(line.contains(&time(&down, "since")[..19].replace('T', " ")), "{line}");
+    assert!(shown.lines().all(|line| !line.contains("checked") || line.len() < 80), "{shown}");
+
+    healthy.store(true, Ordering::SeqCst);
+    is("ready");
+    let label = green.address.to_string();
+    assert_eq!(pointsman.cli(&["drain", "web", "green", &label]).code, 0);
+    is("draining");
+    let drained = upstream_of(&pointsman, "green");
+    assert!(time(&drained, "since") > time(&down, "since"), "{drained}");
+}
+
+#[test]
+fn an_upstream_without_a_check_was_never_checked() {
+    let (blue, _) = app("blue");
+    let pointsman = Pointsman::start(&config(blue.address, blue.address, "health = false"));
+    let load = Load::start(pointsman.http(), 1);
+    eventually("it serves", || load.good() > 100);
+    load.stop();
+    let upstream = upstream_of(&pointsman, "blue");
+    assert!(upstream["checked"].is_null() && upstream["state"] == "ready", "{upstream}");
+    time(&upstream, "since");
+}

@@ -1,9 +1,10 @@
 //! What waits for somebody: gates, holds, pauses, upstreams that are down, services that a refuge serves, damaged state;
-//! certificates that end soon, reloads that were refused, and what a restart would change.
+//! certificates that end soon, containers that are no upstreams, reloads that were refused, and what a restart would change.
 
 use crate::admin::process::{Process, ReloadNews};
 use crate::admin::shapes::NeedView;
 use crate::control::view::{PoolView, RolloutView, ServiceView, Snapshot};
+use crate::core::container::DockerStatus;
 use crate::tls::CertificateFacts;
 
 /// Needs told at once.
@@ -18,6 +19,7 @@ pub(super) fn of(snapshot: &Snapshot, process: &Process, now: i64) -> Vec<NeedVi
     let certificates = process.certificates().into_iter().filter_map(|of| of_certificate(&of, now));
     let mut needs = of_services(snapshot);
     needs.extend(reloads.into_iter().chain(certificates));
+    needs.extend(of_docker(&process.docker.borrow()));
     needs.sort_by_key(|need| rank(&need.kind));
     needs.truncate(MOST);
     needs
@@ -30,7 +32,8 @@ fn of_services(snapshot: &Snapshot) -> Vec<NeedView> {
 }
 
 fn rank(kind: &str) -> usize {
-    let order = ["state", "dark", "gate", "hold", "paused", "refuge", "certificate", "down", "reload"];
+    let order =
+        ["state", "dark", "gate", "hold", "paused", "refuge", "certificate", "docker", "down", "reload"];
     order.iter().position(|known| *known == kind).unwrap_or(order.len())
 }
 
@@ -59,6 +62,13 @@ fn of_reloads(news: &ReloadNews) -> Option<NeedView> {
         (None, paths) => format!("takes effect at the next start: {}", paths.join(", ")),
     };
     Some(need("", "reload", text))
+}
+
+/// Containers stay as they are while Docker does not answer; those with wrong labels are no upstreams.
+fn of_docker(status: &DockerStatus) -> Vec<NeedView> {
+    let down = status.down.iter().map(|why| format!("Docker is not followed: {why}"));
+    let refused = status.refused.iter().map(|(container, why)| format!("the container {container}: {why}"));
+    down.chain(refused).map(|text| need("", "docker", text)).collect()
 }
 
 fn of_service(view: &ServiceView) -> Vec<NeedView> {
@@ -107,15 +117,18 @@ fn only_waits(rollout: &RolloutView) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::control::view::{ServiceViews, UpstreamView, WindowView};
+    use crate::control::view::{LastCheck, ServiceViews, UpstreamView, WindowView};
     use std::sync::Arc;
 
     fn service(states: &[&str]) -> ServiceView {
         let upstream = |(at, state): (usize, &&str)| UpstreamView {
+            container: None,
             address: format!("10.0.0.{at}:80"),
             resolved: None,
             weight: 1,
             state: (*state).to_owned(),
+            since: None,
+            checked: LastCheck::default(),
             detail: Some("refused".to_owned()),
             in_flight: 0,
         };
@@ -152,6 +165,21 @@ mod tests {
         assert_eq!(of_reloads(&ReloadNews::default()).map(|need| need.text), None);
         let news = ReloadNews { needs_restart: vec!["server.threads".into()], ..ReloadNews::default() };
         assert!(of_reloads(&news).is_some_and(|need| need.text.ends_with("server.threads")));
+    }
+
+    #[test]
+    fn containers_that_are_no_upstreams_wait_for_somebody() {
+        let status = DockerStatus {
+            down: Some("no connection".into()),
+            refused: vec![("web-1".into(), "it exposes no port".into())],
+            ..DockerStatus::default()
+        };
+        let texts: Vec<String> = of_docker(&status).into_iter().map(|need| need.text).collect();
+        assert_eq!(
+            texts,
+            ["Docker is not followed: no connection", "the container web-1: it exposes no port"]
+        );
+        assert_eq!(of_docker(&DockerStatus::default()), []);
     }
 
     #[test]

@@ -126,7 +126,7 @@ pub struct PoolFrame {
 pub struct NeedView {
     /// Empty where it is the process's own.
     pub service: String,
-    /// `state`, `dark`, `gate`, `hold`, `paused`, `refuge`, `certificate`, `down` or `reload`.
+    /// `state`, `dark`, `gate`, `hold`, `paused`, `refuge`, `certificate`, `docker`, `down` or `reload`.
     pub kind: String,
     pub text: String,
 }

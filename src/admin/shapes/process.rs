@@ -18,6 +18,29 @@ pub struct ProcessView {
     pub configuration: ConfigurationView,
     /// By their names.
     pub policies: BTreeMap<String, PolicyView>,
+    /// Where `[docker]` is configured.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub docker: Option<DockerView>,
+}
+
+/// How it stands with Docker.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct DockerView {
+    pub socket: String,
+    /// Why it is not followed now; the containers stay as they are.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub down: Option<String>,
+    /// The containers that are upstreams.
+    pub upstreams: u64,
+    /// Containers that have the labels and are none.
+    pub refused: Vec<RefusedContainerView>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct RefusedContainerView {
+    pub container: String,
+    /// Why, and what to write.
+    pub detail: String,
 }
 
 /// A listener, and what it presents.

@@ -50,8 +50,8 @@ function shell(content) {
   const { who } = live;
   return html`<a class="skip" href="#main">Skip to the content</a>
     <header class="top">
-      <a class="brand" href="/" aria-current=${is("/")}>Pointsman</a>
-      <nav aria-label="Pages"><a href="/events" aria-current=${is("/events")}>Events</a><a href="/instance" aria-current=${is("/instance")}>Instance</a></nav>
+      <a class="brand" href="/">Pointsman</a>
+      <nav aria-label="Pages"><a href="/" aria-current=${is("/")}>Services</a><a href="/events" aria-current=${is("/events")}>Events</a><a href="/instance" aria-current=${is("/instance")}>Instance</a></nav>
       <span class="state ${state}">${state === "live" ? "live" : "connecting …"}</span>
       <span class="who">${who.name} <span class="quiet">(${who.role})</span></span>
       ${who.session ? html`<button type="button" @click=${leave}>Sign out</button>` : nothing}

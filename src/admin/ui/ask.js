@@ -4,7 +4,7 @@ import { html, nothing } from "./vendor/lit-html.js";
 import { call } from "./live.js";
 
 /** How long the answer to an action is shown. */
-const STAYS_MS = 30000;
+const STAYS_MS = 15000;
 
 /** The question that is open, if one is: { key, label, asks, verb, method, path, body, headers, done, after }. */
 let open = null;
@@ -19,7 +19,7 @@ export const onChange = (callback) => {
   redraw = callback;
 };
 
-/** What the last action has come to, for everybody to hear. */
+/** What became of the last action, for everybody to hear. */
 export const said = () => html`<p class=${answer.bad ? "said fault" : "said"} role="status" aria-live="polite">${answer.text}</p>`;
 
 export function say(text, bad = false) {

@@ -7,6 +7,8 @@ import { call, path } from "./live.js";
 const HEIGHT = 150;
 /** Seconds that are kept: 15 minutes. */
 const POINTS = 900;
+/** Seconds between two times on the axis. */
+const STEPS = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600];
 /** Rows of the history that are marked. */
 const MARKED = { started: "quiet", step: "quiet", promoted: "stable", aborted: "bad", flip: "candidate", rollback: "bad", returned: "bad", "taken-back": "bad" };
 const VALUES = {
@@ -111,7 +113,7 @@ export class Charts {
       legend: { show: false },
       cursor: { sync: { key: this.service }, points: { size: 6 }, drag: { x: false, y: false } },
       scales: { y: { range: top } },
-      axes: [{ ...axis, space: 80, size: 26, values: (_, times) => times.map((at) => new Date(at * 1000).toLocaleTimeString("en-GB", { hour: "2-digit", minute: "2-digit", second: "2-digit" })) }, { ...axis, size: 44, space: 32 }],
+      axes: [{ ...axis, space: 80, size: 26, incrs: STEPS, values: (_, times) => times.map((at) => new Date(at * 1000).toLocaleTimeString("en-GB", { hour: "2-digit", minute: "2-digit", second: "2-digit" })) }, { ...axis, size: 44, space: 32 }],
       series: [{}, ...pools.map(line), { label: "limit", stroke: colour("bad"), width: 1, dash: [4, 4], points: { show: false } }],
       hooks: { draw: [(plot) => this.mark(plot, colour)] },
     };

@@ -44,6 +44,7 @@ function body(view) {
     <section aria-labelledby="limits"><h2 id="limits">Limits</h2>
       <ul class="bars">${use("connections of clients", view.limits.connections, count)}${use("memory of bodies", view.limits.memory_bytes, mebibytes)}</ul></section>
     ${listeners([...view.listeners, view.admin], view.admin)}
+    ${view.docker ? docker(view.docker) : nothing}
     ${configuration(view.configuration)}
     <section aria-labelledby="policies"><h2 id="policies">Policies</h2>
       <dl class="facts">${Object.entries(view.policies).map(([name, of]) => fact([name, `by ${of.mode}, for ${of.services.join(", ") || "nobody"}`]))}</dl></section>`;
@@ -70,6 +71,13 @@ function listeners(all, admin) {
   return html`<section aria-labelledby="listeners"><h2 id="listeners">Listeners</h2>
     <table class="failures"><thead><tr>${["Address", "For", "Clients", "Certificates"].map((name) => html`<th scope="col">${name}</th>`)}</tr></thead>
     <tbody>${all.map(row)}</tbody></table></section>`;
+}
+
+function docker(of) {
+  return html`<section aria-labelledby="docker"><h2 id="docker">Docker</h2>
+    <dl class="facts">${[["Asked at", of.socket], ["Containers that are upstreams", of.upstreams]].map(fact)}</dl>
+    ${of.down ? html`<p class="bad">Not followed, so that all containers stay as they are: ${of.down}</p>` : nothing}
+    ${of.refused.length > 0 ? html`<ul>${of.refused.map((one) => html`<li><code>${one.container}</code> ${one.detail}</li>`)}</ul>` : nothing}</section>`;
 }
 
 function configuration(view) {

@@ -2,7 +2,7 @@
 
 import { html, nothing, svg } from "./vendor/lit-html.js";
 import { live } from "./live.js";
-import { count, milliseconds, percent, seconds, share } from "./words.js";
+import { count, milliseconds, percent, plural, seconds, share } from "./words.js";
 
 const TROUBLE = ["dark", "gate", "hold", "paused", "refuge", "down"];
 /** A share of failures that puts a service before others. */
@@ -36,7 +36,7 @@ export function overview(redraw, go) {
         <search class="bar">
           <label class="unseen" for="search">Search services</label>
           <input id="search" type="search" placeholder="Search ( / )" autocomplete="off" @input=${type} @keydown=${keys}>
-          <span class="quiet">${rows.length} of ${Object.keys(frame.services).length}</span>
+          <span class="quiet">${rows.length} of ${plural(Object.keys(frame.services).length, "service")}</span>
         </search>
         <table class="services">
           <thead><tr>${["Service", "Traffic", "Version", "Phase", "Rate", "Errors", "p95", "Upstreams"].map((name) => html`<th scope="col">${name}</th>`)}</tr></thead>
@@ -64,7 +64,7 @@ function sorted(frame) {
   }
   const rank = ([name, service]) =>
     worst.get(name) ?? (service.verdict === "fail" ? 6 : failing(service) >= FAILING ? 7 : service.phase ? 8 : 9);
-  return Object.entries(frame.services).sort((one, other) => rank(one) - rank(other) || one[0].localeCompare(other[0]));
+  return Object.entries(frame.services).sort((one, other) => rank(one) - rank(other) || one[0].localeCompare(other[0], undefined, { numeric: true }));
 }
 
 const poolsOf = (service) => Object.entries(service.pools);
@@ -88,7 +88,7 @@ function row(name, service) {
     <td data-label="Version">${versions(service)}</td>
     <td data-label="Phase">${phase(service)}</td>
     <td data-label="Rate" class="number">${spark(live.sparks.get(name) ?? [])}<span>${count(rate)}/s</span></td>
-    <td data-label="Errors" class=${errors >= FAILING ? "number bad" : "number"}>${share(errors)}</td>
+    <td data-label="Errors" class=${errors >= FAILING ? "number bad" : "number"}>${rate > 0 ? share(errors) : "–"}</td>
     <td data-label="p95" class="number">${milliseconds(p95 < 0 ? null : p95)}</td>
     <td data-label="Upstreams" class=${up[0] < up[1] ? "number warn" : "number"}>${up[0]}/${up[1]}</td>
   </tr>`;

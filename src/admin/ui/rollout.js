@@ -1,46 +1,29 @@
 // One rollout, running or ended: its course as a picture, why it ended, the requests that decided, its history.
 
 import { html, nothing } from "./vendor/lit-html.js";
-import { call, live, path } from "./live.js";
+import { path } from "./live.js";
 import { rows } from "./events.js";
+import { loader } from "./loader.js";
 import { clock, moment, percent, seconds } from "./words.js";
 
 const HISTORY_ROWS = 200;
 
 export function rolloutPage(service, id, redraw) {
-  const page = { view: null, history: [], newest: -1, fault: "", busy: false, left: false };
-
-  async function load() {
-    const newest = live.frame?.newest ?? 0;
-    if (page.busy || (newest === page.newest && page.view?.outcome)) return;
-    page.busy = true;
-    try {
-      page.view = await call("GET", path(service, "rollouts", id));
-      if (newest !== page.newest) {
-        const answer = await call("GET", `${path(service, "history")}?limit=${HISTORY_ROWS}`);
-        page.history = answer.history.filter((row) => row.rollout === id);
-        page.newest = newest;
-      }
-      page.fault = "";
-    } catch (problem) {
-      page.fault = problem.message;
-    }
-    page.busy = false;
-    if (!page.left) redraw();
-  }
-  load();
+  const loading = loader(
+    service,
+    {
+      address: path(service, "rollouts", id),
+      rows: HISTORY_ROWS,
+      keep: (row) => row.rollout === id,
+      isFinal: (view) => Boolean(view.outcome),
+    },
+    redraw,
+  );
   return {
     title: `${service} · rollout`,
-    news: load,
-    left() {
-      page.left = true;
-    },
-    view() {
-      const back = html`<p><a href="/s/${encodeURIComponent(service)}">${service}</a></p>`;
-      if (page.fault && !page.view) return html`<h1>Rollout</h1><p class="fault" role="alert">${page.fault}</p>${back}`;
-      if (!page.view) return html`<h1>Rollout</h1><p class="quiet">Loading …</p>`;
-      return body(page);
-    },
+    news: loading.load,
+    left: loading.left,
+    view: () => loading.view("Rollout", html`<a href="/s/${encodeURIComponent(service)}">${service}</a>`, body),
   };
 }
 
@@ -54,7 +37,7 @@ function body({ view, history, newest }) {
       <span class="chip ${ended === "aborted" ? "fail" : ended ? "pass" : view.verdict.state}">${ended ?? view.phase}</span></div>
     <section aria-labelledby="course"><h2 id="course">Course</h2>
       ${view.reason ? html`<p class="sentence">${view.reason}</p>` : nothing}
-      <img class="course" src=${course} alt=${words(view)}>
+      <div class="scroll" tabindex="0" role="region" aria-label="The course as a picture"><img class="course" src=${course} alt=${words(view)}></div>
       <dl class="facts">${facts(view).map(([name, text]) => html`<div><dt>${name}</dt><dd>${text}</dd></div>`)}</dl></section>
     ${reasons(view)}
     ${failures(view.failures ?? [], view)}
@@ -87,10 +70,10 @@ function failures(all, view) {
   if (all.length === 0) return view.outcome ? nothing : html`<section><h2>Requests that failed</h2><p class="quiet">None so far.</p></section>`;
   const row = (of) => html`<tr><td data-label="Time"><time datetime=${of.at} title=${moment(of.at)}>${clock(of.at)}</time></td>
     <th scope="row">${of.request}</th>
-    <td data-label="Came to" class="bad">${of.status ?? ""} ${of.outcome === "status" ? "" : of.outcome}</td>
+    <td data-label="Outcome" class="bad">${of.status ?? ""} ${of.outcome === "status" ? "" : of.outcome}</td>
     <td data-label="Upstream">${of.upstream ?? "none"}</td>
     <td data-label="Request id"><code>${of.request_id}</code></td></tr>`;
   return html`<section aria-labelledby="failures"><h2 id="failures">${view.outcome === "aborted" ? "Requests that decided" : "Requests that failed"}</h2>
-    <table class="failures"><thead><tr>${["Time", "Request", "Came to", "Upstream", "Request id"].map((name) => html`<th scope="col">${name}</th>`)}</tr></thead>
+    <table class="failures"><thead><tr>${["Time", "Request", "Outcome", "Upstream", "Request id"].map((name) => html`<th scope="col">${name}</th>`)}</tr></thead>
     <tbody>${all.toReversed().map(row)}</tbody></table></section>`;
 }

@@ -1,10 +1,11 @@
 // One service: its track, how far it is from an abort, the steps, the curves, upstreams and history.
 
 import { html, nothing } from "./vendor/lit-html.js";
-import { call, live, path } from "./live.js";
+import { live, path } from "./live.js";
 import { actions, upstreamActions } from "./buttons.js";
 import { Charts } from "./charts.js";
 import { rows } from "./events.js";
+import { loader } from "./loader.js";
 import { needs, versions } from "./overview.js";
 import { track } from "./track.js";
 import { count, events, limit, metric, moment, percent, plural, seconds, share } from "./words.js";
@@ -14,42 +15,20 @@ const HISTORY_ROWS = 30;
 const BARS = 8;
 
 export function servicePage(name, redraw) {
-  const page = { view: null, history: [], newest: -1, fault: "", busy: false, left: false };
+  const loading = loader(name, { address: path(name), rows: HISTORY_ROWS }, redraw);
+  const { page, load } = loading;
   const charts = new Charts(name);
-
-  async function load() {
-    if (page.busy) return;
-    page.busy = true;
-    try {
-      page.view = await call("GET", path(name));
-      const newest = live.frame?.newest ?? 0;
-      if (newest !== page.newest) {
-        const answer = await call("GET", `${path(name, "history")}?limit=${HISTORY_ROWS}`);
-        [page.history, page.newest] = [answer.history, newest];
-      }
-      page.fault = "";
-    } catch (problem) {
-      page.fault = problem.message;
-    }
-    page.busy = false;
-    if (!page.left) redraw();
-  }
-  load();
   return {
     title: name,
     news: load,
     left() {
-      page.left = true;
+      loading.left();
       charts.end();
     },
     drawn() {
       if (page.view) charts.show(page.view, live.frame, page.history);
     },
-    view() {
-      if (page.fault && !page.view) return html`<h1>${name}</h1><p class="fault" role="alert">${page.fault}</p><p><a href="/">All services</a></p>`;
-      if (!page.view) return html`<h1>${name}</h1><p class="quiet">Loading …</p>`;
-      return body(name, page, load);
-    },
+    view: () => loading.view(name, html`<a href="/">All services</a>`, () => body(name, page, load)),
   };
 }
 
@@ -71,7 +50,7 @@ function body(name, { view, history, fault }, load) {
     ${distance(view, running)}
     <section aria-labelledby="curves"><h2 id="curves">15 minutes</h2>
       <div class="charts">${["rate", "failures", "p95"].map((kind) => html`<div><h3>${CHARTS[kind]}</h3><div class="chart" id="chart-${kind}" role="img" aria-label="${CHARTS[kind]} over 15 minutes"></div></div>`)}</div>
-      <p class="key">${Object.keys(view.pools).map((pool) => html`<span class="pool-${keyOf(view, pool)}">${pool}</span>`)}<span class="limit">limit</span></p>
+      <p class="key">${Object.keys(view.pools).map((pool) => html`<span class="pool-${keyOf(view, pool)}">${pool}</span>`)}<span class="limit">limit</span><span class="mark">events</span></p>
     </section>
     ${upstreams(view, load)}
     <section aria-labelledby="history"><h2 id="history">History</h2>${rows(history, false)}</section>`;
@@ -177,14 +156,19 @@ function bar(of, near) {
     <span class="small">${found}${abort}</span></li>`;
 }
 
+/** Seconds since a time of the API, by the server's clock. */
+const ago = (at) => Math.max(0, (live.frame ? live.frame.at : Date.now() / 1000) - Date.parse(at) / 1000);
+
 function upstreams(view, load) {
   const of = ([pool, { upstreams: all }]) => all.map((up) => html`<tr>
     <th scope="row">${up.address}${up.resolved ? html` <span class="quiet">${up.resolved}</span>` : nothing}</th>
     <td data-label="Pool"><span class="pool-${keyOf(view, pool)}">${pool}</span></td>
-    <td data-label="State"><span class="chip ${up.state}">${up.state}</span> <span class="small">${up.detail ?? ""}</span></td>
+    <td data-label="State"><span class="chip ${up.state}">${up.state}</span> ${up.since ? html`<span class="small" title="since ${moment(up.since)}">for ${seconds(ago(up.since))}</span>` : nothing}
+      ${up.detail ? html`<div class="small">${up.detail}</div>` : nothing}</td>
+    <td data-label="Last check">${up.checked ? html`<time datetime=${up.checked} title=${moment(up.checked)}>${seconds(ago(up.checked))} ago</time>` : html`<span class="quiet">none</span>`}</td>
     <td data-label="In flight" class="number">${count(up.in_flight)}</td>
     <td>${upstreamActions(view, pool, up, live.who, load)}</td></tr>`);
   return html`<section aria-labelledby="upstreams"><h2 id="upstreams">Upstreams</h2>
-    <table class="upstreams"><thead><tr>${["Upstream", "Pool", "State", "In flight", html`<span class="unseen">Actions</span>`].map((name) => html`<th scope="col">${name}</th>`)}</tr></thead>
+    <table class="upstreams"><thead><tr>${["Upstream", "Pool", "State", "Last check", "In flight", html`<span class="unseen">Actions</span>`].map((name) => html`<th scope="col">${name}</th>`)}</tr></thead>
     <tbody>${Object.entries(view.pools).map(of)}</tbody></table></section>`;
 }

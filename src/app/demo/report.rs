@@ -71,22 +71,20 @@ impl Report {
             let time = row.at.get(11..23).unwrap_or(&row.at);
             text.push_str(&format!("  {time}  {:<9} {}\n", row.action, row.text));
         }
-        let all = self.served + self.failed;
-        text.push_str(&format!(
-            "\n== what the users noticed\n  \
-             requests served                                   {:>8}\n  \
-             requests failed                                  {:>8}  ({:.3} % of all)\n  \
-             deciding failure to the table without v3          {:>8.2} ms\n  \
-             deciding failure to the first request spared v3  {:>8.2} ms\n  \
-             v3 got {} requests and failed {} before it was taken out",
-            self.served,
-            self.failed,
-            self.failed as f64 * 100.0 / all.max(1) as f64,
-            self.reaction_ms,
-            self.turned_ms,
-            self.received,
-            self.failures,
-        ));
+        text.push_str("\n== what the users noticed\n");
+        let share = self.failed as f64 * 100.0 / (self.served + self.failed).max(1) as f64;
+        let ms = |ms: f64| format!("{ms:.2} ms");
+        for (what, figure) in [
+            ("requests served", self.served.to_string()),
+            ("requests that users saw fail", format!("{} ({share:.3} % of all)", self.failed)),
+            ("requests that v3 got before it was taken out", self.received.to_string()),
+            ("requests that v3 failed", self.failures.to_string()),
+            ("from the failure that decided to the switch", ms(self.reaction_ms)),
+            ("from that failure until v3 got no more requests", ms(self.turned_ms)),
+        ] {
+            text.push_str(&format!("  {what:<50}  {figure}\n"));
+        }
+        text.pop();
         text
     }
 }

@@ -60,7 +60,8 @@ const POOL: &[ConfigKey] = &[
         "upstreams",
         &["[\"10.0.0.1:3000\", { address = \"10.0.0.2:3000\", weight = 2 }]", "[\"app.internal:3000\"]"],
         "Its upstreams: an address, a name or a socket (`unix:/run/app.sock`), or a table that says more.",
-    ),
+    )
+    .otherwise("must be there, but with `[docker]`"),
     key("balance", &["\"least_conn\""], "How an upstream is chosen.").or("\"round_robin\""),
     key(
         "hash_by",

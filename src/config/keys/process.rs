@@ -35,6 +35,13 @@ pub(super) const PAGE: KeyPage = KeyPage {
                     `[server]`.",
             keys: OTLP,
         },
+        KeyTable {
+            places: &["docker"],
+            about: "Containers as upstreams. The label `pointsman.service` of a container says its service, `pointsman.pool` its pool, \
+                    `pointsman.port` its port, `pointsman.network` the network that it is reached on; the last three can be left out \
+                    where there is only one. See [Docker](../docker.md).",
+            keys: DOCKER,
+        },
     ],
 };
 
@@ -49,6 +56,8 @@ const TOP: &[ConfigKey] = &[
         "Spans of sampled requests, to a collector.",
     )
     .otherwise("none are sent"),
+    key("docker", &["{ socket = \"tcp://proxy:2375\" }"], "Containers as upstreams, by their labels.")
+        .otherwise("no container is one"),
     key(
         "listeners",
         &["[{ address = \":8080\" }]"],
@@ -201,4 +210,19 @@ const OTLP: &[ConfigKey] = &[
     .or("\"10s\""),
     key("ca", &["\"ca.pem\""], "The authority of its certificate (PEM).").otherwise("those the system knows"),
     key("headers", &["{ Authorization = \"Bearer ${OTLP_TOKEN}\" }"], "Header fields of what is sent."),
+];
+
+const DOCKER: &[ConfigKey] = &[
+    key(
+        "socket",
+        &["\"tcp://proxy:2375\""],
+        "Where Docker is asked: its socket, or a proxy before it that allows containers and events.",
+    )
+    .or("\"/run/docker.sock\""),
+    key(
+        "network",
+        &["\"front\""],
+        "The network that containers are reached on, where they are on several and have no label `pointsman.network`.",
+    )
+    .otherwise("none is preferred"),
 ];

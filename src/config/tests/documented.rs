@@ -9,6 +9,7 @@ server = { retention = {} }
 limits = {}
 access_log = {}
 otlp = { headers = {} }
+docker = {}
 admin = { tokens = [{}], tls = { certificates = [{}] } }
 acme = {}
 compression = {}

@@ -1,5 +1,7 @@
 //! One address of an upstream, live: what checks and real traffic say of it, and what it is fit for.
 
+use super::standing::Standing;
+use crate::control::view::{LastCheck, UNCHECKED};
 use crate::core::health::Health;
 use crate::core::own_address::OwnAddresses;
 use crate::core::passive::{Ejection, EndedAttempts};
@@ -22,6 +24,9 @@ pub(in crate::control) struct Endpoint {
     pub(super) health: Option<Health>,
     /// What the last check found wrong.
     pub failing: Option<String>,
+    /// When the last check ended.
+    pub last_check: LastCheck,
+    pub(super) standing: Standing,
     /// Checks passed in this process.
     pub(super) good_checks: u64,
     pub(super) ejection: Ejection,
@@ -50,6 +55,8 @@ impl Endpoint {
             leads_back: back.is_some(),
             health: health.map(|health| unchecked(health, presumed)),
             failing,
+            last_check: LastCheck::default(),
+            standing: Standing::default(),
             good_checks: 0,
             ejection: Ejection::default(),
             // An upstream that serves from the start has its share; one that is to be proven first, or has been
@@ -106,11 +113,16 @@ impl Endpoint {
         let rising = self.health.as_ref().is_some_and(|health| health.is_proven() && !health.is_up());
         let told = match () {
             () if self.ejection.is_out() => Some(EJECTED),
-            () if self.is_unknown() && !self.is_up() => Some("not checked yet"),
+            () if self.is_unknown() && !self.is_up() => Some(UNCHECKED),
             () if rising => Some("its last check passed, and it takes some in a row to come back"),
             () => None,
         };
         self.failing.clone().or_else(|| told.map(str::to_owned))
+    }
+
+    /// Since when it has its state, as shown.
+    pub(in crate::control) fn since(&self) -> Option<&str> {
+        self.standing.since()
     }
 
     pub(in crate::control) fn in_flight(&self) -> u32 {

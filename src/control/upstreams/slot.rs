@@ -1,6 +1,7 @@
 //! One upstream as configured, live: its addresses, whether it is drained, and what its name resolves to.
 
 use super::endpoint::Endpoint;
+use super::standing::Standing;
 use crate::control::command::LookUp;
 use crate::core::counter::WorkerCounts;
 use crate::core::own_address::OwnAddresses;
@@ -8,6 +9,7 @@ use crate::core::passive::Ejection;
 use crate::core::ramp::Ramp;
 use crate::core::rollout::UpstreamSeen;
 use crate::core::settings::{self, UpstreamHost};
+use crate::core::table::UpstreamState;
 use std::sync::Arc;
 
 /// One upstream as configured; a name may stand for several addresses.
@@ -18,6 +20,8 @@ pub(in crate::control) struct Slot {
     /// Why the name does not resolve, if it has been looked up and does not.
     pub unresolved: Option<String>,
     pub endpoints: Vec<Endpoint>,
+    /// While it has no address.
+    standing: Standing,
     /// Requests that were tried on any of its addresses, those of former ones included.
     pub(super) requests: Arc<WorkerCounts>,
     /// Has its name looked up at once.
@@ -63,6 +67,23 @@ impl Slot {
         not_looked_up || self.endpoints.iter().any(Endpoint::is_unknown)
     }
 
+    /// Takes note of the states that are shown next; `eject` as for [`Endpoint::state`].
+    pub(super) fn note_states(&mut self, eject: bool, wall: &str) {
+        match self.endpoints.is_empty() {
+            true => self.standing.note(UpstreamState::Down, wall),
+            false => self.standing = Standing::default(),
+        }
+        for endpoint in &mut self.endpoints {
+            let state = endpoint.state(self.draining, eject);
+            endpoint.standing.note(state, wall);
+        }
+    }
+
+    /// Since when it has had no address.
+    pub(in crate::control) fn since(&self) -> Option<&str> {
+        self.standing.since()
+    }
+
     pub(super) fn seen(&self) -> UpstreamSeen {
         let checked = self.endpoints.iter().filter(|endpoint| endpoint.health.is_some());
         UpstreamSeen {
@@ -90,6 +111,7 @@ impl Slot {
             draining: false,
             unresolved: None,
             endpoints,
+            standing: Standing::default(),
             requests: Arc::default(),
             again: None,
             presumed,

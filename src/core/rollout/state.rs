@@ -192,7 +192,9 @@ impl Instance {
     /// Without checks it counts as proven.
     pub(super) fn is_proven(&mut self, seen: &UpstreamSeen) -> bool {
         let Some(good) = seen.good_checks else { return true };
-        let before = *self.checks_before.get_or_insert(good);
+        // The checks of a container that came meanwhile begin from zero.
+        let before = self.checks_before.map_or(good, |before| before.min(good));
+        self.checks_before = Some(before);
         seen.up && good > before + 1
     }
 }

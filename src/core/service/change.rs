@@ -2,10 +2,12 @@
 
 use super::set::{SetPart, Undone};
 use super::{Running, ServiceState};
+use crate::core::container::PoolContainers;
 use crate::core::rollout::{Action, Input, Note, Observation, Plan, Rollout, Work, WorkResult};
 use crate::core::settings::upstream::Upstream;
 use crate::core::weight::BasisPoints;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// One change, as asked for or as observed.
@@ -79,6 +81,12 @@ pub enum Change<'a> {
         /// The addresses that the pool has then.
         addresses: BTreeSet<String>,
         who: &'a str,
+    },
+    /// The containers of its pools are others, or elsewhere.
+    Containers {
+        now: &'a BTreeMap<Arc<str>, PoolContainers>,
+        /// The other upstreams of every pool.
+        sets: &'a BTreeMap<String, BTreeSet<String>>,
     },
     Asked {
         id: &'a str,
@@ -192,6 +200,7 @@ impl ServiceState {
             Change::Upstreams { pool, set, addresses, who } => {
                 self.set_upstreams(pool, set, &addresses, who, moment)
             }
+            Change::Containers { now, sets } => Ok(self.set_containers(now, sets, moment)),
         }
     }
 }

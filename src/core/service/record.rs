@@ -217,7 +217,10 @@ impl ServiceState {
         wall: &str,
     ) -> Vec<Note> {
         let mut notes = Vec::new();
+        let weights = &self.weights;
+        self.containers.retain(|pool, _| weights.contains_key(pool));
         for (pool, set) in sets {
+            let set = &self.with_containers(pool, set);
             let known = self.pools.get(pool).map(|record| &record.upstreams);
             let is_replaced = known.map_or(named, |known| known != set && (named || !known.is_empty()));
             notes.extend(self.renew(pool, set, named, wall));
@@ -239,6 +242,12 @@ impl ServiceState {
         let text = running.rollout.candidate_replaced()?;
         let text = format!("{pool} has other upstreams than the rollout {} began with: {text}", running.id);
         Some(Note { event: Event::Upstreams, text })
+    }
+
+    /// All upstreams of a pool by what they are known by: those of a set, and its containers.
+    fn with_containers(&self, pool: &str, set: &BTreeSet<String>) -> BTreeSet<String> {
+        let containers = self.containers.get(pool).into_iter().flat_map(|containers| &containers.existing);
+        set.iter().chain(containers).cloned().collect()
     }
 
     fn renew(&mut self, pool: &str, set: &BTreeSet<String>, named: bool, wall: &str) -> Option<Note> {

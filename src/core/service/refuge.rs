@@ -6,20 +6,10 @@
 //! `Retry-After` rather than a version that is known to be bad, or not known at all.
 
 use super::ServiceState;
+use crate::core::refuge::Refuge;
 use crate::core::rollout::Phase;
 use crate::core::weight::BasisPoints;
 use std::collections::BTreeMap;
-
-/// Which pools may stand in.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Refuge {
-    /// Those that nothing is held against.
-    #[default]
-    Healthy,
-    None,
-    /// Every one that is up, those last that something is held against.
-    Any,
-}
 
 /// Who takes the traffic.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

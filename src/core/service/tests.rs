@@ -3,6 +3,7 @@ mod way_back;
 
 use super::*;
 use crate::core::event::Event;
+use crate::core::refuge::Refuge;
 use crate::core::rollout::{
     Action, After, HookPoint, Idle, Note, Observation, Phase, Plan, Rolling, Stage, Step, Strategy,
     UpstreamSeen, Work, WorkResult,

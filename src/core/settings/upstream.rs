@@ -1,4 +1,4 @@
-//! One upstream as it is configured or registered.
+//! One upstream as it is configured or registered, or as a container that Docker knows.
 
 use crate::core::upstream_address::UpstreamAddress;
 use serde::{Deserialize, Serialize};
@@ -15,6 +15,8 @@ pub struct Upstream {
     pub backup: bool,
     /// 0 is no limit.
     pub max_conns: u32,
+    /// The container that it is, by its id: another one of the same name is another upstream.
+    pub container: Option<Arc<str>>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,6 +40,11 @@ struct UpstreamRecord {
     backup: bool,
     #[serde(default)]
     max_conns: u32,
+    /// Of a container: where it was reached last, and its id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    at: Option<SocketAddr>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    container: Option<Arc<str>>,
 }
 
 fn one() -> u16 {
@@ -46,8 +53,12 @@ fn one() -> u16 {
 
 impl From<Upstream> for UpstreamRecord {
     fn from(upstream: Upstream) -> Self {
-        let Upstream { address, weight, backup, max_conns, .. } = upstream;
-        UpstreamRecord { address: address.to_string(), weight, backup, max_conns }
+        let Upstream { address, host, weight, backup, max_conns, container } = upstream;
+        let at = match (&container, host) {
+            (Some(_), UpstreamHost::Address(UpstreamAddress::Ip(at))) => Some(at),
+            _ => None,
+        };
+        UpstreamRecord { address: address.to_string(), weight, backup, max_conns, at, container }
     }
 }
 
@@ -55,16 +66,44 @@ impl TryFrom<UpstreamRecord> for Upstream {
     type Error = String;
 
     fn try_from(record: UpstreamRecord) -> Result<Self, String> {
-        let (address, host) = Upstream::place(&record.address)?;
+        let (address, host) = match record.at {
+            Some(at) => (record.address.as_str().into(), UpstreamHost::Address(at.into())),
+            None => Upstream::place(&record.address)?,
+        };
         if !(1..=100).contains(&record.weight) {
             return Err(format!("the weight {} of {address} must be from 1 to 100", record.weight));
         }
-        let UpstreamRecord { weight, backup, max_conns, .. } = record;
-        Ok(Upstream { address, host, weight, backup, max_conns })
+        let UpstreamRecord { weight, backup, max_conns, container, .. } = record;
+        Ok(Upstream { address, host, weight, backup, max_conns, container })
     }
 }
 
 impl Upstream {
+    /// What is typed as a single address: of weight 1, and for good.
+    pub fn plain(address: Arc<str>, host: UpstreamHost) -> Self {
+        Upstream { address, host, weight: 1, backup: false, max_conns: 0, container: None }
+    }
+
+    /// A container, by the name and the port that it is shown by and its id.
+    pub fn of_container(label: Arc<str>, at: SocketAddr, id: Arc<str>) -> Self {
+        Upstream { container: Some(id), ..Upstream::plain(label, UpstreamHost::Address(at.into())) }
+    }
+
+    /// What it is known by where versions are told apart: its address, or the container itself.
+    pub fn identity(&self) -> String {
+        match &self.container {
+            Some(id) => container_identity(&self.address, id),
+            None => self.address.to_string(),
+        }
+    }
+
+    /// Whether what is known of the one holds for the other: containers are the same only where they are reached as
+    /// before.
+    pub fn is_same_place(&self, other: &Upstream) -> bool {
+        let is_moved = self.container.is_some() && self.host != other.host;
+        self.address == other.address && self.container == other.container && !is_moved
+    }
+
     /// An address with a port, a name with one, or the path of a socket.
     ///
     /// # Errors
@@ -83,5 +122,27 @@ impl Upstream {
             ));
         }
         Ok((text.into(), UpstreamHost::Name { host: host.into(), port }))
+    }
+}
+
+/// A container with its id; no address looks like it.
+pub fn container_identity(label: &str, id: &str) -> String {
+    format!("{label}@{id}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn containers_are_stored_with_their_place() {
+        let at = "172.18.0.4:3000".parse().expect("an address");
+        let container = Upstream::of_container("web-1:3000".into(), at, "0123456789ab".into());
+        assert_eq!(container.identity(), "web-1:3000@0123456789ab");
+        let (address, host) = Upstream::place("app:3000").expect("a name");
+        for upstream in [container, Upstream::plain(address, host)] {
+            let text = serde_json::to_string(&upstream).expect("a text");
+            assert_eq!(serde_json::from_str::<Upstream>(&text).expect("the same"), upstream, "{text}");
+        }
     }
 }

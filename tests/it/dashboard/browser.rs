@@ -125,6 +125,21 @@ fn sees_an_abort(browser: &mut Browser, pointsman: &Pointsman, green: &Origin) {
     browser.until("document.querySelector('img.course')?.naturalWidth > 0");
     browser.until("document.querySelectorAll('.failures tbody tr').length >= 4");
     seen(browser, "course-dark");
+    browser.looks((390, 844), "light");
+    browser.until("document.documentElement.scrollWidth <= innerWidth");
+    seen(browser, "course-phone");
+    browser.looks((1280, 800), "light");
+    seen(browser, "course");
+    browser.press("Instance");
+    browser.shows("In effect since");
+    seen(browser, "instance");
+    browser.press("Events");
+    browser.shows("aborted");
+    browser.looks((1280, 800), "dark");
+    seen(browser, "events-dark");
+    browser.press("Services");
+    browser.shows("1 of 1");
+    seen(browser, "list-dark");
     browser.press("web");
     browser.shows("Last rollout");
 }

@@ -2,6 +2,8 @@
 
 mod acme;
 mod browser;
+mod docker;
+mod dockerd;
 mod http;
 mod load;
 mod nginx;
@@ -13,6 +15,10 @@ mod unix_door;
 
 pub use acme::Acme;
 pub use browser::Browser;
+#[allow(unused_imports, reason = "the soak has no containers")]
+pub use docker::Docker;
+#[allow(unused_imports, reason = "the soak has no containers")]
+pub use dockerd::Dockerd;
 pub use http::{Answer, Connection, get, send};
 pub use load::{Load, Wrk, wrk, wrk_by};
 #[allow(unused_imports, reason = "only the soak asks for it")]

@@ -77,8 +77,17 @@ impl Origin {
         Origin::new(move |_| Reaction::ok(&name))
     }
 
+    /// The same at an address of its own.
+    pub fn at(address: SocketAddr, name: &str) -> Self {
+        let name = name.to_owned();
+        Origin::on(TcpListener::bind(address).expect("free"), move |_| Reaction::ok(&name))
+    }
+
     pub fn new(react: impl Fn(&Received) -> Reaction + Send + Sync + 'static) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        Origin::on(TcpListener::bind("127.0.0.1:0").expect("a port"), react)
+    }
+
+    fn on(listener: TcpListener, react: impl Fn(&Received) -> Reaction + Send + Sync + 'static) -> Self {
         let state = State {
             react: Mutex::new(Arc::new(react)),
             received: Mutex::default(),

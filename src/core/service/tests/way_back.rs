@@ -40,7 +40,7 @@ fn aborted(state: &ServiceState, id: &str, to: &str, version: &str) -> ServiceSt
 fn upstreams<'a>(pool: &'a str, set: Option<&[&str]>, addresses: &[&str]) -> Change<'a> {
     let upstream = |address: &&str| {
         let (address, host) = Upstream::place(address).expect("a place");
-        Upstream { address, host, weight: 1, backup: false, max_conns: 0 }
+        Upstream::plain(address, host)
     };
     let set = set.map(|set| set.iter().map(upstream).collect());
     let addresses = addresses.iter().map(|address| (*address).to_owned()).collect();
