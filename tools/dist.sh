@@ -28,19 +28,20 @@ aarch64) debian=arm64 ;;
 *) echo "no release is made for $machine; write its name at Debian into tools/dist.sh" >&2 && exit 1 ;;
 esac
 
-# build TARGET FOLDER [FLAG]...: the binary into target/package/FOLDER, its debug information beside it.
+# build TARGET KIND [FLAG]...: the binary into target/package/KIND, its debug information beside it. The flags are for the
+# last step alone, which links: what is compiled before is shared.
 build() {
-	target=$1 folder=$2
+	target=$1 kind=$2
 	shift 2
 	cargo_home=${CARGO_HOME:-$HOME/.cargo}
 	flags="-Clink-arg=-Wl,--build-id=sha1"
 	for flag in "--remap-path-prefix=$root=." "--remap-path-prefix=$cargo_home=/cargo" \
-		"--remap-path-prefix=$(rustc --print sysroot)=/rust" "$@"; do
+		"--remap-path-prefix=$(rustc --print sysroot)=/rust"; do
 		flags=$flags$(printf '\037')$flag
 	done
 	CARGO_ENCODED_RUSTFLAGS=$flags CFLAGS="-ffile-prefix-map=$root=. -ffile-prefix-map=$cargo_home=/cargo" \
-		cargo build --release --locked --bin pointsman --target "$target" --target-dir "target/$folder"
-	split "target/$folder/$target/release/pointsman" "$work/$folder"
+		cargo rustc --release --locked --bin pointsman --target "$target" --target-dir "target/${target##*-}" -- "$@"
+	split "target/${target##*-}/$target/release/pointsman" "$work/$kind"
 }
 
 split() {
@@ -127,12 +128,12 @@ bill() {
 
 rm -rf "$work" "$dist"
 mkdir -p "$work" "$dist"
+[ "${1:-}" = static ] || build "$machine-unknown-linux-gnu" gnu
 build_static
 lay_out
 static
 image
 if [ "${1:-}" != static ]; then
-	build "$machine-unknown-linux-gnu" gnu
 	package
 	debug
 	bill
