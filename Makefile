@@ -85,7 +85,7 @@ deny: setup-deny ## licences, sources, banned crates and advisories of all that 
 # conf/tallow.toml names certificates and folders of its server: tests/it/tallow checks it with others.
 examples: ## check every example configuration with the binary
 	cargo build --locked
-	@for file in conf/*.toml conf/*/*.toml; do [ $$file != conf/tallow.toml ] || continue; echo "check $$file"; target/debug/pointsman check --config $$file || exit 1; done
+	@for file in conf/*.toml conf/*/*.toml; do [ $$file != conf/tallow.toml ] || continue; echo "check $$file"; POINTSMAN_TOKEN=0123456789abcdef0123456789abcdef target/debug/pointsman check --config $$file || exit 1; done
 
 reference: ## write docs/config.md, docs/config and docs/pointsman.schema.json, of what reads the configuration
 	POINTSMAN_REFERENCE=write cargo test --locked --lib -- config::tests::reference config::tests::schema

@@ -8,6 +8,7 @@ mod acme;
 mod buffer;
 mod cohort;
 mod compression;
+mod condition;
 mod diff;
 mod docker;
 mod fault;

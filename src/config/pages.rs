@@ -14,10 +14,25 @@ pub(super) fn error_pages(section: &Section<'_>) -> BTreeMap<u16, Bytes> {
         if number.is_none() {
             item.fault(&format!("\"{status}\" is no status of an error; write 502 = \"50x.html\""));
         }
-        let page = page(item);
+        let page = page_or_built_in(item);
         Some((number?, page?))
     };
     section.entries().iter().filter_map(read).collect()
+}
+
+/// A page that is not there is no reason not to serve: another one is built in.
+fn page_or_built_in(item: &Item<'_>) -> Option<Bytes> {
+    let path = item.file()?;
+    match std::fs::metadata(&path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            item.warn(&format!(
+                "there is no file {}: the built-in page is sent until there is one and the configuration is reloaded",
+                path.display()
+            ));
+            None
+        }
+        _ => page(item),
+    }
 }
 
 pub(super) fn page(item: &Item<'_>) -> Option<Bytes> {

@@ -2,7 +2,7 @@
 
 use super::reader::{Item, Section};
 use super::service::expect;
-use crate::core::rule::Pattern;
+use crate::core::condition::Pattern;
 use crate::core::settings::Statuses;
 use http::Method;
 

@@ -11,7 +11,8 @@ use super::headers::headers;
 use super::listener::addresses;
 use super::pages;
 use super::reader::{Item, Section};
-use super::{limits, pool};
+use super::{condition, limits, pool};
+use crate::core::condition::Condition;
 use crate::core::route::{Clients, Fallback, OwnTimeouts, PathSpec, RouteSpec, Target};
 use crate::core::settings::{Admin, Forwarded};
 use std::net::SocketAddr;
@@ -76,6 +77,7 @@ fn route(section: &Section<'_>, known: &Known<'_>) -> Option<RouteSpec> {
     let mut spec = RouteSpec {
         hosts: hosts.iter().filter_map(|item| item.parsed(host)).collect(),
         within: within(section, &path),
+        when: when(section, &path),
         listeners: listeners(section, known),
         clients: Clients { allow: networks(section, "allow"), deny: networks(section, "deny_from") },
         access_log: section.read("access_log", true, Item::bool),
@@ -93,6 +95,18 @@ fn route(section: &Section<'_>, known: &Known<'_>) -> Option<RouteSpec> {
     only_named(section, &spec);
     section.finish();
     Some(RouteSpec { target: target?, ..spec })
+}
+
+/// What must hold of its requests beside host and path.
+fn when(section: &Section<'_>, path: &PathSpec) -> Option<Condition> {
+    let item = section.item("when")?;
+    if matches!(path, PathSpec::Named(_)) {
+        item.fault("has no effect on a route with a name, which a fallback leads to; take it out");
+    }
+    let inner = item.section()?;
+    let when = condition::read(&inner);
+    inner.finish();
+    Some(when)
 }
 
 /// The prefix that a regex is tried within.

@@ -8,6 +8,7 @@ pub mod choice;
 pub mod client;
 pub mod cohort;
 pub mod compression;
+pub mod condition;
 pub mod container;
 pub mod counter;
 pub mod duration;

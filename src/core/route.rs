@@ -15,6 +15,7 @@ pub use rewriting::{Base, Pattern, Rewriting, Rule, Then, Turn};
 pub use rewritten::{Current, Rewritten};
 pub use router::without_port;
 
+use super::condition::Condition;
 use super::headers::{Edits, Headers};
 use super::settings::transfer::{Forwarded, Timeouts};
 use super::template::Template;
@@ -33,6 +34,8 @@ pub struct RouteSpec {
     /// Lower-case host names, `*.example.org` for any name below; empty means any host.
     pub hosts: Vec<String>,
     pub path: PathSpec,
+    /// What must hold of a request, too; a route whose conditions do not hold is as if it were not there.
+    pub when: Option<Condition>,
     /// The prefix that a regex is tried within, before all others: only for paths whose longest prefix it is.
     pub within: Option<String>,
     /// As configured; empty means all.
@@ -170,6 +173,7 @@ impl RouteSpec {
         RouteSpec {
             hosts: Vec::new(),
             path,
+            when: None,
             within: None,
             listeners: Vec::new(),
             target,
@@ -232,9 +236,17 @@ impl Routes {
     }
 
     /// The index of the route for a request. `host` may carry a port and capitals; `path` is in its
-    /// plain form ([`normalized`]).
-    pub fn find(&self, listener: Option<SocketAddr>, host: &str, path: &str) -> Option<usize> {
-        self.router.find(listener, host, path)
+    /// plain form ([`normalized`]); `holds` is asked of the conditions of routes that have some.
+    pub fn find(
+        &self,
+        listener: Option<SocketAddr>,
+        host: &str,
+        path: &str,
+        holds: impl Fn(&Condition) -> bool,
+    ) -> Option<usize> {
+        let applies =
+            |index: usize| self.specs.get(index).and_then(|spec| spec.when.as_ref()).is_none_or(&holds);
+        self.router.find(listener, host, path, &applies)
     }
 
     /// The index of the route with a name.

@@ -95,6 +95,11 @@ impl Container {
         self.host_config.network_mode == "host" || self.network_settings.networks.contains_key("host")
     }
 
+    /// Whether its network is another container's.
+    pub(super) fn is_in_another(&self) -> bool {
+        self.host_config.network_mode.starts_with("container:")
+    }
+
     /// The ports that it says it listens on, without UDP's.
     pub(super) fn ports(&self) -> BTreeSet<u16> {
         let tcp = self.ports.iter().filter(|port| port.r#type.is_empty() || port.r#type == "tcp");

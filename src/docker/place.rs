@@ -93,7 +93,10 @@ fn address(container: &Container, network: Option<&str>) -> Result<IpAddr, Strin
     }
     match addresses.values().collect::<Vec<_>>()[..] {
         [address] => Ok(*address),
-        [] => Err("it has no address on any network".to_owned()),
+        [] if container.is_in_another() => {
+            Err("its network is another container's; give the labels to that one".to_owned())
+        }
+        [] => Err("it has no address on any network; connect it to one".to_owned()),
         _ => Err(format!(
             "it is on the networks {}; say which one by the label {NETWORK}, or by `network` in [docker]",
             names()

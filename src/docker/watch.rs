@@ -16,7 +16,7 @@ use tokio::time::sleep;
 
 /// Pauses between two tries to reach Docker: the first, and the longest.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
-const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 /// How long after a start the containers are listed: a thousand that start at once are listed once.
 const LISTED_AFTER: Duration = Duration::from_millis(10);
 /// How often the containers are listed though nothing has happened.

@@ -1,7 +1,7 @@
 //! Whether an answer is as expected, and what is missing where it is not.
 
 use super::exchange::Answer;
-use crate::core::rule::Pattern;
+use crate::core::condition::Pattern;
 use crate::core::settings::Statuses;
 use http::header::LOCATION;
 

@@ -116,7 +116,7 @@ async fn passes(test: &SmokeTest, label: &str, address: UpstreamAddress) -> Resu
 mod tests {
     use super::super::exchange::tests::{answered, nobody, origin};
     use super::*;
-    use crate::core::rule::Pattern;
+    use crate::core::condition::Pattern;
     use crate::core::settings::Statuses;
     use bytes::Bytes;
     use http::{HeaderMap, Method};

@@ -21,6 +21,51 @@ fn log_lines(pointsman: &Pointsman) -> Vec<Value> {
 
 const LOG: &str = "[access_log]\npath = \"access.log\"\n";
 
+/// Of routes with one path, the first whose conditions hold; of HTTP/2 and HTTP/1 alike.
+#[test]
+fn conditions_choose_among_routes_of_a_path() {
+    let origin = Origin::named("web");
+    let reply = |name: &str, when: &str| {
+        format!(
+            "[[routes]]\npath = \"/api/\"\nwhen = {when}\nreply = {{ status = 200, body = \"{name}\" }}\n"
+        )
+    };
+    let routes = [
+        "[[routes]]\npath = \"/api/\"\nreply = { status = 200, body = \"plain\" }\n".to_owned(),
+        reply("post", "{ methods = [\"POST\"], header = { name = \"X-Team\" } }"),
+        reply("gold", "{ cookie = { name = \"plan\", matches = \"^gold\" } }"),
+        reply("beta", "{ query = { name = \"beta\", equals = \"1\" } }"),
+        "[[routes]]\npath = \"/api/admin/\"\nwhen = { networks = [\"10.0.0.0/8\"] }\n\
+         reply = { status = 200, body = \"admin\" }\n[[routes]]\nservice = \"web\"\n"
+            .to_owned(),
+    ];
+    let config = format!(
+        "[[listeners]]\naddress = \"127.0.0.1:0\"\ntrusted_proxies = [\"127.0.0.1\"]\nh2c = true\n{}",
+        site(&origin, &routes.concat())
+    );
+    let pointsman = Pointsman::start(&config);
+    for (line, headers, body) in [
+        ("GET /api/x", "", "plain"),
+        ("POST /api/x", "X-Team: red\r\nContent-Length: 0\r\n", "post"),
+        ("GET /api/x", "X-Team: red\r\n", "plain"),
+        ("GET /api/x", "Cookie: a=b; plan=gold-1\r\n", "gold"),
+        ("GET /api/x?beta=1", "Cookie: plan=silver\r\n", "beta"),
+        ("GET /api/x?beta=2", "", "plain"),
+        ("GET /api/admin/x", "X-Forwarded-For: 10.1.2.3\r\n", "admin"),
+        ("GET /api/admin/x", "X-Forwarded-For: 192.0.2.1\r\n", "plain"),
+        ("GET /other", "", "web"),
+    ] {
+        assert_eq!(ask(&pointsman, line, headers).text(), body, "{line} {headers}");
+    }
+    let url = format!("http://{}/api/x?beta=1", pointsman.http());
+    let curl = std::process::Command::new("curl").args(["-s", "--http2-prior-knowledge", &url]).output();
+    assert_eq!(curl.expect("curl").stdout, b"beta");
+    // Another condition is in effect after a reload.
+    pointsman.configure(&config.replace("equals = \"1\"", "equals = \"2\""));
+    assert_eq!(pointsman.cli(&["reload"]).code, 0);
+    assert_eq!(ask(&pointsman, "GET /api/x?beta=2", "").text(), "beta");
+}
+
 #[test]
 fn redirects_keep_host_path_and_query_and_cannot_be_steered() {
     let origin = Origin::named("web");
@@ -267,6 +312,19 @@ fn the_upstream_is_told_what_the_site_wants() {
     let told = origin.last();
     assert_eq!((told.header("host"), told.header("x-secret")), (Some("Shop.example:8080"), Some("1")));
     assert_ne!(told.header("x-forwarded-port"), Some("1"), "the client's word does not count");
+}
+
+#[test]
+fn an_error_page_that_is_not_there_keeps_nobody_from_serving() {
+    let routes = "[error_pages]\n404 = \"missing.html\"\n[[routes]]\npath = \"/app/\"\nservice = \"web\"\n";
+    let pointsman = Pointsman::start(&site(&Origin::named("web"), routes));
+    assert!(pointsman.log().contains("error_pages.404: there is no file"), "{}", pointsman.log());
+    let answer = ask(&pointsman, "GET /none", "Accept: text/html\r\n");
+    assert!(answer.status == 404 && answer.text().contains("404"), "{}", answer.text());
+    // There is one after the next reload.
+    std::fs::write(pointsman.dir.path().join("missing.html"), "ours").expect("a file");
+    assert_eq!(pointsman.cli(&["reload"]).code, 0);
+    assert_eq!(ask(&pointsman, "GET /none", "Accept: text/html\r\n").text(), "ours");
 }
 
 #[test]

@@ -7,6 +7,8 @@ import { call, path } from "./live.js";
 const HEIGHT = 150;
 /** Seconds that are kept: 15 minutes. */
 const POINTS = 900;
+/** The share of its limit from which a curve is shown with it. */
+const NEAR = 0.25;
 /** Seconds between two times on the axis. */
 const STEPS = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600];
 /** Rows of the history that are marked. */
@@ -105,7 +107,7 @@ export class Charts {
     const role = (pool) => (pool === view.stable ? "stable" : pool === view.candidate ? "candidate" : "other");
     const line = (pool) => ({ label: pool, stroke: colour(role(pool)), width: 1.5, spanGaps: true, points: { show: false } });
     const axis = { stroke: colour("quiet"), grid: { stroke: colour("line"), width: 1 }, ticks: { show: false }, font: "12px system-ui" };
-    const top = (_, least, most) => [0, Math.max(kind === "failures" ? 1 : 5, (most ?? 0) * 1.1)];
+    const top = (plot) => [0, highest(plot.data, kind === "failures" ? 1 : 5) * 1.1];
     const options = {
       width: place.clientWidth || 300,
       height: HEIGHT,
@@ -143,11 +145,18 @@ export class Charts {
   }
 }
 
+/** What the axis has room for: the curves, and their limit where they are near it. */
+function highest([, ...lines], least) {
+  const limit = lines.pop().at(-1) ?? 0;
+  const most = lines.flat().reduce((most, value) => Math.max(most, value ?? 0), least);
+  return most >= limit * NEAR ? Math.max(most, limit) : most;
+}
+
 /** What the colours of the lines depend on. */
 const looksOf = (view, pools) => JSON.stringify([[...pools.keys()], view.stable, view.candidate]);
 
 /** The limit of a curve, as the evidence names it; none is null. */
-function limitOf(view, kind) {
+export function limitOf(view, kind) {
   const evidence = view.rollout?.evidence ?? view.watch?.evidence ?? [];
   if (kind === "failures") return scaled(evidence.find((of) => of.metric === "error_rate" && !of.group), 100);
   if (kind === "p95") return scaled(evidence.find((of) => of.metric === "latency_p95" && !of.group), 1000);

@@ -3,12 +3,12 @@
 import { html, nothing } from "./vendor/lit-html.js";
 import { live, path } from "./live.js";
 import { actions, upstreamActions } from "./buttons.js";
-import { Charts } from "./charts.js";
+import { Charts, limitOf } from "./charts.js";
 import { rows } from "./events.js";
 import { loader } from "./loader.js";
 import { needs, versions } from "./overview.js";
 import { track } from "./track.js";
-import { count, events, limit, metric, moment, percent, plural, seconds, share } from "./words.js";
+import { count, events, limit, metric, milliseconds, moment, percent, plural, seconds, share } from "./words.js";
 
 const HISTORY_ROWS = 30;
 /** Bars of evidence that are shown. */
@@ -49,7 +49,7 @@ function body(name, { view, history, fault }, load) {
     ${running ? timeline(running) : last(view.rollout)}
     ${distance(view, running)}
     <section aria-labelledby="curves"><h2 id="curves">15 minutes</h2>
-      <div class="charts">${["rate", "failures", "p95"].map((kind) => html`<div><h3>${CHARTS[kind]}</h3><div class="chart" id="chart-${kind}" role="img" aria-label="${CHARTS[kind]} over 15 minutes"></div></div>`)}</div>
+      <div class="charts">${["rate", "failures", "p95"].map((kind) => html`<div><h3>${CHARTS[kind]} ${limitIn(view, kind)}</h3><div class="chart" id="chart-${kind}" role="img" aria-label="${CHARTS[kind]} over 15 minutes"></div></div>`)}</div>
       <p class="key">${Object.keys(view.pools).map((pool) => html`<span class="pool-${keyOf(view, pool)}">${pool}</span>`)}<span class="limit">limit</span><span class="mark">events</span></p>
     </section>
     ${upstreams(view, load)}
@@ -58,6 +58,13 @@ function body(name, { view, history, fault }, load) {
 
 const others = (name, set) =>
   set.services.filter((other) => other !== name).map((other, at) => html`${at > 0 ? ", " : ""}<a href="/s/${encodeURIComponent(other)}">${other}</a>`);
+
+/** The limit of a curve in words, since the curves may be far below it. */
+function limitIn(view, kind) {
+  const value = limitOf(view, kind);
+  if (value === null) return nothing;
+  return html`<span class="limit-words">limit ${kind === "failures" ? percent(value) : milliseconds(value)}</span>`;
+}
 
 const CHARTS = { rate: "Requests a second", failures: "Failures, %", p95: "p95, ms" };
 
@@ -137,7 +144,7 @@ function distance(view, running) {
   const rest = all.length - shown.length;
   return html`<section aria-labelledby="distance"><h2 id="distance">How far ${what} is from an abort</h2>
     ${shown.length === 0 && rest === 0 ? html`<p class="quiet">No evidence yet.</p>` : nothing}
-    <ul class="bars">${shown.map((of) => bar(of, near(of)))}</ul>
+    <ul class="bars">${shown.map((of) => bar(of, near(of), (running ?? view.watch).verdict.state))}</ul>
     ${rest > 0 ? html`<p class="small">${plural(rest, "comparison")} with stable or between groups ${rest === 1 ? "shows" : "show"} nothing, or less.</p>` : nothing}
   </section>`;
 }
@@ -145,14 +152,18 @@ function distance(view, running) {
 // One beside stable's past has a share for its limit, as a limit has.
 const isCompared = (of) => of.metric.includes("relative") || of.metric.includes("over_stable");
 
-function bar(of, near) {
-  const level = near >= 0.75 ? "fail" : near >= 0.4 ? "hold" : "pass";
+function bar(of, near, verdict) {
+  // A comparison that is broken and does not abort holds.
+  const holds = isCompared(of) && verdict !== "fail";
+  const level = near >= 0.75 && !holds ? "fail" : near >= 0.4 ? "hold" : "pass";
   const abort = of.events_to_abort ? `; ${count(of.events_to_abort)} more in a row abort` : "";
   const found = isCompared(of)
-    ? `${limit(of.metric, of.observed)} as often as with stable (${count(of.events)} of ${count(of.attempts)})`
-    : `${count(of.events)} of ${count(of.attempts)} ${events(of.kind)}${of.kind === "errors" ? ` (${share(of.observed)})` : ""}; limit ${limit(of.kind, of.limit)}`;
+    ? `${limit(of.metric, of.observed)} as often as with stable (${count(of.events)} of ${count(of.attempts)})${holds && near >= 1 ? "; holds" : ""}`
+    : of.attempts === 0
+      ? `none lately; limit ${limit(of.kind, of.limit)}`
+      : `${count(of.events)} of ${count(of.attempts)} ${events(of.kind)}${of.kind === "errors" ? ` (${share(of.observed)})` : ""}; limit ${limit(of.kind, of.limit)}`;
   return html`<li><span class="name">${metric(of)}</span>
-    <progress class=${level} max="1" value=${near} aria-label="${metric(of)}: ${percent(near * 100, 0)} of the evidence that an abort needs"></progress>
+    <progress class=${level} max="1" value=${near} aria-label="${metric(of)}: ${percent(near * 100, 0)} of the evidence needed"></progress>
     <span class="small">${found}${abort}</span></li>`;
 }
 

@@ -44,8 +44,11 @@ const METRICS = {
 };
 
 export function metric(of) {
-  const name = METRICS[of.metric] ?? of.metric.replaceAll("_", " ");
-  return of.group ? `${name} · ${of.group}` : name;
+  const [, own, whose, quantile, relative] = of.metric.match(/^(.*?)(?:_over_(stable|past)(?:_(p\d+))?|(_relative))?$/);
+  const name = METRICS[own] ?? own.replaceAll("_", " ");
+  const yardstick = { stable: "stable's", past: "stable's past" }[whose];
+  const beside = whose ? ` beside ${[yardstick, quantile].filter(Boolean).join(" ")}` : relative ? " beside stable" : "";
+  return of.group ? `${name}${beside} · ${of.group}` : `${name}${beside}`;
 }
 
 /** What counts as an event of a kind of evidence. */

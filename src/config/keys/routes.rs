@@ -11,6 +11,18 @@ pub(super) const PAGE: KeyPage = KeyPage {
                     and `admin`.",
             keys: ROUTES,
         },
+        KeyTable {
+            places: &["routes[].when"],
+            about: "What must hold of a request beside host and path: at least one condition, and all of them. Where they do not \
+                    hold, the route is as if it were not there. Of routes with the same path, those with conditions come first, \
+                    in the order of the file.",
+            keys: WHEN,
+        },
+        KeyTable {
+            places: &["routes[].when.header", "routes[].when.cookie", "routes[].when.query"],
+            about: "A condition of a route. With neither `equals` nor `matches` it is enough that the thing is there.",
+            keys: super::services::CONDITION,
+        },
         KeyTable { places: &["routes[].redirect"], about: "Sends clients elsewhere.", keys: REDIRECT },
         KeyTable { places: &["routes[].reply"], about: "Answers by itself.", keys: REPLY },
         KeyTable { places: &["routes[].files"], about: "Serves files of a folder.", keys: FILES },
@@ -51,6 +63,7 @@ const ROUTES: &[ConfigKey] = &[
         &["\"/uploads/\""],
         "For a regular expression: it is tried first, and only for paths whose longest prefix this is.",
     ),
+    key("when", &["{ methods = [\"POST\"] }"], "What must hold of a request, too.").otherwise("nothing else"),
     key("listeners", &["[\"127.0.0.1:8080\"]"], "Only requests that came in there.").otherwise("all listeners"),
     key("service", &["\"web\""], "Leads to a service."),
     key("redirect", &["{ to = \"https://$host$request_uri\" }"], "Sends clients elsewhere."),
@@ -153,4 +166,12 @@ const REWRITE: &[ConfigKey] = &[
 const RELOCATE: &[ConfigKey] = &[
     key("from", &["\"http://app/\""], "What a `Location` begins with."),
     key("to", &["\"/\""], "What it begins with in place of that."),
+];
+
+const WHEN: &[ConfigKey] = &[
+    key("methods", &["[\"GET\", \"HEAD\"]"], "Methods.").or("[]"),
+    key("header", &["{ name = \"X-Team\", equals = \"payments\" }"], "A header field."),
+    key("cookie", &["{ name = \"plan\", matches = \"^gold\" }"], "A cookie."),
+    key("query", &["{ name = \"beta\" }"], "A parameter of the query, as the client wrote it."),
+    key("networks", &["[\"203.0.113.0/24\"]"], "Networks that the client is in.").or("[]"),
 ];

@@ -151,7 +151,7 @@ const RULES: &[ConfigKey] = &[
     .or("false"),
 ];
 
-const CONDITION: &[ConfigKey] = &[
+pub(super) const CONDITION: &[ConfigKey] = &[
     key("name", &["\"X-Team\""], "Its name."),
     key("equals", &["\"payments\""], "Its whole value."),
     key("matches", &["\"^gold\""], "A regular expression that is found in its value."),

@@ -100,7 +100,7 @@ fn what_holds_for_all_routes_is_read() {
     assert_eq!(routes.error_pages.keys().copied().collect::<Vec<_>>(), [502, 503]);
 }
 
-const FAULTY: &str = r#"error_pages = { "200" = "conf/minimal.toml", "502" = "no such page" }
+const FAULTY: &str = r#"error_pages = { "200" = "conf/minimal.toml", "502" = "conf" }
 ---
 [headers]
 response = { set = { "Content-Length" = "5", "X A" = "b", "Host" = "c" }, remove = ["upgrade"] }
@@ -300,4 +300,47 @@ fn every_fault_of_a_path_is_told() {
     for line in TOLD_OF_PATHS.iter().chain(&["routes[10].path: \"@a b\" is no name of a route"]) {
         assert!(text.contains(line), "missing: {line}\nin:\n{text}");
     }
+}
+
+#[test]
+fn conditions_of_a_route_are_those_of_a_rule() {
+    let read = |route: &str| {
+        let text = format!(
+            "[[listeners]]\naddress = \"127.0.0.1:80\"\n[[routes]]\n{route}\nservice = \"web\"\n\
+             [services.web.pools.blue]\nupstreams = [\"10.0.0.1:80\"]\n"
+        );
+        crate::config::parse(&text, "test.toml", &|_| None, "/nowhere".as_ref()).map_err(|f| f.to_string())
+    };
+    let config = read("when = { methods = [\"POST\"], query = { name = \"beta\" } }").expect("accepted");
+    let when = config.routes.specs()[0].when.as_ref().expect("conditions");
+    assert_eq!((when.methods.len(), when.query.is_some(), when.header.is_none()), (1, true, true));
+    for (route, expected) in [
+        (
+            "when = {}",
+            "routes[0].when: has no condition; add one of header, cookie, query, methods, networks",
+        ),
+        ("when = { method = [\"GET\"] }", "routes[0].when.method: unknown key; did you mean methods?"),
+        ("when = { methods = [\"get\"] }", "\"get\" is no method; write for example POST"),
+        ("when = { header = { equals = \"a\" } }", "routes[0].when.header.name: is missing"),
+        ("path = \"@x\"\nwhen = { methods = [\"GET\"] }", "has no effect on a route with a name"),
+    ] {
+        let faults = read(route).expect_err("refused");
+        assert!(faults.contains(expected), "{expected} is not in {faults}");
+    }
+}
+
+#[test]
+fn a_page_that_is_not_there_is_built_in() {
+    let text = "error_pages = { 502 = \"no such page\", 503 = \"conf/minimal.toml\" }\n\
+        [[listeners]]\naddress = \"127.0.0.1:80\"\n[[routes]]\nservice = \"web\"\n\
+        [services.web.pools.blue]\nupstreams = [\"10.0.0.1:80\"]\n";
+    let config = crate::config::parse(text, "test.toml", &|_| None, env!("CARGO_MANIFEST_DIR").as_ref());
+    let config = config.expect("accepted");
+    assert_eq!(config.routes.error_pages.keys().copied().collect::<Vec<_>>(), [503]);
+    let warnings: Vec<String> = config.warnings.iter().map(ToString::to_string).collect();
+    let [warning] = &warnings[..] else { panic!("{warnings:?}") };
+    assert!(
+        warning.contains("error_pages.502: there is no file") && warning.contains("built-in"),
+        "{warning}"
+    );
 }

@@ -2,7 +2,7 @@
 
 use crate::config::{Faults, parse};
 use crate::core::cohort::Cohort;
-use crate::core::rule::Value;
+use crate::core::condition::Value;
 use crate::core::settings::{Config, Service};
 use crate::core::tester::Wanted;
 use std::path::Path;
@@ -58,12 +58,12 @@ fn rules_are_read_in_their_order() {
     .rules;
     let [first, second] = &rules[..] else { panic!("{rules:?}") };
     assert_eq!((&first.to, first.strict), (&Wanted::Pool("green".into()), true));
-    assert_eq!((first.methods.len(), first.networks.len()), (1, 1));
+    assert_eq!((first.when.methods.len(), first.when.networks.len()), (1, 1));
     let value = Value::Equals(b"red"[..].into());
-    assert_eq!(first.header, Some((http::HeaderName::from_static("x-team"), value)));
+    assert_eq!(first.when.header, Some((http::HeaderName::from_static("x-team"), value)));
     assert_eq!((&second.to, second.strict), (&Wanted::Candidate, false));
-    assert_eq!(second.query, Some(("beta".into(), Value::Any)));
-    assert!(matches!(&second.cookie, Some((name, Value::Matches(_))) if &**name == "plan"));
+    assert_eq!(second.when.query, Some(("beta".into(), Value::Any)));
+    assert!(matches!(&second.when.cookie, Some((name, Value::Matches(_))) if &**name == "plan"));
 }
 
 #[test]

@@ -23,6 +23,7 @@ tls = { certificates = [{}] }
 timeouts = {}
 limits = {}
 [[routes]]
+when = { header = {}, cookie = {}, query = {} }
 files = {}
 timeouts = {}
 limits = {}
@@ -61,7 +62,11 @@ upstreams = [{}]
 const NAMED: [&str; 4] = ["services", "pools", "policies", "rate_limits"];
 
 /// Says that two keys take the same table, with the place of the one that is documented.
-const SAME: [(&str, &str); 6] = [
+const SAME: [(&str, &str); 10] = [
+    ("routes[].when", "services.*.rules[]"),
+    ("routes[].when.header", "services.*.rules[].header"),
+    ("routes[].when.cookie", "services.*.rules[].header"),
+    ("routes[].when.query", "services.*.rules[].header"),
     ("routes[].headers", "headers"),
     ("admin.tls", "listeners[].tls"),
     ("services.*.upstreams[]", "services.*.pools.*.upstreams[]"),

@@ -59,7 +59,7 @@ fn automatic_tls_has_the_names_of_the_routes_and_implies_a_plain_listener() {
     assert!(own.certificates == [acme.certificate()] && own.http2 && tls.hsts.is_some());
     assert!(plain.tls.is_none() && plain.hsts.is_none());
     let target = |listener: &Listener, path: &str| {
-        let index = config.routes.find(Some(listener.address), "two.example", path)?;
+        let index = config.routes.find(Some(listener.address), "two.example", path, |_| true)?;
         Some(&config.routes.spec(index)?.target)
     };
     for path in ["/", "/api/users"] {

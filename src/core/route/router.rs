@@ -6,7 +6,8 @@
 //! only for paths whose longest prefix that is. `$` in a regex also fits before a line feed at the end, as in
 //! PCRE: a path that ends in `%0A` must not pass by what denies the others. A host whose routes do not match the path falls back to the routes without
 //! hosts. Where two routes say the same, the one that names the listener wins, then the first of the
-//! file. Looking up allocates nothing.
+//! file. Routes with conditions come before those without of the same path, and are passed over where their
+//! conditions do not hold. Looking up allocates nothing.
 
 use super::{PathSpec, RouteSpec};
 use regex::{Regex, RegexBuilder};
@@ -33,12 +34,30 @@ struct Hosts {
 
 type Regexes = Vec<(Regex, usize)>;
 
+/// Whether the conditions of a route hold for a request.
+type Applies<'a> = dyn Fn(usize) -> bool + 'a;
+
+/// The routes of one path.
+#[derive(Debug, Default)]
+struct Alternatives {
+    /// In the order of the file, before the other.
+    conditional: Vec<Leads>,
+    always: Option<Leads>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Leads {
+    route: usize,
+    /// Whether no regex is tried once it is the longest prefix.
+    is_final: bool,
+}
+
 /// The routes of one host.
 #[derive(Debug, Default)]
 struct Paths {
-    exact: HashMap<Box<str>, usize>,
-    /// Longest first; with whether it is final.
-    prefixes: Vec<(Box<str>, bool, usize)>,
+    exact: HashMap<Box<str>, Alternatives>,
+    /// Longest first.
+    prefixes: Vec<(Box<str>, Alternatives)>,
     /// In the order of the file.
     regexes: Regexes,
     /// Those within a prefix, in the order of the file.
@@ -57,9 +76,15 @@ impl Router {
 
     /// The index of the route for a request. `host` may carry a port and capitals; `path` is in its
     /// plain form.
-    pub(super) fn find(&self, listener: Option<SocketAddr>, host: &str, path: &str) -> Option<usize> {
+    pub(super) fn find(
+        &self,
+        listener: Option<SocketAddr>,
+        host: &str,
+        path: &str,
+        applies: &Applies<'_>,
+    ) -> Option<usize> {
         let own = self.listeners.iter().find(|(named, _)| Some(*named) == listener);
-        own.map_or(&self.all, |(_, hosts)| hosts).find(host, path)
+        own.map_or(&self.all, |(_, hosts)| hosts).find(host, path, applies)
     }
 }
 
@@ -84,7 +109,7 @@ impl Hosts {
         hosts
     }
 
-    fn find(&self, host: &str, path: &str) -> Option<usize> {
+    fn find(&self, host: &str, path: &str, applies: &Applies<'_>) -> Option<usize> {
         let host = without_port(host);
         let named = if host.bytes().any(|byte| byte.is_ascii_uppercase()) {
             // Rare: clients send host names in lower case.
@@ -92,7 +117,7 @@ impl Hosts {
         } else {
             self.paths_of(host)
         };
-        named.and_then(|paths| paths.find(path)).or_else(|| self.any.find(path))
+        named.and_then(|paths| paths.find(path, applies)).or_else(|| self.any.find(path, applies))
     }
 
     fn host(&mut self, host: &str) -> &mut Paths {
@@ -117,11 +142,16 @@ impl Paths {
     /// The first route of the file wins where two say the same.
     fn add(&mut self, route: &RouteSpec, target: usize) {
         match &route.path {
-            PathSpec::Exact(path) => drop(self.exact.entry(path.as_str().into()).or_insert(target)),
-            PathSpec::Prefix { prefix, is_final } => {
-                if self.prefixes.iter().all(|(other, ..)| **other != **prefix) {
-                    self.prefixes.push((prefix.as_str().into(), *is_final, target));
-                }
+            PathSpec::Exact(path) => {
+                self.exact.entry(path.as_str().into()).or_default().add(route, target);
+            }
+            PathSpec::Prefix { prefix, .. } => {
+                let known = self.prefixes.iter().position(|(known, _)| **known == **prefix);
+                let at = known.unwrap_or_else(|| {
+                    self.prefixes.push((prefix.as_str().into(), Alternatives::default()));
+                    self.prefixes.len() - 1
+                });
+                self.prefixes[at].1.add(route, target);
             }
             PathSpec::Regex { pattern, ignore_case } => {
                 let regex = RegexBuilder::new(pattern).case_insensitive(*ignore_case).build();
@@ -145,32 +175,52 @@ impl Paths {
     }
 
     fn sort(&mut self) {
-        self.prefixes.sort_by_key(|(prefix, ..)| std::cmp::Reverse(prefix.len()));
+        self.prefixes.sort_by_key(|(prefix, _)| std::cmp::Reverse(prefix.len()));
         let within = self.within.iter_mut().map(|(_, regexes)| regexes);
         within.chain([&mut self.regexes]).for_each(|regexes| regexes.sort_by_key(|(_, index)| *index));
     }
 
-    fn find(&self, path: &str) -> Option<usize> {
-        if let Some(target) = self.exact.get(path) {
-            return Some(*target);
+    fn find(&self, path: &str, applies: &Applies<'_>) -> Option<usize> {
+        if let Some(target) = self.exact.get(path).and_then(|routes| routes.first(applies)) {
+            return Some(target.route);
         }
-        let longest = self.prefixes.iter().find(|(prefix, ..)| path.starts_with(&**prefix));
-        let within = longest.and_then(|(prefix, ..)| self.within.iter().find(|(outer, _)| outer == prefix));
-        if let Some(target) = within.and_then(|(_, regexes)| first_fitting(regexes, path)) {
+        let longest = self.prefixes.iter().find_map(|(prefix, routes)| {
+            let target = path.starts_with(&**prefix).then(|| routes.first(applies)).flatten()?;
+            Some((prefix, target))
+        });
+        let within = longest.and_then(|(prefix, _)| self.within.iter().find(|(outer, _)| outer == prefix));
+        if let Some(target) = within.and_then(|(_, regexes)| first_fitting(regexes, path, applies)) {
             return Some(target);
         }
-        if let Some((_, true, target)) = longest {
-            return Some(*target);
+        if let Some((_, Leads { route, is_final: true })) = longest {
+            return Some(route);
         }
-        first_fitting(&self.regexes, path).or(longest.map(|(.., target)| *target))
+        first_fitting(&self.regexes, path, applies).or(longest.map(|(_, target)| target.route))
+    }
+}
+
+impl Alternatives {
+    /// The first route of the file wins where two say the same.
+    fn add(&mut self, route: &RouteSpec, at: usize) {
+        let target =
+            Leads { route: at, is_final: matches!(route.path, PathSpec::Prefix { is_final: true, .. }) };
+        match route.when {
+            Some(_) => self.conditional.push(target),
+            None => self.always = self.always.or(Some(target)),
+        }
+    }
+
+    fn first(&self, applies: &Applies<'_>) -> Option<Leads> {
+        let conditional = self.conditional.iter().copied().find(|target| applies(target.route));
+        conditional.or(self.always)
     }
 }
 
 /// To nginx's expressions, `$` is also before a line feed at the end: `/x.php%0a` is no way around `\.php$`.
-fn first_fitting(regexes: &[(Regex, usize)], path: &str) -> Option<usize> {
+fn first_fitting(regexes: &[(Regex, usize)], path: &str, applies: &Applies<'_>) -> Option<usize> {
     let line = path.strip_suffix('\n');
     let fits = |regex: &Regex| regex.is_match(path) || line.is_some_and(|line| regex.is_match(line));
-    regexes.iter().find(|(regex, _)| fits(regex)).map(|(_, target)| *target)
+    regexes.iter().find(|(regex, target)| fits(regex) && applies(*target)).map(|(_, target)| *target)
 }
 
 /// `example.org:8080` without its port, `[::1]:80` without its port, too, and `example.org.` without the dot
@@ -189,6 +239,7 @@ pub fn without_port(host: &str) -> &str {
 mod tests {
     use super::super::Target;
     use super::*;
+    use crate::core::condition::Condition;
     use proptest::prelude::*;
 
     fn prefix(path: &str, is_final: bool) -> PathSpec {
@@ -231,7 +282,37 @@ mod tests {
             ("/documents/secret.txt", 5),
             ("/documents/secret.gif", 4),
         ] {
-            assert_eq!(router.find(None, "any.example", path), Some(expected), "{path}");
+            assert_eq!(router.find(None, "any.example", path, &|_| true), Some(expected), "{path}");
+        }
+    }
+
+    #[test]
+    fn routes_with_conditions_come_first_and_are_passed_over() {
+        let on = |path: PathSpec| RouteSpec { when: Some(Condition::default()), ..spec(&[], &path, &[]) };
+        let specs = [
+            spec(&[], &prefix("/", false), &[]),
+            on(prefix("/", true)),
+            on(prefix("/", false)),
+            on(PathSpec::Exact("/x".into())),
+            spec(&[], &prefix("/api/", false), &[]),
+            on(prefix("/api/v2/", false)),
+            on(regex("[.]php$", false)),
+        ];
+        let router = Router::new(&specs);
+        for (path, holding, expected) in [
+            ("/x", &[][..], 0),
+            ("/x", &[3], 3),
+            ("/x", &[1, 2], 1),
+            ("/x", &[2], 2),
+            ("/api/v2/users", &[5], 5),
+            ("/api/v2/users", &[], 4),
+            ("/a.php", &[6], 6),
+            ("/a.php", &[2], 2),
+            ("/a.php", &[1, 6], 1),
+            ("/api/v2/a.php", &[5, 6], 6),
+        ] {
+            let found = router.find(None, "x", path, &|at| specs[at].when.is_none() || holding.contains(&at));
+            assert_eq!(found, Some(expected), "{path} {holding:?}");
         }
     }
 
@@ -254,7 +335,7 @@ mod tests {
             ("[::1]:80", "/", 3),
             ("", "/", 3),
         ] {
-            assert_eq!(router.find(None, host, path), Some(expected), "{host}{path}");
+            assert_eq!(router.find(None, host, path, &|_| true), Some(expected), "{host}{path}");
         }
     }
 
@@ -282,15 +363,15 @@ mod tests {
             ("/x.php\n\n", 0),
             ("/a/exact.php", 5),
         ] {
-            assert_eq!(router.find(None, "any.example", path), Some(expected), "{path:?}");
+            assert_eq!(router.find(None, "any.example", path, &|_| true), Some(expected), "{path:?}");
         }
     }
 
     #[test]
     fn nothing_matches_nothing() {
         let router = router(&[(&["a.example"], prefix("/api/", false))]);
-        assert_eq!(router.find(None, "a.example", "/"), None);
-        assert_eq!(router.find(None, "b.example", "/api/"), None);
+        assert_eq!(router.find(None, "a.example", "/", &|_| true), None);
+        assert_eq!(router.find(None, "b.example", "/api/", &|_| true), None);
     }
 
     #[test]
@@ -312,7 +393,7 @@ mod tests {
             (https, "b.example", "/health", 2),
             ("0.0.0.0:8080", "a.example", "/health", 0),
         ] {
-            let found = router.find(listener.parse().ok(), host, path);
+            let found = router.find(listener.parse().ok(), host, path, &|_| true);
             assert_eq!(found, Some(expected), "{listener} {host}{path}");
         }
     }
@@ -323,7 +404,7 @@ mod tests {
             let routes: Vec<_> = prefixes.iter().map(|p| (&[][..], prefix(p, false))).collect();
             let fits = prefixes.iter().enumerate().filter(|(_, p)| path.starts_with(p.as_str()));
             let longest = fits.map(|(n, p)| (p.len(), std::cmp::Reverse(n))).max().map(|(_, n)| n.0);
-            prop_assert_eq!(router(&routes).find(None, "x", &path), longest);
+            prop_assert_eq!(router(&routes).find(None, "x", &path, &|_| true), longest);
         }
     }
 }

@@ -1,6 +1,6 @@
 use super::super::exchange::tests::{answered, nobody, origin};
 use super::*;
-use crate::core::rule::Pattern;
+use crate::core::condition::Pattern;
 use crate::core::settings::Statuses;
 use http::HeaderMap;
 use regex::bytes::Regex;

@@ -35,7 +35,7 @@ fn pool(service: &Service, asked: Asked<'_>, cookies: &mut Cookies) -> Option<(u
     }
     let is_sound =
         |pool: &usize| service.pools.get(*pool).is_some_and(|pool| pool.is_ready() && !pool.is_quarantined);
-    if let Some(rule) = choice.rules.iter().find(|rule| rule.holds(asked.request, asked.client))
+    if let Some(rule) = choice.rules.iter().find(|rule| rule.when.holds(asked.request, asked.client))
         && let Some(pool) =
             choice.place(&rule.to, &service.pools).filter(|pool| rule.strict || is_sound(pool))
     {

@@ -74,7 +74,8 @@ pub(in crate::proxy) fn path(request: &Request) -> std::result::Result<Cow<'_, s
 }
 
 fn route_of(request: &Request, path: &str) -> std::result::Result<usize, Refusal> {
-    plan::route(&request.plan.table, request.inbound.listener.settings.address, &request.head, path)
+    let asked = (&*request.head, request.inbound.client);
+    plan::route(&request.plan.table, request.inbound.listener.settings.address, asked, path)
 }
 
 /// Changes a request to what answers in place of its route; that, where it is a route with a name.

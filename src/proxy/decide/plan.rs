@@ -1,6 +1,7 @@
 //! What to do with a request: which route it takes, and which service, pool and upstream it goes to.
 
 use crate::core::balance::{Balance, HashBy, Tried, mix};
+use crate::core::condition::Condition;
 use crate::core::hash::{FixedHash, Purpose};
 use crate::core::route::{self, RouteSpec, normalized};
 use crate::core::settings::Listener;
@@ -61,10 +62,11 @@ pub(in crate::proxy) fn path(request: &Parts) -> Result<Cow<'_, str>, Refusal> {
 pub(in crate::proxy) fn route(
     table: &Table,
     listener: SocketAddr,
-    request: &Parts,
+    (request, client): (&Parts, IpAddr),
     path: &str,
 ) -> Result<usize, Refusal> {
-    table.routes.find(Some(listener), host(request), path).ok_or(Refusal::NoRoute)
+    let holds = |when: &Condition| when.holds(request, client);
+    table.routes.find(Some(listener), host(request), path, holds).ok_or(Refusal::NoRoute)
 }
 
 /// Whether a route is for a client at all.

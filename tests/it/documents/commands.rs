@@ -250,7 +250,7 @@ fn site(hook: &Origin) -> String {
          [services.web.pools.blue]\nupstreams = [\"10.0.0.1:3000\", \"10.0.0.2:3000\"]\n\
          [services.web.pools.green]\nupstreams = [\"127.0.0.1:3100\"]\n\
          [policies.default]\nerror_rate = {{ warning = \"0.5%\", critical = \"1%\" }}\n\
-         [services.web.rollout.rolling]\nwatch = \"200ms\"\nhook = {{ url = \"http://{}/\" }}\n",
+         [services.web.testers]\nnetworks = [\"10.0.0.0/8\"]\n[services.web.rollout.rolling]\nwatch = \"200ms\"\nhook = {{ url = \"http://{}/\" }}\n",
         hook.address
     )
 }

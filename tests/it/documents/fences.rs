@@ -101,9 +101,14 @@ pub fn of(name: &str, page: &str) -> Vec<Fence> {
 
 fn notes(above: &str) -> Vec<(String, String)> {
     let inner = above.trim().strip_prefix("<!--").and_then(|rest| rest.strip_suffix("-->"));
-    let notes = inner.into_iter().flat_map(|inner| inner.split(';'));
-    let pair = |note: &str| {
-        let (key, value) = note.split_once(':').unwrap_or((note, ""));
+    // A reason is a sentence, with whatever stands in it.
+    let is_reason = |inner: &str| inner.trim_start().starts_with("not run:");
+    let split = |inner: &str| -> Vec<String> {
+        if is_reason(inner) { vec![inner.to_owned()] } else { inner.split(';').map(str::to_owned).collect() }
+    };
+    let notes = inner.into_iter().flat_map(split);
+    let pair = |note: String| {
+        let (key, value) = note.split_once(':').unwrap_or((&note, ""));
         (key.trim().to_owned(), value.trim().to_owned())
     };
     notes.map(pair).collect()
