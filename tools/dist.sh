@@ -123,7 +123,9 @@ image() {
 # CycloneDX, of what is compiled in: no tests, no other systems.
 bill() {
 	cargo cyclonedx --quiet --format json --target "$machine-unknown-linux-gnu" --override-filename pointsman-bill
-	mv pointsman-bill.json "$dist/pointsman-$version-$machine.cdx.json"
+	# It names the folder that it was made in.
+	sed "s,file://$root,file:///pointsman,g" pointsman-bill.json >"$dist/pointsman-$version-$machine.cdx.json"
+	rm pointsman-bill.json
 }
 
 rm -rf "$work" "$dist"

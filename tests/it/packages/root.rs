@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use tempfile::TempDir;
 
-/// Holds the mounts: `/proc`, terminals for apt-get, and one folder of ours at the same path as here.
-const HOLD: &str = "set -e; root=$1; dir=$2; mkdir -p \"$root/proc\" \"$root/dev/pts\" \"$root$dir\"; \
-                    mount -t proc proc \"$root/proc\"; mount --bind /dev/pts \"$root/dev/pts\"; \
+/// Holds the mounts: `/proc` and `/dev`, as a container has them, and one folder of ours at the same path as here.
+const HOLD: &str = "set -e; root=$1; dir=$2; mkdir -p \"$root/proc\" \"$root/dev\" \"$root$dir\"; \
+                    mount -t proc proc \"$root/proc\"; mount --rbind /dev \"$root/dev\"; \
                     mount --bind \"$dir\" \"$root$dir\"; touch \"$dir/held\"; exec tail -f /dev/null";
 
 pub(super) struct Root {

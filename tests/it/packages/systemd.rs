@@ -133,6 +133,8 @@ fn a_unit_is_started_upgraded_under_load_and_stopped() {
     eventually("the unit is started", || machine.unit("ActiveState") == "active");
     assert!(machine.page().contains("Pointsman is installed"), "{}", machine.page());
     assert_eq!(machine.tried(&["systemctl", "is-enabled", "pointsman"]).1, "enabled");
+    machine.run(&["pointsman", "check"]);
+    machine.run(&["pointsman", "status"]);
 
     // With tokens, which nobody has given to apt-get.
     let _origin = machine.origin("127.0.0.1:3000");
