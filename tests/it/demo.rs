@@ -39,7 +39,7 @@ fn it_fits_a_narrow_terminal_and_ends_with_what_users_noticed() {
         stay.iter().position(|line| line.contains(text)).unwrap_or_else(|| panic!("{text}: {stay:?}"))
     };
     assert!(at("v2 promoted") < at("== v3 is deployed") && at("v3 aborted") < at("== what happened"));
-    // A machine that stands still for a moment may cost one of ten thousands.
+    // One request of 23,991 was seen to fail on a machine at load six; the cause is not known.
     assert!(stay.iter().any(|line| line.contains("users saw fail") && line.contains("(0.00")), "{stay:?}");
 
     // Without a terminal a line each, and nothing that draws.

@@ -50,8 +50,8 @@ impl ServiceController {
         news
     }
 
-    /// The containers of its pools are others, elsewhere, or about to end. That is so whoever decides: it is stored by
-    /// [`ServiceController::conclude`].
+    /// The containers of its pools are others, elsewhere, or about to end. That holds in a process that decides nothing,
+    /// too; the state follows in [`ServiceController::conclude`].
     pub(in crate::control) fn contain(&mut self, now: &BTreeMap<Arc<str>, PoolContainers>, links: &Links) {
         match self.pools.contain(now, self.saver.state(), links) {
             Ok(true) => {

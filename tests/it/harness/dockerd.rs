@@ -38,7 +38,7 @@ impl Dockerd {
         self.dir.path().join("s")
     }
 
-    /// Whether it comes to answer before it ends.
+    /// Whether the daemon answers before it ends.
     fn answers(&mut self) -> bool {
         let mut is_up = false;
         eventually("the daemon answers, or ends", || {

@@ -103,7 +103,7 @@ fn first_start(mut command: Command) {
     assert!(child.wait().expect("a status").success());
 }
 
-/// It stands for systemd, which is told who the main process is: what it hears, and where.
+/// A socket in place of systemd's: a process names the main process there, and the test reads it.
 fn manager(shared: &Path) -> (UnixDatagram, String) {
     let file = shared.join("notify");
     let manager = UnixDatagram::bind(&file).expect("a socket");
