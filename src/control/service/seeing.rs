@@ -55,7 +55,6 @@ impl ServiceController {
     pub(in crate::control) fn contain(&mut self, now: &BTreeMap<Arc<str>, PoolContainers>, links: &Links) {
         match self.pools.contain(now, self.saver.state(), links) {
             Ok(true) => {
-                self.pools.drain_as_stored(self.saver.state());
                 self.outputs.publish();
                 self.outputs.watch();
                 self.note_news();
