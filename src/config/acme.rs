@@ -5,6 +5,7 @@ use super::route::target::location;
 use super::tls::holds;
 use crate::core::route::{PathSpec, Redirect, RouteSpec, Target};
 use crate::core::settings::{Acme, Listener};
+use crate::core::template::Vocabulary;
 use std::net::SocketAddr;
 use std::path::Path;
 
@@ -70,7 +71,7 @@ pub(super) fn imply_plain(automatic: &[Item<'_>], listeners: &mut Vec<Listener>,
             plain.push(Listener { address, tls: None, hsts: None, ..listener.clone() });
         }
     }
-    let Ok(to) = location(TO_HTTPS) else { return };
+    let Ok(to) = location(TO_HTTPS, &Vocabulary::of_requests()) else { return };
     listeners.extend(plain);
     for spec in specs.iter_mut().filter(|spec| spec.listeners.is_empty()) {
         spec.listeners.clone_from(&configured);

@@ -2,7 +2,7 @@
 
 use super::reader::{Item, Section};
 use crate::core::headers::{Edits, Headers, Value};
-use crate::core::template::{Template, Variable};
+use crate::core::template::Template;
 use http::header::{CONNECTION, CONTENT_LENGTH, HOST, TE, TRAILER, TRANSFER_ENCODING, UPGRADE};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
@@ -18,16 +18,6 @@ const FRAMING: [HeaderName; 10] = [
     HeaderName::from_static("proxy-connection"),
     HeaderName::from_static("http2-settings"),
     HeaderName::from_static("expect"),
-];
-
-/// What a value may use.
-const VARIABLES: [Variable; 6] = [
-    Variable::Host,
-    Variable::RemoteAddr,
-    Variable::Scheme,
-    Variable::RequestUri,
-    Variable::RequestId,
-    Variable::Pool,
 ];
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -69,16 +59,18 @@ fn edits(section: &Section<'_>, direction: Direction) -> Edits {
 }
 
 fn field(name: &str, item: &Item<'_>, direction: Direction) -> Option<(HeaderName, Value)> {
-    let (name, value) = (self::name(name, item, direction), item.parsed(value));
+    let (name, value) = (self::name(name, item, direction), value(item, direction));
     Some((name?, value?))
 }
 
-fn value(text: &str) -> Result<Value, String> {
-    let legal = HeaderValue::from_str(text);
-    legal.map_err(|_| "has a control character; a header value is one line of text".to_owned())?;
-    let template = Template::parse(text, &VARIABLES)?;
-    let fixed = template.fixed().and_then(|text| HeaderValue::from_str(text).ok());
-    Ok(fixed.map_or(Value::Template(template), Value::Fixed))
+fn value(item: &Item<'_>, direction: Direction) -> Option<Value> {
+    item.worded(direction == Direction::Response, None, |text, vocabulary| {
+        let legal = HeaderValue::from_str(text);
+        legal.map_err(|_| "has a control character; a header value is one line of text".to_owned())?;
+        let template = Template::parse(text, vocabulary)?;
+        let fixed = template.fixed().and_then(|text| HeaderValue::from_str(text).ok());
+        Ok(fixed.map_or(Value::Template(template), Value::Fixed))
+    })
 }
 
 /// `headers` of a request that we make ourselves: each name with its value, which may be a secret.

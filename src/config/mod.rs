@@ -42,6 +42,7 @@ mod smoke;
 mod tls;
 mod units;
 mod upstream_tls;
+mod values;
 mod weak;
 
 pub use diff::diff;
@@ -49,7 +50,7 @@ pub use fault::{Fault, Faults};
 pub use loops::is_local;
 
 use crate::core::policy::Policy;
-use crate::core::route::Routes;
+use crate::core::route::{RouteSpec, Routes};
 use crate::core::settings::Config;
 use loops::{Loops, Surroundings};
 use reader::{Document, Section};
@@ -164,7 +165,14 @@ fn names_in(root: &Section<'_>, section: &'static str) -> Vec<String> {
     root.section(section).entries().into_iter().map(|(name, _)| name).collect()
 }
 
+/// All routes, with what the whole site has.
+fn routes(root: &Section<'_>, specs: Vec<RouteSpec>) -> Routes {
+    let headers = headers::headers(&root.section("headers"));
+    Routes::new(specs, headers, pages::error_pages(&root.section("error_pages")))
+}
+
 fn read(root: &Section<'_>, surroundings: Surroundings) -> Option<Config> {
+    let values = values::read(root);
     let mut server = front::server(&root.section("server"));
     let process_limits = front::process_limits(&root.section("limits"));
     let admin = front::admin(&root.section("admin"));
@@ -185,10 +193,14 @@ fn read(root: &Section<'_>, surroundings: Surroundings) -> Option<Config> {
     let names = names_in(root, "services");
     let sets = sets::sets(root, &names);
     let rate_limits = limits::rate_limits(root);
-    let rates = names_in(root, "rate_limits");
     let mut specs = route::routes(
         root,
-        &route::Known { services: &names, rates: &rates, listeners: &addresses, admin: admin.as_ref() },
+        &route::Known {
+            services: &names,
+            rates: &names_in(root, "rate_limits"),
+            listeners: &addresses,
+            admin: admin.as_ref(),
+        },
     );
     if let Some(acme) = acme.as_mut().filter(|acme| acme.names.is_empty()) {
         acme.names = acme::names(&automatic, &listeners, &specs);
@@ -197,11 +209,9 @@ fn read(root: &Section<'_>, surroundings: Surroundings) -> Option<Config> {
     if let (Some(section), Some(acme)) = (&ordered, &acme) {
         acme::fits(section, acme, &listeners);
     }
-    let headers = headers::headers(&root.section("headers"));
-    let routes = Routes::new(specs, headers, pages::error_pages(&root.section("error_pages")));
+    let routes = routes(root, specs);
     let maintenance = maintenance::maintenance(&root.section("maintenance"), &services);
-    let compression = root.item("compression").and_then(|item| item.section());
-    let compression = compression.map(|section| Arc::new(compression::compression(&section)));
+    let compression = compression::read(root);
     let notify = notify::receivers(root, &names);
     root.finish();
     check_count(root, services.values().map(|service| service.pools.len()).sum());
@@ -217,6 +227,7 @@ fn read(root: &Section<'_>, surroundings: Surroundings) -> Option<Config> {
         acme,
         maintenance,
         compression,
+        values,
         rate_limits,
         routes,
         services,

@@ -13,6 +13,7 @@ use super::pages;
 use super::reader::{Item, Section};
 use super::{condition, limits, pool};
 use crate::core::condition::Condition;
+use crate::core::pattern::Pattern;
 use crate::core::route::{Clients, Fallback, OwnTimeouts, PathSpec, RouteSpec, Target};
 use crate::core::settings::{Admin, Forwarded};
 use std::net::SocketAddr;
@@ -77,6 +78,7 @@ fn route(section: &Section<'_>, known: &Known<'_>) -> Option<RouteSpec> {
     let mut spec = RouteSpec {
         hosts: hosts.iter().filter_map(|item| item.parsed(host)).collect(),
         within: within(section, &path),
+        is_first: is_first(section, &path),
         when: when(section, &path),
         listeners: listeners(section, known),
         clients: Clients { allow: networks(section, "allow"), deny: networks(section, "deny_from") },
@@ -93,8 +95,18 @@ fn route(section: &Section<'_>, known: &Known<'_>) -> Option<RouteSpec> {
     };
     limits::of_route(&section.section("limits"), known.rates, &mut spec);
     only_named(section, &spec);
+    onward(section, &spec, target.as_ref());
     section.finish();
     Some(RouteSpec { target: target?, ..spec })
+}
+
+/// Whether it comes before all others of its hosts.
+fn is_first(section: &Section<'_>, path: &PathSpec) -> bool {
+    let Some(item) = section.item("first") else { return false };
+    if matches!(path, PathSpec::Named(_)) || section.item("within").is_some() {
+        item.fault("has no effect on a route with a name, or within another; take it out");
+    }
+    item.bool().unwrap_or_default()
 }
 
 /// What must hold of its requests beside host and path.
@@ -134,6 +146,15 @@ fn only_named(section: &Section<'_>, spec: &RouteSpec) {
         section.fault(
             "limits by client count once, on the route that falls back; put rates and \
              connections_per_client there",
+        );
+    }
+}
+
+/// What leads onward comes first: behind it others answer.
+fn onward(section: &Section<'_>, spec: &RouteSpec, target: Option<&Target>) {
+    if target == Some(&Target::Onward) && !spec.is_first {
+        section.fault(
+            "onward leads to the routes behind it, so that it has to come before them; add first = true",
         );
     }
 }
@@ -185,10 +206,16 @@ fn forwarded(section: &Section<'_>, target: Option<&Target>) -> Option<Forwarded
 }
 
 fn host(text: &str) -> Result<String, String> {
-    let name = text.strip_prefix("*.").unwrap_or(text);
+    if let Some(pattern) = text.strip_prefix('~') {
+        let pattern = pattern.trim_start_matches('*').trim_start();
+        return Pattern::new(pattern, true).map(|_| format!("~{pattern}"));
+    }
+    let name = text.strip_prefix("*.").or_else(|| text.strip_suffix(".*")).unwrap_or(text);
     let legal = |c: char| c.is_ascii_alphanumeric() || "-._[]:".contains(c);
     if name.is_empty() || !name.chars().all(legal) {
-        return Err(format!("\"{text}\" is no host name; write example.org or *.example.org"));
+        return Err(format!(
+            "\"{text}\" is no host name; write example.org, *.example.org, shop.* or ~^shop[0-9]+[.]example$"
+        ));
     }
     Ok(text.to_ascii_lowercase())
 }
@@ -201,8 +228,7 @@ fn path(text: &str) -> Result<PathSpec, String> {
     };
     let regex = |pattern: &str, ignore_case| {
         let pattern = pattern.trim().to_owned();
-        let compiled = regex::RegexBuilder::new(&pattern).case_insensitive(ignore_case).build();
-        compiled.map_err(|error| error.to_string())?;
+        Pattern::new(&pattern, ignore_case)?;
         Ok(PathSpec::Regex { pattern, ignore_case })
     };
     match text {

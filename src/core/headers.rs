@@ -3,7 +3,8 @@
 //! As in nginx, a route that has changes of its own for a direction has only those: they replace the
 //! ones that hold for all, they do not add to them.
 
-use super::template::{Facts, Template};
+use super::template::Template;
+use super::variable::Facts;
 use http::{HeaderName, HeaderValue};
 
 /// The changes of a route, or of all that have none; `None` is nothing of its own.
@@ -40,13 +41,16 @@ impl Edits {
 }
 
 impl Value {
-    /// `None` where the request gives it bytes that no field may have. A fixed value needs no facts.
+    /// `None` where the request makes it empty, or gives it bytes that no field may have. A fixed value needs no facts.
     pub fn of(&self, facts: Option<&Facts<'_>>) -> Option<HeaderValue> {
         match self {
             Value::Fixed(value) => Some(value.clone()),
             Value::Template(template) => {
                 let mut text = Vec::with_capacity(128);
                 template.fill(facts?, &mut text);
+                if text.is_empty() {
+                    return None;
+                }
                 HeaderValue::from_maybe_shared(bytes::Bytes::from(text)).ok()
             }
         }

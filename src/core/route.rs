@@ -11,9 +11,9 @@ mod router;
 pub use path::{BadPath, decoded, normalized, plain};
 pub use relocation::Relocation;
 pub use replacement::Replacement;
-pub use rewriting::{Base, Pattern, Rewriting, Rule, Then, Turn};
+pub use rewriting::{Base, Rewriting, Rule, Then, Turn};
 pub use rewritten::{Current, Rewritten};
-pub use router::without_port;
+pub use router::{Sought, without_port};
 
 use super::condition::Condition;
 use super::headers::{Edits, Headers};
@@ -34,6 +34,8 @@ pub struct RouteSpec {
     /// Lower-case host names, `*.example.org` for any name below; empty means any host.
     pub hosts: Vec<String>,
     pub path: PathSpec,
+    /// Whether it comes before all other routes of its hosts, whatever their paths.
+    pub is_first: bool,
     /// What must hold of a request, too; a route whose conditions do not hold is as if it were not there.
     pub when: Option<Condition>,
     /// The prefix that a regex is tried within, before all others: only for paths whose longest prefix it is.
@@ -92,6 +94,8 @@ pub enum Target {
     Files(Files),
     /// 403, to everybody.
     Deny,
+    /// On to the other routes, with what its rules have made of the path.
+    Onward,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -105,8 +109,15 @@ pub struct Redirect {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Reply {
     pub status: u16,
-    pub body: Bytes,
+    pub body: ReplyBody,
     pub content_type: HeaderValue,
+}
+
+/// What a fixed answer says.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ReplyBody {
+    Fixed(Bytes),
+    Template(Template),
 }
 
 /// A folder whose files are served.
@@ -173,6 +184,7 @@ impl RouteSpec {
         RouteSpec {
             hosts: Vec::new(),
             path,
+            is_first: false,
             when: None,
             within: None,
             listeners: Vec::new(),
@@ -235,18 +247,11 @@ impl Routes {
         self.specs.get(index)
     }
 
-    /// The index of the route for a request. `host` may carry a port and capitals; `path` is in its
-    /// plain form ([`normalized`]); `holds` is asked of the conditions of routes that have some.
-    pub fn find(
-        &self,
-        listener: Option<SocketAddr>,
-        host: &str,
-        path: &str,
-        holds: impl Fn(&Condition) -> bool,
-    ) -> Option<usize> {
+    /// The index of the route for a request; `holds` is asked of the conditions of routes that have some.
+    pub fn find(&self, sought: Sought<'_>, holds: impl Fn(&Condition) -> bool) -> Option<usize> {
         let applies =
             |index: usize| self.specs.get(index).and_then(|spec| spec.when.as_ref()).is_none_or(&holds);
-        self.router.find(listener, host, path, &applies)
+        self.router.find(sought, &applies)
     }
 
     /// The index of the route with a name.

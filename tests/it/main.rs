@@ -72,4 +72,5 @@ mod unix_sockets;
 mod upgrade;
 mod upstream_tls;
 mod upstreams;
+mod values;
 mod verdict;

@@ -65,8 +65,8 @@ const POOL: &[ConfigKey] = &[
     key("balance", &["\"least_conn\""], "How an upstream is chosen.").or("\"round_robin\""),
     key(
         "hash_by",
-        &["\"header:X-User\"", "\"uri\""],
-        "With `balance = \"hash\"`: `client_ip`, `uri` or `header:NAME`.",
+        &["\"header:X-User\"", "\"uri\"", "\"$cookie_session\""],
+        "With `balance = \"hash\"`: `client_ip`, `uri`, `header:NAME` or a text with variables.",
     )
     .or("\"client_ip\""),
     key("timeouts", &["{ read = \"5m\" }"], "How long an upstream may take."),

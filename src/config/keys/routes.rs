@@ -7,8 +7,8 @@ pub(super) const PAGE: KeyPage = KeyPage {
     tables: &[
         KeyTable {
             places: &["routes[]"],
-            about: "Which requests go where. A route leads to exactly one of `service`, `redirect`, `reply`, `files`, `deny` \
-                    and `admin`.",
+            about: "Which requests go where. A route leads to exactly one of `service`, `redirect`, `reply`, `files`, `deny`, \
+                    `onward` and `admin`.",
             keys: ROUTES,
         },
         KeyTable {
@@ -22,6 +22,27 @@ pub(super) const PAGE: KeyPage = KeyPage {
             places: &["routes[].when.header", "routes[].when.cookie", "routes[].when.query"],
             about: "A condition of a route. With neither `equals` nor `matches` it is enough that the thing is there.",
             keys: super::services::CONDITION,
+        },
+        KeyTable {
+            places: &[
+                "routes[].when.value",
+                "routes[].when.value[]",
+                "services.*.rules[].value",
+                "services.*.rules[].value[]",
+            ],
+            about: "A condition of a text with [variables](../routing.md#variables). With neither `equals` nor `matches` it is \
+                    enough that it is neither empty nor `0`.",
+            keys: VALUE,
+        },
+        KeyTable {
+            places: &[
+                "routes[].when.file",
+                "routes[].when.file[]",
+                "services.*.rules[].file",
+                "services.*.rules[].file[]",
+            ],
+            about: "A condition of a file, which is looked for with each request.",
+            keys: FILE,
         },
         KeyTable { places: &["routes[].redirect"], about: "Sends clients elsewhere.", keys: REDIRECT },
         KeyTable { places: &["routes[].reply"], about: "Answers by itself.", keys: REPLY },
@@ -50,7 +71,13 @@ pub(super) const PAGE: KeyPage = KeyPage {
 };
 
 const ROUTES: &[ConfigKey] = &[
-    key("hosts", &["[\"site.example\", \"*.site.example\"]"], "Names that clients ask for.").otherwise("any name"),
+    key(
+        "hosts",
+        &["[\"site.example\", \"*.site.example\"]", "[\"shop.*\"]", "['~^shop[0-9]+[.]example$']"],
+        "Names that clients ask for: an exact one comes first, then the longest `*.name`, the longest `name.*`, and the first \
+         pattern of the file.",
+    )
+    .otherwise("any name"),
     key(
         "path",
         &["\"/api/\"", "\"= /health\"", "'~ \\.php$'"],
@@ -63,6 +90,12 @@ const ROUTES: &[ConfigKey] = &[
         &["\"/uploads/\""],
         "For a regular expression: it is tried first, and only for paths whose longest prefix this is.",
     ),
+    key(
+        "first",
+        &["true"],
+        "`true`: it comes before all other routes of its hosts, whatever their paths, and only for requests that have no route yet.",
+    )
+    .or("false"),
     key("when", &["{ methods = [\"POST\"] }"], "What must hold of a request, too.").otherwise("nothing else"),
     key("listeners", &["[\"127.0.0.1:8080\"]"], "Only requests that came in there.").otherwise("all listeners"),
     key("service", &["\"web\""], "Leads to a service."),
@@ -70,6 +103,11 @@ const ROUTES: &[ConfigKey] = &[
     key("reply", &["{ status = 200, body = \"healthy\\n\" }"], "Answers by itself."),
     key("files", &["{ root = \"/srv/app\" }"], "Serves files of a folder."),
     key("deny", &["true"], "Answers 403."),
+    key(
+        "onward",
+        &["true"],
+        "With `first`: leads on to the routes behind it, with what `rewrite` has made of the path.",
+    ),
     key(
         "admin",
         &["\"maintenance\""],
@@ -106,14 +144,15 @@ const REDIRECT: &[ConfigKey] = &[
     key(
         "to",
         &["\"https://$host$request_uri\""],
-        "The place; it may use `$host`, `$scheme`, `$request_uri`, `$path`, `$args` and `$is_args`.",
+        "The place, a text with [variables](../routing.md#variables).",
     ),
     key("status", &["308"], "301, 302, 303, 307 or 308.").or("301"),
 ];
 
 const REPLY: &[ConfigKey] = &[
     key("status", &["404"], "The status.").or("200"),
-    key("body", &["\"healthy\\n\""], "The body.").or("\"\""),
+    key("body", &["\"healthy\\n\""], "The body, a text with [variables](../routing.md#variables).")
+        .or("\"\""),
     key("type", &["\"text/html\""], "Its media type.").or("\"text/plain\""),
 ];
 
@@ -168,10 +207,28 @@ const RELOCATE: &[ConfigKey] = &[
     key("to", &["\"/\""], "What it begins with in place of that."),
 ];
 
+const VALUE: &[ConfigKey] = &[
+    key("of", &["\"$host\"", "\"$http_origin\""], "The text."),
+    key("equals", &["\"a.example\""], "Its whole value."),
+    key("matches", &["'^https://'"], "A regular expression that is found in it."),
+    key("not", &["true"], "`true`: the contrary must hold.").or("false"),
+];
+
+const FILE: &[ConfigKey] = &[
+    key("path", &["\"/srv/maintenance.on\""], "The file."),
+    key("not", &["true"], "`true`: there must be none.").or("false"),
+];
+
 const WHEN: &[ConfigKey] = &[
     key("methods", &["[\"GET\", \"HEAD\"]"], "Methods.").or("[]"),
     key("header", &["{ name = \"X-Team\", equals = \"payments\" }"], "A header field."),
     key("cookie", &["{ name = \"plan\", matches = \"^gold\" }"], "A cookie."),
     key("query", &["{ name = \"beta\" }"], "A parameter of the query, as the client wrote it."),
     key("networks", &["[\"203.0.113.0/24\"]"], "Networks that the client is in.").or("[]"),
+    key(
+        "value",
+        &["[{ of = \"$http_origin\", matches = '^https://' }]"],
+        "Texts with variables; one table, or a list of them.",
+    ),
+    key("file", &["[{ path = \"/srv/maintenance.on\" }]"], "Files; one table, or a list of them."),
 ];

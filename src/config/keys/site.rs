@@ -22,6 +22,28 @@ pub(super) const PAGE: KeyPage = KeyPage {
             keys: RATE_LIMITS,
         },
         KeyTable {
+            places: &["values"],
+            about: "Texts with names, which other texts refer to as `$NAME`.",
+            keys: &[key("*", &["\"$scheme://$host\""], "A text with [variables](../routing.md#variables).")],
+        },
+        KeyTable {
+            places: &["maps"],
+            about: "Look-ups by name, which texts refer to as `$NAME`.",
+            keys: &[key("*", &["{ of = \"$host\", values = { \"a.example\" = \"a\" } }"], "A look-up.")],
+        },
+        KeyTable { places: &["maps.*"], about: "A look-up, as nginx's `map` and `geo`.", keys: MAPS },
+        KeyTable {
+            places: &["maps.*.values"],
+            about: "The whole text comes first, without regard to case; then the longest `*.name`, the longest `name.*`, \
+                    the narrowest network where `of` has `$remote_addr`, and the patterns in the order of the file: `~x` and, \
+                    without regard to case, `~*x`. A backslash in front takes the rest as it is.",
+            keys: &[key(
+                "*",
+                &["\"blue\"", "\"$host-new\""],
+                "What is found: a text with variables, and with the groups of its pattern.",
+            )],
+        },
+        KeyTable {
             places: &["maintenance"],
             about: "What is answered under maintenance (`pointsman maintenance on`), and who is served all the same.",
             keys: MAINTENANCE,
@@ -39,8 +61,8 @@ pub(super) const PAGE: KeyPage = KeyPage {
                 "routes[].headers.response",
                 "routes[].headers.request",
             ],
-            about: "Values may use `$host`, `$remote_addr`, `$scheme`, `$request_uri`, `$request_id` and `$pool`. Fields that \
-                    frame a message cannot be changed.",
+            about: "Values are texts with [variables](../routing.md#variables), those of answers in answers. One that comes out \
+                    empty sets nothing. Fields that frame a message cannot be changed.",
             keys: EDITS,
         },
         KeyTable {
@@ -67,14 +89,21 @@ const COMPRESSION: &[ConfigKey] = &[
     key("br_level", &["9"], "How hard brotli tries.").or("5"),
 ];
 
+const MAPS: &[ConfigKey] = &[
+    key("of", &["\"$host\"", "\"$remote_addr\"", "\"$http_user_agent\""], "The text that is looked up."),
+    key("values", &["{ \"a.example\" = \"a\", '~^b[0-9]' = \"b\" }"], "What is found, by text.")
+        .otherwise("nothing"),
+    key("default", &["\"blue\""], "Where nothing is found.").or("\"\""),
+];
+
 const RATE_LIMITS: &[ConfigKey] = &[
     key("rate", &["\"60/s\"", "\"100/m\""], "Requests in a second or a minute."),
     key("burst", &["20"], "Requests at once, beyond the rate.").or("0"),
     key(
         "by",
-        &["\"header:X-Api-Key\""],
-        "Whose requests are counted together: `client_ip` (IPv6 by /64), `service`, or `header:NAME` (without the field: \
-         the address).",
+        &["\"header:X-Api-Key\"", "\"$http_x_api_key\""],
+        "Whose requests are counted together: `client_ip` (IPv6 by /64), `service`, `header:NAME` (without the field: \
+         the address), or a text with variables (where it is empty, nothing is counted).",
     )
     .or("\"client_ip\""),
     key("status", &["503"], "The answer beyond the limit, with `Retry-After`.").or("429"),

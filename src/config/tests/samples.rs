@@ -86,6 +86,8 @@ pub(super) fn named(path: &str) -> String {
             ("*", "policies") => "default",
             ("*", "rate_limits") => "api",
             ("*", "error_pages") => "502",
+            ("*", "maps") => "app",
+            ("*", "values") => "site",
             _ => part,
         };
         before = part;

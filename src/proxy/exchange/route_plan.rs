@@ -14,6 +14,8 @@ pub(in crate::proxy) struct RoutePlan {
     pub route: Option<usize>,
     /// The path and the query, where routes have changed them.
     pub rewritten: Option<Box<Rewritten>>,
+    /// Of the routes that come first, those before this index have been passed.
+    pub first_from: usize,
     /// How often they have been changed.
     pub changes: u8,
     /// Whether the limits of a route have counted the request.
@@ -35,6 +37,7 @@ impl RoutePlan {
             table,
             route: None,
             rewritten: None,
+            first_from: 0,
             changes: 0,
             is_counted: false,
             max_body: u64::MAX,
@@ -77,6 +80,7 @@ pub(in crate::proxy) enum By {
     Cookie,
     ClientIp,
     Header,
+    Text,
     Tester,
     Rule,
     /// A rule that stands even where the pool cannot serve.
@@ -90,6 +94,7 @@ impl By {
             By::Cookie => "cookie",
             By::ClientIp => "client_ip",
             By::Header => "header",
+            By::Text => "text",
             By::Tester => "tester",
             By::Rule | By::StrictRule => "rule",
         }

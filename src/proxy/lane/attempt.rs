@@ -67,7 +67,7 @@ impl Exchange<'_> {
             let Some(pool) = pool else { return Error::e_explain(ErrorType::HTTPStatus(503), "no pool") };
             let (request, draw) = (&mut self.request, self.worker.draw() as u32);
             let tried = request.attempts.tried;
-            if let Some(index) = plan::upstream(pool, &request.head, request.inbound.client, draw, tried) {
+            if let Some(index) = plan::upstream(pool, request, draw, tried) {
                 // Streams of HTTP/2 share their connections.
                 let descriptor = self.worker.shared.places.upstream();
                 if descriptor.is_none() && !pool.http2 {

@@ -131,7 +131,7 @@ impl Exchange<'_> {
         let (client, now) = (request.inbound.client, Duration::from_micros(request.inbound.started_us));
         request.plan.max_body = plan::max_body(request.plan.table.route(request.plan.route), settings);
         let asked = Asked {
-            request: &request.head,
+            request,
             path: &follow::path(request)?,
             client,
             believed: request.inbound.believed,
@@ -143,7 +143,7 @@ impl Exchange<'_> {
         // A request that falls back to another route was counted on its first one.
         if !request.plan.is_counted {
             let seed = worker.shared.seed;
-            request.plan.held = limits::admit(&request.plan.table, route, &request.head, client, now, seed)?;
+            request.plan.held = limits::admit(route, request, now, seed)?;
             request.plan.is_counted = true;
         }
         Ok(way)

@@ -92,9 +92,7 @@ impl Exchange<'_> {
     fn situation(&self, unsent: bool) -> Situation<'_> {
         let request = &self.request;
         let (draw, tried) = (self.worker.draw() as u32, request.attempts.tried);
-        let another = request
-            .pool()
-            .and_then(|pool| plan::upstream(pool, &request.head, request.inbound.client, draw, tried));
+        let another = request.pool().and_then(|pool| plan::upstream(pool, request, draw, tried));
         Situation {
             method: &request.head.method,
             unsent,
