@@ -4,6 +4,7 @@
 //! [`crate::core::settings`]. Reading never stops at the first fault: every fault is reported at once,
 //! each with its path, line and column and what to do about it.
 
+mod access;
 mod acme;
 mod buffer;
 mod cohort;

@@ -11,7 +11,7 @@ use super::headers::headers;
 use super::listener::addresses;
 use super::pages;
 use super::reader::{Item, Section};
-use super::{condition, limits, pool};
+use super::{access, condition, limits, pool};
 use crate::core::condition::Condition;
 use crate::core::route::{Clients, Fallback, OwnTimeouts, PathSpec, RouteSpec, Target};
 use crate::core::settings::{Admin, Forwarded};
@@ -80,6 +80,7 @@ fn route(section: &Section<'_>, known: &Known<'_>) -> Option<RouteSpec> {
         when: when(section, &path),
         listeners: listeners(section, known),
         clients: Clients { allow: networks(section, "allow"), deny: networks(section, "deny_from") },
+        access: access::of_route(section, target.as_ref(), known.services),
         access_log: section.read("access_log", true, Item::bool),
         measure: measure(section, target.as_ref()),
         timeouts: timeouts(section, target.as_ref()),

@@ -159,11 +159,16 @@ fn whole(config: &Config, services: &Services, gateway: Option<&Gateway>, secret
         Target::Admin => gateway.map(|_| places.len()),
         _ => None,
     });
+    let authorities = config.routes.specs().iter().map(|route| {
+        let authorize = route.access.as_ref()?.authorize.as_ref()?;
+        places.get(&*authorize.service).copied()
+    });
     let services = services.values().map(|live| service(live.facts(), config, secret));
     let services = services.chain(gateway.map(Gateway::service)).map(Arc::new).collect();
     Table {
         routes: config.routes.clone(),
         leads_to: leads_to.collect(),
+        authorities: authorities.collect(),
         maintenance: config.maintenance.clone(),
         compression: config.compression.clone(),
         tracing: config.server.tracing,

@@ -1,5 +1,6 @@
 //! Routes: what a request is matched by, where it leads, and what holds on the way.
 
+mod access;
 mod label;
 mod path;
 mod relocation;
@@ -8,6 +9,7 @@ mod rewriting;
 mod rewritten;
 mod router;
 
+pub use access::{Authorize, BasicAuth, RouteAccess, Satisfy, SignIn};
 pub use path::{BadPath, decoded, normalized, plain};
 pub use relocation::Relocation;
 pub use replacement::Replacement;
@@ -46,6 +48,8 @@ pub struct RouteSpec {
     /// What becomes of the places that the upstream redirects to; the first that fits counts.
     pub relocations: Vec<Relocation>,
     pub clients: Clients,
+    /// What is asked of them beside that, where anything is.
+    pub access: Option<Box<RouteAccess>>,
     pub access_log: bool,
     /// Whether its attempts are evidence for or against the pools that serve it.
     pub measure: bool,
@@ -180,6 +184,7 @@ impl RouteSpec {
             rewriting: Rewriting::default(),
             relocations: Vec::new(),
             clients: Clients::default(),
+            access: None,
             access_log: true,
             measure: true,
             timeouts: OwnTimeouts::default(),
@@ -196,6 +201,11 @@ impl RouteSpec {
 }
 
 impl Clients {
+    /// Whether a client is on a list of those that are let in. Where there is none, nobody is.
+    pub fn welcome(&self, client: IpAddr) -> bool {
+        !self.allow.is_empty() && self.admit(client)
+    }
+
     pub fn admit(&self, client: IpAddr) -> bool {
         // A client whom nobody knows is on every list that shuts out, and on none that lets in.
         if client.is_unspecified() && !(self.allow.is_empty() && self.deny.is_empty()) {
@@ -203,6 +213,14 @@ impl Clients {
         }
         let holds = |nets: &[IpNet]| nets.iter().any(|net| net.contains(&client));
         !holds(&self.deny) && (self.allow.is_empty() || holds(&self.allow))
+    }
+}
+
+impl RouteSpec {
+    /// Whether a client may come in, as far as its address says: where one thing is enough, it may still show another.
+    pub fn admits(&self, client: IpAddr) -> bool {
+        let has_another = self.access.as_ref().is_some_and(|access| access.satisfy == Satisfy::Any);
+        has_another || self.clients.admit(client)
     }
 }
 

@@ -13,6 +13,7 @@
 
 mod harness;
 
+mod access;
 mod access_log;
 mod acme;
 mod admin;

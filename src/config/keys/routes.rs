@@ -27,6 +27,18 @@ pub(super) const PAGE: KeyPage = KeyPage {
         KeyTable { places: &["routes[].reply"], about: "Answers by itself.", keys: REPLY },
         KeyTable { places: &["routes[].files"], about: "Serves files of a folder.", keys: FILES },
         KeyTable {
+            places: &["routes[].basic_auth"],
+            about: "Clients show a name and a password, and get 401 without, whatever the route leads to. Passwords are verified \
+                    away from the workers, few at a time; where too many wait, the answer is 503.",
+            keys: BASIC_AUTH,
+        },
+        KeyTable {
+            places: &["routes[].authorize"],
+            about: "A service is asked about each request before it goes on, whatever the route leads to. 2xx lets it pass; 401, \
+                    403 and redirects are the client's answer; all else is 500.",
+            keys: AUTHORIZE,
+        },
+        KeyTable {
             places: &["routes[].timeouts"],
             about: "In place of the pool's, and of the listener's for `body`.",
             keys: TIMEOUTS,
@@ -77,6 +89,22 @@ const ROUTES: &[ConfigKey] = &[
     ),
     key("allow", &["[\"10.0.0.0/8\"]"], "Clients that are served; others get 403.").otherwise("all"),
     key("deny_from", &["[\"192.0.2.0/24\"]"], "Clients that get 403.").or("[]"),
+    key(
+        "basic_auth",
+        &["{ realm = \"site\", file = \"htpasswd\" }"],
+        "Clients show a name and a password.",
+    ),
+    key(
+        "authorize",
+        &["{ service = \"web\", path = \"/check\", forward = [\"X-User\"] }"],
+        "A service is asked about each request.",
+    ),
+    key(
+        "satisfy",
+        &["\"any\""],
+        "`all`: networks, password and service have to agree; `any`: one of `allow`, `basic_auth` and `authorize` is enough.",
+    )
+    .or("\"all\""),
     key("timeouts", &["{ read = \"5m\" }"], "In place of the pool's."),
     key("limits", &["{ body = \"1M\" }"], "In place of the listener's, and by client."),
     key("headers", &["{ response = { set = { X-Frame-Options = \"DENY\" } } }"], "In place of the site's.")
@@ -133,6 +161,34 @@ const FILES: &[ConfigKey] = &[
         "Where there is no file: a path, the name of a route, or a status.",
     )
     .otherwise("404"),
+];
+
+const BASIC_AUTH: &[ConfigKey] = &[
+    key("realm", &["\"site\""], "What browsers show."),
+    key(
+        "file",
+        &["\"htpasswd\""],
+        "Names and hashes, `name:hash`: bcrypt (`htpasswd -B`), apr1, MD5-crypt, SHA-crypt, `{SHA}`, `{SSHA}`, and \
+         `{PLAIN}` with a warning. It is read with the configuration.",
+    ),
+];
+
+const AUTHORIZE: &[ConfigKey] = &[
+    key("service", &["\"web\""], "The service that is asked, over its pools and weights."),
+    key("path", &["\"/check\""], "What it is asked for, by GET.").or("\"/\""),
+    key(
+        "forward",
+        &["[\"X-User\", \"X-Groups\"]"],
+        "Fields of its answer that the upstream gets. What clients send under these names is taken off.",
+    )
+    .or("[]"),
+    key(
+        "signin",
+        &["\"/oauth2/start?rd=$request_uri\""],
+        "Where browsers are sent in place of 401; values in the query are encoded. It may use `$host`, `$scheme`, \
+         `$request_uri`, `$path`, `$args` and `$is_args`.",
+    )
+    .otherwise("they get its answer"),
 ];
 
 const TIMEOUTS: &[ConfigKey] = &[

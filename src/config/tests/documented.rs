@@ -25,6 +25,8 @@ limits = {}
 [[routes]]
 when = { header = {}, cookie = {}, query = {} }
 files = {}
+basic_auth = {}
+authorize = {}
 timeouts = {}
 limits = {}
 relocate = [{}]

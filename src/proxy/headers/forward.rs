@@ -108,13 +108,12 @@ pub(in crate::proxy) fn is_believed(peer: IpAddr, trusted: &[IpNet]) -> bool {
 }
 
 /// Says to the upstream who the client is.
-pub(in crate::proxy) fn set<'a>(changes: &mut Changes<'a>, request: &'a Request) {
+pub(in crate::proxy) fn set<'a>(changes: &mut Changes<'a>, request: &'a Request, mode: Forwarded) {
     let believed = request.inbound.believed;
     let is_told = |changes: &Changes<'_>, name: &FieldName| believed && changes.has(name.name());
     if !is_told(changes, &REQUEST_ID) {
         changes.set(REQUEST_ID, FieldValue::Lent(&request.inbound.own_id));
     }
-    let mode = request.forwarded();
     if mode == Forwarded::Off {
         for name in [WRITTEN_FOR, FORWARDED_PROTO, FORWARDED_HOST, FORWARDED_PORT, REAL_IP] {
             changes.remove(name.name());

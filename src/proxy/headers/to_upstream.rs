@@ -1,6 +1,6 @@
 //! The head that an upstream gets.
 
-use super::{forward, hop_by_hop, rewrite, trace};
+use super::{forward, grant, hop_by_hop, rewrite, trace};
 use crate::core::table::Pool;
 use crate::core::upstream_address::UpstreamAddress;
 use crate::proxy::exchange::Request;
@@ -58,7 +58,14 @@ pub(in crate::proxy) fn http2_head(
     changes: &Changes<'_>,
     pool: &Pool,
 ) -> Result<RequestHeader> {
-    let mut head = whole(request, changes);
+    for_http2(whole(request, changes), pool)
+}
+
+/// The same of a head as HTTP/1 has it.
+///
+/// # Errors
+/// When its host is no authority.
+pub(in crate::proxy) fn for_http2(mut head: RequestHeader, pool: &Pool) -> Result<RequestHeader> {
     head.set_version(Version::HTTP_2);
     let host = head.remove_header(&HOST);
     let authority = match &host {
@@ -120,8 +127,9 @@ fn set_host<'a>(changes: &mut Changes<'a>, request: &'a Request) {
 
 /// What is said of a request's client, and what the configuration changes.
 fn edit<'a>(changes: &mut Changes<'a>, request: &'a Request, hop_mark: &'a HopMark) {
-    forward::set(changes, request);
+    forward::set(changes, request, request.forwarded());
     trace::set(changes, request);
     hop_mark.add(changes);
+    grant::set(changes, request);
     rewrite::to_upstream(request, changes);
 }

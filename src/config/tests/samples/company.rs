@@ -64,6 +64,22 @@ pub(super) const COMPANY: &[(&str, Company)] = &[
             ("routes[1].service", Some("\"web\"")),
         ],
     ),
+    (
+        "routes[].basic_auth",
+        &[
+            ("routes[].basic_auth.realm", Some("\"site\"")),
+            ("routes[].basic_auth.file", Some("\"htpasswd\"")),
+        ],
+    ),
+    ("routes[].authorize", &[("routes[].authorize.service", Some("\"web\""))]),
+    (
+        "routes[].satisfy",
+        &[
+            ("routes[].allow", Some("[\"10.0.0.0/8\"]")),
+            ("routes[].basic_auth.realm", Some("\"site\"")),
+            ("routes[].basic_auth.file", Some("\"htpasswd\"")),
+        ],
+    ),
     ("routes[].strip_prefix", &[("routes[].path", Some("\"/api/\""))]),
     ("routes[].limits.rates", &[("rate_limits.*.rate", Some("\"60/s\""))]),
     (
