@@ -32,6 +32,7 @@ mod policy;
 mod pool;
 mod reader;
 mod request;
+mod retry;
 mod rollout;
 mod route;
 mod rule;

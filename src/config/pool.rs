@@ -3,7 +3,7 @@
 use super::health::{self, Checked};
 use super::loops::Loops;
 use super::reader::{Item, Section};
-use super::{buffer, upstream_tls};
+use super::{buffer, retry, upstream_tls};
 use crate::core::balance::{Balance, HashBy};
 use crate::core::settings::{Forwarded, Passive, Pool, Timeouts, Upstream};
 use std::sync::Arc;
@@ -49,7 +49,7 @@ pub(super) fn pool(name: Arc<str>, section: &Section<'_>, upstreams: Vec<Upstrea
         http2,
         tls,
         buffer: buffer::of_pool(&section.section("buffer")),
-        tries: section.read("tries", 2, |item| item.integer(1..=10)) as u8,
+        retry: retry::of_pool(section),
         balance,
         upstreams,
         health,

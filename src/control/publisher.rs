@@ -216,7 +216,7 @@ fn service(facts: ServiceFacts<'_>, config: &Config, secret: &Secret) -> Service
             failures,
             timeouts: configured.timeouts,
             keepalive: configured.keepalive,
-            tries: configured.tries,
+            retry: configured.retry.clone(),
             requests_per_connection: configured.requests_per_connection,
             keepalive_connections: configured.keepalive_connections,
             http2: configured.http2,

@@ -5,6 +5,7 @@ mod checks;
 mod docker;
 mod notify;
 mod otlp;
+mod retry;
 mod tls;
 pub(super) mod transfer;
 pub(super) mod upstream;
@@ -14,6 +15,7 @@ pub use checks::{CheckKind, GrpcCheck, Health, HttpCheck, SmokeTest, Statuses};
 pub use docker::{Docker, DockerSocket};
 pub use notify::{Github, Notify, Receiver};
 pub use otlp::Otlp;
+pub use retry::Retry;
 pub use tls::{Acme, Certificate, Tls, TlsVersion};
 pub use transfer::{Buffer, Forwarded, Passive, Timeouts};
 pub use upstream::{Upstream, UpstreamHost, container_identity};
@@ -283,8 +285,7 @@ pub struct Pool {
     pub keepalive: Duration,
     /// Time in which a new or recovered upstream reaches its whole share; zero is at once.
     pub slow_start: Duration,
-    /// Attempts one request may make in all, the first included.
-    pub tries: u8,
+    pub retry: Retry,
     /// Requests sent over one connection to an upstream; 0 is no limit.
     pub requests_per_connection: u16,
     /// Connections to one upstream that are kept for more requests; 0 is no limit.

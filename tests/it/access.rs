@@ -264,8 +264,7 @@ fn only_2xx_lets_pass_and_the_service_alone_says_who_it_is() {
     assert_eq!(app.requests(), 0, "nobody came in");
     // In every spelling, named as for one connection only, and of two lines.
     sso.react(|_| Reaction::Raw(b"HTTP/1.1 200 OK\r\nX-User: ana\r\nContent-Length: 0\r\n\r\n".to_vec()));
-    let forged =
-        "X-User: root\r\nx-user: root\r\nX_User: root\r\nX-Groups: admin\r\nConnection: x-user, x-groups\r\n";
+    let forged = "X-User: root\r\nx-user: root\r\nX_User: root\r\nX.User: root\r\nX-Groups: admin\r\nConnection: x-user, x-groups\r\n";
     assert_eq!(ask(&pointsman, "/", forged).status, 200);
     let received = app.last();
     let said: Vec<_> = received.headers.iter().filter(|(name, _)| name.contains("user")).collect();
@@ -376,4 +375,20 @@ fn nginx_is_asked_by_http_2_and_one_thing_may_be_enough() {
     }
     let near = app.all().into_iter().find(|request| request.path() == "/near").expect("a request");
     assert_eq!(near.header("x-user"), None, "nobody asked the service, and no client says it");
+}
+
+#[test]
+fn a_websocket_is_asked_about_and_then_opened() {
+    let app = Origin::new(|_| Reaction::Upgrade);
+    let sso = Origin::new(|request| match request.header("upgrade") {
+        // One that takes the question itself for a WebSocket says no.
+        Some(_) => Reaction::Answer(400, "no".into()),
+        None => Reaction::ok("yes"),
+    });
+    let pointsman = authorized("", &app, &sso);
+    let mut connection = Connection::open(pointsman.http());
+    let request = "GET /ws HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+                   Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n";
+    connection.write(request.as_bytes()).expect("written");
+    assert_eq!(connection.head().expect("a head").status, 101);
 }

@@ -55,6 +55,7 @@ mod proxy_protocol;
 mod reload;
 mod replay;
 mod restarts;
+mod retries;
 mod rollout;
 mod room;
 mod routes;

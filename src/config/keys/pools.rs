@@ -37,6 +37,11 @@ pub(super) const PAGE: KeyPage = KeyPage {
             keys: BUFFER,
         },
         KeyTable {
+            places: &["services.*.pools.*.retry"],
+            about: "When another upstream of the pool is tried. The shield goes first, while a rollout runs.",
+            keys: RETRY,
+        },
+        KeyTable {
             places: &["services.*.pools.*.tls"],
             about: "How upstreams are spoken to by TLS, where it differs from `tls = true`.",
             keys: TLS,
@@ -93,7 +98,8 @@ const POOL: &[ConfigKey] = &[
     .or("\"trusted\""),
     key("buffer", &["{ request = \"1M\" }"], "What is held in memory."),
     key("slow_start", &["\"30s\""], "The time in which a new or recovered upstream gets to its whole share.").otherwise("at once"),
-    key("tries", &["3"], "Attempts that a request may make, where it is safe.").or("2"),
+    key("tries", &["3"], "Attempts that a request may make, where it is safe: `retry = { tries = 3 }`.").or("2"),
+    key("retry", &["{ on = [\"error\", \"timeout\", 503], tries = 3 }"], "When another upstream of the pool is tried."),
 ];
 
 const UPSTREAM: &[ConfigKey] = &[
@@ -129,6 +135,23 @@ const BUFFER: &[ConfigKey] = &[
         "So much of an answer is taken at once, and given out at the client's pace.",
     )
     .or("\"0\""),
+];
+
+const RETRY: &[ConfigKey] = &[
+    key(
+        "on",
+        &["[\"error\", \"timeout\", 503]", "[\"502-504\", 429]"],
+        "After what: `error`: no connection, a break, no HTTP; `timeout`: too late; statuses from 400 on, whose answer gives way.",
+    )
+    .or("[\"error\", \"timeout\"]"),
+    key("tries", &["3"], "Attempts in all, the first included.").or("2"),
+    key("timeout", &["\"10s\""], "Attempts begin within this time from the first one on.").otherwise("any time"),
+    key(
+        "unsafe",
+        &["true"],
+        "`true`: POST and PATCH are repeated, too, as long as their body is at hand. They may be carried out twice.",
+    )
+    .or("false"),
 ];
 
 const TLS: &[ConfigKey] = &[

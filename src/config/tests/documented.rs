@@ -53,6 +53,7 @@ rollout = { smoke = [{}], hooks = [{}], rolling = { hook = {} }, after = {}, war
 upstreams = [{}]
 [services.chosen.pools.chosen]
 timeouts = {}
+retry = {}
 buffer = {}
 passive = {}
 health = {}

@@ -30,8 +30,7 @@ pub struct Pool {
     pub timeouts: Timeouts,
     /// How long an idle connection to an upstream is kept.
     pub keepalive: Duration,
-    /// Attempts one request may make in all.
-    pub tries: u8,
+    pub retry: settings::Retry,
     /// Requests over one connection to an upstream; 0 is no limit.
     pub requests_per_connection: u16,
     /// Connections to one upstream that are kept; 0 is no limit.
@@ -72,7 +71,7 @@ impl Pool {
             failures: FailureStatuses::default(),
             timeouts: Timeouts { connect: second, read: second, write: second },
             keepalive: second,
-            tries: 1,
+            retry: settings::Retry::of(1),
             requests_per_connection: 0,
             keepalive_connections: 0,
             http2: false,

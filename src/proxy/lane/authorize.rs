@@ -52,7 +52,7 @@ async fn answer(worker: &Worker, request: &Request, by: &Authorize) -> Result<Au
     head.set_uri(Uri::from(by.target.clone()));
     strip::strip(&mut head, entry);
     let (mut tried, mut made, mut is_alone) = (Tried::default(), 0, false);
-    while made < pool.tries {
+    while made < pool.retry.tries {
         let draw = worker.draw() as u32;
         let Some(index) = plan::upstream(pool, &head, request.inbound.client, draw, tried) else { break };
         let Some(upstream) = pool.upstreams.get(index) else { break };

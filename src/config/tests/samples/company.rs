@@ -135,6 +135,7 @@ pub(super) const COMPANY: &[(&str, Company)] = &[
             ("services.*.rollout.warmup.for", Some("\"1s\"")),
         ],
     ),
+    ("services.*.pools.*.retry", &[("services.*.pools.*.tries", None)]),
     ("services.*.pools.*.hash_by", &[("services.*.pools.*.balance", Some("\"hash\""))]),
     (
         "services.*.pools.*.upstreams[]",
