@@ -10,9 +10,11 @@ mod buffer;
 mod cohort;
 mod compression;
 mod condition;
+mod cookies;
 mod diff;
 mod docker;
 mod fault;
+mod forwarded;
 mod front;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzzing;

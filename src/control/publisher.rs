@@ -208,6 +208,7 @@ fn service(facts: ServiceFacts<'_>, config: &Config, secret: &Secret) -> Service
             name: name.clone(),
             arm: pool.arm,
             forwarded: configured.forwarded,
+            host: configured.host.clone(),
             era_us: pool.begun_us(),
             warm_up: settings.warm_up,
             weight: state.weights.get(&**name).copied().unwrap_or_default(),

@@ -1,6 +1,7 @@
 //! Routes: what a request is matched by, where it leads, and what holds on the way.
 
 mod access;
+mod cookies;
 mod label;
 mod path;
 mod relocation;
@@ -10,6 +11,7 @@ mod rewritten;
 mod router;
 
 pub use access::{Authorize, BasicAuth, RouteAccess, Satisfy, SignIn};
+pub use cookies::{CookieFlags, CookieRules, SameSite};
 pub use path::{BadPath, decoded, normalized, plain};
 pub use relocation::Relocation;
 pub use replacement::Replacement;
@@ -19,7 +21,8 @@ pub use router::without_port;
 
 use super::condition::Condition;
 use super::headers::{Edits, Headers};
-use super::settings::transfer::{Forwarded, Timeouts};
+use super::settings::forwarded::Forwarded;
+use super::settings::transfer::Timeouts;
 use super::template::Template;
 use bytes::Bytes;
 use http::HeaderValue;
@@ -47,6 +50,8 @@ pub struct RouteSpec {
     pub rewriting: Rewriting,
     /// What becomes of the places that the upstream redirects to; the first that fits counts.
     pub relocations: Vec<Relocation>,
+    /// What becomes of the cookies of the upstream, where anything does.
+    pub cookies: Option<Box<CookieRules>>,
     pub clients: Clients,
     /// What is asked of them beside that, where anything is.
     pub access: Option<Box<RouteAccess>>,
@@ -183,6 +188,7 @@ impl RouteSpec {
             target,
             rewriting: Rewriting::default(),
             relocations: Vec::new(),
+            cookies: None,
             clients: Clients::default(),
             access: None,
             access_log: true,

@@ -33,6 +33,7 @@ mod disk;
 mod docker;
 mod documents;
 mod events;
+mod fields;
 mod grpc;
 mod harm;
 mod health_checks;

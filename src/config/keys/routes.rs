@@ -58,6 +58,21 @@ pub(super) const PAGE: KeyPage = KeyPage {
             about: "What becomes of a `Location` of the upstream.",
             keys: RELOCATE,
         },
+        KeyTable {
+            places: &["routes[].cookie_paths[]"],
+            about: "What becomes of the `Path` of the upstream's cookies. The first rule that fits counts.",
+            keys: COOKIE_PATHS,
+        },
+        KeyTable {
+            places: &["routes[].cookie_domains[]"],
+            about: "What becomes of the `Domain` of the upstream's cookies.",
+            keys: COOKIE_DOMAINS,
+        },
+        KeyTable {
+            places: &["routes[].cookie_flags"],
+            about: "Flags of the upstream's cookies; what is left out stays as the upstream says.",
+            keys: COOKIE_FLAGS,
+        },
     ],
 };
 
@@ -119,6 +134,19 @@ const ROUTES: &[ConfigKey] = &[
     )
     .or("[]"),
     key("relocate", &["[{ from = \"http://app/\", to = \"/\" }]"], "Rules for the places the upstream redirects to.").or("[]"),
+    key(
+        "cookie_paths",
+        &["[{ from = \"/app/\", to = \"/\" }]"],
+        "Rules for the `Path` of the upstream's cookies.",
+    )
+    .or("[]"),
+    key(
+        "cookie_domains",
+        &["[{ from = \"app.internal\", to = \"$host\" }]"],
+        "Rules for the `Domain` of the upstream's cookies.",
+    )
+    .or("[]"),
+    key("cookie_flags", &["{ secure = true, same_site = \"lax\" }"], "Flags of the upstream's cookies."),
     key(
         "forwarded",
         &["\"append\""],
@@ -222,6 +250,26 @@ const REWRITE: &[ConfigKey] = &[
 const RELOCATE: &[ConfigKey] = &[
     key("from", &["\"http://app/\""], "What a `Location` begins with."),
     key("to", &["\"/\""], "What it begins with in place of that."),
+];
+
+const COOKIE_PATHS: &[ConfigKey] = &[
+    key("from", &["\"/app/\""], "What a path begins with."),
+    key("to", &["\"/\""], "What it begins with in place of that; it may use `$host`."),
+];
+
+const COOKIE_DOMAINS: &[ConfigKey] = &[
+    key("from", &["\"app.internal\""], "The domain, with or without its leading dot."),
+    key(
+        "to",
+        &["\"$host\"", "\"\""],
+        "What stands for it; it may use `$host`. Empty: a cookie of the host alone.",
+    ),
+];
+
+const COOKIE_FLAGS: &[ConfigKey] = &[
+    key("secure", &["true"], "`Secure`, or not.").otherwise("as the upstream says"),
+    key("http_only", &["true"], "`HttpOnly`, or not.").otherwise("as the upstream says"),
+    key("same_site", &["\"lax\""], "`strict`, `lax` or `none`.").otherwise("as the upstream says"),
 ];
 
 const WHEN: &[ConfigKey] = &[

@@ -30,6 +30,10 @@ authorize = {}
 timeouts = {}
 limits = {}
 relocate = [{}]
+cookie_paths = [{}]
+cookie_domains = [{}]
+cookie_flags = {}
+forwarded = {}
 rewrite = [{}]
 [[routes]]
 redirect = {}
@@ -53,6 +57,7 @@ rollout = { smoke = [{}], hooks = [{}], rolling = { hook = {} }, after = {}, war
 upstreams = [{}]
 [services.chosen.pools.chosen]
 timeouts = {}
+forwarded = {}
 retry = {}
 buffer = {}
 passive = {}
@@ -65,7 +70,8 @@ upstreams = [{}]
 const NAMED: [&str; 4] = ["services", "pools", "policies", "rate_limits"];
 
 /// Says that two keys take the same table, with the place of the one that is documented.
-const SAME: [(&str, &str); 10] = [
+const SAME: [(&str, &str); 11] = [
+    ("routes[].forwarded", "services.*.pools.*.forwarded"),
     ("routes[].when", "services.*.rules[]"),
     ("routes[].when.header", "services.*.rules[].header"),
     ("routes[].when.cookie", "services.*.rules[].header"),

@@ -18,6 +18,8 @@ pub struct Pool {
     pub arm: ArmId,
     /// What its upstreams learn of clients.
     pub forwarded: settings::Forwarded,
+    /// The `Host` that they are asked for.
+    pub host: settings::HostSent,
     /// Since when they are those of the version it has now, µs on the process clock.
     pub era_us: u64,
     /// What of each upstream is no evidence yet.
@@ -64,6 +66,7 @@ impl Pool {
             name: name.into(),
             arm: ArmId(0),
             forwarded: settings::Forwarded::default(),
+            host: settings::HostSent::Client,
             era_us: 0,
             warm_up: None,
             weight: BasisPoints::FULL,

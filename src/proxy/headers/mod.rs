@@ -13,3 +13,4 @@ pub(in crate::proxy) mod tidy;
 pub(in crate::proxy) mod to_authority;
 pub(in crate::proxy) mod to_upstream;
 pub(in crate::proxy) mod trace;
+pub(in crate::proxy) mod upstream_cookies;

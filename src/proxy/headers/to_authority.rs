@@ -4,8 +4,8 @@
 //! about a copy that the client has. What was asked for stands in the fields that nginx's `auth_request`, Traefik's
 //! `ForwardAuth` and oauth2-proxy have made usual.
 
-use super::{forward, hop_by_hop, hops::HopMark, rewrite, trace};
-use crate::core::settings::Forwarded;
+use super::{forward, hop_by_hop, hops::HopMark, rewrite, to_upstream, trace};
+use crate::core::table::{Pool, Upstream};
 use crate::proxy::exchange::Request;
 use crate::proxy::wire::changes::{Changes, FieldName, FieldValue};
 use http::HeaderName;
@@ -40,18 +40,19 @@ const FORWARDED_URI: FieldName =
     FieldName::written(HeaderName::from_static("x-forwarded-uri"), "X-Forwarded-Uri");
 const PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
-/// What is changed of the fields that a request came with. `sent` are those; `forwarded` is what the pool's upstreams
-/// learn of clients.
+/// What is changed of the fields that a request came with. `sent` are those, and the upstream is one of the
+/// pool.
 pub(in crate::proxy) fn of<'a>(
     (request, sent): (&'a Request, &'a http::HeaderMap),
     hop_mark: &'a HopMark,
-    forwarded: Forwarded,
+    (pool, upstream): (&'a Pool, &'a Upstream),
 ) -> Changes<'a> {
     let mut changes = Changes::new(sent);
     hop_by_hop::strip_request(&mut changes);
     LEFT_OUT.iter().for_each(|name| changes.remove(name));
-    changes.set(HOST, FieldValue::Lent(request.host().as_bytes()));
-    forward::set(&mut changes, request, forwarded);
+    let host = to_upstream::own_host(pool, upstream).unwrap_or(request.host().as_bytes());
+    changes.set(HOST, FieldValue::Lent(host));
+    forward::set(&mut changes, request, pool.forwarded);
     trace::set(&mut changes, request);
     hop_mark.add(&mut changes);
     let uri = rewrite::facts(request).uri;

@@ -1,7 +1,8 @@
 //! The head that an upstream gets.
 
 use super::{forward, grant, hop_by_hop, rewrite, trace};
-use crate::core::table::Pool;
+use crate::core::settings::HostSent;
+use crate::core::table::{Pool, Upstream};
 use crate::core::upstream_address::UpstreamAddress;
 use crate::proxy::exchange::Request;
 use crate::proxy::headers::hops::HopMark;
@@ -115,13 +116,29 @@ fn carried(request: &Request) -> Option<&http::uri::PathAndQuery> {
 }
 
 fn set_host<'a>(changes: &mut Changes<'a>, request: &'a Request) {
-    if let Some(authority) = request.head.uri.authority() {
+    let own = request.pool().zip(request.upstream()).and_then(|(pool, upstream)| own_host(pool, upstream));
+    if let Some(host) = own {
+        changes.set(HOST, FieldValue::Lent(host));
+    } else if let Some(authority) = request.head.uri.authority() {
         changes.set(HOST, FieldValue::Lent(authority.as_str().as_bytes()));
     } else if !request.head.headers.contains_key(HOST) {
         // HTTP/1.0 need not name one. nginx would say its `$proxy_host`.
         let label =
             request.upstream().map_or("localhost", |upstream| UpstreamAddress::authority_of(&upstream.label));
         changes.set(HOST, FieldValue::Lent(label.as_bytes()));
+    }
+}
+
+/// The host that an upstream is asked for, where its pool says that it is not the client's.
+pub(in crate::proxy) fn own_host<'a>(pool: &'a Pool, upstream: &'a Upstream) -> Option<&'a [u8]> {
+    match &pool.host {
+        HostSent::Client => None,
+        HostSent::Named(name) => Some(name.as_bytes()),
+        HostSent::Upstream => {
+            let label = UpstreamAddress::authority_of(&upstream.label);
+            let usual = if pool.tls.is_some() { ":443" } else { ":80" };
+            Some(label.strip_suffix(usual).unwrap_or(label).as_bytes())
+        }
     }
 }
 

@@ -103,10 +103,10 @@ impl Exchange<'_> {
     /// all that happens.
     fn admit(&mut self) -> Option<Answer> {
         let (worker, request) = (self.worker, &mut *self.request);
-        tidy::tidy(&mut request.head);
+        tidy::tidy(&mut request.head, request.inbound.listener.settings.underscores);
         let peer = request.inbound.peer;
         let trusted = &request.inbound.listener.settings.trusted_proxies;
-        let client = forward::client(peer, &request.head.headers, trusted);
+        let client = forward::real_client(peer, &request.head.headers, trusted);
         request.inbound.believed = forward::is_believed(peer, trusted);
         (request.inbound.client, request.inbound.is_nameless) = (client.address, client.is_nameless);
         claims::remove(&mut request.head, request.inbound.believed);

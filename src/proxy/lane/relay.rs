@@ -10,7 +10,7 @@ use crate::observe::access_log::Cut;
 use crate::observe::shard::AnswerEnd;
 use crate::proxy::decide::{outcome, plan};
 use crate::proxy::exchange::Delivery;
-use crate::proxy::headers::{hop_by_hop, rewrite, sound};
+use crate::proxy::headers::{hop_by_hop, rewrite, sound, upstream_cookies};
 use crate::proxy::lane::client::Client;
 use crate::proxy::measure::{charge, log_entry};
 use crate::proxy::wire::answer_head::AnswerHead;
@@ -191,6 +191,7 @@ impl Exchange<'_> {
         }
         hop_by_hop::strip_accel(head);
         rewrite::relocate(request, head);
+        upstream_cookies::rewrite(request, head);
         rewrite::answer(request, head);
         self.begin_encoding(head);
         Ok(())

@@ -110,7 +110,7 @@ impl Subrequest<'_> {
 
     fn begin(&self, upstream: &mut UpstreamSide) -> Result<()> {
         let sent = (self.request, &self.head.headers);
-        let fields = to_authority::of(sent, &self.worker.shared.hop_mark, self.pool.forwarded);
+        let fields = to_authority::of(sent, &self.worker.shared.hop_mark, (self.pool, self.upstream));
         match upstream {
             UpstreamSide::Http1(connection) => {
                 let most = self.pool.requests_per_connection;

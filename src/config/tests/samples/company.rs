@@ -93,6 +93,17 @@ pub(super) const COMPANY: &[(&str, Company)] = &[
         "routes[].relocate[]",
         &[("routes[].relocate[].from", Some("\"http://app/\"")), ("routes[].relocate[].to", Some("\"/\""))],
     ),
+    (
+        "routes[].cookie_paths[]",
+        &[("routes[].cookie_paths[].from", Some("\"/app/\"")), ("routes[].cookie_paths[].to", Some("\"/\""))],
+    ),
+    (
+        "routes[].cookie_domains[]",
+        &[
+            ("routes[].cookie_domains[].from", Some("\"app.internal\"")),
+            ("routes[].cookie_domains[].to", Some("\"$host\"")),
+        ],
+    ),
     ("services.*.policy", &[("policies.strict.error_rate.critical", Some("\"0.5%\""))]),
     ("services.*.cohort", &[("services.*.cohort.by", Some("\"cookie\""))]),
     (
