@@ -25,7 +25,7 @@ use crate::observe::clock::{Clock, wall};
 use crate::observe::metrics::Metrics;
 use crate::observe::recorder::Recorder;
 use crate::observe::wake::Wake;
-use crate::proxy::{Bound, HopMark, Seats, Shared, Workers};
+use crate::proxy::{Bound, HopMark, PasswordDoor, Seats, Shared, Workers};
 use arc_swap::ArcSwap;
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
@@ -353,6 +353,7 @@ fn shared(
         seats: Seats::new(config.server.threads),
         memory,
         hop_mark: HopMark::new(secret),
+        passwords: PasswordDoor::new(secret, config.server.threads),
         challenges: Arc::default(),
         seed: rand::random(),
     });

@@ -57,7 +57,7 @@ fn is_complete(config: &Config) {
     for service in config.services.values() {
         assert!(service.pools.contains_key(&service.stable), "{}", service.stable);
         for pool in service.pools.values() {
-            assert!(pool.tries > 0 && pool.upstreams.iter().all(|upstream| upstream.weight > 0));
+            assert!(pool.retry.tries > 0 && pool.upstreams.iter().all(|upstream| upstream.weight > 0));
         }
     }
 }

@@ -93,6 +93,15 @@ pub(super) fn of_own_requests(section: &Section<'_>) -> HeaderMap {
     headers
 }
 
+/// The name of a field of a request that a service may say.
+pub(super) fn granted(item: &Item<'_>) -> Option<HeaderName> {
+    let name = name(&item.string()?, item, Direction::Request)?;
+    if name == HOST {
+        item.fault("a request keeps its Host; name another field");
+    }
+    Some(name)
+}
+
 /// The name of a field that answers may carry.
 pub(super) fn of_answers(item: &Item<'_>) -> Option<HeaderName> {
     name(&item.string()?, item, Direction::Response)

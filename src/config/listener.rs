@@ -53,6 +53,7 @@ fn listener(section: &Section<'_>, acme: Option<Option<&Acme>>) -> Option<(Liste
         tls: None,
         hsts,
         h2c,
+        underscores: section.read("underscores", false, Item::bool),
         header_timeout: header,
         body_timeout: body,
         write_timeout: write,

@@ -4,14 +4,17 @@
 //! [`crate::core::settings`]. Reading never stops at the first fault: every fault is reported at once,
 //! each with its path, line and column and what to do about it.
 
+mod access;
 mod acme;
 mod buffer;
 mod cohort;
 mod compression;
 mod condition;
+mod cookies;
 mod diff;
 mod docker;
 mod fault;
+mod forwarded;
 mod front;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzzing;
@@ -31,6 +34,7 @@ mod policy;
 mod pool;
 mod reader;
 mod request;
+mod retry;
 mod rollout;
 mod route;
 mod rule;

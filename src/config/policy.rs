@@ -1,6 +1,6 @@
 //! `[policies.*]`.
 
-mod failures;
+pub(super) mod failures;
 
 use super::reader::{Item, Section};
 use super::signals;

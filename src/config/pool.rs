@@ -3,20 +3,13 @@
 use super::health::{self, Checked};
 use super::loops::Loops;
 use super::reader::{Item, Section};
-use super::{buffer, upstream_tls};
+use super::{buffer, forwarded, retry, upstream_tls};
 use crate::core::balance::{Balance, HashBy};
-use crate::core::settings::{Forwarded, Passive, Pool, Timeouts, Upstream};
+use crate::core::settings::{Forwarded, HostSent, Passive, Pool, Timeouts, Upstream};
 use crate::core::template::{Template, Vocabulary};
+use http::HeaderValue;
 use std::sync::Arc;
 use std::time::Duration;
-
-/// What upstreams may be told of clients, by pool or by route.
-pub(super) const FORWARDED: [(&str, Forwarded); 4] = [
-    ("trusted", Forwarded::Trusted),
-    ("append", Forwarded::Append),
-    ("replace", Forwarded::Replace),
-    ("off", Forwarded::Off),
-];
 
 pub(super) fn pool(name: Arc<str>, section: &Section<'_>, upstreams: Vec<Upstream>) -> Pool {
     let hash_by = section.read("hash_by", HashBy::ClientIp, |item| item.worded(false, None, hash_by));
@@ -50,14 +43,29 @@ pub(super) fn pool(name: Arc<str>, section: &Section<'_>, upstreams: Vec<Upstrea
         http2,
         tls,
         buffer: buffer::of_pool(&section.section("buffer")),
-        tries: section.read("tries", 2, |item| item.integer(1..=10)) as u8,
+        retry: retry::of_pool(section),
         balance,
         upstreams,
         health,
-        forwarded: section.read("forwarded", Forwarded::default(), |item| item.choice(&FORWARDED)),
+        forwarded: section.read("forwarded", Forwarded::default(), forwarded::read),
+        host: section.read("host", HostSent::Client, |item| item.parsed(host)),
     };
     section.finish();
     pool
+}
+
+/// `client`, `upstream`, or a host with its port, if it has one.
+fn host(text: &str) -> Result<HostSent, String> {
+    match text {
+        "client" => Ok(HostSent::Client),
+        "upstream" => Ok(HostSent::Upstream),
+        text => match text.parse::<http::uri::Authority>() {
+            Ok(name) if !text.contains('@') && !name.host().is_empty() => {
+                HeaderValue::from_str(text).map(HostSent::Named).map_err(|error| error.to_string())
+            }
+            _ => Err(format!("\"{text}\" is no host; write client, upstream, or a name such as app.example")),
+        },
+    }
 }
 
 fn slow_start(section: &Section<'_>, balance: &Balance) -> Duration {

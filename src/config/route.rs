@@ -11,7 +11,7 @@ use super::headers::headers;
 use super::listener::addresses;
 use super::pages;
 use super::reader::{Item, Section};
-use super::{condition, limits, pool};
+use super::{access, condition, cookies, limits};
 use crate::core::condition::Condition;
 use crate::core::pattern::Pattern;
 use crate::core::route::{Clients, Fallback, OwnTimeouts, PathSpec, RouteSpec, Target};
@@ -82,6 +82,7 @@ fn route(section: &Section<'_>, known: &Known<'_>) -> Option<RouteSpec> {
         when: when(section, &path),
         listeners: listeners(section, known),
         clients: Clients { allow: networks(section, "allow"), deny: networks(section, "deny_from") },
+        access: access::of_route(section, target.as_ref(), known.services),
         access_log: section.read("access_log", true, Item::bool),
         measure: measure(section, target.as_ref()),
         timeouts: timeouts(section, target.as_ref()),
@@ -91,6 +92,7 @@ fn route(section: &Section<'_>, known: &Known<'_>) -> Option<RouteSpec> {
         error_pages: section.item("error_pages").and_then(|item| Some(pages::error_pages(&item.section()?))),
         rewriting: rewriting::read(section, &path, target.as_ref()),
         relocations: rewriting::relocations(section, target.as_ref()),
+        cookies: cookies::of_route(section, target.as_ref()),
         ..RouteSpec::new(path, Target::Deny)
     };
     limits::of_route(&section.section("limits"), known.rates, &mut spec);
@@ -202,7 +204,7 @@ fn forwarded(section: &Section<'_>, target: Option<&Target>) -> Option<Forwarded
     if !matches!(target, None | Some(Target::Service(_))) {
         item.fault("has no effect on a route that leads to no service; take it out");
     }
-    item.choice(&pool::FORWARDED)
+    super::forwarded::read(&item)
 }
 
 fn host(text: &str) -> Result<String, String> {

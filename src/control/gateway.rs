@@ -9,7 +9,7 @@ use crate::core::balance::{Balance, Balancer};
 use crate::core::choice::Choice;
 use crate::core::failure_statuses::FailureStatuses;
 use crate::core::outcome::{ArmId, Thresholds};
-use crate::core::settings::{ADMIN_SERVICE, Buffer, Forwarded, Timeouts};
+use crate::core::settings::{ADMIN_SERVICE, Buffer, Forwarded, HostSent, Retry, Timeouts};
 use crate::core::table::{Pool, Service, Upstream, UpstreamLive};
 use crate::core::weight::{BasisPoints, Picker};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -44,6 +44,7 @@ impl Gateway {
             name: ADMIN_SERVICE.into(),
             arm: self.arm,
             forwarded: Forwarded::default(),
+            host: HostSent::Client,
             era_us: 0,
             warm_up: None,
             weight: BasisPoints::FULL,
@@ -53,7 +54,7 @@ impl Gateway {
             timeouts: Timeouts { connect: second, read: second * 30, write: second * 30 },
             // Below the admin API's own patience with idle connections.
             keepalive: second * 4,
-            tries: 1,
+            retry: Retry::of(1),
             requests_per_connection: 0,
             keepalive_connections: 0,
             http2: false,

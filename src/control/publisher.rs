@@ -159,11 +159,16 @@ fn whole(config: &Config, services: &Services, gateway: Option<&Gateway>, secret
         Target::Admin => gateway.map(|_| places.len()),
         _ => None,
     });
+    let authorities = config.routes.specs().iter().map(|route| {
+        let authorize = route.access.as_ref()?.authorize.as_ref()?;
+        places.get(&*authorize.service).copied()
+    });
     let services = services.values().map(|live| service(live.facts(), config, secret));
     let services = services.chain(gateway.map(Gateway::service)).map(Arc::new).collect();
     Table {
         routes: config.routes.clone(),
         leads_to: leads_to.collect(),
+        authorities: authorities.collect(),
         maintenance: config.maintenance.clone(),
         compression: config.compression.clone(),
         tracing: config.server.tracing,
@@ -203,6 +208,7 @@ fn service(facts: ServiceFacts<'_>, config: &Config, secret: &Secret) -> Service
             name: name.clone(),
             arm: pool.arm,
             forwarded: configured.forwarded,
+            host: configured.host.clone(),
             era_us: pool.begun_us(),
             warm_up: settings.warm_up,
             weight: state.weights.get(&**name).copied().unwrap_or_default(),
@@ -211,7 +217,7 @@ fn service(facts: ServiceFacts<'_>, config: &Config, secret: &Secret) -> Service
             failures,
             timeouts: configured.timeouts,
             keepalive: configured.keepalive,
-            tries: configured.tries,
+            retry: configured.retry.clone(),
             requests_per_connection: configured.requests_per_connection,
             keepalive_connections: configured.keepalive_connections,
             http2: configured.http2,

@@ -86,6 +86,13 @@ impl Balancer {
         self.tiers.iter().find_map(|tier| self.choose_in(tier, upstreams, key, draw, tried))
     }
 
+    /// Whether there is an upstream for one attempt more. It takes nobody's turn.
+    pub fn has_another(&self, upstreams: &[Upstream], tried: Tried) -> bool {
+        let ready = self.tiers.iter().flat_map(|tier| &tier.ready).map(|index| usize::from(*index));
+        let mut untried = ready.filter(|index| !tried.has(*index));
+        untried.any(|index| upstreams.get(index).is_some_and(|upstream| !upstream.is_full()))
+    }
+
     fn choose_in(&self, tier: &Tier, all: &[Upstream], key: u64, draw: u32, tried: Tried) -> Option<usize> {
         let open = |index: &usize| !tried.has(*index) && all.get(*index).is_some_and(|u| !u.is_full());
         if tier.ready.is_empty() {
@@ -300,7 +307,9 @@ mod tests {
             let balance = [Balance::RoundRobin, Balance::LeastConn, Balance::P2c, Balance::Hash(HashBy::Uri)][kind].clone();
             let tried = Tried(tried_bits);
             let open = |i: usize| set[i].is_ready() && !tried.has(i);
-            match balancer(balance, &set).choose(&set, key, draw, tried) {
+            let balancer = balancer(balance, &set);
+            prop_assert_eq!(balancer.has_another(&set, tried), (0..set.len()).any(open));
+            match balancer.choose(&set, key, draw, tried) {
                 Some(index) => prop_assert!(open(index)),
                 None => prop_assert!((0..set.len()).all(|i| !open(i))),
             }

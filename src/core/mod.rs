@@ -22,6 +22,7 @@ pub mod hash;
 pub mod headers;
 pub mod health;
 pub mod hex;
+pub mod htpasswd;
 pub mod kind_counts;
 pub mod latency;
 pub mod leave;

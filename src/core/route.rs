@@ -1,5 +1,7 @@
 //! Routes: what a request is matched by, where it leads, and what holds on the way.
 
+mod access;
+mod cookies;
 mod label;
 mod path;
 mod relocation;
@@ -8,6 +10,8 @@ mod rewriting;
 mod rewritten;
 mod router;
 
+pub use access::{Authorize, BasicAuth, RouteAccess, Satisfy, SignIn};
+pub use cookies::{CookieFlags, CookieRules, SameSite};
 pub use path::{BadPath, decoded, normalized, plain};
 pub use relocation::Relocation;
 pub use replacement::Replacement;
@@ -17,7 +21,8 @@ pub use router::{Sought, without_port};
 
 use super::condition::Condition;
 use super::headers::{Edits, Headers};
-use super::settings::transfer::{Forwarded, Timeouts};
+use super::settings::forwarded::Forwarded;
+use super::settings::transfer::Timeouts;
 use super::template::Template;
 use bytes::Bytes;
 use http::HeaderValue;
@@ -47,7 +52,11 @@ pub struct RouteSpec {
     pub rewriting: Rewriting,
     /// What becomes of the places that the upstream redirects to; the first that fits counts.
     pub relocations: Vec<Relocation>,
+    /// What becomes of the cookies of the upstream, where anything does.
+    pub cookies: Option<Box<CookieRules>>,
     pub clients: Clients,
+    /// What is asked of them beside that, where anything is.
+    pub access: Option<Box<RouteAccess>>,
     pub access_log: bool,
     /// Whether its attempts are evidence for or against the pools that serve it.
     pub measure: bool,
@@ -191,7 +200,9 @@ impl RouteSpec {
             target,
             rewriting: Rewriting::default(),
             relocations: Vec::new(),
+            cookies: None,
             clients: Clients::default(),
+            access: None,
             access_log: true,
             measure: true,
             timeouts: OwnTimeouts::default(),
@@ -208,6 +219,11 @@ impl RouteSpec {
 }
 
 impl Clients {
+    /// Whether a client is on a list of those that are let in. Where there is none, nobody is.
+    pub fn welcome(&self, client: IpAddr) -> bool {
+        !self.allow.is_empty() && self.admit(client)
+    }
+
     pub fn admit(&self, client: IpAddr) -> bool {
         // A client whom nobody knows is on every list that shuts out, and on none that lets in.
         if client.is_unspecified() && !(self.allow.is_empty() && self.deny.is_empty()) {
@@ -215,6 +231,14 @@ impl Clients {
         }
         let holds = |nets: &[IpNet]| nets.iter().any(|net| net.contains(&client));
         !holds(&self.deny) && (self.allow.is_empty() || holds(&self.allow))
+    }
+}
+
+impl RouteSpec {
+    /// Whether a client may come in, as far as its address says: where one thing is enough, it may still show another.
+    pub fn admits(&self, client: IpAddr) -> bool {
+        let has_another = self.access.as_ref().is_some_and(|access| access.satisfy == Satisfy::Any);
+        has_another || self.clients.admit(client)
     }
 }
 

@@ -3,8 +3,10 @@
 
 mod checks;
 mod docker;
+pub(super) mod forwarded;
 mod notify;
 mod otlp;
+mod retry;
 mod tls;
 pub(super) mod transfer;
 pub(super) mod upstream;
@@ -12,10 +14,12 @@ mod upstream_tls;
 
 pub use checks::{CheckKind, GrpcCheck, Health, HttpCheck, SmokeTest, Statuses};
 pub use docker::{Docker, DockerSocket};
+pub use forwarded::{Forwarded, ForwardedField};
 pub use notify::{Github, Notify, Receiver};
 pub use otlp::Otlp;
+pub use retry::Retry;
 pub use tls::{Acme, Certificate, Tls, TlsVersion};
-pub use transfer::{Buffer, Forwarded, Passive, Timeouts};
+pub use transfer::{Buffer, HostSent, Passive, Timeouts};
 pub use upstream::{Upstream, UpstreamHost, container_identity};
 pub use upstream_tls::{Identity, Trust, UpstreamTls};
 
@@ -214,6 +218,8 @@ pub struct Listener {
     pub hsts: Option<HeaderValue>,
     /// HTTP/2 without TLS, by prior knowledge.
     pub h2c: bool,
+    /// Whether fields with an underscore in their name pass.
+    pub underscores: bool,
     /// Silence tolerated between two reads of a request body.
     pub body_timeout: Duration,
     /// The whole head of a request must arrive within this, from its first byte.
@@ -286,8 +292,7 @@ pub struct Pool {
     pub keepalive: Duration,
     /// Time in which a new or recovered upstream reaches its whole share; zero is at once.
     pub slow_start: Duration,
-    /// Attempts one request may make in all, the first included.
-    pub tries: u8,
+    pub retry: Retry,
     /// Requests sent over one connection to an upstream; 0 is no limit.
     pub requests_per_connection: u16,
     /// Connections to one upstream that are kept for more requests; 0 is no limit.
@@ -301,6 +306,8 @@ pub struct Pool {
     pub health: Option<Health>,
     /// What its upstreams learn of clients, where a route does not say otherwise.
     pub forwarded: Forwarded,
+    /// The `Host` that they are asked for.
+    pub host: HostSent,
     pub buffer: Buffer,
 }
 

@@ -37,6 +37,8 @@ pub struct Table {
     pub routes: Arc<Routes>,
     /// The service that each route leads to, by the route's index; `None` for those that lead elsewhere.
     pub leads_to: Arc<[Option<usize>]>,
+    /// The service that each route asks about its requests, by the route's index, if it asks one.
+    pub authorities: Arc<[Option<usize>]>,
     /// What requests are limited by, by the route's index.
     pub limits: Arc<[RouteLimits]>,
     /// What clients were answered, by the route's index.
@@ -60,6 +62,11 @@ impl Table {
         *self.leads_to.get(route)?
     }
 
+    /// The index of the service that a route asks about its requests.
+    pub fn authority_of(&self, route: usize) -> Option<usize> {
+        *self.authorities.get(route)?
+    }
+
     /// The next table, in which some services are others; each takes the place of the one with its index.
     pub fn with(&self, changed: impl IntoIterator<Item = (usize, Service)>) -> Table {
         let mut services = self.services.clone();
@@ -72,6 +79,7 @@ impl Table {
             revision: self.revision + 1,
             routes: self.routes.clone(),
             leads_to: self.leads_to.clone(),
+            authorities: self.authorities.clone(),
             limits: self.limits.clone(),
             answers: self.answers.clone(),
             maintenance: self.maintenance.clone(),

@@ -144,6 +144,21 @@ impl Template {
             .any(|part| matches!(part, TemplatePart::Variable(variable) if variable.is_made_of(is)))
     }
 
+    /// Appends the text with the values of a request, as `put` writes them.
+    pub fn fill_by(&self, facts: &Facts<'_>, put: &dyn Fn(&[u8], &mut Vec<u8>), out: &mut Vec<u8>) {
+        let mut value = Vec::with_capacity(64);
+        for part in &self.parts {
+            match part {
+                TemplatePart::Text(text) => out.extend_from_slice(text.as_bytes()),
+                TemplatePart::Variable(variable) => {
+                    value.clear();
+                    variable.fill(facts, &mut value);
+                    put(&value, out);
+                }
+            }
+        }
+    }
+
     /// Appends the text with the values of a request.
     pub fn fill(&self, facts: &Facts<'_>, out: &mut Vec<u8>) {
         for part in &self.parts {

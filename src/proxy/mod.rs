@@ -32,6 +32,7 @@ mod upstream;
 mod wire;
 
 pub use headers::hops::HopMark;
+pub use lane::passwords::PasswordDoor;
 pub use lane::worker::Shared;
 pub use lane::workers::Workers;
 pub use listen::bound::{Bound, ListenError};

@@ -13,6 +13,7 @@
 
 mod harness;
 
+mod access;
 mod access_log;
 mod acme;
 mod admin;
@@ -32,6 +33,7 @@ mod disk;
 mod docker;
 mod documents;
 mod events;
+mod fields;
 mod grpc;
 mod harm;
 mod health_checks;
@@ -54,6 +56,7 @@ mod proxy_protocol;
 mod reload;
 mod replay;
 mod restarts;
+mod retries;
 mod rollout;
 mod room;
 mod routes;

@@ -59,6 +59,12 @@ const LISTENERS: &[ConfigKey] = &[
         "`Strict-Transport-Security` on every answer, errors too, in place of an upstream's; with `tls` only.",
     ),
     key("h2c", &["true"], "HTTP/2 without TLS, too, by prior knowledge (gRPC).").or("false"),
+    key(
+        "underscores",
+        &["true"],
+        "Fields with an underscore in their name pass, but for those that a server may take for what a proxy says.",
+    )
+    .or("false"),
     key("timeouts", &["{ header = \"5s\" }"], "How long clients may take."),
     key("limits", &["{ body = \"10M\" }"], "What clients may send."),
     key("proxy_protocol", &["true"], "The PROXY protocol, v1 or v2, comes before all else; from `trusted_proxies` only.")

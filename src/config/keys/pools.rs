@@ -37,6 +37,17 @@ pub(super) const PAGE: KeyPage = KeyPage {
             keys: BUFFER,
         },
         KeyTable {
+            places: &["services.*.pools.*.forwarded", "routes[].forwarded"],
+            about: "What the upstream learns of clients, field by field: `trusted`: what trusted proxies say, else what is known \
+                    here; `replace`: what is known here; `keep`: what came; `off`: nothing.",
+            keys: FORWARDED,
+        },
+        KeyTable {
+            places: &["services.*.pools.*.retry"],
+            about: "When another upstream of the pool is tried. The shield goes first, while a rollout runs.",
+            keys: RETRY,
+        },
+        KeyTable {
             places: &["services.*.pools.*.tls"],
             about: "How upstreams are spoken to by TLS, where it differs from `tls = true`.",
             keys: TLS,
@@ -86,14 +97,22 @@ const POOL: &[ConfigKey] = &[
     .or("false"),
     key(
         "forwarded",
-        &["\"append\""],
+        &["\"append\"", "{ for = \"append\", host = \"off\" }"],
         "`X-Forwarded-For`: `trusted` continues that of trusted proxies, `append` everybody's, `replace` says the client \
-         alone, `off` nothing.",
+         alone. `off`: no field of the kind; `keep`: all as they came. A table says it field by field.",
     )
     .or("\"trusted\""),
+    key(
+        "host",
+        &["\"upstream\"", "\"app.example\""],
+        "The `Host` that upstreams are asked for: `client`: what the client asked for; `upstream`: the upstream's name as it \
+         stands here; or a name. `headers` of a route go before it.",
+    )
+    .or("\"client\""),
     key("buffer", &["{ request = \"1M\" }"], "What is held in memory."),
     key("slow_start", &["\"30s\""], "The time in which a new or recovered upstream gets to its whole share.").otherwise("at once"),
-    key("tries", &["3"], "Attempts that a request may make, where it is safe.").or("2"),
+    key("tries", &["3"], "Attempts that a request may make, where it is safe: `retry = { tries = 3 }`.").or("2"),
+    key("retry", &["{ on = [\"error\", \"timeout\", 503], tries = 3 }"], "When another upstream of the pool is tried."),
 ];
 
 const UPSTREAM: &[ConfigKey] = &[
@@ -129,6 +148,32 @@ const BUFFER: &[ConfigKey] = &[
         "So much of an answer is taken at once, and given out at the client's pace.",
     )
     .or("\"0\""),
+];
+
+const FORWARDED: &[ConfigKey] = &[
+    key("for", &["\"append\""], "`X-Forwarded-For`; `append`: everybody's is continued.").or("\"trusted\""),
+    key("proto", &["\"replace\""], "`X-Forwarded-Proto`.").or("\"trusted\""),
+    key("host", &["\"off\""], "`X-Forwarded-Host`.").or("\"trusted\""),
+    key("port", &["\"keep\""], "`X-Forwarded-Port`.").or("\"trusted\""),
+    key("real_ip", &["\"off\""], "`X-Real-IP`, which is never a proxy's word: `trusted` is `replace`.")
+        .or("\"trusted\""),
+];
+
+const RETRY: &[ConfigKey] = &[
+    key(
+        "on",
+        &["[\"error\", \"timeout\", 503]", "[\"502-504\", 429]"],
+        "After what: `error`: no connection, a break, no HTTP; `timeout`: too late; statuses from 400 on, whose answer gives way.",
+    )
+    .or("[\"error\", \"timeout\"]"),
+    key("tries", &["3"], "Attempts in all, the first included.").or("2"),
+    key("timeout", &["\"10s\""], "Attempts begin within this time from the first one on.").otherwise("any time"),
+    key(
+        "unsafe",
+        &["true"],
+        "`true`: POST and PATCH are repeated, too, as long as their body is at hand. They may be carried out twice.",
+    )
+    .or("false"),
 ];
 
 const TLS: &[ConfigKey] = &[

@@ -48,6 +48,18 @@ pub(super) const PAGE: KeyPage = KeyPage {
         KeyTable { places: &["routes[].reply"], about: "Answers by itself.", keys: REPLY },
         KeyTable { places: &["routes[].files"], about: "Serves files of a folder.", keys: FILES },
         KeyTable {
+            places: &["routes[].basic_auth"],
+            about: "Clients show a name and a password, and get 401 without, whatever the route leads to. Passwords are verified \
+                    away from the workers, few at a time; where too many wait, the answer is 503.",
+            keys: BASIC_AUTH,
+        },
+        KeyTable {
+            places: &["routes[].authorize"],
+            about: "A service is asked about each request before it goes on, whatever the route leads to. 2xx lets it pass; 401, \
+                    403 and redirects are the client's answer; all else is 500.",
+            keys: AUTHORIZE,
+        },
+        KeyTable {
             places: &["routes[].timeouts"],
             about: "In place of the pool's, and of the listener's for `body`.",
             keys: TIMEOUTS,
@@ -66,6 +78,21 @@ pub(super) const PAGE: KeyPage = KeyPage {
             places: &["routes[].relocate[]"],
             about: "What becomes of a `Location` of the upstream.",
             keys: RELOCATE,
+        },
+        KeyTable {
+            places: &["routes[].cookie_paths[]"],
+            about: "What becomes of the `Path` of the upstream's cookies. The first rule that fits counts.",
+            keys: COOKIE_PATHS,
+        },
+        KeyTable {
+            places: &["routes[].cookie_domains[]"],
+            about: "What becomes of the `Domain` of the upstream's cookies.",
+            keys: COOKIE_DOMAINS,
+        },
+        KeyTable {
+            places: &["routes[].cookie_flags"],
+            about: "Flags of the upstream's cookies; what is left out stays as the upstream says.",
+            keys: COOKIE_FLAGS,
         },
     ],
 };
@@ -115,6 +142,22 @@ const ROUTES: &[ConfigKey] = &[
     ),
     key("allow", &["[\"10.0.0.0/8\"]"], "Clients that are served; others get 403.").otherwise("all"),
     key("deny_from", &["[\"192.0.2.0/24\"]"], "Clients that get 403.").or("[]"),
+    key(
+        "basic_auth",
+        &["{ realm = \"site\", file = \"htpasswd\" }"],
+        "Clients show a name and a password.",
+    ),
+    key(
+        "authorize",
+        &["{ service = \"web\", path = \"/check\", forward = [\"X-User\"] }"],
+        "A service is asked about each request.",
+    ),
+    key(
+        "satisfy",
+        &["\"any\""],
+        "`all`: networks, password and service have to agree; `any`: one of `allow`, `basic_auth` and `authorize` is enough.",
+    )
+    .or("\"all\""),
     key("timeouts", &["{ read = \"5m\" }"], "In place of the pool's."),
     key("limits", &["{ body = \"1M\" }"], "In place of the listener's, and by client."),
     key("headers", &["{ response = { set = { X-Frame-Options = \"DENY\" } } }"], "In place of the site's.")
@@ -129,6 +172,19 @@ const ROUTES: &[ConfigKey] = &[
     )
     .or("[]"),
     key("relocate", &["[{ from = \"http://app/\", to = \"/\" }]"], "Rules for the places the upstream redirects to.").or("[]"),
+    key(
+        "cookie_paths",
+        &["[{ from = \"/app/\", to = \"/\" }]"],
+        "Rules for the `Path` of the upstream's cookies.",
+    )
+    .or("[]"),
+    key(
+        "cookie_domains",
+        &["[{ from = \"app.internal\", to = \"$host\" }]"],
+        "Rules for the `Domain` of the upstream's cookies.",
+    )
+    .or("[]"),
+    key("cookie_flags", &["{ secure = true, same_site = \"lax\" }"], "Flags of the upstream's cookies."),
     key(
         "forwarded",
         &["\"append\""],
@@ -174,6 +230,34 @@ const FILES: &[ConfigKey] = &[
     .otherwise("404"),
 ];
 
+const BASIC_AUTH: &[ConfigKey] = &[
+    key("realm", &["\"site\""], "What browsers show."),
+    key(
+        "file",
+        &["\"htpasswd\""],
+        "Names and hashes, `name:hash`: bcrypt (`htpasswd -B`), apr1, MD5-crypt, SHA-crypt, `{SHA}`, `{SSHA}`, and \
+         `{PLAIN}` with a warning. It is read with the configuration.",
+    ),
+];
+
+const AUTHORIZE: &[ConfigKey] = &[
+    key("service", &["\"web\""], "The service that is asked, over its pools and weights."),
+    key("path", &["\"/check\""], "What it is asked for, by GET.").or("\"/\""),
+    key(
+        "forward",
+        &["[\"X-User\", \"X-Groups\"]"],
+        "Fields of its answer that the upstream gets. What clients send under these names is taken off.",
+    )
+    .or("[]"),
+    key(
+        "signin",
+        &["\"/oauth2/start?rd=$request_uri\""],
+        "Where browsers are sent in place of 401; values in the query are encoded. It may use `$host`, `$scheme`, \
+         `$request_uri`, `$path`, `$args` and `$is_args`.",
+    )
+    .otherwise("they get its answer"),
+];
+
 const TIMEOUTS: &[ConfigKey] = &[
     key("connect", &["\"5s\""], "See the pool's.").otherwise("the pool's"),
     key("read", &["\"5m\""], "See the pool's.").otherwise("the pool's"),
@@ -217,6 +301,26 @@ const VALUE: &[ConfigKey] = &[
 const FILE: &[ConfigKey] = &[
     key("path", &["\"/srv/maintenance.on\""], "The file."),
     key("not", &["true"], "`true`: there must be none.").or("false"),
+];
+
+const COOKIE_PATHS: &[ConfigKey] = &[
+    key("from", &["\"/app/\""], "What a path begins with."),
+    key("to", &["\"/\""], "What it begins with in place of that; it may use `$host`."),
+];
+
+const COOKIE_DOMAINS: &[ConfigKey] = &[
+    key("from", &["\"app.internal\""], "The domain, with or without its leading dot."),
+    key(
+        "to",
+        &["\"$host\"", "\"\""],
+        "What stands for it; it may use `$host`. Empty: a cookie of the host alone.",
+    ),
+];
+
+const COOKIE_FLAGS: &[ConfigKey] = &[
+    key("secure", &["true"], "`Secure`, or not.").otherwise("as the upstream says"),
+    key("http_only", &["true"], "`HttpOnly`, or not.").otherwise("as the upstream says"),
+    key("same_site", &["\"lax\""], "`strict`, `lax` or `none`.").otherwise("as the upstream says"),
 ];
 
 const WHEN: &[ConfigKey] = &[

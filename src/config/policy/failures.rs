@@ -20,7 +20,7 @@ pub(super) fn read(item: &Item<'_>) -> Option<FailureStatuses> {
 }
 
 /// `503` or `"500-599"`.
-fn status(item: &Item<'_>) -> Option<std::ops::RangeInclusive<u16>> {
+pub(in crate::config) fn status(item: &Item<'_>) -> Option<std::ops::RangeInclusive<u16>> {
     if !item.is_string() {
         return item.integer(200..=599).map(|status| status as u16..=status as u16);
     }

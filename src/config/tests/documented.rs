@@ -27,9 +27,15 @@ limits = {}
 [[routes]]
 when = { header = {}, cookie = {}, query = {}, value = [{}], file = [{}] }
 files = {}
+basic_auth = {}
+authorize = {}
 timeouts = {}
 limits = {}
 relocate = [{}]
+cookie_paths = [{}]
+cookie_domains = [{}]
+cookie_flags = {}
+forwarded = {}
 rewrite = [{}]
 [[routes]]
 redirect = {}
@@ -55,6 +61,8 @@ cohort = { by = "text" }
 upstreams = [{}]
 [services.chosen.pools.chosen]
 timeouts = {}
+forwarded = {}
+retry = {}
 buffer = {}
 passive = {}
 health = {}
@@ -66,7 +74,8 @@ upstreams = [{}]
 const NAMED: [&str; 6] = ["services", "pools", "policies", "rate_limits", "maps", "values"];
 
 /// Says that two keys take the same table, with the place of the one that is documented.
-const SAME: [(&str, &str); 14] = [
+const SAME: [(&str, &str); 15] = [
+    ("routes[].forwarded", "services.*.pools.*.forwarded"),
     ("routes[].when", "services.*.rules[]"),
     ("routes[].when.header", "services.*.rules[].header"),
     ("routes[].when.cookie", "services.*.rules[].header"),

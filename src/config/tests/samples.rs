@@ -127,6 +127,8 @@ pub(super) fn folder() -> &'static Path {
         for name in ["50x.html", "404.html", "maintenance.html", "site.der"] {
             std::fs::write(folder.path().join(name), name).expect("written");
         }
+        let hash = "$apr1$abcdefgh$h9FWgUz3n9YxylKLlR5SQ/";
+        std::fs::write(folder.path().join("htpasswd"), format!("ana:{hash}\n")).expect("written");
         folder
     });
     folder.path()

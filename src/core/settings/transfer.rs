@@ -1,5 +1,6 @@
 //! How requests and answers pass to and from the upstreams of a pool.
 
+use http::HeaderValue;
 use std::time::Duration;
 
 /// What is held for an upstream's sake while a client is slow, in bytes of one request; 0 holds nothing.
@@ -11,18 +12,15 @@ pub struct Buffer {
     pub response: usize,
 }
 
-/// What an upstream learns of the client and of the proxies before this one.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Forwarded {
-    /// `X-Forwarded-For` of trusted proxies is continued, that of others is replaced.
+/// The `Host` of requests to an upstream, where `headers` do not say another.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum HostSent {
+    /// What the client asked for.
     #[default]
-    Trusted,
-    /// It is continued for everybody, as nginx's `$proxy_add_x_forwarded_for` is.
-    Append,
-    /// It is the client's address alone, whatever came.
-    Replace,
-    /// Nothing of the client, neither by `X-Forwarded-*` nor by `X-Real-IP` or `Forwarded`.
-    Off,
+    Client,
+    /// The upstream's name or address as configured, with its port where that is not the usual one.
+    Upstream,
+    Named(HeaderValue),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -18,6 +18,8 @@ pub struct Pool {
     pub arm: ArmId,
     /// What its upstreams learn of clients.
     pub forwarded: settings::Forwarded,
+    /// The `Host` that they are asked for.
+    pub host: settings::HostSent,
     /// Since when they are those of the version it has now, µs on the process clock.
     pub era_us: u64,
     /// What of each upstream is no evidence yet.
@@ -30,8 +32,7 @@ pub struct Pool {
     pub timeouts: Timeouts,
     /// How long an idle connection to an upstream is kept.
     pub keepalive: Duration,
-    /// Attempts one request may make in all.
-    pub tries: u8,
+    pub retry: settings::Retry,
     /// Requests over one connection to an upstream; 0 is no limit.
     pub requests_per_connection: u16,
     /// Connections to one upstream that are kept; 0 is no limit.
@@ -65,6 +66,7 @@ impl Pool {
             name: name.into(),
             arm: ArmId(0),
             forwarded: settings::Forwarded::default(),
+            host: settings::HostSent::Client,
             era_us: 0,
             warm_up: None,
             weight: BasisPoints::FULL,
@@ -72,7 +74,7 @@ impl Pool {
             failures: FailureStatuses::default(),
             timeouts: Timeouts { connect: second, read: second, write: second },
             keepalive: second,
-            tries: 1,
+            retry: settings::Retry::of(1),
             requests_per_connection: 0,
             keepalive_connections: 0,
             http2: false,

@@ -39,6 +39,8 @@ pub struct Entry<'a> {
     /// 32 hexadecimal digits, where requests are traced.
     pub trace_id: Option<&'a [u8; 32]>,
     pub forwarded_for: &'a [u8],
+    /// Who the client says it is, on a route that asks; empty elsewhere.
+    pub user: &'a [u8],
 }
 
 /// What cut a request short.

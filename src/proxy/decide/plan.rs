@@ -69,7 +69,7 @@ pub(in crate::proxy) fn route(request: &Request, path: &str) -> Result<usize, Re
 
 /// Whether a route is for a client at all.
 pub(in crate::proxy) fn admits(route: &RouteSpec, client: IpAddr) -> Result<(), Refusal> {
-    let is_denied = route.target == route::Target::Deny || !route.clients.admit(client);
+    let is_denied = route.target == route::Target::Deny || !route.admits(client);
     if is_denied { Err(Refusal::Denied) } else { Ok(()) }
 }
 
@@ -121,7 +121,15 @@ pub(in crate::proxy) fn body_length(request: &Parts) -> Option<u64> {
 }
 
 fn chosen(table: &Table, asked: Asked<'_>, route: usize) -> Result<Chosen, Refusal> {
-    let service = table.service_of(route).ok_or(Refusal::NoRoute)?;
+    of_service(table, asked, table.service_of(route).ok_or(Refusal::NoRoute)?)
+}
+
+/// The pool of a service, by its index, for a request.
+pub(in crate::proxy) fn of_service(
+    table: &Table,
+    asked: Asked<'_>,
+    service: usize,
+) -> Result<Chosen, Refusal> {
     let entry = table.services.get(service).ok_or(Refusal::NoRoute)?;
     let stretch = entry.maintenance.filter(|_| !table.maintenance.lets_pass(asked.path, asked.client));
     if let Some(retry_after_s) = stretch.and_then(|stretch| stretch.retry_after_s(asked.now)) {

@@ -5,6 +5,10 @@ use http::Method;
 /// What is known when an attempt has failed.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::proxy) struct Situation<'a> {
+    /// Whether the pool's settings ask for another attempt after such a failure, and there is time for one.
+    pub is_wanted: bool,
+    /// Whether they have requests repeated that may be carried out twice then.
+    pub repeats_unsafe: bool,
     pub method: &'a Method,
     /// Whether the failure came before anything of the request was sent.
     pub unsent: bool,
@@ -20,10 +24,10 @@ pub(in crate::proxy) struct Situation<'a> {
 }
 
 /// Whether to try again. What was never sent may always be; what may have been carried out is repeated
-/// only if its method is idempotent (RFC 9110, 9.2.2) and its body still at hand.
+/// only if its method is idempotent (RFC 9110, 9.2.2), or the pool has all repeated, and its body still at hand.
 pub(in crate::proxy) fn again(s: Situation<'_>) -> bool {
-    let allowed = s.attempts < s.tries && s.another && !s.answer_begun;
-    allowed && is_safe(s.method, s.unsent, s.replayable)
+    let allowed = s.is_wanted && s.attempts < s.tries && s.another && !s.answer_begun;
+    allowed && (is_safe(s.method, s.unsent, s.replayable) || s.repeats_unsafe && s.replayable)
 }
 
 /// Whether a request may be sent once more.
@@ -43,6 +47,8 @@ mod tests {
     use super::*;
 
     const GET: Situation<'static> = Situation {
+        is_wanted: true,
+        repeats_unsafe: false,
         method: &Method::GET,
         unsent: false,
         answer_begun: false,
@@ -57,6 +63,7 @@ mod tests {
         assert!(again(GET));
         assert!(again(Situation { method: &Method::PUT, ..GET }));
         assert!(again(Situation { method: &Method::POST, unsent: true, ..GET }));
+        assert!(again(Situation { method: &Method::POST, repeats_unsafe: true, ..GET }));
     }
 
     #[test]
@@ -67,6 +74,9 @@ mod tests {
         assert!(!again(Situation { replayable: false, ..GET }));
         assert!(!again(Situation { attempts: 2, ..GET }));
         assert!(!again(Situation { another: false, ..GET }));
+        assert!(!again(Situation { is_wanted: false, unsent: true, ..GET }));
+        let large = Situation { method: &Method::POST, repeats_unsafe: true, replayable: false, ..GET };
+        assert!(!again(large));
     }
 
     #[test]

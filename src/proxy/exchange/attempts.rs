@@ -17,8 +17,9 @@ const REMEMBERED: usize = 16;
 pub(in crate::proxy) struct Attempts {
     /// Upstreams of the pool that it is on now.
     pub tried: Tried,
-    /// Attempts made so far.
+    /// Attempts made so far, and when the first one began: µs on the process clock.
     pub made: u8,
+    pub first_us: u64,
     pub current: Option<Attempt>,
     /// The last upstream tried, by index.
     pub upstream: Option<usize>,
@@ -116,6 +117,7 @@ impl Attempts {
         Attempts {
             tried: Tried::default(),
             made: 0,
+            first_us: 0,
             current: None,
             upstream: None,
             moved: false,
@@ -137,6 +139,9 @@ impl Attempts {
     pub(in crate::proxy) fn begin(&mut self, attempt: Attempt, upstream: usize) {
         if let Some(ended) = self.last.take().filter(|_| self.earlier.len() < REMEMBERED) {
             self.earlier.push(ended);
+        }
+        if self.first_us == 0 {
+            self.first_us = attempt.began_us;
         }
         self.current = Some(attempt);
         self.made = self.made.saturating_add(1);

@@ -37,6 +37,8 @@ pub(in crate::proxy) struct Inbound {
     pub target: Option<Box<[u8]>>,
     /// What is wrong with its head, if anything is.
     pub refused: Option<Box<Refused>>,
+    /// Who its client says it is, on a route that asks.
+    pub user: Option<Box<str>>,
     /// Whether its client waits to be told to send the body.
     pub expects: bool,
     pub body: InboundBody,

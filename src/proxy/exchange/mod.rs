@@ -19,4 +19,4 @@ pub(in crate::proxy) use delivery::Delivery;
 pub(in crate::proxy) use inbound::{Inbound, InboundBody};
 pub(in crate::proxy) use original::{Collected, Original};
 pub(in crate::proxy) use request::Request;
-pub(in crate::proxy) use route_plan::{By, Chosen, Cookies, RoutePlan, Target};
+pub(in crate::proxy) use route_plan::{By, Chosen, Cookies, Granted, RoutePlan, Target};

@@ -3,7 +3,7 @@
 use crate::core::limit::counts::Held;
 use crate::core::route::Rewritten;
 use crate::core::table::{Pool, Service, Table};
-use http::HeaderValue;
+use http::{HeaderName, HeaderValue};
 use std::sync::Arc;
 
 /// The route of a request, and what it leads to. A request keeps the table it was planned on: a change of weights
@@ -29,6 +29,8 @@ pub(in crate::proxy) struct RoutePlan {
     pub by: Option<By>,
     /// What its answer sets, no matter who makes it.
     pub cookies: Cookies,
+    /// What the service says of it that its route asks, where it asks one.
+    pub granted: Option<Box<Granted>>,
 }
 
 impl RoutePlan {
@@ -45,6 +47,7 @@ impl RoutePlan {
             target: None,
             by: None,
             cookies: Cookies::default(),
+            granted: None,
         }
     }
 
@@ -114,4 +117,13 @@ pub(in crate::proxy) struct Chosen {
 pub(in crate::proxy) struct Cookies {
     pub cohort: Option<HeaderValue>,
     pub tester: Option<HeaderValue>,
+}
+
+/// What a service says of a request that it lets pass.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::proxy) struct Granted {
+    /// For the upstream, in place of what the client sent.
+    pub fields: Vec<(HeaderName, HeaderValue)>,
+    /// For the client.
+    pub cookies: Vec<HeaderValue>,
 }

@@ -43,7 +43,7 @@ fn a_trace_goes_on_as_one_that_is_legal(sent: &[u8]) {
 }
 
 fn client(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr {
-    forward::client(peer, headers, trusted).address
+    forward::real_client(peer, headers, trusted).address
 }
 
 fn map(values: &[HeaderValue]) -> HeaderMap {

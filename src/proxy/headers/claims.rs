@@ -73,6 +73,12 @@ fn first(headers: &HeaderMap, believed: bool) -> Option<HeaderName> {
     headers.keys().find(|name| **name == PROXY || !believed && is_claim(name.as_str())).cloned()
 }
 
+/// Whether a field is a proxy's to set, be it another one or this; the name is in lower case.
+pub(super) fn is_proxys(name: &str) -> bool {
+    let is_set_here = ["proxy", "x-real-ip", "x-request-id", "traceparent", "tracestate"].contains(&name);
+    is_set_here || OURS.contains(&name) || name.starts_with("x-pointsman-") || is_claim(name)
+}
+
 /// Whether it is one; the name is in lower case.
 fn is_claim(name: &str) -> bool {
     // Of the fields that every request has, hardly any begins like these.

@@ -22,7 +22,9 @@ pub(in crate::proxy) fn show(request: &Request, head: &mut AnswerHead) {
     for cookie in [cohort, tester].into_iter().flatten() {
         head.add(SET_COOKIE, cookie.clone());
     }
-    if (cohort.is_some() || tester.is_some())
+    let granted = request.plan.granted.as_ref().map_or(&[][..], |granted| &granted.cookies);
+    granted.iter().for_each(|cookie| head.add(SET_COOKIE, cookie.clone()));
+    if (cohort.is_some() || tester.is_some() || !granted.is_empty())
         && let Some(private) = private(head.values(&CACHE_CONTROL))
     {
         head.set(CACHE_CONTROL, private);

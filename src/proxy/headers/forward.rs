@@ -6,7 +6,7 @@
 //! otherwise ([`Forwarded`]).
 
 use crate::core::hex;
-use crate::core::settings::Forwarded;
+use crate::core::settings::{Forwarded, ForwardedField};
 use crate::proxy::exchange::Request;
 use crate::proxy::listen::trusted::is_trusted;
 use crate::proxy::wire::changes::{Changes, FieldName, FieldValue};
@@ -41,7 +41,7 @@ const UNKNOWN: RealClient = RealClient { address: IpAddr::V4(Ipv4Addr::UNSPECIFI
 
 /// The client: the peer, or, where the peer is a trusted proxy, the last address in `X-Forwarded-For` that is
 /// not one.
-pub(in crate::proxy) fn client(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> RealClient {
+pub(in crate::proxy) fn real_client(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> RealClient {
     let peer = peer.to_canonical();
     let is_nameless = is_trusted(peer, trusted);
     let mut client = RealClient { address: peer, is_nameless };
@@ -108,65 +108,67 @@ pub(in crate::proxy) fn is_believed(peer: IpAddr, trusted: &[IpNet]) -> bool {
 }
 
 /// Says to the upstream who the client is.
-pub(in crate::proxy) fn set<'a>(changes: &mut Changes<'a>, request: &'a Request) {
+pub(in crate::proxy) fn set<'a>(changes: &mut Changes<'a>, request: &'a Request, mode: Forwarded) {
     let believed = request.inbound.believed;
     let is_told = |changes: &Changes<'_>, name: &FieldName| believed && changes.has(name.name());
     if !is_told(changes, &REQUEST_ID) {
         changes.set(REQUEST_ID, FieldValue::Lent(&request.inbound.own_id));
     }
-    let mode = request.forwarded();
-    if mode == Forwarded::Off {
-        for name in [WRITTEN_FOR, FORWARDED_PROTO, FORWARDED_HOST, FORWARDED_PORT, REAL_IP] {
-            changes.remove(name.name());
-        }
-        return changes.remove(&FORWARDED);
-    }
-    set_addresses(changes, request, mode);
+    set_chain(changes, request, mode.chain);
     let listener = &request.inbound.listener;
-    if !is_told(changes, &FORWARDED_PROTO) {
-        changes.set(FORWARDED_PROTO, listener.scheme().into());
-    }
-    if !is_told(changes, &FORWARDED_HOST) {
-        match request.host() {
-            "" => changes.remove(FORWARDED_HOST.name()),
-            host => changes.set(FORWARDED_HOST, FieldValue::Lent(host.as_bytes())),
-        }
-    }
-    if !is_told(changes, &FORWARDED_PORT) {
-        changes.set(FORWARDED_PORT, FieldValue::Lent(listener.port_text.as_bytes()));
+    let said = |changes: &mut Changes<'a>, name: FieldName, field, value: Option<FieldValue<'a>>| match field
+    {
+        ForwardedField::Keep => {}
+        ForwardedField::Trusted | ForwardedField::Append if is_told(changes, &name) => {}
+        ForwardedField::Off => changes.remove(name.name()),
+        _ => match value {
+            Some(value) => changes.set(name, value),
+            None => changes.remove(name.name()),
+        },
+    };
+    said(changes, FORWARDED_PROTO, mode.proto, Some(listener.scheme().into()));
+    let host = Some(request.host()).filter(|host| !host.is_empty());
+    said(changes, FORWARDED_HOST, mode.host, host.map(|host| FieldValue::Lent(host.as_bytes())));
+    said(changes, FORWARDED_PORT, mode.port, Some(FieldValue::Lent(listener.port_text.as_bytes())));
+    match (mode.real_ip, client(request)) {
+        (ForwardedField::Keep, _) => {}
+        (ForwardedField::Off, _) | (_, None) => changes.remove(REAL_IP.name()),
+        (_, Some(client)) => changes.set(REAL_IP, client),
     }
 }
 
-/// `X-Forwarded-For` and `X-Real-IP`.
-fn set_addresses<'a>(changes: &mut Changes<'a>, request: &'a Request, mode: Forwarded) {
-    let peer = &request.inbound.peer_text;
-    let client = Some(request.inbound.client).filter(|client| !client.is_unspecified());
-    // Of most requests it is the peer.
-    let client = client.map(|client| match client == request.inbound.peer.to_canonical() {
-        true => FieldValue::Lent(peer.as_bytes()),
+/// The address of the client, where it is known. Of most requests it is the peer.
+fn client(request: &Request) -> Option<FieldValue<'_>> {
+    let client = Some(request.inbound.client).filter(|client| !client.is_unspecified())?;
+    Some(match client == request.inbound.peer.to_canonical() {
+        true => FieldValue::Lent(request.inbound.peer_text.as_bytes()),
         false => address_value(client).into(),
-    });
+    })
+}
+
+/// `X-Forwarded-For`.
+fn set_chain<'a>(changes: &mut Changes<'a>, request: &'a Request, mode: ForwardedField) {
+    let peer = &request.inbound.peer_text;
     let continues = match mode {
-        Forwarded::Trusted => request.inbound.believed,
-        Forwarded::Append => true,
-        Forwarded::Replace | Forwarded::Off => false,
+        ForwardedField::Keep => return,
+        ForwardedField::Off => {
+            changes.remove(WRITTEN_FOR.name());
+            return changes.remove(&FORWARDED);
+        }
+        ForwardedField::Trusted => request.inbound.believed,
+        ForwardedField::Append => true,
+        ForwardedField::Replace => false,
     };
     let before = continues.then(|| changes.sent().get_all(FORWARDED_FOR));
     let one = if let Some(before) = before.filter(|before| before.iter().any(|v| !v.is_empty())) {
         join(before.iter(), peer).into()
+    } else if mode == ForwardedField::Replace {
+        // Not the proxy's own, which would be taken for a client's.
+        client(request).unwrap_or_else(|| "unknown".into())
     } else {
-        match (mode, &client) {
-            (Forwarded::Replace, Some(client)) => client.clone(),
-            // Not the proxy's own, which would be taken for a client's.
-            (Forwarded::Replace, None) => "unknown".into(),
-            _ => FieldValue::Lent(peer.as_bytes()),
-        }
+        FieldValue::Lent(peer.as_bytes())
     };
     changes.set(WRITTEN_FOR, one);
-    match client {
-        Some(client) => changes.set(REAL_IP, client),
-        None => changes.remove(REAL_IP.name()),
-    }
 }
 
 /// An address as a header value, written without a `String` of its own.
@@ -250,16 +252,16 @@ mod tests {
         ];
         for (peer, header, expected) in cases {
             assert_eq!(
-                client(ip(peer), &chain(header), &trusted).address,
+                real_client(ip(peer), &chain(header), &trusted).address,
                 ip(expected),
                 "{peer} with {header}"
             );
         }
         let unnamed = RealClient { address: ip("10.0.0.1"), is_nameless: true };
-        assert_eq!(client(ip("10.0.0.1"), &HeaderMap::new(), &trusted), unnamed);
-        assert!(!client(ip("10.0.0.1"), &chain("10.0.0.3"), &trusted).is_nameless);
-        assert!(client(ip("10.0.0.1"), &chain("_hidden"), &trusted).is_nameless);
-        assert!(!client(ip("192.0.2.9"), &chain("_hidden"), &trusted).is_nameless);
+        assert_eq!(real_client(ip("10.0.0.1"), &HeaderMap::new(), &trusted), unnamed);
+        assert!(!real_client(ip("10.0.0.1"), &chain("10.0.0.3"), &trusted).is_nameless);
+        assert!(real_client(ip("10.0.0.1"), &chain("_hidden"), &trusted).is_nameless);
+        assert!(!real_client(ip("192.0.2.9"), &chain("_hidden"), &trusted).is_nameless);
     }
 
     #[test]

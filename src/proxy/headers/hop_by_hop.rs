@@ -77,6 +77,20 @@ pub(in crate::proxy) fn strip_response(response: &mut AnswerHead) {
     }
 }
 
+/// What an upstream says to a proxy in front of it, as nginx has it. It never passes to clients.
+static ACCEL: [HeaderName; 5] = [
+    HeaderName::from_static("x-accel-redirect"),
+    HeaderName::from_static("x-accel-buffering"),
+    HeaderName::from_static("x-accel-charset"),
+    HeaderName::from_static("x-accel-expires"),
+    HeaderName::from_static("x-accel-limit-rate"),
+];
+
+/// Takes off what is for the proxy alone.
+pub(in crate::proxy) fn strip_accel(response: &mut AnswerHead) {
+    ACCEL.iter().for_each(|name| response.remove(name));
+}
+
 /// What is for one connection only, beside what frames a body and what `Connection` names.
 static OF_ANSWERS: [HeaderName; 5] = [KEEP_ALIVE, PROXY_CONNECTION, TE, TRAILER, UPGRADE];
 

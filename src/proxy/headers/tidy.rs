@@ -1,22 +1,25 @@
 //! What is taken off a request before anybody looks at it.
 //!
 //! Names with an underscore go, as nginx does it by default: CGI-like servers read `X_Real_IP` and
-//! `X-Real-IP` as one, so that a client could say what only the proxy may. An `Upgrade` goes that
+//! `X-Real-IP` as one, so that a client could say what only the proxy may. A listener may have them pass; those that
+//! stand for such a field go all the same. An `Upgrade` goes that
 //! `Connection` does not name, or that comes with a body or another method than GET: such a request asks
 //! for no other protocol (RFC 9110, 7.8), and an upstream should not be able to think so.
 //!
 //! Of HTTP/2, the crumbs of a cookie become one line, and a length of 0 goes while the stream is open:
 //! an upstream would take its word for it and read the request as whole, whatever body follows.
 
+use super::claims;
 use http::header::{
-    CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, HeaderName, HeaderValue, TRANSFER_ENCODING, UPGRADE,
+    CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, HOST, HeaderName, HeaderValue, TRANSFER_ENCODING, UPGRADE,
 };
 use http::{HeaderMap, Method, Version};
 use pingora_http::RequestHeader;
 
-/// Takes them off.
-pub(in crate::proxy) fn tidy(request: &mut RequestHeader) {
-    while let Some(name) = underscored(&request.headers) {
+/// Takes them off; `underscores` says that names with one pass, unless they stand for what a proxy says, or frames
+/// the message.
+pub(in crate::proxy) fn tidy(request: &mut RequestHeader, underscores: bool) {
+    while let Some(name) = underscored(&request.headers, underscores) {
         request.remove_header(&name);
     }
     if request.headers.contains_key(UPGRADE) && !asks_for_upgrade(&request.method, &request.headers) {
@@ -55,8 +58,17 @@ fn join_crumbs(request: &mut RequestHeader) {
     }
 }
 
-fn underscored(headers: &HeaderMap) -> Option<HeaderName> {
-    headers.keys().find(|name| name.as_str().as_bytes().contains(&b'_')).cloned()
+fn underscored(headers: &HeaderMap, passes: bool) -> Option<HeaderName> {
+    let is_one = |name: &&HeaderName| {
+        name.as_str().as_bytes().contains(&b'_') && !(passes && is_harmless(&name.as_str().replace('_', "-")))
+    };
+    headers.keys().find(is_one).cloned()
+}
+
+/// Whether a name that a server may read another one as says nothing that clients may not say.
+fn is_harmless(name: &str) -> bool {
+    const FRAMING: [HeaderName; 6] = [CONNECTION, CONTENT_LENGTH, EXPECT, HOST, TRANSFER_ENCODING, UPGRADE];
+    !claims::is_proxys(name) && FRAMING.iter().all(|framing| framing.as_str() != name)
 }
 
 fn asks_for_upgrade(method: &Method, headers: &HeaderMap) -> bool {
@@ -73,17 +85,37 @@ mod tests {
     use super::*;
 
     fn names(method: &str, fields: &[(&'static str, &str)]) -> Vec<String> {
+        tidied(method, fields, false)
+    }
+
+    fn tidied(method: &str, fields: &[(&'static str, &str)], passes: bool) -> Vec<String> {
         let mut request = RequestHeader::build(method, b"/", None).expect("a request");
         for (name, value) in fields {
             request.append_header(*name, *value).expect("a field");
         }
-        tidy(&mut request);
+        tidy(&mut request, passes);
         request.headers.keys().map(ToString::to_string).collect()
     }
 
     #[test]
     fn underscores_go() {
         assert_eq!(names("GET", &[("X_A", "1"), ("X-A", "2"), ("X_A", "3"), ("_", "4")]), ["x-a"]);
+    }
+
+    #[test]
+    fn underscores_stay_where_they_may_but_for_what_a_proxy_says() {
+        let fields =
+            ["X_A", "api_key", "X_Real_IP", "x_forwarded-for", "X_Forwarded_Prefix", "content_length"];
+        let fields = fields.map(|name| (name, "1"));
+        let left = |fields: &[(&'static str, &str)]| {
+            let mut names = tidied("GET", fields, true);
+            names.sort_unstable();
+            names
+        };
+        assert_eq!(left(&fields), ["api_key", "x_a"]);
+        let others =
+            ["X_Request_Id", "transfer_encoding", "Proxy_", "_Host", "x_pointsman_hops", "true_client_ip"];
+        assert_eq!(left(&others.map(|name| (name, "1"))), ["_host", "proxy_"]);
     }
 
     #[test]

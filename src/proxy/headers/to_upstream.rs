@@ -1,7 +1,8 @@
 //! The head that an upstream gets.
 
-use super::{forward, hop_by_hop, rewrite, trace};
-use crate::core::table::Pool;
+use super::{forward, grant, hop_by_hop, rewrite, trace};
+use crate::core::settings::HostSent;
+use crate::core::table::{Pool, Upstream};
 use crate::core::upstream_address::UpstreamAddress;
 use crate::proxy::exchange::Request;
 use crate::proxy::headers::hops::HopMark;
@@ -58,7 +59,14 @@ pub(in crate::proxy) fn http2_head(
     changes: &Changes<'_>,
     pool: &Pool,
 ) -> Result<RequestHeader> {
-    let mut head = whole(request, changes);
+    for_http2(whole(request, changes), pool)
+}
+
+/// The same of a head as HTTP/1 has it.
+///
+/// # Errors
+/// When its host is no authority.
+pub(in crate::proxy) fn for_http2(mut head: RequestHeader, pool: &Pool) -> Result<RequestHeader> {
     head.set_version(Version::HTTP_2);
     let host = head.remove_header(&HOST);
     let authority = match &host {
@@ -108,7 +116,10 @@ fn carried(request: &Request) -> Option<&http::uri::PathAndQuery> {
 }
 
 fn set_host<'a>(changes: &mut Changes<'a>, request: &'a Request) {
-    if let Some(authority) = request.head.uri.authority() {
+    let own = request.pool().zip(request.upstream()).and_then(|(pool, upstream)| own_host(pool, upstream));
+    if let Some(host) = own {
+        changes.set(HOST, FieldValue::Lent(host));
+    } else if let Some(authority) = request.head.uri.authority() {
         changes.set(HOST, FieldValue::Lent(authority.as_str().as_bytes()));
     } else if !request.head.headers.contains_key(HOST) {
         // HTTP/1.0 need not name one. nginx would say its `$proxy_host`.
@@ -118,10 +129,24 @@ fn set_host<'a>(changes: &mut Changes<'a>, request: &'a Request) {
     }
 }
 
+/// The host that an upstream is asked for, where its pool says that it is not the client's.
+pub(in crate::proxy) fn own_host<'a>(pool: &'a Pool, upstream: &'a Upstream) -> Option<&'a [u8]> {
+    match &pool.host {
+        HostSent::Client => None,
+        HostSent::Named(name) => Some(name.as_bytes()),
+        HostSent::Upstream => {
+            let label = UpstreamAddress::authority_of(&upstream.label);
+            let usual = if pool.tls.is_some() { ":443" } else { ":80" };
+            Some(label.strip_suffix(usual).unwrap_or(label).as_bytes())
+        }
+    }
+}
+
 /// What is said of a request's client, and what the configuration changes.
 fn edit<'a>(changes: &mut Changes<'a>, request: &'a Request, hop_mark: &'a HopMark) {
-    forward::set(changes, request);
+    forward::set(changes, request, request.forwarded());
     trace::set(changes, request);
     hop_mark.add(changes);
+    grant::set(changes, request);
     rewrite::to_upstream(request, changes);
 }

@@ -7,9 +7,8 @@ use crate::core::own_limit::OwnLimit;
 use crate::proxy::decide::plan;
 use crate::proxy::headers::to_upstream;
 use crate::proxy::measure::{charge, mirror};
-use crate::proxy::upstream::http1::Http1Connection;
+use crate::proxy::upstream::kept;
 use crate::proxy::upstream::peer::PeerNeeds;
-use crate::proxy::upstream::{connect, http2, kept, peer};
 use crate::proxy::wire::answer_head::AnswerHead;
 use crate::proxy::wire::body::BodyWriter;
 use http::header::{ACCEPT, TRANSFER_ENCODING};
@@ -102,21 +101,13 @@ impl Exchange<'_> {
         let (Some(pool), Some(upstream)) = (request.pool(), request.upstream()) else {
             return Error::e_explain(ErrorType::HTTPStatus(503), "no upstream");
         };
-        let timeouts = request.timeouts(pool);
-        let is_alone = request.attempts.is_alone;
-        if pool.http2 {
-            let needs = PeerNeeds { timeouts, is_alone, is_repeatable: is_brief(&request.head) };
-            let peer = peer::peer(&worker.keyring, pool, upstream, needs, worker.draw())?;
-            // What is rare is boxed, so that the future of every request is small.
-            let (exchange, reused) = Box::pin(http2::open(&worker.connector, Box::new(peer))).await?;
-            return Ok((UpstreamSide::Http2(Box::new(exchange)), reused));
-        }
+        let needs = PeerNeeds {
+            timeouts: request.timeouts(pool),
+            is_alone: request.attempts.is_alone,
+            is_repeatable: is_brief(&request.head),
+        };
         let now_us = request.attempts.current.as_ref().map_or(0, |attempt| attempt.began_us);
-        if let Some(kept) = kept::take(pool, upstream, now_us).filter(|_| !is_alone) {
-            return Ok((UpstreamSide::Http1(kept), true));
-        }
-        let socket = Box::pin(connect::connect(&worker.tls, pool, upstream, timeouts.connect)).await?;
-        Ok((UpstreamSide::Http1(Box::new(Http1Connection::new(socket))), false))
+        UpstreamSide::open(worker, (pool, upstream), needs, now_us).await
     }
 
     /// Sends the request and has its answer given to the client; what is left to be given, where all of it has come.

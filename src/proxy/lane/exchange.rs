@@ -61,10 +61,18 @@ impl Exchange<'_> {
         }
         let mut way = self.way(None);
         loop {
+            if matches!(way, Ok(Way::Own | Way::Away { .. }))
+                && let Some(refused) = self.guarded().await
+            {
+                return Box::pin(self.answer(refused)).await;
+            }
             match way {
                 Ok(Way::Upstream(chosen)) => {
                     self.request.plan.choose(chosen);
                     self.strip();
+                    if let Some(refused) = self.guarded().await {
+                        return Box::pin(self.answer(refused)).await;
+                    }
                     return self.pass_on().await;
                 }
                 Ok(Way::Own) => match Box::pin(route_answer::of_route(&self.request)).await {
@@ -85,14 +93,20 @@ impl Exchange<'_> {
         }
     }
 
+    /// The answer of a route that asks more of its clients, where the request may not go on.
+    async fn guarded(&mut self) -> Option<Answer> {
+        // What is rare is boxed, so that the future of every request is small.
+        if self.is_guarded() { Box::pin(self.guard()).await } else { None }
+    }
+
     /// Settles whom the request is from and takes off what is none of anybody's business; the answer, where that is
     /// all that happens.
     fn admit(&mut self) -> Option<Answer> {
         let (worker, request) = (self.worker, &mut *self.request);
-        tidy::tidy(&mut request.head);
+        tidy::tidy(&mut request.head, request.inbound.listener.settings.underscores);
         let peer = request.inbound.peer;
         let trusted = &request.inbound.listener.settings.trusted_proxies;
-        let client = forward::client(peer, &request.head.headers, trusted);
+        let client = forward::real_client(peer, &request.head.headers, trusted);
         request.inbound.believed = forward::is_believed(peer, trusted);
         (request.inbound.client, request.inbound.is_nameless) = (client.address, client.is_nameless);
         claims::remove(&mut request.head, request.inbound.believed);

@@ -6,10 +6,11 @@ use super::relay::SHIELDED;
 use crate::core::outcome::{Outcome, Reason};
 use crate::core::own_limit::OwnLimit;
 use crate::proxy::decide::connection_end::{self, MOST_TURNED_AWAY, Unprocessed};
+use crate::proxy::decide::outcome;
 use crate::proxy::decide::retry::{self, Situation};
-use crate::proxy::decide::{outcome, plan};
 use crate::proxy::measure::charge;
 use pingora_error::{Error, ErrorType};
+use std::time::Duration;
 
 impl Exchange<'_> {
     /// There is no connection.
@@ -24,7 +25,7 @@ impl Exchange<'_> {
         }
         self.charge(Outcome::Failure(Reason::Connect));
         let goes_on = self.shield(true)
-            || retry::again(self.situation(true))
+            || retry::again(self.situation(true, self.is_retried(&error)))
             || self.leaves_with_weight(true)
             || self.turn_over();
         error.set_retry(goes_on);
@@ -63,7 +64,7 @@ impl Exchange<'_> {
             self.kept_out(limit);
             outcome = Outcome::Ignored;
         }
-        let situation = self.situation(false);
+        let situation = self.situation(false, self.is_retried(&error));
         let reset = outcome == Outcome::Failure(Reason::Reset) && is_unanswered;
         if retry::stale(situation, reused, reset, self.request.attempts.stale_seen) {
             self.request.attempts.stale_seen = true;
@@ -88,19 +89,46 @@ impl Exchange<'_> {
         charge::charge(&self.worker.meter, &mut self.request, outcome, 0);
     }
 
-    /// What is known for the decision whether the request goes to another upstream.
-    fn situation(&self, unsent: bool) -> Situation<'_> {
+    /// Whether an answer of this status gives way to that of another upstream of the pool.
+    pub(super) fn gives_way(&self, status: u16) -> bool {
+        let is_on = self.request.pool().is_some_and(|pool| pool.retry.is_on(status));
+        is_on && retry::again(self.situation(false, true))
+    }
+
+    /// Whether the pool's settings ask for another attempt after such an error.
+    fn is_retried(&self, error: &Error) -> bool {
+        let is_timeout = matches!(
+            error.etype(),
+            ErrorType::ReadTimedout
+                | ErrorType::WriteTimedout
+                | ErrorType::ConnectTimedout
+                | ErrorType::TLSHandshakeTimedout
+        );
+        let retry = self.request.pool().map(|pool| &pool.retry);
+        retry.is_some_and(|retry| if is_timeout { retry.on_timeout } else { retry.on_error })
+    }
+
+    /// What is known for the decision whether the request goes to another upstream; `unsent` says that nothing of it
+    /// was sent, `is_wanted` that its pool asks for that.
+    fn situation(&self, unsent: bool, is_wanted: bool) -> Situation<'_> {
         let request = &self.request;
-        let (draw, tried) = (self.worker.draw() as u32, request.attempts.tried);
-        let another = request.pool().and_then(|pool| plan::upstream(pool, request, draw, tried));
+        let retry = request.pool().map(|pool| &pool.retry);
+        let is_in_time = |limit: Duration| {
+            let spent = self.worker.meter.now_us().saturating_sub(request.attempts.first_us);
+            Duration::from_micros(spent) < limit
+        };
+        let tried = request.attempts.tried;
+        let another = request.pool().is_some_and(|pool| pool.balancer.has_another(&pool.upstreams, tried));
         Situation {
+            is_wanted: is_wanted && retry.and_then(|retry| retry.timeout).is_none_or(is_in_time),
+            repeats_unsafe: retry.is_some_and(|retry| retry.repeats_unsafe),
             method: &request.head.method,
             unsent,
             answer_begun: request.delivery.has_begun(),
             replayable: request.inbound.body.is_replayable(),
             attempts: request.attempts.here(),
-            tries: request.pool().map_or(0, |pool| pool.tries),
-            another: another.is_some(),
+            tries: retry.map_or(0, |retry| retry.tries),
+            another,
         }
     }
 
@@ -118,7 +146,7 @@ impl Exchange<'_> {
             error.set_retry(replayable);
             return error;
         }
-        let may_repeat = retry::again(self.situation(replayable));
+        let may_repeat = retry::again(self.situation(replayable, self.is_retried(&error)));
         self.charge(Outcome::Failure(Reason::Reset));
         let goes_on = self.shield(replayable) || may_repeat || self.leaves_with_weight(replayable);
         error.set_retry(goes_on);
@@ -138,7 +166,7 @@ impl Exchange<'_> {
         // Nothing has been tried.
         self.request.attempts.made = self.request.attempts.made.saturating_sub(1);
         let elsewhere =
-            limit == OwnLimit::Ports && (retry::again(self.situation(true)) || self.turn_elsewhere());
+            limit == OwnLimit::Ports && (retry::again(self.situation(true, true)) || self.turn_elsewhere());
         let mut error = Error::explain(ErrorType::HTTPStatus(503), limit.label());
         error.set_retry(elsewhere);
         error

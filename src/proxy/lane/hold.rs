@@ -22,14 +22,13 @@ const ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering")
 const TOGETHER: usize = 4;
 
 impl Exchange<'_> {
-    /// The most bytes that are held of an answer; 0 for one that is streamed. What its upstream says of that stays here.
-    pub(super) fn hold(&self, head: &mut AnswerHead) -> usize {
+    /// The most bytes that are held of an answer; 0 for one that is streamed.
+    pub(super) fn hold(&self, head: &AnswerHead) -> usize {
         let most = self.request.pool().map_or(0, |pool| pool.buffer.response);
         if most == 0 {
             return 0;
         }
         let is_refused = head.get(&ACCEL_BUFFERING).is_some_and(|told| told.eq_ignore_ascii_case(b"no"));
-        head.remove(&ACCEL_BUFFERING);
         if is_refused || is_lasting(head) { 0 } else { most }
     }
 

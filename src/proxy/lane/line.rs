@@ -57,6 +57,7 @@ pub(super) fn request(line: &Line, peer: &Peer, head: RequestHeader, started_us:
             spelling: Spelling::default(),
             target: None,
             refused: None,
+            user: None,
             expects: false,
             body: InboundBody::default(),
         },

@@ -10,7 +10,7 @@ use crate::observe::access_log::Cut;
 use crate::observe::shard::AnswerEnd;
 use crate::proxy::decide::{outcome, plan};
 use crate::proxy::exchange::Delivery;
-use crate::proxy::headers::{hop_by_hop, rewrite, sound};
+use crate::proxy::headers::{hop_by_hop, rewrite, sound, upstream_cookies};
 use crate::proxy::lane::client::Client;
 use crate::proxy::measure::{charge, log_entry};
 use crate::proxy::wire::answer_head::AnswerHead;
@@ -23,7 +23,7 @@ use std::task::{Context, Poll};
 
 const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 
-/// The error that sends a shielded request on its way again; nobody else sees it.
+/// The error that sends a request on its way again whose answer is not shown; nobody else sees it.
 pub(super) const SHIELDED: ErrorType = ErrorType::Custom("shielded");
 
 /// An answer on its way.
@@ -63,7 +63,7 @@ impl Exchange<'_> {
         if head.status == 101 {
             return Box::pin(self.switch(head, upstream)).await.map(|()| None);
         }
-        let most = self.hold(&mut head);
+        let most = self.hold(&head);
         self.prepare(&mut head, &mut upload)?;
         let is_empty = head.get(&CONTENT_LENGTH) == Some(b"0");
         let is_all = self.request.delivery.is_bodiless || is_empty || upstream.is_answered();
@@ -140,6 +140,8 @@ impl Exchange<'_> {
     }
 
     fn pass_interim(&mut self, head: AnswerHead, upload: &mut Upload) {
+        let mut head = head;
+        hop_by_hop::strip_accel(&mut head);
         upload.restart(self.alarm.now_us());
         // Of 100, a client that waits for it has heard by then.
         let is_news = (102..200).contains(&head.status.as_u16());
@@ -175,8 +177,9 @@ impl Exchange<'_> {
             attempt.is_declined =
                 head.get(&GRPC_STATUS).is_some_and(|status| is_grpc && outcome::is_declined(status));
         }
-        if self.hides(status) {
-            return Error::e_explain(SHIELDED, "the candidate's answer is not shown");
+        // The shield first: it goes to stable at once.
+        if self.hides(status) || self.gives_way(status) {
+            return Error::e_explain(SHIELDED, "the answer is not shown");
         }
         let request = &mut self.request;
         if let Some(original) = &mut request.delivery.original {
@@ -186,7 +189,9 @@ impl Exchange<'_> {
             request.delivery.pace = plan::AT_ITS_LEISURE;
             upload.forget_rate();
         }
+        hop_by_hop::strip_accel(head);
         rewrite::relocate(request, head);
+        upstream_cookies::rewrite(request, head);
         rewrite::answer(request, head);
         self.begin_encoding(head);
         Ok(())

@@ -6,7 +6,7 @@ use super::tunnel;
 use super::upstream_side::UpstreamSide;
 use crate::core::outcome::{Outcome, Reason};
 use crate::proxy::decide::outcome;
-use crate::proxy::headers::rewrite;
+use crate::proxy::headers::{hop_by_hop, rewrite};
 use crate::proxy::lane::client::Client;
 use crate::proxy::measure::charge;
 use crate::proxy::wire::answer_head::AnswerHead;
@@ -25,6 +25,7 @@ impl Exchange<'_> {
         self.request.attempts.settle();
         charge::charge(&self.worker.meter, &mut self.request, Outcome::Success, 101);
         outcome::unframe(&self.request.head.method, &mut head);
+        hop_by_hop::strip_accel(&mut head);
         rewrite::answer(&self.request, &mut head);
         let mut lasting = lasting(self.worker, &self.request, &head);
         self.send_head(head, false, self.alarm.now_us())?;

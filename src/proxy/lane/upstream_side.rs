@@ -1,7 +1,11 @@
 //! The upstream's side of an exchange: a connection of HTTP/1, or a stream of HTTP/2.
 
+use super::worker::Worker;
+use crate::core::table::{Pool, Upstream};
 use crate::proxy::upstream::http1::Http1Connection;
-use crate::proxy::upstream::http2::Http2Exchange;
+use crate::proxy::upstream::http2::{self, Http2Exchange};
+use crate::proxy::upstream::peer::{self, PeerNeeds};
+use crate::proxy::upstream::{connect, kept};
 use crate::proxy::wire::answer_head::AnswerHead;
 use http::{HeaderMap, Method};
 use pingora_error::Result;
@@ -15,6 +19,27 @@ pub(super) enum UpstreamSide {
 }
 
 impl UpstreamSide {
+    /// A connection to an upstream, and whether it was there before.
+    pub(super) async fn open(
+        worker: &Worker,
+        (pool, upstream): (&Pool, &Upstream),
+        needs: PeerNeeds,
+        now_us: u64,
+    ) -> Result<(UpstreamSide, bool)> {
+        if pool.http2 {
+            let peer = peer::peer(&worker.keyring, pool, upstream, needs, worker.draw())?;
+            // What is rare is boxed, so that the future of every request is small.
+            let (exchange, reused) = Box::pin(http2::open(&worker.connector, Box::new(peer))).await?;
+            return Ok((UpstreamSide::Http2(Box::new(exchange)), reused));
+        }
+        if let Some(kept) = kept::take(pool, upstream, now_us).filter(|_| !needs.is_alone) {
+            return Ok((UpstreamSide::Http1(kept), true));
+        }
+        let limit = needs.timeouts.connect;
+        let socket = Box::pin(connect::connect(&worker.tls, pool, upstream, limit)).await?;
+        Ok((UpstreamSide::Http1(Box::new(Http1Connection::new(socket))), false))
+    }
+
     pub(super) fn fd(&self) -> RawFd {
         match self {
             UpstreamSide::Http1(connection) => connection.fd(),

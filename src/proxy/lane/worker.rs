@@ -1,5 +1,6 @@
 //! One worker's side of the data plane: what its requests need, and nobody else's.
 
+use super::passwords::PasswordDoor;
 use crate::core::balance::mix;
 use crate::core::memory::MemoryAccount;
 use crate::core::table::Table;
@@ -43,6 +44,8 @@ pub struct Shared {
     pub memory: Arc<MemoryAccount>,
     /// What requests to upstreams are marked with.
     pub hop_mark: HopMark,
+    /// Where passwords are verified.
+    pub passwords: PasswordDoor,
     /// What authorities ask for while a certificate is ordered.
     pub challenges: Arc<Challenges>,
     /// Seed of the workers' random numbers.

@@ -149,6 +149,7 @@ fn of(request: &Request, now_us: u64, ended: Option<Cut>) -> Entry<'_> {
         request_id: request.id(),
         trace_id: inbound.trace.as_ref().map(TraceContext::id),
         forwarded_for: header(&head.headers, &X_FORWARDED_FOR),
+        user: inbound.user.as_deref().unwrap_or_default().as_bytes(),
     }
 }
 

@@ -117,7 +117,11 @@ fn send(
     let timeouts = request.timeouts(pool);
     let needs = PeerNeeds { timeouts, is_alone: false, is_repeatable: true };
     let peer = Box::new(peer::peer(with.keyring, pool, upstream, needs, draw).ok()?);
-    let head = copied(&request.head, to_upstream::whole(request, sent), pool)?;
+    let mut whole = to_upstream::whole(request, sent);
+    if let Some(host) = to_upstream::own_host(pool, upstream) {
+        whole.insert_header(HOST, host).ok()?;
+    }
+    let head = copied(&request.head, whole, pool)?;
     let (original, stable) =
         mirroring.mirror.compare.as_ref().map(|_| Original::new(&mirroring.mirror)).unzip();
     let live = upstream.live.clone();

@@ -106,6 +106,7 @@ fn page(status: u16, text: &str, format: Format) -> (&'static str, Bytes) {
 fn explanation(status: u16) -> &'static str {
     match status {
         400 => "The request could not be understood.",
+        401 => "This address asks who you are.",
         403 => "Access to this address is not allowed.",
         404 => "Nothing is served under this address.",
         405 => "This address does not take that method.",
@@ -128,6 +129,11 @@ enum Format {
     Plain,
     Json,
     Html,
+}
+
+/// Whether a client asks for a page.
+pub(super) fn is_browser(headers: &HeaderMap) -> bool {
+    preferred(headers) == Format::Html
 }
 
 /// The first of the client's accepted types that there is a page for; browsers list HTML first, API

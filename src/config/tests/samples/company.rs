@@ -75,6 +75,22 @@ pub(super) const COMPANY: &[(&str, Company)] = &[
             ("routes[1].service", Some("\"web\"")),
         ],
     ),
+    (
+        "routes[].basic_auth",
+        &[
+            ("routes[].basic_auth.realm", Some("\"site\"")),
+            ("routes[].basic_auth.file", Some("\"htpasswd\"")),
+        ],
+    ),
+    ("routes[].authorize", &[("routes[].authorize.service", Some("\"web\""))]),
+    (
+        "routes[].satisfy",
+        &[
+            ("routes[].allow", Some("[\"10.0.0.0/8\"]")),
+            ("routes[].basic_auth.realm", Some("\"site\"")),
+            ("routes[].basic_auth.file", Some("\"htpasswd\"")),
+        ],
+    ),
     ("routes[].strip_prefix", &[("routes[].path", Some("\"/api/\""))]),
     ("routes[].limits.rates", &[("rate_limits.*.rate", Some("\"60/s\""))]),
     (
@@ -87,6 +103,17 @@ pub(super) const COMPANY: &[(&str, Company)] = &[
     (
         "routes[].relocate[]",
         &[("routes[].relocate[].from", Some("\"http://app/\"")), ("routes[].relocate[].to", Some("\"/\""))],
+    ),
+    (
+        "routes[].cookie_paths[]",
+        &[("routes[].cookie_paths[].from", Some("\"/app/\"")), ("routes[].cookie_paths[].to", Some("\"/\""))],
+    ),
+    (
+        "routes[].cookie_domains[]",
+        &[
+            ("routes[].cookie_domains[].from", Some("\"app.internal\"")),
+            ("routes[].cookie_domains[].to", Some("\"$host\"")),
+        ],
     ),
     ("services.*.policy", &[("policies.strict.error_rate.critical", Some("\"0.5%\""))]),
     ("services.*.cohort", &[("services.*.cohort.by", Some("\"cookie\""))]),
@@ -131,6 +158,7 @@ pub(super) const COMPANY: &[(&str, Company)] = &[
             ("services.*.rollout.warmup.for", Some("\"1s\"")),
         ],
     ),
+    ("services.*.pools.*.retry", &[("services.*.pools.*.tries", None)]),
     ("services.*.pools.*.hash_by", &[("services.*.pools.*.balance", Some("\"hash\""))]),
     (
         "services.*.pools.*.upstreams[]",

@@ -10,7 +10,9 @@ pub(super) fn line(out: &mut Vec<u8>, entry: &Entry<'_>, when: When, stamps: &mu
         Some(client) => address::address(out, client),
         None => out.push(b'-'),
     }
-    out.extend_from_slice(b" - - [");
+    out.extend_from_slice(b" - ");
+    user(out, entry.user);
+    out.extend_from_slice(b" [");
     stamps.written_combined(out, when.written_us);
     out.extend_from_slice(b"] \"");
     request(out, entry);
@@ -33,6 +35,27 @@ pub(super) fn line(out: &mut Vec<u8>, entry: &Entry<'_>, when: When, stamps: &mu
     for (index, attempt) in entry.earlier.iter().enumerate() {
         out.extend_from_slice(if index == 0 { b" earlier=" } else { b"," });
         earlier(out, attempt);
+    }
+}
+
+/// A name never looks like the next field, whatever is in it.
+fn user(out: &mut Vec<u8>, name: &[u8]) {
+    for part in or_dash(name).split_inclusive(|byte| matches!(byte, b' ' | b'[' | b']')) {
+        match part.split_last() {
+            Some((b' ', plain)) => {
+                escaped(out, plain);
+                out.extend_from_slice(b"\\x20");
+            }
+            Some((b'[', plain)) => {
+                escaped(out, plain);
+                out.extend_from_slice(b"\\x5B");
+            }
+            Some((b']', plain)) => {
+                escaped(out, plain);
+                out.extend_from_slice(b"\\x5D");
+            }
+            _ => escaped(out, part),
+        }
     }
 }
 

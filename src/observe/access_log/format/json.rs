@@ -47,6 +47,7 @@ fn request(out: &mut Vec<u8>, entry: &Entry<'_>, when: When, stamps: &mut Stamps
         address::address(out, client);
         out.push(b'"');
     }
+    field(out, b",\"user\":\"", entry.user);
     field(out, b",\"method\":\"", entry.method.as_bytes());
     field(out, b",\"host\":\"", entry.host);
     field(out, b",\"uri\":\"", entry.uri);

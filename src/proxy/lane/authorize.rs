@@ -1,0 +1,83 @@
+//! Asking a service whether a request may pass.
+//!
+//! It is asked by a request of our own, over the pools, weights, connections and timeouts of the service; what comes of
+//! that speaks for or against its pools, as any attempt on them does: that is all the traffic that such a service has.
+//! Without an answer nobody passes.
+
+use super::subrequest::{Subrequest, Unanswered as Broken};
+use super::worker::Worker;
+use crate::core::balance::Tried;
+use crate::core::route::Authorize;
+use crate::proxy::decide::asked::Asked;
+use crate::proxy::decide::plan::{self, Refusal};
+use crate::proxy::exchange::Request;
+use crate::proxy::headers::{grant, strip};
+use crate::proxy::own::answer::Answer;
+use crate::proxy::own::authorized::{self, AuthorityAnswer};
+use crate::proxy::own::error_page;
+use http::{Method, Uri};
+use pingora_http::RequestHeader;
+use std::time::Duration;
+
+/// Why the service has said nothing.
+enum Unasked {
+    Refused(Refusal),
+    /// None of its upstreams has answered.
+    Broken,
+}
+
+/// Asks about a request; the client's answer, where it may not pass.
+pub(super) async fn ask(worker: &Worker, request: &mut Request, by: &Authorize) -> Option<Answer> {
+    match answer(worker, request, by).await {
+        Ok(answer) if answer.lets_pass() => {
+            request.plan.granted = Some(Box::new(grant::of(&answer.head, &by.forward)));
+            None
+        }
+        Ok(answer) => Some(authorized::refused(request, by, answer)),
+        Err(Unasked::Refused(refusal)) => Some(error_page::refusal(request, refusal)),
+        Err(Unasked::Broken) => Some(error_page::error(request, 500)),
+    }
+}
+
+async fn answer(worker: &Worker, request: &Request, by: &Authorize) -> Result<AuthorityAnswer, Unasked> {
+    let table = &*request.plan.table;
+    let service = request.plan.route.and_then(|route| table.authority_of(route));
+    let service = service.ok_or(Unasked::Refused(Refusal::NoUpstream))?;
+    let chosen = plan::of_service(table, asked(worker, request, by), service).map_err(Unasked::Refused)?;
+    let (Some(entry), Some(pool)) = (chosen.target.service(table), chosen.target.pool(table)) else {
+        return Err(Unasked::Refused(Refusal::NoUpstream));
+    };
+    let mut head = RequestHeader::clone(&request.head);
+    head.set_method(Method::GET);
+    head.set_uri(Uri::from(by.target.clone()));
+    strip::strip(&mut head, entry);
+    let (mut tried, mut made, mut is_alone) = (Tried::default(), 0, false);
+    while made < pool.retry.tries {
+        let draw = worker.draw() as u32;
+        let Some(index) = plan::upstream(pool, request, draw, tried) else { break };
+        let Some(upstream) = pool.upstreams.get(index) else { break };
+        let subrequest = Subrequest { worker, request, head: &head, pool, upstream };
+        match subrequest.send(is_alone).await {
+            Ok(answer) => return Ok(answer),
+            // The upstream closed a kept connection meanwhile: once, that is nobody's fault.
+            Err(Broken::Stale) => is_alone = true,
+            Err(Broken::Failed) => {
+                tried.add(index);
+                made += 1;
+            }
+        }
+    }
+    Err(if made == 0 { Unasked::Refused(Refusal::NoUpstream) } else { Unasked::Broken })
+}
+
+fn asked<'a>(worker: &Worker, request: &'a Request, by: &'a Authorize) -> Asked<'a> {
+    Asked {
+        request,
+        path: by.target.path(),
+        client: request.inbound.client,
+        believed: request.inbound.believed,
+        listener: &request.inbound.listener.settings,
+        now: Duration::from_micros(request.inbound.started_us),
+        draw: worker.draw(),
+    }
+}
