@@ -13,6 +13,7 @@ use super::pages;
 use super::reader::{Item, Section};
 use super::{condition, limits, pool};
 use crate::core::condition::Condition;
+use crate::core::expires::Expires;
 use crate::core::route::{Clients, Fallback, OwnTimeouts, PathSpec, RouteSpec, Target};
 use crate::core::settings::{Admin, Forwarded};
 use std::net::SocketAddr;
@@ -86,6 +87,7 @@ fn route(section: &Section<'_>, known: &Known<'_>) -> Option<RouteSpec> {
         compression: section.read("compression", true, Item::bool),
         forwarded: forwarded(section, target.as_ref()),
         headers: headers(&section.section("headers")),
+        expires: section.item("expires").and_then(|item| item.parsed(Expires::parse)).flatten(),
         error_pages: section.item("error_pages").and_then(|item| Some(pages::error_pages(&item.section()?))),
         rewriting: rewriting::read(section, &path, target.as_ref()),
         relocations: rewriting::relocations(section, target.as_ref()),

@@ -16,6 +16,7 @@ pub use rewritten::{Current, Rewritten};
 pub use router::without_port;
 
 use super::condition::Condition;
+use super::expires::Expires;
 use super::headers::{Edits, Headers};
 use super::settings::transfer::{Forwarded, Timeouts};
 use super::template::Template;
@@ -63,6 +64,8 @@ pub struct RouteSpec {
     /// What the upstream learns of the client, in place of what its pool says.
     pub forwarded: Option<Forwarded>,
     pub headers: Headers,
+    /// Until when its successes may be kept, in place of what they say themselves.
+    pub expires: Option<Expires>,
     /// In place of those for all routes, where there are any.
     pub error_pages: Option<BTreeMap<u16, Bytes>>,
 }
@@ -190,6 +193,7 @@ impl RouteSpec {
             compression: true,
             forwarded: None,
             headers: Headers::default(),
+            expires: None,
             error_pages: None,
         }
     }

@@ -81,6 +81,13 @@ const ROUTES: &[ConfigKey] = &[
     key("limits", &["{ body = \"1M\" }"], "In place of the listener's, and by client."),
     key("headers", &["{ response = { set = { X-Frame-Options = \"DENY\" } } }"], "In place of the site's.")
         .otherwise("`[headers]`"),
+    key(
+        "expires",
+        &["\"30d\"", "\"max\"", "\"epoch\"", "\"-1s\""],
+        "Sets `Expires` and `Cache-Control` of successes, as nginx's `expires` does: a time (`s`, `m`, `h`, `d`, `w`, `M`, `y`), \
+         `max` (ten years), `epoch` or a negative time (`no-cache`), `off`.",
+    )
+    .or("\"off\""),
     key("error_pages", &["{ 404 = \"404.html\" }"], "In place of all of the site's.").otherwise("`[error_pages]`"),
     key("strip_prefix", &["\"/api\""], "Is taken off the path: the upstream sees `/users` for `/api/users`."),
     key("path_to", &["\"/v2/\""], "Takes the place of the route's own path: the upstream sees `/v2/users`."),

@@ -33,15 +33,25 @@ pub(super) const PAGE: KeyPage = KeyPage {
             keys: HEADERS,
         },
         KeyTable {
-            places: &[
-                "headers.response",
-                "headers.request",
-                "routes[].headers.response",
-                "routes[].headers.request",
-            ],
+            places: &["headers.response", "routes[].headers.response"],
             about: "Values may use `$host`, `$remote_addr`, `$scheme`, `$request_uri`, `$request_id` and `$pool`. Fields that \
                     frame a message cannot be changed.",
-            keys: EDITS,
+            keys: RESPONSE_EDITS,
+        },
+        KeyTable {
+            places: &[
+                "headers.response.set.*",
+                "headers.response.add.*",
+                "routes[].headers.response.set.*",
+                "routes[].headers.response.add.*",
+            ],
+            about: "A field with more than its value.",
+            keys: FIELD,
+        },
+        KeyTable {
+            places: &["headers.request", "routes[].headers.request"],
+            about: "Values may use what those of answers may. Fields that frame a message cannot be changed.",
+            keys: REQUEST_EDITS,
         },
         KeyTable {
             places: &["error_pages", "routes[].error_pages"],
@@ -93,8 +103,36 @@ const HEADERS: &[ConfigKey] = &[
     key("request", &["{ set = { X-Site = \"$host\" } }"], "Fields of requests to upstreams."),
 ];
 
-const EDITS: &[ConfigKey] = &[
-    key("set", &["{ X-Frame-Options = \"DENY\" }"], "Fields with their values, in place of those there are."),
-    key("add", &["{ X-Site = \"$host\" }"], "Fields with their values, beside those there are."),
+const RESPONSE_EDITS: &[ConfigKey] = &[
+    key(
+        "set",
+        &[
+            "{ X-Frame-Options = \"DENY\" }",
+            "{ Cache-Control = { value = \"max-age=3600\", on = \"success\" } }",
+        ],
+        "Fields with their values, in place of those there are.",
+    ),
+    key(
+        "add",
+        &["{ X-Site = \"$host\" }", "{ X-Site = { value = \"$host\", on = \"success\" } }"],
+        "Fields with their values, beside those there are.",
+    ),
     key("remove", &["[\"Server\"]"], "Names of fields that are taken out.").or("[]"),
+];
+
+const FIELD: &[ConfigKey] = &[
+    key("value", &["\"max-age=3600\""], "The value."),
+    key(
+        "on",
+        &["\"success\""],
+        "`success`: on answers with 200, 201, 204, 206, 301, 302, 303, 304, 307 and 308 alone, as nginx's `add_header` without \
+         `always`.",
+    )
+    .or("\"always\""),
+];
+
+const REQUEST_EDITS: &[ConfigKey] = &[
+    key("set", &["{ X-Site = \"$host\" }"], "Fields with their values, in place of those there are."),
+    key("add", &["{ X-Site = \"$host\" }"], "Fields with their values, beside those there are."),
+    key("remove", &["[\"Cookie\"]"], "Names of fields that are taken out.").or("[]"),
 ];

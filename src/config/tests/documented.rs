@@ -14,7 +14,7 @@ admin = { tokens = [{}], tls = { certificates = [{}] } }
 acme = {}
 compression = {}
 maintenance = {}
-headers = { request = {}, response = {} }
+headers = { request = {}, response = { set = { chosen = {} }, add = { chosen = {} } } }
 error_pages = {}
 rate_limits = { chosen = {} }
 policies = { chosen = { error_rate = {}, differences = {}, latency_p95 = {}, duration_p95 = {}, abandoned = {}, relative = {}, failures = {}, health = {}, signals = [{}] } }
@@ -62,7 +62,9 @@ upstreams = [{}]
 const NAMED: [&str; 4] = ["services", "pools", "policies", "rate_limits"];
 
 /// Says that two keys take the same table, with the place of the one that is documented.
-const SAME: [(&str, &str); 10] = [
+const SAME: [(&str, &str); 12] = [
+    ("headers.response.set.*", "headers.response"),
+    ("headers.response.add.*", "headers.response"),
     ("routes[].when", "services.*.rules[]"),
     ("routes[].when.header", "services.*.rules[].header"),
     ("routes[].when.cookie", "services.*.rules[].header"),

@@ -86,6 +86,7 @@ pub(super) fn named(path: &str) -> String {
             ("*", "policies") => "default",
             ("*", "rate_limits") => "api",
             ("*", "error_pages") => "502",
+            ("*", "set" | "add") => "X-Site",
             _ => part,
         };
         before = part;

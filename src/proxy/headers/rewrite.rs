@@ -1,23 +1,39 @@
 //! Changes to header fields, carried out: on answers of every kind, and on requests to upstreams.
 
-use crate::core::headers::Edits;
+use crate::core::expires::{Expires, ExpiryDate};
+use crate::core::headers::{Edits, is_success};
 use crate::core::route::without_port;
 use crate::core::template::Facts;
 use crate::proxy::exchange::Request;
 use crate::proxy::headers::{cookies, hsts};
 use crate::proxy::wire::answer_head::AnswerHead;
 use crate::proxy::wire::changes::Changes;
+use crate::proxy::wire::date;
 use bytes::Bytes;
-use http::header::LOCATION;
+use http::header::{CACHE_CONTROL, EXPIRES, LOCATION};
 use http::{HeaderName, HeaderValue};
 
 /// On the head of an answer, no matter who made it.
 pub(in crate::proxy) fn answer(request: &Request, head: &mut AnswerHead) {
     hsts::set(&request.inbound.listener, head);
-    if let Some(edits) = request.plan.table.routes.response_edits(request.route()) {
-        carry_out(edits, facts_for(edits, request), head);
+    let (route, is_success) = (request.route(), is_success(head.status.as_u16()));
+    if let Some(expires) = route.and_then(|route| route.expires.as_ref()).filter(|_| is_success) {
+        expire(expires, head);
+    }
+    if let Some(edits) = request.plan.table.routes.response_edits(route) {
+        carry_out(edits, facts_for(edits, request), is_success, head);
     }
     cookies::show(request, head);
+}
+
+/// Says until when an answer may be kept, in place of what was said.
+fn expire(expires: &Expires, head: &mut AnswerHead) {
+    let date = match &expires.date {
+        ExpiryDate::Fixed(date) => date.clone(),
+        ExpiryDate::In(seconds) => date::later(*seconds),
+    };
+    head.set(EXPIRES, date);
+    head.set(CACHE_CONTROL, expires.cache_control.clone());
 }
 
 /// On an upstream's redirect: a place that names the upstream becomes one of the site.
@@ -35,7 +51,7 @@ pub(in crate::proxy) fn relocate(request: &Request, head: &mut AnswerHead) {
 /// On a request that goes to an upstream.
 pub(in crate::proxy) fn to_upstream(request: &Request, changes: &mut Changes<'_>) {
     if let Some(edits) = request.plan.table.routes.request_edits(request.route()) {
-        carry_out(edits, facts_for(edits, request), changes);
+        carry_out(edits, facts_for(edits, request), false, changes);
     }
 }
 
@@ -47,15 +63,16 @@ trait Fields {
 }
 
 /// A value that the request makes illegal is left out.
-fn carry_out(edits: &Edits, facts: Option<Facts<'_>>, head: &mut impl Fields) {
+fn carry_out(edits: &Edits, facts: Option<Facts<'_>>, is_success: bool, head: &mut impl Fields) {
+    let on_success = edits.on_success.as_deref().filter(|_| is_success);
     edits.remove.iter().for_each(|name| head.remove(name));
-    for (name, value) in &edits.set {
+    for (name, value) in edits.set.iter().chain(on_success.into_iter().flat_map(|edits| &edits.set)) {
         match value.of(facts.as_ref()) {
             Some(value) => head.set(name.clone(), value),
             None => head.remove(name),
         }
     }
-    for (name, value) in &edits.add {
+    for (name, value) in edits.add.iter().chain(on_success.into_iter().flat_map(|edits| &edits.add)) {
         if let Some(value) = value.of(facts.as_ref()) {
             head.add(name.clone(), value);
         }
