@@ -186,7 +186,7 @@ fn read(root: &Section<'_>, surroundings: Surroundings) -> Option<Config> {
     let sets = sets::sets(root, &names);
     let rate_limits = limits::rate_limits(root);
     let rates = names_in(root, "rate_limits");
-    let mut specs = route::routes(
+    let (mut specs, error_pages) = route::routes(
         root,
         &route::Known { services: &names, rates: &rates, listeners: &addresses, admin: admin.as_ref() },
     );
@@ -198,7 +198,7 @@ fn read(root: &Section<'_>, surroundings: Surroundings) -> Option<Config> {
         acme::fits(section, acme, &listeners);
     }
     let headers = headers::headers(&root.section("headers"));
-    let routes = Routes::new(specs, headers, pages::error_pages(&root.section("error_pages")));
+    let routes = Routes::new(specs, headers, error_pages);
     let maintenance = maintenance::maintenance(&root.section("maintenance"), &services);
     let compression = root.item("compression").and_then(|item| item.section());
     let compression = compression.map(|section| Arc::new(compression::compression(&section)));

@@ -49,6 +49,7 @@ pub(super) fn pool(name: Arc<str>, section: &Section<'_>, upstreams: Vec<Upstrea
         http2,
         tls,
         buffer: buffer::of_pool(&section.section("buffer")),
+        accel: section.read("accel", false, Item::bool),
         tries: section.read("tries", 2, |item| item.integer(1..=10)) as u8,
         balance,
         upstreams,

@@ -1,5 +1,6 @@
 //! Routes: what a request is matched by, where it leads, and what holds on the way.
 
+mod error_page;
 mod label;
 mod path;
 mod relocation;
@@ -8,6 +9,7 @@ mod rewriting;
 mod rewritten;
 mod router;
 
+pub use error_page::{ErrorPage, ErrorPages, PageSource, PageStatus};
 pub use path::{BadPath, decoded, normalized, plain};
 pub use relocation::Relocation;
 pub use replacement::Replacement;
@@ -24,9 +26,10 @@ use bytes::Bytes;
 use http::HeaderValue;
 use ipnet::IpNet;
 use router::Router;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// One route as configured.
@@ -67,7 +70,11 @@ pub struct RouteSpec {
     /// Until when its successes may be kept, in place of what they say themselves.
     pub expires: Option<Expires>,
     /// In place of those for all routes, where there are any.
-    pub error_pages: Option<BTreeMap<u16, Bytes>>,
+    pub error_pages: Option<ErrorPages>,
+    /// Whether answers of its upstream from 300 on that have an error page are replaced by it, too.
+    pub intercept: bool,
+    /// Whether only requests that other routes, error pages or applications send on get here; others get 404.
+    pub internal: bool,
 }
 
 /// How a path is matched.
@@ -79,7 +86,7 @@ pub enum PathSpec {
     Prefix { prefix: String, is_final: bool },
     /// `~ re`, or `~* re` without regard to case. Already known to compile.
     Regex { pattern: String, ignore_case: bool },
-    /// `@name`: no path matches it; a fallback of files names it.
+    /// `@name`: no path matches it; fallbacks, error pages and applications name it.
     Named(String),
 }
 
@@ -166,8 +173,8 @@ pub struct Routes {
     named: HashMap<String, usize>,
     /// For routes without changes of their own.
     pub headers: Headers,
-    /// Pages for errors that the proxy makes itself, by status.
-    pub error_pages: BTreeMap<u16, Bytes>,
+    /// What is shown in place of errors, by status.
+    pub error_pages: ErrorPages,
 }
 
 impl RouteSpec {
@@ -195,6 +202,8 @@ impl RouteSpec {
             headers: Headers::default(),
             expires: None,
             error_pages: None,
+            intercept: false,
+            internal: false,
         }
     }
 }
@@ -221,7 +230,7 @@ impl OwnTimeouts {
 }
 
 impl Routes {
-    pub fn new(specs: Vec<RouteSpec>, headers: Headers, error_pages: BTreeMap<u16, Bytes>) -> Self {
+    pub fn new(specs: Vec<RouteSpec>, headers: Headers, error_pages: ErrorPages) -> Self {
         let name = |(index, spec): (usize, &RouteSpec)| match &spec.path {
             PathSpec::Named(name) => Some((name.clone(), index)),
             _ => None,
@@ -258,8 +267,8 @@ impl Routes {
         self.named.get(name).copied()
     }
 
-    /// The page for an error that the proxy makes itself on a route, or on none.
-    pub fn error_page<'a>(&'a self, route: Option<&'a RouteSpec>, status: u16) -> Option<&'a Bytes> {
+    /// The page for an error on a route, or on none.
+    pub fn error_page<'a>(&'a self, route: Option<&'a RouteSpec>, status: u16) -> Option<&'a Arc<ErrorPage>> {
         let own = route.and_then(|route| route.error_pages.as_ref());
         own.unwrap_or(&self.error_pages).get(&status)
     }
@@ -307,7 +316,7 @@ mod tests {
         let common = Headers { response: Some(edits("a")), request: Some(edits("b")) };
         let mut own = RouteSpec::new(PathSpec::Exact("/".into()), Target::Deny);
         own.headers.response = Some(Edits::default());
-        let routes = Routes::new(vec![own], common, BTreeMap::new());
+        let routes = Routes::new(vec![own], common, ErrorPages::new());
         let route = routes.spec(0);
         assert_eq!(routes.response_edits(route), Some(&Edits::default()));
         assert_eq!(routes.request_edits(route), Some(&edits("b")));

@@ -299,6 +299,8 @@ pub struct Pool {
     /// What its upstreams learn of clients, where a route does not say otherwise.
     pub forwarded: Forwarded,
     pub buffer: Buffer,
+    /// Whether its answers may name a place of this site that is shown in their place (`X-Accel-Redirect`).
+    pub accel: bool,
 }
 
 /// A webhook that is asked before something happens, and may refuse it.

@@ -1,9 +1,11 @@
 //! What answers say and which ones are shown: fields of successes, expiry, error pages, internal places. Beside nginx
 //! where it does the same.
 
+mod accel;
+mod error_pages;
 mod expiry;
 
-use super::harness::{Answer, Nginx, Origin, send};
+use super::harness::{Answer, Nginx, Origin, Pointsman, send, whole};
 use std::net::{SocketAddr, TcpListener};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -32,6 +34,14 @@ fn nginx(server: &str, files: &[(&str, &str)]) -> Nginx {
     );
     std::fs::write(dir.path().join("nginx.conf"), conf).expect("a file");
     Nginx::serve(dir, vec![address])
+}
+
+/// Pointsman with these files beside its configuration.
+fn start(config: &str, files: &[(&str, &str)]) -> Pointsman {
+    let dir = TempDir::new().expect("a directory");
+    write(dir.path(), files);
+    std::fs::write(dir.path().join("pointsman.toml"), whole(config)).expect("a file");
+    Pointsman::start_in(dir)
 }
 
 /// Files that everybody can read.

@@ -55,7 +55,7 @@ const ROUTES: &[ConfigKey] = &[
         "path",
         &["\"/api/\"", "\"= /health\"", "'~ \\.php$'"],
         "`/x`: a prefix; `= /x`: exact; `^~ /x`: a prefix that no regular expression overrides; `~ x`, `~* x`: a regular \
-         expression, with and without regard to case; `@x`: a name, which only fallbacks lead to.",
+         expression, with and without regard to case; `@x`: a name, which fallbacks and error pages lead to.",
     )
     .or("\"/\""),
     key(
@@ -89,6 +89,19 @@ const ROUTES: &[ConfigKey] = &[
     )
     .or("\"off\""),
     key("error_pages", &["{ 404 = \"404.html\" }"], "In place of all of the site's.").otherwise("`[error_pages]`"),
+    key(
+        "intercept",
+        &["true"],
+        "`true`: answers of the upstream from 300 on that have an error page are replaced by it, too.",
+    )
+    .or("false"),
+    key(
+        "internal",
+        &["true"],
+        "`true`: reached only from other routes: fallbacks, error pages, rewriting, a folder's file, `X-Accel-Redirect`. Clients \
+         get 404.",
+    )
+    .or("false"),
     key("strip_prefix", &["\"/api\""], "Is taken off the path: the upstream sees `/users` for `/api/users`."),
     key("path_to", &["\"/v2/\""], "Takes the place of the route's own path: the upstream sees `/v2/users`."),
     key(

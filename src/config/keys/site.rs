@@ -55,9 +55,20 @@ pub(super) const PAGE: KeyPage = KeyPage {
         },
         KeyTable {
             places: &["error_pages", "routes[].error_pages"],
-            about: "Pages for errors that the proxy makes itself; who asks for JSON gets JSON. Those of a route take the \
-                    place of all of the site's.",
-            keys: &[key("*", &["\"50x.html\""], "The page of a status, 400 to 599: `502 = \"50x.html\"`.")],
+            about: "What is shown for errors that the proxy makes itself, and with `intercept` for those of upstreams. Who asks \
+                    for JSON gets JSON in place of a file. Those of a route take the place of all of the site's.",
+            keys: &[key(
+                "*",
+                &["\"50x.html\"", "{ path = \"/errors/404.html\" }"],
+                "A file, or where else the page comes from; by status (`502`), range (`\"500-504\"`), or several of them \
+                 (`\"403, 404\"`).",
+            )],
+        },
+        KeyTable {
+            places: &["error_pages.*", "routes[].error_pages.*"],
+            about: "Where the page of an error comes from: one of `file`, `path`, `route` and `redirect`. An error in place of an \
+                    error is the built-in one.",
+            keys: ERROR_PAGE,
         },
     ],
 };
@@ -75,6 +86,23 @@ const COMPRESSION: &[ConfigKey] = &[
     .or("\"256\""),
     key("gzip_level", &["9"], "How hard gzip tries.").or("6"),
     key("br_level", &["9"], "How hard brotli tries.").or("5"),
+];
+
+const ERROR_PAGE: &[ConfigKey] = &[
+    key("file", &["\"50x.html\""], "A file of HTML, read with the configuration."),
+    key(
+        "path",
+        &["\"/errors/404.html\""],
+        "The route for this path answers, asked with GET; it may use `$host`, `$scheme`, `$path`, `$args` and `$is_args`.",
+    ),
+    key("route", &["\"@app\""], "The route of this name answers, asked as the client asked."),
+    key("redirect", &["\"https://$host/sorry\""], "The client is sent there."),
+    key(
+        "status",
+        &["200", "\"answer\""],
+        "The status of what is shown; `answer`: that of the route that answers.",
+    )
+    .otherwise("that of the error; 302 for a redirect"),
 ];
 
 const RATE_LIMITS: &[ConfigKey] = &[

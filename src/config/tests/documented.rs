@@ -15,7 +15,7 @@ acme = {}
 compression = {}
 maintenance = {}
 headers = { request = {}, response = { set = { chosen = {} }, add = { chosen = {} } } }
-error_pages = {}
+error_pages = { 404 = {} }
 rate_limits = { chosen = {} }
 policies = { chosen = { error_rate = {}, differences = {}, latency_p95 = {}, duration_p95 = {}, abandoned = {}, relative = {}, failures = {}, health = {}, signals = [{}] } }
 [[listeners]]
@@ -62,7 +62,8 @@ upstreams = [{}]
 const NAMED: [&str; 4] = ["services", "pools", "policies", "rate_limits"];
 
 /// Says that two keys take the same table, with the place of the one that is documented.
-const SAME: [(&str, &str); 12] = [
+const SAME: [(&str, &str); 13] = [
+    ("error_pages.*", "error_pages"),
     ("headers.response.set.*", "headers.response"),
     ("headers.response.add.*", "headers.response"),
     ("routes[].when", "services.*.rules[]"),

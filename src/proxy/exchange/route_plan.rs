@@ -1,5 +1,6 @@
 //! Where a request goes, and why.
 
+use super::Replaced;
 use crate::core::limit::counts::Held;
 use crate::core::route::Rewritten;
 use crate::core::table::{Pool, Service, Table};
@@ -16,6 +17,8 @@ pub(in crate::proxy) struct RoutePlan {
     pub rewritten: Option<Box<Rewritten>>,
     /// How often they have been changed.
     pub changes: u8,
+    /// What was not shown of it before, where another route answers in its place.
+    pub replaced: Option<Box<Replaced>>,
     /// Whether the limits of a route have counted the request.
     pub is_counted: bool,
     /// Largest body it may have, in bytes.
@@ -36,6 +39,7 @@ impl RoutePlan {
             route: None,
             rewritten: None,
             changes: 0,
+            replaced: None,
             is_counted: false,
             max_body: u64::MAX,
             held: None,
@@ -43,6 +47,11 @@ impl RoutePlan {
             by: None,
             cookies: Cookies::default(),
         }
+    }
+
+    /// Whether the request is answered for an error.
+    pub(in crate::proxy) fn answers_an_error(&self) -> bool {
+        self.replaced.as_ref().is_some_and(|replaced| replaced.error.is_some())
     }
 
     /// It leads to a pool.

@@ -9,11 +9,11 @@ use crate::proxy::decide::asked::Asked;
 use crate::proxy::decide::follow::{self, Followed};
 use crate::proxy::decide::plan::{self, Refusal, Way};
 use crate::proxy::decide::{limits, outcome, refuse};
-use crate::proxy::exchange::Request;
+use crate::proxy::exchange::{Chosen, Request};
 use crate::proxy::headers::{claims, forward, strip, tidy, trace};
 use crate::proxy::measure::{charge, log_entry};
 use crate::proxy::own::answer::{self, Answer};
-use crate::proxy::own::{challenge, error_page, route_answer};
+use crate::proxy::own::{challenge, error_page};
 use crate::proxy::wire::alarm::Alarm;
 use pingora_error::{Error, ErrorSource, ErrorType, Result};
 use std::time::Duration;
@@ -61,28 +61,29 @@ impl Exchange<'_> {
         }
         let mut way = self.way(None);
         loop {
-            match way {
-                Ok(Way::Upstream(chosen)) => {
-                    self.request.plan.choose(chosen);
-                    self.strip();
-                    return self.pass_on().await;
+            let next = if let Ok(Way::Upstream(chosen)) = way {
+                self.go_to(chosen);
+                match self.pass_on().await {
+                    Err(error) if self.is_replaced(&error) => Box::pin(self.in_place_of(error)).await?,
+                    ended => return ended,
                 }
-                Ok(Way::Own) => match Box::pin(route_answer::of_route(&self.request)).await {
-                    Ok(answer) => return Box::pin(self.answer(answer)).await,
-                    Err(why) => {
-                        let from = follow::fall_back(&mut self.request, why);
-                        way = from.and_then(|from| self.way(from));
-                    }
-                },
-                Ok(Way::Away { status, location }) => {
-                    return Box::pin(self.answer(answer::away(status, location))).await;
-                }
-                Err(refusal) => {
-                    let answer = error_page::refusal(&self.request, refusal);
-                    return Box::pin(self.answer(answer)).await;
-                }
+            } else {
+                Box::pin(self.answer_here(way)).await?
+            };
+            match next {
+                Some(next) => way = next,
+                None => return Ok(()),
             }
         }
+    }
+
+    /// The request goes to a pool.
+    fn go_to(&mut self, chosen: Chosen) {
+        if self.request.plan.replaced.is_some() {
+            self.request.attempts.start_over();
+        }
+        self.request.plan.choose(chosen);
+        self.strip();
     }
 
     /// Settles whom the request is from and takes off what is none of anybody's business; the answer, where that is
@@ -121,7 +122,7 @@ impl Exchange<'_> {
 
     /// Chooses the request's route, and where it leads on it. `from` is the route to begin with, where
     /// another one has named it.
-    fn way(&mut self, from: Option<usize>) -> std::result::Result<Way, Refusal> {
+    pub(super) fn way(&mut self, from: Option<usize>) -> std::result::Result<Way, Refusal> {
         let (worker, request) = (self.worker, &mut *self.request);
         let route = match follow::follow(request, from)? {
             Followed::Route(route) => route,

@@ -16,6 +16,7 @@ mod line;
 mod overdue;
 mod recall;
 mod relay;
+mod replace;
 mod shield;
 mod stream;
 mod switch;
