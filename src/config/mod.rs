@@ -54,7 +54,7 @@ pub use fault::{Fault, Faults};
 pub use loops::is_local;
 
 use crate::core::policy::Policy;
-use crate::core::route::{RouteSpec, Routes};
+use crate::core::route::Routes;
 use crate::core::settings::Config;
 use loops::{Loops, Surroundings};
 use reader::{Document, Section};
@@ -169,12 +169,6 @@ fn names_in(root: &Section<'_>, section: &'static str) -> Vec<String> {
     root.section(section).entries().into_iter().map(|(name, _)| name).collect()
 }
 
-/// All routes, with what the whole site has.
-fn routes(root: &Section<'_>, specs: Vec<RouteSpec>) -> Routes {
-    let headers = headers::headers(&root.section("headers"));
-    Routes::new(specs, headers, pages::error_pages(&root.section("error_pages")))
-}
-
 fn read(root: &Section<'_>, surroundings: Surroundings) -> Option<Config> {
     let values = values::read(root);
     let mut server = front::server(&root.section("server"));
@@ -197,7 +191,7 @@ fn read(root: &Section<'_>, surroundings: Surroundings) -> Option<Config> {
     let names = names_in(root, "services");
     let sets = sets::sets(root, &names);
     let rate_limits = limits::rate_limits(root);
-    let mut specs = route::routes(
+    let (mut specs, error_pages) = route::routes(
         root,
         &route::Known {
             services: &names,
@@ -213,7 +207,8 @@ fn read(root: &Section<'_>, surroundings: Surroundings) -> Option<Config> {
     if let (Some(section), Some(acme)) = (&ordered, &acme) {
         acme::fits(section, acme, &listeners);
     }
-    let routes = routes(root, specs);
+    let headers = headers::headers(&root.section("headers"));
+    let routes = Routes::new(specs, headers, error_pages);
     let maintenance = maintenance::maintenance(&root.section("maintenance"), &services);
     let compression = compression::read(root);
     let notify = notify::receivers(root, &names);

@@ -44,6 +44,7 @@ pub(super) fn pool(name: Arc<str>, section: &Section<'_>, upstreams: Vec<Upstrea
         tls,
         buffer: buffer::of_pool(&section.section("buffer")),
         retry: retry::of_pool(section),
+        accel: section.read("accel", false, Item::bool),
         balance,
         upstreams,
         health,

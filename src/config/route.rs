@@ -13,8 +13,9 @@ use super::pages;
 use super::reader::{Item, Section};
 use super::{access, condition, cookies, limits};
 use crate::core::condition::Condition;
+use crate::core::expires::Expires;
 use crate::core::pattern::Pattern;
-use crate::core::route::{Clients, Fallback, OwnTimeouts, PathSpec, RouteSpec, Target};
+use crate::core::route::{Clients, ErrorPages, Fallback, OwnTimeouts, PathSpec, RouteSpec, Target};
 use crate::core::settings::{Admin, Forwarded};
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -29,7 +30,8 @@ pub(super) struct Known<'a> {
     pub admin: Option<&'a Admin>,
 }
 
-pub(super) fn routes(root: &Section<'_>, known: &Known<'_>) -> Vec<RouteSpec> {
+/// All of them, and what is shown for errors where they say nothing else.
+pub(super) fn routes(root: &Section<'_>, known: &Known<'_>) -> (Vec<RouteSpec>, ErrorPages) {
     let sections = root.tables("routes");
     if sections.is_empty() {
         let name = known.services.first().map_or("web", String::as_str);
@@ -37,7 +39,9 @@ pub(super) fn routes(root: &Section<'_>, known: &Known<'_>) -> Vec<RouteSpec> {
     }
     let specs: Vec<_> = sections.iter().map(|section| route(section, known)).collect();
     sections.iter().zip(&specs).for_each(|(section, spec)| names(section, spec.as_ref(), &specs));
-    specs.into_iter().flatten().collect()
+    let pages = pages::error_pages(&root.section("error_pages"));
+    pages::lead_somewhere(root, &pages, &specs);
+    (specs.into_iter().flatten().collect(), pages)
 }
 
 /// A name stands for one route, a fallback for one that there is, and `within` for the path of another.
@@ -51,6 +55,9 @@ fn names(section: &Section<'_>, spec: Option<&RouteSpec>, specs: &[Option<RouteS
         && named(name) > 1
     {
         item.fault(&format!("several routes are called @{name}; give each a name of its own"));
+    }
+    if let Some(pages) = &spec.error_pages {
+        pages::lead_somewhere(section, pages, specs);
     }
     let leads_in = |other: &RouteSpec| match &other.path {
         PathSpec::Prefix { prefix, .. } => Some(prefix) == spec.within.as_ref(),
@@ -89,7 +96,10 @@ fn route(section: &Section<'_>, known: &Known<'_>) -> Option<RouteSpec> {
         compression: section.read("compression", true, Item::bool),
         forwarded: forwarded(section, target.as_ref()),
         headers: headers(&section.section("headers")),
+        expires: section.item("expires").and_then(|item| item.parsed(Expires::parse)).flatten(),
         error_pages: section.item("error_pages").and_then(|item| Some(pages::error_pages(&item.section()?))),
+        intercept: intercept(section, target.as_ref()),
+        internal: section.read("internal", false, Item::bool),
         rewriting: rewriting::read(section, &path, target.as_ref()),
         relocations: rewriting::relocations(section, target.as_ref()),
         cookies: cookies::of_route(section, target.as_ref()),
@@ -197,6 +207,14 @@ fn measure(section: &Section<'_>, target: Option<&Target>) -> bool {
         item.fault("has no effect on a route that leads to no service; take it out");
     }
     item.bool().unwrap_or(true)
+}
+
+fn intercept(section: &Section<'_>, target: Option<&Target>) -> bool {
+    let Some(item) = section.item("intercept") else { return false };
+    if !matches!(target, None | Some(Target::Service(_))) {
+        item.fault("has no effect on a route that leads to no service; take it out");
+    }
+    item.bool().unwrap_or(false)
 }
 
 fn forwarded(section: &Section<'_>, target: Option<&Target>) -> Option<Forwarded> {

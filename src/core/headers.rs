@@ -24,6 +24,20 @@ pub struct Edits {
     pub set: Vec<(HeaderName, Value)>,
     /// Beside what is there.
     pub add: Vec<(HeaderName, Value)>,
+    /// Those of successes alone, each after the ones that are for all.
+    pub on_success: Option<Box<SuccessEdits>>,
+}
+
+/// What is changed on successes alone ([`is_success`]).
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct SuccessEdits {
+    pub set: Vec<(HeaderName, Value)>,
+    pub add: Vec<(HeaderName, Value)>,
+}
+
+/// Whether an answer is one that caches may keep by a field of it: nginx's list for `add_header` without `always`.
+pub fn is_success(status: u16) -> bool {
+    matches!(status, 200 | 201 | 204 | 206 | 301 | 302 | 303 | 304 | 307 | 308)
 }
 
 /// The value of a field.
@@ -36,7 +50,9 @@ pub enum Value {
 impl Edits {
     /// Whether no value depends on the request.
     pub fn is_fixed(&self) -> bool {
-        self.set.iter().chain(&self.add).all(|(_, value)| matches!(value, Value::Fixed(_)))
+        let on_success = self.on_success.iter().flat_map(|edits| edits.set.iter().chain(&edits.add));
+        let all = self.set.iter().chain(&self.add).chain(on_success);
+        all.into_iter().all(|(_, value)| matches!(value, Value::Fixed(_)))
     }
 }
 

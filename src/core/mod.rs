@@ -14,6 +14,7 @@ pub mod counter;
 pub mod duration;
 pub mod event;
 pub mod evidence;
+pub mod expires;
 pub mod failed_attempt;
 pub mod failure_statuses;
 pub mod fields;

@@ -2,6 +2,7 @@
 
 mod access;
 mod cookies;
+mod error_page;
 mod label;
 mod path;
 mod relocation;
@@ -12,6 +13,7 @@ mod router;
 
 pub use access::{Authorize, BasicAuth, RouteAccess, Satisfy, SignIn};
 pub use cookies::{CookieFlags, CookieRules, SameSite};
+pub use error_page::{ErrorPage, ErrorPages, PageSource, PageStatus};
 pub use path::{BadPath, decoded, normalized, plain};
 pub use relocation::Relocation;
 pub use replacement::Replacement;
@@ -20,6 +22,7 @@ pub use rewritten::{Current, Rewritten};
 pub use router::{Sought, without_port};
 
 use super::condition::Condition;
+use super::expires::Expires;
 use super::headers::{Edits, Headers};
 use super::settings::forwarded::Forwarded;
 use super::settings::transfer::Timeouts;
@@ -28,9 +31,10 @@ use bytes::Bytes;
 use http::HeaderValue;
 use ipnet::IpNet;
 use router::Router;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// One route as configured.
@@ -74,8 +78,14 @@ pub struct RouteSpec {
     /// What the upstream learns of the client, in place of what its pool says.
     pub forwarded: Option<Forwarded>,
     pub headers: Headers,
+    /// Until when its successes may be kept, in place of what they say themselves.
+    pub expires: Option<Expires>,
     /// In place of those for all routes, where there are any.
-    pub error_pages: Option<BTreeMap<u16, Bytes>>,
+    pub error_pages: Option<ErrorPages>,
+    /// Whether answers of its upstream from 300 on that have an error page are replaced by it, too.
+    pub intercept: bool,
+    /// Whether only requests that other routes, error pages or applications send on get here; others get 404.
+    pub internal: bool,
 }
 
 /// How a path is matched.
@@ -87,7 +97,7 @@ pub enum PathSpec {
     Prefix { prefix: String, is_final: bool },
     /// `~ re`, or `~* re` without regard to case. Already known to compile.
     Regex { pattern: String, ignore_case: bool },
-    /// `@name`: no path matches it; a fallback of files names it.
+    /// `@name`: no path matches it; fallbacks, error pages and applications name it.
     Named(String),
 }
 
@@ -183,8 +193,8 @@ pub struct Routes {
     named: HashMap<String, usize>,
     /// For routes without changes of their own.
     pub headers: Headers,
-    /// Pages for errors that the proxy makes itself, by status.
-    pub error_pages: BTreeMap<u16, Bytes>,
+    /// What is shown in place of errors, by status.
+    pub error_pages: ErrorPages,
 }
 
 impl RouteSpec {
@@ -213,7 +223,10 @@ impl RouteSpec {
             compression: true,
             forwarded: None,
             headers: Headers::default(),
+            expires: None,
             error_pages: None,
+            intercept: false,
+            internal: false,
         }
     }
 }
@@ -253,7 +266,7 @@ impl OwnTimeouts {
 }
 
 impl Routes {
-    pub fn new(specs: Vec<RouteSpec>, headers: Headers, error_pages: BTreeMap<u16, Bytes>) -> Self {
+    pub fn new(specs: Vec<RouteSpec>, headers: Headers, error_pages: ErrorPages) -> Self {
         let name = |(index, spec): (usize, &RouteSpec)| match &spec.path {
             PathSpec::Named(name) => Some((name.clone(), index)),
             _ => None,
@@ -283,8 +296,8 @@ impl Routes {
         self.named.get(name).copied()
     }
 
-    /// The page for an error that the proxy makes itself on a route, or on none.
-    pub fn error_page<'a>(&'a self, route: Option<&'a RouteSpec>, status: u16) -> Option<&'a Bytes> {
+    /// The page for an error on a route, or on none.
+    pub fn error_page<'a>(&'a self, route: Option<&'a RouteSpec>, status: u16) -> Option<&'a Arc<ErrorPage>> {
         let own = route.and_then(|route| route.error_pages.as_ref());
         own.unwrap_or(&self.error_pages).get(&status)
     }
@@ -332,7 +345,7 @@ mod tests {
         let common = Headers { response: Some(edits("a")), request: Some(edits("b")) };
         let mut own = RouteSpec::new(PathSpec::Exact("/".into()), Target::Deny);
         own.headers.response = Some(Edits::default());
-        let routes = Routes::new(vec![own], common, BTreeMap::new());
+        let routes = Routes::new(vec![own], common, ErrorPages::new());
         let route = routes.spec(0);
         assert_eq!(routes.response_edits(route), Some(&Edits::default()));
         assert_eq!(routes.request_edits(route), Some(&edits("b")));

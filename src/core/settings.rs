@@ -309,6 +309,8 @@ pub struct Pool {
     /// The `Host` that they are asked for.
     pub host: HostSent,
     pub buffer: Buffer,
+    /// Whether its answers may name a place of this site that is shown in their place (`X-Accel-Redirect`).
+    pub accel: bool,
 }
 
 /// A webhook that is asked before something happens, and may refuse it.

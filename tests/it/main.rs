@@ -18,6 +18,7 @@ mod access_log;
 mod acme;
 mod admin;
 mod alerts;
+mod answers;
 mod balance;
 mod buffer;
 mod ci;

@@ -96,6 +96,12 @@ const POOL: &[ConfigKey] = &[
     )
     .or("false"),
     key(
+        "accel",
+        &["true"],
+        "`true`: an answer with `X-Accel-Redirect: /place` or `@name` is not shown; the route for that answers.",
+    )
+    .or("false"),
+    key(
         "forwarded",
         &["\"append\"", "{ for = \"append\", host = \"off\" }"],
         "`X-Forwarded-For`: `trusted` continues that of trusted proxies, `append` everybody's, `replace` says the client \

@@ -109,7 +109,7 @@ const ROUTES: &[ConfigKey] = &[
         "path",
         &["\"/api/\"", "\"= /health\"", "'~ \\.php$'"],
         "`/x`: a prefix; `= /x`: exact; `^~ /x`: a prefix that no regular expression overrides; `~ x`, `~* x`: a regular \
-         expression, with and without regard to case; `@x`: a name, which only fallbacks lead to.",
+         expression, with and without regard to case; `@x`: a name, which fallbacks and error pages lead to.",
     )
     .or("\"/\""),
     key(
@@ -162,7 +162,27 @@ const ROUTES: &[ConfigKey] = &[
     key("limits", &["{ body = \"1M\" }"], "In place of the listener's, and by client."),
     key("headers", &["{ response = { set = { X-Frame-Options = \"DENY\" } } }"], "In place of the site's.")
         .otherwise("`[headers]`"),
+    key(
+        "expires",
+        &["\"30d\"", "\"max\"", "\"epoch\"", "\"-1s\""],
+        "Sets `Expires` and `Cache-Control` of successes, as nginx's `expires` does: a time (`s`, `m`, `h`, `d`, `w`, `M`, `y`), \
+         `max` (ten years), `epoch` or a negative time (`no-cache`), `off`.",
+    )
+    .or("\"off\""),
     key("error_pages", &["{ 404 = \"404.html\" }"], "In place of all of the site's.").otherwise("`[error_pages]`"),
+    key(
+        "intercept",
+        &["true"],
+        "`true`: answers of the upstream from 300 on that have an error page are replaced by it, too.",
+    )
+    .or("false"),
+    key(
+        "internal",
+        &["true"],
+        "`true`: reached only from other routes: fallbacks, error pages, rewriting, a folder's file, `X-Accel-Redirect`. Clients \
+         get 404.",
+    )
+    .or("false"),
     key("strip_prefix", &["\"/api\""], "Is taken off the path: the upstream sees `/users` for `/api/users`."),
     key("path_to", &["\"/v2/\""], "Takes the place of the route's own path: the upstream sees `/v2/users`."),
     key(

@@ -55,21 +55,42 @@ pub(super) const PAGE: KeyPage = KeyPage {
             keys: HEADERS,
         },
         KeyTable {
-            places: &[
-                "headers.response",
-                "headers.request",
-                "routes[].headers.response",
-                "routes[].headers.request",
-            ],
-            about: "Values are texts with [variables](../routing.md#variables), those of answers in answers. One that comes out \
+            places: &["headers.response", "routes[].headers.response"],
+            about: "Values are texts with [variables](../routing.md#variables), those of answers among them. One that comes out \
                     empty sets nothing. Fields that frame a message cannot be changed.",
-            keys: EDITS,
+            keys: RESPONSE_EDITS,
+        },
+        KeyTable {
+            places: &[
+                "headers.response.set.*",
+                "headers.response.add.*",
+                "routes[].headers.response.set.*",
+                "routes[].headers.response.add.*",
+            ],
+            about: "A field with more than its value.",
+            keys: FIELD,
+        },
+        KeyTable {
+            places: &["headers.request", "routes[].headers.request"],
+            about: "Values are texts with [variables](../routing.md#variables). One that comes out empty sets nothing. Fields that frame a message cannot be changed.",
+            keys: REQUEST_EDITS,
         },
         KeyTable {
             places: &["error_pages", "routes[].error_pages"],
-            about: "Pages for errors that the proxy makes itself; who asks for JSON gets JSON. Those of a route take the \
-                    place of all of the site's.",
-            keys: &[key("*", &["\"50x.html\""], "The page of a status, 400 to 599: `502 = \"50x.html\"`.")],
+            about: "What is shown for errors that the proxy makes itself, and with `intercept` for those of upstreams. Who asks \
+                    for JSON gets JSON in place of a file. Those of a route take the place of all of the site's.",
+            keys: &[key(
+                "*",
+                &["\"50x.html\"", "{ path = \"/errors/404.html\" }"],
+                "A file, or where else the page comes from; by status (`502`), range (`\"500-504\"`), or several of them \
+                 (`\"403, 404\"`).",
+            )],
+        },
+        KeyTable {
+            places: &["error_pages.*", "routes[].error_pages.*"],
+            about: "Where the page of an error comes from: one of `file`, `path`, `route` and `redirect`. An error in place of an \
+                    error is the built-in one.",
+            keys: ERROR_PAGE,
         },
     ],
 };
@@ -94,6 +115,23 @@ const MAPS: &[ConfigKey] = &[
     key("values", &["{ \"a.example\" = \"a\", '~^b[0-9]' = \"b\" }"], "What is found, by text.")
         .otherwise("nothing"),
     key("default", &["\"blue\""], "Where nothing is found.").or("\"\""),
+];
+
+const ERROR_PAGE: &[ConfigKey] = &[
+    key("file", &["\"50x.html\""], "A file of HTML, read with the configuration."),
+    key(
+        "path",
+        &["\"/errors/404.html\""],
+        "The route for this path answers, asked with GET; a text with variables.",
+    ),
+    key("route", &["\"@app\""], "The route of this name answers, asked as the client asked."),
+    key("redirect", &["\"https://$host/sorry\""], "The client is sent there."),
+    key(
+        "status",
+        &["200", "\"answer\""],
+        "The status of what is shown; `answer`: that of the route that answers.",
+    )
+    .otherwise("that of the error; 302 for a redirect"),
 ];
 
 const RATE_LIMITS: &[ConfigKey] = &[
@@ -122,8 +160,36 @@ const HEADERS: &[ConfigKey] = &[
     key("request", &["{ set = { X-Site = \"$host\" } }"], "Fields of requests to upstreams."),
 ];
 
-const EDITS: &[ConfigKey] = &[
-    key("set", &["{ X-Frame-Options = \"DENY\" }"], "Fields with their values, in place of those there are."),
-    key("add", &["{ X-Site = \"$host\" }"], "Fields with their values, beside those there are."),
+const RESPONSE_EDITS: &[ConfigKey] = &[
+    key(
+        "set",
+        &[
+            "{ X-Frame-Options = \"DENY\" }",
+            "{ Cache-Control = { value = \"max-age=3600\", on = \"success\" } }",
+        ],
+        "Fields with their values, in place of those there are.",
+    ),
+    key(
+        "add",
+        &["{ X-Site = \"$host\" }", "{ X-Site = { value = \"$host\", on = \"success\" } }"],
+        "Fields with their values, beside those there are.",
+    ),
     key("remove", &["[\"Server\"]"], "Names of fields that are taken out.").or("[]"),
+];
+
+const FIELD: &[ConfigKey] = &[
+    key("value", &["\"max-age=3600\""], "The value."),
+    key(
+        "on",
+        &["\"success\""],
+        "`success`: on answers with 200, 201, 204, 206, 301, 302, 303, 304, 307 and 308 alone, as nginx's `add_header` without \
+         `always`.",
+    )
+    .or("\"always\""),
+];
+
+const REQUEST_EDITS: &[ConfigKey] = &[
+    key("set", &["{ X-Site = \"$host\" }"], "Fields with their values, in place of those there are."),
+    key("add", &["{ X-Site = \"$host\" }"], "Fields with their values, beside those there are."),
+    key("remove", &["[\"Cookie\"]"], "Names of fields that are taken out.").or("[]"),
 ];

@@ -149,7 +149,7 @@ fn fallback(item: &Item<'_>) -> Option<Fallback> {
 }
 
 /// The name in `@name`.
-pub(super) fn name(text: &str) -> Result<String, String> {
+pub(in crate::config) fn name(text: &str) -> Result<String, String> {
     let name = text.strip_prefix('@').unwrap_or(text);
     let legal = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
     match !name.is_empty() && name.chars().all(legal) {

@@ -14,8 +14,8 @@ admin = { tokens = [{}], tls = { certificates = [{}] } }
 acme = {}
 compression = {}
 maintenance = {}
-headers = { request = {}, response = {} }
-error_pages = {}
+headers = { request = {}, response = { set = { chosen = {} }, add = { chosen = {} } } }
+error_pages = { 404 = {} }
 rate_limits = { chosen = {} }
 values = { chosen = "" }
 maps = { picked = { values = { chosen = "" } } }
@@ -74,8 +74,11 @@ upstreams = [{}]
 const NAMED: [&str; 6] = ["services", "pools", "policies", "rate_limits", "maps", "values"];
 
 /// Says that two keys take the same table, with the place of the one that is documented.
-const SAME: [(&str, &str); 15] = [
+const SAME: [(&str, &str); 18] = [
     ("routes[].forwarded", "services.*.pools.*.forwarded"),
+    ("error_pages.*", "error_pages"),
+    ("headers.response.set.*", "headers.response"),
+    ("headers.response.add.*", "headers.response"),
     ("routes[].when", "services.*.rules[]"),
     ("routes[].when.header", "services.*.rules[].header"),
     ("routes[].when.cookie", "services.*.rules[].header"),

@@ -88,6 +88,7 @@ pub(super) fn named(path: &str) -> String {
             ("*", "error_pages") => "502",
             ("*", "maps") => "app",
             ("*", "values") => "site",
+            ("*", "set" | "add") => "X-Site",
             _ => part,
         };
         before = part;

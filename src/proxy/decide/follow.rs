@@ -48,6 +48,9 @@ pub(in crate::proxy) fn follow(
             None => route_of(request, &path(request)?)?,
         };
         request.plan.route = Some(found);
+        if request.plan.changes == 0 && request.route().is_some_and(|route| route.internal) {
+            return Err(Refusal::NoRoute);
+        }
         let turned = turn(request)?;
         let leads_onward = passes_by(request, found, &turned);
         match turned {
@@ -147,7 +150,7 @@ fn turn(request: &Request) -> std::result::Result<Turn, Refusal> {
     with_current(request, |at| route.rewriting.turn(at, &facts))?.map_err(|_| Refusal::BadPath)
 }
 
-fn with_current<T>(
+pub(super) fn with_current<T>(
     request: &Request,
     look: impl FnOnce(Current<'_>) -> T,
 ) -> std::result::Result<T, Refusal> {
@@ -158,7 +161,7 @@ fn with_current<T>(
     Ok(look(Current { path: &path, query: request.head.uri.query().unwrap_or_default() }))
 }
 
-fn change(request: &mut Request, to: Option<Rewritten>) -> std::result::Result<(), Refusal> {
+pub(super) fn change(request: &mut Request, to: Option<Rewritten>) -> std::result::Result<(), Refusal> {
     if request.plan.changes >= MOST_CHANGES {
         return Err(Refusal::Endless);
     }

@@ -1,5 +1,6 @@
 //! Where a request goes, and why.
 
+use super::Replaced;
 use crate::core::limit::counts::Held;
 use crate::core::route::Rewritten;
 use crate::core::table::{Pool, Service, Table};
@@ -18,6 +19,8 @@ pub(in crate::proxy) struct RoutePlan {
     pub first_from: usize,
     /// How often they have been changed.
     pub changes: u8,
+    /// What was not shown of it before, where another route answers in its place.
+    pub replaced: Option<Box<Replaced>>,
     /// Whether the limits of a route have counted the request.
     pub is_counted: bool,
     /// Largest body it may have, in bytes.
@@ -41,6 +44,7 @@ impl RoutePlan {
             rewritten: None,
             first_from: 0,
             changes: 0,
+            replaced: None,
             is_counted: false,
             max_body: u64::MAX,
             held: None,
@@ -49,6 +53,11 @@ impl RoutePlan {
             cookies: Cookies::default(),
             granted: None,
         }
+    }
+
+    /// Whether the request is answered for an error.
+    pub(in crate::proxy) fn answers_an_error(&self) -> bool {
+        self.replaced.as_ref().is_some_and(|replaced| replaced.error.is_some())
     }
 
     /// It leads to a pool.

@@ -1,33 +1,49 @@
 //! Changes to header fields, carried out: on answers of every kind, and on requests to upstreams.
 
 use crate::core::condition::Questioned;
-use crate::core::headers::{Edits, Value};
+use crate::core::expires::{Expires, ExpiryDate};
+use crate::core::headers::{Edits, Value, is_success};
 use crate::core::route::without_port;
 use crate::core::variable::{AnswerFacts, Facts};
 use crate::proxy::exchange::Request;
 use crate::proxy::headers::{cookies, hsts};
 use crate::proxy::wire::answer_head::AnswerHead;
 use crate::proxy::wire::changes::Changes;
+use crate::proxy::wire::date;
 use bytes::Bytes;
-use http::header::LOCATION;
+use http::header::{CACHE_CONTROL, EXPIRES, LOCATION};
 use http::{HeaderName, HeaderValue};
 use std::path::Path;
 
 /// On the head of an answer, no matter who made it.
 pub(in crate::proxy) fn answer(request: &Request, head: &mut AnswerHead) {
     hsts::set(&request.inbound.listener, head);
-    if let Some(edits) = request.plan.table.routes.response_edits(request.route()) {
+    let (route, is_success) = (request.route(), is_success(head.status.as_u16()));
+    if let Some(expires) = route.and_then(|route| route.expires.as_ref()).filter(|_| is_success) {
+        expire(expires, head);
+    }
+    if let Some(edits) = request.plan.table.routes.response_edits(route) {
         if edits.is_fixed() {
-            carry_out(edits, head, &|value, _| value.of(None));
+            carry_out(edits, is_success, head, &|value, _| value.of(None));
         } else {
             let upstream = request.upstream().map_or("", |upstream| &*upstream.label);
-            carry_out(edits, head, &|value, head| {
+            carry_out(edits, is_success, head, &|value, head| {
                 let answer = Answered { head, upstream };
                 value.of(Some(&Facts { answer: Some(&answer), ..facts(request) }))
             });
         }
     }
     cookies::show(request, head);
+}
+
+/// Says until when an answer may be kept, in place of what was said.
+fn expire(expires: &Expires, head: &mut AnswerHead) {
+    let date = match &expires.date {
+        ExpiryDate::Fixed(date) => date.clone(),
+        ExpiryDate::In(seconds) => date::later(*seconds),
+    };
+    head.set(EXPIRES, date);
+    head.set(CACHE_CONTROL, expires.cache_control.clone());
 }
 
 /// On an upstream's redirect: a place that names the upstream becomes one of the site.
@@ -46,7 +62,7 @@ pub(in crate::proxy) fn relocate(request: &Request, head: &mut AnswerHead) {
 pub(in crate::proxy) fn to_upstream(request: &Request, changes: &mut Changes<'_>) {
     if let Some(edits) = request.plan.table.routes.request_edits(request.route()) {
         let facts = (!edits.is_fixed()).then(|| facts(request));
-        carry_out(edits, changes, &|value, _| value.of(facts.as_ref()));
+        carry_out(edits, false, changes, &|value, _| value.of(facts.as_ref()));
     }
 }
 
@@ -59,15 +75,21 @@ trait Fields {
 
 /// A value that the request makes illegal is left out, and so is an empty one: as in nginx, a look-up that finds nothing
 /// sets no field. `of` says what comes of a value on the head as it is by then.
-fn carry_out<H: Fields>(edits: &Edits, head: &mut H, of: &dyn Fn(&Value, &H) -> Option<HeaderValue>) {
+fn carry_out<H: Fields>(
+    edits: &Edits,
+    is_success: bool,
+    head: &mut H,
+    of: &dyn Fn(&Value, &H) -> Option<HeaderValue>,
+) {
+    let on_success = edits.on_success.as_deref().filter(|_| is_success);
     edits.remove.iter().for_each(|name| head.remove(name));
-    for (name, value) in &edits.set {
+    for (name, value) in edits.set.iter().chain(on_success.into_iter().flat_map(|edits| &edits.set)) {
         match of(value, head) {
             Some(value) => head.set(name.clone(), value),
             None => head.remove(name),
         }
     }
-    for (name, value) in &edits.add {
+    for (name, value) in edits.add.iter().chain(on_success.into_iter().flat_map(|edits| &edits.add)) {
         if let Some(value) = of(value, head) {
             head.add(name.clone(), value);
         }

@@ -2,6 +2,7 @@
 
 use super::exchange::Exchange;
 use super::relay::Answering;
+use super::replace::UNSHOWN;
 use super::upstream_side::UpstreamSide;
 use crate::core::own_limit::OwnLimit;
 use crate::proxy::decide::plan;
@@ -45,6 +46,10 @@ impl Exchange<'_> {
                     Some(mut rest) => Box::pin(self.give_out(&mut rest)).await,
                     None => Ok(()),
                 }
+            }
+            Err(error) if *error.etype() == UNSHOWN => {
+                Box::pin(self.end_unshown(upstream)).await;
+                Err(error)
             }
             Err(error) => {
                 if let UpstreamSide::Http2(exchange) = upstream {
@@ -176,7 +181,7 @@ impl Exchange<'_> {
     }
 
     /// Keeps the connection for another request, where it can serve one.
-    async fn release(&mut self, upstream: UpstreamSide) {
+    pub(super) async fn release(&mut self, upstream: UpstreamSide) {
         match upstream {
             UpstreamSide::Http1(mut connection) => {
                 let request = &self.request;
