@@ -30,7 +30,7 @@ pub(super) const PAGE: KeyPage = KeyPage {
                 "services.*.rules[].value",
                 "services.*.rules[].value[]",
             ],
-            about: "A condition of a text with [variables](../routing.md#variables). With neither `equals` nor `matches` it is \
+            about: "A condition of a text with [variables](../values.md). With neither `equals` nor `matches` it is \
                     enough that it is neither empty nor `0`.",
             keys: VALUE,
         },
@@ -220,14 +220,14 @@ const REDIRECT: &[ConfigKey] = &[
     key(
         "to",
         &["\"https://$host$request_uri\""],
-        "The place, a text with [variables](../routing.md#variables).",
+        "The place, a text with [variables](../values.md).",
     ),
     key("status", &["308"], "301, 302, 303, 307 or 308.").or("301"),
 ];
 
 const REPLY: &[ConfigKey] = &[
     key("status", &["404"], "The status.").or("200"),
-    key("body", &["\"healthy\\n\""], "The body, a text with [variables](../routing.md#variables).")
+    key("body", &["\"healthy\\n\""], "The body, a text with [variables](../values.md).")
         .or("\"\""),
     key("type", &["\"text/html\""], "Its media type.").or("\"text/plain\""),
 ];

@@ -24,7 +24,7 @@ pub(super) const PAGE: KeyPage = KeyPage {
         KeyTable {
             places: &["values"],
             about: "Texts with names, which other texts refer to as `$NAME`.",
-            keys: &[key("*", &["\"$scheme://$host\""], "A text with [variables](../routing.md#variables).")],
+            keys: &[key("*", &["\"$scheme://$host\""], "A text with [variables](../values.md).")],
         },
         KeyTable {
             places: &["maps"],
@@ -56,7 +56,7 @@ pub(super) const PAGE: KeyPage = KeyPage {
         },
         KeyTable {
             places: &["headers.response", "routes[].headers.response"],
-            about: "Values are texts with [variables](../routing.md#variables), those of answers among them. One that comes out \
+            about: "Values are texts with [variables](../values.md), those of answers among them. One that comes out \
                     empty sets nothing. Fields that frame a message cannot be changed.",
             keys: RESPONSE_EDITS,
         },
@@ -72,7 +72,7 @@ pub(super) const PAGE: KeyPage = KeyPage {
         },
         KeyTable {
             places: &["headers.request", "routes[].headers.request"],
-            about: "Values are texts with [variables](../routing.md#variables). One that comes out empty sets nothing. Fields that frame a message cannot be changed.",
+            about: "Values are texts with [variables](../values.md). One that comes out empty sets nothing. Fields that frame a message cannot be changed.",
             keys: REQUEST_EDITS,
         },
         KeyTable {
