@@ -5,7 +5,7 @@ use super::reader::{Item, Section};
 use super::route::target::location;
 use crate::core::htpasswd::Htpasswd;
 use crate::core::route::{Authorize, BasicAuth, RouteAccess, Satisfy, SignIn, Target};
-use crate::core::template::{Template, Variable};
+use crate::core::template::{Template, Vocabulary};
 use bytes::Bytes;
 use http::HeaderValue;
 use http::uri::PathAndQuery;
@@ -15,16 +15,6 @@ use std::sync::Arc;
 
 /// The largest file of passwords, in bytes.
 const LARGEST_FILE: usize = 1 << 20;
-/// What the query of a place to sign in may use.
-const IN_QUERY: [Variable; 6] = [
-    Variable::Host,
-    Variable::Scheme,
-    Variable::RequestUri,
-    Variable::Path,
-    Variable::Args,
-    Variable::IsArgs,
-];
-
 pub(super) fn of_route(
     section: &Section<'_>,
     target: Option<&Target>,
@@ -128,7 +118,7 @@ fn authorize(section: &Section<'_>, services: &[String]) -> Option<Authorize> {
     let target = section.read("path", root, |item| item.parsed(path));
     let forward = section.item("forward").and_then(|item| item.array()).unwrap_or_default();
     let forward = forward.iter().filter_map(headers::granted).collect();
-    let signin = section.item("signin").and_then(|item| item.parsed(sign_in));
+    let signin = section.item("signin").and_then(|item| item.worded(false, None, sign_in));
     section.finish();
     Some(Authorize { service: service?, target, forward, signin })
 }
@@ -138,11 +128,11 @@ fn path(text: &str) -> Result<PathAndQuery, String> {
     target.ok_or_else(|| format!("\"{text}\" is no path; write for example \"/check\""))
 }
 
-fn sign_in(text: &str) -> Result<SignIn, String> {
+fn sign_in(text: &str, vocabulary: &Vocabulary<'_>) -> Result<SignIn, String> {
     let (place, query) = text.split_once('?').map_or((text, None), |(place, query)| (place, Some(query)));
     Ok(SignIn {
-        place: location(place)?,
-        query: query.map(|query| Template::parse(query, &IN_QUERY)).transpose()?,
+        place: location(place, vocabulary)?,
+        query: query.map(|query| Template::parse(query, vocabulary)).transpose()?,
     })
 }
 

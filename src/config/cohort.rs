@@ -32,6 +32,7 @@ enum By {
     Cookie,
     ClientIp,
     Header,
+    Text,
 }
 
 fn cohort(section: &Section<'_>) -> Option<Cohort> {
@@ -40,8 +41,10 @@ fn cohort(section: &Section<'_>) -> Option<Cohort> {
         ("cookie", By::Cookie),
         ("client_ip", By::ClientIp),
         ("header", By::Header),
+        ("text", By::Text),
     ];
-    let by = section.need("by", "write request, cookie, client_ip or header", |item| item.choice(&kinds));
+    let by =
+        section.need("by", "write request, cookie, client_ip, header or text", |item| item.choice(&kinds));
     let cohort = match by {
         Some(By::Cookie) => Some(Cohort::Cookie {
             name: section.read("name", COOKIE.into(), cookie_name),
@@ -51,11 +54,16 @@ fn cohort(section: &Section<'_>) -> Option<Cohort> {
             let remedy = "which header names the user? for example \"X-User\"";
             section.need("name", remedy, |item| item.parsed(header_name)).map(Cohort::Header)
         }
+        Some(By::Text) => {
+            let remedy = "which text names the user? for example \"$cookie_session\"";
+            section.need("of", remedy, |item| item.template(false, None)).map(Cohort::Text)
+        }
         Some(By::ClientIp) => Some(Cohort::ClientIp),
         Some(By::Request) => Some(Cohort::Request),
         None => None,
     };
     without_effect(section, "name", by, &[By::Cookie, By::Header], "by = \"cookie\" or \"header\"");
+    without_effect(section, "of", by, &[By::Text], "by = \"text\"");
     without_effect(section, "ttl", by, &[By::Cookie], "by = \"cookie\"");
     section.finish();
     cohort

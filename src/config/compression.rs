@@ -2,6 +2,7 @@
 
 use super::reader::{Item, Section};
 use crate::core::compression::{Algorithm, Compression};
+use std::sync::Arc;
 
 /// Text, and what is made of text.
 const TYPES: [&str; 20] = [
@@ -27,7 +28,13 @@ const TYPES: [&str; 20] = [
     "font/ttf",
 ];
 
-pub(super) fn compression(section: &Section<'_>) -> Compression {
+/// What there is of it, for all routes.
+pub(super) fn read(root: &Section<'_>) -> Option<Arc<Compression>> {
+    let section = root.item("compression").and_then(|item| item.section());
+    section.map(|section| Arc::new(compression(&section)))
+}
+
+fn compression(section: &Section<'_>) -> Compression {
     let known = [("br", Algorithm::Brotli), ("gzip", Algorithm::Gzip)];
     let algorithms = section.read("algorithms", known.map(|(_, algorithm)| algorithm).to_vec(), |item| {
         let chosen: Vec<_> = item.array()?.iter().filter_map(|item| item.choice(&known)).collect();

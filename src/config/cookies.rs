@@ -2,7 +2,7 @@
 
 use super::reader::{Item, Section};
 use crate::core::route::{CookieFlags, CookieRules, SameSite, Target};
-use crate::core::template::{Template, Variable};
+use crate::core::template::{Template, Vocabulary};
 use http::HeaderValue;
 
 const SAME_SITE: [(&str, SameSite); 3] =
@@ -26,12 +26,12 @@ pub(super) fn of_route(section: &Section<'_>, target: Option<&Target>) -> Option
 fn rules(
     item: &Item<'_>,
     from: fn(&str) -> Result<String, String>,
-    to: fn(&str) -> Result<Template, String>,
+    to: fn(&str, &Vocabulary<'_>) -> Result<Template, String>,
 ) -> Vec<(String, Template)> {
     let rule = |item: &Item<'_>| {
         let section = item.section()?;
         let from = section.need("from", "what the upstream says", |item| item.parsed(from));
-        let to = section.need("to", "what clients get in its place", |item| item.parsed(to));
+        let to = section.need("to", "what clients get in its place", |item| item.worded(false, None, to));
         section.finish();
         Some((from?, to?))
     };
@@ -53,10 +53,10 @@ fn path(text: &str) -> Result<String, String> {
     text.starts_with('/').then(|| text.to_owned()).ok_or_else(wrong)
 }
 
-fn path_template(text: &str) -> Result<Template, String> {
+fn path_template(text: &str, vocabulary: &Vocabulary<'_>) -> Result<Template, String> {
     plain(text)?;
     path(text)?;
-    Template::parse(text, &[Variable::Host])
+    Template::parse(text, vocabulary)
 }
 
 /// Without its leading dot, which says nothing any more (RFC 6265, 5.2.3).
@@ -69,9 +69,9 @@ fn domain(text: &str) -> Result<String, String> {
     Ok(bare.to_ascii_lowercase())
 }
 
-fn domain_template(text: &str) -> Result<Template, String> {
+fn domain_template(text: &str, vocabulary: &Vocabulary<'_>) -> Result<Template, String> {
     plain(text)?;
-    Template::parse(text, &[Variable::Host])
+    Template::parse(text, vocabulary)
 }
 
 fn plain(text: &str) -> Result<(), String> {

@@ -38,6 +38,7 @@ pub fn diff(old: &Config, new: &Config) -> (Vec<String>, Vec<String>) {
     note(&mut at_once, "acme", old.acme != new.acme);
     note(&mut at_once, "maintenance", old.maintenance != new.maintenance);
     note(&mut at_once, "compression", old.compression != new.compression);
+    at_once.extend(differing("", &old.values, &new.values));
     at_once.extend(differing("rate_limits", &old.rate_limits, &new.rate_limits));
     note(&mut at_once, "routes", old.routes.specs() != new.routes.specs());
     note(&mut at_once, "headers", old.routes.headers != new.routes.headers);
@@ -104,5 +105,6 @@ fn differing<K: Ord + std::fmt::Display, V: PartialEq>(
 ) -> Vec<String> {
     let gone = old.keys().filter(|key| !new.contains_key(key));
     let changed = new.iter().filter(|(key, value)| old.get(key) != Some(value)).map(|(key, _)| key);
-    gone.chain(changed).map(|key| format!("{path}.{key}")).collect()
+    let within = if path.is_empty() { String::new() } else { format!("{path}.") };
+    gone.chain(changed).map(|key| format!("{within}{key}")).collect()
 }

@@ -1,8 +1,8 @@
 //! `[headers]`, at the top and on routes.
 
 use super::reader::{Item, Section};
-use crate::core::headers::{Edits, Headers, Value};
-use crate::core::template::{Template, Variable};
+use crate::core::headers::{Edits, Headers, SuccessEdits, Value};
+use crate::core::template::Template;
 use http::header::{CONNECTION, CONTENT_LENGTH, HOST, TE, TRAILER, TRANSFER_ENCODING, UPGRADE};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
@@ -18,16 +18,6 @@ const FRAMING: [HeaderName; 10] = [
     HeaderName::from_static("proxy-connection"),
     HeaderName::from_static("http2-settings"),
     HeaderName::from_static("expect"),
-];
-
-/// What a value may use.
-const VARIABLES: [Variable; 6] = [
-    Variable::Host,
-    Variable::RemoteAddr,
-    Variable::Scheme,
-    Variable::RequestUri,
-    Variable::RequestId,
-    Variable::Pool,
 ];
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -47,11 +37,15 @@ pub(super) fn headers(section: &Section<'_>) -> Headers {
 }
 
 fn edits(section: &Section<'_>, direction: Direction) -> Edits {
-    let fields = |key| -> Vec<_> {
+    let fields = |key| -> (Vec<_>, Vec<_>) {
         let entries = section.section(key).entries();
-        entries.iter().filter_map(|(name, item)| field(name, item, direction)).collect()
+        let fields = entries.iter().filter_map(|(name, item)| field(name, item, direction));
+        let (on_success, always): (Vec<_>, Vec<_>) = fields.partition(|(_, is_for_success)| *is_for_success);
+        let bare = |fields: Vec<(_, bool)>| fields.into_iter().map(|(field, _)| field).collect();
+        (bare(always), bare(on_success))
     };
-    let (set, add) = (fields("set"), fields("add"));
+    let ((set, set_on_success), (add, add_on_success)) = (fields("set"), fields("add"));
+    let on_success = SuccessEdits { set: set_on_success, add: add_on_success };
     let removed = section.item("remove").and_then(|item| item.array()).unwrap_or_default();
     let remove = removed.iter().filter_map(|item| {
         let name = item.string()?;
@@ -63,22 +57,33 @@ fn edits(section: &Section<'_>, direction: Direction) -> Edits {
             !is_host
         })
     });
-    let edits = Edits { remove: remove.collect(), set, add };
+    let on_success = (on_success != SuccessEdits::default()).then(|| Box::new(on_success));
+    let edits = Edits { remove: remove.collect(), set, add, on_success };
     section.finish();
     edits
 }
 
-fn field(name: &str, item: &Item<'_>, direction: Direction) -> Option<(HeaderName, Value)> {
-    let (name, value) = (self::name(name, item, direction), item.parsed(value));
-    Some((name?, value?))
+/// A field, and whether it is for successes alone: a text, or of an answer `{ value = "…", on = "success" }`.
+fn field(name: &str, item: &Item<'_>, direction: Direction) -> Option<((HeaderName, Value), bool)> {
+    let name = self::name(name, item, direction);
+    if direction == Direction::Request || item.is_string() {
+        return Some(((name?, value(item, direction)?), false));
+    }
+    let section = item.section()?;
+    let value = section.need("value", "for example \"no-cache\"", |item| value(item, direction));
+    let on = section.read("on", false, |item| item.choice(&[("always", false), ("success", true)]));
+    section.finish();
+    Some(((name?, value?), on))
 }
 
-fn value(text: &str) -> Result<Value, String> {
-    let legal = HeaderValue::from_str(text);
-    legal.map_err(|_| "has a control character; a header value is one line of text".to_owned())?;
-    let template = Template::parse(text, &VARIABLES)?;
-    let fixed = template.fixed().and_then(|text| HeaderValue::from_str(text).ok());
-    Ok(fixed.map_or(Value::Template(template), Value::Fixed))
+fn value(item: &Item<'_>, direction: Direction) -> Option<Value> {
+    item.worded(direction == Direction::Response, None, |text, vocabulary| {
+        let legal = HeaderValue::from_str(text);
+        legal.map_err(|_| "has a control character; a header value is one line of text".to_owned())?;
+        let template = Template::parse(text, vocabulary)?;
+        let fixed = template.fixed().and_then(|text| HeaderValue::from_str(text).ok());
+        Ok(fixed.map_or(Value::Template(template), Value::Fixed))
+    })
 }
 
 /// `headers` of a request that we make ourselves: each name with its value, which may be a secret.

@@ -6,6 +6,7 @@ use super::service::named;
 use crate::core::limit::rate::{MOST_BURST, Rate};
 use crate::core::limit::{By, RateLimit};
 use crate::core::route::RouteSpec;
+use crate::core::template::{Template, Vocabulary};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -21,7 +22,7 @@ pub(super) fn rate_limits(root: &Section<'_>) -> BTreeMap<String, RateLimit> {
 fn rate_limit(section: &Section<'_>) -> Option<RateLimit> {
     let rate = section.need("rate", "for example \"60/s\" or \"100/m\"", |item| item.parsed(rate));
     let burst = section.read("burst", 0, |item| item.integer(0..=MOST_BURST)) as u32;
-    let by = section.read("by", By::Client, |item| item.parsed(by));
+    let by = section.read("by", By::Client, |item| item.worded(false, None, by));
     let status = section.read("status", 429, |item| item.integer(400..=599)) as u16;
     let keys = section.read("size", 65_536, |item| item.integer(8..=1 << 24)) as usize;
     section.finish();
@@ -48,14 +49,15 @@ fn rate(text: &str) -> Result<(u32, Duration), String> {
     Ok((requests, period))
 }
 
-fn by(text: &str) -> Result<By, String> {
+fn by(text: &str, vocabulary: &Vocabulary<'_>) -> Result<By, String> {
     let header = || http::HeaderName::try_from(text.strip_prefix("header:")?).ok();
     match text {
         "client_ip" => Ok(By::Client),
         "service" => Ok(By::Service),
+        text if text.contains('$') => Template::parse(text, vocabulary).map(By::Text),
         text => header()
             .map(By::Header)
-            .ok_or_else(|| format!("\"{text}\" is none of client_ip, service, header:NAME")),
+            .ok_or_else(|| format!("\"{text}\" is none of client_ip, service, header:NAME, and has no variable such as $http_x_key")),
     }
 }
 
@@ -194,7 +196,7 @@ mod tests {
             "",
             "",
             "[rate_limits.a]\nrate = \"1/s\"\nby = \"ip\"",
-            "rate_limits.a.by: \"ip\" is none of client_ip, service, header:NAME",
+            "rate_limits.a.by: \"ip\" is none of client_ip, service, header:NAME, and has no variable such as $http_x_key",
         ],
         [
             "",

@@ -46,6 +46,7 @@ mod smoke;
 mod tls;
 mod units;
 mod upstream_tls;
+mod values;
 mod weak;
 
 pub use diff::diff;
@@ -169,6 +170,7 @@ fn names_in(root: &Section<'_>, section: &'static str) -> Vec<String> {
 }
 
 fn read(root: &Section<'_>, surroundings: Surroundings) -> Option<Config> {
+    let values = values::read(root);
     let mut server = front::server(&root.section("server"));
     let process_limits = front::process_limits(&root.section("limits"));
     let admin = front::admin(&root.section("admin"));
@@ -189,23 +191,20 @@ fn read(root: &Section<'_>, surroundings: Surroundings) -> Option<Config> {
     let names = names_in(root, "services");
     let sets = sets::sets(root, &names);
     let rate_limits = limits::rate_limits(root);
-    let rates = names_in(root, "rate_limits");
-    let mut specs = route::routes(
+    let (mut specs, error_pages) = route::routes(
         root,
-        &route::Known { services: &names, rates: &rates, listeners: &addresses, admin: admin.as_ref() },
+        &route::Known {
+            services: &names,
+            rates: &names_in(root, "rate_limits"),
+            listeners: &addresses,
+            admin: admin.as_ref(),
+        },
     );
-    if let Some(acme) = acme.as_mut().filter(|acme| acme.names.is_empty()) {
-        acme.names = acme::names(&automatic, &listeners, &specs);
-    }
-    acme::imply_plain(&automatic, &mut listeners, &mut specs);
-    if let (Some(section), Some(acme)) = (&ordered, &acme) {
-        acme::fits(section, acme, &listeners);
-    }
+    acme::fit((&automatic, ordered.as_ref()), acme.as_mut(), &mut listeners, &mut specs);
     let headers = headers::headers(&root.section("headers"));
-    let routes = Routes::new(specs, headers, pages::error_pages(&root.section("error_pages")));
+    let routes = Routes::new(specs, headers, error_pages);
     let maintenance = maintenance::maintenance(&root.section("maintenance"), &services);
-    let compression = root.item("compression").and_then(|item| item.section());
-    let compression = compression.map(|section| Arc::new(compression::compression(&section)));
+    let compression = compression::read(root);
     let notify = notify::receivers(root, &names);
     root.finish();
     check_count(root, services.values().map(|service| service.pools.len()).sum());
@@ -221,6 +220,7 @@ fn read(root: &Section<'_>, surroundings: Surroundings) -> Option<Config> {
         acme,
         maintenance,
         compression,
+        values,
         rate_limits,
         routes,
         services,

@@ -6,12 +6,13 @@ use super::reader::{Item, Section};
 use super::{buffer, forwarded, retry, upstream_tls};
 use crate::core::balance::{Balance, HashBy};
 use crate::core::settings::{Forwarded, HostSent, Passive, Pool, Timeouts, Upstream};
+use crate::core::template::{Template, Vocabulary};
 use http::HeaderValue;
 use std::sync::Arc;
 use std::time::Duration;
 
 pub(super) fn pool(name: Arc<str>, section: &Section<'_>, upstreams: Vec<Upstream>) -> Pool {
-    let hash_by = section.read("hash_by", HashBy::ClientIp, |item| item.parsed(hash_by));
+    let hash_by = section.read("hash_by", HashBy::ClientIp, |item| item.worded(false, None, hash_by));
     let kinds = [
         ("round_robin", Balance::RoundRobin),
         ("least_conn", Balance::LeastConn),
@@ -43,6 +44,7 @@ pub(super) fn pool(name: Arc<str>, section: &Section<'_>, upstreams: Vec<Upstrea
         tls,
         buffer: buffer::of_pool(&section.section("buffer")),
         retry: retry::of_pool(section),
+        accel: section.read("accel", false, Item::bool),
         balance,
         upstreams,
         health,
@@ -75,13 +77,16 @@ fn slow_start(section: &Section<'_>, balance: &Balance) -> Duration {
     length
 }
 
-fn hash_by(text: &str) -> Result<HashBy, String> {
+fn hash_by(text: &str, vocabulary: &Vocabulary<'_>) -> Result<HashBy, String> {
     match text {
         "client_ip" => Ok(HashBy::ClientIp),
         "uri" => Ok(HashBy::Uri),
+        text if text.contains('$') => Template::parse(text, vocabulary).map(HashBy::Text),
         text => match text.strip_prefix("header:").filter(|name| http::HeaderName::try_from(*name).is_ok()) {
             Some(name) => Ok(HashBy::Header(name.to_ascii_lowercase())),
-            None => Err(format!("\"{text}\" is none of client_ip, uri, header:NAME")),
+            None => Err(format!(
+                "\"{text}\" is none of client_ip, uri, header:NAME, and has no variable such as $cookie_session"
+            )),
         },
     }
 }

@@ -2,7 +2,7 @@
 
 use super::reader::{Item, Section};
 use super::service::expect;
-use crate::core::condition::Pattern;
+use crate::core::pattern::Pattern;
 use crate::core::settings::Statuses;
 use http::Method;
 
@@ -33,10 +33,7 @@ pub(super) fn pattern(section: &Section<'_>, method: &Method) -> Option<Pattern>
             "has no effect with method = \"HEAD\", whose answers have no body; take one of the two out",
         );
     }
-    item.parsed(|text| match regex::bytes::Regex::new(text) {
-        Ok(regex) => Ok(Pattern(regex)),
-        Err(error) => Err(error.to_string()),
-    })
+    item.parsed(|text| Pattern::new(text, false))
 }
 
 /// `expect`: a status, a range, or a list of them. A redirect must be expected to be right.

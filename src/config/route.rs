@@ -13,7 +13,9 @@ use super::pages;
 use super::reader::{Item, Section};
 use super::{access, condition, cookies, limits};
 use crate::core::condition::Condition;
-use crate::core::route::{Clients, Fallback, OwnTimeouts, PathSpec, RouteSpec, Target};
+use crate::core::expires::Expires;
+use crate::core::pattern::Pattern;
+use crate::core::route::{Clients, ErrorPages, Fallback, OwnTimeouts, PathSpec, RouteSpec, Target};
 use crate::core::settings::{Admin, Forwarded};
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -28,7 +30,8 @@ pub(super) struct Known<'a> {
     pub admin: Option<&'a Admin>,
 }
 
-pub(super) fn routes(root: &Section<'_>, known: &Known<'_>) -> Vec<RouteSpec> {
+/// All of them, and what is shown for errors where they say nothing else.
+pub(super) fn routes(root: &Section<'_>, known: &Known<'_>) -> (Vec<RouteSpec>, ErrorPages) {
     let sections = root.tables("routes");
     if sections.is_empty() {
         let name = known.services.first().map_or("web", String::as_str);
@@ -36,7 +39,9 @@ pub(super) fn routes(root: &Section<'_>, known: &Known<'_>) -> Vec<RouteSpec> {
     }
     let specs: Vec<_> = sections.iter().map(|section| route(section, known)).collect();
     sections.iter().zip(&specs).for_each(|(section, spec)| names(section, spec.as_ref(), &specs));
-    specs.into_iter().flatten().collect()
+    let pages = pages::error_pages(&root.section("error_pages"));
+    pages::lead_somewhere(root, &pages, &specs);
+    (specs.into_iter().flatten().collect(), pages)
 }
 
 /// A name stands for one route, a fallback for one that there is, and `within` for the path of another.
@@ -50,6 +55,9 @@ fn names(section: &Section<'_>, spec: Option<&RouteSpec>, specs: &[Option<RouteS
         && named(name) > 1
     {
         item.fault(&format!("several routes are called @{name}; give each a name of its own"));
+    }
+    if let Some(pages) = &spec.error_pages {
+        pages::lead_somewhere(section, pages, specs);
     }
     let leads_in = |other: &RouteSpec| match &other.path {
         PathSpec::Prefix { prefix, .. } => Some(prefix) == spec.within.as_ref(),
@@ -77,6 +85,7 @@ fn route(section: &Section<'_>, known: &Known<'_>) -> Option<RouteSpec> {
     let mut spec = RouteSpec {
         hosts: hosts.iter().filter_map(|item| item.parsed(host)).collect(),
         within: within(section, &path),
+        is_first: is_first(section, &path),
         when: when(section, &path),
         listeners: listeners(section, known),
         clients: Clients { allow: networks(section, "allow"), deny: networks(section, "deny_from") },
@@ -87,7 +96,10 @@ fn route(section: &Section<'_>, known: &Known<'_>) -> Option<RouteSpec> {
         compression: section.read("compression", true, Item::bool),
         forwarded: forwarded(section, target.as_ref()),
         headers: headers(&section.section("headers")),
+        expires: section.item("expires").and_then(|item| item.parsed(Expires::parse)).flatten(),
         error_pages: section.item("error_pages").and_then(|item| Some(pages::error_pages(&item.section()?))),
+        intercept: intercept(section, target.as_ref()),
+        internal: section.read("internal", false, Item::bool),
         rewriting: rewriting::read(section, &path, target.as_ref()),
         relocations: rewriting::relocations(section, target.as_ref()),
         cookies: cookies::of_route(section, target.as_ref()),
@@ -95,8 +107,18 @@ fn route(section: &Section<'_>, known: &Known<'_>) -> Option<RouteSpec> {
     };
     limits::of_route(&section.section("limits"), known.rates, &mut spec);
     only_named(section, &spec);
+    onward(section, &spec, target.as_ref());
     section.finish();
     Some(RouteSpec { target: target?, ..spec })
+}
+
+/// Whether it comes before all others of its hosts.
+fn is_first(section: &Section<'_>, path: &PathSpec) -> bool {
+    let Some(item) = section.item("first") else { return false };
+    if matches!(path, PathSpec::Named(_)) || section.item("within").is_some() {
+        item.fault("has no effect on a route with a name, or within another; take it out");
+    }
+    item.bool().unwrap_or_default()
 }
 
 /// What must hold of its requests beside host and path.
@@ -140,6 +162,15 @@ fn only_named(section: &Section<'_>, spec: &RouteSpec) {
     }
 }
 
+/// What leads onward comes first: behind it others answer.
+fn onward(section: &Section<'_>, spec: &RouteSpec, target: Option<&Target>) {
+    if target == Some(&Target::Onward) && !spec.is_first {
+        section.fault(
+            "onward leads to the routes behind it, so that it has to come before them; add first = true",
+        );
+    }
+}
+
 /// Addresses as they stand under `[[listeners]]`.
 fn listeners(section: &Section<'_>, known: &Known<'_>) -> Vec<SocketAddr> {
     let items = section.item("listeners").and_then(|item| item.array()).unwrap_or_default();
@@ -178,6 +209,14 @@ fn measure(section: &Section<'_>, target: Option<&Target>) -> bool {
     item.bool().unwrap_or(true)
 }
 
+fn intercept(section: &Section<'_>, target: Option<&Target>) -> bool {
+    let Some(item) = section.item("intercept") else { return false };
+    if !matches!(target, None | Some(Target::Service(_))) {
+        item.fault("has no effect on a route that leads to no service; take it out");
+    }
+    item.bool().unwrap_or(false)
+}
+
 fn forwarded(section: &Section<'_>, target: Option<&Target>) -> Option<Forwarded> {
     let item = section.item("forwarded")?;
     if !matches!(target, None | Some(Target::Service(_))) {
@@ -187,10 +226,16 @@ fn forwarded(section: &Section<'_>, target: Option<&Target>) -> Option<Forwarded
 }
 
 fn host(text: &str) -> Result<String, String> {
-    let name = text.strip_prefix("*.").unwrap_or(text);
+    if let Some(pattern) = text.strip_prefix('~') {
+        let pattern = pattern.trim_start_matches('*').trim_start();
+        return Pattern::new(pattern, true).map(|_| format!("~{pattern}"));
+    }
+    let name = text.strip_prefix("*.").or_else(|| text.strip_suffix(".*")).unwrap_or(text);
     let legal = |c: char| c.is_ascii_alphanumeric() || "-._[]:".contains(c);
     if name.is_empty() || !name.chars().all(legal) {
-        return Err(format!("\"{text}\" is no host name; write example.org or *.example.org"));
+        return Err(format!(
+            "\"{text}\" is no host name; write example.org, *.example.org, shop.* or ~^shop[0-9]+[.]example$"
+        ));
     }
     Ok(text.to_ascii_lowercase())
 }
@@ -203,8 +248,7 @@ fn path(text: &str) -> Result<PathSpec, String> {
     };
     let regex = |pattern: &str, ignore_case| {
         let pattern = pattern.trim().to_owned();
-        let compiled = regex::RegexBuilder::new(&pattern).case_insensitive(ignore_case).build();
-        compiled.map_err(|error| error.to_string())?;
+        Pattern::new(&pattern, ignore_case)?;
         Ok(PathSpec::Regex { pattern, ignore_case })
     };
     match text {

@@ -43,6 +43,36 @@ pub(super) fn with_variables(text: &str, env: &dyn Fn(&str) -> Option<String>) -
     Ok(out)
 }
 
+/// Fills in `${NAME}` in capitals; a dollar sign in a value stays one. All else is left as it is.
+pub(super) fn with_environment(text: &str, env: &dyn Fn(&str) -> Option<String>) -> Result<String, String> {
+    let is_of_environment = |name: &str| {
+        let legal = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_';
+        name.starts_with(|c: char| c.is_ascii_uppercase()) && name.chars().all(legal)
+    };
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once('$') {
+        out.push_str(before);
+        let braced = after.strip_prefix('{').and_then(|inner| inner.split_once('}'));
+        rest = match braced.filter(|(name, _)| is_of_environment(name)) {
+            Some((name, tail)) => {
+                let value = env(name).ok_or_else(|| format!("the environment has no variable {name}"))?;
+                out.push_str(&value.replace('$', "$$"));
+                tail
+            }
+            None => {
+                out.push('$');
+                // Two are one that means itself.
+                let is_double = after.starts_with('$');
+                out.push_str(if is_double { "$" } else { "" });
+                if is_double { after.get(1..).unwrap_or_default() } else { after }
+            }
+        };
+    }
+    out.push_str(rest);
+    Ok(out)
+}
+
 /// The names of the `${VARIABLES}` in a text.
 pub(super) fn variables(text: &str) -> impl Iterator<Item = &str> {
     let pieces = text.split("${").skip(1);
@@ -99,5 +129,11 @@ mod tests {
         let env = |name: &str| (name == "A").then(|| "x".to_owned());
         assert_eq!(with_variables("${A}-$$-$5", &env), Ok("x-$-$5".to_owned()));
         assert!(with_variables("${B}", &env).is_err());
+        let env = |name: &str| (name == "A").then(|| "x$y".to_owned());
+        assert_eq!(
+            with_environment("${A}$host${host}$$${A}$$$5$", &env),
+            Ok("x$$y$host${host}$$x$$y$$$5$".to_owned())
+        );
+        assert!(with_environment("${B}", &env).is_err() && with_environment("$${B}", &env).is_ok());
     }
 }

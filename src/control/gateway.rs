@@ -59,6 +59,7 @@ impl Gateway {
             keepalive_connections: 0,
             http2: false,
             buffer: Buffer::default(),
+            accel: false,
             is_quarantined: false,
             takes_over: false,
             tls: None,

@@ -222,6 +222,7 @@ fn service(facts: ServiceFacts<'_>, config: &Config, secret: &Secret) -> Service
             keepalive_connections: configured.keepalive_connections,
             http2: configured.http2,
             buffer: configured.buffer,
+            accel: configured.accel,
             is_quarantined: state.quarantine(name).is_some(),
             takes_over: state.takes_over(name),
             tls: configured.tls.clone(),

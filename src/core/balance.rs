@@ -6,12 +6,13 @@
 
 pub use super::hash::mix;
 use super::table::upstream::Upstream;
+use super::template::Template;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 /// How a pool chooses among its upstreams.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub enum Balance {
     #[default]
     RoundRobin,
@@ -23,12 +24,14 @@ pub enum Balance {
 }
 
 /// What is hashed.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum HashBy {
     ClientIp,
     Uri,
     /// A request header, by lower-case name; requests without it fall back to the client's address.
     Header(String),
+    /// A text with variables.
+    Text(Template),
 }
 
 /// The upstreams one request has tried already, by index. Those past 63 share the last place.

@@ -17,6 +17,7 @@ mod token;
 
 pub use token::{CookieKeys, User};
 
+use super::template::Template;
 use super::weight::{BasisPoints, Picker};
 use siphasher::sip::SipHasher24;
 use std::hash::Hasher;
@@ -24,7 +25,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 /// What a service knows its users by.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub enum Cohort {
     /// It does not: every request is for itself.
     #[default]
@@ -35,6 +36,8 @@ pub enum Cohort {
     ClientIp,
     /// Requests without it go by the client's address.
     Header(http::HeaderName),
+    /// A text with variables; requests that make it empty go by the client's address.
+    Text(Template),
 }
 
 impl Cohort {
@@ -44,6 +47,7 @@ impl Cohort {
             Cohort::Cookie { .. } => "cookie",
             Cohort::ClientIp => "client_ip",
             Cohort::Header(_) => "header",
+            Cohort::Text(_) => "text",
         }
     }
 }

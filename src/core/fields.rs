@@ -23,6 +23,12 @@ pub fn parameters<'a>(query: &'a str, name: &'a str) -> impl Iterator<Item = Cow
     pairs.filter(move |(key, _)| key == name).map(|(_, value)| value)
 }
 
+/// The value of a query's parameter, as it was sent; of several, the first. Its name goes by any case, as in nginx.
+pub fn raw_parameter<'a>(query: &'a str, name: &str) -> &'a str {
+    let mut pairs = query.split('&').filter_map(|pair| pair.split_once('='));
+    pairs.find(|(key, _)| key.eq_ignore_ascii_case(name)).map_or("", |(_, value)| value)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -46,5 +52,7 @@ mod tests {
         let all = |query: &str| parameters(query, "v é").map(Cow::into_owned).collect::<Vec<_>>();
         assert_eq!(all("a=1&v+%C3%A9=g%20x+y&v%20é=2&v"), ["g x y", "2"]);
         assert!(all("").is_empty() && all("&&=&v").is_empty());
+        let raw = |name| raw_parameter("a=x%20y&B=2&a=3&c", name);
+        assert_eq!((raw("a"), raw("b"), raw("c"), raw("d")), ("x%20y", "2", "", ""));
     }
 }

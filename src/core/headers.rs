@@ -3,7 +3,8 @@
 //! As in nginx, a route that has changes of its own for a direction has only those: they replace the
 //! ones that hold for all, they do not add to them.
 
-use super::template::{Facts, Template};
+use super::template::Template;
+use super::variable::Facts;
 use http::{HeaderName, HeaderValue};
 
 /// The changes of a route, or of all that have none; `None` is nothing of its own.
@@ -23,6 +24,20 @@ pub struct Edits {
     pub set: Vec<(HeaderName, Value)>,
     /// Beside what is there.
     pub add: Vec<(HeaderName, Value)>,
+    /// Those of successes alone, each after the ones that are for all.
+    pub on_success: Option<Box<SuccessEdits>>,
+}
+
+/// What is changed on successes alone ([`is_success`]).
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct SuccessEdits {
+    pub set: Vec<(HeaderName, Value)>,
+    pub add: Vec<(HeaderName, Value)>,
+}
+
+/// Whether an answer is one that caches may keep by a field of it: nginx's list for `add_header` without `always`.
+pub fn is_success(status: u16) -> bool {
+    matches!(status, 200 | 201 | 204 | 206 | 301 | 302 | 303 | 304 | 307 | 308)
 }
 
 /// The value of a field.
@@ -35,18 +50,23 @@ pub enum Value {
 impl Edits {
     /// Whether no value depends on the request.
     pub fn is_fixed(&self) -> bool {
-        self.set.iter().chain(&self.add).all(|(_, value)| matches!(value, Value::Fixed(_)))
+        let on_success = self.on_success.iter().flat_map(|edits| edits.set.iter().chain(&edits.add));
+        let all = self.set.iter().chain(&self.add).chain(on_success);
+        all.into_iter().all(|(_, value)| matches!(value, Value::Fixed(_)))
     }
 }
 
 impl Value {
-    /// `None` where the request gives it bytes that no field may have. A fixed value needs no facts.
+    /// `None` where the request makes it empty, or gives it bytes that no field may have. A fixed value needs no facts.
     pub fn of(&self, facts: Option<&Facts<'_>>) -> Option<HeaderValue> {
         match self {
             Value::Fixed(value) => Some(value.clone()),
             Value::Template(template) => {
                 let mut text = Vec::with_capacity(128);
                 template.fill(facts?, &mut text);
+                if text.is_empty() {
+                    return None;
+                }
                 HeaderValue::from_maybe_shared(bytes::Bytes::from(text)).ok()
             }
         }

@@ -12,13 +12,14 @@ pub mod route;
 
 use super::client::ClientKey;
 use super::hash::{FixedHash, Purpose, mix};
+use super::template::Template;
 use buckets::Buckets;
 use rate::Rate;
 use std::sync::Arc;
 use std::time::Duration;
 
 /// What requests are counted by.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum By {
     /// The client's address, IPv6 by /64.
     Client,
@@ -26,10 +27,12 @@ pub enum By {
     Header(http::HeaderName),
     /// All requests of the route's service together.
     Service,
+    /// A text with variables; requests that make it empty are not counted, as in nginx.
+    Text(Template),
 }
 
 /// A limit of rates as configured: `[rate_limits.NAME]`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct RateLimit {
     pub rate: Rate,
     pub by: By,

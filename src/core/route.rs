@@ -2,6 +2,7 @@
 
 mod access;
 mod cookies;
+mod error_page;
 mod label;
 mod path;
 mod relocation;
@@ -12,14 +13,16 @@ mod router;
 
 pub use access::{Authorize, BasicAuth, RouteAccess, Satisfy, SignIn};
 pub use cookies::{CookieFlags, CookieRules, SameSite};
+pub use error_page::{ErrorPage, ErrorPages, PageSource, PageStatus};
 pub use path::{BadPath, decoded, normalized, plain};
 pub use relocation::Relocation;
 pub use replacement::Replacement;
-pub use rewriting::{Base, Pattern, Rewriting, Rule, Then, Turn};
+pub use rewriting::{Base, Rewriting, Rule, Then, Turn};
 pub use rewritten::{Current, Rewritten};
-pub use router::without_port;
+pub use router::{Sought, without_port};
 
 use super::condition::Condition;
+use super::expires::Expires;
 use super::headers::{Edits, Headers};
 use super::settings::forwarded::Forwarded;
 use super::settings::transfer::Timeouts;
@@ -28,9 +31,10 @@ use bytes::Bytes;
 use http::HeaderValue;
 use ipnet::IpNet;
 use router::Router;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// One route as configured.
@@ -39,6 +43,8 @@ pub struct RouteSpec {
     /// Lower-case host names, `*.example.org` for any name below; empty means any host.
     pub hosts: Vec<String>,
     pub path: PathSpec,
+    /// Whether it comes before all other routes of its hosts, whatever their paths.
+    pub is_first: bool,
     /// What must hold of a request, too; a route whose conditions do not hold is as if it were not there.
     pub when: Option<Condition>,
     /// The prefix that a regex is tried within, before all others: only for paths whose longest prefix it is.
@@ -72,8 +78,14 @@ pub struct RouteSpec {
     /// What the upstream learns of the client, in place of what its pool says.
     pub forwarded: Option<Forwarded>,
     pub headers: Headers,
+    /// Until when its successes may be kept, in place of what they say themselves.
+    pub expires: Option<Expires>,
     /// In place of those for all routes, where there are any.
-    pub error_pages: Option<BTreeMap<u16, Bytes>>,
+    pub error_pages: Option<ErrorPages>,
+    /// Whether answers of its upstream from 300 on that have an error page are replaced by it, too.
+    pub intercept: bool,
+    /// Whether only requests that other routes, error pages or applications send on get here; others get 404.
+    pub internal: bool,
 }
 
 /// How a path is matched.
@@ -85,7 +97,7 @@ pub enum PathSpec {
     Prefix { prefix: String, is_final: bool },
     /// `~ re`, or `~* re` without regard to case. Already known to compile.
     Regex { pattern: String, ignore_case: bool },
-    /// `@name`: no path matches it; a fallback of files names it.
+    /// `@name`: no path matches it; fallbacks, error pages and applications name it.
     Named(String),
 }
 
@@ -101,6 +113,8 @@ pub enum Target {
     Files(Files),
     /// 403, to everybody.
     Deny,
+    /// On to the other routes, with what its rules have made of the path.
+    Onward,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -114,8 +128,15 @@ pub struct Redirect {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Reply {
     pub status: u16,
-    pub body: Bytes,
+    pub body: ReplyBody,
     pub content_type: HeaderValue,
+}
+
+/// What a fixed answer says.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ReplyBody {
+    Fixed(Bytes),
+    Template(Template),
 }
 
 /// A folder whose files are served.
@@ -172,8 +193,8 @@ pub struct Routes {
     named: HashMap<String, usize>,
     /// For routes without changes of their own.
     pub headers: Headers,
-    /// Pages for errors that the proxy makes itself, by status.
-    pub error_pages: BTreeMap<u16, Bytes>,
+    /// What is shown in place of errors, by status.
+    pub error_pages: ErrorPages,
 }
 
 impl RouteSpec {
@@ -182,6 +203,7 @@ impl RouteSpec {
         RouteSpec {
             hosts: Vec::new(),
             path,
+            is_first: false,
             when: None,
             within: None,
             listeners: Vec::new(),
@@ -201,7 +223,10 @@ impl RouteSpec {
             compression: true,
             forwarded: None,
             headers: Headers::default(),
+            expires: None,
             error_pages: None,
+            intercept: false,
+            internal: false,
         }
     }
 }
@@ -241,7 +266,7 @@ impl OwnTimeouts {
 }
 
 impl Routes {
-    pub fn new(specs: Vec<RouteSpec>, headers: Headers, error_pages: BTreeMap<u16, Bytes>) -> Self {
+    pub fn new(specs: Vec<RouteSpec>, headers: Headers, error_pages: ErrorPages) -> Self {
         let name = |(index, spec): (usize, &RouteSpec)| match &spec.path {
             PathSpec::Named(name) => Some((name.clone(), index)),
             _ => None,
@@ -259,18 +284,11 @@ impl Routes {
         self.specs.get(index)
     }
 
-    /// The index of the route for a request. `host` may carry a port and capitals; `path` is in its
-    /// plain form ([`normalized`]); `holds` is asked of the conditions of routes that have some.
-    pub fn find(
-        &self,
-        listener: Option<SocketAddr>,
-        host: &str,
-        path: &str,
-        holds: impl Fn(&Condition) -> bool,
-    ) -> Option<usize> {
+    /// The index of the route for a request; `holds` is asked of the conditions of routes that have some.
+    pub fn find(&self, sought: Sought<'_>, holds: impl Fn(&Condition) -> bool) -> Option<usize> {
         let applies =
             |index: usize| self.specs.get(index).and_then(|spec| spec.when.as_ref()).is_none_or(&holds);
-        self.router.find(listener, host, path, &applies)
+        self.router.find(sought, &applies)
     }
 
     /// The index of the route with a name.
@@ -278,8 +296,8 @@ impl Routes {
         self.named.get(name).copied()
     }
 
-    /// The page for an error that the proxy makes itself on a route, or on none.
-    pub fn error_page<'a>(&'a self, route: Option<&'a RouteSpec>, status: u16) -> Option<&'a Bytes> {
+    /// The page for an error on a route, or on none.
+    pub fn error_page<'a>(&'a self, route: Option<&'a RouteSpec>, status: u16) -> Option<&'a Arc<ErrorPage>> {
         let own = route.and_then(|route| route.error_pages.as_ref());
         own.unwrap_or(&self.error_pages).get(&status)
     }
@@ -327,7 +345,7 @@ mod tests {
         let common = Headers { response: Some(edits("a")), request: Some(edits("b")) };
         let mut own = RouteSpec::new(PathSpec::Exact("/".into()), Target::Deny);
         own.headers.response = Some(Edits::default());
-        let routes = Routes::new(vec![own], common, BTreeMap::new());
+        let routes = Routes::new(vec![own], common, ErrorPages::new());
         let route = routes.spec(0);
         assert_eq!(routes.response_edits(route), Some(&Edits::default()));
         assert_eq!(routes.request_edits(route), Some(&edits("b")));

@@ -37,6 +37,7 @@ use crate::core::rule::Rule;
 use crate::core::shield::Shield;
 use crate::core::tester::Testers;
 use crate::core::trace::Tracing;
+use crate::core::variable::Variable;
 use crate::core::warm_up::WarmUp;
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue};
@@ -62,6 +63,8 @@ pub struct Config {
     pub maintenance: Arc<Maintenance>,
     /// For all routes that do not refuse it.
     pub compression: Option<Arc<Compression>>,
+    /// Texts and look-ups that others refer to, by their place: `values.NAME`, `maps.NAME`.
+    pub values: BTreeMap<String, Variable>,
     pub rate_limits: BTreeMap<String, RateLimit>,
     /// Each leads to something that exists.
     pub routes: Arc<Routes>,
@@ -306,6 +309,8 @@ pub struct Pool {
     /// The `Host` that they are asked for.
     pub host: HostSent,
     pub buffer: Buffer,
+    /// Whether its answers may name a place of this site that is shown in their place (`X-Accel-Redirect`).
+    pub accel: bool,
 }
 
 /// A webhook that is asked before something happens, and may refuse it.

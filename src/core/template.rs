@@ -1,186 +1,251 @@
 //! A text with variables of the request, as nginx has them: `https://$host$request_uri`.
 //!
-//! It is taken apart once, when the configuration is read; filling it in is copying bytes. Which
-//! variables a text may use is up to the key it stands under.
+//! It is taken apart once, when the configuration is read; filling it in is copying bytes. `$name` and `${name}` are
+//! the same, and the second one ends where it says.
 
-use std::io::Write;
-use std::net::IpAddr;
+use super::pattern::Pattern;
+use super::variable::{Facts, PatternGroup, Variable};
+use std::collections::BTreeMap;
 
-/// What a text may refer to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Variable {
-    /// The host the request names, in lower case and without its port.
-    Host,
-    RemoteAddr,
-    /// `http` or `https`: how the request came in.
-    Scheme,
-    /// Path and query as the client sent them.
-    RequestUri,
-    Path,
-    /// The query, with its question mark's place left to the text.
-    Args,
-    /// A question mark where there is a query, else nothing.
-    IsArgs,
-    RequestId,
-    /// The pool that the request was given to; nothing where it goes to none.
-    Pool,
+/// What a text may refer to where it stands.
+#[derive(Clone, Copy, Debug)]
+pub struct Vocabulary<'a> {
+    /// The values and look-ups of the configuration.
+    pub names: Option<&'a BTreeMap<String, Variable>>,
+    /// Whether there is an answer.
+    pub has_answer: bool,
+    /// The pattern whose groups it may use.
+    pub pattern: Option<&'a Pattern>,
 }
 
-impl Variable {
-    pub const ALL: [(&str, Variable); 9] = [
-        ("host", Variable::Host),
-        ("remote_addr", Variable::RemoteAddr),
-        ("scheme", Variable::Scheme),
-        ("request_uri", Variable::RequestUri),
-        ("path", Variable::Path),
-        ("args", Variable::Args),
-        ("is_args", Variable::IsArgs),
-        ("request_id", Variable::RequestId),
-        ("pool", Variable::Pool),
-    ];
+impl Vocabulary<'_> {
+    /// What a request says, and no names.
+    pub fn of_requests() -> Vocabulary<'static> {
+        Vocabulary { names: None, has_answer: false, pattern: None }
+    }
 
     /// The variable of a name.
     ///
     /// # Errors
-    /// A sentence that says that it is unknown, or not `allowed` here.
-    pub fn named(name: &str, allowed: &[Variable]) -> Result<Variable, String> {
-        let known = Variable::ALL.iter().find(|(known, _)| *known == name).map(|(_, variable)| *variable);
-        known.filter(|variable| allowed.contains(variable)).ok_or_else(|| unknown(name, allowed))
+    /// A sentence that says that it is unknown, or not known here.
+    pub fn variable(&self, name: &str) -> Result<Variable, String> {
+        if let Some(group) = self.group(name)? {
+            return Ok(Variable::Group(group));
+        }
+        let named = self.names.and_then(|names| names.get(name)).cloned();
+        let variable = named.or_else(|| Variable::built_in(name)).ok_or_else(|| self.unknown(name))?;
+        if !self.has_answer && variable.is_made_of(&Variable::is_of_answer) {
+            return Err(format!("${name} is known with an answer; here there is none yet"));
+        }
+        Ok(variable)
     }
 
-    /// Appends its value for a request.
-    pub fn fill(self, facts: &Facts<'_>, out: &mut Vec<u8>) {
-        match self {
-            Variable::Host => out.extend(facts.host.bytes().map(|byte| byte.to_ascii_lowercase())),
-            // Writing to a Vec cannot fail.
-            Variable::RemoteAddr => drop(write!(out, "{}", facts.client)),
-            Variable::Scheme => out.extend_from_slice(facts.scheme.as_bytes()),
-            Variable::RequestUri => out.extend_from_slice(facts.uri),
-            Variable::Path => out.extend_from_slice(facts.path.as_bytes()),
-            Variable::Args => out.extend_from_slice(facts.args.as_bytes()),
-            Variable::IsArgs => out.extend((!facts.args.is_empty()).then_some(b'?')),
-            Variable::RequestId => out.extend_from_slice(facts.request_id),
-            Variable::Pool => out.extend_from_slice(facts.pool.as_bytes()),
+    fn group(&self, name: &str) -> Result<Option<PatternGroup>, String> {
+        let Ok(number) = name.parse::<usize>() else {
+            let has = self.pattern.is_some_and(|pattern| pattern.has_group(name));
+            return Ok(has.then(|| PatternGroup::Name(name.into())));
+        };
+        match self.pattern {
+            Some(pattern) if (1..=pattern.groups()).contains(&number) => {
+                Ok(Some(PatternGroup::Number(number)))
+            }
+            Some(pattern) => Err(format!(
+                "${number} is a group that the pattern does not have: it has {}",
+                pattern.groups()
+            )),
+            None => {
+                Err(format!("${number} is a group, and there is no pattern here; write $$ for a dollar sign"))
+            }
         }
     }
-}
 
-/// The values of the variables for one request.
-#[derive(Clone, Copy, Debug)]
-pub struct Facts<'a> {
-    pub host: &'a str,
-    pub client: IpAddr,
-    pub scheme: &'static str,
-    pub uri: &'a [u8],
-    pub path: &'a str,
-    pub args: &'a str,
-    pub request_id: &'a [u8],
-    pub pool: &'a str,
+    fn unknown(&self, name: &str) -> String {
+        let built_in = Variable::SIMPLE.iter();
+        let built_in = built_in.filter(|(_, variable)| self.has_answer || !variable.is_of_answer());
+        let mut names: Vec<String> = built_in.map(|(name, _)| format!("${name}")).collect();
+        names.extend(["$http_NAME", "$cookie_NAME", "$arg_NAME"].map(str::to_owned));
+        names.extend(self.has_answer.then(|| "$sent_http_NAME".to_owned()));
+        names.extend(self.names.iter().flat_map(|names| names.keys()).map(|name| format!("${name}")));
+        format!("${name} is none of {}; write $$ for a dollar sign", names.join(", "))
+    }
 }
 
 /// A text, taken apart.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Template {
-    parts: Box<[Part]>,
+    parts: Box<[TemplatePart]>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Part {
+/// A piece of a text.
+#[derive(Clone, Debug, PartialEq)]
+pub enum TemplatePart {
     Text(Box<str>),
     Variable(Variable),
 }
 
 impl Template {
-    /// `$$` is a dollar sign, and so is one that no letter follows.
+    /// `$$` is a dollar sign, and so is one that no name follows.
     ///
     /// # Errors
-    /// A sentence that names a variable which is unknown, or not `allowed` here.
-    pub fn parse(text: &str, allowed: &[Variable]) -> Result<Template, String> {
-        let mut parts = Vec::new();
-        let mut plain = String::new();
-        let mut rest = text;
-        while let Some((before, after)) = rest.split_once('$') {
-            plain.push_str(before);
-            let letters = after.bytes().take_while(|byte| byte.is_ascii_lowercase() || *byte == b'_').count();
-            let (name, tail) = after.split_at(letters);
-            rest = tail;
-            if name.is_empty() {
-                plain.push('$');
-                rest = tail.strip_prefix('$').unwrap_or(tail);
-                continue;
-            }
-            let variable = Variable::named(name, allowed)?;
-            if !plain.is_empty() {
-                parts.push(Part::Text(std::mem::take(&mut plain).into()));
-            }
-            parts.push(Part::Variable(variable));
-        }
-        plain.push_str(rest);
-        if !plain.is_empty() {
-            parts.push(Part::Text(plain.into()));
-        }
-        Ok(Template { parts: parts.into() })
+    /// A sentence that names a variable which is unknown, or not known here.
+    pub fn parse(text: &str, vocabulary: &Vocabulary<'_>) -> Result<Template, String> {
+        parts(text, vocabulary).map(|parts| Template { parts: parts.into() })
+    }
+
+    pub fn empty() -> Template {
+        Template { parts: Box::default() }
     }
 
     /// The whole text, where it has no variables.
     pub fn fixed(&self) -> Option<&str> {
         match &*self.parts {
             [] => Some(""),
-            [Part::Text(text)] => Some(text),
+            [TemplatePart::Text(text)] => Some(text),
             _ => None,
         }
     }
 
-    pub fn uses(&self, variable: Variable) -> bool {
-        self.parts.contains(&Part::Variable(variable))
+    /// The variable, where it is nothing else.
+    pub fn alone(&self) -> Option<&Variable> {
+        match &*self.parts {
+            [TemplatePart::Variable(variable)] => Some(variable),
+            _ => None,
+        }
+    }
+
+    /// Whether a value or a look-up of the configuration follows the first so many bytes of plain text.
+    pub fn is_named_from(&self, bytes: usize) -> bool {
+        match (&*self.parts, bytes) {
+            ([TemplatePart::Variable(Variable::Named(_)), ..], 0) => true,
+            ([TemplatePart::Text(text), TemplatePart::Variable(Variable::Named(_)), ..], bytes) => {
+                text.len() == bytes
+            }
+            (
+                [
+                    TemplatePart::Variable(Variable::Scheme),
+                    TemplatePart::Text(text),
+                    TemplatePart::Variable(Variable::Named(_)),
+                    ..,
+                ],
+                _,
+            ) => &**text == "://",
+            _ => false,
+        }
+    }
+
+    pub fn uses(&self, variable: &Variable) -> bool {
+        self.is_made_of(&|other| other == variable)
+    }
+
+    /// Whether one of the variables it is made of is like this.
+    pub fn is_made_of(&self, is: &dyn Fn(&Variable) -> bool) -> bool {
+        self.parts
+            .iter()
+            .any(|part| matches!(part, TemplatePart::Variable(variable) if variable.is_made_of(is)))
+    }
+
+    /// Appends the text with the values of a request, as `put` writes them.
+    pub fn fill_by(&self, facts: &Facts<'_>, put: &dyn Fn(&[u8], &mut Vec<u8>), out: &mut Vec<u8>) {
+        let mut value = Vec::with_capacity(64);
+        for part in &self.parts {
+            match part {
+                TemplatePart::Text(text) => out.extend_from_slice(text.as_bytes()),
+                TemplatePart::Variable(variable) => {
+                    value.clear();
+                    variable.fill(facts, &mut value);
+                    put(&value, out);
+                }
+            }
+        }
     }
 
     /// Appends the text with the values of a request.
     pub fn fill(&self, facts: &Facts<'_>, out: &mut Vec<u8>) {
         for part in &self.parts {
             match part {
-                Part::Text(text) => out.extend_from_slice(text.as_bytes()),
-                Part::Variable(variable) => variable.fill(facts, out),
+                TemplatePart::Text(text) => out.extend_from_slice(text.as_bytes()),
+                TemplatePart::Variable(variable) => variable.fill(facts, out),
             }
         }
     }
 }
 
-fn unknown(name: &str, allowed: &[Variable]) -> String {
-    let names = Variable::ALL.iter().filter(|(_, variable)| allowed.contains(variable));
-    let names: Vec<_> = names.map(|(name, _)| format!("${name}")).collect();
-    format!("${name} is none of {}; write $$ for a dollar sign", names.join(", "))
+/// The pieces of a text.
+///
+/// # Errors
+/// As [`Template::parse`].
+pub fn parts(text: &str, vocabulary: &Vocabulary<'_>) -> Result<Vec<TemplatePart>, String> {
+    let mut parts = Vec::new();
+    let mut plain = String::new();
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once('$') {
+        plain.push_str(before);
+        let (name, tail) = name(after)?;
+        if name.is_empty() {
+            plain.push('$');
+            rest = after.strip_prefix('$').unwrap_or(after);
+            continue;
+        }
+        rest = tail;
+        if !plain.is_empty() {
+            parts.push(TemplatePart::Text(std::mem::take(&mut plain).into()));
+        }
+        parts.push(TemplatePart::Variable(vocabulary.variable(name)?));
+    }
+    plain.push_str(rest);
+    if !plain.is_empty() {
+        parts.push(TemplatePart::Text(plain.into()));
+    }
+    Ok(parts)
+}
+
+/// The names that a text may refer to, whether they are known or not.
+pub fn mentions(text: &str) -> Vec<String> {
+    let behind = text.split('$').skip(1);
+    let names = behind.filter_map(|after| name(after).ok()).map(|(name, _)| name.to_owned());
+    names.filter(|name| !name.is_empty()).collect()
+}
+
+/// The name behind a dollar sign, and what follows it. A group's number has one digit, as in nginx.
+fn name(after: &str) -> Result<(&str, &str), String> {
+    if let Some(inner) = after.strip_prefix('{') {
+        return inner.split_once('}').ok_or_else(|| "has a `${` without its `}`".to_owned());
+    }
+    if after.starts_with(|c: char| c.is_ascii_digit()) {
+        return Ok(after.split_at(1));
+    }
+    let begins = after.starts_with(|c: char| c.is_ascii_lowercase() || c == '_');
+    let legal = |byte: &u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || *byte == b'_';
+    let length = if begins { after.bytes().take_while(legal).count() } else { 0 };
+    Ok(after.split_at(length))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    const EVERY: [Variable; 8] = [
-        Variable::Host,
-        Variable::RemoteAddr,
-        Variable::Scheme,
-        Variable::RequestUri,
-        Variable::Path,
-        Variable::Args,
-        Variable::IsArgs,
-        Variable::RequestId,
-    ];
+    use std::net::IpAddr;
 
     const FACTS: Facts<'static> = Facts {
         host: "Shop.Example",
         client: IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1)),
-        scheme: "http",
-        uri: b"/a%20b?c=d",
+        port: 8080,
+        uri: b"/a%20b?c=d&E=f%20",
         path: "/a%20b",
-        args: "c=d",
+        args: "c=d&E=f%20",
         request_id: b"1f",
-        pool: "",
+        ..Facts::NONE
     };
 
     fn filled(text: &str) -> String {
+        let request = http::Request::put("/")
+            .header("user-agent", "curl/8")
+            .header("cookie", "plan=gold; a=b")
+            .header("authorization", "Basic dXNlcjpwYXNz")
+            .body(());
+        let (head, ()) = request.expect("a request").into_parts();
         let mut out = Vec::new();
-        Template::parse(text, &EVERY).expect("accepted").fill(&FACTS, &mut out);
+        let template = Template::parse(text, &Vocabulary::of_requests()).expect("accepted");
+        template.fill(&Facts { head: Some(&head), ..FACTS }, &mut out);
         String::from_utf8(out).expect("text")
     }
 
@@ -189,26 +254,48 @@ mod tests {
         for (text, expected) in [
             ("", ""),
             ("plain", "plain"),
-            ("https://$host$request_uri", "https://shop.example/a%20b?c=d"),
-            ("$scheme://$host:8443$path?$args#", "http://shop.example:8443/a%20b?c=d#"),
-            ("/x$is_args$args", "/x?c=d"),
+            ("https://$host$request_uri", "https://shop.example/a%20b?c=d&E=f%20"),
+            ("$scheme://$host:8443$path?$args#", "http://shop.example:8443/a%20b?c=d&E=f%20#"),
+            ("/x$is_args$args", "/x?c=d&E=f%20"),
             ("$remote_addr/$request_id", "192.0.2.1/1f"),
-            ("5 $ or $$host, $$", "5 $ or $host, $"),
+            ("5 $ or $$host, $$, $5$ $", "5 $ or $host, $, "),
+            ("${host}name ${server_port}0", "shop.examplename 80800"),
+            ("$http_user_agent|$http_x_none|$cookie_plan|$cookie_b|", "curl/8||gold||"),
+            ("$arg_c|$arg_e|$arg_none", "d|f%20|"),
+            ("$request_method $server_protocol $remote_user $https.", "PUT HTTP/1.1 user ."),
         ] {
+            if text.contains("$5") {
+                assert!(Template::parse(text, &Vocabulary::of_requests()).is_err());
+                continue;
+            }
             assert_eq!(filled(text), expected, "{text}");
         }
     }
 
     #[test]
     fn unknown_and_unfit_variables_are_told() {
-        let error = Template::parse("$hots", &[Variable::Host]).expect_err("refused");
-        assert_eq!(error, "$hots is none of $host; write $$ for a dollar sign");
-        assert!(Template::parse("$request_id", &[Variable::Host]).is_err());
+        let error = |text| Template::parse(text, &Vocabulary::of_requests()).expect_err("refused");
+        assert!(error("$hots").starts_with("$hots is none of $host, $remote_addr, "), "{}", error("$hots"));
+        assert!(error("$hots").ends_with("; write $$ for a dollar sign"));
+        assert_eq!(error("$upstream_addr"), "$upstream_addr is known with an answer; here there is none yet");
+        assert_eq!(error("a $1"), "$1 is a group, and there is no pattern here; write $$ for a dollar sign");
+        assert_eq!(error("${host"), "has a `${` without its `}`");
+        assert!(error("$http_").starts_with("$http_ is none of"));
+        let pattern = Pattern::new("^(a)(?<b>b)", false).expect("a pattern");
+        let of = Vocabulary { pattern: Some(&pattern), ..Vocabulary::of_requests() };
+        assert!(Template::parse("$1 $2 $b", &of).is_ok());
+        assert_eq!(
+            Template::parse("$3", &of).expect_err("refused"),
+            "$3 is a group that the pattern does not have: it has 2"
+        );
     }
 
     #[test]
     fn a_text_without_variables_is_known_as_such() {
-        assert_eq!(Template::parse("a$$b", &EVERY).expect("accepted").fixed(), Some("a$b"));
-        assert_eq!(Template::parse("a$host", &EVERY).expect("accepted").fixed(), None);
+        let parsed = |text| Template::parse(text, &Vocabulary::of_requests()).expect("accepted");
+        assert_eq!(parsed("a$$b").fixed(), Some("a$b"));
+        assert_eq!(parsed("a$host").fixed(), None);
+        assert!(parsed("$host").alone().is_some() && parsed("$host$path").alone().is_none());
+        assert!(parsed("a$host").uses(&Variable::Host) && !parsed("a$host").uses(&Variable::Path));
     }
 }

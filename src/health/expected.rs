@@ -1,7 +1,7 @@
 //! Whether an answer is as expected, and what is missing where it is not.
 
 use super::exchange::Answer;
-use crate::core::condition::Pattern;
+use crate::core::pattern::Pattern;
 use crate::core::settings::Statuses;
 use http::header::LOCATION;
 
@@ -17,16 +17,16 @@ pub(super) fn judged(answer: &Answer, expect: &Statuses, pattern: Option<&Patter
         return Err(format!("status {status}{to}, expected {expect}"));
     }
     match pattern.filter(|pattern| !fits(pattern, &answer.body)) {
-        Some(Pattern(regex)) => Err(format!("the body does not match {:?}", regex.as_str())),
+        Some(pattern) => Err(format!("the body does not match {:?}", pattern.text())),
         None => Ok(()),
     }
 }
 
 /// A last line feed may stand behind what `$` ends.
-fn fits(Pattern(regex): &Pattern, body: &[u8]) -> bool {
+fn fits(pattern: &Pattern, body: &[u8]) -> bool {
     let text = String::from_utf8_lossy(body);
     let line = text.strip_suffix('\n').map(|line| line.strip_suffix('\r').unwrap_or(line));
-    regex.is_match(text.as_bytes()) || line.is_some_and(|line| regex.is_match(line.as_bytes()))
+    pattern.is_match(text.as_bytes()) || line.is_some_and(|line| pattern.is_match(line.as_bytes()))
 }
 
 /// Where a redirect leads, without its query, which may be a secret.
@@ -40,7 +40,6 @@ fn target(answer: &Answer) -> Option<String> {
 mod tests {
     use super::*;
     use http::{HeaderMap, HeaderValue};
-    use regex::bytes::Regex;
 
     fn answer(status: u16, body: &'static str) -> Answer {
         let (headers, trailers) = (HeaderMap::new(), HeaderMap::new());
@@ -68,7 +67,7 @@ mod tests {
             ("^ok$", "ok\n\n", false),
             ("ready", "", false),
         ] {
-            let pattern = Pattern(Regex::new(pattern).expect("a pattern"));
+            let pattern = Pattern::new(pattern, false).expect("a pattern");
             let found = judged(&answer(200, body), &Statuses::success(), Some(&pattern));
             assert_eq!(found.is_ok(), fits, "{pattern:?} in {body:?}");
         }

@@ -116,11 +116,10 @@ async fn passes(test: &SmokeTest, label: &str, address: UpstreamAddress) -> Resu
 mod tests {
     use super::super::exchange::tests::{answered, nobody, origin};
     use super::*;
-    use crate::core::condition::Pattern;
+    use crate::core::pattern::Pattern;
     use crate::core::settings::Statuses;
     use bytes::Bytes;
     use http::{HeaderMap, Method};
-    use regex::bytes::Regex;
     use std::net::SocketAddr;
 
     async fn run(tests: &[SmokeTest], upstreams: &[(Arc<str>, UpstreamAddress)]) -> JobResult {
@@ -144,7 +143,7 @@ mod tests {
     }
 
     fn pattern(text: &str) -> Option<Pattern> {
-        Some(Pattern(Regex::new(text).expect("a pattern")))
+        Some(Pattern::new(text, false).expect("a pattern"))
     }
 
     fn at(address: SocketAddr) -> (Arc<str>, UpstreamAddress) {

@@ -76,8 +76,8 @@ const POOL: &[ConfigKey] = &[
     key("balance", &["\"least_conn\""], "How an upstream is chosen.").or("\"round_robin\""),
     key(
         "hash_by",
-        &["\"header:X-User\"", "\"uri\""],
-        "With `balance = \"hash\"`: `client_ip`, `uri` or `header:NAME`.",
+        &["\"header:X-User\"", "\"uri\"", "\"$cookie_session\""],
+        "With `balance = \"hash\"`: `client_ip`, `uri`, `header:NAME` or a text with variables.",
     )
     .or("\"client_ip\""),
     key("timeouts", &["{ read = \"5m\" }"], "How long an upstream may take."),
@@ -93,6 +93,12 @@ const POOL: &[ConfigKey] = &[
         "tls",
         &["true", "{ ca = \"ca.pem\", name = \"app.internal\" }"],
         "TLS to the upstreams; a table says what differs.",
+    )
+    .or("false"),
+    key(
+        "accel",
+        &["true"],
+        "`true`: an answer with `X-Accel-Redirect: /place` or `@name` is not shown; the route for that answers.",
     )
     .or("false"),
     key(

@@ -66,6 +66,8 @@ const TOP: &[ConfigKey] = &[
     key("acme", &["{ names = [\"site.example\"] }"], "A certificate that is ordered and renewed.")
         .otherwise("none is ordered"),
     key("compression", &["{ min_size = \"1k\" }"], "Compression of answers.").otherwise("none"),
+    key("values", &["{ site = \"$scheme://$host\" }"], "Texts by name. See [values](site.md#values)."),
+    key("maps", &["{ app = { of = \"$host\" } }"], "Look-ups by name. See [maps](site.md#maps)."),
     key("rate_limits", &["{ api = { rate = \"60/s\" } }"], "Limits by client, which routes name."),
     key("maintenance", &["{ pass = [\"/health\"] }"], "What is answered under maintenance."),
     key(

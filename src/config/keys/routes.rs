@@ -7,8 +7,8 @@ pub(super) const PAGE: KeyPage = KeyPage {
     tables: &[
         KeyTable {
             places: &["routes[]"],
-            about: "Which requests go where. A route leads to exactly one of `service`, `redirect`, `reply`, `files`, `deny` \
-                    and `admin`.",
+            about: "Which requests go where. A route leads to exactly one of `service`, `redirect`, `reply`, `files`, `deny`, \
+                    `onward` and `admin`.",
             keys: ROUTES,
         },
         KeyTable {
@@ -22,6 +22,27 @@ pub(super) const PAGE: KeyPage = KeyPage {
             places: &["routes[].when.header", "routes[].when.cookie", "routes[].when.query"],
             about: "A condition of a route. With neither `equals` nor `matches` it is enough that the thing is there.",
             keys: super::services::CONDITION,
+        },
+        KeyTable {
+            places: &[
+                "routes[].when.value",
+                "routes[].when.value[]",
+                "services.*.rules[].value",
+                "services.*.rules[].value[]",
+            ],
+            about: "A condition of a text with [variables](../routing.md#variables). With neither `equals` nor `matches` it is \
+                    enough that it is neither empty nor `0`.",
+            keys: VALUE,
+        },
+        KeyTable {
+            places: &[
+                "routes[].when.file",
+                "routes[].when.file[]",
+                "services.*.rules[].file",
+                "services.*.rules[].file[]",
+            ],
+            about: "A condition of a file, which is looked for with each request.",
+            keys: FILE,
         },
         KeyTable { places: &["routes[].redirect"], about: "Sends clients elsewhere.", keys: REDIRECT },
         KeyTable { places: &["routes[].reply"], about: "Answers by itself.", keys: REPLY },
@@ -77,12 +98,18 @@ pub(super) const PAGE: KeyPage = KeyPage {
 };
 
 const ROUTES: &[ConfigKey] = &[
-    key("hosts", &["[\"site.example\", \"*.site.example\"]"], "Names that clients ask for.").otherwise("any name"),
+    key(
+        "hosts",
+        &["[\"site.example\", \"*.site.example\"]", "[\"shop.*\"]", "['~^shop[0-9]+[.]example$']"],
+        "Names that clients ask for: an exact one comes first, then the longest `*.name`, the longest `name.*`, and the first \
+         pattern of the file.",
+    )
+    .otherwise("any name"),
     key(
         "path",
         &["\"/api/\"", "\"= /health\"", "'~ \\.php$'"],
         "`/x`: a prefix; `= /x`: exact; `^~ /x`: a prefix that no regular expression overrides; `~ x`, `~* x`: a regular \
-         expression, with and without regard to case; `@x`: a name, which only fallbacks lead to.",
+         expression, with and without regard to case; `@x`: a name, which fallbacks and error pages lead to.",
     )
     .or("\"/\""),
     key(
@@ -90,6 +117,12 @@ const ROUTES: &[ConfigKey] = &[
         &["\"/uploads/\""],
         "For a regular expression: it is tried first, and only for paths whose longest prefix this is.",
     ),
+    key(
+        "first",
+        &["true"],
+        "`true`: it comes before all other routes of its hosts, whatever their paths, and only for requests that have no route yet.",
+    )
+    .or("false"),
     key("when", &["{ methods = [\"POST\"] }"], "What must hold of a request, too.").otherwise("nothing else"),
     key("listeners", &["[\"127.0.0.1:8080\"]"], "Only requests that came in there.").otherwise("all listeners"),
     key("service", &["\"web\""], "Leads to a service."),
@@ -97,6 +130,11 @@ const ROUTES: &[ConfigKey] = &[
     key("reply", &["{ status = 200, body = \"healthy\\n\" }"], "Answers by itself."),
     key("files", &["{ root = \"/srv/app\" }"], "Serves files of a folder."),
     key("deny", &["true"], "Answers 403."),
+    key(
+        "onward",
+        &["true"],
+        "With `first`: leads on to the routes behind it, with what `rewrite` has made of the path.",
+    ),
     key(
         "admin",
         &["\"maintenance\""],
@@ -124,7 +162,27 @@ const ROUTES: &[ConfigKey] = &[
     key("limits", &["{ body = \"1M\" }"], "In place of the listener's, and by client."),
     key("headers", &["{ response = { set = { X-Frame-Options = \"DENY\" } } }"], "In place of the site's.")
         .otherwise("`[headers]`"),
+    key(
+        "expires",
+        &["\"30d\"", "\"max\"", "\"epoch\"", "\"-1s\""],
+        "Sets `Expires` and `Cache-Control` of successes, as nginx's `expires` does: a time (`s`, `m`, `h`, `d`, `w`, `M`, `y`), \
+         `max` (ten years), `epoch` or a negative time (`no-cache`), `off`.",
+    )
+    .or("\"off\""),
     key("error_pages", &["{ 404 = \"404.html\" }"], "In place of all of the site's.").otherwise("`[error_pages]`"),
+    key(
+        "intercept",
+        &["true"],
+        "`true`: answers of the upstream from 300 on that have an error page are replaced by it, too.",
+    )
+    .or("false"),
+    key(
+        "internal",
+        &["true"],
+        "`true`: reached only from other routes: fallbacks, error pages, rewriting, a folder's file, `X-Accel-Redirect`. Clients \
+         get 404.",
+    )
+    .or("false"),
     key("strip_prefix", &["\"/api\""], "Is taken off the path: the upstream sees `/users` for `/api/users`."),
     key("path_to", &["\"/v2/\""], "Takes the place of the route's own path: the upstream sees `/v2/users`."),
     key(
@@ -162,14 +220,15 @@ const REDIRECT: &[ConfigKey] = &[
     key(
         "to",
         &["\"https://$host$request_uri\""],
-        "The place; it may use `$host`, `$scheme`, `$request_uri`, `$path`, `$args` and `$is_args`.",
+        "The place, a text with [variables](../routing.md#variables).",
     ),
     key("status", &["308"], "301, 302, 303, 307 or 308.").or("301"),
 ];
 
 const REPLY: &[ConfigKey] = &[
     key("status", &["404"], "The status.").or("200"),
-    key("body", &["\"healthy\\n\""], "The body.").or("\"\""),
+    key("body", &["\"healthy\\n\""], "The body, a text with [variables](../routing.md#variables).")
+        .or("\"\""),
     key("type", &["\"text/html\""], "Its media type.").or("\"text/plain\""),
 ];
 
@@ -252,6 +311,18 @@ const RELOCATE: &[ConfigKey] = &[
     key("to", &["\"/\""], "What it begins with in place of that."),
 ];
 
+const VALUE: &[ConfigKey] = &[
+    key("of", &["\"$host\"", "\"$http_origin\""], "The text."),
+    key("equals", &["\"a.example\""], "Its whole value."),
+    key("matches", &["'^https://'"], "A regular expression that is found in it."),
+    key("not", &["true"], "`true`: the contrary must hold.").or("false"),
+];
+
+const FILE: &[ConfigKey] = &[
+    key("path", &["\"/srv/maintenance.on\""], "The file."),
+    key("not", &["true"], "`true`: there must be none.").or("false"),
+];
+
 const COOKIE_PATHS: &[ConfigKey] = &[
     key("from", &["\"/app/\""], "What a path begins with."),
     key("to", &["\"/\""], "What it begins with in place of that; it may use `$host`."),
@@ -278,4 +349,10 @@ const WHEN: &[ConfigKey] = &[
     key("cookie", &["{ name = \"plan\", matches = \"^gold\" }"], "A cookie."),
     key("query", &["{ name = \"beta\" }"], "A parameter of the query, as the client wrote it."),
     key("networks", &["[\"203.0.113.0/24\"]"], "Networks that the client is in.").or("[]"),
+    key(
+        "value",
+        &["[{ of = \"$http_origin\", matches = '^https://' }]"],
+        "Texts with variables; one table, or a list of them.",
+    ),
+    key("file", &["[{ path = \"/srv/maintenance.on\" }]"], "Files; one table, or a list of them."),
 ];

@@ -117,8 +117,10 @@ const COHORT: &[ConfigKey] = &[
     key(
         "by",
         &["\"cookie\"", "\"client_ip\"", "\"request\""],
-        "`request`: each request by itself; or by a cookie, the client's address, or a header field (without it: the address).",
+        "`request`: each request by itself; or by a cookie, the client's address, a header field, or a text (without it: the \
+         address).",
     ),
+    key("of", &["\"$cookie_session\""], "With `by = \"text\"`: a text with variables that names the user."),
     key("name", &["\"pm\""], "The cookie's name, or the header field's, which must be there.")
         .or("\"pointsman\""),
     key("ttl", &["\"1d\""], "How long the cookie lasts.").or("\"1h\""),
@@ -143,6 +145,8 @@ const RULES: &[ConfigKey] = &[
     key("query", &["{ name = \"beta\" }"], "A parameter of the query."),
     key("methods", &["[\"GET\", \"HEAD\"]"], "Methods.").or("[]"),
     key("networks", &["[\"203.0.113.0/24\"]"], "Networks that the client is in.").or("[]"),
+    key("value", &["[{ of = \"$http_origin\", matches = '^https://' }]"], "Texts with variables; one table, or a list of them."),
+    key("file", &["[{ path = \"/srv/beta.on\" }]"], "Files; one table, or a list of them."),
     key(
         "strict",
         &["true"],
@@ -155,6 +159,7 @@ pub(super) const CONDITION: &[ConfigKey] = &[
     key("name", &["\"X-Team\""], "Its name."),
     key("equals", &["\"payments\""], "Its whole value."),
     key("matches", &["\"^gold\""], "A regular expression that is found in its value."),
+    key("not", &["true"], "`true`: the contrary must hold.").or("false"),
 ];
 
 const SHIELD: &[ConfigKey] = &[

@@ -22,6 +22,28 @@ pub(super) const PAGE: KeyPage = KeyPage {
             keys: RATE_LIMITS,
         },
         KeyTable {
+            places: &["values"],
+            about: "Texts with names, which other texts refer to as `$NAME`.",
+            keys: &[key("*", &["\"$scheme://$host\""], "A text with [variables](../routing.md#variables).")],
+        },
+        KeyTable {
+            places: &["maps"],
+            about: "Look-ups by name, which texts refer to as `$NAME`.",
+            keys: &[key("*", &["{ of = \"$host\", values = { \"a.example\" = \"a\" } }"], "A look-up.")],
+        },
+        KeyTable { places: &["maps.*"], about: "A look-up, as nginx's `map` and `geo`.", keys: MAPS },
+        KeyTable {
+            places: &["maps.*.values"],
+            about: "The whole text comes first, without regard to case; then the longest `*.name`, the longest `name.*`, \
+                    the narrowest network where `of` has `$remote_addr`, and the patterns in the order of the file: `~x` and, \
+                    without regard to case, `~*x`. A backslash in front takes the rest as it is.",
+            keys: &[key(
+                "*",
+                &["\"blue\"", "\"$host-new\""],
+                "What is found: a text with variables, and with the groups of its pattern.",
+            )],
+        },
+        KeyTable {
             places: &["maintenance"],
             about: "What is answered under maintenance (`pointsman maintenance on`), and who is served all the same.",
             keys: MAINTENANCE,
@@ -33,21 +55,42 @@ pub(super) const PAGE: KeyPage = KeyPage {
             keys: HEADERS,
         },
         KeyTable {
+            places: &["headers.response", "routes[].headers.response"],
+            about: "Values are texts with [variables](../routing.md#variables), those of answers among them. One that comes out \
+                    empty sets nothing. Fields that frame a message cannot be changed.",
+            keys: RESPONSE_EDITS,
+        },
+        KeyTable {
             places: &[
-                "headers.response",
-                "headers.request",
-                "routes[].headers.response",
-                "routes[].headers.request",
+                "headers.response.set.*",
+                "headers.response.add.*",
+                "routes[].headers.response.set.*",
+                "routes[].headers.response.add.*",
             ],
-            about: "Values may use `$host`, `$remote_addr`, `$scheme`, `$request_uri`, `$request_id` and `$pool`. Fields that \
-                    frame a message cannot be changed.",
-            keys: EDITS,
+            about: "A field with more than its value.",
+            keys: FIELD,
+        },
+        KeyTable {
+            places: &["headers.request", "routes[].headers.request"],
+            about: "Values are texts with [variables](../routing.md#variables). One that comes out empty sets nothing. Fields that frame a message cannot be changed.",
+            keys: REQUEST_EDITS,
         },
         KeyTable {
             places: &["error_pages", "routes[].error_pages"],
-            about: "Pages for errors that the proxy makes itself; who asks for JSON gets JSON. Those of a route take the \
-                    place of all of the site's.",
-            keys: &[key("*", &["\"50x.html\""], "The page of a status, 400 to 599: `502 = \"50x.html\"`.")],
+            about: "What is shown for errors that the proxy makes itself, and with `intercept` for those of upstreams. Who asks \
+                    for JSON gets JSON in place of a file. Those of a route take the place of all of the site's.",
+            keys: &[key(
+                "*",
+                &["\"50x.html\"", "{ path = \"/errors/404.html\" }"],
+                "A file, or where else the page comes from; by status (`502`), range (`\"500-504\"`), or several of them \
+                 (`\"403, 404\"`).",
+            )],
+        },
+        KeyTable {
+            places: &["error_pages.*", "routes[].error_pages.*"],
+            about: "Where the page of an error comes from: one of `file`, `path`, `route` and `redirect`. An error in place of an \
+                    error is the built-in one.",
+            keys: ERROR_PAGE,
         },
     ],
 };
@@ -67,14 +110,38 @@ const COMPRESSION: &[ConfigKey] = &[
     key("br_level", &["9"], "How hard brotli tries.").or("5"),
 ];
 
+const MAPS: &[ConfigKey] = &[
+    key("of", &["\"$host\"", "\"$remote_addr\"", "\"$http_user_agent\""], "The text that is looked up."),
+    key("values", &["{ \"a.example\" = \"a\", '~^b[0-9]' = \"b\" }"], "What is found, by text.")
+        .otherwise("nothing"),
+    key("default", &["\"blue\""], "Where nothing is found.").or("\"\""),
+];
+
+const ERROR_PAGE: &[ConfigKey] = &[
+    key("file", &["\"50x.html\""], "A file of HTML, read with the configuration."),
+    key(
+        "path",
+        &["\"/errors/404.html\""],
+        "The route for this path answers, asked with GET; a text with variables.",
+    ),
+    key("route", &["\"@app\""], "The route of this name answers, asked as the client asked."),
+    key("redirect", &["\"https://$host/sorry\""], "The client is sent there."),
+    key(
+        "status",
+        &["200", "\"answer\""],
+        "The status of what is shown; `answer`: that of the route that answers.",
+    )
+    .otherwise("that of the error; 302 for a redirect"),
+];
+
 const RATE_LIMITS: &[ConfigKey] = &[
     key("rate", &["\"60/s\"", "\"100/m\""], "Requests in a second or a minute."),
     key("burst", &["20"], "Requests at once, beyond the rate.").or("0"),
     key(
         "by",
-        &["\"header:X-Api-Key\""],
-        "Whose requests are counted together: `client_ip` (IPv6 by /64), `service`, or `header:NAME` (without the field: \
-         the address).",
+        &["\"header:X-Api-Key\"", "\"$http_x_api_key\""],
+        "Whose requests are counted together: `client_ip` (IPv6 by /64), `service`, `header:NAME` (without the field: \
+         the address), or a text with variables (where it is empty, nothing is counted).",
     )
     .or("\"client_ip\""),
     key("status", &["503"], "The answer beyond the limit, with `Retry-After`.").or("429"),
@@ -93,8 +160,36 @@ const HEADERS: &[ConfigKey] = &[
     key("request", &["{ set = { X-Site = \"$host\" } }"], "Fields of requests to upstreams."),
 ];
 
-const EDITS: &[ConfigKey] = &[
-    key("set", &["{ X-Frame-Options = \"DENY\" }"], "Fields with their values, in place of those there are."),
-    key("add", &["{ X-Site = \"$host\" }"], "Fields with their values, beside those there are."),
+const RESPONSE_EDITS: &[ConfigKey] = &[
+    key(
+        "set",
+        &[
+            "{ X-Frame-Options = \"DENY\" }",
+            "{ Cache-Control = { value = \"max-age=3600\", on = \"success\" } }",
+        ],
+        "Fields with their values, in place of those there are.",
+    ),
+    key(
+        "add",
+        &["{ X-Site = \"$host\" }", "{ X-Site = { value = \"$host\", on = \"success\" } }"],
+        "Fields with their values, beside those there are.",
+    ),
     key("remove", &["[\"Server\"]"], "Names of fields that are taken out.").or("[]"),
+];
+
+const FIELD: &[ConfigKey] = &[
+    key("value", &["\"max-age=3600\""], "The value."),
+    key(
+        "on",
+        &["\"success\""],
+        "`success`: on answers with 200, 201, 204, 206, 301, 302, 303, 304, 307 and 308 alone, as nginx's `add_header` without \
+         `always`.",
+    )
+    .or("\"always\""),
+];
+
+const REQUEST_EDITS: &[ConfigKey] = &[
+    key("set", &["{ X-Site = \"$host\" }"], "Fields with their values, in place of those there are."),
+    key("add", &["{ X-Site = \"$host\" }"], "Fields with their values, beside those there are."),
+    key("remove", &["[\"Cookie\"]"], "Names of fields that are taken out.").or("[]"),
 ];

@@ -8,7 +8,9 @@ use super::site::{Lead, Rule, Then};
 use super::spot::Spot;
 use super::tree::Directive;
 use super::values;
-use crate::core::route::{Pattern, Replacement};
+use crate::core::pattern::Pattern;
+use crate::core::route::Replacement;
+use crate::core::template::Vocabulary;
 
 impl<'a> Import<'a> {
     /// The rules of a location, and what its rewrite phase answers where none of them leads away.
@@ -104,7 +106,8 @@ impl<'a> Import<'a> {
 
     pub(super) fn rule(&self, server: &Server<'a>, line: &'a Directive) -> Result<Rule, String> {
         let pattern = line.arg(0);
-        let groups = groups(pattern)?;
+        let compiled = compiled(pattern)?;
+        let vocabulary = Vocabulary { pattern: Some(&compiled), ..Vocabulary::of_requests() };
         let then = then(line).ok_or_else(|| format!("{} is unknown", line.arg(2)))?;
         let text = line.arg(1);
         let to = match then {
@@ -112,8 +115,8 @@ impl<'a> Import<'a> {
             _ => self.replacement(server, &plainly(text))?,
         };
         match then {
-            Then::Redirect(_) => Replacement::place(&to, groups)?,
-            _ => Replacement::path(&to, groups)?,
+            Then::Redirect(_) => Replacement::place(&to, &vocabulary)?,
+            _ => Replacement::path(&to, &vocabulary)?,
         };
         Ok(Rule { pattern: pattern.to_owned(), to, then })
     }
@@ -125,7 +128,8 @@ impl<'a> Import<'a> {
             Some(path) => self.replacement(server, &plainly(path))?,
             None => self.replacement(server, &plainly(uri))? + "?",
         };
-        Replacement::path(&to, groups(pattern)?)?;
+        let compiled = compiled(pattern)?;
+        Replacement::path(&to, &Vocabulary { pattern: Some(&compiled), ..Vocabulary::of_requests() })?;
         Ok(Rule { pattern: pattern.to_owned(), to, then: Then::Stay })
     }
 
@@ -156,16 +160,9 @@ fn then(line: &Directive) -> Option<Then> {
     }
 }
 
-/// How many groups a pattern has.
-fn groups(pattern: &str) -> Result<usize, String> {
+fn compiled(pattern: &str) -> Result<Pattern, String> {
     let short = |error: String| error.lines().last().unwrap_or_default().to_owned();
-    let built = Pattern::new(pattern).map_err(|error| {
-        format!(
-            "its regex cannot be used ({}); write it without look-around and back-references",
-            short(error)
-        )
-    })?;
-    Ok(built.groups())
+    Pattern::new(pattern, false).map_err(|error| format!("its regex cannot be used ({})", short(error)))
 }
 
 /// nginx takes the path for plain, where Pointsman decodes it.

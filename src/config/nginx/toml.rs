@@ -22,9 +22,9 @@ pub(super) fn fixed(text: &str) -> String {
     quoted(&out)
 }
 
-/// A text with variables of the request, `$$` being a dollar sign: that one is read twice.
+/// A text with variables of the request, `$$` being a dollar sign.
 pub(super) fn template(text: &str) -> String {
-    quoted(&text.replace("$$", "$$$$"))
+    quoted(text)
 }
 
 /// A TOML string, literal where that reads better.

@@ -12,6 +12,7 @@ use super::spot::{OTHER_CONTENT, Spot};
 use super::tree::Directive;
 use super::values;
 use crate::core::route::Replacement;
+use crate::core::template::Vocabulary;
 
 /// What `try_files` makes of a location.
 pub(super) enum FileSearch<'a> {
@@ -111,7 +112,7 @@ impl<'a> Import<'a> {
         let to = |text: &str, then| {
             let drops = if text.contains('?') { "?" } else { "" };
             let to = self.replacement(server, &plainly(text))? + drops;
-            Replacement::path(&to, 0)?;
+            Replacement::path(&to, &Vocabulary::of_requests())?;
             Ok::<_, String>(FileSearch::Rule(Rule { pattern: "^".to_owned(), to, then }))
         };
         if let Some(status) = last.strip_prefix('=') {
@@ -159,7 +160,7 @@ impl<'a> Import<'a> {
             return Ok(None);
         }
         let to = self.replacement(server, &plainly(last))?;
-        Replacement::fallback(&to).map(|_| Some(Fallback::Path(to)))
+        Replacement::fallback(&to, &Vocabulary::of_requests()).map(|_| Some(Fallback::Path(to)))
     }
 
     /// The name of the route for a named location, which is made when it is first asked for.

@@ -62,6 +62,11 @@ impl<'a> Item<'a> {
             .collect()
     }
 
+    /// A text as it is written, if it is one.
+    pub(in crate::config) fn raw(&self) -> Option<&'a str> {
+        self.value.get_ref().as_str()
+    }
+
     /// A text that has been read already, again: nothing is said of it.
     pub(in crate::config) fn quiet(&self) -> Option<String> {
         units::with_variables(self.value.get_ref().as_str()?, self.document.env).ok()

@@ -16,6 +16,7 @@ pub(super) use section::Section;
 use super::fault::{Fault, Faults};
 use super::units;
 use crate::core::settings::Remark;
+use crate::core::variable::Variable;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -32,6 +33,8 @@ pub(super) struct Document<'a> {
     faults: RefCell<Vec<(usize, Fault)>>,
     /// The same for what stops nothing.
     warnings: RefCell<Vec<(usize, Fault)>>,
+    /// What texts may refer to beside what is built in.
+    names: RefCell<BTreeMap<String, Variable>>,
     /// Variables of the environment that were filled in: their values stand in no message.
     filled: RefCell<BTreeMap<String, String>>,
     /// What its reading has shown of the keys that there are.
@@ -41,13 +44,14 @@ pub(super) struct Document<'a> {
 
 impl<'a> Document<'a> {
     pub(super) fn new(text: &'a str, env: &'a dyn Fn(&str) -> Option<String>, base: &'a Path) -> Self {
-        let (faults, warnings, filled) = Default::default();
+        let (faults, warnings, names, filled) = Default::default();
         Document {
             text,
             env,
             base,
             faults,
             warnings,
+            names,
             filled,
             #[cfg(test)]
             learned: RefCell::default(),

@@ -4,6 +4,7 @@ use super::Document;
 use super::item::Item;
 use super::place::KeyPath;
 use crate::config::keys;
+use crate::core::variable::Variable;
 use std::cell::RefCell;
 use std::path::Path;
 use std::time::Duration;
@@ -32,6 +33,11 @@ impl<'a> Section<'a> {
         table: Option<&'a DeTable<'a>>,
     ) -> Self {
         Section { document, path, offset, table, known: RefCell::default() }
+    }
+
+    /// Makes a name known, which texts that are read later may refer to.
+    pub(in crate::config) fn know(&self, name: String, variable: Variable) {
+        self.document.names.borrow_mut().insert(name, variable);
     }
 
     /// Where relative file names start.

@@ -5,6 +5,8 @@ use super::item::Item;
 use super::learned::ValueKind;
 use crate::config::units;
 use crate::core::duration;
+use crate::core::pattern::Pattern;
+use crate::core::template::{Template, Vocabulary};
 use std::ops::{RangeBounds, RangeInclusive};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -32,6 +34,35 @@ impl Item<'_> {
         let Some(text) = self.value.get_ref().as_str() else { return self.mismatch("a string") };
         self.document.filled.borrow_mut().extend(self.variables());
         units::with_variables(text, self.document.env).map_err(|detail| self.fault(&detail)).ok()
+    }
+
+    /// A text with variables of requests, and with an answer's where there is one; it may refer to groups of the
+    /// pattern.
+    pub(in crate::config) fn template(
+        &self,
+        has_answer: bool,
+        pattern: Option<&Pattern>,
+    ) -> Option<Template> {
+        self.worded(has_answer, pattern, Template::parse)
+    }
+
+    /// What `check` makes of a text that may refer to variables, or its complaint as a fault. `${NAME}` in capitals is a
+    /// variable of the environment; what else stands behind a dollar sign is left to `check`.
+    pub(in crate::config) fn worded<T>(
+        &self,
+        has_answer: bool,
+        pattern: Option<&Pattern>,
+        check: impl FnOnce(&str, &Vocabulary<'_>) -> Result<T, String>,
+    ) -> Option<T> {
+        #[cfg(test)]
+        self.learn(ValueKind::Text);
+        let Some(text) = self.value.get_ref().as_str() else { return self.mismatch("a string") };
+        self.document.filled.borrow_mut().extend(self.variables());
+        let text =
+            units::with_environment(text, self.document.env).map_err(|detail| self.fault(&detail)).ok()?;
+        let names = self.document.names.borrow();
+        let vocabulary = Vocabulary { names: Some(&names), has_answer, pattern };
+        check(&text, &vocabulary).map_err(|detail| self.wrong(&detail)).ok()
     }
 
     pub(in crate::config) fn bool(&self) -> Option<bool> {

@@ -3,9 +3,13 @@
 
 use super::target::location;
 use crate::config::reader::{Item, Section};
+use crate::core::pattern::Pattern;
 use crate::core::route::{
-    Base, PathSpec, Pattern, Relocation, Replacement, Rewriting, Rewritten, Rule, Target, Then, decoded,
+    Base, PathSpec, Relocation, Replacement, Rewriting, Rewritten, Rule, Target, Then, decoded,
 };
+
+/// As many groups as a text can refer to by number.
+const ANY_GROUPS: &str = "()()()()()()()()()";
 
 pub(super) fn read(section: &Section<'_>, path: &PathSpec, target: Option<&Target>) -> Rewriting {
     let rules = section.item("rewrite");
@@ -43,14 +47,14 @@ fn relocation(section: &Section<'_>) -> Option<Relocation> {
         false => Err(format!("\"{text}\" begins no place; write for example \"http://app/\"")),
     };
     let from = section.need("from", "for example \"http://app/\"", |item| item.parsed(begins));
-    let to = section.need("to", "for example \"/\"", |item| item.parsed(location));
+    let to = section.need("to", "for example \"/\"", |item| item.worded(false, None, location));
     section.finish();
     Some(Relocation { from: from?, to: to? })
 }
 
 fn rule(section: &Section<'_>) -> Option<Rule> {
     let remedy = "a regular expression, for example '^/old/(.*)$'";
-    let pattern = section.need("match", remedy, |item| item.parsed(Pattern::new));
+    let pattern = section.need("match", remedy, |item| item.parsed(|text| Pattern::new(text, false)));
     let status = section.item("status").and_then(|item| redirection(&item));
     let then = section.item("then");
     if let Some(item) = then.as_ref().filter(|_| status.is_some()) {
@@ -60,10 +64,10 @@ fn rule(section: &Section<'_>) -> Option<Rule> {
     let then = then.and_then(|item| item.choice(&choices)).unwrap_or(Then::Stay);
     let to = section.need("to", "for example \"/new/$1\"", |item| {
         // Without a pattern nobody knows its groups.
-        let groups = pattern.as_ref().map_or(9, Pattern::groups);
-        item.parsed(|text| match status {
-            Some(_) => Replacement::place(text, groups),
-            None => Replacement::path(text, groups),
+        let any = Pattern::new(ANY_GROUPS, false).ok();
+        item.worded(false, pattern.as_ref().or(any.as_ref()), |text, vocabulary| match status {
+            Some(_) => Replacement::place(text, vocabulary),
+            None => Replacement::path(text, vocabulary),
         })
     });
     section.finish();

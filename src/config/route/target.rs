@@ -3,22 +3,12 @@
 
 use super::{Known, rewriting};
 use crate::config::reader::{Item, Section};
-use crate::core::route::{Fallback, Files, PathSpec, Redirect, Replacement, Reply, Target};
+use crate::core::route::{Fallback, Files, PathSpec, Redirect, Replacement, Reply, ReplyBody, Target};
 use crate::core::settings::{ADMIN_MAINTENANCE, Role};
-use crate::core::template::{Template, Variable};
+use crate::core::template::{Template, Vocabulary};
 use http::HeaderValue;
 
-const KEYS: [&str; 6] = ["service", "redirect", "reply", "files", "deny", "admin"];
-
-/// What a redirect may use.
-const VARIABLES: [Variable; 6] = [
-    Variable::Host,
-    Variable::Scheme,
-    Variable::RequestUri,
-    Variable::Path,
-    Variable::Args,
-    Variable::IsArgs,
-];
+const KEYS: [&str; 7] = ["service", "redirect", "reply", "files", "deny", "onward", "admin"];
 
 pub(super) fn read(section: &Section<'_>, path: &PathSpec, known: &Known<'_>) -> Option<Target> {
     let given = KEYS.iter().filter_map(|key| Some((*key, section.item(key)?)));
@@ -26,7 +16,7 @@ pub(super) fn read(section: &Section<'_>, path: &PathSpec, known: &Known<'_>) ->
     let Some((key, item)) = given.first() else {
         let name = known.services.first().map_or("web", String::as_str);
         section.fault(&format!(
-            "leads nowhere; add service = \"{name}\", or one of redirect, reply, files, deny and admin"
+            "leads nowhere; add service = \"{name}\", or one of redirect, reply, files, deny, onward and admin"
         ));
         return None;
     };
@@ -38,6 +28,7 @@ pub(super) fn read(section: &Section<'_>, path: &PathSpec, known: &Known<'_>) ->
         "reply" => reply(&item.section()?).map(Target::Reply),
         "files" => files(&item.section()?, path).map(Target::Files),
         "deny" => deny(item),
+        "onward" => onward(item),
         "admin" => admin(item, path, known),
         _ => service(item, known),
     }
@@ -58,22 +49,33 @@ fn deny(item: &Item<'_>) -> Option<Target> {
     Some(Target::Deny)
 }
 
+fn onward(item: &Item<'_>) -> Option<Target> {
+    if !item.bool()? {
+        item.fault("a route leads somewhere; write onward = true, or name a service");
+    }
+    Some(Target::Onward)
+}
+
 fn redirect(section: &Section<'_>) -> Option<Redirect> {
-    let to = section.need("to", "for example \"https://$host$request_uri\"", |item| item.parsed(location));
+    let to = section
+        .need("to", "for example \"https://$host$request_uri\"", |item| item.worded(false, None, location));
     let status = section.read("status", 301, rewriting::redirection);
     section.finish();
     Some(Redirect { to: to?, status })
 }
 
-/// A place that no client can choose: what it says of the path must not become the host.
-pub(in crate::config) fn location(text: &str) -> Result<Template, String> {
-    let template = Template::parse(text, &VARIABLES)?;
+/// A place that no client can choose: what it says of the path must not become the host. What the configuration gives
+/// a name says by itself where to.
+pub(in crate::config) fn location(text: &str, vocabulary: &Vocabulary<'_>) -> Result<Template, String> {
+    let template = Template::parse(text, vocabulary)?;
     let absolute = ["https://", "http://", "$scheme://"].iter().find_map(|start| text.strip_prefix(start));
     let names_host = absolute.is_some_and(|rest| {
-        rest.starts_with("$host") || rest.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '[')
+        ["$host", "$http_host"].iter().any(|host| rest.starts_with(host))
+            || template.is_named_from(text.len() - rest.len())
+            || rest.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '[')
     });
     let names_path = text.strip_prefix('/').is_some_and(|rest| !rest.starts_with(['/', '\\', '$']));
-    if !names_host && !names_path {
+    if !names_host && !names_path && !template.is_named_from(0) {
         return Err(format!(
             "\"{text}\" does not say where to; begin with https://, http:// or $scheme:// and a host, or with \
              / and the name of a path"
@@ -86,7 +88,7 @@ pub(in crate::config) fn location(text: &str) -> Result<Template, String> {
 fn reply(section: &Section<'_>) -> Option<Reply> {
     let status = section.read("status", 200, |item| item.integer(200..=599)) as u16;
     let body = section.item("body");
-    let text = body.as_ref().map_or(Some(String::new()), Item::string);
+    let template = body.as_ref().map_or(Some(Template::empty()), |item| item.template(false, None));
     if let Some(item) = body.filter(|_| matches!(status, 204 | 205 | 304)) {
         item.fault(&format!("an answer with status {status} has no body; take it out"));
     }
@@ -99,7 +101,12 @@ fn reply(section: &Section<'_>) -> Option<Reply> {
     let plain = HeaderValue::from_static("text/plain");
     let content_type = section.read("type", plain, |item| item.parsed(kind));
     section.finish();
-    Some(Reply { status, body: text?.into(), content_type })
+    let template = template?;
+    let body = match template.fixed() {
+        Some(text) => ReplyBody::Fixed(bytes::Bytes::copy_from_slice(text.as_bytes())),
+        None => ReplyBody::Template(template),
+    };
+    Some(Reply { status, body, content_type })
 }
 
 fn files(section: &Section<'_>, path: &PathSpec) -> Option<Files> {
@@ -133,16 +140,16 @@ fn fallback(item: &Item<'_>) -> Option<Fallback> {
         let status = item.integer(400..=599)?;
         return u16::try_from(status).ok().map(Fallback::Status);
     }
-    item.parsed(|text| match text.starts_with('@') {
+    item.worded(false, None, |text, vocabulary| match text.starts_with('@') {
         true => name(text).map(Fallback::Route),
-        false => Replacement::fallback(text).map(Fallback::Path).map_err(|why| {
+        false => Replacement::fallback(text, vocabulary).map(Fallback::Path).map_err(|why| {
             format!("{why}; a fallback is a path, the name of a route (\"@app\") or a status (404)")
         }),
     })
 }
 
 /// The name in `@name`.
-pub(super) fn name(text: &str) -> Result<String, String> {
+pub(in crate::config) fn name(text: &str) -> Result<String, String> {
     let name = text.strip_prefix('@').unwrap_or(text);
     let legal = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
     match !name.is_empty() && name.chars().all(legal) {

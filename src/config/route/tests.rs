@@ -1,6 +1,6 @@
 use crate::config::{Faults, parse};
 use crate::core::headers::Value;
-use crate::core::route::{Base, Fallback, PathSpec, Redirect, RouteSpec, Routes, Target, Then};
+use crate::core::route::{Base, Fallback, PathSpec, Redirect, ReplyBody, RouteSpec, Routes, Target, Then};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -34,8 +34,8 @@ fn a_route_leads_where_it_says() {
         panic!("a reply")
     };
     assert_eq!(
-        (reply.status, &*reply.body, reply.content_type.as_bytes()),
-        (200, &b"healthy\n"[..], &b"text/plain"[..])
+        (reply.status, &reply.body, reply.content_type.as_bytes()),
+        (200, &ReplyBody::Fixed("healthy\n".into()), &b"text/plain"[..])
     );
     let alias = route("path = \"/static/\"\nfiles = { root = \"conf\", alias = true }");
     let Target::Files(files) = alias.target else { panic!("files") };
@@ -144,10 +144,10 @@ const TOLD: [&str; 33] = [
     "headers.response.set.X A: \"X A\" is no name of a header field",
     "headers.response.set.Host: Host frames the message",
     "headers.response.remove[0]: upgrade frames the message",
-    "headers.request.add.X-B: $request_body is none of $host, $remote_addr, $scheme, $request_uri, $request_id",
+    "headers.request.add.X-B: $request_body is none of $host, $remote_addr, $remote_user, $scheme",
     "headers.request.remove[0]: a request keeps its Host",
     "headers.request.ad: unknown key; did you mean add?",
-    "routes[0]: leads nowhere; add service = \"web\", or one of redirect, reply, files, deny and admin",
+    "routes[0]: leads nowhere; add service = \"web\", or one of redirect, reply, files, deny, onward and admin",
     "routes[1].redirect: a route leads to one place: service or redirect, not to both",
     "routes[2].redirect.to: \"$request_uri\" does not say where to",
     "routes[2].redirect.status: is none of 301, 302, 303, 307, 308",
@@ -275,7 +275,7 @@ const TOLD_OF_PATHS: [&str; 27] = [
     "routes[0].rewrite[0].to: \"x\" is no path; begin with /",
     "routes[0].rewrite[1].match: is missing; a regular expression",
     "routes[0].rewrite[1].the: unknown key; did you mean then?",
-    "routes[0].rewrite[2].to: $1 is a group that `match` does not have: it has 0",
+    "routes[0].rewrite[2].to: $1 is a group that the pattern does not have: it has 0",
     "routes[0].rewrite[2].then: \"last\" is none of stay, next, route",
     "routes[1].strip_prefix: no path of this route begins with it: they begin with /api/",
     "routes[1].rewrite[0].status: is none of 301",

@@ -2,7 +2,7 @@
 
 use crate::config::{Faults, parse};
 use crate::core::cohort::Cohort;
-use crate::core::condition::Value;
+use crate::core::condition::{Requirement, ValueTest};
 use crate::core::settings::{Config, Service};
 use crate::core::tester::Wanted;
 use std::path::Path;
@@ -59,11 +59,19 @@ fn rules_are_read_in_their_order() {
     let [first, second] = &rules[..] else { panic!("{rules:?}") };
     assert_eq!((&first.to, first.strict), (&Wanted::Pool("green".into()), true));
     assert_eq!((first.when.methods.len(), first.when.networks.len()), (1, 1));
-    let value = Value::Equals(b"red"[..].into());
-    assert_eq!(first.when.header, Some((http::HeaderName::from_static("x-team"), value)));
+    let value = ValueTest::Equals(b"red"[..].into());
+    assert_eq!(
+        first.when.header,
+        Some(Requirement { of: http::HeaderName::from_static("x-team"), value, is_not: false })
+    );
     assert_eq!((&second.to, second.strict), (&Wanted::Candidate, false));
-    assert_eq!(second.when.query, Some(("beta".into(), Value::Any)));
-    assert!(matches!(&second.when.cookie, Some((name, Value::Matches(_))) if &**name == "plan"));
+    assert_eq!(
+        second.when.query,
+        Some(Requirement { of: "beta".into(), value: ValueTest::Any, is_not: false })
+    );
+    assert!(
+        matches!(&second.when.cookie, Some(Requirement { of, value: ValueTest::Matches(_), is_not: false }) if &**of == "plan")
+    );
 }
 
 #[test]
@@ -77,7 +85,11 @@ fn a_service_shows_its_pool_in_place_of_the_servers_way() {
 
 /// Keys of the server and the service, and what is said of them.
 const FAULTS: &[[&str; 3]] = &[
-    ["", "cohort = {}", "services.web.cohort.by: is missing; write request, cookie, client_ip or header"],
+    [
+        "",
+        "cohort = {}",
+        "services.web.cohort.by: is missing; write request, cookie, client_ip, header or text",
+    ],
     ["", "cohort = { by = \"ip\" }", "cohort.by: \"ip\" is none of request, cookie, client_ip, header"],
     ["", "cohort = { by = \"header\" }", "cohort.name: is missing; which header names the user?"],
     ["", "cohort = { by = \"header\", name = \"a b\" }", "cohort.name: \"a b\" is no name of a header field"],

@@ -14,16 +14,18 @@ admin = { tokens = [{}], tls = { certificates = [{}] } }
 acme = {}
 compression = {}
 maintenance = {}
-headers = { request = {}, response = {} }
-error_pages = {}
+headers = { request = {}, response = { set = { chosen = {} }, add = { chosen = {} } } }
+error_pages = { 404 = {} }
 rate_limits = { chosen = {} }
+values = { chosen = "" }
+maps = { picked = { values = { chosen = "" } } }
 policies = { chosen = { error_rate = {}, differences = {}, latency_p95 = {}, duration_p95 = {}, abandoned = {}, relative = {}, failures = {}, health = {}, signals = [{}] } }
 [[listeners]]
 tls = { certificates = [{}] }
 timeouts = {}
 limits = {}
 [[routes]]
-when = { header = {}, cookie = {}, query = {} }
+when = { header = {}, cookie = {}, query = {}, value = [{}], file = [{}] }
 files = {}
 basic_auth = {}
 authorize = {}
@@ -50,9 +52,11 @@ kind = "github"
 shield = {}
 cohort = { by = "cookie" }
 testers = {}
-rules = [{ header = {}, cookie = {}, query = {} }]
+rules = [{ header = {}, cookie = {}, query = {}, value = [{}], file = [{}] }]
 mirror = { compare = {} }
 rollout = { smoke = [{}], hooks = [{}], rolling = { hook = {} }, after = {}, warmup = {}, steps = [{}] }
+[services.other]
+cohort = { by = "text" }
 [services.short]
 upstreams = [{}]
 [services.chosen.pools.chosen]
@@ -67,11 +71,14 @@ upstreams = [{}]
 "#;
 
 /// What follows these is a name that users choose.
-const NAMED: [&str; 4] = ["services", "pools", "policies", "rate_limits"];
+const NAMED: [&str; 6] = ["services", "pools", "policies", "rate_limits", "maps", "values"];
 
 /// Says that two keys take the same table, with the place of the one that is documented.
-const SAME: [(&str, &str); 11] = [
+const SAME: [(&str, &str); 18] = [
     ("routes[].forwarded", "services.*.pools.*.forwarded"),
+    ("error_pages.*", "error_pages"),
+    ("headers.response.set.*", "headers.response"),
+    ("headers.response.add.*", "headers.response"),
     ("routes[].when", "services.*.rules[]"),
     ("routes[].when.header", "services.*.rules[].header"),
     ("routes[].when.cookie", "services.*.rules[].header"),
@@ -79,6 +86,10 @@ const SAME: [(&str, &str); 11] = [
     ("routes[].headers", "headers"),
     ("admin.tls", "listeners[].tls"),
     ("services.*.upstreams[]", "services.*.pools.*.upstreams[]"),
+    ("routes[].when.value[]", "services.*.rules[].value"),
+    ("routes[].when.file[]", "services.*.rules[].file"),
+    ("services.*.rules[].value[]", "services.*.rules[].value"),
+    ("services.*.rules[].file[]", "services.*.rules[].file"),
     ("services.*.rules[].cookie", "services.*.rules[].header"),
     ("services.*.rules[].query", "services.*.rules[].header"),
     ("services.*.rollout.rolling.hook", "services.*.rollout.hooks[]"),

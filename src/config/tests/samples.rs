@@ -86,6 +86,9 @@ pub(super) fn named(path: &str) -> String {
             ("*", "policies") => "default",
             ("*", "rate_limits") => "api",
             ("*", "error_pages") => "502",
+            ("*", "maps") => "app",
+            ("*", "values") => "site",
+            ("*", "set" | "add") => "X-Site",
             _ => part,
         };
         before = part;

@@ -1,7 +1,7 @@
 //! Shorter forms: `":80"`, `tls = "auto"`, and `upstreams` of a service.
 
 use super::*;
-use crate::core::route::Target;
+use crate::core::route::{Sought, Target};
 use crate::core::settings::Listener;
 use std::net::SocketAddr;
 
@@ -59,7 +59,8 @@ fn automatic_tls_has_the_names_of_the_routes_and_implies_a_plain_listener() {
     assert!(own.certificates == [acme.certificate()] && own.http2 && tls.hsts.is_some());
     assert!(plain.tls.is_none() && plain.hsts.is_none());
     let target = |listener: &Listener, path: &str| {
-        let index = config.routes.find(Some(listener.address), "two.example", path, |_| true)?;
+        let sought = Sought { listener: Some(listener.address), host: "two.example", path, first_from: 0 };
+        let index = config.routes.find(sought, |_| true)?;
         Some(&config.routes.spec(index)?.target)
     };
     for path in ["/", "/api/users"] {

@@ -25,7 +25,7 @@ impl RouteLimits {
         self.rates.is_empty() && self.at_a_time.is_none()
     }
 
-    /// Counts a request, until what is returned is dropped. `key` gives what a limit counts it by.
+    /// Counts a request, until what is returned is dropped. `key` gives what a limit counts it by, if it does.
     ///
     /// # Errors
     /// [`Refused`] by the first limit that has no room for it.
@@ -33,7 +33,7 @@ impl RouteLimits {
         &self,
         client: ClientKey,
         now: Duration,
-        key: impl Fn(&Limit) -> u64,
+        key: impl Fn(&Limit) -> Option<u64>,
     ) -> Result<Option<Held>, Refused> {
         let enter = |(most, counts): &(u32, Arc<Counts>)| {
             counts.enter(client_key(client, self.key), *most).ok_or(TOO_MANY)
@@ -41,9 +41,12 @@ impl RouteLimits {
         let held = self.at_a_time.as_ref().map(enter).transpose()?;
         if let [before @ .., _] = &*self.rates {
             // The last one is asked when it counts.
-            before.iter().try_for_each(|limit| limit.look(key(limit), now))?;
+            before.iter().try_for_each(|limit| key(limit).map_or(Ok(()), |key| limit.look(key, now)))?;
         }
-        self.rates.iter().rev().try_for_each(|limit| limit.take(key(limit), now))?;
+        self.rates
+            .iter()
+            .rev()
+            .try_for_each(|limit| key(limit).map_or(Ok(()), |key| limit.take(key, now)))?;
         Ok(held)
     }
 }
@@ -64,7 +67,7 @@ mod tests {
     }
 
     fn admitted(limits: &RouteLimits, times: usize, now_s: u64) -> usize {
-        let one = || limits.admit(client(1), Duration::from_secs(now_s), |_| 7);
+        let one = || limits.admit(client(1), Duration::from_secs(now_s), |_| Some(7));
         (0..times).filter(|_| one().is_ok()).count()
     }
 
@@ -86,12 +89,15 @@ mod tests {
         let route = |key| RouteLimits { at_a_time: Some((2, counts.clone())), key, ..RouteLimits::default() };
         let now = Duration::from_secs(5);
         let (here, there) = (route(1), route(2));
-        let held: Vec<_> = (0..2).map(|_| here.admit(client(1), now, |_| 0)).collect();
+        let held: Vec<_> = (0..2).map(|_| here.admit(client(1), now, |_| Some(0))).collect();
         assert!(held.iter().all(Result::is_ok));
-        assert_eq!(here.admit(client(1), now, |_| 0).map(drop), Err(TOO_MANY));
-        assert!(here.admit(client(2), now, |_| 0).is_ok() && there.admit(client(1), now, |_| 0).is_ok());
+        assert_eq!(here.admit(client(1), now, |_| Some(0)).map(drop), Err(TOO_MANY));
+        assert!(
+            here.admit(client(2), now, |_| Some(0)).is_ok()
+                && there.admit(client(1), now, |_| Some(0)).is_ok()
+        );
         drop(held);
-        assert!(here.admit(client(1), now, |_| 0).is_ok());
+        assert!(here.admit(client(1), now, |_| Some(0)).is_ok());
         assert!(RouteLimits::default().is_empty() && !here.is_empty());
     }
 

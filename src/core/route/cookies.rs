@@ -1,6 +1,7 @@
 //! Cookies of an upstream, as the site's clients can keep them: `Path`, `Domain` and flags of `Set-Cookie`.
 
-use crate::core::template::{Facts, Template};
+use crate::core::template::Template;
+use crate::core::variable::Facts;
 
 /// What becomes of them on a route.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -125,24 +126,15 @@ fn value(to: &Template, facts: &Facts<'_>, made: &mut Vec<u8>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::template::Variable;
+    use crate::core::template::Vocabulary;
 
     fn rewritten(rules: &CookieRules, host: &str, line: &str) -> String {
-        let facts = Facts {
-            host,
-            client: [192, 0, 2, 1].into(),
-            scheme: "https",
-            uri: b"/",
-            path: "/",
-            args: "",
-            request_id: b"",
-            pool: "",
-        };
+        let facts = Facts { host, ..Facts::NONE };
         String::from_utf8(rules.rewritten(line.as_bytes(), &facts)).expect("text")
     }
 
     fn rule(from: &str, to: &str) -> (String, Template) {
-        (from.to_owned(), Template::parse(to, &[Variable::Host]).expect("a template"))
+        (from.to_owned(), Template::parse(to, &Vocabulary::of_requests()).expect("a template"))
     }
 
     #[test]

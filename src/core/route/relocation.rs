@@ -1,6 +1,7 @@
 //! Redirects of an upstream that name the upstream itself, as the client can follow them.
 
-use crate::core::template::{Facts, Template};
+use crate::core::template::Template;
+use crate::core::variable::Facts;
 
 /// What a `Location` may begin with, up to the end of a name, and what it begins with for the client.
 #[derive(Clone, Debug, PartialEq)]
@@ -29,22 +30,13 @@ impl Relocation {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::template::Variable;
+    use crate::core::template::Vocabulary;
 
     #[test]
     fn what_begins_with_it_begins_otherwise() {
         let relocated = |from: &str, to, location: &str| {
-            let to = Template::parse(to, &[Variable::Host, Variable::Scheme]).expect("accepted");
-            let facts = Facts {
-                host: "shop.example",
-                client: [192, 0, 2, 1].into(),
-                scheme: "https",
-                uri: b"/",
-                path: "/",
-                args: "",
-                request_id: b"",
-                pool: "",
-            };
+            let to = Template::parse(to, &Vocabulary::of_requests()).expect("accepted");
+            let facts = Facts { host: "shop.example", scheme: "https", ..Facts::NONE };
             let place = Relocation { from: from.to_owned(), to }.relocated(location.as_bytes(), &facts);
             place.map(|place| String::from_utf8(place).expect("text"))
         };

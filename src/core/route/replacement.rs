@@ -6,56 +6,48 @@
 
 use super::path::{BadPath, decoded, encode, encode_value};
 use super::rewritten::{Current, Rewritten};
-use crate::core::template::{Facts, Template, Variable};
-use regex::bytes::Captures;
+use crate::core::pattern::GroupsFound;
+use crate::core::template::{self, Template, Vocabulary};
+use crate::core::variable::{Facts, Variable};
+use std::io::Write;
 
 /// What a request may be changed to.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Replacement {
     /// Scheme and host of a redirect that names them.
     origin: Option<Template>,
-    path: Box<[Part]>,
-    query: Option<Box<[Part]>>,
+    path: Box<[Piece]>,
+    query: Option<Box<[Piece]>>,
     /// Whether the request's own query follows.
     keeps_query: bool,
 }
 
+/// A piece of it. Texts are bytes: those of a path are decoded.
 #[derive(Clone, Debug, PartialEq)]
-enum Part {
+enum Piece {
     Text(Box<[u8]>),
-    /// A group of the pattern, from 1.
-    Group(usize),
     Variable(Variable),
 }
 
-/// What a path may be made of.
-const IN_PATHS: [Variable; 5] =
-    [Variable::Host, Variable::Scheme, Variable::Path, Variable::Args, Variable::IsArgs];
-/// What the place of a redirect may be made of.
-const IN_PLACES: [Variable; 6] = [
-    Variable::Host,
-    Variable::Scheme,
-    Variable::RequestUri,
-    Variable::Path,
-    Variable::Args,
-    Variable::IsArgs,
-];
-
 impl Replacement {
-    /// A path of the same site. `groups` is how many the pattern has.
+    /// A path of the same site.
     ///
     /// # Errors
     /// A sentence that says what is wrong with it.
-    pub fn path(text: &str, groups: usize) -> Result<Self, String> {
+    pub fn path(text: &str, vocabulary: &Vocabulary<'_>) -> Result<Self, String> {
         if !text.starts_with(['/', '$']) {
             return Err(format!("\"{text}\" is no path; begin with /, for example \"/new/\""));
         }
         if text.split('?').take(1).flat_map(|path| path.split('/')).any(|part| matches!(part, "." | "..")) {
             return Err(format!("\"{text}\" has dot segments; write the path that they come to"));
         }
-        let mut replacement = Self::parse(text, groups, &IN_PATHS)?;
+        let mut replacement = Self::parse(text, vocabulary)?;
+        let whole = Piece::Variable(Variable::RequestUri);
+        if replacement.path.contains(&whole) {
+            return Err("$request_uri is path and query; write $path, which the query follows".to_owned());
+        }
         for part in &mut replacement.path {
-            if let Part::Text(bytes) = part {
+            if let Piece::Text(bytes) = part {
                 let text = std::str::from_utf8(bytes).unwrap_or_default();
                 let plain = decoded(text).map_err(|_| format!("\"{text}\" has a broken %; write %25"))?;
                 *bytes = plain.into();
@@ -69,8 +61,8 @@ impl Replacement {
     ///
     /// # Errors
     /// A sentence that says what is wrong with it.
-    pub fn fallback(text: &str) -> Result<Self, String> {
-        Ok(Replacement { keeps_query: false, ..Self::path(text, 0)? })
+    pub fn fallback(text: &str, vocabulary: &Vocabulary<'_>) -> Result<Self, String> {
+        Ok(Replacement { keeps_query: false, ..Self::path(text, vocabulary)? })
     }
 
     /// The place of a redirect: a path of the same host, or with scheme and host. What comes of the path
@@ -78,11 +70,11 @@ impl Replacement {
     ///
     /// # Errors
     /// A sentence that says what is wrong with it.
-    pub fn place(text: &str, groups: usize) -> Result<Self, String> {
+    pub fn place(text: &str, vocabulary: &Vocabulary<'_>) -> Result<Self, String> {
         let scheme = ["https://", "http://", "$scheme://"].iter().find(|start| text.starts_with(**start));
         let Some(scheme) = scheme else {
             return match text.starts_with('/') || text.starts_with("$1") {
-                true => Self::parse(text, groups, &IN_PLACES),
+                true => Self::parse(text, vocabulary),
                 false => Err(format!(
                     "\"{text}\" does not say where to; begin with https://, http:// or $scheme:// and a host, or with /"
                 )),
@@ -98,19 +90,19 @@ impl Replacement {
         if !host.starts_with("$host") && !host.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '[') {
             return Err(format!("\"{text}\" names no host"));
         }
-        let origin = Template::parse(&format!("{scheme}{host}"), &[Variable::Host, Variable::Scheme])?;
-        Ok(Replacement { origin: Some(origin), ..Self::parse(rest, groups, &IN_PLACES)? })
+        let origin = Template::parse(&format!("{scheme}{host}"), vocabulary)?;
+        Ok(Replacement { origin: Some(origin), ..Self::parse(rest, vocabulary)? })
     }
 
-    fn parse(text: &str, groups: usize, allowed: &[Variable]) -> Result<Self, String> {
+    fn parse(text: &str, vocabulary: &Vocabulary<'_>) -> Result<Self, String> {
         if text.contains(|c: char| c.is_control()) {
             return Err("has a control character; it is one line".to_owned());
         }
-        let parts = parts(text.strip_suffix('?').unwrap_or(text), groups, allowed)?;
-        let has_all = parts.contains(&Part::Variable(Variable::RequestUri));
+        let parts = pieces(text.strip_suffix('?').unwrap_or(text), vocabulary)?;
+        let has_all = parts.contains(&Piece::Variable(Variable::RequestUri));
         let (path, query) = split(parts);
         let texts = query.iter().flatten().filter_map(|part| match part {
-            Part::Text(text) => Some(text),
+            Piece::Text(text) => Some(text),
             _ => None,
         });
         if let Some(odd) =
@@ -129,9 +121,10 @@ impl Replacement {
 
     /// Whether it needs the request's host.
     pub fn names_host(&self) -> bool {
-        let host = Part::Variable(Variable::Host);
-        let in_parts = |parts: &[Part]| parts.contains(&host);
-        self.origin.as_ref().is_some_and(|origin| origin.uses(Variable::Host))
+        let is_host = |variable: &Variable| *variable == Variable::Host;
+        let names = |part: &Piece| matches!(part, Piece::Variable(variable) if variable.is_made_of(&is_host));
+        let in_parts = |parts: &[Piece]| parts.iter().any(names);
+        self.origin.as_ref().is_some_and(|origin| origin.is_made_of(&is_host))
             || in_parts(&self.path)
             || self.query.as_deref().is_some_and(in_parts)
     }
@@ -143,10 +136,10 @@ impl Replacement {
     pub fn rewrite(
         &self,
         at: Current<'_>,
-        groups: Option<&Captures<'_>>,
+        groups: Option<&GroupsFound>,
         facts: &Facts<'_>,
     ) -> Result<Rewritten, BadPath> {
-        let filling = Filling { at, groups, facts };
+        let filling = Filling { at, facts: Facts { groups, ..*facts } };
         let mut path = Vec::with_capacity(at.path.len().saturating_add(32));
         filling.fill(&self.path, |plain, out| out.extend_from_slice(plain), &mut path);
         let mut query = Vec::new();
@@ -155,8 +148,8 @@ impl Replacement {
     }
 
     /// Where a redirect goes.
-    pub fn locate(&self, at: Current<'_>, groups: Option<&Captures<'_>>, facts: &Facts<'_>) -> Vec<u8> {
-        let filling = Filling { at, groups, facts };
+    pub fn locate(&self, at: Current<'_>, groups: Option<&GroupsFound>, facts: &Facts<'_>) -> Vec<u8> {
+        let filling = Filling { at, facts: Facts { groups, ..*facts } };
         let mut place = Vec::with_capacity(128);
         if let Some(origin) = &self.origin {
             origin.fill(facts, &mut place);
@@ -192,85 +185,83 @@ impl Replacement {
 /// What the parts of a text stand for.
 struct Filling<'a> {
     at: Current<'a>,
-    groups: Option<&'a Captures<'a>>,
-    facts: &'a Facts<'a>,
+    facts: Facts<'a>,
 }
 
 impl Filling<'_> {
+    fn fill_as_it_is(&self, part: &Piece, out: &mut Vec<u8>) {
+        if let Piece::Variable(variable) = part {
+            variable.fill(&self.facts, out);
+        }
+    }
+
     /// `put` writes what a client may have written.
-    fn fill(&self, parts: &[Part], put: impl Fn(&[u8], &mut Vec<u8>), out: &mut Vec<u8>) {
+    fn fill(&self, parts: &[Piece], put: impl Fn(&[u8], &mut Vec<u8>), out: &mut Vec<u8>) {
         for part in parts {
             match part {
-                Part::Text(text) => out.extend_from_slice(text),
-                Part::Group(group) => {
-                    let found = self.groups.and_then(|groups| groups.get(*group));
-                    put(found.map_or(&b""[..], |found| found.as_bytes()), out);
+                Piece::Text(text) => out.extend_from_slice(text),
+                Piece::Variable(Variable::Path) => put(self.at.path, out),
+                Piece::Variable(Variable::Args) => out.extend_from_slice(self.at.query.as_bytes()),
+                Piece::Variable(Variable::IsArgs) => {}
+                Piece::Variable(Variable::Scheme | Variable::RequestUri) => self.fill_as_it_is(part, out),
+                // What the configuration says is written as it should be; what a client said in it is made visible.
+                Piece::Variable(Variable::Named(_)) => {
+                    let from = out.len();
+                    self.fill_as_it_is(part, out);
+                    make_visible(out, from);
                 }
-                Part::Variable(Variable::Path) => put(self.at.path, out),
-                Part::Variable(Variable::Args) => out.extend_from_slice(self.at.query.as_bytes()),
-                Part::Variable(Variable::IsArgs) => {}
-                Part::Variable(variable) => variable.fill(self.facts, out),
+                Piece::Variable(variable) => {
+                    let mut value = Vec::with_capacity(64);
+                    variable.fill(&self.facts, &mut value);
+                    put(&value, out);
+                }
             }
         }
     }
 }
 
-fn parts(text: &str, groups: usize, allowed: &[Variable]) -> Result<Vec<Part>, String> {
-    let mut parts = Vec::new();
-    let mut plain = String::new();
-    let mut rest = text;
-    while let Some((before, after)) = rest.split_once('$') {
-        plain.push_str(before);
-        let letters = after.bytes().take_while(|byte| byte.is_ascii_lowercase() || *byte == b'_').count();
-        let (name, tail) = after.split_at(letters);
-        let digit = after.chars().next().and_then(|first| first.to_digit(10)).filter(|digit| *digit > 0);
-        let part = match digit {
-            Some(digit) => {
-                let group = digit as usize;
-                if group > groups {
-                    return Err(format!("${group} is a group that `match` does not have: it has {groups}"));
-                }
-                rest = after.get(1..).unwrap_or_default();
-                Part::Group(group)
-            }
-            None if name.is_empty() => {
-                plain.push('$');
-                rest = after.strip_prefix('$').unwrap_or(after);
-                continue;
-            }
-            None => {
-                rest = tail;
-                Part::Variable(Variable::named(name, allowed)?)
-            }
-        };
-        if !plain.is_empty() {
-            parts.push(Part::Text(std::mem::take(&mut plain).into_bytes().into()));
+/// Whatever no address may have is encoded, from a place on.
+fn make_visible(out: &mut Vec<u8>, from: usize) {
+    let is_legal = |byte: &u8| matches!(byte, b'!'..=b'~') && !b"\"<>\\^`{|}".contains(byte);
+    if out.get(from..).is_some_and(|made| made.iter().all(is_legal)) {
+        return;
+    }
+    let made = out.split_off(from);
+    for byte in made {
+        if is_legal(&byte) {
+            out.push(byte);
+        } else {
+            // Writing to a Vec cannot fail.
+            let _ = write!(out, "%{byte:02X}");
         }
-        parts.push(part);
     }
-    plain.push_str(rest);
-    if !plain.is_empty() {
-        parts.push(Part::Text(plain.into_bytes().into()));
-    }
-    Ok(parts)
+}
+
+fn pieces(text: &str, vocabulary: &Vocabulary<'_>) -> Result<Vec<Piece>, String> {
+    let parts = template::parts(text, vocabulary)?;
+    let piece = |part| match part {
+        template::TemplatePart::Text(text) => Piece::Text(text.into_boxed_bytes()),
+        template::TemplatePart::Variable(variable) => Piece::Variable(variable),
+    };
+    Ok(parts.into_iter().map(piece).collect())
 }
 
 /// Path and query: the first question mark parts them, and so does `$is_args`.
-fn split(parts: Vec<Part>) -> (Vec<Part>, Option<Vec<Part>>) {
-    let (mut path, mut query) = (Vec::new(), None::<Vec<Part>>);
+fn split(parts: Vec<Piece>) -> (Vec<Piece>, Option<Vec<Piece>>) {
+    let (mut path, mut query) = (Vec::new(), None::<Vec<Piece>>);
     for part in parts {
         match (&mut query, part) {
             (Some(query), part) => query.push(part),
-            (None, Part::Variable(Variable::IsArgs)) => query = Some(Vec::new()),
-            (None, Part::Text(text)) => {
+            (None, Piece::Variable(Variable::IsArgs)) => query = Some(Vec::new()),
+            (None, Piece::Text(text)) => {
                 let Some(mark) = text.iter().position(|byte| *byte == b'?') else {
-                    path.push(Part::Text(text));
+                    path.push(Piece::Text(text));
                     continue;
                 };
                 let (before, after) = text.split_at(mark);
                 let after = after.get(1..).unwrap_or_default();
-                path.extend((!before.is_empty()).then(|| Part::Text(before.into())));
-                query = Some((!after.is_empty()).then(|| Part::Text(after.into())).into_iter().collect());
+                path.extend((!before.is_empty()).then(|| Piece::Text(before.into())));
+                query = Some((!after.is_empty()).then(|| Piece::Text(after.into())).into_iter().collect());
             }
             (None, part) => path.push(part),
         }
@@ -281,33 +272,35 @@ fn split(parts: Vec<Part>) -> (Vec<Part>, Option<Vec<Part>>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::core::pattern::Pattern;
     use proptest::prelude::*;
-    use regex::bytes::RegexBuilder;
 
     const FACTS: Facts<'static> = Facts {
         host: "Shop.Example",
-        client: std::net::IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1)),
         scheme: "http",
         uri: b"/asked?q",
         path: "/asked",
         args: "q",
-        request_id: b"1f",
-        pool: "",
+        ..Facts::NONE
     };
 
+    fn of(pattern: &Pattern) -> Vocabulary<'_> {
+        Vocabulary { pattern: Some(pattern), ..Vocabulary::of_requests() }
+    }
+
     fn rewritten(pattern: &str, to: &str, path: &str, query: &str) -> Result<String, BadPath> {
-        let regex = RegexBuilder::new(pattern).unicode(false).build().expect("a pattern");
-        let to = Replacement::path(to, regex.captures_len() - 1).expect("accepted");
+        let regex = Pattern::new(pattern, false).expect("a pattern");
+        let to = Replacement::path(to, &of(&regex)).expect("accepted");
         let at = Current { path: path.as_bytes(), query };
-        let groups = regex.captures(at.path).expect("it matches");
+        let groups = regex.find(at.path).expect("it matches");
         to.rewrite(at, Some(&groups), &FACTS).map(|made| made.target().to_string())
     }
 
     fn located(pattern: &str, to: &str, path: &str, query: &str) -> String {
-        let regex = RegexBuilder::new(pattern).unicode(false).build().expect("a pattern");
-        let to = Replacement::place(to, regex.captures_len() - 1).expect("accepted");
+        let regex = Pattern::new(pattern, false).expect("a pattern");
+        let to = Replacement::place(to, &of(&regex)).expect("accepted");
         let at = Current { path: path.as_bytes(), query };
-        let groups = regex.captures(at.path).expect("it matches");
+        let groups = regex.find(at.path).expect("it matches");
         String::from_utf8(to.locate(at, Some(&groups), &FACTS)).expect("text")
     }
 
@@ -360,21 +353,22 @@ mod tests {
 
     #[test]
     fn what_is_no_path_or_place_is_told() {
+        let one = Pattern::new("(.)", false).expect("a pattern");
         for (text, part) in [
             ("new", "begin with /"),
-            ("/$2", "$2 is a group that `match` does not have: it has 1"),
+            ("/$2", "$2 is a group that the pattern does not have: it has 1"),
             ("/$hots", "$hots is none of"),
-            ("/$request_uri", "$request_uri is none of"),
+            ("/$request_uri", "$request_uri is path and query; write $path"),
             ("/a%2", "broken %"),
             ("/a\nb", "control character"),
             ("/a/../$1", "dot segments"),
             ("/a?b c", "its query has ' '; write it as %20"),
         ] {
-            let error = Replacement::path(text, 1).expect_err("refused");
+            let error = Replacement::path(text, &of(&one)).expect_err("refused");
             assert!(error.contains(part), "{text}: {error}");
         }
         for text in ["new", "//evil", "https://", "https:///x", "https://$1", "ftp://x"] {
-            let is_refused = Replacement::place(text, 1).is_err();
+            let is_refused = Replacement::place(text, &of(&one)).is_err();
             assert_eq!(is_refused, text != "//evil", "{text}");
         }
     }
@@ -387,10 +381,10 @@ mod tests {
             query in "[a-z=&%/?.]{0,10}",
             to in prop::sample::select(vec!["/x/$1", "$1", "/x$1y?z=$1", "/$path$1?$args"]),
         ) {
-            let regex = RegexBuilder::new("^/?(.*)").unicode(false).dot_matches_new_line(true).build().expect("a pattern");
-            let to = Replacement::path(to, 1).expect("accepted");
+            let regex = Pattern::new("(?s)^/?(.*)", false).expect("a pattern");
+            let to = Replacement::path(to, &of(&regex)).expect("accepted");
             let at = Current { path: &path, query: &query };
-            if let Ok(made) = to.rewrite(at, regex.captures(&path).as_ref(), &FACTS) {
+            if let Ok(made) = to.rewrite(at, regex.find(&path).as_ref(), &FACTS) {
                 let target = made.target().as_str();
                 prop_assert!(target.starts_with('/') && !made.target().path().contains("//"), "{}", target);
                 prop_assert!(target.bytes().all(|byte| matches!(byte, b'!'..=b'~') && byte != b'#'), "{}", target);

@@ -7,8 +7,8 @@
 use super::path::BadPath;
 use super::replacement::Replacement;
 use super::rewritten::{Current, Rewritten};
-use crate::core::template::Facts;
-use regex::bytes::{Regex, RegexBuilder};
+use crate::core::pattern::Pattern;
+use crate::core::variable::Facts;
 
 /// All of it; by default, nothing.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -49,10 +49,6 @@ pub enum Base {
     Replaced { matched: usize, by: Box<[u8]> },
 }
 
-/// Two are the same where they are written the same.
-#[derive(Clone, Debug)]
-pub struct Pattern(Regex);
-
 /// Where a request goes from a route.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Turn {
@@ -78,7 +74,7 @@ impl Rewriting {
         let mut made: Option<Rewritten> = None;
         for rule in &self.rules {
             let at = made.as_ref().map_or(at, Rewritten::current);
-            let Some(groups) = rule.pattern.0.captures(at.path) else { continue };
+            let Some(groups) = rule.pattern.find(at.path) else { continue };
             if let Then::Redirect(status) = rule.then {
                 let location = rule.to.locate(at, Some(&groups), facts);
                 return Ok(Turn::Redirect { status, location, names_host: rule.to.names_host() });
@@ -117,45 +113,19 @@ impl Base {
     }
 }
 
-impl Pattern {
-    /// # Errors
-    /// A sentence that says what is wrong with it.
-    pub fn new(text: &str) -> Result<Self, String> {
-        let built = RegexBuilder::new(text).unicode(false).build();
-        built.map(Pattern).map_err(|error| error.to_string())
-    }
-
-    pub fn groups(&self) -> usize {
-        self.0.captures_len().saturating_sub(1)
-    }
-}
-
-impl PartialEq for Pattern {
-    fn eq(&self, other: &Self) -> bool {
-        self.0.as_str() == other.0.as_str()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::core::template::Vocabulary;
 
-    const FACTS: Facts<'static> = Facts {
-        host: "a",
-        client: std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST),
-        scheme: "http",
-        uri: b"/",
-        path: "/",
-        args: "",
-        request_id: b"",
-        pool: "",
-    };
+    const FACTS: Facts<'static> = Facts { host: "a", ..Facts::NONE };
 
     fn rule(pattern: &str, to: &str, then: Then) -> Rule {
-        let pattern = Pattern::new(pattern).expect("a pattern");
+        let pattern = Pattern::new(pattern, false).expect("a pattern");
+        let vocabulary = Vocabulary { pattern: Some(&pattern), ..Vocabulary::of_requests() };
         let to = match then {
-            Then::Redirect(_) => Replacement::place(to, pattern.groups()),
-            _ => Replacement::path(to, pattern.groups()),
+            Then::Redirect(_) => Replacement::place(to, &vocabulary),
+            _ => Replacement::path(to, &vocabulary),
         };
         Rule { pattern, to: to.expect("accepted"), then }
     }

@@ -1,6 +1,7 @@
 //! Which route a request takes: by host, then by path, in nginx's order of precedence.
 //!
-//! Host: the exact name, else the longest `*.` wildcard, else the routes without hosts. Path: an exact
+//! Host: the exact name, else the longest `*.` wildcard, else the longest `.*` wildcard, else the first pattern of
+//! the file, else the routes without hosts. Path: the first of the routes that are marked so; else an exact
 //! match; else the longest prefix, if it is marked final (`^~`); else the first regex in file order;
 //! else the longest prefix. A regex that is within a prefix is tried before all that, but for exact paths, and
 //! only for paths whose longest prefix that is. `$` in a regex also fits before a line feed at the end, as in
@@ -10,7 +11,7 @@
 //! conditions do not hold. Looking up allocates nothing.
 
 use super::{PathSpec, RouteSpec};
-use regex::{Regex, RegexBuilder};
+use crate::core::pattern::Pattern;
 use std::collections::HashMap;
 use std::net::SocketAddr;
 
@@ -29,10 +30,14 @@ struct Hosts {
     exact: HashMap<Box<str>, Paths>,
     /// By the part from the dot on, longest first.
     wildcards: Vec<(Box<str>, Paths)>,
+    /// By the part up to the dot, longest first.
+    prefixes: Vec<(Box<str>, Paths)>,
+    /// In the order of the file.
+    patterns: Vec<(Pattern, Paths)>,
     any: Paths,
 }
 
-type Regexes = Vec<(Regex, usize)>;
+type Regexes = Vec<(Pattern, usize)>;
 
 /// Whether the conditions of a route hold for a request.
 type Applies<'a> = dyn Fn(usize) -> bool + 'a;
@@ -52,9 +57,31 @@ struct Leads {
     is_final: bool,
 }
 
+/// What is looked up.
+#[derive(Clone, Copy, Debug)]
+pub struct Sought<'a> {
+    pub listener: Option<SocketAddr>,
+    /// It may carry a port and capitals.
+    pub host: &'a str,
+    /// In its plain form.
+    pub path: &'a str,
+    /// Of the routes that come first, those before this index are passed over.
+    pub first_from: usize,
+}
+
+/// The path of a route that comes first.
+#[derive(Debug)]
+enum FirstPath {
+    Exact(Box<str>),
+    Prefix(Box<str>),
+    Pattern(Pattern),
+}
+
 /// The routes of one host.
 #[derive(Debug, Default)]
 struct Paths {
+    /// Before all others, in the order of the file.
+    first: Vec<(FirstPath, usize)>,
     exact: HashMap<Box<str>, Alternatives>,
     /// Longest first.
     prefixes: Vec<(Box<str>, Alternatives)>,
@@ -74,17 +101,10 @@ impl Router {
         Router { all: Hosts::new(routes, None), listeners: named.into_iter().map(at).collect() }
     }
 
-    /// The index of the route for a request. `host` may carry a port and capitals; `path` is in its
-    /// plain form.
-    pub(super) fn find(
-        &self,
-        listener: Option<SocketAddr>,
-        host: &str,
-        path: &str,
-        applies: &Applies<'_>,
-    ) -> Option<usize> {
-        let own = self.listeners.iter().find(|(named, _)| Some(*named) == listener);
-        own.map_or(&self.all, |(_, hosts)| hosts).find(host, path, applies)
+    /// The index of the route for a request.
+    pub(super) fn find(&self, sought: Sought<'_>, applies: &Applies<'_>) -> Option<usize> {
+        let own = self.listeners.iter().find(|(named, _)| Some(*named) == sought.listener);
+        own.map_or(&self.all, |(_, hosts)| hosts).find(sought, applies)
     }
 }
 
@@ -103,44 +123,56 @@ impl Hosts {
             }
         }
         hosts.wildcards.sort_by_key(|(suffix, _)| std::cmp::Reverse(suffix.len()));
+        hosts.prefixes.sort_by_key(|(prefix, _)| std::cmp::Reverse(prefix.len()));
         let named = hosts.exact.values_mut().chain(hosts.wildcards.iter_mut().map(|(_, paths)| paths));
-        named.for_each(Paths::sort);
+        let named = named.chain(hosts.prefixes.iter_mut().map(|(_, paths)| paths));
+        named.chain(hosts.patterns.iter_mut().map(|(_, paths)| paths)).for_each(Paths::sort);
         hosts.any.sort();
         hosts
     }
 
-    fn find(&self, host: &str, path: &str, applies: &Applies<'_>) -> Option<usize> {
-        let host = without_port(host);
+    fn find(&self, sought: Sought<'_>, applies: &Applies<'_>) -> Option<usize> {
+        let host = without_port(sought.host);
         let named = if host.bytes().any(|byte| byte.is_ascii_uppercase()) {
             // Rare: clients send host names in lower case.
             self.paths_of(&host.to_ascii_lowercase())
         } else {
             self.paths_of(host)
         };
-        named.and_then(|paths| paths.find(path, applies)).or_else(|| self.any.find(path, applies))
+        named.and_then(|paths| paths.find(sought, applies)).or_else(|| self.any.find(sought, applies))
     }
 
     fn host(&mut self, host: &str) -> &mut Paths {
-        let Some(suffix) = host.strip_prefix('*') else {
-            return self.exact.entry(host.into()).or_default();
-        };
-        let known = self.wildcards.iter().position(|(other, _)| **other == *suffix);
-        let at = known.unwrap_or_else(|| {
-            self.wildcards.push((suffix.into(), Paths::default()));
-            self.wildcards.len() - 1
-        });
-        &mut self.wildcards[at].1
+        if let Some(pattern) = host.strip_prefix('~').and_then(|pattern| Pattern::new(pattern, true).ok()) {
+            return entry(&mut self.patterns, pattern);
+        }
+        if let Some(suffix) = host.strip_prefix('*') {
+            return entry(&mut self.wildcards, suffix.into());
+        }
+        match host.strip_suffix('*') {
+            Some(prefix) => entry(&mut self.prefixes, prefix.into()),
+            None => self.exact.entry(host.into()).or_default(),
+        }
     }
 
     fn paths_of(&self, host: &str) -> Option<&Paths> {
-        let wildcard = || self.wildcards.iter().find(|(s, _)| host.len() > s.len() && host.ends_with(&**s));
-        self.exact.get(host).or_else(|| wildcard().map(|(_, paths)| paths))
+        if let Some(exact) = self.exact.get(host) {
+            return Some(exact);
+        }
+        let wildcard = self.wildcards.iter().find(|(s, _)| host.len() > s.len() && host.ends_with(&**s));
+        let prefix = || self.prefixes.iter().find(|(p, _)| host.len() > p.len() && host.starts_with(&**p));
+        let pattern = || self.patterns.iter().find(|(pattern, _)| pattern.is_match(host.as_bytes()));
+        let wildcard = wildcard.or_else(prefix).map(|(_, paths)| paths);
+        wildcard.or_else(|| pattern().map(|(_, paths)| paths))
     }
 }
 
 impl Paths {
     /// The first route of the file wins where two say the same.
     fn add(&mut self, route: &RouteSpec, target: usize) {
+        if route.is_first {
+            return self.first.extend(FirstPath::of(&route.path).map(|path| (path, target)));
+        }
         match &route.path {
             PathSpec::Exact(path) => {
                 self.exact.entry(path.as_str().into()).or_default().add(route, target);
@@ -154,7 +186,7 @@ impl Paths {
                 self.prefixes[at].1.add(route, target);
             }
             PathSpec::Regex { pattern, ignore_case } => {
-                let regex = RegexBuilder::new(pattern).case_insensitive(*ignore_case).build();
+                let regex = Pattern::new(pattern, *ignore_case);
                 let regexes = match &route.within {
                     Some(prefix) => self.regexes_within(prefix),
                     None => &mut self.regexes,
@@ -178,9 +210,15 @@ impl Paths {
         self.prefixes.sort_by_key(|(prefix, _)| std::cmp::Reverse(prefix.len()));
         let within = self.within.iter_mut().map(|(_, regexes)| regexes);
         within.chain([&mut self.regexes]).for_each(|regexes| regexes.sort_by_key(|(_, index)| *index));
+        self.first.sort_by_key(|(_, index)| *index);
     }
 
-    fn find(&self, path: &str, applies: &Applies<'_>) -> Option<usize> {
+    fn find(&self, sought: Sought<'_>, applies: &Applies<'_>) -> Option<usize> {
+        let Sought { path, first_from, .. } = sought;
+        let mut first = self.first.iter().filter(|(_, target)| *target >= first_from);
+        if let Some((_, target)) = first.find(|(first, target)| first.fits(path) && applies(*target)) {
+            return Some(*target);
+        }
         if let Some(target) = self.exact.get(path).and_then(|routes| routes.first(applies)) {
             return Some(target.route);
         }
@@ -216,11 +254,45 @@ impl Alternatives {
     }
 }
 
+impl FirstPath {
+    fn of(path: &PathSpec) -> Option<Self> {
+        match path {
+            PathSpec::Exact(path) => Some(FirstPath::Exact(path.as_str().into())),
+            PathSpec::Prefix { prefix, .. } => Some(FirstPath::Prefix(prefix.as_str().into())),
+            PathSpec::Regex { pattern, ignore_case } => {
+                Pattern::new(pattern, *ignore_case).ok().map(FirstPath::Pattern)
+            }
+            PathSpec::Named(_) => None,
+        }
+    }
+
+    fn fits(&self, path: &str) -> bool {
+        match self {
+            FirstPath::Exact(own) => **own == *path,
+            FirstPath::Prefix(own) => path.starts_with(&**own),
+            FirstPath::Pattern(pattern) => fits(pattern, path),
+        }
+    }
+}
+
+/// The routes of a host, which are added where there are none yet.
+fn entry<K: PartialEq>(list: &mut Vec<(K, Paths)>, key: K) -> &mut Paths {
+    let known = list.iter().position(|(other, _)| *other == key);
+    let at = known.unwrap_or_else(|| {
+        list.push((key, Paths::default()));
+        list.len() - 1
+    });
+    &mut list[at].1
+}
+
+fn first_fitting(regexes: &[(Pattern, usize)], path: &str, applies: &Applies<'_>) -> Option<usize> {
+    regexes.iter().find(|(regex, target)| fits(regex, path) && applies(*target)).map(|(_, target)| *target)
+}
+
 /// To nginx's expressions, `$` is also before a line feed at the end: `/x.php%0a` is no way around `\.php$`.
-fn first_fitting(regexes: &[(Regex, usize)], path: &str, applies: &Applies<'_>) -> Option<usize> {
-    let line = path.strip_suffix('\n');
-    let fits = |regex: &Regex| regex.is_match(path) || line.is_some_and(|line| regex.is_match(line));
-    regexes.iter().find(|(regex, target)| fits(regex) && applies(*target)).map(|(_, target)| *target)
+fn fits(regex: &Pattern, path: &str) -> bool {
+    let line = || path.strip_suffix('\n').is_some_and(|line| regex.is_match(line.as_bytes()));
+    regex.is_match(path.as_bytes()) || line()
 }
 
 /// `example.org:8080` without its port, `[::1]:80` without its port, too, and `example.org.` without the dot
@@ -258,6 +330,10 @@ mod tests {
         }
     }
 
+    fn at<'a>(listener: Option<SocketAddr>, host: &'a str, path: &'a str) -> Sought<'a> {
+        Sought { listener, host, path, first_from: 0 }
+    }
+
     fn router(routes: &[(&[&str], PathSpec)]) -> Router {
         let specs: Vec<_> = routes.iter().map(|(hosts, path)| spec(hosts, path, &[])).collect();
         Router::new(&specs)
@@ -282,7 +358,7 @@ mod tests {
             ("/documents/secret.txt", 5),
             ("/documents/secret.gif", 4),
         ] {
-            assert_eq!(router.find(None, "any.example", path, &|_| true), Some(expected), "{path}");
+            assert_eq!(router.find(at(None, "any.example", path), &|_| true), Some(expected), "{path}");
         }
     }
 
@@ -311,7 +387,8 @@ mod tests {
             ("/a.php", &[1, 6], 1),
             ("/api/v2/a.php", &[5, 6], 6),
         ] {
-            let found = router.find(None, "x", path, &|at| specs[at].when.is_none() || holding.contains(&at));
+            let found =
+                router.find(at(None, "x", path), &|at| specs[at].when.is_none() || holding.contains(&at));
             assert_eq!(found, Some(expected), "{path} {holding:?}");
         }
     }
@@ -335,8 +412,52 @@ mod tests {
             ("[::1]:80", "/", 3),
             ("", "/", 3),
         ] {
-            assert_eq!(router.find(None, host, path, &|_| true), Some(expected), "{host}{path}");
+            assert_eq!(router.find(at(None, host, path), &|_| true), Some(expected), "{host}{path}");
         }
+    }
+
+    #[test]
+    fn wildcards_at_the_end_and_patterns_come_after_those_in_front() {
+        let slash = prefix("/", false);
+        let router = router(&[
+            (&["~^(a|mail)[.]"], slash.clone()),
+            (&["mail.*"], slash.clone()),
+            (&["mail.b.*"], slash.clone()),
+            (&["*.example.org"], slash.clone()),
+            (&["~^(?!x)[a-z]+[.]dev$"], slash),
+        ]);
+        for (host, expected) in [
+            ("mail.example.org", Some(3)),
+            ("mail.example.com", Some(1)),
+            ("Mail.B.example:80", Some(2)),
+            ("A.dev", Some(0)),
+            ("b.dev", Some(4)),
+            ("x.dev", None),
+            ("mail.", None),
+        ] {
+            assert_eq!(router.find(at(None, host, "/"), &|_| true), expected, "{host}");
+        }
+    }
+
+    #[test]
+    fn what_comes_first_comes_before_all_others_of_its_host() {
+        let first = |hosts: &[&str], path| RouteSpec { is_first: true, ..spec(hosts, &path, &[]) };
+        let router = Router::new(&[
+            spec(&["a"], &PathSpec::Exact("/x".into()), &[]),
+            first(&["a"], prefix("/", false)),
+            first(&["a"], regex("[.]php$", false)),
+            spec(&[], &prefix("/", false), &[]),
+            first(&[], PathSpec::Exact("/y".into())),
+        ]);
+        let find = |host, path, first_from, but: usize| {
+            router.find(Sought { first_from, ..at(None, host, path) }, &|at| at != but)
+        };
+        assert_eq!(
+            (find("a", "/x", 0, 9), find("a", "/x", 0, 1), find("a", "/x", 2, 9)),
+            (Some(1), Some(0), Some(0))
+        );
+        assert_eq!((find("a", "/x.php", 0, 1), find("a", "/x.php", 3, 9)), (Some(2), Some(3)));
+        assert_eq!((find("b", "/y", 0, 9), find("b", "/y", usize::MAX, 9)), (Some(4), Some(3)));
     }
 
     #[test]
@@ -363,15 +484,15 @@ mod tests {
             ("/x.php\n\n", 0),
             ("/a/exact.php", 5),
         ] {
-            assert_eq!(router.find(None, "any.example", path, &|_| true), Some(expected), "{path:?}");
+            assert_eq!(router.find(at(None, "any.example", path), &|_| true), Some(expected), "{path:?}");
         }
     }
 
     #[test]
     fn nothing_matches_nothing() {
         let router = router(&[(&["a.example"], prefix("/api/", false))]);
-        assert_eq!(router.find(None, "a.example", "/", &|_| true), None);
-        assert_eq!(router.find(None, "b.example", "/api/", &|_| true), None);
+        assert_eq!(router.find(at(None, "a.example", "/"), &|_| true), None);
+        assert_eq!(router.find(at(None, "b.example", "/api/"), &|_| true), None);
     }
 
     #[test]
@@ -393,7 +514,7 @@ mod tests {
             (https, "b.example", "/health", 2),
             ("0.0.0.0:8080", "a.example", "/health", 0),
         ] {
-            let found = router.find(listener.parse().ok(), host, path, &|_| true);
+            let found = router.find(at(listener.parse().ok(), host, path), &|_| true);
             assert_eq!(found, Some(expected), "{listener} {host}{path}");
         }
     }
@@ -404,7 +525,7 @@ mod tests {
             let routes: Vec<_> = prefixes.iter().map(|p| (&[][..], prefix(p, false))).collect();
             let fits = prefixes.iter().enumerate().filter(|(_, p)| path.starts_with(p.as_str()));
             let longest = fits.map(|(n, p)| (p.len(), std::cmp::Reverse(n))).max().map(|(_, n)| n.0);
-            prop_assert_eq!(router(&routes).find(None, "x", &path, &|_| true), longest);
+            prop_assert_eq!(router(&routes).find(at(None, "x", &path), &|_| true), longest);
         }
     }
 }

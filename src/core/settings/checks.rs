@@ -1,7 +1,7 @@
 //! What upstreams are asked beside traffic: active checks and smoke tests.
 
 use super::UpstreamTls;
-use crate::core::condition::Pattern;
+use crate::core::pattern::Pattern;
 use bytes::Bytes;
 use http::{HeaderMap, Method};
 use std::fmt;

@@ -40,6 +40,8 @@ pub struct Pool {
     /// Whether its upstreams speak HTTP/2.
     pub http2: bool,
     pub buffer: settings::Buffer,
+    /// Whether its answers may name a place of this site that is shown in their place (`X-Accel-Redirect`).
+    pub accel: bool,
     /// Whether its version was aborted, taken back or rolled back: rules pass it over.
     pub is_quarantined: bool,
     /// Whether it may serve what could not be sent to another pool.
@@ -79,6 +81,7 @@ impl Pool {
             keepalive_connections: 0,
             http2: false,
             buffer: settings::Buffer::default(),
+            accel: false,
             is_quarantined: false,
             takes_over: true,
             close_streams: None,

@@ -1,9 +1,8 @@
 use super::super::exchange::tests::{answered, nobody, origin};
 use super::*;
-use crate::core::condition::Pattern;
+use crate::core::pattern::Pattern;
 use crate::core::settings::Statuses;
 use http::HeaderMap;
-use regex::bytes::Regex;
 use std::net::SocketAddr;
 use std::time::Duration;
 use tokio::io::AsyncReadExt;
@@ -42,7 +41,7 @@ async fn answers_are_judged() {
     .await;
     let at = |path: &str| HttpCheck { path: path.into(), ..request() };
     let matching = |path: &str, text: &str| HttpCheck {
-        matches: Some(Pattern(Regex::new(text).expect("a pattern"))),
+        matches: Some(Pattern::new(text, false).expect("a pattern")),
         ..at(path)
     };
     for passing in [at("/ok"), matching("/ok", "^ready$"), at("/long"), matching("/long", "^x")] {

@@ -1,14 +1,14 @@
 //! What is known of a request when its pool is chosen.
 
 use crate::core::settings::Listener;
-use http::request::Parts;
+use crate::proxy::exchange::Request;
 use std::net::IpAddr;
 use std::time::Duration;
 
 /// What is known of a request when its pool is chosen.
 #[derive(Clone, Copy)]
 pub(in crate::proxy) struct Asked<'a> {
-    pub request: &'a Parts,
+    pub request: &'a Request,
     /// In its plain form.
     pub path: &'a str,
     pub client: IpAddr,

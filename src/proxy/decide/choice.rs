@@ -13,6 +13,7 @@ use crate::core::tester::Word;
 use crate::observe::clock::unix_seconds;
 use crate::proxy::decide::asked::Asked;
 use crate::proxy::exchange::{By, Chosen, Cookies, Target};
+use crate::proxy::headers::rewrite;
 use http::HeaderValue;
 use std::io::Write;
 
@@ -35,15 +36,16 @@ fn pool(service: &Service, asked: Asked<'_>, cookies: &mut Cookies) -> Option<(u
     }
     let is_sound =
         |pool: &usize| service.pools.get(*pool).is_some_and(|pool| pool.is_ready() && !pool.is_quarantined);
-    if let Some(rule) = choice.rules.iter().find(|rule| rule.when.holds(asked.request, asked.client))
+    if let Some(rule) =
+        choice.rules.iter().find(|rule| rule.when.holds(&asked.request.head, asked.client, asked.request))
         && let Some(pool) =
             choice.place(&rule.to, &service.pools).filter(|pool| rule.strict || is_sound(pool))
     {
         return Some((pool, if rule.strict { By::StrictRule } else { By::Rule }));
     }
     let Some(users) = &choice.users else { return by_weights() };
-    let (identity, by) = identity(users, asked, cookies);
-    Some((users.split.pick(identity.point(&users.draw_key), &service.picker)?, by))
+    let (point, by) = place(users, asked, cookies);
+    Some((users.split.pick(point, &service.picker)?, by))
 }
 
 /// The pool that a tester wants: by a header, else by the query, else by the cookie of an earlier one.
@@ -53,9 +55,9 @@ fn testers_own(service: &Service, asked: Asked<'_>, cookies: &mut Cookies) -> Op
         let pools = service.pools.iter().map(|pool| &pool.name);
         testers.understand(value, asked.client, key, unix_seconds(), pools)
     };
-    let headers = &asked.request.headers;
+    let headers = &asked.request.head.headers;
     let header = headers.get(&testers.header).and_then(|value| understand(value.to_str().ok()?));
-    let query = asked.request.uri.query().unwrap_or_default();
+    let query = asked.request.head.uri.query().unwrap_or_default();
     let mut given = fields::parameters(query, &testers.query);
     let given = given.find_map(|value| Some((understand(&value)?, value)));
     if let Some((word, value)) = &given {
@@ -75,13 +77,14 @@ fn testers_own(service: &Service, asked: Asked<'_>, cookies: &mut Cookies) -> Op
     }
 }
 
-/// Whom the request comes from, as the service knows its users.
-fn identity<'a>(users: &'a Users, asked: Asked<'a>, cookies: &mut Cookies) -> (Identity<'a>, By) {
-    let by_address = (Identity::Address(asked.client), By::ClientIp);
+/// Where the one that the request comes from has its place, as the service knows its users.
+fn place(users: &Users, asked: Asked<'_>, cookies: &mut Cookies) -> (u64, By) {
+    let point = |identity: Identity<'_>| identity.point(&users.draw_key);
+    let by_address = (point(Identity::Address(asked.client)), By::ClientIp);
     match &users.cohort {
         Cohort::Cookie { name, ttl } => {
             let now = unix_seconds() as u32;
-            let mut values = fields::cookies(&asked.request.headers, name);
+            let mut values = fields::cookies(&asked.request.head.headers, name);
             let known = values.find_map(|value| users.cookie_keys.read(value));
             let user = match known {
                 Some(user) => User { at: now, ..user },
@@ -91,12 +94,20 @@ fn identity<'a>(users: &'a Users, asked: Asked<'a>, cookies: &mut Cookies) -> (I
                 let value = users.cookie_keys.write(user);
                 cookies.cohort = set_cookie(name, &value, ttl.as_secs(), asked);
             }
-            (Identity::User(user.id), By::Cookie)
+            (point(Identity::User(user.id)), By::Cookie)
         }
-        Cohort::Header(name) => match asked.request.headers.get(name) {
-            Some(value) => (Identity::Named(value.as_bytes()), By::Header),
+        Cohort::Header(name) => match asked.request.head.headers.get(name) {
+            Some(value) => (point(Identity::Named(value.as_bytes())), By::Header),
             None => by_address,
         },
+        Cohort::Text(text) => {
+            let mut name = Vec::with_capacity(64);
+            text.fill(&rewrite::facts(asked.request), &mut name);
+            match name.is_empty() {
+                true => by_address,
+                false => (point(Identity::Named(&name)), By::Text),
+            }
+        }
         Cohort::ClientIp | Cohort::Request => by_address,
     }
 }
@@ -116,7 +127,7 @@ fn set_cookie(name: &str, value: &[u8], age_s: u64, asked: Asked<'_>) -> Option<
 
 /// Whether the client speaks TLS: to us, or to the trusted proxy that says so.
 fn is_secure(asked: Asked<'_>) -> bool {
-    let said = asked.request.headers.get("x-forwarded-proto").filter(|_| asked.believed);
+    let said = asked.request.head.headers.get("x-forwarded-proto").filter(|_| asked.believed);
     match said.and_then(|scheme| scheme.as_bytes().split(|byte| *byte == b',').next()) {
         Some(scheme) => scheme.trim_ascii().eq_ignore_ascii_case(b"https"),
         None => asked.listener.tls.is_some(),

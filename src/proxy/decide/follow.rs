@@ -48,7 +48,16 @@ pub(in crate::proxy) fn follow(
             None => route_of(request, &path(request)?)?,
         };
         request.plan.route = Some(found);
-        match turn(request)? {
+        if request.plan.changes == 0 && request.route().is_some_and(|route| route.internal) {
+            return Err(Refusal::NoRoute);
+        }
+        let turned = turn(request)?;
+        let leads_onward = passes_by(request, found, &turned);
+        match turned {
+            Turn::Kept if leads_onward => {}
+            Turn::Stays(to) | Turn::Leaves(to) if leads_onward => {
+                request.plan.rewritten = Some(Box::new(to));
+            }
             Turn::Kept => return Ok(Followed::Route(found)),
             Turn::Stays(to) => {
                 request.plan.rewritten = Some(Box::new(to));
@@ -60,6 +69,16 @@ pub(in crate::proxy) fn follow(
             }
         }
     }
+}
+
+/// Whether a request goes on from a route that comes first, to those behind it; which of them are still to come.
+fn passes_by(request: &mut Request, found: usize, turned: &Turn) -> bool {
+    let route = request.route().filter(|route| route.is_first);
+    let leads_onward = route.is_some_and(|route| route.target == Target::Onward);
+    // Whoever takes another route for good is not asked by those that come first again.
+    let ends = !leads_onward || matches!(turned, Turn::Leaves(_));
+    request.plan.first_from = if ends { usize::MAX } else { found.saturating_add(1) };
+    leads_onward
 }
 
 /// The path that routes go by: in its plain form, as it has become.
@@ -74,8 +93,7 @@ pub(in crate::proxy) fn path(request: &Request) -> std::result::Result<Cow<'_, s
 }
 
 fn route_of(request: &Request, path: &str) -> std::result::Result<usize, Refusal> {
-    let asked = (&*request.head, request.inbound.client);
-    plan::route(&request.plan.table, request.inbound.listener.settings.address, asked, path)
+    plan::route(request, path)
 }
 
 /// Changes a request to what answers in place of its route; that, where it is a route with a name.
@@ -132,7 +150,7 @@ fn turn(request: &Request) -> std::result::Result<Turn, Refusal> {
     with_current(request, |at| route.rewriting.turn(at, &facts))?.map_err(|_| Refusal::BadPath)
 }
 
-fn with_current<T>(
+pub(super) fn with_current<T>(
     request: &Request,
     look: impl FnOnce(Current<'_>) -> T,
 ) -> std::result::Result<T, Refusal> {
@@ -143,7 +161,7 @@ fn with_current<T>(
     Ok(look(Current { path: &path, query: request.head.uri.query().unwrap_or_default() }))
 }
 
-fn change(request: &mut Request, to: Option<Rewritten>) -> std::result::Result<(), Refusal> {
+pub(super) fn change(request: &mut Request, to: Option<Rewritten>) -> std::result::Result<(), Refusal> {
     if request.plan.changes >= MOST_CHANGES {
         return Err(Refusal::Endless);
     }

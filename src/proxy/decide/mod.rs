@@ -7,4 +7,5 @@ pub(in crate::proxy) mod limits;
 pub(in crate::proxy) mod outcome;
 pub(in crate::proxy) mod plan;
 pub(in crate::proxy) mod refuse;
+pub(in crate::proxy) mod replace;
 pub(in crate::proxy) mod retry;

@@ -3,18 +3,18 @@
 use crate::core::balance::{Balance, HashBy, Tried, mix};
 use crate::core::condition::Condition;
 use crate::core::hash::{FixedHash, Purpose};
-use crate::core::route::{self, RouteSpec, normalized};
+use crate::core::route::{self, RouteSpec, Sought, normalized};
 use crate::core::settings::Listener;
 use crate::core::table::{Pool, Table};
 use crate::proxy::decide::asked::Asked;
 use crate::proxy::decide::choice;
-use crate::proxy::exchange::Chosen;
-use crate::proxy::exchange::request::host;
+use crate::proxy::exchange::{Chosen, Request};
+use crate::proxy::headers::rewrite;
 use http::HeaderValue;
 use http::header::CONTENT_LENGTH;
 use http::request::Parts;
 use std::borrow::Cow;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::time::Duration;
 
 /// What a body has to keep that nobody waits for: any silence, and any rate.
@@ -58,15 +58,13 @@ pub(in crate::proxy) fn path(request: &Parts) -> Result<Cow<'_, str>, Refusal> {
     normalized(request.uri.path()).map_err(|_| Refusal::BadPath)
 }
 
-/// The index of the route.
-pub(in crate::proxy) fn route(
-    table: &Table,
-    listener: SocketAddr,
-    (request, client): (&Parts, IpAddr),
-    path: &str,
-) -> Result<usize, Refusal> {
-    let holds = |when: &Condition| when.holds(request, client);
-    table.routes.find(Some(listener), host(request), path, holds).ok_or(Refusal::NoRoute)
+/// The index of the route for a path.
+pub(in crate::proxy) fn route(request: &Request, path: &str) -> Result<usize, Refusal> {
+    let (head, client) = (&request.head, request.inbound.client);
+    let holds = |when: &Condition| when.holds(head, client, request);
+    let listener = Some(request.inbound.listener.settings.address);
+    let sought = Sought { listener, host: request.host(), path, first_from: request.plan.first_from };
+    request.plan.table.routes.find(sought, holds).ok_or(Refusal::NoRoute)
 }
 
 /// Whether a route is for a client at all.
@@ -105,12 +103,13 @@ fn is_grpc(headers: &http::HeaderMap) -> bool {
 pub(in crate::proxy) fn way(table: &Table, asked: Asked<'_>, index: usize) -> Result<Way, Refusal> {
     let route = table.routes.spec(index).ok_or(Refusal::NoRoute)?;
     admits(route, asked.client)?;
-    if body_length(asked.request) > Some(max_body(Some(route), asked.listener)) {
+    if body_length(&asked.request.head) > Some(max_body(Some(route), asked.listener)) {
         return Err(Refusal::TooLarge);
     }
     match route.target {
         // Opened to one path, and to no other way of writing it: the admin API might read it otherwise.
-        route::Target::Admin if asked.request.uri.path() != asked.path => Err(Refusal::NoRoute),
+        route::Target::Admin if asked.request.head.uri.path() != asked.path => Err(Refusal::NoRoute),
+        route::Target::Onward => Err(Refusal::NoRoute),
         route::Target::Service(_) | route::Target::Admin => chosen(table, asked, index).map(Way::Upstream),
         _ => Ok(Way::Own),
     }
@@ -140,29 +139,29 @@ pub(in crate::proxy) fn of_service(
 }
 
 /// The upstream for the next attempt in a pool.
-pub(in crate::proxy) fn upstream(
-    pool: &Pool,
-    request: &Parts,
-    client: IpAddr,
-    draw: u32,
-    tried: Tried,
-) -> Option<usize> {
+pub(in crate::proxy) fn upstream(pool: &Pool, request: &Request, draw: u32, tried: Tried) -> Option<usize> {
     let key = match pool.balancer.balance() {
-        Balance::Hash(by) => hash_key(by, request, client),
+        Balance::Hash(by) => hash_key(by, request),
         _ => 0,
     };
     pool.balancer.choose(&pool.upstreams, key, draw, tried)
 }
 
-fn hash_key(by: &HashBy, request: &Parts, client: IpAddr) -> u64 {
+fn hash_key(by: &HashBy, request: &Request) -> u64 {
     let hash = FixedHash::of(Purpose::Balance);
+    let (head, client) = (&request.head, request.inbound.client);
     let hash = match by {
-        HashBy::Uri => hash.bytes(request.uri.path_and_query().map_or("", |path| path.as_str()).as_bytes()),
-        HashBy::Header(name) => match request.headers.get(name.as_str()) {
+        HashBy::Uri => hash.bytes(head.uri.path_and_query().map_or("", |path| path.as_str()).as_bytes()),
+        HashBy::Header(name) => match head.headers.get(name.as_str()) {
             Some(value) => hash.bytes(value.as_bytes()),
             None => hash.ip(client),
         },
         HashBy::ClientIp => hash.ip(client),
+        HashBy::Text(text) => {
+            let mut key = Vec::with_capacity(64);
+            text.fill(&rewrite::facts(request), &mut key);
+            hash.bytes(&key)
+        }
     };
     mix(hash.finish())
 }

@@ -37,7 +37,7 @@ pub(in crate::proxy) struct Attempts {
     /// How often an upstream has turned it away unprocessed, and how often it was taken back from one.
     pub turned_away: u8,
     pub recalls: u8,
-    /// Attempts made before it was taken back.
+    /// Attempts made before it was taken back, or another route answered in its place.
     pub before_recall: u8,
     /// Whether the next attempt has a connection of its own, which no other request uses up.
     pub is_alone: bool,
@@ -162,6 +162,13 @@ impl Attempts {
         if let Some(index) = self.upstream {
             self.tried.remove(index);
         }
+    }
+
+    /// Another route answers in place of what was tried.
+    pub(in crate::proxy) fn start_over(&mut self) {
+        (self.tried, self.upstream, self.before_recall) = (Tried::default(), None, self.made);
+        (self.moved, self.shielded_after) = (false, None);
+        (self.stale_seen, self.turned_away, self.is_alone, self.is_late) = (false, 0, false, false);
     }
 
     /// The request goes elsewhere, as one that has not been tried yet.

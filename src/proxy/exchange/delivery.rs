@@ -2,6 +2,7 @@
 
 use super::Original;
 use crate::observe::access_log::Cut;
+use crate::proxy::wire::answer_head::AnswerHead;
 use crate::proxy::wire::encoder::Encoder;
 use std::time::Duration;
 
@@ -18,6 +19,8 @@ pub(in crate::proxy) struct Delivery {
     pub is_bodiless: bool,
     /// What the answer's body goes through.
     pub encoder: Option<Box<Encoder>>,
+    /// The head of an upstream's answer that is not shown.
+    pub unshown: Option<Box<AnswerHead>>,
     /// What is kept of it, to be compared with that of its copy.
     pub original: Option<Box<Original>>,
     /// Time until the connection, the head and the end of the last attempt's answer, µs.
@@ -43,6 +46,7 @@ impl Delivery {
             pace: (Duration::MAX, 0),
             is_bodiless: false,
             encoder: None,
+            unshown: None,
             original: None,
             connect_us: None,
             head_us: None,

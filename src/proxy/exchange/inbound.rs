@@ -117,6 +117,11 @@ impl InboundBody {
         self.held.settle(0);
     }
 
+    /// It does not go on.
+    pub(in crate::proxy) fn leave_out(&mut self) {
+        *self = InboundBody { is_whole: true, is_empty: true, read: self.read, ..InboundBody::default() };
+    }
+
     /// Whether all that has come can be sent once more.
     pub(in crate::proxy) fn is_replayable(&self) -> bool {
         !self.is_truncated

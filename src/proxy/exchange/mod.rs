@@ -11,6 +11,7 @@ mod attempts;
 mod delivery;
 mod inbound;
 mod original;
+mod replaced;
 pub(in crate::proxy) mod request;
 mod route_plan;
 
@@ -18,5 +19,6 @@ pub(in crate::proxy) use attempts::{Attempt, Attempts, CountedGroup, Ended, Phas
 pub(in crate::proxy) use delivery::Delivery;
 pub(in crate::proxy) use inbound::{Inbound, InboundBody};
 pub(in crate::proxy) use original::{Collected, Original};
+pub(in crate::proxy) use replaced::Replaced;
 pub(in crate::proxy) use request::Request;
 pub(in crate::proxy) use route_plan::{By, Chosen, Cookies, Granted, RoutePlan, Target};

@@ -8,11 +8,13 @@ use crate::core::route::RouteSpec;
 use crate::core::settings::{Forwarded, Timeouts};
 use crate::core::table::{Pool, Service, Table, Upstream};
 use http::HeaderValue;
-use http::header::{HOST, HeaderName};
+use http::header::{CONTENT_LENGTH, EXPECT, HOST, HeaderName};
 use http::request::Parts;
 use pingora_http::RequestHeader;
 use std::sync::Arc;
 
+/// A request body up to this is read and thrown away to keep the connection.
+const DRAINED_BYTES: u64 = 64 << 10;
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// One request.
@@ -96,6 +98,18 @@ impl Request {
     /// Whether all that has come of it can be sent once more, and nothing of an answer has been.
     pub(in crate::proxy) fn can_be_repeated(&self) -> bool {
         !self.delivery.has_begun() && self.inbound.body.is_replayable()
+    }
+
+    /// Whether what the client has yet to send is little.
+    pub(in crate::proxy) fn has_small_body(&self) -> bool {
+        if self.plan.replaced.as_ref().is_some_and(|replaced| replaced.has_small_body) {
+            return true;
+        }
+        let length =
+            self.head.headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+        let is_small = length.is_some_and(|length: u64| length <= DRAINED_BYTES);
+        // A client that waits for 100 has sent none yet, and need not do so any more.
+        is_small && !self.inbound.expects && !self.head.headers.contains_key(EXPECT)
     }
 
     /// It was taken back, and goes to a pool of this table.

@@ -1,5 +1,6 @@
 //! Where a request goes, and why.
 
+use super::Replaced;
 use crate::core::limit::counts::Held;
 use crate::core::route::Rewritten;
 use crate::core::table::{Pool, Service, Table};
@@ -14,8 +15,12 @@ pub(in crate::proxy) struct RoutePlan {
     pub route: Option<usize>,
     /// The path and the query, where routes have changed them.
     pub rewritten: Option<Box<Rewritten>>,
+    /// Of the routes that come first, those before this index have been passed.
+    pub first_from: usize,
     /// How often they have been changed.
     pub changes: u8,
+    /// What was not shown of it before, where another route answers in its place.
+    pub replaced: Option<Box<Replaced>>,
     /// Whether the limits of a route have counted the request.
     pub is_counted: bool,
     /// Largest body it may have, in bytes.
@@ -37,7 +42,9 @@ impl RoutePlan {
             table,
             route: None,
             rewritten: None,
+            first_from: 0,
             changes: 0,
+            replaced: None,
             is_counted: false,
             max_body: u64::MAX,
             held: None,
@@ -46,6 +53,11 @@ impl RoutePlan {
             cookies: Cookies::default(),
             granted: None,
         }
+    }
+
+    /// Whether the request is answered for an error.
+    pub(in crate::proxy) fn answers_an_error(&self) -> bool {
+        self.replaced.as_ref().is_some_and(|replaced| replaced.error.is_some())
     }
 
     /// It leads to a pool.
@@ -80,6 +92,7 @@ pub(in crate::proxy) enum By {
     Cookie,
     ClientIp,
     Header,
+    Text,
     Tester,
     Rule,
     /// A rule that stands even where the pool cannot serve.
@@ -93,6 +106,7 @@ impl By {
             By::Cookie => "cookie",
             By::ClientIp => "client_ip",
             By::Header => "header",
+            By::Text => "text",
             By::Tester => "tester",
             By::Rule | By::StrictRule => "rule",
         }

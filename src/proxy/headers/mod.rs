@@ -6,6 +6,7 @@ pub(in crate::proxy) mod grant;
 pub(in crate::proxy) mod hop_by_hop;
 pub(in crate::proxy) mod hops;
 mod hsts;
+pub(in crate::proxy) mod replaced;
 pub(in crate::proxy) mod rewrite;
 pub(in crate::proxy) mod sound;
 pub(in crate::proxy) mod strip;

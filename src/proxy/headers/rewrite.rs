@@ -1,23 +1,49 @@
 //! Changes to header fields, carried out: on answers of every kind, and on requests to upstreams.
 
-use crate::core::headers::Edits;
+use crate::core::condition::Questioned;
+use crate::core::expires::{Expires, ExpiryDate};
+use crate::core::headers::{Edits, Value, is_success};
 use crate::core::route::without_port;
-use crate::core::template::Facts;
+use crate::core::variable::{AnswerFacts, Facts};
 use crate::proxy::exchange::Request;
 use crate::proxy::headers::{cookies, hsts};
 use crate::proxy::wire::answer_head::AnswerHead;
 use crate::proxy::wire::changes::Changes;
+use crate::proxy::wire::date;
 use bytes::Bytes;
-use http::header::LOCATION;
+use http::header::{CACHE_CONTROL, EXPIRES, LOCATION};
 use http::{HeaderName, HeaderValue};
+use std::path::Path;
 
 /// On the head of an answer, no matter who made it.
 pub(in crate::proxy) fn answer(request: &Request, head: &mut AnswerHead) {
     hsts::set(&request.inbound.listener, head);
-    if let Some(edits) = request.plan.table.routes.response_edits(request.route()) {
-        carry_out(edits, facts_for(edits, request), head);
+    let (route, is_success) = (request.route(), is_success(head.status.as_u16()));
+    if let Some(expires) = route.and_then(|route| route.expires.as_ref()).filter(|_| is_success) {
+        expire(expires, head);
+    }
+    if let Some(edits) = request.plan.table.routes.response_edits(route) {
+        if edits.is_fixed() {
+            carry_out(edits, is_success, head, &|value, _| value.of(None));
+        } else {
+            let upstream = request.upstream().map_or("", |upstream| &*upstream.label);
+            carry_out(edits, is_success, head, &|value, head| {
+                let answer = Answered { head, upstream };
+                value.of(Some(&Facts { answer: Some(&answer), ..facts(request) }))
+            });
+        }
     }
     cookies::show(request, head);
+}
+
+/// Says until when an answer may be kept, in place of what was said.
+fn expire(expires: &Expires, head: &mut AnswerHead) {
+    let date = match &expires.date {
+        ExpiryDate::Fixed(date) => date.clone(),
+        ExpiryDate::In(seconds) => date::later(*seconds),
+    };
+    head.set(EXPIRES, date);
+    head.set(CACHE_CONTROL, expires.cache_control.clone());
 }
 
 /// On an upstream's redirect: a place that names the upstream becomes one of the site.
@@ -35,7 +61,8 @@ pub(in crate::proxy) fn relocate(request: &Request, head: &mut AnswerHead) {
 /// On a request that goes to an upstream.
 pub(in crate::proxy) fn to_upstream(request: &Request, changes: &mut Changes<'_>) {
     if let Some(edits) = request.plan.table.routes.request_edits(request.route()) {
-        carry_out(edits, facts_for(edits, request), changes);
+        let facts = (!edits.is_fixed()).then(|| facts(request));
+        carry_out(edits, false, changes, &|value, _| value.of(facts.as_ref()));
     }
 }
 
@@ -46,19 +73,47 @@ trait Fields {
     fn add(&mut self, name: HeaderName, value: HeaderValue);
 }
 
-/// A value that the request makes illegal is left out.
-fn carry_out(edits: &Edits, facts: Option<Facts<'_>>, head: &mut impl Fields) {
+/// A value that the request makes illegal is left out, and so is an empty one: as in nginx, a look-up that finds nothing
+/// sets no field. `of` says what comes of a value on the head as it is by then.
+fn carry_out<H: Fields>(
+    edits: &Edits,
+    is_success: bool,
+    head: &mut H,
+    of: &dyn Fn(&Value, &H) -> Option<HeaderValue>,
+) {
+    let on_success = edits.on_success.as_deref().filter(|_| is_success);
     edits.remove.iter().for_each(|name| head.remove(name));
-    for (name, value) in &edits.set {
-        match value.of(facts.as_ref()) {
+    for (name, value) in edits.set.iter().chain(on_success.into_iter().flat_map(|edits| &edits.set)) {
+        match of(value, head) {
             Some(value) => head.set(name.clone(), value),
             None => head.remove(name),
         }
     }
-    for (name, value) in &edits.add {
-        if let Some(value) = value.of(facts.as_ref()) {
+    for (name, value) in edits.add.iter().chain(on_success.into_iter().flat_map(|edits| &edits.add)) {
+        if let Some(value) = of(value, head) {
             head.add(name.clone(), value);
         }
+    }
+}
+
+/// An answer, as texts refer to it.
+#[derive(Debug)]
+struct Answered<'a> {
+    head: &'a AnswerHead,
+    upstream: &'a str,
+}
+
+impl AnswerFacts for Answered<'_> {
+    fn status(&self) -> u16 {
+        self.head.status.as_u16()
+    }
+
+    fn field(&self, name: &HeaderName) -> Option<&[u8]> {
+        self.head.get(name)
+    }
+
+    fn upstream(&self) -> &str {
+        self.upstream
     }
 }
 
@@ -90,8 +145,14 @@ impl Fields for Changes<'_> {
     }
 }
 
-fn facts_for<'a>(edits: &Edits, request: &'a Request) -> Option<Facts<'a>> {
-    (!edits.is_fixed()).then(|| facts(request))
+impl Questioned for Request {
+    fn facts(&self) -> Facts<'_> {
+        facts(self)
+    }
+
+    fn is_file(&self, path: &Path) -> bool {
+        path.is_file()
+    }
 }
 
 /// The values of the variables.
@@ -104,13 +165,18 @@ pub(in crate::proxy) fn facts(request: &Request) -> Facts<'_> {
     let (path, query) = request.path_and_query();
     Facts {
         host: without_port(named),
+        authority: named,
         client: request.inbound.client,
         scheme: request.inbound.listener.scheme(),
+        port: request.inbound.listener.settings.address.port(),
         // A target that names the host as well is not what nginx calls the URI.
         uri: if sent.starts_with(b"/") { sent } else { path_and_query() },
         path,
         args: query.unwrap_or_default(),
         request_id: request.id(),
         pool: request.pool().map_or("", |pool| &*pool.name),
+        head: Some(head),
+        answer: None,
+        groups: None,
     }
 }

@@ -2,23 +2,21 @@
 
 use super::client::Client;
 use super::exchange::Exchange;
-use crate::proxy::decide::plan;
 use crate::proxy::exchange::Request;
+use crate::proxy::headers::replaced::{self, InPlace};
 use crate::proxy::headers::{compress, rewrite};
 use crate::proxy::own::answer::{Answer, OwnBody};
 use crate::proxy::wire::alarm::after_us;
 use crate::proxy::wire::answer_head::AnswerHead;
 use crate::proxy::wire::holding;
 use bytes::Bytes;
-use http::header::{CONTENT_LENGTH, EXPECT, TRANSFER_ENCODING};
+use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
 use http::{HeaderValue, Method, Version};
 use pingora_error::{Error, ErrorType, OrErr, Result};
 use std::future::poll_fn;
 use std::task::Poll;
 use std::time::Duration;
 
-/// A request body up to this is read and thrown away to keep the connection.
-const DRAINED_BYTES: u64 = 64 << 10;
 /// How long a client of HTTP/2 may be silent after the answer to what it has not sent whole, and how long it may go
 /// on sending.
 const STREAM_SILENCE: Duration = Duration::from_secs(1);
@@ -27,11 +25,13 @@ const STREAM_REST: Duration = Duration::from_secs(30);
 impl Exchange<'_> {
     /// Sends an answer whole.
     pub(super) async fn answer(&mut self, answer: Answer) -> Result<()> {
-        let Answer { mut head, body, closes, limit } = answer;
+        let Answer { mut head, body, closes, limit, error } = answer;
         if let Some(limit) = limit {
             self.worker.meter.shard.own_limit(limit);
         }
         self.request.delivery.keeps &= !closes && self.may_go_on();
+        let whose = if error.is_some() { InPlace::Error } else { InPlace::Own };
+        replaced::dress(&self.request, &mut head, whose);
         rewrite::answer(&self.request, &mut head);
         let has_none = matches!(head.status.as_u16(), 204 | 304);
         let is_empty = match &body {
@@ -118,7 +118,7 @@ impl Exchange<'_> {
     /// read to an end that may be far. Its client hears the answer while the connection lingers. What is left of
     /// a small one is read after the answer.
     fn may_go_on(&self) -> bool {
-        self.client.is_http2() || self.client.is_whole() || has_small_body(&self.request)
+        self.client.is_http2() || self.client.is_whole() || self.request.has_small_body()
     }
 
     /// Reads what is left of a request that has been answered; whether it came to an end. A stream of HTTP/2 that
@@ -180,13 +180,6 @@ fn frame(request: &mut Request, head: &mut AnswerHead, is_all: bool) {
     } else if !is_bare && !has_length {
         head.set(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
     }
-}
-
-/// Whether what the client has yet to send is little.
-fn has_small_body(request: &Request) -> bool {
-    let is_small = plan::body_length(&request.head).is_some_and(|length| length <= DRAINED_BYTES);
-    // A client that waits for 100 has sent none yet, and need not do so any more.
-    is_small && !request.inbound.expects && !request.head.headers.contains_key(EXPECT)
 }
 
 /// The client takes nothing.

@@ -2,6 +2,7 @@
 
 use super::exchange::Exchange;
 use super::relay::Answering;
+use super::replace::UNSHOWN;
 use super::upstream_side::UpstreamSide;
 use crate::core::own_limit::OwnLimit;
 use crate::proxy::decide::plan;
@@ -46,6 +47,10 @@ impl Exchange<'_> {
                     None => Ok(()),
                 }
             }
+            Err(error) if *error.etype() == UNSHOWN => {
+                Box::pin(self.end_unshown(upstream)).await;
+                Err(error)
+            }
             Err(error) => {
                 if let UpstreamSide::Http2(exchange) = upstream {
                     Box::pin(exchange.end()).await;
@@ -66,7 +71,7 @@ impl Exchange<'_> {
             let Some(pool) = pool else { return Error::e_explain(ErrorType::HTTPStatus(503), "no pool") };
             let (request, draw) = (&mut self.request, self.worker.draw() as u32);
             let tried = request.attempts.tried;
-            if let Some(index) = plan::upstream(pool, &request.head, request.inbound.client, draw, tried) {
+            if let Some(index) = plan::upstream(pool, request, draw, tried) {
                 // Streams of HTTP/2 share their connections.
                 let descriptor = self.worker.shared.places.upstream();
                 if descriptor.is_none() && !pool.http2 {
@@ -176,7 +181,7 @@ impl Exchange<'_> {
     }
 
     /// Keeps the connection for another request, where it can serve one.
-    async fn release(&mut self, upstream: UpstreamSide) {
+    pub(super) async fn release(&mut self, upstream: UpstreamSide) {
         match upstream {
             UpstreamSide::Http1(mut connection) => {
                 let request = &self.request;

@@ -68,7 +68,7 @@ async fn answer_of(
     let (mut tried, mut made, mut is_alone) = (Tried::default(), 0, false);
     while made < pool.retry.tries {
         let draw = worker.draw() as u32;
-        let Some(index) = plan::upstream(pool, head, request.inbound.client, draw, tried) else { break };
+        let Some(index) = plan::upstream(pool, request, draw, tried) else { break };
         let Some(upstream) = pool.upstreams.get(index) else { break };
         let subrequest = Subrequest { worker, request, head, pool, upstream };
         let answer = subrequest.send(is_alone).await;
@@ -108,7 +108,7 @@ fn stable_after<'a>(
 
 fn asked<'a>(worker: &Worker, request: &'a Request, by: &'a Authorize) -> Asked<'a> {
     Asked {
-        request: &request.head,
+        request,
         path: by.target.path(),
         client: request.inbound.client,
         believed: request.inbound.believed,

@@ -9,11 +9,11 @@ use crate::proxy::decide::asked::Asked;
 use crate::proxy::decide::follow::{self, Followed};
 use crate::proxy::decide::plan::{self, Refusal, Way};
 use crate::proxy::decide::{limits, outcome, refuse};
-use crate::proxy::exchange::Request;
+use crate::proxy::exchange::{Chosen, Request};
 use crate::proxy::headers::{claims, forward, strip, tidy, trace};
 use crate::proxy::measure::{charge, log_entry};
 use crate::proxy::own::answer::{self, Answer};
-use crate::proxy::own::{challenge, error_page, route_answer};
+use crate::proxy::own::{challenge, error_page};
 use crate::proxy::wire::alarm::Alarm;
 use pingora_error::{Error, ErrorSource, ErrorType, Result};
 use std::time::Duration;
@@ -61,35 +61,34 @@ impl Exchange<'_> {
         }
         let mut way = self.way(None);
         loop {
-            if matches!(way, Ok(Way::Own | Way::Away { .. }))
-                && let Some(refused) = self.guarded().await
-            {
-                return Box::pin(self.answer(refused)).await;
-            }
-            match way {
-                Ok(Way::Upstream(chosen)) => {
-                    self.request.plan.choose(chosen);
-                    self.strip();
-                    if let Some(refused) = self.guarded().await {
-                        return Box::pin(self.answer(refused)).await;
-                    }
-                    return self.pass_on().await;
-                }
-                Ok(Way::Own) => match Box::pin(route_answer::of_route(&self.request)).await {
-                    Ok(answer) => return Box::pin(self.answer(answer)).await,
-                    Err(why) => {
-                        let from = follow::fall_back(&mut self.request, why);
-                        way = from.and_then(|from| self.way(from));
-                    }
+            let next = match self.held_off(&mut way).await {
+                Some(refused) => Box::pin(self.show(refused)).await?,
+                None if matches!(way, Ok(Way::Upstream(_))) => match self.pass_on().await {
+                    Err(error) if self.is_replaced(&error) => Box::pin(self.in_place_of(error)).await?,
+                    ended => return ended,
                 },
-                Ok(Way::Away { status, location }) => {
-                    return Box::pin(self.answer(answer::away(status, location))).await;
-                }
-                Err(refusal) => {
-                    let answer = error_page::refusal(&self.request, refusal);
-                    return Box::pin(self.answer(answer)).await;
-                }
+                None => Box::pin(self.answer_here(way)).await?,
+            };
+            match next {
+                Some(next) => way = next,
+                None => return Ok(()),
             }
+        }
+    }
+
+    /// What a route that asks more of its clients answers, where the request may not go on; one that goes to a pool is
+    /// on its way there by then.
+    async fn held_off(&mut self, way: &mut std::result::Result<Way, Refusal>) -> Option<Answer> {
+        match way {
+            Ok(Way::Upstream(chosen)) => {
+                let chosen = chosen.clone();
+                self.go_to(chosen);
+                self.guarded().await
+            }
+            // The place that the page of an error names is for those who may not come in.
+            Ok(Way::Away { .. }) if self.request.plan.replaced.is_some() => None,
+            Ok(Way::Own | Way::Away { .. }) => self.guarded().await,
+            Err(_) => None,
         }
     }
 
@@ -97,6 +96,15 @@ impl Exchange<'_> {
     async fn guarded(&mut self) -> Option<Answer> {
         // What is rare is boxed, so that the future of every request is small.
         if self.is_guarded() { Box::pin(self.guard()).await } else { None }
+    }
+
+    /// The request goes to a pool.
+    fn go_to(&mut self, chosen: Chosen) {
+        if self.request.plan.replaced.is_some() {
+            self.request.attempts.start_over();
+        }
+        self.request.plan.choose(chosen);
+        self.strip();
     }
 
     /// Settles whom the request is from and takes off what is none of anybody's business; the answer, where that is
@@ -135,7 +143,7 @@ impl Exchange<'_> {
 
     /// Chooses the request's route, and where it leads on it. `from` is the route to begin with, where
     /// another one has named it.
-    fn way(&mut self, from: Option<usize>) -> std::result::Result<Way, Refusal> {
+    pub(super) fn way(&mut self, from: Option<usize>) -> std::result::Result<Way, Refusal> {
         let (worker, request) = (self.worker, &mut *self.request);
         let route = match follow::follow(request, from)? {
             Followed::Route(route) => route,
@@ -145,7 +153,7 @@ impl Exchange<'_> {
         let (client, now) = (request.inbound.client, Duration::from_micros(request.inbound.started_us));
         request.plan.max_body = plan::max_body(request.plan.table.route(request.plan.route), settings);
         let asked = Asked {
-            request: &request.head,
+            request,
             path: &follow::path(request)?,
             client,
             believed: request.inbound.believed,
@@ -157,7 +165,7 @@ impl Exchange<'_> {
         // A request that falls back to another route was counted on its first one.
         if !request.plan.is_counted {
             let seed = worker.shared.seed;
-            request.plan.held = limits::admit(&request.plan.table, route, &request.head, client, now, seed)?;
+            request.plan.held = limits::admit(route, request, now, seed)?;
             request.plan.is_counted = true;
         }
         Ok(way)

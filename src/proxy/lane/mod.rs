@@ -19,6 +19,7 @@ mod overdue;
 pub(in crate::proxy) mod passwords;
 mod recall;
 mod relay;
+mod replace;
 mod shield;
 mod stream;
 mod subrequest;

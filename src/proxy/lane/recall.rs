@@ -109,7 +109,7 @@ impl Exchange<'_> {
             let is_own = request.plan.target == Some(Target { service, pool: *pool });
             let tried = if is_own { request.attempts.tried } else { Tried::default() };
             let draw = self.worker.draw() as u32;
-            let upstream = |pool| plan::upstream(pool, &request.head, request.inbound.client, draw, tried);
+            let upstream = |pool| plan::upstream(pool, request, draw, tried);
             pools.get(*pool).and_then(upstream).is_some()
         };
         let has_weight = today.pools.iter().any(|pool| pool.arm == own && pool.weight.get() > 0);

@@ -3,6 +3,7 @@
 
 use super::exchange::Exchange;
 use super::lasting::{Lasting, is_lasting, lasting};
+use super::replace::UNSHOWN;
 use super::upload::Upload;
 use super::upstream_side::UpstreamSide;
 use crate::core::outcome::Outcome;
@@ -10,6 +11,7 @@ use crate::observe::access_log::Cut;
 use crate::observe::shard::AnswerEnd;
 use crate::proxy::decide::{outcome, plan};
 use crate::proxy::exchange::Delivery;
+use crate::proxy::headers::replaced::{self, InPlace};
 use crate::proxy::headers::{hop_by_hop, rewrite, sound, upstream_cookies};
 use crate::proxy::lane::client::Client;
 use crate::proxy::measure::{charge, log_entry};
@@ -153,7 +155,7 @@ impl Exchange<'_> {
     /// Charges the attempt by its answer, and makes the answer what the client gets.
     ///
     /// # Errors
-    /// [`SHIELDED`] where the client does not get it.
+    /// [`SHIELDED`] and [`UNSHOWN`] where the client does not get it.
     fn prepare(&mut self, head: &mut AnswerHead, upload: &mut Upload) -> Result<()> {
         let status = head.status.as_u16();
         let meter = &self.worker.meter;
@@ -181,6 +183,9 @@ impl Exchange<'_> {
         if self.hides(status) || self.gives_way(status) {
             return Error::e_explain(SHIELDED, "the answer is not shown");
         }
+        if self.is_put_by(head) {
+            return Error::e_explain(UNSHOWN, "another answer takes its place");
+        }
         let request = &mut self.request;
         if let Some(original) = &mut request.delivery.original {
             original.head(status, &head.to_map());
@@ -192,6 +197,7 @@ impl Exchange<'_> {
         hop_by_hop::strip_accel(head);
         rewrite::relocate(request, head);
         upstream_cookies::rewrite(request, head);
+        replaced::dress(request, head, InPlace::OfUpstream);
         rewrite::answer(request, head);
         self.begin_encoding(head);
         Ok(())

@@ -102,7 +102,7 @@ impl Exchange<'_> {
 
     fn can_serve(&self, pool: &Pool) -> bool {
         let (request, draw) = (&self.request, self.worker.draw() as u32);
-        plan::upstream(pool, &request.head, request.inbound.client, draw, Tried::default()).is_some()
+        plan::upstream(pool, request, draw, Tried::default()).is_some()
     }
 
     fn move_to(&mut self, pool: usize) {

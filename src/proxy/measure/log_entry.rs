@@ -122,10 +122,11 @@ pub(in crate::proxy) fn ended(error: &Error, request: &Request) -> Option<Cut> {
 fn of(request: &Request, now_us: u64, ended: Option<Cut>) -> Entry<'_> {
     let Request { head, inbound, attempts, delivery, plan } = request;
     let refused = inbound.refused.as_deref();
+    let asked_by = plan.replaced.as_ref().and_then(|replaced| replaced.method.as_ref());
     let uri = refused.map(|refused| &*refused.target).or(inbound.target.as_deref());
     Entry {
         client: Some(inbound.client).filter(|client| !client.is_unspecified()),
-        method: refused.map_or(&head.method, |refused| &refused.method).as_str(),
+        method: refused.map_or(asked_by.unwrap_or(&head.method), |refused| &refused.method).as_str(),
         host: refused.map_or_else(|| request.host().as_bytes(), |refused| &refused.host),
         uri: uri.unwrap_or_else(|| head.raw_path()),
         version: head.version,

@@ -86,8 +86,7 @@ fn send(
     draw: u64,
 ) -> Option<Box<Original>> {
     let shard = &with.meter.shard;
-    let chosen =
-        plan::upstream(pool, &request.head, request.inbound.client, (draw >> 32) as u32, Tried::default());
+    let chosen = plan::upstream(pool, request, (draw >> 32) as u32, Tried::default());
     let (arm, client) = (mirroring.arm, request.client_key());
     let evidence = Evidence {
         meter: with.meter.clone(),

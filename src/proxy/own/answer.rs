@@ -19,6 +19,8 @@ pub(in crate::proxy) struct Answer {
     pub closes: bool,
     /// The limit that the client has met, if it has.
     pub limit: Option<OwnLimit>,
+    /// The error that it is, for which there may be another page.
+    pub error: Option<u16>,
 }
 
 /// The body of an answer.
@@ -40,7 +42,7 @@ impl Answer {
 
     pub(super) fn with_body(status: u16, body: OwnBody) -> Self {
         let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        Answer { head: AnswerHead::new(status), body, closes: false, limit: None }
+        Answer { head: AnswerHead::new(status), body, closes: false, limit: None, error: None }
     }
 
     pub(in crate::proxy) fn set(&mut self, name: HeaderName, value: HeaderValue) {

@@ -6,7 +6,7 @@
 use super::answer::{Answer, away};
 use super::error_page;
 use crate::core::route::{Authorize, SignIn};
-use crate::core::template::{Facts, Variable};
+use crate::core::variable::{Facts, Variable};
 use crate::proxy::exchange::Request;
 use crate::proxy::headers::rewrite;
 use crate::proxy::wire::answer_head::AnswerHead;
@@ -101,18 +101,17 @@ fn sign_in(request: &Request, to: &SignIn, head: &AnswerHead) -> Answer {
 
 /// `None` where the request names no host that it could be redirected to.
 fn place(facts: &Facts<'_>, to: &SignIn) -> Option<HeaderValue> {
-    if to.place.uses(Variable::Host) && !is_host(facts.host.as_bytes()) {
+    if to.place.uses(&Variable::Host) && !is_host(facts.host.as_bytes()) {
         return None;
     }
     let mut place = Vec::with_capacity(256);
     to.place.fill(facts, &mut place);
     if let Some(query) = &to.query {
         place.push(b'?');
-        let encoded = |bytes: &[u8]| form_urlencoded::byte_serialize(bytes).collect::<String>();
-        let (host, uri) = (encoded(facts.host.as_bytes()), encoded(facts.uri));
-        let (path, args) = (encoded(facts.path.as_bytes()), encoded(facts.args.as_bytes()));
-        let facts = Facts { host: &host, uri: uri.as_bytes(), path: &path, args: &args, ..*facts };
-        query.fill(&facts, &mut place);
+        let encoded = |value: &[u8], out: &mut Vec<u8>| {
+            form_urlencoded::byte_serialize(value).for_each(|piece| out.extend_from_slice(piece.as_bytes()));
+        };
+        query.fill_by(facts, &encoded, &mut place);
     }
     HeaderValue::from_maybe_shared(Bytes::from(place)).ok()
 }
@@ -120,25 +119,14 @@ fn place(facts: &Facts<'_>, to: &SignIn) -> Option<HeaderValue> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::template::Template;
-    use std::net::{IpAddr, Ipv4Addr};
+    use crate::core::template::{Template, Vocabulary};
 
     #[test]
     fn a_place_says_where_the_client_came_from() {
-        let all = Variable::ALL.map(|(_, variable)| variable);
-        let parse = |text: &str| Template::parse(text, &all).expect("a template");
+        let parse = |text: &str| Template::parse(text, &Vocabulary::of_requests()).expect("a template");
         let to =
             SignIn { place: parse("$scheme://$host/start"), query: Some(parse("rd=$request_uri&x=$host")) };
-        let facts = Facts {
-            host: "shop.example",
-            client: IpAddr::V4(Ipv4Addr::LOCALHOST),
-            scheme: "https",
-            uri: b"/a%20b?c=d&e=//f",
-            path: "/",
-            args: "",
-            request_id: b"",
-            pool: "",
-        };
+        let facts = Facts { host: "shop.example", scheme: "https", uri: b"/a%20b?c=d&e=//f", ..Facts::NONE };
         let expected = "https://shop.example/start?rd=%2Fa%2520b%3Fc%3Dd%26e%3D%2F%2Ff&x=shop.example";
         assert_eq!(place(&facts, &to).expect("a place"), expected);
         assert_eq!(place(&Facts { host: "a/b", ..facts }, &to), None);

@@ -2,6 +2,7 @@
 //! the site's own for everybody but those who ask for JSON.
 
 use crate::core::own_limit::OwnLimit;
+use crate::core::route::PageSource;
 use crate::proxy::decide::plan::Refusal;
 use crate::proxy::exchange::Request;
 use crate::proxy::own::answer::{self, Answer};
@@ -50,17 +51,25 @@ pub(in crate::proxy) fn error_with(
     field: Option<(HeaderName, HeaderValue)>,
 ) -> Answer {
     let format = preferred(&request.head.headers);
-    let own =
-        request.plan.table.routes.error_page(request.route(), status).filter(|_| format != Format::Json);
-    let page = match own {
-        Some(own) => (HTML, own.clone()),
-        None => page(status, explanation(status), format),
-    };
-    with_page(status, field, page)
+    let is_second = request.plan.answers_an_error();
+    let page = request.plan.table.routes.error_page(request.route(), status).filter(|_| !is_second);
+    if let Some(PageSource::File(own)) = page.map(|page| &page.source).filter(|_| format != Format::Json) {
+        let shown = page.and_then(|page| page.status.shown(status)).unwrap_or(status);
+        let page = with_page(shown, field.filter(|_| shown == status), (HTML, own.clone()));
+        return Answer { error: Some(status), ..page };
+    }
+    // The first error says more than the one that its page met.
+    let first = request.plan.replaced.as_ref().and_then(|replaced| replaced.status);
+    let status = first.filter(|first| is_second && *first >= 400).unwrap_or(status);
+    let built_in = self::page(status, explanation(status), format);
+    Answer { error: Some(status), ..with_page(status, field, built_in) }
 }
 
 /// The service is under maintenance; browsers get the site's own page, where there is one.
 fn maintenance(request: &Request, retry_after_s: u64) -> Answer {
+    if request.plan.answers_an_error() {
+        return error(request, 503);
+    }
     let format = preferred(&request.head.headers);
     let page = match request.plan.table.maintenance.page.as_ref().filter(|_| format == Format::Html) {
         Some(own) => (HTML, own.clone()),

@@ -2,8 +2,9 @@
 
 use super::answer::{Answer, away};
 use super::{error_page, files};
-use crate::core::route::{Redirect, Reply, Target};
-use crate::core::template::Variable;
+use crate::core::route::{Redirect, Reply, ReplyBody, Target};
+use crate::core::template::Template;
+use crate::core::variable::Variable;
 use crate::proxy::decide::follow::Unanswered;
 use crate::proxy::exchange::Request;
 use crate::proxy::headers::rewrite;
@@ -20,32 +21,56 @@ pub(in crate::proxy) async fn of_route(request: &Request) -> Result<Answer, Unan
     match request.route().map(|route| &route.target) {
         Some(Target::Files(folder)) => files::answer(request, folder).await,
         Some(Target::Redirect(to)) => Ok(redirect(request, to)),
-        Some(Target::Reply(fixed)) => Ok(reply(fixed)),
+        Some(Target::Reply(fixed)) => Ok(reply(request, fixed)),
         _ => Ok(error_page::error(request, 404)),
     }
 }
 
 fn redirect(request: &Request, redirect: &Redirect) -> Answer {
-    match location(request, redirect) {
+    match location(request, &redirect.to) {
         Some(location) => away(redirect.status, location),
         None => error_page::error(request, 400),
     }
 }
 
 /// `None` where the request names no host that could be redirected to.
-fn location(request: &Request, redirect: &Redirect) -> Option<HeaderValue> {
+pub(in crate::proxy) fn location(request: &Request, to: &Template) -> Option<HeaderValue> {
     let facts = rewrite::facts(request);
-    if redirect.to.uses(Variable::Host) && !is_host(facts.host.as_bytes()) {
+    if to.uses(&Variable::Host) && !is_host(facts.host.as_bytes()) {
         return None;
     }
     let mut text = Vec::with_capacity(128);
-    redirect.to.fill(&facts, &mut text);
+    to.fill(&facts, &mut text);
+    is_place(&text).then_some(())?;
     HeaderValue::from_maybe_shared(Bytes::from(text)).ok()
 }
 
-fn reply(reply: &Reply) -> Answer {
-    let mut answer = Answer::new(reply.status, reply.body.clone());
-    if !reply.body.is_empty() {
+/// Whether a client can tell where to: a look-up that finds nothing says nothing, and two slashes name a host.
+fn is_place(text: &[u8]) -> bool {
+    match text {
+        [b'/', b'/' | b'\\', ..] => false,
+        [b'/', ..] => true,
+        text => text.windows(3).any(|part| part == b"://"),
+    }
+}
+
+/// A bare error has the page that any error of its status has, as with nginx.
+fn reply(request: &Request, reply: &Reply) -> Answer {
+    let body = match &reply.body {
+        ReplyBody::Fixed(body) => body.clone(),
+        ReplyBody::Template(template) => {
+            let mut text = Vec::with_capacity(128);
+            template.fill(&rewrite::facts(request), &mut text);
+            Bytes::from(text)
+        }
+    };
+    let is_empty = body.is_empty();
+    let is_bare = reply.status >= 400 && is_empty && !request.plan.answers_an_error();
+    if is_bare && request.plan.table.routes.error_page(request.route(), reply.status).is_some() {
+        return error_page::error(request, reply.status);
+    }
+    let mut answer = Answer::new(reply.status, body);
+    if !is_empty {
         answer.set(CONTENT_TYPE, reply.content_type.clone());
     }
     answer

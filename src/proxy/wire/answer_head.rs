@@ -41,6 +41,11 @@ impl AnswerHead {
         AnswerHead { status, version: Version::HTTP_11, reason: None, fields }
     }
 
+    /// Another status, with its usual reason.
+    pub(in crate::proxy) fn set_status(&mut self, status: StatusCode) {
+        (self.status, self.reason) = (status, None);
+    }
+
     pub(in crate::proxy) fn get(&self, name: &HeaderName) -> Option<&[u8]> {
         match &self.fields {
             Fields::Sent(fields) => fields.get(name),

@@ -13,6 +13,16 @@ const SECOND_US: u64 = 1_000_000;
 thread_local! {
     static DATE: RefCell<Date> =
         const { RefCell::new(Date { since_us: 0, until_us: 0, text: HeaderValue::from_static("") }) };
+    static LATER: RefCell<Later> = const { RefCell::new(Later { now_s: 0, texts: Vec::new() }) };
+}
+
+/// Times of one second that are remembered.
+const MOST_TEXTS: usize = 32;
+
+/// Times by their distance from a second of the wall clock, both in seconds.
+struct Later {
+    now_s: i64,
+    texts: Vec<(i64, HeaderValue)>,
 }
 
 /// A second, between two points on the process clock.
@@ -30,6 +40,23 @@ pub(in crate::proxy) fn date(now_us: u64) -> HeaderValue {
 /// Writes it.
 pub(in crate::proxy) fn write(now_us: u64, out: &mut Vec<u8>) {
     with(now_us, |date| out.extend_from_slice(date.as_bytes()));
+}
+
+/// What time it is in so many seconds, or was before so many. A worker writes each time once a second.
+pub(in crate::proxy) fn later(seconds: i64) -> HeaderValue {
+    let now_s = wall().as_second();
+    LATER.with_borrow_mut(|later| {
+        if later.now_s != now_s || later.texts.len() >= MOST_TEXTS {
+            (later.now_s, later.texts) = (now_s, Vec::new());
+        }
+        if let Some((_, text)) = later.texts.iter().find(|(known, _)| *known == seconds) {
+            return text.clone();
+        }
+        let time = Timestamp::from_second(now_s.saturating_add(seconds)).unwrap_or(Timestamp::UNIX_EPOCH);
+        let text = written(time);
+        later.texts.push((seconds, text.clone()));
+        text
+    })
 }
 
 fn with<T>(now_us: u64, take: impl FnOnce(&HeaderValue) -> T) -> T {

@@ -45,14 +45,30 @@ pub(super) const COMPANY: &[(&str, Company)] = &[
     ("routes[].reply", NOT_TO_A_SERVICE),
     ("routes[].files", NOT_TO_A_SERVICE),
     ("routes[].files", &[("routes[].files.root", Some("\".\""))]),
-    (
-        "routes[].files.fallback",
-        &[("routes[1].path", Some("\"@app\"")), ("routes[1].service", Some("\"web\""))],
-    ),
+    ("routes[].files.fallback", TO_A_NAME),
     ("routes[].deny", NOT_TO_A_SERVICE),
+    ("routes[].onward", NOT_TO_A_SERVICE),
+    ("routes[].onward", &[("routes[].first", Some("true"))]),
+    ("maps.*", &[("maps.*.of", Some("\"$host\""))]),
+    ("routes[].when.value", &[("routes[].when.value.of", Some("\"$host\""))]),
+    ("routes[].when.value[]", &[("routes[].when.value[].of", Some("\"$host\""))]),
+    ("routes[].when.file", &[("routes[].when.file.path", Some("\"/on\""))]),
+    ("routes[].when.file[]", &[("routes[].when.file[].path", Some("\"/on\""))]),
+    ("services.*.rules[].value", &[("services.*.rules[].value.of", Some("\"$host\""))]),
+    ("services.*.rules[].value[]", &[("services.*.rules[].value[].of", Some("\"$host\""))]),
+    ("services.*.rules[].file", &[("services.*.rules[].file.path", Some("\"/on\""))]),
+    ("services.*.rules[].file[]", &[("services.*.rules[].file[].path", Some("\"/on\""))]),
     ("routes[].admin", NOT_TO_A_SERVICE),
     ("routes[].admin", TOKEN),
     ("routes[].admin", &[("routes[].path", Some("\"= /api/maintenance\""))]),
+    ("headers.response.set.*", &[("headers.response.set.*.value", Some("\"x\""))]),
+    ("headers.response.add.*", &[("headers.response.add.*.value", Some("\"x\""))]),
+    ("routes[].headers.response.set.*", &[("routes[].headers.response.set.*.value", Some("\"x\""))]),
+    ("routes[].headers.response.add.*", &[("routes[].headers.response.add.*.value", Some("\"x\""))]),
+    ("error_pages.*.route", TO_A_NAME),
+    ("routes[].error_pages.*.route", TO_A_NAME),
+    ("error_pages.*.status", &[("error_pages.*.path", Some("\"/x\""))]),
+    ("routes[].error_pages.*.status", &[("routes[].error_pages.*.path", Some("\"/x\""))]),
     ("services.*.upstreams", &[("services.*.pools", None), ("services.*.stable", None)]),
     ("services.*.upstreams[]", &[("services.*.upstreams[].address", Some("\"10.0.0.9:3000\""))]),
     ("listeners[].tls", &[("routes[].hosts", Some("[\"site.example\"]"))]),
@@ -106,6 +122,7 @@ pub(super) const COMPANY: &[(&str, Company)] = &[
     ),
     ("services.*.policy", &[("policies.strict.error_rate.critical", Some("\"0.5%\""))]),
     ("services.*.cohort", &[("services.*.cohort.by", Some("\"cookie\""))]),
+    ("services.*.cohort.of", &[("services.*.cohort.by", Some("\"text\""))]),
     (
         "services.*.rules[]",
         &[
@@ -213,6 +230,7 @@ const TOKEN: Company = &[
     ("admin.tokens[].role", Some("\"admin\"")),
     ("admin.tokens[].sha256", Some("\"9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08\"")),
 ];
+const TO_A_NAME: Company = &[("routes[1].path", Some("\"@app\"")), ("routes[1].service", Some("\"web\""))];
 const NOT_TO_A_SERVICE: Company = &[("routes[].service", None)];
 const GITHUB: Company = &[
     ("notify[].kind", Some("\"github\"")),

@@ -1,0 +1,293 @@
+//! Values by what a request says: `[maps.NAME]` looks a text up, `[values]` names one.
+//!
+//! A look-up goes by nginx's order: the whole text; the longest `*.name`, then the longest `name.*`; the narrowest
+//! network; the patterns, in the order of the file; else the default. Texts are compared without regard to case.
+
+use super::pattern::Pattern;
+use super::template::Template;
+use super::variable::{Facts, NamedValue, Variable};
+use ipnet::IpNet;
+use std::collections::HashMap;
+use std::net::IpAddr;
+
+/// A text of the configuration with a name.
+#[derive(Debug)]
+pub struct NamedText {
+    pub text: Template,
+    pub definition: String,
+}
+
+/// A look-up.
+#[derive(Debug)]
+pub struct Lookup {
+    /// What is looked up.
+    pub of: Template,
+    pub table: LookupTable,
+    /// Where nothing is found.
+    pub default: Template,
+    pub definition: String,
+}
+
+/// What there is to be found.
+#[derive(Debug, Default)]
+pub struct LookupTable {
+    /// By the text in lower case.
+    exact: HashMap<Box<[u8]>, Template>,
+    /// `.example.org` of `*.example.org`, longest first.
+    suffixes: Vec<(Box<[u8]>, Template)>,
+    /// `mail.` of `mail.*`, longest first.
+    prefixes: Vec<(Box<[u8]>, Template)>,
+    /// By the length of their prefixes, longest first.
+    networks: Vec<(u8, HashMap<IpNet, Template>)>,
+    patterns: Vec<(Pattern, Template)>,
+}
+
+/// What a text is looked up by.
+#[derive(Debug)]
+pub enum LookupKey {
+    Exact(String),
+    /// With the dot in front.
+    Suffix(String),
+    /// With the dot behind.
+    Prefix(String),
+    Network(IpNet),
+    Pattern(Pattern),
+}
+
+impl LookupKey {
+    /// As it is written: `~` and `~*` begin patterns, `*.` and `.*` are for names, an address or a network is one
+    /// for addresses, and a backslash in front takes the rest as it is.
+    ///
+    /// # Errors
+    /// A sentence that says what is wrong with a pattern.
+    pub fn parse(text: &str, is_of_addresses: bool) -> Result<Self, String> {
+        if let Some(pattern) = text.strip_prefix("~*") {
+            return Pattern::new(pattern.trim_start(), true).map(LookupKey::Pattern);
+        }
+        if let Some(pattern) = text.strip_prefix('~') {
+            return Pattern::new(pattern.trim_start(), false).map(LookupKey::Pattern);
+        }
+        if let Some(exact) = text.strip_prefix('\\') {
+            return Ok(LookupKey::Exact(exact.to_owned()));
+        }
+        if let Some(network) = network(text).filter(|_| is_of_addresses) {
+            return Ok(LookupKey::Network(network));
+        }
+        if let Some(suffix) = text.strip_prefix('*').filter(|rest| rest.len() > 1 && rest.starts_with('.')) {
+            return Ok(LookupKey::Suffix(suffix.to_ascii_lowercase()));
+        }
+        if let Some(prefix) = text.strip_suffix('*').filter(|rest| rest.len() > 1 && rest.ends_with('.')) {
+            return Ok(LookupKey::Prefix(prefix.to_ascii_lowercase()));
+        }
+        Ok(LookupKey::Exact(text.to_owned()))
+    }
+
+    pub fn pattern(&self) -> Option<&Pattern> {
+        match self {
+            LookupKey::Pattern(pattern) => Some(pattern),
+            _ => None,
+        }
+    }
+}
+
+fn network(text: &str) -> Option<IpNet> {
+    text.parse::<IpNet>().ok().map(|net| net.trunc()).or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from))
+}
+
+impl LookupTable {
+    /// Enters a value; whether the key was not there yet.
+    pub fn add(&mut self, key: LookupKey, value: Template) -> bool {
+        let by_length = |list: &mut Vec<(Box<[u8]>, Template)>, text: String, value: Template| {
+            let text: Box<[u8]> = text.into_bytes().into();
+            let is_new = list.iter().all(|(known, _)| *known != text);
+            list.push((text, value));
+            list.sort_by_key(|(text, _)| std::cmp::Reverse(text.len()));
+            is_new
+        };
+        match key {
+            LookupKey::Exact(text) => {
+                self.exact.insert(text.to_ascii_lowercase().into_bytes().into(), value).is_none()
+            }
+            LookupKey::Suffix(text) => by_length(&mut self.suffixes, text, value),
+            LookupKey::Prefix(text) => by_length(&mut self.prefixes, text, value),
+            LookupKey::Network(network) => {
+                let length = network.prefix_len();
+                let known = self.networks.iter().position(|(known, _)| *known == length);
+                let at = known.unwrap_or_else(|| {
+                    let at = self.networks.partition_point(|(known, _)| *known > length);
+                    self.networks.insert(at, (length, HashMap::new()));
+                    at
+                });
+                self.networks.get_mut(at).is_some_and(|(_, of)| of.insert(network, value).is_none())
+            }
+            LookupKey::Pattern(pattern) => {
+                let is_new = self.patterns.iter().all(|(known, _)| *known != pattern);
+                self.patterns.push((pattern, value));
+                is_new
+            }
+        }
+    }
+
+    fn values(&self) -> impl Iterator<Item = &Template> {
+        let texts =
+            self.exact.values().chain(self.suffixes.iter().chain(&self.prefixes).map(|(_, value)| value));
+        let networks = self.networks.iter().flat_map(|(_, of)| of.values());
+        texts.chain(networks).chain(self.patterns.iter().map(|(_, value)| value))
+    }
+
+    /// Appends the value for a text; whether there is one.
+    fn fill(&self, text: &[u8], facts: &Facts<'_>, out: &mut Vec<u8>) -> bool {
+        let lower = text.to_ascii_lowercase();
+        let suffix =
+            || self.suffixes.iter().find(|(suffix, _)| lower.len() > suffix.len() && lower.ends_with(suffix));
+        let prefix = || {
+            self.prefixes.iter().find(|(prefix, _)| lower.len() > prefix.len() && lower.starts_with(prefix))
+        };
+        let exact = self.exact.get(&*lower);
+        let found =
+            exact.or_else(|| suffix().map(|(_, value)| value)).or_else(|| prefix().map(|(_, value)| value));
+        if let Some(value) = found.or_else(|| self.network(text)) {
+            value.fill(facts, out);
+            return true;
+        }
+        for (pattern, value) in &self.patterns {
+            if let Some(groups) = pattern.find(text) {
+                value.fill(&Facts { groups: Some(&groups), ..*facts }, out);
+                return true;
+            }
+        }
+        false
+    }
+
+    fn network(&self, text: &[u8]) -> Option<&Template> {
+        if self.networks.is_empty() {
+            return None;
+        }
+        let address: IpAddr = std::str::from_utf8(text).ok()?.parse().ok()?;
+        let address = address.to_canonical();
+        self.networks.iter().find_map(|(length, of)| of.get(&IpNet::new(address, *length).ok()?.trunc()))
+    }
+}
+
+impl NamedValue for Lookup {
+    fn fill(&self, facts: &Facts<'_>, out: &mut Vec<u8>) {
+        let mut text = Vec::with_capacity(64);
+        self.of.fill(facts, &mut text);
+        if !self.table.fill(&text, facts, out) {
+            self.default.fill(facts, out);
+        }
+    }
+
+    fn uses(&self, is: &dyn Fn(&Variable) -> bool) -> bool {
+        self.of.is_made_of(is)
+            || self.default.is_made_of(is)
+            || self.table.values().any(|value| value.is_made_of(is))
+    }
+
+    fn definition(&self) -> &str {
+        &self.definition
+    }
+}
+
+impl NamedValue for NamedText {
+    fn fill(&self, facts: &Facts<'_>, out: &mut Vec<u8>) {
+        self.text.fill(facts, out);
+    }
+
+    fn uses(&self, is: &dyn Fn(&Variable) -> bool) -> bool {
+        self.text.is_made_of(is)
+    }
+
+    fn definition(&self) -> &str {
+        &self.definition
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::template::Vocabulary;
+    use super::*;
+
+    fn template(text: &str, pattern: Option<&Pattern>) -> Template {
+        Template::parse(text, &Vocabulary { pattern, ..Vocabulary::of_requests() }).expect("accepted")
+    }
+
+    fn lookup(of: &str, values: &[(&str, &str)]) -> Lookup {
+        let mut table = LookupTable::default();
+        for (key, value) in values {
+            let key = LookupKey::parse(key, of == "$remote_addr").expect("a key");
+            let value = template(value, key.pattern());
+            assert!(table.add(key, value));
+        }
+        let default = template("none", None);
+        Lookup { of: template(of, None), table, default, definition: String::new() }
+    }
+
+    fn found(lookup: &Lookup, facts: &Facts<'_>) -> String {
+        let mut out = Vec::new();
+        lookup.fill(facts, &mut out);
+        String::from_utf8(out).expect("text")
+    }
+
+    #[test]
+    fn names_go_by_nginx_order() {
+        let lookup = lookup(
+            "$host",
+            &[
+                ("~^(?<app>[a-z]+)[.]dev$", "app $app of $1"),
+                ("*.example.org", "any"),
+                ("*.b.example.org", "narrower"),
+                ("a.example.org", "A"),
+                ("mail.*", "mail on $host"),
+                ("\\*.x", "a star"),
+            ],
+        );
+        for (host, expected) in [
+            ("a.example.org", "A"),
+            ("A.EXAMPLE.ORG", "A"),
+            ("x.example.org", "any"),
+            ("x.b.example.org", "narrower"),
+            ("mail.example.org", "any"),
+            ("mail.example.com", "mail on mail.example.com"),
+            ("shop.dev", "app shop of shop"),
+            ("example.org", "none"),
+            ("*.x", "a star"),
+            ("", "none"),
+        ] {
+            assert_eq!(found(&lookup, &Facts { host, ..Facts::NONE }), expected, "{host}");
+        }
+    }
+
+    #[test]
+    fn addresses_are_found_by_the_narrowest_network() {
+        let values = [
+            ("10.0.0.0/8", "ten"),
+            ("10.1.2.0/24", "narrow"),
+            ("10.1.2.3", "one"),
+            ("2001:db8::/32", "six"),
+            ("~^192", "pattern"),
+        ];
+        let lookup = lookup("$remote_addr", &values);
+        for (client, expected) in [
+            ("10.9.9.9", "ten"),
+            ("10.1.2.9", "narrow"),
+            ("10.1.2.3", "one"),
+            ("::ffff:10.1.2.3", "one"),
+            ("2001:db8::1", "six"),
+            ("192.0.2.1", "pattern"),
+            ("198.51.100.1", "none"),
+        ] {
+            let client = client.parse().expect("an address");
+            assert_eq!(found(&lookup, &Facts { client, ..Facts::NONE }), expected, "{client}");
+        }
+    }
+
+    #[test]
+    fn a_key_that_stands_twice_is_known_as_such() {
+        let mut table = LookupTable::default();
+        let mut add = |key: &str| table.add(LookupKey::parse(key, true).expect("a key"), template("", None));
+        assert!(add("a") && !add("A") && add("*.a") && !add("*.A") && add("~a") && !add("~ a"));
+        assert!(add("10.0.0.0/8") && !add("10.1.0.0/8"));
+        assert!(LookupKey::parse("~(", false).is_err());
+    }
+}

@@ -1,0 +1,292 @@
+//! What a text of the configuration may refer to, as nginx has it: `$host`, `$http_user_agent`, `$cookie_plan`,
+//! and the values and look-ups that the configuration gives a name.
+
+use super::fields;
+use super::pattern::GroupsFound;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use http::header::{AUTHORIZATION, HOST};
+use http::request::Parts;
+use http::{HeaderMap, HeaderName, HeaderValue, Version};
+use std::io::Write;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+/// What a text may refer to.
+#[derive(Clone, Debug)]
+pub enum Variable {
+    /// The host the request names, in lower case and without its port.
+    Host,
+    /// The address of the client: behind trusted proxies, the one they name.
+    RemoteAddr,
+    /// The name that the client signs in with by basic authentication.
+    RemoteUser,
+    /// `http` or `https`: how the request came in.
+    Scheme,
+    /// `on` where the request came in by TLS, else nothing.
+    Https,
+    /// The port that the request came in at.
+    ServerPort,
+    /// `HTTP/1.1` and the like.
+    Protocol,
+    Method,
+    /// Path and query as the client sent them.
+    RequestUri,
+    Path,
+    /// The query, with its question mark's place left to the text.
+    Args,
+    /// A question mark where there is a query, else nothing.
+    IsArgs,
+    RequestId,
+    /// The pool that the request was given to; nothing where it goes to none.
+    Pool,
+    /// A header field of the request; of several, the first.
+    Header(HeaderName),
+    Cookie(Box<str>),
+    /// A parameter of the query, as it was sent.
+    Parameter(Box<str>),
+    /// A group of the pattern that a look-up has found.
+    Group(PatternGroup),
+    /// A value or a look-up of the configuration.
+    Named(Arc<dyn NamedValue>),
+    /// What is known with an answer.
+    Answer(AnswerVariable),
+}
+
+/// What a text may refer to where there is an answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AnswerVariable {
+    Status,
+    /// The upstream that was tried last.
+    UpstreamAddr,
+    /// A header field of the answer, at the moment.
+    Header(HeaderName),
+}
+
+/// A group of a pattern.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PatternGroup {
+    /// From 1.
+    Number(usize),
+    Name(Box<str>),
+}
+
+/// A text with a name: a value or a look-up of the configuration.
+pub trait NamedValue: std::fmt::Debug + Send + Sync {
+    /// Appends its value for a request.
+    fn fill(&self, facts: &Facts<'_>, out: &mut Vec<u8>);
+    /// Whether one of the variables it is made of is like this.
+    fn uses(&self, is: &dyn Fn(&Variable) -> bool) -> bool;
+    /// All of it, as it was configured: two that are written the same are the same.
+    fn definition(&self) -> &str;
+}
+
+/// What variables are made of, for one request.
+#[derive(Clone, Copy, Debug)]
+pub struct Facts<'a> {
+    pub host: &'a str,
+    /// The host as the request names it, with its port if it has one.
+    pub authority: &'a str,
+    pub client: IpAddr,
+    pub scheme: &'static str,
+    pub port: u16,
+    pub uri: &'a [u8],
+    pub path: &'a str,
+    pub args: &'a str,
+    pub request_id: &'a [u8],
+    pub pool: &'a str,
+    /// What the client asked.
+    pub head: Option<&'a Parts>,
+    pub answer: Option<&'a dyn AnswerFacts>,
+    /// Of the pattern that a look-up has found.
+    pub groups: Option<&'a GroupsFound>,
+}
+
+/// What is known with an answer.
+pub trait AnswerFacts: std::fmt::Debug {
+    fn status(&self) -> u16;
+    /// The first value of a field.
+    fn field(&self, name: &HeaderName) -> Option<&[u8]>;
+    fn upstream(&self) -> &str;
+}
+
+impl Facts<'_> {
+    /// Those of no request.
+    pub const NONE: Facts<'static> = Facts {
+        host: "",
+        authority: "",
+        client: IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED),
+        scheme: "http",
+        port: 0,
+        uri: b"/",
+        path: "/",
+        args: "",
+        request_id: b"",
+        pool: "",
+        head: None,
+        answer: None,
+        groups: None,
+    };
+
+    /// The host is also what HTTP/2 says in place of the field.
+    fn header(&self, name: &HeaderName) -> Option<&[u8]> {
+        if *name == HOST {
+            return Some(self.authority.as_bytes());
+        }
+        self.head?.headers.get(name).map(HeaderValue::as_bytes)
+    }
+}
+
+impl Variable {
+    /// Those with a name of their own; others are made of a start and a name.
+    pub const SIMPLE: [(&str, Variable); 16] = [
+        ("host", Variable::Host),
+        ("remote_addr", Variable::RemoteAddr),
+        ("remote_user", Variable::RemoteUser),
+        ("scheme", Variable::Scheme),
+        ("https", Variable::Https),
+        ("server_port", Variable::ServerPort),
+        ("server_protocol", Variable::Protocol),
+        ("request_method", Variable::Method),
+        ("request_uri", Variable::RequestUri),
+        ("path", Variable::Path),
+        ("args", Variable::Args),
+        ("is_args", Variable::IsArgs),
+        ("request_id", Variable::RequestId),
+        ("pool", Variable::Pool),
+        ("status", Variable::Answer(AnswerVariable::Status)),
+        ("upstream_addr", Variable::Answer(AnswerVariable::UpstreamAddr)),
+    ];
+
+    /// The variable of a name that is built in.
+    pub fn built_in(name: &str) -> Option<Variable> {
+        let simple = Variable::SIMPLE.iter().find(|(known, _)| *known == name);
+        if let Some((_, variable)) = simple {
+            return Some(variable.clone());
+        }
+        let field = |rest: &str| HeaderName::try_from(rest.replace('_', "-")).ok();
+        let behind = |start| name.strip_prefix(start).filter(|rest| !rest.is_empty());
+        if let Some(rest) = behind("http_") {
+            return field(rest).map(Variable::Header);
+        }
+        if let Some(rest) = behind("cookie_") {
+            return Some(Variable::Cookie(rest.into()));
+        }
+        if let Some(rest) = behind("arg_") {
+            return Some(Variable::Parameter(rest.into()));
+        }
+        let rest = behind("sent_http_").or_else(|| behind("upstream_http_"))?;
+        field(rest).map(AnswerVariable::Header).map(Variable::Answer)
+    }
+
+    /// Whether it, or what it is made of, is like this.
+    pub fn is_made_of(&self, is: &dyn Fn(&Variable) -> bool) -> bool {
+        match self {
+            Variable::Named(named) => named.uses(is),
+            variable => is(variable),
+        }
+    }
+
+    pub fn is_of_answer(&self) -> bool {
+        matches!(self, Variable::Answer(_))
+    }
+
+    /// Whether a client chooses its value as it likes.
+    pub fn is_free(&self) -> bool {
+        matches!(
+            self,
+            Variable::Header(_) | Variable::Cookie(_) | Variable::Parameter(_) | Variable::RemoteUser
+        )
+    }
+
+    /// Appends its value for a request.
+    pub fn fill(&self, facts: &Facts<'_>, out: &mut Vec<u8>) {
+        match self {
+            Variable::Host => out.extend(facts.host.bytes().map(|byte| byte.to_ascii_lowercase())),
+            // Writing to a Vec cannot fail.
+            Variable::RemoteAddr => drop(write!(out, "{}", facts.client)),
+            Variable::RemoteUser => {
+                out.extend(facts.head.and_then(|head| user(&head.headers)).unwrap_or_default())
+            }
+            Variable::Scheme => out.extend_from_slice(facts.scheme.as_bytes()),
+            Variable::Https => out.extend_from_slice(if facts.scheme == "https" { b"on" } else { b"" }),
+            Variable::ServerPort => drop(write!(out, "{}", facts.port)),
+            Variable::Protocol => {
+                out.extend_from_slice(facts.head.map_or(b"", |head| protocol(head.version)))
+            }
+            Variable::Method => {
+                out.extend_from_slice(facts.head.map_or("", |head| head.method.as_str()).as_bytes())
+            }
+            Variable::RequestUri => out.extend_from_slice(facts.uri),
+            Variable::Path => out.extend_from_slice(facts.path.as_bytes()),
+            Variable::Args => out.extend_from_slice(facts.args.as_bytes()),
+            Variable::IsArgs => out.extend((!facts.args.is_empty()).then_some(b'?')),
+            Variable::RequestId => out.extend_from_slice(facts.request_id),
+            Variable::Pool => out.extend_from_slice(facts.pool.as_bytes()),
+            Variable::Header(name) => out.extend_from_slice(facts.header(name).unwrap_or_default()),
+            Variable::Cookie(name) => {
+                let mut cookies =
+                    facts.head.into_iter().flat_map(|head| fields::cookies(&head.headers, name));
+                out.extend_from_slice(cookies.next().unwrap_or_default());
+            }
+            Variable::Parameter(name) => {
+                out.extend_from_slice(fields::raw_parameter(facts.args, name).as_bytes())
+            }
+            Variable::Group(group) => out.extend_from_slice(found(facts.groups, group)),
+            Variable::Named(named) => named.fill(facts, out),
+            Variable::Answer(variable) => variable.fill(facts.answer, out),
+        }
+    }
+}
+
+impl AnswerVariable {
+    fn fill(&self, answer: Option<&dyn AnswerFacts>, out: &mut Vec<u8>) {
+        let Some(answer) = answer else { return };
+        match self {
+            AnswerVariable::Status => drop(write!(out, "{}", answer.status())),
+            AnswerVariable::UpstreamAddr => out.extend_from_slice(answer.upstream().as_bytes()),
+            AnswerVariable::Header(name) => out.extend_from_slice(answer.field(name).unwrap_or_default()),
+        }
+    }
+}
+
+/// Two are the same where they are written the same.
+impl PartialEq for Variable {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Variable::Header(one), Variable::Header(other)) => one == other,
+            (Variable::Cookie(one), Variable::Cookie(other)) => one == other,
+            (Variable::Parameter(one), Variable::Parameter(other)) => one == other,
+            (Variable::Group(one), Variable::Group(other)) => one == other,
+            (Variable::Named(one), Variable::Named(other)) => one.definition() == other.definition(),
+            (Variable::Answer(one), Variable::Answer(other)) => one == other,
+            (one, other) => std::mem::discriminant(one) == std::mem::discriminant(other),
+        }
+    }
+}
+
+fn found<'a>(groups: Option<&'a GroupsFound>, group: &PatternGroup) -> &'a [u8] {
+    let Some(groups) = groups else { return &[] };
+    match group {
+        PatternGroup::Number(number) => groups.number(*number),
+        PatternGroup::Name(name) => groups.name(name),
+    }
+}
+
+fn protocol(version: Version) -> &'static [u8] {
+    match version {
+        Version::HTTP_09 | Version::HTTP_10 => b"HTTP/1.0",
+        Version::HTTP_2 => b"HTTP/2.0",
+        _ => b"HTTP/1.1",
+    }
+}
+
+/// The name that a client signs in with.
+fn user(headers: &HeaderMap) -> Option<Vec<u8>> {
+    let value = headers.get(AUTHORIZATION)?.as_bytes();
+    let (scheme, coded) = value.split_at_checked(6)?;
+    let plain =
+        scheme.eq_ignore_ascii_case(b"basic ").then(|| STANDARD.decode(coded.trim_ascii()).ok())??;
+    let (name, _) = plain.split_at(plain.iter().position(|byte| *byte == b':')?);
+    Some(name.to_vec())
+}
