@@ -11,7 +11,7 @@ pub use crate::config::fuzzing::config;
 pub use crate::config::nginx::fuzzing::nginx_import;
 pub use crate::core::signal::fuzzing::metrics_find;
 pub use crate::health::fuzzing::grpc_health;
-pub use crate::proxy::fuzzing::{forwarded, http1_head, http2_blocks, proxy_protocol, response_head};
+pub use crate::proxy::fuzzing::{access, forwarded, http1_head, http2_blocks, proxy_protocol, response_head};
 
 #[cfg(test)]
 mod tests {
@@ -20,7 +20,8 @@ mod tests {
 
     type Property = fn(&[u8]);
 
-    const TARGETS: [(&str, Property); 10] = [
+    const TARGETS: [(&str, Property); 11] = [
+        ("access", super::access),
         ("admin_json", super::admin_json),
         ("config", super::config),
         ("forwarded", super::forwarded),

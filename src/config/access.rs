@@ -9,6 +9,8 @@ use crate::core::template::{Template, Vocabulary};
 use bytes::Bytes;
 use http::HeaderValue;
 use http::uri::PathAndQuery;
+use std::fs::File;
+use std::io::Read;
 use std::sync::Arc;
 
 /// The largest file of passwords, in bytes.
@@ -71,7 +73,13 @@ fn challenge(realm: &str) -> Result<HeaderValue, String> {
 fn users(item: &Item<'_>) -> Option<Arc<Htpasswd>> {
     let path = item.file()?;
     let shown = path.display();
-    let bytes = std::fs::read(&path).map_err(|error| item.fault(&format!("{shown}: {error}"))).ok()?;
+    let mut bytes = Vec::new();
+    // One byte more than it may have, and no more of a file that does not end.
+    let file = File::open(&path).map(|file| file.take(LARGEST_FILE as u64 + 1));
+    if let Err(error) = file.and_then(|mut file| file.read_to_end(&mut bytes)) {
+        item.fault(&format!("{shown}: {error}"));
+        return None;
+    }
     if bytes.len() > LARGEST_FILE {
         item.fault(&format!("{shown} has more than {LARGEST_FILE} bytes; split it over several routes"));
         return None;

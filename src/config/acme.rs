@@ -43,8 +43,28 @@ pub(super) fn acme(section: &Section<'_>, state_dir: &Path, is_automatic: bool) 
     Some(Acme { directory, contact, names: names?, ca, dir: state_dir.join("acme") })
 }
 
+/// Fits certificates that are ordered, listeners and routes to each other: names that are left out, a listener for the
+/// challenge, and what is wrong between them.
+pub(super) fn fit(
+    (automatic, section): (&[Item<'_>], Option<&Section<'_>>),
+    acme: Option<&mut Acme>,
+    listeners: &mut Vec<Listener>,
+    specs: &mut Vec<RouteSpec>,
+) {
+    let acme = acme.map(|acme| {
+        if acme.names.is_empty() {
+            acme.names = names(automatic, listeners, specs);
+        }
+        &*acme
+    });
+    imply_plain(automatic, listeners, specs);
+    if let (Some(section), Some(acme)) = (section, acme) {
+        fits(section, acme, listeners);
+    }
+}
+
 /// The challenge comes in plain HTTP, and somebody should want the certificate.
-pub(super) fn fits(section: &Section<'_>, acme: &Acme, listeners: &[Listener]) {
+fn fits(section: &Section<'_>, acme: &Acme, listeners: &[Listener]) {
     let certificate = acme.certificate();
     let mut tls = listeners.iter().filter_map(|listener| listener.tls.as_ref());
     if !tls.any(|tls| tls.certificates.contains(&certificate)) {
@@ -58,7 +78,7 @@ pub(super) fn fits(section: &Section<'_>, acme: &Acme, listeners: &[Listener]) {
 
 /// Adds what `tls = "auto"` of these listeners implies, unless a listener without `tls` is configured: one on port 80 of
 /// each of their addresses. It sends clients to HTTPS, and none of the routes that name no listener counts there.
-pub(super) fn imply_plain(automatic: &[Item<'_>], listeners: &mut Vec<Listener>, specs: &mut Vec<RouteSpec>) {
+fn imply_plain(automatic: &[Item<'_>], listeners: &mut Vec<Listener>, specs: &mut Vec<RouteSpec>) {
     if automatic.is_empty() || listeners.iter().any(|listener| listener.tls.is_none()) {
         return;
     }
@@ -82,7 +102,7 @@ pub(super) fn imply_plain(automatic: &[Item<'_>], listeners: &mut Vec<Listener>,
 }
 
 /// The names of the routes that count at a listener with `tls = "auto"`, in file order.
-pub(super) fn names(automatic: &[Item<'_>], listeners: &[Listener], specs: &[RouteSpec]) -> Vec<String> {
+fn names(automatic: &[Item<'_>], listeners: &[Listener], specs: &[RouteSpec]) -> Vec<String> {
     let own: Vec<SocketAddr> = listeners
         .iter()
         .filter(|listener| is_automatic(listener, automatic))

@@ -200,13 +200,7 @@ fn read(root: &Section<'_>, surroundings: Surroundings) -> Option<Config> {
             admin: admin.as_ref(),
         },
     );
-    if let Some(acme) = acme.as_mut().filter(|acme| acme.names.is_empty()) {
-        acme.names = acme::names(&automatic, &listeners, &specs);
-    }
-    acme::imply_plain(&automatic, &mut listeners, &mut specs);
-    if let (Some(section), Some(acme)) = (&ordered, &acme) {
-        acme::fits(section, acme, &listeners);
-    }
+    acme::fit((&automatic, ordered.as_ref()), acme.as_mut(), &mut listeners, &mut specs);
     let headers = headers::headers(&root.section("headers"));
     let routes = Routes::new(specs, headers, error_pages);
     let maintenance = maintenance::maintenance(&root.section("maintenance"), &services);

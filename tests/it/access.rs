@@ -257,11 +257,20 @@ fn only_2xx_lets_pass_and_the_service_alone_says_who_it_is() {
     }
     sso.react(|_| Reaction::Close);
     assert_eq!(ask(&pointsman, "/", "").status, 500);
+    // Its head is its word, whatever becomes of the body.
+    for cut in [
+        "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nx",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nz",
+    ] {
+        sso.react(move |_| Reaction::RawThenClose(cut.into()));
+        assert_eq!(ask(&pointsman, "/let", "").status, 200, "{cut}");
+    }
+    assert_eq!(app.requests(), 2);
     let large = "y".repeat(300_000);
     sso.react(move |_| Reaction::Answer(403, large.clone()));
     let got = ask(&pointsman, "/", "");
     assert!(got.status == 403 && got.body.len() < 1000, "a page of ours in place of what is too large");
-    assert_eq!(app.requests(), 0, "nobody came in");
+    assert_eq!(app.requests(), 2, "nobody else came in");
     // In every spelling, named as for one connection only, and of two lines.
     sso.react(|_| Reaction::Raw(b"HTTP/1.1 200 OK\r\nX-User: ana\r\nContent-Length: 0\r\n\r\n".to_vec()));
     let forged = "X-User: root\r\nx-user: root\r\nX_User: root\r\nX.User: root\r\nX-Groups: admin\r\nConnection: x-user, x-groups\r\n";
@@ -391,4 +400,74 @@ fn a_websocket_is_asked_about_and_then_opened() {
                    Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n";
     connection.write(request.as_bytes()).expect("written");
     assert_eq!(connection.head().expect("a head").status, 101);
+}
+
+#[test]
+fn an_answer_that_does_not_end_lets_pass_by_its_head() {
+    let (app, sso) = (Origin::named("app"), Origin::named("yes"));
+    let endless = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = endless.local_addr().expect("an address");
+    std::thread::spawn(move || {
+        let mut kept = Vec::new();
+        for stream in endless.incoming().map_while(Result::ok) {
+            let mut stream = stream;
+            let _ = std::io::Write::write_all(&mut stream, b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nx");
+            kept.push(stream);
+        }
+    });
+    let pointsman = Pointsman::start(&format!(
+        "[[routes]]\nservice = \"web\"\nauthorize = {{ service = \"endless\" }}\n\
+         [[routes]]\npath = \"/late\"\nservice = \"web\"\nauthorize = {{ service = \"sso\" }}\n{}\
+         [services.endless.pools.blue]\nupstreams = [\"{address}\"]\nhealth = false\n\
+         [services.sso.pools.blue]\nupstreams = [\"{}\"]\ntimeouts = {{ read = \"200ms\" }}\n",
+        upstream("web", &app),
+        sso.address
+    ));
+    assert_eq!(ask(&pointsman, "/", "").status, 200);
+    sso.react(|_| Reaction::Hang);
+    assert_eq!(ask(&pointsman, "/late", "").status, 500, "late is no word");
+    assert_eq!(app.requests(), 1);
+}
+
+#[test]
+fn a_candidate_of_the_service_that_fails_keeps_nobody_out() {
+    let (app, blue, green) = (Origin::named("app"), Origin::named("yes"), Origin::named("yes"));
+    let pointsman = Pointsman::start(&format!(
+        "[[routes]]\nservice = \"app\"\nauthorize = {{ service = \"web\" }}\n{}{}\
+         [services.web.rollout]\nsteps = [{{ weight = 50, hold = \"1h\" }}, {{ weight = 100 }}]\n",
+        upstream("app", &app),
+        super::harness::blue_green(blue.address, green.address)
+    ));
+    let id = pointsman.start_rollout(r#"{"to": "green"}"#);
+    eventually("green has weight", || pointsman.weight("green") > 0.0);
+    green.react(|_| Reaction::Answer(500, "bad".into()));
+    eventually("what it does speaks against it", || {
+        assert_eq!(ask(&pointsman, "/", "").status, 200, "stable answers in its place");
+        pointsman.weight("green") == 0.0
+    });
+    let view = pointsman.ended(&id);
+    assert!(view["outcome"] == "aborted" && green.requests() > 0, "{view}");
+}
+
+#[test]
+fn the_service_sees_the_credentials_that_it_replaces() {
+    let (app, sso) = (
+        Origin::named("app"),
+        Origin::new(|request| match request.header("authorization") {
+            Some("Bearer client") => Reaction::Raw(
+                b"HTTP/1.1 200 OK\r\nAuthorization: Bearer inner\r\nContent-Length: 0\r\n\r\n".to_vec(),
+            ),
+            _ => Reaction::Answer(401, "who?".into()),
+        }),
+    );
+    let pointsman = Pointsman::start(&format!(
+        "[[routes]]\nservice = \"web\"\nauthorize = {{ service = \"sso\", forward = [\"Authorization\", \"X-User\"] }}\n{}{}",
+        upstream("web", &app),
+        upstream("sso", &sso)
+    ));
+    assert_eq!(ask(&pointsman, "/", "Authorization: Bearer other\r\n").status, 401);
+    assert_eq!(ask(&pointsman, "/", "Authorization: Bearer client\r\nX-User: root\r\n").status, 200);
+    let lines: Vec<_> = app.last().headers.into_iter().filter(|(name, _)| name == "authorization").collect();
+    assert_eq!(lines, [("authorization".to_owned(), "Bearer inner".to_owned())]);
+    assert_eq!(sso.last().header("x-user"), None);
 }

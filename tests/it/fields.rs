@@ -1,6 +1,6 @@
 //! Fields to and from upstreams by choice: what they learn of clients, the Host, names with underscores, cookies.
 
-use super::harness::{Origin, Pointsman, Reaction, Received, run, send};
+use super::harness::{Nginx, Origin, Pointsman, Reaction, Received, get, run, send};
 use std::process::Command;
 
 const FORGED: &str = "X-Forwarded-For: 6.6.6.6\r\nX-Forwarded-Proto: forged\r\nX-Forwarded-Host: forged\r\n\
@@ -163,4 +163,24 @@ fn cookies_of_upstreams_are_as_the_route_says() {
         ours[2].starts_with("pointsman=") && ours[2].contains("; HttpOnly"),
         "ours are as always: {ours:?}"
     );
+}
+
+#[test]
+fn the_host_is_the_authority_over_http_2() {
+    let dir = tempfile::TempDir::new().expect("a folder");
+    let address =
+        std::net::TcpListener::bind("127.0.0.1:0").and_then(|port| port.local_addr()).expect("a port");
+    let conf = format!(
+        "events {{ worker_connections 64; }}\nhttp {{ access_log off; server {{ listen {address} http2; location / {{ return 200 \"$http_host\"; }} }} }}\n"
+    );
+    std::fs::write(dir.path().join("nginx.conf"), conf).expect("written");
+    let nginx = Nginx::serve(dir, vec![address]);
+    let port = nginx.addresses[0].port();
+    let pointsman = Pointsman::start(&format!(
+        "[[routes]]\nservice = \"web\"\n\
+         [[routes]]\npath = \"/own\"\nservice = \"web\"\nheaders = {{ request = {{ set = {{ Host = \"own.example\" }} }} }}\n\
+         [services.web.pools.blue]\nhttp2 = true\nhost = \"upstream\"\nupstreams = [\"localhost:{port}\"]\n"
+    ));
+    assert_eq!(get(pointsman.http(), "/").text(), format!("localhost:{port}"));
+    assert_eq!(get(pointsman.http(), "/own").text(), "own.example");
 }

@@ -3,7 +3,7 @@
 use crate::proxy::exchange::{Granted, Request};
 use crate::proxy::wire::answer_head::AnswerHead;
 use crate::proxy::wire::changes::Changes;
-use http::header::SET_COOKIE;
+use http::header::{AUTHORIZATION, COOKIE, SET_COOKIE};
 use http::{HeaderName, HeaderValue};
 use pingora_http::RequestHeader;
 
@@ -13,6 +13,13 @@ pub(in crate::proxy) fn forget(head: &mut RequestHeader, names: &[HeaderName]) {
     while let Some(sent) = head.headers.keys().find(is_one).cloned() {
         head.remove_header(&sent);
     }
+}
+
+/// The same but for credentials.
+pub(in crate::proxy) fn forget_claims(head: &mut RequestHeader, names: &[HeaderName]) {
+    let claims = names.iter().filter(|name| ![AUTHORIZATION, COOKIE].contains(name));
+    let claims: Vec<_> = claims.cloned().collect();
+    forget(head, &claims);
 }
 
 fn is_same(sent: &str, name: &str) -> bool {

@@ -24,8 +24,8 @@ impl Exchange<'_> {
         let route = table.route(self.request.plan.route)?;
         let access = route.access.as_deref()?;
         if let Some(authorize) = &access.authorize {
-            // However it comes in, only the service says this of it.
-            grant::forget(&mut self.request.head, &authorize.forward);
+            // Only the service says this of it; what it goes by itself, it has to see.
+            grant::forget_claims(&mut self.request.head, &authorize.forward);
             self.request.plan.granted = None;
         }
         let refused = match access.satisfy {
@@ -33,6 +33,10 @@ impl Exchange<'_> {
             Satisfy::Any if route.clients.welcome(self.request.inbound.client) => None,
             Satisfy::Any => self.any(access).await,
         };
+        if let Some(authorize) = &access.authorize {
+            // However it comes in.
+            grant::forget(&mut self.request.head, &authorize.forward);
+        }
         if refused.is_some() {
             // Nobody learns where it would have gone.
             let plan = &mut self.request.plan;

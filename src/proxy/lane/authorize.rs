@@ -2,12 +2,13 @@
 //!
 //! It is asked by a request of our own, over the pools, weights, connections and timeouts of the service; what comes of
 //! that speaks for or against its pools, as any attempt on them does: that is all the traffic that such a service has.
-//! Without an answer nobody passes.
+//! While a rollout of it runs, stable answers what its candidate failed. Without an answer nobody passes.
 
 use super::subrequest::{Subrequest, Unanswered as Broken};
 use super::worker::Worker;
 use crate::core::balance::Tried;
 use crate::core::route::Authorize;
+use crate::core::table::{Pool, Service};
 use crate::proxy::decide::asked::Asked;
 use crate::proxy::decide::plan::{self, Refusal};
 use crate::proxy::exchange::Request;
@@ -44,30 +45,65 @@ async fn answer(worker: &Worker, request: &Request, by: &Authorize) -> Result<Au
     let service = request.plan.route.and_then(|route| table.authority_of(route));
     let service = service.ok_or(Unasked::Refused(Refusal::NoUpstream))?;
     let chosen = plan::of_service(table, asked(worker, request, by), service).map_err(Unasked::Refused)?;
-    let (Some(entry), Some(pool)) = (chosen.target.service(table), chosen.target.pool(table)) else {
-        return Err(Unasked::Refused(Refusal::NoUpstream));
-    };
+    let service = chosen.target.service(table).ok_or(Unasked::Refused(Refusal::NoUpstream))?;
     let mut head = RequestHeader::clone(&request.head);
     head.set_method(Method::GET);
     head.set_uri(Uri::from(by.target.clone()));
-    strip::strip(&mut head, entry);
+    strip::strip(&mut head, service);
+    let answer = answer_of(worker, request, &head, service.pools.get(chosen.target.pool)).await;
+    match stable_after(worker, service, chosen.target.pool, &answer) {
+        Some(stable) => answer_of(worker, request, &head, Some(stable)).await,
+        None => answer,
+    }
+}
+
+/// The answer of a pool: of one upstream after the other.
+async fn answer_of(
+    worker: &Worker,
+    request: &Request,
+    head: &RequestHeader,
+    pool: Option<&Pool>,
+) -> Result<AuthorityAnswer, Unasked> {
+    let pool = pool.ok_or(Unasked::Refused(Refusal::NoUpstream))?;
     let (mut tried, mut made, mut is_alone) = (Tried::default(), 0, false);
     while made < pool.retry.tries {
         let draw = worker.draw() as u32;
         let Some(index) = plan::upstream(pool, request, draw, tried) else { break };
         let Some(upstream) = pool.upstreams.get(index) else { break };
-        let subrequest = Subrequest { worker, request, head: &head, pool, upstream };
-        match subrequest.send(is_alone).await {
-            Ok(answer) => return Ok(answer),
+        let subrequest = Subrequest { worker, request, head, pool, upstream };
+        let answer = subrequest.send(is_alone).await;
+        if matches!(answer, Err(Broken::Stale)) {
             // The upstream closed a kept connection meanwhile: once, that is nobody's fault.
-            Err(Broken::Stale) => is_alone = true,
-            Err(Broken::Failed) => {
-                tried.add(index);
-                made += 1;
+            is_alone = true;
+            continue;
+        }
+        tried.add(index);
+        made += 1;
+        if let Ok(answer) = answer {
+            let is_on = pool.retry.is_on(answer.head.status.as_u16()) && made < pool.retry.tries;
+            if !is_on || !pool.balancer.has_another(&pool.upstreams, tried) {
+                return Ok(answer);
             }
         }
     }
     Err(if made == 0 { Unasked::Refused(Refusal::NoUpstream) } else { Unasked::Broken })
+}
+
+/// Stable, where a candidate has failed to answer and its service is shielded.
+fn stable_after<'a>(
+    worker: &Worker,
+    service: &'a Service,
+    pool: usize,
+    answer: &Result<AuthorityAnswer, Unasked>,
+) -> Option<&'a Pool> {
+    let shielding = service.shielding.as_ref().filter(|shielding| shielding.candidate == pool)?;
+    let has_failed = match answer {
+        Ok(answer) => shielding.shield.hides(answer.head.status.as_u16()),
+        Err(_) => true,
+    };
+    let (candidate, stable) = (service.pools.get(pool)?, service.pools.get(shielding.stable)?);
+    let is_granted = || worker.meter.shard.shield(candidate.arm, stable.arm, shielding.shield.budget);
+    (has_failed && stable.is_ready() && is_granted()).then_some(stable)
 }
 
 fn asked<'a>(worker: &Worker, request: &'a Request, by: &'a Authorize) -> Asked<'a> {

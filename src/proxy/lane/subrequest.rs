@@ -11,7 +11,6 @@ use crate::proxy::headers::{hop_by_hop, sound, to_authority, to_upstream};
 use crate::proxy::own::authorized::AuthorityAnswer;
 use crate::proxy::upstream::kept;
 use crate::proxy::upstream::peer::PeerNeeds;
-use crate::proxy::wire::answer_head::AnswerHead;
 use crate::proxy::wire::body::BodyWriter;
 use crate::proxy::wire::scratch::SCRATCH_BYTES;
 use http::Method;
@@ -19,10 +18,13 @@ use pingora_error::{Error, ErrorType, Result};
 use pingora_http::RequestHeader;
 use std::future::poll_fn;
 use std::task::{Poll, ready};
+use std::time::Duration;
 use tokio::time::timeout;
 
 /// The largest body of an answer that is passed on, in bytes.
-const MOST_BODY_BYTES: usize = 256 << 10;
+const MOST_BODY_BYTES: usize = 64 << 10;
+/// How long the body of an answer is read that only its head is wanted of.
+const REST: Duration = Duration::from_millis(500);
 
 /// What is sent where.
 pub(super) struct Subrequest<'a> {
@@ -105,7 +107,16 @@ impl Subrequest<'_> {
                 }
             }
         };
-        self.body_of(upstream, head).await
+        if !head.status.is_success() {
+            let body = body_of(upstream).await?;
+            return Ok(AuthorityAnswer {
+                head,
+                body: Some(body).filter(|body| body.len() <= MOST_BODY_BYTES),
+            });
+        }
+        // The head has said it all. What follows is read for the connection's sake, for a moment, and broken or not.
+        let _ = timeout(REST, body_of(upstream)).await;
+        Ok(AuthorityAnswer { head, body: None })
     }
 
     fn begin(&self, upstream: &mut UpstreamSide) -> Result<()> {
@@ -132,23 +143,6 @@ impl Subrequest<'_> {
         }
     }
 
-    /// Reads the body, as far as it is passed on: beyond that, its connection ends.
-    async fn body_of(&self, upstream: &mut UpstreamSide, head: AnswerHead) -> Result<AuthorityAnswer> {
-        let mut body = Vec::new();
-        poll_fn(|cx| {
-            while body.len() <= MOST_BODY_BYTES {
-                let read =
-                    upstream.poll_body(cx, SCRATCH_BYTES, &mut |_, piece| body.extend_from_slice(piece));
-                if ready!(read)? {
-                    break;
-                }
-            }
-            Poll::Ready(Ok::<_, Box<Error>>(()))
-        })
-        .await?;
-        Ok(AuthorityAnswer { head, body: Some(body).filter(|body| body.len() <= MOST_BODY_BYTES) })
-    }
-
     async fn release(&self, upstream: UpstreamSide) {
         match upstream {
             UpstreamSide::Http1(mut connection) if connection.is_reusable() => {
@@ -160,6 +154,22 @@ impl Subrequest<'_> {
             UpstreamSide::Http2(exchange) => exchange.end().await,
         }
     }
+}
+
+/// Reads the body, as far as it is passed on: beyond that, its connection ends.
+async fn body_of(upstream: &mut UpstreamSide) -> Result<Vec<u8>> {
+    let mut body = Vec::new();
+    poll_fn(|cx| {
+        while body.len() <= MOST_BODY_BYTES {
+            let read = upstream.poll_body(cx, SCRATCH_BYTES, &mut |_, piece| body.extend_from_slice(piece));
+            if ready!(read)? {
+                break;
+            }
+        }
+        Poll::Ready(Ok::<_, Box<Error>>(()))
+    })
+    .await?;
+    Ok(body)
 }
 
 /// An attempt in the books of its pool. One that is dropped halfway came to nothing.
