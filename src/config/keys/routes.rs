@@ -139,7 +139,26 @@ const REPLY: &[ConfigKey] = &[
 
 const FILES: &[ConfigKey] = &[
     key("root", &["\"/srv/app\""], "The folder."),
-    key("index", &["\"start.html\""], "The file of a folder.").or("\"index.html\""),
+    key(
+        "index",
+        &["\"start.html\"", "[\"index.html\", \"index.htm\"]"],
+        "The file of a folder: the first name that is there.",
+    )
+    .or("\"index.html\""),
+    key(
+        "try",
+        &["[\"$path\", \"$path.html\", \"$path/\"]"],
+        "What a path stands for, in this order: its file (`$path`), the one with an ending (`$path.html`), its folder \
+         (`$path/`), or a certain file (`/maintenance.html`).",
+    )
+    .otherwise("`[\"$path\", \"$path/\"]`"),
+    key("autoindex", &["true"], "`true`: a folder without its file is listed, as JSON for those who ask for it.").or("false"),
+    key(
+        "symlinks",
+        &["\"off\"", "\"any\""],
+        "Which symbolic links are followed: `inside`: those that stay in the folder; `off`: none; `any`: all.",
+    )
+    .or("\"inside\""),
     key(
         "alias",
         &["true"],
