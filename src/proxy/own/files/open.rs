@@ -252,6 +252,10 @@ mod tests {
         assert_eq!(names(Symlinks::Inside), "sub a b in");
         assert_eq!(names(Symlinks::Off), "sub a b");
         assert_eq!(names(Symlinks::Any), "sub a b in out");
+        symlink("../../secret", root.join("sub/index.html")).expect("a link");
+        let sub = Place { path: "sub".into(), is_folder: true };
+        let out = found(&Lookup { place: sub, ..lookup(&root, Symlinks::Inside) });
+        assert!(matches!(out, Err(Unopened::Failed(403))), "an index leads out no more than a file");
         std::fs::write(root.join("index.htm"), "second").expect("a file");
         std::fs::create_dir(root.join("index.html")).expect("a folder of that name");
         let Ok(Found::File(opened)) = found(&lookup(&root, Symlinks::Inside)) else { panic!("a file") };
