@@ -4,9 +4,10 @@ use super::reader::{Item, Section};
 use crate::core::compression::{Algorithm, Compression};
 use std::sync::Arc;
 
+const HTML: &str = "text/html";
 /// Text, and what is made of text.
 const TYPES: [&str; 20] = [
-    "text/html",
+    HTML,
     "text/css",
     "text/plain",
     "text/xml",
@@ -44,7 +45,12 @@ fn compression(section: &Section<'_>) -> Compression {
         Some(chosen)
     });
     let types = section.read("types", TYPES.map(str::to_owned).to_vec(), |item| {
-        Some(item.array()?.iter().filter_map(|item| item.parsed(media_type)).collect())
+        let mut types: Vec<_> = item.array()?.iter().filter_map(|item| item.parsed(media_type)).collect();
+        // HTML is always among them, as with nginx.
+        if !types.iter().any(|kind| kind == HTML || kind == "*") {
+            types.push(HTML.to_owned());
+        }
+        Some(types)
     });
     let compression = Compression {
         algorithms,

@@ -3,6 +3,7 @@
 mod access;
 mod cookies;
 mod error_page;
+mod files;
 mod label;
 mod path;
 mod relocation;
@@ -14,6 +15,7 @@ mod router;
 pub use access::{Authorize, BasicAuth, RouteAccess, Satisfy, SignIn};
 pub use cookies::{CookieFlags, CookieRules, SameSite};
 pub use error_page::{ErrorPage, ErrorPages, PageSource, PageStatus};
+pub use files::{Fallback, FileCandidate, Files, Symlinks};
 pub use path::{BadPath, decoded, normalized, plain};
 pub use relocation::Relocation;
 pub use replacement::Replacement;
@@ -33,7 +35,6 @@ use ipnet::IpNet;
 use router::Router;
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -137,31 +138,6 @@ pub struct Reply {
 pub enum ReplyBody {
     Fixed(Bytes),
     Template(Template),
-}
-
-/// A folder whose files are served.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Files {
-    pub root: PathBuf,
-    /// What stands for a folder.
-    pub index: String,
-    /// Bytes of the path that are not looked for below the root: the route's own prefix, or none.
-    pub strip: usize,
-    /// Whether a path of a folder is answered, with what stands for it.
-    pub folders: bool,
-    /// What answers a path without a file, in place of 404.
-    pub fallback: Option<Fallback>,
-}
-
-/// What answers in place of a file that is not there.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Fallback {
-    /// An error of this status.
-    Status(u16),
-    /// The route for another path.
-    Path(Replacement),
-    /// The route of this name.
-    Route(String),
 }
 
 /// Whom a route serves; everybody where both are empty.

@@ -4,6 +4,7 @@
 mod accel;
 mod error_pages;
 mod expiry;
+mod files;
 
 use super::harness::{Answer, Nginx, Origin, Pointsman, send, whole};
 use std::net::{SocketAddr, TcpListener};

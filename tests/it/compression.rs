@@ -39,6 +39,21 @@ fn plain(answer: &Answer) -> Vec<u8> {
     plain
 }
 
+/// As with nginx's `gzip_types`.
+#[test]
+fn html_is_compressed_whatever_types_are_named() {
+    let origin = Origin::new(|request| match request.path() {
+        "/css" => page("Content-Type: text/css\r\n"),
+        "/json" => page("Content-Type: application/json\r\n"),
+        _ => html(),
+    });
+    let pointsman = Pointsman::start(&config(&origin, "types = [\"text/css\"]"));
+    for (path, encoding) in [("/", Some("gzip")), ("/css", Some("gzip")), ("/json", None)] {
+        let request = format!("GET {path} HTTP/1.1\r\nHost: a\r\nAccept-Encoding: gzip\r\n\r\n");
+        assert_eq!(send(pointsman.http(), &request).header("content-encoding"), encoding, "{path}");
+    }
+}
+
 #[test]
 fn the_client_gets_what_it_accepts_and_caches_are_told() {
     let origin = Origin::new(|_| html());
@@ -112,7 +127,7 @@ fn the_keys_of_the_configuration_take_effect() {
         "the order is a preference"
     );
     assert_eq!(size("algorithms = [\"br\"]", "/").0.as_deref(), Some("br"));
-    assert_eq!(size("types = [\"application/x-own\"]", "/").0, None);
+    assert_eq!(size("types = [\"text/css\"]", "/own").0, None);
     assert_eq!(size("types = [\"application/x-own\"]", "/own").0.as_deref(), Some("br"));
     assert_eq!(size("min_size = \"8k\"", "/").0, None);
     // The lowest level of each takes the page less well.

@@ -217,24 +217,38 @@ const ROUTES: &[ConfigKey] = &[
 ];
 
 const REDIRECT: &[ConfigKey] = &[
-    key(
-        "to",
-        &["\"https://$host$request_uri\""],
-        "The place, a text with [variables](../values.md).",
-    ),
+    key("to", &["\"https://$host$request_uri\""], "The place, a text with [variables](../values.md)."),
     key("status", &["308"], "301, 302, 303, 307 or 308.").or("301"),
 ];
 
 const REPLY: &[ConfigKey] = &[
     key("status", &["404"], "The status.").or("200"),
-    key("body", &["\"healthy\\n\""], "The body, a text with [variables](../values.md).")
-        .or("\"\""),
+    key("body", &["\"healthy\\n\""], "The body, a text with [variables](../values.md).").or("\"\""),
     key("type", &["\"text/html\""], "Its media type.").or("\"text/plain\""),
 ];
 
 const FILES: &[ConfigKey] = &[
     key("root", &["\"/srv/app\""], "The folder."),
-    key("index", &["\"start.html\""], "The file of a folder.").or("\"index.html\""),
+    key(
+        "index",
+        &["\"start.html\"", "[\"index.html\", \"index.htm\"]"],
+        "The file of a folder: the first name that is there.",
+    )
+    .or("\"index.html\""),
+    key(
+        "try",
+        &["[\"$path\", \"$path.html\", \"$path/\"]"],
+        "What a path stands for, in this order: its file (`$path`), the one with an ending (`$path.html`), its folder \
+         (`$path/`), or a certain file (`/maintenance.html`).",
+    )
+    .otherwise("`[\"$path\", \"$path/\"]`"),
+    key("autoindex", &["true"], "`true`: a folder without its file is listed, as JSON for those who ask for it.").or("false"),
+    key(
+        "symlinks",
+        &["\"off\"", "\"any\""],
+        "Which symbolic links are followed: `inside`: those that stay in the folder; `off`: none; `any`: all.",
+    )
+    .or("\"inside\""),
     key(
         "alias",
         &["true"],

@@ -98,8 +98,12 @@ pub(super) const PAGE: KeyPage = KeyPage {
 const COMPRESSION: &[ConfigKey] = &[
     key("algorithms", &["[\"gzip\"]"], "In the order of preference, where the client has none.")
         .or("[\"br\", \"gzip\"]"),
-    key("types", &["[\"text/html\", \"text/css\"]", "[\"*\"]"], "Media types; `*`: all.")
-        .otherwise("text, and what is made of it"),
+    key(
+        "types",
+        &["[\"text/css\", \"application/json\"]", "[\"*\"]"],
+        "Media types beside `text/html`, which always is one; `*`: all.",
+    )
+    .otherwise("text, and what is made of it"),
     key(
         "min_size",
         &["\"1k\""],

@@ -3,7 +3,9 @@
 
 use super::{Known, rewriting};
 use crate::config::reader::{Item, Section};
-use crate::core::route::{Fallback, Files, PathSpec, Redirect, Replacement, Reply, ReplyBody, Target};
+use crate::core::route::{
+    Fallback, FileCandidate, Files, PathSpec, Redirect, Replacement, Reply, ReplyBody, Symlinks, Target,
+};
 use crate::core::settings::{ADMIN_MAINTENANCE, Role};
 use crate::core::template::{Template, Vocabulary};
 use http::HeaderValue;
@@ -117,7 +119,7 @@ fn files(section: &Section<'_>, path: &PathSpec) -> Option<Files> {
         }
         Some(root)
     });
-    let index = section.read("index", "index.html".to_owned(), |item| item.parsed(file_name));
+    let index = section.read("index", vec!["index.html".to_owned()], index);
     let alias = section.item("alias");
     let strip = match alias.as_ref().filter(|item| item.bool() == Some(true)).zip(Some(path)) {
         None => 0,
@@ -128,10 +130,36 @@ fn files(section: &Section<'_>, path: &PathSpec) -> Option<Files> {
             0
         }
     };
-    let folders = section.read("folders", true, Item::bool);
-    let fallback = section.item("fallback").and_then(|item| fallback(&item));
+    let folders = section.item("folders");
+    let candidates = section.item("try").and_then(|item| item.array()).unwrap_or_default();
+    if let Some(item) = folders.as_ref().filter(|_| !candidates.is_empty()) {
+        item.fault("try says already whether folders count: by \"$path/\"; keep one of the two");
+    }
+    let kinds = [("inside", Symlinks::Inside), ("off", Symlinks::Off), ("any", Symlinks::Any)];
+    let files = Files {
+        root: root.unwrap_or_default(),
+        index: index.into(),
+        strip,
+        folders: folders.and_then(|item| item.bool()).unwrap_or(true),
+        candidates: candidates.iter().filter_map(|item| item.parsed(FileCandidate::parse)).collect(),
+        autoindex: section.read("autoindex", false, Item::bool),
+        symlinks: section.read("symlinks", Symlinks::Inside, |item| item.choice(&kinds)),
+        fallback: section.item("fallback").and_then(|item| fallback(&item)),
+    };
     section.finish();
-    Some(Files { root: root?, index, strip, folders, fallback })
+    Some(files)
+}
+
+/// What stands for a folder: a name, or a list of them.
+fn index(item: &Item<'_>) -> Option<Vec<String>> {
+    if item.is_string() {
+        return Some(vec![item.parsed(file_name)?]);
+    }
+    let names: Vec<_> = item.array()?.iter().filter_map(|item| item.parsed(file_name)).collect();
+    if names.is_empty() {
+        item.fault("names no file; write [\"index.html\"], or folders = false");
+    }
+    Some(names)
 }
 
 /// `"/index.html"`, `"@name"` or a status.

@@ -39,7 +39,10 @@ fn a_route_leads_where_it_says() {
     );
     let alias = route("path = \"/static/\"\nfiles = { root = \"conf\", alias = true }");
     let Target::Files(files) = alias.target else { panic!("files") };
-    assert_eq!((files.strip, files.index.as_str(), files.root.is_dir()), (8, "index.html", true));
+    assert_eq!(
+        (files.strip, &files.index[..], files.root.is_dir()),
+        (8, &["index.html".to_owned()][..], true)
+    );
     assert_eq!(route("path = \"~ /\\\\.\"\ndeny = true").target, Target::Deny);
     assert_eq!(route("service = \"web\"").path, PathSpec::Prefix { prefix: "/".into(), is_final: false });
 }

@@ -29,8 +29,8 @@ pub(in crate::proxy) enum Followed {
 pub(in crate::proxy) enum Unanswered {
     /// There is no file, and the route falls back.
     FallsBack,
-    /// What stands for a folder belongs to another route.
-    Index,
+    /// What stands for a folder, by its place among the names, belongs to another route.
+    Index(usize),
 }
 
 /// Follows a request, from a route that is known already or from the one for its path.
@@ -108,8 +108,9 @@ pub(in crate::proxy) fn fall_back(
     let Some(Target::Files(files)) = table.route(request.plan.route).map(|route| &route.target) else {
         return Err(Refusal::NoRoute);
     };
-    if why == Unanswered::Index {
-        let made = with_current(request, |at| index_of(at, &files.index));
+    if let Unanswered::Index(nth) = why {
+        let index = files.index.get(nth).ok_or(Refusal::NoRoute)?;
+        let made = with_current(request, |at| index_of(at, index));
         change(request, Some(made?.map_err(|_| Refusal::BadPath)?))?;
         return Ok(None);
     }

@@ -13,7 +13,7 @@ use crate::proxy::wire::answer_head::AnswerHead;
 use http::header::{
     ACCEPT_RANGES, ALLOW, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE,
     EXPECT, EXPIRES, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE, RANGE,
-    RETRY_AFTER, SET_COOKIE, TRANSFER_ENCODING, WWW_AUTHENTICATE,
+    RETRY_AFTER, SET_COOKIE, TRANSFER_ENCODING, UPGRADE, WWW_AUTHENTICATE,
 };
 use http::{HeaderName, HeaderValue, Method};
 use std::sync::Arc;
@@ -29,7 +29,8 @@ const KEPT_OF_ERRORS: [HeaderName; 4] = [WWW_AUTHENTICATE, RETRY_AFTER, ALLOW, C
 /// What asks for less than the whole answer: an error has no other.
 const CONDITIONS: [HeaderName; 6] =
     [IF_MATCH, IF_NONE_MATCH, IF_MODIFIED_SINCE, IF_UNMODIFIED_SINCE, IF_RANGE, RANGE];
-const OF_BODIES: [HeaderName; 4] = [CONTENT_LENGTH, TRANSFER_ENCODING, CONTENT_TYPE, EXPECT];
+/// What a request for a page has none of: a body, and another protocol.
+const NOT_OF_PAGES: [HeaderName; 5] = [CONTENT_LENGTH, TRANSFER_ENCODING, CONTENT_TYPE, EXPECT, UPGRADE];
 
 /// The page of an error, where it is no file.
 pub(in crate::proxy) fn page_elsewhere(request: &Request, error: u16) -> Option<Arc<ErrorPage>> {
@@ -126,7 +127,7 @@ fn ask_as_get(request: &mut Request) {
         replaced.method.get_or_insert(request.head.method.clone());
         request.head.set_method(Method::GET);
     }
-    OF_BODIES.iter().for_each(|name| drop(request.head.remove_header(name)));
+    NOT_OF_PAGES.iter().for_each(|name| drop(request.head.remove_header(name)));
     request.inbound.expects = false;
     request.inbound.body.leave_out();
 }

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use http::header::{ACCEPT, ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-const HTML: &str = "text/html; charset=utf-8";
+pub(super) const HTML: &str = "text/html; charset=utf-8";
 /// Seconds after which a client may try again when no upstream was ready.
 const RETRY_AFTER_SECONDS: u64 = 5;
 const MAINTENANCE: &str = "The site is under maintenance. Please try again later.";
@@ -120,6 +120,7 @@ fn explanation(status: u16) -> &'static str {
         404 => "Nothing is served under this address.",
         405 => "This address does not take that method.",
         408 => "The request did not arrive in time.",
+        412 => "The file is another by now.",
         413 => "The request body is too large.",
         414 => "The address is too long.",
         416 => "The file has no such range.",
@@ -143,6 +144,11 @@ enum Format {
 /// Whether a client asks for a page.
 pub(super) fn is_browser(headers: &HeaderMap) -> bool {
     preferred(headers) == Format::Html
+}
+
+/// Whether a client asks for JSON before any other format.
+pub(super) fn prefers_json(headers: &HeaderMap) -> bool {
+    preferred(headers) == Format::Json
 }
 
 /// The first of the client's accepted types that there is a page for; browsers list HTML first, API

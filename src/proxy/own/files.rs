@@ -6,6 +6,7 @@
 
 mod conditions;
 mod kind;
+mod listing;
 mod open;
 mod place;
 
@@ -13,13 +14,16 @@ use super::answer::{self, Answer, OwnBody};
 use super::error_page;
 use super::reading::Reading;
 use crate::core::own_limit::OwnLimit;
-use crate::core::route::{Fallback, Files};
+use crate::core::route::{Fallback, FileCandidate, Files, decoded};
 use crate::proxy::decide::follow::{Unanswered, is_index_of_another};
 use crate::proxy::exchange::Request;
 use conditions::{Part, Wanted};
-use http::header::{ACCEPT_RANGES, ALLOW, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, LAST_MODIFIED};
+use http::header::{
+    ACCEPT_RANGES, ALLOW, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, LAST_MODIFIED, VARY,
+};
 use http::{HeaderValue, Method};
-use open::{Opened, Unopened};
+use listing::Listed;
+use open::{Found, Lookup, Opened, Unopened};
 
 /// The answer with the file that the path names, where there is one and no other route answers with it.
 ///
@@ -32,11 +36,14 @@ pub(super) async fn answer(request: &Request, files: &Files) -> Result<Answer, U
     {
         return Err(Unanswered::FallsBack);
     }
-    if found.is_ok() && is_index_of_another(request, &files.index) {
-        return Err(Unanswered::Index);
+    if let Ok(Found::File(Opened { index: Some(nth), .. })) = &found
+        && files.index.get(*nth).is_some_and(|index| is_index_of_another(request, index))
+    {
+        return Err(Unanswered::Index(*nth));
     }
     Ok(match found {
-        Ok((opened, kind)) => with_file(request, opened, kind),
+        Ok(Found::File(opened)) => with_file(request, opened),
+        Ok(Found::List(listed)) => with_list(request, &listed),
         Err(Unopened::Folder) => to_folder(request),
         Err(Unopened::Failed(405)) => {
             let allow = (ALLOW, HeaderValue::from_static("GET, HEAD"));
@@ -54,30 +61,84 @@ pub(super) async fn answer(request: &Request, files: &Files) -> Result<Answer, U
     })
 }
 
-/// The file that the path names, and its kind.
-async fn find(request: &Request, files: &Files) -> Result<(Opened, &'static str), Unopened> {
-    let head = &request.head;
-    let takes = matches!(head.method, Method::GET | Method::HEAD);
+/// What the path stands for: itself, or the first of the route's candidates that is there.
+async fn find(request: &Request, files: &Files) -> Result<Found, Unopened> {
+    let takes = matches!(request.head.method, Method::GET | Method::HEAD);
     if !takes && files.fallback.is_none() {
         return Err(Unopened::Failed(405));
     }
-    let place = place::below(request.path_and_query().0, files).map_err(Unopened::Failed)?;
-    let kind = kind::of(&place);
-    let reads = head.method == Method::GET && !conditions::are_there(&head.headers);
-    match open::open(files.root.clone(), place, reads).await {
-        Err(Unopened::Folder) if !files.folders => Err(Unopened::Failed(404)),
+    let path = request.path_and_query().0;
+    let mut found = Err(Unopened::Failed(404));
+    if files.candidates.is_empty() {
+        found = look(request, files, (path, files.strip), files.folders).await;
+    }
+    for candidate in &files.candidates {
+        found = match candidate {
+            FileCandidate::Path => look(request, files, (path, files.strip), false).await,
+            FileCandidate::Suffixed(suffix) => {
+                look(request, files, (&format!("{path}{suffix}"), files.strip), false).await
+            }
+            FileCandidate::Fixed(place) => look(request, files, (place, 0), false).await,
+            FileCandidate::Folder => match look(request, files, (path, files.strip), true).await {
+                Ok(Found::File(Opened { index: None, .. })) => Err(Unopened::Failed(404)),
+                found => found,
+            },
+        };
+        if !matches!(found, Err(Unopened::Failed(403 | 404))) {
+            break;
+        }
+    }
+    match found {
         Ok(_) | Err(Unopened::Folder) if !takes => Err(Unopened::Failed(405)),
-        opened => opened.map(|opened| (opened, kind)),
+        found => found,
     }
 }
 
-fn with_file(request: &Request, opened: Opened, kind: &'static str) -> Answer {
+/// The file of a path, without its first bytes, or with `folders` what stands for the folder.
+async fn look(
+    request: &Request,
+    files: &Files,
+    (path, strip): (&str, usize),
+    folders: bool,
+) -> Result<Found, Unopened> {
+    let head = &request.head;
+    let place = place::below(path, strip, folders).map_err(Unopened::Failed)?;
+    let lookup = Lookup {
+        root: files.root.clone(),
+        place,
+        index: files.index.clone(),
+        autoindex: files.autoindex,
+        symlinks: files.symlinks,
+        reads: head.method == Method::GET && !conditions::are_there(&head.headers),
+    };
+    match open::open(lookup).await {
+        Err(Unopened::Folder) if !folders => Err(Unopened::Failed(404)),
+        found => found,
+    }
+}
+
+/// JSON for those who ask for it, HTML for all others.
+fn with_list(request: &Request, listed: &[Listed]) -> Answer {
+    let (kind, text) = if error_page::prefers_json(&request.head.headers) {
+        ("application/json", listing::json(listed))
+    } else {
+        let path = decoded(request.path_and_query().0).unwrap_or_default();
+        (error_page::HTML, listing::html(&String::from_utf8_lossy(&path), listed))
+    };
+    let mut answer = Answer::new(200, text.into());
+    answer.set(CONTENT_TYPE, HeaderValue::from_static(kind));
+    answer.set(VARY, HeaderValue::from_static("Accept"));
+    answer
+}
+
+fn with_file(request: &Request, opened: Opened) -> Answer {
     let wanted = conditions::wanted(&request.head.headers, &opened);
-    let Opened { file, length, etag, modified, start, .. } = opened;
+    let Opened { file, kind, length, etag, modified, start, .. } = opened;
     let (status, part) = match wanted {
         Wanted::Whole => (200, Part { start: 0, end: length }),
         Wanted::Part(part) => (206, part),
         Wanted::Nothing => (304, Part { start: 0, end: 0 }),
+        Wanted::Another => return error_page::error(request, 412),
         Wanted::Beyond => {
             let range = HeaderValue::try_from(format!("bytes */{length}")).ok();
             return error_page::error_with(request, 416, range.map(|range| (CONTENT_RANGE, range)));

@@ -237,3 +237,52 @@ fn bodies_go_on_with_their_request_or_are_left_out() {
     eventually("six lines", || log().lines().count() == 6);
     assert_eq!(log().matches("\"POST\"").count(), 6, "what the client asked by: {}", log());
 }
+
+/// A page is no place to change the protocol.
+#[test]
+fn an_upgrade_gets_the_page_of_its_error_and_no_other_protocol() {
+    let origin = Origin::new(|request| match request.header("upgrade") {
+        Some(_) => Reaction::Upgrade,
+        None => Reaction::Answer(200, "page".to_owned()),
+    });
+    let routes = r#"
+        [[routes]]
+        path = "/socket"
+        service = "dead"
+        error_pages = { "502, 503" = { path = "/page" } }
+        [[routes]]
+        service = "web"
+        [services.dead.pools.blue]
+        upstreams = ["127.0.0.1:1"]"#;
+    let pointsman = Pointsman::start(&site(&origin, routes));
+    let upgrade = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
+                   Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+    let answer = ask(pointsman.http(), "GET /socket", upgrade);
+    assert!(matches!(answer.status, 502 | 503) && answer.text() == "page", "{answer:?}");
+}
+
+/// A client that sends too much hears the page while it sends; an answer without end is not waited for.
+#[test]
+fn pages_are_shown_before_bodies_and_answers_end() {
+    let origin = Origin::new(|_| {
+        Reaction::Raw(b"HTTP/1.1 500 No\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n".to_vec())
+    });
+    let routes = r#"
+        [[routes]]
+        intercept = true
+        limits = { body = "1k" }
+        error_pages = { "413, 500" = { path = "/errors/50x.html" } }
+        service = "web"
+        [[routes]]
+        path = "/errors/"
+        internal = true
+        files = { root = "www" }"#;
+    let pointsman = start(&site(&origin, routes), &FILES);
+    let head = "POST /early HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\n0123456789";
+    let mut client = Connection::open(pointsman.http());
+    client.write(head.as_bytes()).expect("written");
+    let early = client.answer(false);
+    assert_eq!((early.status, early.text().as_str()), (413, "<h1>broken</h1>"));
+    let endless = ask(pointsman.http(), "GET /endless", "");
+    assert_eq!((endless.status, endless.text().as_str()), (500, "<h1>broken</h1>"));
+}

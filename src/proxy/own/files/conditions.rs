@@ -1,9 +1,12 @@
 //! Conditional requests and ranges (RFC 9110, 13 and 14): who has the file already, and who wants a part.
 
 use super::open::Opened;
-use http::header::{HeaderName, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, RANGE};
+use http::header::{
+    HeaderName, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE, RANGE,
+};
 use http::{HeaderMap, HeaderValue};
 use jiff::fmt::rfc2822::DateTimeParser;
+use std::borrow::Cow;
 
 /// Bytes of a file from `start`, without `end`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,19 +23,26 @@ pub(super) enum Wanted {
     Part(Part),
     /// It has the file: 304.
     Nothing,
+    /// It wants the file only as it was: 412.
+    Another,
     /// A range that the file does not have: 416.
     Beyond,
 }
 
 /// Whether the answer may be another than the whole file.
 pub(super) fn are_there(headers: &HeaderMap) -> bool {
-    [IF_NONE_MATCH, IF_MODIFIED_SINCE, RANGE].iter().any(|name| headers.contains_key(name))
+    let names = [IF_MATCH, IF_UNMODIFIED_SINCE, IF_NONE_MATCH, IF_MODIFIED_SINCE, RANGE];
+    names.iter().any(|name| headers.contains_key(name))
 }
 
+/// In the order of RFC 9110, 13.2.2.
 pub(super) fn wanted(headers: &HeaderMap, file: &Opened) -> Wanted {
     let seconds = file.modified.as_ref().map(|(seconds, _)| *seconds);
-    let has_it = match text(headers, IF_NONE_MATCH) {
-        Some(tags) => names(tags, &file.etag),
+    if is_another(headers, (&file.etag, seconds)) {
+        return Wanted::Another;
+    }
+    let has_it = match listed(headers, IF_NONE_MATCH) {
+        Some(tags) => names(&tags, &file.etag),
         None => text(headers, IF_MODIFIED_SINCE).and_then(seconds_of) >= seconds && seconds.is_some(),
     };
     if has_it {
@@ -48,6 +58,26 @@ pub(super) fn wanted(headers: &HeaderMap, file: &Opened) -> Wanted {
         .and_then(|range| range.to_str().ok())
         .and_then(|range| part(range, file.length))
         .unwrap_or(Wanted::Whole)
+}
+
+/// Whether the file is not the one that the client names. Weak tags name none (RFC 9110, 13.1.1); a date that cannot be
+/// read is passed over.
+fn is_another(headers: &HeaderMap, (etag, seconds): (&HeaderValue, Option<i64>)) -> bool {
+    if headers.contains_key(IF_MATCH) {
+        let tags = listed(headers, IF_MATCH).unwrap_or_default();
+        return !tags.split(',').map(str::trim).any(|tag| tag == "*" || tag.as_bytes() == etag.as_bytes());
+    }
+    let since = text(headers, IF_UNMODIFIED_SINCE).and_then(seconds_of);
+    since.zip(seconds).is_some_and(|(since, seconds)| seconds > since)
+}
+
+/// All values of a field that is a list, as one.
+fn listed(headers: &HeaderMap, name: HeaderName) -> Option<Cow<'_, str>> {
+    let mut values = headers.get_all(name).iter();
+    let first = values.next()?.to_str().ok()?;
+    let Some(second) = values.next() else { return Some(Cow::Borrowed(first)) };
+    let rest = std::iter::once(second).chain(values).filter_map(|value| value.to_str().ok());
+    Some(Cow::Owned(std::iter::once(first).chain(rest).collect::<Vec<_>>().join(",")))
 }
 
 /// `None` for what is no single range of bytes.
@@ -96,6 +126,8 @@ mod tests {
     fn wanted_by(fields: &[(HeaderName, &'static str)]) -> Wanted {
         let file = Opened {
             file: Arc::new(std::fs::File::open("/dev/null").expect("opened")),
+            kind: "text/plain",
+            index: None,
             length: 100,
             etag: HeaderValue::from_static("\"a-64\""),
             modified: Some((784_111_777, HeaderValue::from_static(DATE))),
@@ -122,6 +154,28 @@ mod tests {
         let both = [(IF_NONE_MATCH, "\"b\""), (IF_MODIFIED_SINCE, DATE)];
         assert_eq!(wanted_by(&both), Wanted::Whole, "the tag says more than the date");
         assert_eq!(wanted_by(&[]), Wanted::Whole);
+    }
+
+    #[test]
+    fn who_wants_the_file_as_it_was_gets_no_other() {
+        const BEFORE: &str = "Sun, 06 Nov 1994 08:49:36 GMT";
+        for (fields, expected) in [
+            (vec![(IF_MATCH, "\"a-64\"")], Wanted::Whole),
+            (vec![(IF_MATCH, "*")], Wanted::Whole),
+            (vec![(IF_MATCH, "\"b\", \"a-64\"")], Wanted::Whole),
+            (vec![(IF_MATCH, "\"b\"")], Wanted::Another),
+            (vec![(IF_MATCH, "W/\"a-64\"")], Wanted::Another),
+            (vec![(IF_MATCH, "")], Wanted::Another),
+            (vec![(IF_MATCH, "\"a-64\""), (IF_UNMODIFIED_SINCE, BEFORE)], Wanted::Whole),
+            (vec![(IF_MATCH, "\"a-64\""), (IF_NONE_MATCH, "\"a-64\"")], Wanted::Nothing),
+            (vec![(IF_MATCH, "\"b\""), (IF_NONE_MATCH, "\"a-64\"")], Wanted::Another),
+            (vec![(IF_UNMODIFIED_SINCE, DATE)], Wanted::Whole),
+            (vec![(IF_UNMODIFIED_SINCE, BEFORE)], Wanted::Another),
+            (vec![(IF_UNMODIFIED_SINCE, "yesterday")], Wanted::Whole),
+            (vec![(IF_UNMODIFIED_SINCE, BEFORE), (RANGE, "bytes=0-0")], Wanted::Another),
+        ] {
+            assert_eq!(wanted_by(&fields), expected, "{fields:?}");
+        }
     }
 
     #[test]

@@ -1,24 +1,54 @@
 //! Opening and reading, on threads that may wait for a disk.
 //!
 //! The kernel resolves the path (`openat2`, Linux 5.6): what would leave the root, by a symbolic link or
-//! because a folder is moved meanwhile, does not open. A link to an absolute path counts as leaving.
+//! because a folder is moved meanwhile, does not open unless the route says so. A link to an absolute path counts as leaving.
 
+use super::kind;
+use super::listing::{self, Listed, MOST_NAMES};
+use super::place::Place;
+use crate::core::route::Symlinks;
 use crate::proxy::own::reading::piece;
 use bytes::Bytes;
 use http::HeaderValue;
 use jiff::Timestamp;
 use jiff::fmt::rfc2822::DateTimePrinter;
-use rustix::fs::{Mode, OFlags, ResolveFlags, openat2};
+use rustix::fs::{Dir, Mode, OFlags, ResolveFlags, openat2};
 use rustix::io::Errno;
+use std::ffi::OsStr;
 use std::fs::{File, Metadata};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tokio::task::spawn_blocking;
+
+/// What is looked for.
+pub(super) struct Lookup {
+    pub root: PathBuf,
+    pub place: Place,
+    /// What stands for a folder.
+    pub index: Arc<[String]>,
+    pub autoindex: bool,
+    pub symlinks: Symlinks,
+    /// Whether the first piece of a file is read.
+    pub reads: bool,
+}
+
+/// What is there.
+#[derive(Debug)]
+pub(super) enum Found {
+    File(Opened),
+    /// A folder without an index, sorted.
+    List(Vec<Listed>),
+}
 
 /// A file that can be sent.
 #[derive(Debug)]
 pub(super) struct Opened {
     pub file: Arc<File>,
+    pub kind: &'static str,
+    /// Which of the names that stand for a folder it has, if it stands for one.
+    pub index: Option<usize>,
     /// Bytes.
     pub length: u64,
     pub etag: HeaderValue,
@@ -37,14 +67,34 @@ pub(super) enum Unopened {
     Failed(u16),
 }
 
-/// Opens a file below the root, and reads its first piece if `reads`.
-pub(super) async fn open(root: PathBuf, place: PathBuf, reads: bool) -> Result<Opened, Unopened> {
-    let opening = spawn_blocking(move || opened(&root, &place, reads));
+/// Opens a file below the root, or what stands for a folder.
+pub(super) async fn open(lookup: Lookup) -> Result<Found, Unopened> {
+    let opening = spawn_blocking(move || found(&lookup));
     opening.await.unwrap_or(Err(Unopened::Failed(500)))
 }
 
-fn opened(root: &Path, place: &Path, reads: bool) -> Result<Opened, Unopened> {
-    let file = open_below(root, place).map_err(|error| Unopened::Failed(status_of(error)))?;
+fn found(lookup: &Lookup) -> Result<Found, Unopened> {
+    let place = &lookup.place;
+    if !place.is_folder {
+        return opened(lookup, &place.path).map(Found::File);
+    }
+    for (nth, name) in lookup.index.iter().enumerate() {
+        match opened(lookup, &place.path.join(name)) {
+            Ok(opened) => return Ok(Found::File(Opened { index: Some(nth), ..opened })),
+            Err(Unopened::Folder | Unopened::Failed(404)) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    if !lookup.autoindex {
+        return Err(Unopened::Failed(404));
+    }
+    list(lookup).map(Found::List).map_err(|error| Unopened::Failed(status_of(error)))
+}
+
+fn opened(lookup: &Lookup, place: &Path) -> Result<Opened, Unopened> {
+    // Without NONBLOCK a pipe would wait for somebody to write.
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY;
+    let file = open_below(lookup, place, flags).map_err(|error| Unopened::Failed(status_of(error)))?;
     let metadata = file.metadata().map_err(|_| Unopened::Failed(500))?;
     if metadata.is_dir() {
         return Err(Unopened::Folder);
@@ -52,19 +102,53 @@ fn opened(root: &Path, place: &Path, reads: bool) -> Result<Opened, Unopened> {
     if !metadata.is_file() {
         return Err(Unopened::Failed(404));
     }
-    let start = if reads { piece(&file, 0, metadata.len()) } else { Ok(Bytes::new()) };
+    let start = if lookup.reads { piece(&file, 0, metadata.len()) } else { Ok(Bytes::new()) };
     let start = start.map_err(|_| Unopened::Failed(500))?;
     let (etag, modified) = marks(&metadata);
-    Ok(Opened { file: Arc::new(file), length: metadata.len(), etag, modified, start })
+    let (file, kind, length) = (Arc::new(file), kind::of(place), metadata.len());
+    Ok(Opened { file, kind, index: None, length, etag, modified, start })
 }
 
-fn open_below(root: &Path, place: &Path) -> Result<File, Errno> {
+/// What is in the folder, but for what is hidden and for what no request would open.
+fn list(lookup: &Lookup) -> Result<Vec<Listed>, Errno> {
+    let place = &lookup.place.path;
+    let here = if place.as_os_str().is_empty() { Path::new(".") } else { place };
+    let folder = open_below(lookup, here, OFlags::RDONLY | OFlags::DIRECTORY)?;
+    let mut listed = Vec::new();
+    for entry in Dir::read_from(&folder)?.take(MOST_NAMES) {
+        let entry = entry?;
+        let name = entry.file_name().to_bytes();
+        if name.starts_with(b".") || name.contains(&b'\\') {
+            continue;
+        }
+        let place = place.join(OsStr::from_bytes(name));
+        let Ok(metadata) = open_below(lookup, &place, OFlags::PATH).and_then(|file| fstat(&file)) else {
+            continue;
+        };
+        if metadata.is_dir() || metadata.is_file() {
+            let (size, modified_s) = (metadata.len(), metadata.mtime());
+            listed.push(Listed { name: name.to_vec(), is_folder: metadata.is_dir(), size, modified_s });
+        }
+    }
+    listing::sort(&mut listed);
+    Ok(listed)
+}
+
+fn fstat(file: &File) -> Result<Metadata, Errno> {
+    file.metadata().map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))
+}
+
+fn open_below(lookup: &Lookup, place: &Path, flags: OFlags) -> Result<File, Errno> {
     let folder = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let root = rustix::fs::open(root, folder, Mode::empty())?;
-    // Without NONBLOCK a pipe would wait for somebody to write.
-    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
-    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
-    openat2(root, place, flags, Mode::empty(), resolve).map(File::from)
+    let root = rustix::fs::open(&lookup.root, folder, Mode::empty())?;
+    let resolve = match lookup.symlinks {
+        Symlinks::Off => ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS,
+        Symlinks::Inside => ResolveFlags::BENEATH,
+        // The place itself has nothing that climbs.
+        Symlinks::Any => ResolveFlags::empty(),
+    };
+    let resolve = resolve | ResolveFlags::NO_MAGICLINKS;
+    openat2(root, place, flags | OFlags::CLOEXEC, Mode::empty(), resolve).map(File::from)
 }
 
 fn status_of(error: Errno) -> u16 {
@@ -111,7 +195,7 @@ mod tests {
         symlink(dir.path().join("secret"), root.join("absolute")).expect("a link");
         symlink("..", root.join("parent")).expect("a link");
         symlink("loop", root.join("loop")).expect("a link");
-        let open = |place: &str| match opened(&root, Path::new(place), true) {
+        let open = |place: &str, symlinks| match opened(&lookup(&root, symlinks), Path::new(place)) {
             Ok(opened) => String::from_utf8_lossy(&opened.start).into_owned(),
             Err(why) => format!("{why:?}"),
         };
@@ -128,8 +212,54 @@ mod tests {
             ("none", "Failed(404)"),
             ("file/none", "Failed(404)"),
         ] {
-            assert_eq!(open(place), expected, "{place}");
+            assert_eq!(open(place, Symlinks::Inside), expected, "{place}");
         }
+        for (place, off, any) in [
+            ("file", "inside", "inside"),
+            ("folder/link", "Failed(403)", "inside"),
+            ("up", "Failed(403)", "outside"),
+            ("absolute", "Failed(403)", "outside"),
+            ("loop", "Failed(403)", "Failed(403)"),
+        ] {
+            assert_eq!((&*open(place, Symlinks::Off), &*open(place, Symlinks::Any)), (off, any), "{place}");
+        }
+    }
+
+    fn lookup(root: &Path, symlinks: Symlinks) -> Lookup {
+        let place = Place { path: PathBuf::new(), is_folder: true };
+        let index = ["index.html".to_owned(), "index.htm".to_owned()].into();
+        Lookup { root: root.to_owned(), place, index, autoindex: true, symlinks, reads: true }
+    }
+
+    #[test]
+    fn a_folder_is_its_first_index_or_a_list() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let root = dir.path().join("root");
+        std::fs::create_dir_all(root.join("sub")).expect("folders");
+        std::fs::write(dir.path().join("secret"), "outside").expect("a file");
+        for name in ["b", "a", ".hidden", "back\\slash"] {
+            std::fs::write(root.join(name), name).expect("a file");
+        }
+        symlink("../secret", root.join("out")).expect("a link");
+        symlink("a", root.join("in")).expect("a link");
+        let names = |symlinks| match found(&lookup(&root, symlinks)) {
+            Ok(Found::List(all)) => {
+                let names = all.iter().map(|one| String::from_utf8_lossy(&one.name).into_owned());
+                names.collect::<Vec<_>>().join(" ")
+            }
+            other => format!("{other:?}"),
+        };
+        assert_eq!(names(Symlinks::Inside), "sub a b in");
+        assert_eq!(names(Symlinks::Off), "sub a b");
+        assert_eq!(names(Symlinks::Any), "sub a b in out");
+        symlink("../../secret", root.join("sub/index.html")).expect("a link");
+        let sub = Place { path: "sub".into(), is_folder: true };
+        let out = found(&Lookup { place: sub, ..lookup(&root, Symlinks::Inside) });
+        assert!(matches!(out, Err(Unopened::Failed(403))), "an index leads out no more than a file");
+        std::fs::write(root.join("index.htm"), "second").expect("a file");
+        std::fs::create_dir(root.join("index.html")).expect("a folder of that name");
+        let Ok(Found::File(opened)) = found(&lookup(&root, Symlinks::Inside)) else { panic!("a file") };
+        assert_eq!((&opened.start[..], opened.index), (&b"second"[..], Some(1)));
     }
 
     #[test]

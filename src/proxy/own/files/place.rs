@@ -1,6 +1,6 @@
 //! Where a path leads below the root: never above it, and to nothing hidden.
 
-use crate::core::route::{Files, decoded};
+use crate::core::route::decoded;
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
@@ -8,11 +8,19 @@ use std::path::PathBuf;
 /// The one hidden folder that is there to be seen (RFC 8615).
 const WELL_KNOWN: &[u8] = b".well-known";
 
-/// The file's place, relative to the root; or the status to refuse with: 400 for a path that tries to
-/// leave it, or could be read as such, 403 for what is hidden, 404 for a folder where there are none.
-pub(super) fn below(path: &str, files: &Files) -> Result<PathBuf, u16> {
+/// A place, relative to the root.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Place {
+    pub path: PathBuf,
+    /// Whether it is meant as a folder, for which something else stands.
+    pub is_folder: bool,
+}
+
+/// Where a path leads, without its first `strip` bytes; or the status to refuse with: 400 for a path that tries to leave
+/// the root, or could be read as such, 403 for what is hidden, 404 for a folder where there are none.
+pub(super) fn below(path: &str, strip: usize, folders: bool) -> Result<Place, u16> {
     let path = decoded(path).map_err(|_| 400_u16)?;
-    let mut place: Vec<u8> = Vec::with_capacity(path.len() + files.index.len());
+    let mut place: Vec<u8> = Vec::with_capacity(path.len() + 1);
     for (at, segment) in path.split(|byte| *byte == b'/').filter(|segment| !segment.is_empty()).enumerate() {
         if matches!(segment, b"." | b"..") || segment.contains(&b'\\') {
             return Err(400);
@@ -23,22 +31,21 @@ pub(super) fn below(path: &str, files: &Files) -> Result<PathBuf, u16> {
         place.push(b'/');
         place.extend_from_slice(segment);
     }
-    if path.ends_with(b"/") && !files.folders {
+    if path.ends_with(b"/") && !folders {
         return Err(404);
     }
-    let is_folder = path.ends_with(b"/") || place.len() <= files.strip;
+    let is_folder = path.ends_with(b"/") || place.len() <= strip;
     if is_folder {
         place.push(b'/');
-        place.extend_from_slice(files.index.as_bytes());
     }
     // The slash that begins it makes it absolute.
-    let (stripped, relative) = place.split_at(files.strip.clamp(1, place.len()));
+    let (stripped, relative) = place.split_at(strip.clamp(1, place.len()));
     if !stripped.ends_with(b"/") && !relative.starts_with(b"/") {
         // What is stripped ends within a name: the route was for another path.
         return Err(400);
     }
     let relative = relative.strip_prefix(b"/").unwrap_or(relative);
-    Ok(PathBuf::from(OsString::from_vec(relative.to_vec())))
+    Ok(Place { path: PathBuf::from(OsString::from_vec(relative.to_vec())), is_folder })
 }
 
 #[cfg(test)]
@@ -47,8 +54,10 @@ mod tests {
     use proptest::prelude::*;
     use std::path::Component;
 
-    fn folder(strip: usize) -> Files {
-        Files { root: "/srv".into(), index: "index.html".into(), strip, folders: true, fallback: None }
+    /// The file's place, where `index.html` stands for a folder.
+    fn file(path: &str, strip: usize) -> Result<PathBuf, u16> {
+        let place = below(path, strip, true)?;
+        Ok(if place.is_folder { place.path.join("index.html") } else { place.path })
     }
 
     #[test]
@@ -67,7 +76,7 @@ mod tests {
             ("/favicon.ico", "/favicon.ico".len(), "index.html"),
             ("/..a/b..", 0, ""),
         ] {
-            match below(path, &folder(strip)) {
+            match file(path, strip) {
                 Ok(found) => assert_eq!(found, PathBuf::from(place), "{path}"),
                 Err(status) => assert_eq!((status, place), (403, ""), "{path}"),
             }
@@ -94,14 +103,14 @@ mod tests {
             ("/a/.well-known/x", 403),
             ("/.well-known/.secret", 403),
         ] {
-            assert_eq!(below(path, &folder(0)), Err(status), "{path}");
+            assert_eq!(file(path, 0), Err(status), "{path}");
         }
     }
 
     proptest! {
         #[test]
         fn no_path_is_absolute_or_climbs(path in "/[a./%25ecf\\\\]{0,24}", strip in prop::sample::select(vec![0, 1, 3])) {
-            if let Ok(place) = below(&path, &folder(strip)) {
+            if let Ok(place) = file(&path, strip) {
                 prop_assert!(place.components().all(|part| matches!(part, Component::Normal(_))), "{:?}", place);
             }
         }

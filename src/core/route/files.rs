@@ -1,0 +1,106 @@
+//! A folder whose files are served: which file a path stands for, and what answers where there is none.
+
+use super::replacement::Replacement;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// A folder whose files are served.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Files {
+    pub root: PathBuf,
+    /// What stands for a folder: the first name that is there.
+    pub index: Arc<[String]>,
+    /// Bytes of the path that are not looked for below the root: the route's own prefix, or none.
+    pub strip: usize,
+    /// Whether a path of a folder is answered, with what stands for it.
+    pub folders: bool,
+    /// What a path stands for, in this order; where there are none, for itself, and for a folder if `folders`.
+    pub candidates: Vec<FileCandidate>,
+    /// Whether a folder without an index is answered with a list of what is in it.
+    pub autoindex: bool,
+    pub symlinks: Symlinks,
+    /// What answers a path without a file, in place of 404.
+    pub fallback: Option<Fallback>,
+}
+
+/// What a path may stand for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FileCandidate {
+    /// The file of its own name.
+    Path,
+    /// The file with this behind its name.
+    Suffixed(String),
+    /// The folder of its name.
+    Folder,
+    /// This file, by its path below the root.
+    Fixed(String),
+}
+
+/// Which symbolic links are followed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Symlinks {
+    /// None.
+    Off,
+    /// Those that stay below the root.
+    #[default]
+    Inside,
+    Any,
+}
+
+/// What answers in place of a file that is not there.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Fallback {
+    /// An error of this status.
+    Status(u16),
+    /// The route for another path.
+    Path(Replacement),
+    /// The route of this name.
+    Route(String),
+}
+
+impl FileCandidate {
+    /// `$path`, `$path.html`, `$path/` or `/fixed.html`.
+    ///
+    /// # Errors
+    /// A sentence that says what may be written.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let wrong = || {
+            format!(
+                "\"{text}\" is none of \"$path\", \"$path.html\", \"$path/\" and a file, \"/maintenance.html\""
+            )
+        };
+        let is_hidden = |part: &str| part.starts_with('.') || part.contains(['\0', '\\']);
+        if let Some(suffix) = text.strip_prefix("$path") {
+            return match suffix {
+                "" => Ok(FileCandidate::Path),
+                "/" => Ok(FileCandidate::Folder),
+                suffix if suffix.contains(['/', '$', '\0', '\\', '%', '?']) => Err(wrong()),
+                suffix => Ok(FileCandidate::Suffixed(suffix.to_owned())),
+            };
+        }
+        let parts = text.strip_prefix('/').ok_or_else(wrong)?;
+        if text.contains(['$', '%', '?']) || text.ends_with('/') || parts.split('/').any(is_hidden) {
+            return Err(wrong());
+        }
+        Ok(FileCandidate::Fixed(text.to_owned()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn candidates_are_read_and_what_climbs_is_refused() {
+        let read = |text| FileCandidate::parse(text).ok();
+        assert_eq!(read("$path"), Some(FileCandidate::Path));
+        assert_eq!(read("$path/"), Some(FileCandidate::Folder));
+        assert_eq!(read("$path.html"), Some(FileCandidate::Suffixed(".html".to_owned())));
+        assert_eq!(read("/a/b.html"), Some(FileCandidate::Fixed("/a/b.html".to_owned())));
+        for text in
+            ["", "$uri", "$path/../x", "$path$path", "/", "/../x", "/.git", "/a/", "a.html", "/a?b", "/%2e"]
+        {
+            assert_eq!(read(text), None, "{text}");
+        }
+    }
+}
