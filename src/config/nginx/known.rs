@@ -21,10 +21,12 @@ const TLS_SUITES: &str =
 const GATEWAY: &str =
     "only HTTP upstreams are spoken to; put the application's own HTTP server in front of it";
 const BODY: &str = "answers are not rewritten; change it in the application";
-const AUTH: &str = "Pointsman cannot ask that; protect it in the application";
+const AUTH: &str =
+    "not carried over; see basic_auth, authorize and satisfy of routes, or protect it in the application";
 const BY_LISTENER: &str =
     "set by listener: what the default server of the address says holds for all, in its locations, too";
-const VARIABLE: &str = "variables are not carried over; what asks for this one says so where it stands";
+const VARIABLE: &str =
+    "not carried over; write it under [maps] or [values]: what asks for it says so where it stands";
 const OTHER_PROTOCOL: &str = "only HTTP is proxied; keep nginx or another proxy for it";
 const SCRIPT: &str = "no scripts are run; express it as routes, or do it in the application";
 
@@ -32,7 +34,11 @@ const SCRIPT: &str = "no scripts are run; express it as routes, or do it in the 
 const PREFIXES: &[(&str, Level, &str)] = &[
     ("proxy_ssl_", Missing, TLS_UPSTREAM),
     ("proxy_cache", Missing, CACHE),
-    ("proxy_cookie_", Missing, BODY),
+    (
+        "proxy_cookie_",
+        Missing,
+        "not carried over; write cookie_paths, cookie_domains or cookie_flags of the route",
+    ),
     ("proxy_temp_", Noted, STREAMS),
     ("proxy_headers_hash_", Noted, DEFAULTS),
     ("fastcgi_", Missing, GATEWAY),
@@ -99,28 +105,29 @@ const NAMES: &[(&[&str], Level, &str)] = &[
     (&["proxy_bind", "proxy_method", "proxy_set_body", "proxy_pass_request_headers",
        "proxy_pass_request_body"], Missing, "requests are passed on as they are"),
     (&["proxy_intercept_errors", "recursive_error_pages"], Missing,
-     "an upstream's own error answers are passed on; error_pages are for the proxy's own errors"),
+     "not carried over; write intercept = true on the route, with error_pages"),
     (&["types", "default_type"], Noted, "files are served with the usual types of their names"),
     (&["charset", "source_charset", "override_charset", "charset_types", "charset_map"], Noted,
      "text in files is said to be UTF-8; what an application says of its answers stays"),
     (&["etag", "if_modified_since", "max_ranges"], Noted,
      "files have ETag and Last-Modified, and conditions and single ranges are answered by them"),
     (&["disable_symlinks"], Noted, "links that lead out of the folder are never followed, others are"),
-    (&["autoindex", "autoindex_exact_size", "autoindex_localtime", "autoindex_format", "random_index",
+    (&["autoindex"], Missing, "not carried over; write autoindex = true in files of the route"),
+    (&["autoindex_exact_size", "autoindex_localtime", "autoindex_format", "random_index",
        "gzip_static", "brotli_static", "gunzip", "flv", "mp4", "image_filter", "ssi", "xslt_stylesheet",
        "limit_rate", "limit_rate_after", "add_trailer", "addition_types", "add_before_body", "add_after_body"],
        Missing, FILES),
     (&["gzip_disable", "gzip_buffers", "gzip_http_version", "gzip_window", "gzip_hash", "brotli_buffers",
        "brotli_window"], Noted, "not needed: the client's Accept-Encoding decides"),
     (&["merge_slashes"], Noted, "routes take doubled slashes for one, always; what goes to an upstream stays as it was sent"),
-    (&["underscores_in_headers"], Missing, "fields with an underscore in their name are always dropped; applications take them for others"),
+    (&["underscores_in_headers"], Missing, "not carried over; write underscores = true on the listener, if the application needs such fields"),
     (&["chunked_transfer_encoding"], Noted, "an answer of unknown length is sent in chunks"),
     (&["absolute_redirect", "port_in_redirect", "server_name_in_redirect"], Noted,
      "redirects go where `to` says"),
     (&["set", "if", "break", "rewrite_log", "uninitialized_variable_warn"], Missing,
-     "there are no conditions and variables; express it as routes with hosts and paths"),
+     "not carried over; write routes with `when` or `first`, and names under [values] and [maps]"),
     (&["map", "geo", "split_clients"], Missing, VARIABLE),
-    (&["limit_except"], Missing, "methods are not told apart; do it in the application"),
+    (&["limit_except"], Missing, "not carried over; write routes with when = { methods = [\"GET\"] }"),
     (&["satisfy"], Missing, AUTH),
     (&["secure_link", "secure_link_md5", "secure_link_secret", "userid", "valid_referers"], Missing, AUTH),
     (&["post_action", "empty_gif", "degradation", "max_errors", "userid_service"], Missing, SCRIPT),

@@ -39,8 +39,7 @@ const ACCESS: [&str; 12] = [
     "disable_symlinks",
 ];
 
-const CREDENTIALS: &str =
-    "Pointsman cannot ask that, so its routes are denied; protect them in the application, then open them";
+const CREDENTIALS: &str = "not carried over, so its routes are denied; say it by basic_auth, authorize or satisfy of the routes, then open them";
 const UNKNOWN: &str = "it may refuse requests, and Pointsman has nothing like it, so its routes are denied; see what it is for, then open them";
 
 impl Safeguards {
@@ -97,7 +96,7 @@ impl<'a> Import<'a> {
                 self.ledger.whole(
                     line,
                     Level::Missing,
-                    "methods are not told apart, so its route is denied; do it in the application, then open it",
+                    "not carried over, so its route is denied; write routes with when = { methods = [\"GET\"] }, then open it",
                 );
                 guard.access = true;
             }

@@ -17,7 +17,7 @@ fn notes(lines: &str) -> Vec<(String, String, String)> {
 
 /// A directive, its level, and a word of what is said; `carried` has no note.
 const CLAIMS: &[(&str, &str, &str)] = &[
-    ("underscores_in_headers on", "missing", "always dropped"),
+    ("underscores_in_headers on", "missing", "underscores = true"),
     ("underscores_in_headers off", "carried", ""),
     ("merge_slashes off", "noted", "always"),
     ("proxy_ignore_client_abort on", "missing", "ends when its client goes"),
