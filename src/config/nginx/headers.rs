@@ -6,9 +6,10 @@
 use super::Import;
 use super::scope::Scope;
 use super::servers::Server;
-use super::site::{Edits, Headers, Lead, Route};
+use super::site::{AddedField, Edits, Headers, Lead, Route};
 use super::tree::Directive;
-use super::values::{time, translate};
+use super::values::translate;
+use crate::core::expires::Expires;
 
 /// Set by Pointsman towards the upstream, each with the values of nginx that mean the same.
 const FORWARDED: [(&str, &[&str]); 7] = [
@@ -63,32 +64,22 @@ impl<'a> Import<'a> {
         if matches!(lead, Lead::Service(_)) && has_internal(server.scope.block()) {
             edits.remove.push("X-Accel-Redirect".to_owned());
         }
-        if let Some(expires) = scope.last("expires") {
-            self.expires(expires, &mut edits);
-        }
         for line in scope.all("add_header") {
             self.add_header(line, server, &mut edits);
         }
         edits
     }
 
-    fn expires(&self, line: &'a Directive, edits: &mut Edits) {
-        let seconds = match line.arg(0) {
-            "off" => return self.ledger.carried(line),
-            "max" => Some(315_360_000),
-            "epoch" => Some(0),
-            past if past.starts_with('-') => Some(0),
-            text => time(text).map(|time| time.as_secs()),
-        };
-        match seconds.filter(|_| line.args.len() == 1) {
-            Some(0) => edits.set.push(("Cache-Control".into(), "no-cache".into())),
-            Some(seconds) => edits.set.push(("Cache-Control".into(), format!("max-age={seconds}"))),
-            None => {
-                return self.ledger.missing(line, "write Cache-Control with headers.response of the route");
-            }
+    /// As the route has it.
+    pub(super) fn expires(&self, scope: &Scope<'a>) -> Option<String> {
+        let line = scope.last("expires")?;
+        let text = line.arg(0);
+        if line.args.len() != 1 || Expires::parse(text).is_err() {
+            self.ledger.missing(line, "expires of a route is a time, max, epoch or off");
+            return None;
         }
-        self.ledger
-            .noted(line, "as Cache-Control; the older Expires is not sent, and it goes on errors, too");
+        self.ledger.carried(line);
+        Some(text.to_owned()).filter(|text| text != "off")
     }
 
     fn add_header(&self, line: &'a Directive, server: &Server<'a>, edits: &mut Edits) {
@@ -111,16 +102,15 @@ impl<'a> Import<'a> {
                 ),
             ),
         };
-        match line.arg(2) {
-            "always" => self.ledger.carried(line),
-            _ => self.ledger.noted(line, "added to all answers, errors too, as with always"),
-        }
-        match edits.add.iter_mut().find(|(known, _)| known.eq_ignore_ascii_case(name)) {
-            Some((_, known)) => {
-                known.push_str(&format!(", {value}"));
+        self.ledger.carried(line);
+        let of_successes = line.arg(2) != "always";
+        match edits.add.iter_mut().find(|known| known.name.eq_ignore_ascii_case(name)) {
+            Some(known) => {
+                known.value.push_str(&format!(", {value}"));
+                known.of_successes &= of_successes;
                 self.ledger.noted(line, "joined with the one before into one field");
             }
-            None => edits.add.push((name.to_owned(), value)),
+            None => edits.add.push(AddedField { name: name.to_owned(), value, of_successes }),
         }
     }
 

@@ -26,7 +26,7 @@ const AUTH: &str =
 const BY_LISTENER: &str =
     "set by listener: what the default server of the address says holds for all, in its locations, too";
 const VARIABLE: &str =
-    "not carried over; write it under [maps] or [values]: what asks for it says so where it stands";
+    "not carried over; write it under [maps] or [values]; what asks for this one says so where it stands";
 const OTHER_PROTOCOL: &str = "only HTTP is proxied; keep nginx or another proxy for it";
 const SCRIPT: &str = "no scripts are run; express it as routes, or do it in the application";
 

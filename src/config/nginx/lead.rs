@@ -87,6 +87,7 @@ impl<'a> Import<'a> {
             rates: Vec::new(),
             connections_per_client: None,
             compression: self.compression(scope),
+            expires: self.expires(scope),
             allow: Vec::new(),
             deny_from: Vec::new(),
             rewriting: Rewriting::default(),

@@ -59,7 +59,15 @@ pub(super) struct Tls {
 pub(super) struct Edits {
     pub remove: Vec<String>,
     pub set: Vec<(String, String)>,
-    pub add: Vec<(String, String)>,
+    pub add: Vec<AddedField>,
+}
+
+/// A field that is added.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct AddedField {
+    pub name: String,
+    pub value: String,
+    pub of_successes: bool,
 }
 
 /// Towards the client and towards the upstream.
@@ -116,6 +124,8 @@ pub(super) struct Route {
     pub rates: Vec<String>,
     pub connections_per_client: Option<u64>,
     pub compression: bool,
+    /// As it is written.
+    pub expires: Option<String>,
     pub allow: Vec<String>,
     pub deny_from: Vec<String>,
     /// Files by status.

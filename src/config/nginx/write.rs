@@ -1,8 +1,8 @@
 //! The configuration as TOML, each block under the line of nginx's it comes from.
 
 use super::site::{
-    Buffering, Edits, Fallback, Lead, Listener, Pool, Rewriting, Route, Rule, Service, Site, Then, Timeouts,
-    Upstream,
+    AddedField, Buffering, Edits, Fallback, Lead, Listener, Pool, Rewriting, Route, Rule, Service, Site,
+    Then, Timeouts, Upstream,
 };
 use super::toml::{fixed, list, quoted, table, template};
 use super::tree::Place;
@@ -200,6 +200,9 @@ impl Page {
                 self.pair(key, &list(networks));
             }
         }
+        if !is_denied {
+            route.expires.iter().for_each(|expires| self.pair("expires", &quoted(expires)));
+        }
         let mut headers = Vec::new();
         if route.headers.response != site.headers.response {
             headers.push(format!("response = {}", edits_of(&route.headers.response)));
@@ -317,6 +320,17 @@ fn timeouts_of(timeouts: &Timeouts, common: Option<&Timeouts>) -> String {
     table(&differing.map(|(key, time, _)| format!("{key} = \"{}\"", show(*time))).collect::<Vec<_>>())
 }
 
+fn added(fields: &[AddedField]) -> String {
+    let field = |AddedField { name, value, of_successes }: &AddedField| {
+        let value = template(value);
+        match of_successes {
+            true => format!("{} = {{ value = {value}, on = \"success\" }}", quoted(name)),
+            false => format!("{} = {value}", quoted(name)),
+        }
+    };
+    table(&fields.iter().map(field).collect::<Vec<_>>())
+}
+
 fn edits_of(edits: &Edits) -> String {
     let fields = |fields: &[(String, String)]| {
         table(
@@ -328,7 +342,7 @@ fn edits_of(edits: &Edits) -> String {
     };
     let mut keys = Vec::new();
     keys.extend((!edits.set.is_empty()).then(|| format!("set = {}", fields(&edits.set))));
-    keys.extend((!edits.add.is_empty()).then(|| format!("add = {}", fields(&edits.add))));
+    keys.extend((!edits.add.is_empty()).then(|| format!("add = {}", added(&edits.add))));
     keys.extend((!edits.remove.is_empty()).then(|| format!("remove = {}", list(&edits.remove))));
     table(&keys)
 }
