@@ -45,7 +45,7 @@ pub(in crate::proxy) fn follow(
     loop {
         let found = match from.take() {
             Some(found) => found,
-            None => route_of(request, &path(request)?)?,
+            None => plan::route(request, &path(request)?)?,
         };
         request.plan.route = Some(found);
         if request.plan.changes == 0 && request.route().is_some_and(|route| route.internal) {
@@ -92,10 +92,6 @@ pub(in crate::proxy) fn path(request: &Request) -> std::result::Result<Cow<'_, s
     }
 }
 
-fn route_of(request: &Request, path: &str) -> std::result::Result<usize, Refusal> {
-    plan::route(request, path)
-}
-
 /// Changes a request to what answers in place of its route; that, where it is a route with a name.
 ///
 /// # Errors
@@ -135,7 +131,7 @@ pub(in crate::proxy) fn is_index_of_another(request: &Request, index: &str) -> b
         return false;
     }
     let Ok(Ok(made)) = with_current(request, |at| index_of(at, index)) else { return false };
-    route_of(request, &made.text()).is_ok_and(|route| Some(route) != request.plan.route)
+    plan::route(request, &made.text()).is_ok_and(|route| Some(route) != request.plan.route)
 }
 
 fn index_of(at: Current<'_>, index: &str) -> std::result::Result<Rewritten, BadPath> {
