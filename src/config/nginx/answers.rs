@@ -18,7 +18,7 @@ impl<'a> Import<'a> {
             301 | 302 | 303 | 307 | 308 => match self.place(server, text) {
                 Ok(to) => Lead::Redirect { to, status },
                 Err(why) => {
-                    self.ledger.missing(answer, &why);
+                    self.ledger.unanswered(answer, &why);
                     Lead::not_imported(&answer.place)
                 }
             },
@@ -32,7 +32,7 @@ impl<'a> Import<'a> {
                 Lead::Reply { status, body: body.to_owned(), kind: None }
             }
             _ => {
-                self.ledger.missing(answer, "a reply is a fixed text with a status from 200 to 599");
+                self.ledger.unanswered(answer, "a reply is a fixed text with a status from 200 to 599");
                 Lead::not_imported(&answer.place)
             }
         }

@@ -14,7 +14,7 @@ impl<'a> Import<'a> {
         let alias = scope.own("alias");
         let Some(folder) = alias.or_else(|| scope.last("root")) else { return Lead::status(404) };
         if let Some(why) = self.odd_folder(spot, folder, alias.is_some()) {
-            self.ledger.missing(folder, &format!("{why}; the route answers 501 until then"));
+            self.ledger.unanswered(folder, why);
             return Lead::not_imported(&folder.place);
         }
         self.ledger.noted(

@@ -6,7 +6,7 @@
 use super::Import;
 use super::scope::Scope;
 use super::servers::Server;
-use super::site::{AddedField, Edits, Headers, Lead, Route};
+use super::site::{Edits, AddedField, Headers, Lead, Route};
 use super::tree::Directive;
 use super::values::translate;
 use crate::core::expires::Expires;
@@ -40,10 +40,10 @@ impl<'a> Import<'a> {
     pub(super) fn headers(&self, server: &Server<'a>, scope: &Scope<'a>, lead: &Lead) -> Headers {
         let proxied = matches!(lead, Lead::Service(_));
         let request = if proxied { self.request_headers(server, scope) } else { Edits::default() };
-        Headers { response: self.response_headers(server, scope, lead), request }
+        Headers { response: self.response_headers(server, scope), request }
     }
 
-    fn response_headers(&self, server: &Server<'a>, scope: &Scope<'a>, lead: &Lead) -> Edits {
+    fn response_headers(&self, server: &Server<'a>, scope: &Scope<'a>) -> Edits {
         let mut edits = Edits::default();
         let passed = scope.all("proxy_pass_header");
         passed.iter().for_each(|line| self.ledger.carried(line));
@@ -60,17 +60,13 @@ impl<'a> Import<'a> {
                 edits.remove.push(line.arg(0).to_owned());
             }
         }
-        // Where nginx would follow it, nobody may learn of the place.
-        if matches!(lead, Lead::Service(_)) && has_internal(server.scope.block()) {
-            edits.remove.push("X-Accel-Redirect".to_owned());
-        }
         for line in scope.all("add_header") {
             self.add_header(line, server, &mut edits);
         }
         edits
     }
 
-    /// As the route has it.
+    /// As the route has it; for all answers that are made or passed on.
     pub(super) fn expires(&self, scope: &Scope<'a>) -> Option<String> {
         let line = scope.last("expires")?;
         let text = line.arg(0);
@@ -117,6 +113,7 @@ impl<'a> Import<'a> {
     fn request_headers(&self, server: &Server<'a>, scope: &Scope<'a>) -> Edits {
         let mut edits = Edits::default();
         let mut names_host = false;
+        let authority = authority(scope);
         let prefix = if scope.own("grpc_pass").is_some() { "grpc" } else { "proxy" };
         for line in scope.all(&format!("{prefix}_set_header")) {
             let (name, value) = (line.arg(0).to_ascii_lowercase(), line.arg(1));
@@ -127,6 +124,10 @@ impl<'a> Import<'a> {
             }
             if name == "x-forwarded-for" {
                 self.ledger.noted(line, "set by Pointsman: what a client says is replaced, what one of trusted_proxies says is continued");
+                continue;
+            }
+            if self.is_of_authority(scope, &name, value) {
+                self.ledger.carried(line);
                 continue;
             }
             let known = FORWARDED.iter().find(|(known, _)| *known == name);
@@ -143,35 +144,53 @@ impl<'a> Import<'a> {
                 self.ledger.carried(line);
                 continue;
             }
-            match self.value(server, value) {
-                Ok(value) if legal_name(&name) && !value.is_empty() => {
-                    self.ledger.carried(line);
-                    edits.set.retain(|(known, _)| !known.eq_ignore_ascii_case(&name));
-                    edits.set.push((line.arg(0).to_owned(), value));
-                }
-                Ok(_) => self.ledger.missing(line, "no such header can be set"),
-                Err(variable) => {
-                    // nginx puts its own in place of what a client says; here nothing is left of that.
-                    let is_removed = known.is_none() && legal_name(&name);
-                    edits.remove.extend(is_removed.then(|| line.arg(0).to_owned()));
-                    let what = if is_removed {
-                        "; it is taken off, whatever a client says"
-                    } else {
-                        "; Pointsman's own is sent"
-                    };
-                    self.ledger.missing(line, &format!("values know $host, $remote_addr, $scheme, $request_uri and $request_id, not {variable}{what}"));
-                }
+            if known.is_none()
+                && value.strip_prefix("$http_").is_some_and(|field| field == name.replace('-', "_"))
+            {
+                // What the client says, and so it is.
+                self.ledger.carried(line);
+                continue;
             }
+            let whole =
+                authority.map_or(value.to_owned(), |authority| value.replace("$proxy_host", authority));
+            self.set_request_header(server, line, &name, &whole, known.is_some(), &mut edits);
         }
-        let target = scope.own("proxy_pass").map_or("", |pass| pass.arg(0));
-        let authority = ["http://", "https://"].iter().find_map(|scheme| target.strip_prefix(scheme));
-        let authority = authority.and_then(|rest| rest.split('/').next()).filter(|name| !name.contains('$'));
         if let Some(authority) = authority.filter(|_| !names_host) {
             // What nginx sends unless told otherwise: the name in proxy_pass.
             let authority = if authority == "unix:" { "localhost" } else { authority };
             edits.set.push(("Host".to_owned(), authority.to_owned()));
         }
         edits
+    }
+
+    fn set_request_header(
+        &self,
+        server: &Server<'a>,
+        line: &'a Directive,
+        name: &str,
+        value: &str,
+        is_ours: bool,
+        edits: &mut Edits,
+    ) {
+        match self.value(server, value) {
+            Ok(value) if legal_name(name) && !value.is_empty() => {
+                self.ledger.carried(line);
+                edits.set.retain(|(known, _)| !known.eq_ignore_ascii_case(name));
+                edits.set.push((line.arg(0).to_owned(), value));
+            }
+            Ok(_) => self.ledger.missing(line, "no such header can be set"),
+            Err(variable) => {
+                // nginx puts its own in place of what a client says; here nothing is left of that.
+                let is_removed = !is_ours && legal_name(name);
+                edits.remove.extend(is_removed.then(|| line.arg(0).to_owned()));
+                let what = if is_removed {
+                    "; it is taken off, whatever a client says"
+                } else {
+                    "; Pointsman's own is sent"
+                };
+                self.ledger.missing(line, &format!("values know $host, $remote_addr, $scheme, $request_uri and $request_id, not {variable}{what}"));
+            }
+        }
     }
 
     /// The value of a header field with Pointsman's variables.
@@ -218,7 +237,14 @@ impl<'a> Import<'a> {
     }
 }
 
-fn has_internal(block: &[Directive]) -> bool {
+/// Whom `proxy_pass` names, where that is fixed.
+fn authority<'a>(scope: &Scope<'a>) -> Option<&'a str> {
+    let target = scope.own("proxy_pass")?.arg(0);
+    let rest = ["http://", "https://"].iter().find_map(|scheme| target.strip_prefix(scheme))?;
+    rest.split('/').next().filter(|name| !name.contains('$'))
+}
+
+pub(super) fn has_internal(block: &[Directive]) -> bool {
     block.iter().any(|line| line.name == "internal" || line.name == "location" && has_internal(line.block()))
 }
 

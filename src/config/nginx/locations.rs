@@ -6,7 +6,7 @@
 //! that may fit it.
 
 use super::Import;
-use super::ledger::Level;
+use super::ledger::{DENIED, Level};
 use super::patterns::{Translated, translated};
 use super::scope::Scope;
 use super::servers::Server;
@@ -146,7 +146,7 @@ impl<'a> Import<'a> {
             match &closed {
                 Some(why) => self.ledger.whole(
                     location,
-                    Level::Missing,
+                    DENIED,
                     &format!("{why}; until then, what may fit it is denied"),
                 ),
                 None => self.ledger.carried(location),

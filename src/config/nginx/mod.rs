@@ -14,11 +14,14 @@ mod answers;
 mod buffering;
 mod compression;
 mod conditions;
+mod cookies;
+mod credentials;
 mod files;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzzing;
 mod harmless;
 mod headers;
+mod idle;
 mod include;
 mod known;
 mod lead;
@@ -31,8 +34,12 @@ mod log;
 mod pages;
 mod parse;
 mod patterns;
+mod phrases;
+mod probes;
 mod proxy;
 mod reach;
+mod report;
+mod retries;
 mod rewrites;
 mod safeguards;
 mod scope;
@@ -50,7 +57,8 @@ mod upstreams;
 mod values;
 mod write;
 
-pub use ledger::{Counts, Level, Note};
+pub use ledger::{Counts, Level, Note, Weight};
+pub use probes::{Probe, probes};
 
 use include::Tree;
 use ledger::Ledger;
@@ -81,7 +89,7 @@ fn at(line: usize, column: usize) -> String {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Imported {
     pub toml: String,
-    /// In the order of the files.
+    /// The gravest first, and then in the order of the files.
     pub notes: Vec<Note>,
     pub counts: Counts,
 }
@@ -128,6 +136,7 @@ struct Import<'a> {
 fn convert(tree: &Tree) -> Imported {
     let mut import = Import::new(tree);
     import.unread(tree);
+    import.idle(tree);
     import.main(&tree.directives);
     let servers = import.servers();
     import.listeners(&servers);
@@ -135,7 +144,7 @@ fn convert(tree: &Tree) -> Imported {
     let Import { mut site, ledger, .. } = import;
     settle::settle(&mut site);
     let toml = write::write(&site);
-    let (notes, counts) = ledger.close(tree);
+    let (notes, counts) = report::close(ledger, tree);
     Imported { toml, notes, counts }
 }
 
@@ -190,14 +199,15 @@ impl<'a> Import<'a> {
                     unread.insert(inner.id);
                     let harmless = inner.arg(0).ends_with("mime.types");
                     if harmless {
-                        ledger.noted(inner, "files are served with the usual types of their names");
+                        ledger.harmless(inner, "files are served with the usual types of their names");
                     } else {
                         let closes = if harmless::is_harmless_file(inner.arg(0)) {
                             ""
                         } else {
                             "; what stands around it is denied, since that may protect it"
                         };
-                        ledger.missing(inner, &format!("{why}; import it where it can be read{closes}"));
+                        let fate = if closes.is_empty() { Level::Missing.into() } else { ledger::DENIED };
+                        ledger.mark(inner, fate, &format!("{why}; import it where it can be read{closes}"));
                     }
                 }
                 if inner.name == "include" {

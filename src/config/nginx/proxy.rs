@@ -22,7 +22,7 @@ impl<'a> Import<'a> {
     ) -> Lead {
         self.common(&spot.scope);
         let refuse = |import: &Self, comments: &mut Vec<String>, why: &str| {
-            import.ledger.missing(pass, &format!("{why}; the route answers 501 until then"));
+            import.ledger.unanswered(pass, why);
             comments.push(format!("{} {}: {why}", pass.name, pass.arg(0)));
             Lead::not_imported(&pass.place)
         };
@@ -170,19 +170,7 @@ impl<'a> Import<'a> {
                 _ => ledger.noted(version, "upstreams are spoken to in HTTP/1.1"),
             }
         }
-        if let Some(line) = scope.last("proxy_next_upstream") {
-            let tries = "another upstream is tried where it is safe, for idempotent requests and where nothing was sent";
-            match line.arg(0) {
-                "off" => ledger.missing(line, &format!("{tries}; write tries = 1 in the pool for none")),
-                _ => ledger.noted(line, &format!("{tries}, after errors and not because of a status")),
-            }
-        }
-        for name in ["proxy_next_upstream_tries", "proxy_next_upstream_timeout"] {
-            if let Some(line) = scope.last(name) {
-                ledger.noted(line, "tries of the pool bounds the attempts");
-            }
-        }
-        for name in ["proxy_intercept_errors", "proxy_cache", "proxy_pass_request_headers"] {
+        for name in ["proxy_cache", "proxy_pass_request_headers"] {
             if let Some(line) = scope.last(name).filter(|line| {
                 matches!((line.arg(0), name), ("off", _) if name != "proxy_pass_request_headers")
                     || (name == "proxy_pass_request_headers" && line.is_on())

@@ -72,7 +72,7 @@ impl<'a> Import<'a> {
     }
 
     fn not_rewritten(&self, line: &'a Directive, why: &str, comments: &mut Vec<String>) -> Lead {
-        self.ledger.missing(line, &format!("{why}; the route answers 501 until then"));
+        self.ledger.unanswered(line, why);
         comments.push(format!("the {} of {} was not carried over", line.name, line.place));
         Lead::not_imported(&line.place)
     }

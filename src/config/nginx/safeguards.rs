@@ -6,7 +6,7 @@
 use super::Import;
 use super::conditions::{Loss, loss};
 use super::harmless::{is_harmless, is_harmless_file};
-use super::ledger::Level;
+use super::ledger::{DENIED, UNANSWERED};
 use super::scope::Scope;
 use super::servers::Server;
 use super::site::{Lead, Rule, Then};
@@ -72,10 +72,16 @@ impl<'a> Import<'a> {
                 |line: &&'a Directive| line.name == name || is_family && line.name.starts_with(name);
             let holds = scope.levels().find_map(|level| level.iter().rev().find(governs));
             let Some(line) = holds.filter(|line| line.arg(0) != "off" || line.is_code) else { continue };
-            if name == "disable_symlinks" && !serves_files {
+            let is_expressed = match name {
+                "disable_symlinks" => !serves_files,
+                "auth_basic" => line.name == name && self.basic_auth(scope).is_some(),
+                "auth_request" => line.name == name && self.asked(scope).is_some(),
+                _ => false,
+            };
+            if is_expressed {
                 continue;
             }
-            self.ledger.whole(line, Level::Missing, CREDENTIALS);
+            self.ledger.whole(line, DENIED, CREDENTIALS);
             match name {
                 "modsecurity" => guard.add(Loss::Refusal),
                 _ => guard.access = true,
@@ -95,7 +101,7 @@ impl<'a> Import<'a> {
             "limit_except" if is_innermost => {
                 self.ledger.whole(
                     line,
-                    Level::Missing,
+                    DENIED,
                     "not carried over, so its route is denied; write routes with when = { methods = [\"GET\"] }, then open it",
                 );
                 guard.access = true;
@@ -106,23 +112,25 @@ impl<'a> Import<'a> {
             _ if is_harmless(name) || ACCESS.iter().any(|known| name.starts_with(known)) => {}
             "ssl_reject_handshake" if !line.is_on() => {}
             _ => {
-                self.ledger.whole(line, Level::Missing, UNKNOWN);
+                self.ledger.whole(line, DENIED, UNKNOWN);
                 guard.add(Loss::Refusal);
             }
         }
     }
 
     fn lost(&self, line: &'a Directive, loss: Loss) {
-        let why = match loss {
+        let (fate, why) = match loss {
             Loss::Nothing => return,
-            Loss::Answer => {
-                "its condition cannot be asked, so its routes answer 501; express it as routes with hosts and paths"
-            }
-            Loss::Refusal => {
-                "its condition cannot be asked, so its routes are denied; refuse such requests in the application, then open them"
-            }
+            Loss::Answer => (
+                UNANSWERED,
+                "its condition cannot be asked, so its routes answer 501; express it as routes with hosts and paths",
+            ),
+            Loss::Refusal => (
+                DENIED,
+                "its condition cannot be asked, so its routes are denied; refuse such requests in the application, then open them",
+            ),
         };
-        self.ledger.whole(line, Level::Missing, why);
+        self.ledger.whole(line, fate, why);
     }
 }
 

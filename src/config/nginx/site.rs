@@ -1,5 +1,9 @@
 //! The configuration that is being made: what nginx's says, in the words of Pointsman.
 
+use super::cookies::Cookies;
+use super::credentials::{Authorize, BasicAuth};
+use super::pages::Page;
+use super::retries::Retry;
 use super::tree::Place;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -13,7 +17,7 @@ pub(super) struct Site {
     /// What most routes have; set by [`super::settle`].
     pub headers: Headers,
     /// Set by [`super::settle`] where all routes have the same.
-    pub error_pages: BTreeMap<String, String>,
+    pub error_pages: BTreeMap<u16, Page>,
     pub compression: Option<Compression>,
     pub rate_limits: Vec<RateLimit>,
     pub routes: Vec<Route>,
@@ -32,6 +36,7 @@ pub(super) struct Listener {
     pub from: Place,
     pub address: String,
     pub h2c: bool,
+    pub underscores: bool,
     pub proxy_protocol: bool,
     pub trusted_proxies: Vec<String>,
     pub header_timeout: Option<Duration>,
@@ -62,7 +67,7 @@ pub(super) struct Edits {
     pub add: Vec<AddedField>,
 }
 
-/// A field that is added.
+/// One that is added to answers.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct AddedField {
     pub name: String,
@@ -104,7 +109,7 @@ pub(super) struct Timeouts {
     pub write: Duration,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(super) struct Route {
     pub from: Place,
     pub comments: Vec<String>,
@@ -128,8 +133,15 @@ pub(super) struct Route {
     pub expires: Option<String>,
     pub allow: Vec<String>,
     pub deny_from: Vec<String>,
-    /// Files by status.
-    pub error_pages: BTreeMap<String, String>,
+    pub basic_auth: Option<BasicAuth>,
+    pub authorize: Option<Authorize>,
+    /// One of what is asked is enough.
+    pub satisfy_any: bool,
+    pub internal: bool,
+    pub intercept: bool,
+    pub cookies: Cookies,
+    /// By status.
+    pub error_pages: BTreeMap<u16, Page>,
 }
 
 /// Where a route leads.
@@ -203,6 +215,10 @@ pub(super) struct Service {
     pub cohort: Option<String>,
     /// Of all its pools; `None` until a location leads to it.
     pub buffer: Option<Buffering>,
+    /// Of all its pools; `None` until a location leads to it.
+    pub retry: Option<Option<Retry>>,
+    /// What answers name is sent in their place.
+    pub accel: bool,
     pub pools: Vec<Pool>,
 }
 

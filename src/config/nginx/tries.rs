@@ -44,7 +44,7 @@ impl<'a> Import<'a> {
         };
         if scope.block().iter().any(is_service) {
             let why = "files are not looked for where a service answers; add a route with files for them";
-            self.ledger.missing(line, &format!("{why}; the route answers 501 until then"));
+            self.ledger.unanswered(line, why);
             comments.push(why.to_owned());
             return FileSearch::Lost(line);
         }
@@ -164,7 +164,7 @@ impl<'a> Import<'a> {
     }
 
     /// The name of the route for a named location, which is made when it is first asked for.
-    fn named(&mut self, server: &Server<'a>, location: &'a Directive) -> String {
+    pub(super) fn named(&mut self, server: &Server<'a>, location: &'a Directive) -> String {
         if let Some((_, name)) = self.route_names.iter().find(|(known, _)| *known == location.id) {
             return name.clone();
         }
