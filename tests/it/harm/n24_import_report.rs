@@ -70,8 +70,7 @@ fn what_is_in_a_location_is_told_as_it_is() {
     for (directive, level, word) in [
         ("index index.php", "noted", "404"),
         ("root /srv", "noted", "links"),
-        ("proxy_next_upstream off", "missing", "tries = 1"),
-        ("proxy_next_upstream error", "noted", "not because of a status"),
+        ("proxy_next_upstream error", "noted", "that of the first one holds"),
         ("proxy_set_header X-User", "missing", "taken off"),
         ("proxy_set_header X-Forwarded-Proto", "missing", "own is sent"),
         ("keepalive_timeout 5s", "noted", "by listener"),
