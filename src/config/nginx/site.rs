@@ -1,5 +1,6 @@
 //! The configuration that is being made: what nginx's says, in the words of Pointsman.
 
+use super::conditions::RouteCondition;
 use super::cookies::Cookies;
 use super::credentials::{Authorize, BasicAuth};
 use super::pages::Page;
@@ -20,6 +21,8 @@ pub(super) struct Site {
     pub error_pages: BTreeMap<u16, Page>,
     pub compression: Option<Compression>,
     pub rate_limits: Vec<RateLimit>,
+    /// Those that a text may refer to; only what does is written.
+    pub maps: Vec<LookupBlock>,
     pub routes: Vec<Route>,
     pub services: Vec<Service>,
 }
@@ -102,6 +105,17 @@ pub(super) struct RateLimit {
     pub status: u64,
 }
 
+/// `[maps.NAME]`.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct LookupBlock {
+    pub from: Place,
+    pub name: String,
+    pub of: String,
+    /// As keys are written, and a text for each.
+    pub values: Vec<(String, String)>,
+    pub default: String,
+}
+
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Timeouts {
     pub connect: Duration,
@@ -118,6 +132,10 @@ pub(super) struct Route {
     pub listeners: Vec<String>,
     /// As `path` is written.
     pub path: String,
+    /// It comes before those of all locations.
+    pub is_first: bool,
+    /// What is asked beside the path.
+    pub when: Vec<RouteCondition>,
     /// The prefix that a regex is tried within.
     pub within: Option<String>,
     pub lead: Lead,
@@ -148,10 +166,24 @@ pub(super) struct Route {
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Lead {
     Service(String),
-    Redirect { to: String, status: u16 },
-    Reply { status: u16, body: String, kind: Option<String> },
-    Files { root: String, alias: bool, index: Option<String>, tries: Tries },
+    Redirect {
+        to: String,
+        status: u16,
+    },
+    Reply {
+        status: u16,
+        body: String,
+        kind: Option<String>,
+    },
+    Files {
+        root: String,
+        alias: bool,
+        index: Option<String>,
+        tries: Tries,
+    },
     Deny,
+    /// To the routes behind it.
+    Onward,
 }
 
 /// What becomes of the path.
@@ -200,7 +232,7 @@ impl Lead {
 
     /// In place of what cannot be expressed: an error that is seen, not something else that works.
     pub(super) fn not_imported(place: &Place) -> Self {
-        let body = format!("not imported: {place}\n");
+        let body = format!("not imported: {place}\n").replace('$', "$$");
         Lead::Reply { status: 501, body, kind: Some("text/plain".to_owned()) }
     }
 }
