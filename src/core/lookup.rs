@@ -27,6 +27,8 @@ pub struct NamedText {
 pub struct Lookup {
     /// What is looked up.
     of: Template,
+    /// Whether that has a path, which is in its plain form then.
+    is_of_path: bool,
     table: LookupTable,
     /// Where nothing is found.
     default: Template,
@@ -48,7 +50,8 @@ impl Lookup {
         let texts = [&of, &default].into_iter().chain(table.values());
         texts.for_each(|text| text.add_variables(&mut variables));
         variables.retain(|variable| !matches!(variable, Variable::Group(_)));
-        Lookup { of, table, default, definition, variables: variables.into() }
+        let is_of_path = of.uses(&Variable::Path);
+        Lookup { of, is_of_path, table, default, definition, variables: variables.into() }
     }
 }
 
@@ -170,7 +173,8 @@ impl LookupTable {
     }
 
     /// Appends the value for a text; whether there is one.
-    fn fill(&self, text: &[u8], facts: &Facts<'_>, out: &mut Vec<u8>) -> bool {
+    /// `is_of_path` says that the text is a path in its plain form.
+    fn fill(&self, (text, is_of_path): (&[u8], bool), facts: &Facts<'_>, out: &mut Vec<u8>) -> bool {
         let has_capitals = text.iter().any(u8::is_ascii_uppercase);
         let lower = if has_capitals { Cow::Owned(text.to_ascii_lowercase()) } else { Cow::Borrowed(text) };
         let suffix =
@@ -185,7 +189,8 @@ impl LookupTable {
             value.fill(facts, out);
             return true;
         }
-        self.patterns.iter().any(|entry| entry.fill(text, facts, out))
+        let is_path = is_of_path && !facts.is_compared;
+        self.patterns.iter().any(|entry| entry.fill((text, is_path), facts, out))
     }
 
     fn network(&self, text: &[u8]) -> Option<&Template> {
@@ -199,7 +204,7 @@ impl LookupTable {
 }
 
 impl PatternEntry {
-    fn fill(&self, text: &[u8], facts: &Facts<'_>, out: &mut Vec<u8>) -> bool {
+    fn fill(&self, (text, is_path): (&[u8], bool), facts: &Facts<'_>, out: &mut Vec<u8>) -> bool {
         if !self.has_groups {
             let fits = self.pattern.is_match(text);
             if fits {
@@ -207,7 +212,8 @@ impl PatternEntry {
             }
             return fits;
         }
-        let Some(groups) = self.pattern.find(text) else { return false };
+        let Some(mut groups) = self.pattern.find(text) else { return false };
+        groups.is_path = is_path;
         self.value.fill(&Facts { groups: Some(&groups), ..*facts }, out);
         true
     }
@@ -217,7 +223,7 @@ impl NamedValue for Lookup {
     fn fill(&self, facts: &Facts<'_>, out: &mut Vec<u8>) {
         let mut text = Vec::with_capacity(64);
         self.of.fill(&Facts { is_compared: true, ..*facts }, &mut text);
-        if !self.table.fill(&text, facts, out) {
+        if !self.table.fill((&text, self.is_of_path), facts, out) {
             self.default.fill(facts, out);
         }
     }
@@ -307,6 +313,15 @@ mod tests {
         ] {
             assert_eq!(found(&lookup, &Facts { host, ..Facts::NONE }), expected, "{host}");
         }
+    }
+
+    #[test]
+    fn what_is_found_in_a_path_is_written_as_one() {
+        let lookup = lookup("$path", &[("/a b", "exact"), ("~^/go(?<rest>/.*)$", "$1|$rest")]);
+        let facts = Facts { path: "/%67o/a%20b%25%3F", ..Facts::NONE };
+        assert_eq!(found(&lookup, &facts), "/a%20b%25%3F|/a%20b%25%3F");
+        assert_eq!(found(&lookup, &Facts { is_compared: true, ..facts }), "/a b%?|/a b%?");
+        assert_eq!(found(&lookup, &Facts { path: "/a%20b", ..facts }), "exact");
     }
 
     #[test]

@@ -40,7 +40,11 @@ enum PatternKind {
 
 /// What the groups of a pattern have found in a text; the first is the whole.
 #[derive(Debug)]
-pub struct GroupsFound<'t>(Captures<'t>);
+pub struct GroupsFound<'t> {
+    captures: Captures<'t>,
+    /// Whether they are pieces of a path in its plain form, and go where paths are written otherwise.
+    pub is_path: bool,
+}
 
 #[derive(Debug)]
 enum Captures<'t> {
@@ -106,7 +110,7 @@ impl Pattern {
             PatternKind::Plain(regex) => Captures::Plain(regex.captures(text)?),
             PatternKind::Fancy(regex) => Captures::Fancy(decided(text, |text| regex.captures(text))??),
         };
-        Some(GroupsFound(found))
+        Some(GroupsFound { captures: found, is_path: false })
     }
 }
 
@@ -122,7 +126,7 @@ fn decided<'t, T>(text: &'t [u8], look: impl FnOnce(&'t [u8]) -> fancy_regex::Re
 impl GroupsFound<'_> {
     /// What a group has found, from 1; nothing where it has not.
     pub fn number(&self, number: usize) -> &[u8] {
-        match &self.0 {
+        match &self.captures {
             Captures::Plain(found) => found.get(number).map(|group| group.as_bytes()),
             Captures::Fancy(found) => found.get(number).map(|group| group.as_bytes()),
         }
@@ -130,7 +134,7 @@ impl GroupsFound<'_> {
     }
 
     pub fn name(&self, name: &str) -> &[u8] {
-        match &self.0 {
+        match &self.captures {
             Captures::Plain(found) => found.name(name).map(|group| group.as_bytes()),
             Captures::Fancy(found) => found.name(name).map(|group| group.as_bytes()),
         }

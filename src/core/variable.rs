@@ -242,7 +242,7 @@ impl Variable {
             Variable::Parameter(name) => {
                 out.extend_from_slice(fields::raw_parameter(facts.args, name).as_bytes())
             }
-            Variable::Group(group) => out.extend_from_slice(found(facts.groups, group)),
+            Variable::Group(group) => fill_group(facts.groups, group, out),
             Variable::Named(named) => named.fill(facts, out),
             Variable::Answer(variable) => variable.fill(facts.answer, out),
         }
@@ -275,12 +275,13 @@ impl PartialEq for Variable {
     }
 }
 
-fn found<'a>(groups: Option<&'a GroupsFound<'a>>, group: &PatternGroup) -> &'a [u8] {
-    let Some(groups) = groups else { return &[] };
-    match group {
+fn fill_group(groups: Option<&GroupsFound<'_>>, group: &PatternGroup, out: &mut Vec<u8>) {
+    let Some(groups) = groups else { return };
+    let found = match group {
         PatternGroup::Number(number) => groups.number(*number),
         PatternGroup::Name(name) => groups.name(name),
-    }
+    };
+    if groups.is_path { path::encode(found, out) } else { out.extend_from_slice(found) }
 }
 
 fn protocol(version: Version) -> &'static [u8] {
