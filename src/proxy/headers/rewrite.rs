@@ -10,8 +10,9 @@ use crate::proxy::headers::{cookies, hsts};
 use crate::proxy::wire::answer_head::AnswerHead;
 use crate::proxy::wire::changes::Changes;
 use crate::proxy::wire::date;
+use crate::proxy::wire::host::is_host;
 use bytes::Bytes;
-use http::header::{CACHE_CONTROL, EXPIRES, LOCATION};
+use http::header::{CACHE_CONTROL, EXPIRES, HOST, LOCATION};
 use http::{HeaderName, HeaderValue};
 use std::path::Path;
 
@@ -27,9 +28,10 @@ pub(in crate::proxy) fn answer(request: &Request, head: &mut AnswerHead) {
             carry_out(edits, is_success, head, &|value, _| value.of(None));
         } else {
             let upstream = request.upstream().map_or("", |upstream| &*upstream.label);
+            let facts = facts(request);
             carry_out(edits, is_success, head, &|value, head| {
                 let answer = Answered { head, upstream };
-                value.of(Some(&Facts { answer: Some(&answer), ..facts(request) }))
+                value.of(Some(&Facts { answer: Some(&answer), ..facts }))
             });
         }
     }
@@ -131,13 +133,18 @@ impl Fields for AnswerHead {
     }
 }
 
+/// A request keeps its host where its values make none of another.
 impl Fields for Changes<'_> {
     fn remove(&mut self, name: &HeaderName) {
-        Changes::remove(self, name);
+        if *name != HOST {
+            Changes::remove(self, name);
+        }
     }
 
     fn set(&mut self, name: HeaderName, value: HeaderValue) {
-        Changes::set(self, name, value.into());
+        if name != HOST || is_host(value.as_bytes()) {
+            Changes::set(self, name, value.into());
+        }
     }
 
     fn add(&mut self, name: HeaderName, value: HeaderValue) {
@@ -147,12 +154,17 @@ impl Fields for Changes<'_> {
 
 impl Questioned for Request {
     fn facts(&self) -> Facts<'_> {
-        facts(self)
+        compared(self)
     }
 
     fn is_file(&self, path: &Path) -> bool {
         path.is_file()
     }
+}
+
+/// The values of the variables, for a text that is compared with others, or a key.
+pub(in crate::proxy) fn compared(request: &Request) -> Facts<'_> {
+    Facts { is_compared: true, ..facts(request) }
 }
 
 /// The values of the variables.
@@ -178,5 +190,6 @@ pub(in crate::proxy) fn facts(request: &Request) -> Facts<'_> {
         head: Some(head),
         answer: None,
         groups: None,
+        is_compared: false,
     }
 }

@@ -5,8 +5,8 @@
 
 use super::exchange::Exchange;
 use super::passwords::PasswordCheck;
+use crate::core::credentials;
 use crate::core::route::{Authorize, BasicAuth, RouteAccess, Satisfy};
-use crate::proxy::decide::credentials;
 use crate::proxy::headers::grant;
 use crate::proxy::own::answer::Answer;
 use crate::proxy::own::error_page;
