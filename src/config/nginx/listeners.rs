@@ -53,6 +53,7 @@ impl<'a> Import<'a> {
             from: first.place.clone(),
             address: address.to_owned(),
             h2c: tls.is_none() && here().any(|listen| listen.http2),
+            underscores: self.underscores(first),
             proxy_protocol: here().any(|listen| listen.proxy_protocol),
             trusted_proxies: self.trusted(servers),
             header_timeout: seconds("client_header_timeout"),
@@ -72,6 +73,16 @@ impl<'a> Import<'a> {
             }
         }
         Some(listener)
+    }
+
+    /// Whether fields with an underscore in their name pass.
+    fn underscores(&self, server: &Server<'a>) -> bool {
+        let on = |name: &str, value: &str| {
+            let line = server.scope.last(name).filter(|line| line.arg(0) == value);
+            line.iter().for_each(|line| self.ledger.carried(line));
+            line.is_some()
+        };
+        on("underscores_in_headers", "on") | on("ignore_invalid_headers", "off")
     }
 
     /// What the default server says; the others must say the same.

@@ -4,6 +4,7 @@
 //! a file, so that its last entry answers at once: a folder that is named there may hold anything.
 
 use super::Import;
+use super::branches::Branch;
 use super::locations::{Kind, locations};
 use super::rewrites::plainly;
 use super::servers::Server;
@@ -12,7 +13,6 @@ use super::spot::{OTHER_CONTENT, Spot};
 use super::tree::Directive;
 use super::values;
 use crate::core::route::Replacement;
-use crate::core::template::Vocabulary;
 
 /// What `try_files` makes of a location.
 pub(super) enum FileSearch<'a> {
@@ -44,12 +44,12 @@ impl<'a> Import<'a> {
         };
         if scope.block().iter().any(is_service) {
             let why = "files are not looked for where a service answers; add a route with files for them";
-            self.ledger.missing(line, &format!("{why}; the route answers 501 until then"));
+            self.ledger.unanswered(line, why);
             comments.push(why.to_owned());
             return FileSearch::Lost(line);
         }
         let (last, tried) = line.args.split_last().map_or(("", &[][..]), |(last, tried)| (last, tried));
-        let folder = scope.own("alias").or(scope.last("root"));
+        let folder = scope.handler("alias").or(scope.last("root"));
         let is_uri = |arg: &&String| matches!(arg.as_str(), "$uri" | "${uri}");
         let at_uri = tried.iter().position(|arg| is_uri(&arg)).filter(|_| folder.is_some());
         let before = tried.get(..at_uri.unwrap_or(tried.len())).unwrap_or_default();
@@ -68,7 +68,7 @@ impl<'a> Import<'a> {
         if at_uri.is_some() {
             return self.files_and_fallback(server, line, last, tried);
         }
-        self.at_once(server, line, tried, scope.own("alias").is_some())
+        self.at_once(server, line, tried, scope.handler("alias").is_some())
     }
 
     fn odd_candidates(&self, line: &'a Directive, tried: &[String]) {
@@ -111,8 +111,8 @@ impl<'a> Import<'a> {
         }
         let to = |text: &str, then| {
             let drops = if text.contains('?') { "?" } else { "" };
-            let to = self.replacement(server, &plainly(text))? + drops;
-            Replacement::path(&to, &Vocabulary::of_requests())?;
+            let to = self.replacement(&plainly(text))? + drops;
+            self.accepted(|vocabulary| Replacement::path(&to, vocabulary))?;
             Ok::<_, String>(FileSearch::Rule(Rule { pattern: "^".to_owned(), to, then }))
         };
         if let Some(status) = last.strip_prefix('=') {
@@ -159,12 +159,12 @@ impl<'a> Import<'a> {
         if matches!(last, "$uri" | "$uri/") {
             return Ok(None);
         }
-        let to = self.replacement(server, &plainly(last))?;
-        Replacement::fallback(&to, &Vocabulary::of_requests()).map(|_| Some(Fallback::Path(to)))
+        let to = self.replacement(&plainly(last))?;
+        self.accepted(|vocabulary| Replacement::fallback(&to, vocabulary)).map(|_| Some(Fallback::Path(to)))
     }
 
     /// The name of the route for a named location, which is made when it is first asked for.
-    fn named(&mut self, server: &Server<'a>, location: &'a Directive) -> String {
+    pub(super) fn named(&mut self, server: &Server<'a>, location: &'a Directive) -> String {
         if let Some((_, name)) = self.route_names.iter().find(|(known, _)| *known == location.id) {
             return name.clone();
         }
@@ -174,7 +174,14 @@ impl<'a> Import<'a> {
         self.ledger.carried(location);
         let scope = server.scope.within(location.block());
         let spot = Spot::new(Some(location), scope, Kind::Named);
+        let around = (self.bindings.clone(), self.place.clone());
+        let of_server = self.of_server.clone();
+        // One of its conditions would be asked of those that lead to it.
+        let mut branches = self.branches(&spot, &of_server);
+        let Branch { spot, bindings } = branches.pop().unwrap_or(Branch { spot, bindings: of_server });
+        self.bindings = bindings;
         let route = self.route(server, &spot, name.clone(), &[], &[]);
+        (self.bindings, self.place) = around;
         // A request that falls back was counted on its first route.
         self.site.routes.push(Route { rates: Vec::new(), connections_per_client: None, ..route });
         name

@@ -20,6 +20,14 @@ pub(super) const KNOWN: &[(&str, &str)] = &[
     ),
     ("Location", "nginx makes a path absolute with its own port; it is compared as the client resolves it"),
     ("X-Forwarded-*, X-Real-IP, X-Request-Id", "Pointsman always sets them towards the upstream"),
+    (
+        "X-Original-*, X-Forwarded-Method, X-Forwarded-Uri",
+        "a service that is asked who may come in is told what for",
+    ),
+    (
+        "the path in a field",
+        "as it was sent, escapes and all; nginx decodes $uri, and what a client puts there begins a line of its own",
+    ),
     ("HTTP/1.1 towards upstreams", "nginx speaks HTTP/1.0 and closes, unless told otherwise"),
     (
         "the name told to upstreams by TLS (SNI)",
@@ -28,10 +36,20 @@ pub(super) const KNOWN: &[(&str, &str)] = &[
     ("charset of text, Allow on 405", "Pointsman says both with files"),
     ("hop-by-hop fields", "what Connection names ends with the connection (RFC 9110); nginx passes it on"),
     ("dot segments of files", "a path that climbs is refused where files are served; nginx resolves it"),
-    ("type of a file", "by the name of the file; nginx goes by the path of the request"),
     (
-        "Vary on short bodies",
-        "Pointsman sends it with every body of a type that is compressed; nginx only beyond the least size",
+        "type of a file",
+        "by the name of the file, application/octet-stream without an ending; text/javascript of scripts",
+    ),
+    ("one Content-Type", "nginx adds a second one where add_header says it; an empty body has none"),
+    ("what clients claim", "X-Forwarded-* and X-Real-IP of a client that is not believed are replaced"),
+    ("444", "answered 403; nginx closes the connection without a word"),
+    ("405 of files", "files are for GET and HEAD, whether there is one or not; nginx looks first"),
+    ("a folder without a page", "404; nginx says 403"),
+    ("ranges of no known form", "are as if they were not there (RFC 9110); nginx answers 416"),
+    ("times of conditions", "a file that is not newer is not sent again; nginx wants the very time"),
+    (
+        "Vary",
+        "Pointsman sends it with every body of a type that is compressed; nginx when told to, beyond the least size",
     ),
     (
         "doubled slashes",
@@ -40,6 +58,10 @@ pub(super) const KNOWN: &[(&str, &str)] = &[
     (
         "a path put together climbs",
         "`/x..` put behind `/base/` would leave it; refused, where nginx passes the dot segment on",
+    ),
+    (
+        "escapes of a path put together",
+        "what a rule makes of a path is plain and encoded again: %2F becomes a slash",
     ),
     ("compressed bytes", "two encoders; that a body is compressed is compared"),
 ];
@@ -69,6 +91,11 @@ const ADDED: &[&str] = &[
     "x-forwarded-port",
     "x-real-ip",
     "x-pointsman-hops",
+    "x-forwarded-method",
+    "x-forwarded-uri",
+    "x-original-method",
+    "x-original-uri",
+    "x-original-url",
 ];
 
 type Fields = BTreeMap<String, Vec<String>>;
@@ -82,25 +109,32 @@ pub(super) fn differences(nginx: &Exchange, pointsman: &Exchange) -> Vec<String>
             found.push(format!("{what}: nginx {nginx}, pointsman {pointsman}"));
         }
     };
-    differs("status", &nginx.answer.status, &pointsman.answer.status);
+    let (theirs, ours) = (nginx.answer.status, pointsman.answer.status);
+    if is_refused_alike(nginx, pointsman) {
+        return found;
+    }
+    differs("status", &theirs, &ours);
     let has_page = String::from_utf8_lossy(&nginx.answer.body).contains("<hr><center>nginx");
     let is_own =
         nginx.answer.status >= 300 && (nginx.upstream.is_none() || matches!(nginx.answer.status, 502..=504));
     let drop: &[&str] = if has_page || is_own { &["content-type", "cache-control"] } else { &[] };
-    differs("answer", &answer_fields(nginx, drop), &answer_fields(pointsman, drop));
+    let theirs = answer_fields(nginx, drop);
+    differs("answer", &theirs, &like(&theirs, answer_fields(pointsman, drop), nginx));
     let encoded = nginx.answer.header("content-encoding").is_some();
     if !has_page && !encoded {
         differs("body", &nginx.answer.text(), &pointsman.answer.text());
     }
     let name = |exchange: &Exchange| exchange.upstream.as_ref().map(|(name, _)| *name);
     differs("upstream", &name(nginx), &name(pointsman));
+    let exchange_sent = &nginx.sent;
     if let (Some((_, nginx)), Some((_, pointsman))) = (&nginx.upstream, &pointsman.upstream) {
         let target = |received: &Received| received.line.rsplit_once(' ').map(|(line, _)| line.to_owned());
         differs("request line", &target(nginx), &target(pointsman));
         differs("request body", &nginx.body, &pointsman.body);
-        let sent = upstream_fields(nginx, &[]);
+        let claimed = claimed(exchange_sent, nginx);
+        let sent = upstream_fields(nginx, &claimed);
         let added: Vec<&str> = ADDED.iter().copied().filter(|name| !sent.contains_key(*name)).collect();
-        let mut got = upstream_fields(pointsman, &added);
+        let mut got = upstream_fields(pointsman, &[added, claimed].concat());
         let chain =
             |fields: &Fields| fields.get("x-forwarded-for").map_or(String::new(), |chain| chain.join(", "));
         if chain(&got).starts_with(&chain(&sent)) {
@@ -114,6 +148,58 @@ pub(super) fn differences(nginx: &Exchange, pointsman: &Exchange) -> Vec<String>
         differs("request", &sent, &got);
     }
     found
+}
+
+/// Refused by both servers themselves, in other words.
+fn is_refused_alike(nginx: &Exchange, pointsman: &Exchange) -> bool {
+    let is_own = nginx.upstream.is_none() && pointsman.upstream.is_none();
+    is_own
+        && matches!(
+            (nginx.answer.status, pointsman.answer.status),
+            (0, 403) | (403, 404) | (301 | 403 | 404, 405)
+        )
+}
+
+/// Pointsman's fields without what is listed above as a difference of all answers.
+fn like(theirs: &Fields, mut ours: Fields, nginx: &Exchange) -> Fields {
+    if !theirs.contains_key("vary") && ours.get("vary").is_some_and(|vary| vary == &["Accept-Encoding"]) {
+        ours.remove("vary");
+    }
+    let types = |fields: &Fields| fields.get("content-type").cloned().unwrap_or_default();
+    let (their_types, our_types) = (types(theirs), types(&ours));
+    let name = nginx.target.split('?').next().unwrap_or_default().rsplit('/').next().unwrap_or_default();
+    let is_plain_file = nginx.upstream.is_none() && nginx.answer.status < 300 && !name.contains('.');
+    let is_octets = our_types == ["application/octet-stream"];
+    let is_script = their_types == ["application/javascript"] && our_types == ["text/javascript"];
+    let is_one_of_two = their_types.len() == 2 && our_types.iter().all(|kind| their_types.contains(kind));
+    let is_of_nothing = our_types.is_empty() && nginx.answer.body.is_empty();
+    if is_plain_file && is_octets || is_script || is_one_of_two || is_of_nothing {
+        ours.remove("content-type");
+        if !their_types.is_empty() {
+            ours.insert("content-type".to_owned(), their_types);
+        }
+    }
+    ours
+}
+
+/// The fields about the client that nginx passes on as the client said them.
+fn claimed(sent: &[(String, String)], nginx: &Received) -> Vec<&'static str> {
+    let is_claimed = |name: &&str| {
+        let claim =
+            sent.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str());
+        claim.is_some_and(|claim| nginx.header(name).is_some_and(|told| told.starts_with(claim)))
+    };
+    ADDED.iter().copied().filter(is_claimed).collect()
+}
+
+/// What Pointsman gives where nginx refuses or has nothing; no mark excuses it.
+pub(super) fn leak(nginx: &Exchange, pointsman: &Exchange) -> Option<String> {
+    let (theirs, ours) = (nginx.answer.status, pointsman.answer.status);
+    // What asks under a condition is told that it does not hold; nobody is kept out by that.
+    let refuses = nginx.upstream.is_none() && (theirs == 0 || theirs >= 400) && !matches!(theirs, 412 | 416);
+    let reached = pointsman.upstream.as_ref().map(|(name, _)| *name).filter(|name| *name != "AUTH");
+    let gives = (200..300).contains(&ours) || ours == 101 || reached.is_some();
+    (refuses && gives).then(|| format!("nginx {theirs}, pointsman {ours} from {reached:?}"))
 }
 
 fn collect(fields: &[(String, String)], without: &[&str]) -> Fields {
