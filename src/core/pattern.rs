@@ -85,6 +85,7 @@ impl Pattern {
         all.saturating_sub(1)
     }
 
+<<<<<<< HEAD
     /// The number of the group with this name.
     pub fn group_number(&self, name: &str) -> Option<usize> {
         match &self.kind {
@@ -95,9 +96,19 @@ impl Pattern {
 
     /// Whether one of its groups has this name.
     pub fn has_group(&self, name: &str) -> bool {
+=======
+    /// Whether one of its groups has this name.
+    pub fn has_group(&self, name: &str) -> bool {
+        self.group_number(name).is_some()
+    }
+
+    /// The number of the group with this name.
+    pub fn group_number(&self, name: &str) -> Option<usize> {
+        let is_it = |known: Option<&str>| known == Some(name);
+>>>>>>> wh
         match &self.kind {
-            PatternKind::Plain(regex) => regex.capture_names().flatten().any(|known| known == name),
-            PatternKind::Fancy(regex) => regex.capture_names().flatten().any(|known| known == name),
+            PatternKind::Plain(regex) => regex.capture_names().position(is_it),
+            PatternKind::Fancy(regex) => regex.capture_names().position(is_it),
         }
     }
 

@@ -17,7 +17,8 @@ pub enum Variable {
     Host,
     /// The address of the client: behind trusted proxies, the one they name.
     RemoteAddr,
-    /// The name that the client signs in with by basic authentication.
+    /// The name that the client signs in with by basic authentication; where its route asks for a password, once that is
+    /// the right one.
     RemoteUser,
     /// `http` or `https`: how the request came in.
     Scheme,
@@ -95,6 +96,9 @@ pub struct Facts<'a> {
     pub args: &'a str,
     pub request_id: &'a [u8],
     pub pool: &'a str,
+    /// Who has shown the right password, where the route asks for one: nobody, if nothing. `None` where it asks for none:
+    /// then whoever the client says it is.
+    pub user: Option<&'a str>,
     /// What the client asked.
     pub head: Option<&'a Parts>,
     pub answer: Option<&'a dyn AnswerFacts>,
@@ -126,6 +130,7 @@ impl Facts<'_> {
         args: "",
         request_id: b"",
         pool: "",
+        user: None,
         head: None,
         answer: None,
         groups: None,
@@ -215,6 +220,9 @@ impl Variable {
             // Writing to a Vec cannot fail.
             Variable::RemoteAddr => drop(write!(out, "{}", facts.client)),
             Variable::RemoteUser => {
+                if let Some(user) = facts.user {
+                    return out.extend_from_slice(user.as_bytes());
+                }
                 let shown = facts.head.and_then(|head| credentials::of(&head.headers));
                 out.extend_from_slice(shown.as_ref().map_or("", |shown| &*shown.name).as_bytes());
             }

@@ -494,3 +494,34 @@ fn the_page_of_a_route_is_shown_in_place_of_the_services_body() {
     assert_eq!((bare.status, bare.text(), bare.header("content-type")), (401, "who?".into(), Some("text/x")));
     assert!(app.all().is_empty());
 }
+
+/// `$remote_user` is nobody who has only said so, where the route asks for a password.
+#[test]
+fn a_name_without_its_password_is_nobodys() {
+    let app = Origin::named("app");
+    let config = format!(
+        "[[listeners]]\naddress = \"127.0.0.1:0\"\ntrusted_proxies = [\"127.0.0.1\"]\n\
+         [maps.plan]\nof = \"$remote_user\"\nvalues = {{ ana = \"gold\" }}\ndefault = \"none\"\n\
+         [[routes]]\nservice = \"web\"\nsatisfy = \"any\"\nallow = [\"10.0.0.0/8\"]\nbasic_auth = {{ realm = \"site\", file = \"users\" }}\n\
+         headers = {{ request = {{ set = {{ X-User = \"$remote_user\", X-Plan = \"$plan\" }} }}, response = {{ set = {{ X-Said = \"$remote_user\" }} }} }}\n\
+         [[routes]]\npath = \"/open\"\nservice = \"web\"\nheaders = {{ request = {{ set = {{ X-User = \"$remote_user\" }} }} }}\n{}",
+        upstream("web", &app)
+    );
+    let pointsman = with_users(&config, &format!("ana:{BCRYPT}\n"));
+    let office = "X-Forwarded-For: 10.1.1.1\r\nX-User: ana\r\n";
+    for (fields, user, plan) in [
+        (authorization("ana:secret"), Some("ana"), "gold"),
+        (format!("{office}{}", authorization("ana:secret")), None, "none"),
+        (format!("{office}{}", authorization("ana:wrong")), None, "none"),
+        (office.to_owned(), None, "none"),
+    ] {
+        let answer = ask(&pointsman, "/", &fields);
+        let asked = app.last();
+        assert_eq!((answer.status, answer.header("x-said")), (200, user), "{fields}");
+        assert_eq!((asked.header("x-user"), asked.header("x-plan")), (user, Some(plan)), "{fields}");
+    }
+    let refused = ask(&pointsman, "/", &authorization("ana:wrong"));
+    assert_eq!((refused.status, refused.header("x-said")), (401, None));
+    ask(&pointsman, "/open", &authorization("bo:x"));
+    assert_eq!(app.last().header("x-user"), Some("bo"), "where nothing is asked, it is what the client says");
+}

@@ -187,6 +187,7 @@ pub(in crate::proxy) fn facts(request: &Request) -> Facts<'_> {
         args: query.unwrap_or_default(),
         request_id: request.id(),
         pool: request.pool().map_or("", |pool| &*pool.name),
+        user: request.user(),
         head: Some(head),
         answer: None,
         groups: None,
