@@ -13,9 +13,9 @@ mod rewritten;
 mod router;
 
 pub use access::{Authorize, BasicAuth, RouteAccess, Satisfy, SignIn};
-pub use cookies::{CookieFlags, CookieRules, SameSite};
+pub use cookies::{CookieFlags, CookieName, CookiePath, CookieRules, SameSite};
 pub use error_page::{ErrorPage, ErrorPages, PageSource, PageStatus};
-pub use files::{Fallback, FileCandidate, Files, Symlinks};
+pub use files::{Autoindex, Fallback, FileCandidate, Files, Symlinks};
 pub use path::{BadPath, decoded, normalized, plain};
 pub use relocation::Relocation;
 pub use replacement::Replacement;
@@ -24,7 +24,7 @@ pub use rewritten::{Current, Rewritten};
 pub use router::{Sought, without_port};
 
 use super::condition::Condition;
-use super::expires::Expires;
+use super::expires::ExpiryRule;
 use super::headers::{Edits, Headers};
 use super::settings::forwarded::Forwarded;
 use super::settings::transfer::Timeouts;
@@ -80,7 +80,7 @@ pub struct RouteSpec {
     pub forwarded: Option<Forwarded>,
     pub headers: Headers,
     /// Until when its successes may be kept, in place of what they say themselves.
-    pub expires: Option<Expires>,
+    pub expires: Option<ExpiryRule>,
     /// In place of those for all routes, where there are any.
     pub error_pages: Option<ErrorPages>,
     /// Whether answers of its upstream from 300 on that have an error page are replaced by it, too.
@@ -124,6 +124,9 @@ pub struct Redirect {
     /// 301, 302, 303, 307 or 308.
     pub status: u16,
 }
+
+/// The status of a reply that is none: the client's connection is closed without a word, as nginx does for it.
+pub const NO_ANSWER: u16 = 444;
 
 /// A fixed answer.
 #[derive(Clone, Debug, PartialEq)]

@@ -16,7 +16,9 @@ mod compression;
 mod conditions;
 mod cookies;
 mod credentials;
+mod expiry;
 mod files;
+mod forwarded;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzzing;
 mod harmless;
@@ -38,6 +40,7 @@ mod phrases;
 mod probes;
 mod proxy;
 mod reach;
+mod referers;
 mod report;
 mod retries;
 mod rewrites;

@@ -2,7 +2,7 @@
 
 use super::pages::{Page, Shown, Source};
 use super::retries::Retry;
-use super::site::{Buffering, Edits, AddedField, Pool, Rule, Then, Timeouts, Upstream};
+use super::site::{Buffering, Edits, AddedField, Pool, Rule, Then, Timeouts, Tries, Upstream};
 use super::toml::{fixed, list, quoted, table, template};
 use super::values::show_size;
 use crate::core::duration::show;
@@ -72,6 +72,11 @@ pub(super) fn rule_of(rule: &Rule) -> String {
         Then::Redirect(status) => keys.push(format!("status = {status}")),
     }
     table(&keys)
+}
+
+/// What says which files are looked for, where that is not what holds anyway.
+pub(super) fn tries_of(tries: &Tries) -> Option<String> {
+    (!tries.candidates.is_empty()).then(|| format!("try = {}", list(&tries.candidates)))
 }
 
 pub(super) fn timeouts_of(timeouts: &Timeouts, common: Option<&Timeouts>) -> String {
