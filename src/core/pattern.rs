@@ -67,6 +67,11 @@ impl Pattern {
         self.names().iter().flatten().any(|known| &**known == name)
     }
 
+    /// The number of the group with this name.
+    pub fn group_number(&self, name: &str) -> Option<usize> {
+        self.names().iter().position(|known| known.as_deref() == Some(name))
+    }
+
     fn names(&self) -> Vec<Option<Box<str>>> {
         let boxed = |name: Option<&str>| name.map(Into::into);
         match &self.kind {

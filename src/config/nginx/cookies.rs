@@ -5,7 +5,7 @@ use super::patterns::translated;
 use super::scope::Scope;
 use super::toml::{fixed, table, template};
 use super::tree::Directive;
-use super::values::{has_variables, translate};
+use super::values::{Piece, has_variables, pieces};
 use crate::core::pattern::Pattern;
 
 /// Rules, each as it is written.
@@ -55,11 +55,18 @@ fn path(line: &Directive) -> Option<String> {
     let (pattern, start) = pattern.strip_prefix('*').map_or((pattern, ""), |pattern| (pattern, "(?i)"));
     let found = translated(pattern);
     let pattern = Pattern::new(&format!("{start}{}", found.pattern), false).ok().filter(|_| found.is_exact)?;
-    let group = |name: &str| {
-        let is_its = name.parse::<usize>().is_ok_and(|number| (1..=pattern.groups()).contains(&number));
-        is_its.then(|| format!("${name}")).or((name == "host").then(|| "$host".to_owned()))
+    let piece = |piece: Piece<'_>| match piece {
+        Piece::Text(text) => Some(text.replace('$', "$$")),
+        Piece::Variable(name) => {
+            let is_group = name.parse::<usize>().is_ok_and(|number| (1..=pattern.groups()).contains(&number));
+            match name {
+                "host" => Some("${host}".to_owned()),
+                _ => is_group.then(|| format!("${name}")),
+            }
+        }
     };
-    let to = translate(to, group).ok().filter(|to| is_plain(to) && to.starts_with('/'))?;
+    let to = pieces(to).into_iter().map(piece).collect::<Option<String>>();
+    let to = to.filter(|to| is_plain(to) && to.starts_with('/'))?;
     Some(table(&[format!("matches = {}", fixed(pattern.text())), format!("to = {}", template(&to))]))
 }
 

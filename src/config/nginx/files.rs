@@ -13,7 +13,7 @@ impl<'a> Import<'a> {
     pub(super) fn files(&self, spot: &Spot<'a>, tries: Tries) -> Lead {
         let scope = &spot.scope;
         let index = self.index(spot);
-        let alias = scope.own("alias");
+        let alias = scope.handler("alias");
         let Some(folder) = alias.or_else(|| scope.last("root")) else { return Lead::status(404) };
         if let Some(why) = self.odd_folder(spot, folder, alias.is_some()) {
             self.ledger.unanswered(folder, why);

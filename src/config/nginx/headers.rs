@@ -6,9 +6,9 @@
 use super::Import;
 use super::scope::Scope;
 use super::servers::Server;
-use super::site::{Edits, AddedField, Headers, Lead, Route};
+use super::site::{AddedField, Edits, Headers, Lead, Route};
 use super::tree::Directive;
-use super::values::translate;
+use crate::core::template::{Template, Vocabulary};
 
 /// Set by Pointsman towards the upstream, each with the values of nginx that mean the same.
 const FORWARDED: [(&str, &[&str]); 7] = [
@@ -39,10 +39,10 @@ impl<'a> Import<'a> {
     pub(super) fn headers(&self, server: &Server<'a>, scope: &Scope<'a>, lead: &Lead) -> Headers {
         let proxied = matches!(lead, Lead::Service(_));
         let request = if proxied { self.request_headers(server, scope) } else { Edits::default() };
-        Headers { response: self.response_headers(server, scope), request }
+        Headers { response: self.response_headers(scope), request }
     }
 
-    fn response_headers(&self, server: &Server<'a>, scope: &Scope<'a>) -> Edits {
+    fn response_headers(&self, scope: &Scope<'a>) -> Edits {
         let mut edits = Edits::default();
         let passed = scope.all("proxy_pass_header");
         passed.iter().for_each(|line| self.ledger.carried(line));
@@ -60,12 +60,12 @@ impl<'a> Import<'a> {
             }
         }
         for line in scope.all("add_header") {
-            self.add_header(line, server, &mut edits);
+            self.add_header(line, &mut edits);
         }
         edits
     }
 
-    fn add_header(&self, line: &'a Directive, server: &Server<'a>, edits: &mut Edits) {
+    fn add_header(&self, line: &'a Directive, edits: &mut Edits) {
         let (name, value) = (line.arg(0), line.arg(1));
         if name.eq_ignore_ascii_case("content-type") {
             // [`Import::content_type`] sees to it.
@@ -75,15 +75,10 @@ impl<'a> Import<'a> {
             // nginx adds no empty field.
             return self.ledger.carried(line);
         }
-        let value = match self.value(server, value) {
+        let value = match self.value(value, true) {
             Ok(value) if legal_name(name) && !is_framing(name) => value,
             Ok(_) => return self.ledger.missing(line, "it frames the answer; Pointsman sets it"),
-            Err(variable) => return self.ledger.missing(
-                line,
-                &format!(
-                    "values know $host, $remote_addr, $scheme, $request_uri and $request_id, not {variable}"
-                ),
-            ),
+            Err(variable) => return self.ledger.missing(line, &format!("{variable} is not known here")),
         };
         self.ledger.carried(line);
         let of_successes = line.arg(2) != "always";
@@ -100,8 +95,9 @@ impl<'a> Import<'a> {
     fn request_headers(&self, server: &Server<'a>, scope: &Scope<'a>) -> Edits {
         let mut edits = Edits::default();
         let mut names_host = false;
-        let authority = authority(scope);
-        let prefix = if scope.own("grpc_pass").is_some() { "grpc" } else { "proxy" };
+        let target = scope.handler("proxy_pass").map(|pass| self.settled(pass.arg(0)));
+        let authority = target.as_deref().and_then(authority);
+        let prefix = if scope.handler("grpc_pass").is_some() { "grpc" } else { "proxy" };
         for line in scope.all(&format!("{prefix}_set_header")) {
             let (name, value) = (line.arg(0).to_ascii_lowercase(), line.arg(1));
             names_host |= name == "host";
@@ -135,16 +131,19 @@ impl<'a> Import<'a> {
                 self.ledger.carried(line);
                 continue;
             }
-            if known.is_none()
-                && value.strip_prefix("$http_").is_some_and(|field| field == name.replace('-', "_"))
-            {
+            if value.strip_prefix("$http_").is_some_and(|field| field == name.replace('-', "_")) {
                 // What the client says, and so it is.
-                self.ledger.carried(line);
+                match known.is_none() {
+                    true => self.ledger.carried(line),
+                    false => self
+                        .ledger
+                        .missing(line, "what a client claims is not believed; Pointsman's own is sent"),
+                }
                 continue;
             }
             let whole =
                 authority.map_or(value.to_owned(), |authority| value.replace("$proxy_host", authority));
-            self.set_request_header(server, line, &name, &whole, known.is_some(), &mut edits);
+            self.set_request_header(line, &name, &whole, known.is_some(), &mut edits);
         }
         if let Some(authority) = authority.filter(|_| !names_host) {
             // What nginx sends unless told otherwise: the name in proxy_pass.
@@ -156,14 +155,13 @@ impl<'a> Import<'a> {
 
     fn set_request_header(
         &self,
-        server: &Server<'a>,
         line: &'a Directive,
         name: &str,
         value: &str,
         is_ours: bool,
         edits: &mut Edits,
     ) {
-        match self.value(server, value) {
+        match self.value(value, false) {
             Ok(value) if legal_name(name) && !value.is_empty() => {
                 self.ledger.carried(line);
                 edits.set.retain(|(known, _)| !known.eq_ignore_ascii_case(name));
@@ -179,28 +177,19 @@ impl<'a> Import<'a> {
                 } else {
                     "; Pointsman's own is sent"
                 };
-                self.ledger.missing(line, &format!("values know $host, $remote_addr, $scheme, $request_uri and $request_id, not {variable}{what}"));
+                self.ledger.missing(line, &format!("{variable} is not known here{what}"));
             }
         }
     }
 
     /// The value of a header field with Pointsman's variables.
-    fn value(&self, server: &Server<'a>, text: &str) -> Result<String, String> {
-        let mut ports = server.listens.iter().filter_map(|listen| listen.address.rsplit(':').next());
-        let port = ports.next().filter(|first| ports.all(|other| other == *first));
-        let value = translate(text, |name| match name {
-            "host" | "http_host" => Some("$host".to_owned()),
-            "remote_addr" => Some("$remote_addr".to_owned()),
-            "scheme" => Some("$scheme".to_owned()),
-            "request_uri" => Some("$request_uri".to_owned()),
-            "request_id" => Some("$request_id".to_owned()),
-            "server_name" => server.names.first().cloned(),
-            "server_port" => port.map(str::to_owned),
-            _ => None,
-        })?;
+    fn value(&self, text: &str, has_answer: bool) -> Result<String, String> {
+        let value = self.text(text)?.shown();
         // A value is one line, however it was written.
         let line = value.split_whitespace().collect::<Vec<_>>().join(" ");
         http::HeaderValue::from_str(&line).map_err(|_| "a control character".to_owned())?;
+        let names = self.lookups.names();
+        Template::parse(&line, &Vocabulary { names: Some(&names), has_answer, pattern: None })?;
         Ok(line)
     }
 
@@ -229,8 +218,7 @@ impl<'a> Import<'a> {
 }
 
 /// Whom `proxy_pass` names, where that is fixed.
-fn authority<'a>(scope: &Scope<'a>) -> Option<&'a str> {
-    let target = scope.own("proxy_pass")?.arg(0);
+fn authority(target: &str) -> Option<&str> {
     let rest = ["http://", "https://"].iter().find_map(|scheme| target.strip_prefix(scheme))?;
     rest.split('/').next().filter(|name| !name.contains('$'))
 }

@@ -40,12 +40,14 @@ impl<'a> Import<'a> {
             let rules = if route.lead == Lead::Deny { Vec::new() } else { rules };
             return Route { path, comments, rewriting: Rewriting { rules, ..Rewriting::default() }, ..route };
         }
-        let Content { spot: place, lead, rewriting, clients, guard } =
+        let Content { spot: place, lead, rewriting, clients, guard, leads_away } =
             self.behind(server, spot, rules, guard, &mut comments);
         let (lead, rules) = guarded(guard.before, lead, rewriting.rules, spot, &mut comments);
         let Access { basic_auth, authorize, satisfy_any, is_denied, is_closed } =
             self.access(&spot.scope, &place.scope, &clients);
-        let is_closed = is_closed || clients.is_closed || guard.access;
+        // nginx asks before it looks for files; the rules of a route come before both.
+        let is_passed = leads_away && (basic_auth.is_some() || authorize.is_some());
+        let is_closed = is_closed || clients.is_closed || guard.access || is_passed;
         if is_closed && lead != Lead::Deny {
             comments.push("denied: what protected it in nginx was not carried over".to_owned());
         }
@@ -87,6 +89,8 @@ impl<'a> Import<'a> {
             hosts,
             listeners: listeners.to_vec(),
             path: spot.kind.path(),
+            is_first: false,
+            when: spot.when.clone(),
             within: spot.within.clone(),
             headers: self.headers(server, scope, &lead),
             access_log: self.access_log(scope),
@@ -122,7 +126,7 @@ impl<'a> Import<'a> {
     ) -> (Vec<Rule>, Option<Lead>) {
         // The server's own block answers before any location is chosen.
         if let Some(answer) = server.scope.own("return") {
-            return (Vec::new(), Some(self.answered(server, answer)));
+            return (Vec::new(), Some(self.answered(answer)));
         }
         if let Some(lead) = self.rewritten_server(server) {
             return (Vec::new(), Some(lead));
@@ -146,13 +150,17 @@ impl<'a> Import<'a> {
             rewriting: Rewriting { rules, ..Rewriting::default() },
             clients,
             guard,
+            leads_away: false,
         };
         match self.tries(server, spot, comments) {
             FileSearch::Files(tries) => {
                 content.lead = self.content(server, spot, Some(tries), &mut content.rewriting, comments);
             }
             FileSearch::Named(target) => self.at_named(server, target, &mut content, comments),
-            FileSearch::Rule(rule) => content.rewriting.rules.push(rule),
+            FileSearch::Rule(rule) => {
+                content.leads_away = true;
+                content.rewriting.rules.push(rule);
+            }
             FileSearch::Status(status) => content.lead = Lead::status(status),
             FileSearch::Lost(line) => content.lead = Lead::not_imported(&line.place),
         }
@@ -186,7 +194,7 @@ impl<'a> Import<'a> {
         comments: &mut Vec<String>,
     ) {
         let scope = server.scope.within(target.block());
-        let named = Spot { scope, ..content.spot.clone() };
+        let named = Spot { scope, phase: None, ..content.spot.clone() };
         let theirs = self.clients(server, &named.scope);
         content.guard = content.guard.and(self.guard(server, &named.scope, named.serves_files()));
         let own = std::mem::take(&mut content.rewriting.rules);
@@ -212,8 +220,8 @@ impl<'a> Import<'a> {
         comments: &mut Vec<String>,
     ) -> Lead {
         let scope = &spot.scope;
-        if let Some(pass) = scope.own("proxy_pass").or_else(|| scope.own("grpc_pass")) {
-            let lead = self.proxied(pass, server, spot, rewriting, comments);
+        if let Some(pass) = scope.handler("proxy_pass").or_else(|| scope.handler("grpc_pass")) {
+            let lead = self.proxied(pass, spot, rewriting, comments);
             self.buffers(scope, &lead);
             self.retries(scope, &lead);
             self.accel(server, &lead);
@@ -221,14 +229,14 @@ impl<'a> Import<'a> {
         }
         let made =
             MADE_FROM_FILES.iter().find_map(|name| scope.last(name)).filter(|line| line.arg(0) != "off");
-        let other = scope.block().iter().find(|d| OTHER_CONTENT.contains(&d.name.as_str()));
+        let other = scope.place().find(|d| OTHER_CONTENT.contains(&d.name.as_str()));
         if let Some(other) = other.or(made) {
             let (_, why) = known::fate(other);
             self.ledger.unanswered(other, &why);
             comments.push(format!("{} was not carried over", other.name));
             return Lead::not_imported(&other.place);
         }
-        if let Some(status) = scope.own("stub_status") {
+        if let Some(status) = scope.handler("stub_status") {
             self.ledger.noted(status, "figures are at /metrics of the admin API; the path answers 404");
             return Lead::status(404);
         }
@@ -244,4 +252,6 @@ struct Content<'a> {
     rewriting: Rewriting,
     clients: Clients,
     guard: Safeguards,
+    /// `try_files` leads to another place at once.
+    leads_away: bool,
 }

@@ -7,7 +7,6 @@ use super::scope::Scope;
 use super::servers::Server;
 use super::tree::Directive;
 use crate::core::route::Replacement;
-use crate::core::template::Vocabulary;
 use std::collections::BTreeMap;
 
 /// What is shown in place of an error.
@@ -64,11 +63,11 @@ impl<'a> Import<'a> {
             let target = target.ok_or_else(|| format!("there is no location {uri}"))?;
             Source::Route(self.named(server, target))
         } else if uri.starts_with('/') {
-            let to = self.replacement(server, &plainly(uri))?;
-            Replacement::fallback(&to, &Vocabulary::of_requests())?;
+            let to = self.replacement(&plainly(uri))?;
+            self.accepted(|vocabulary| Replacement::fallback(&to, vocabulary))?;
             Source::Path(to)
         } else {
-            Source::Redirect(self.place(server, uri)?)
+            Source::Redirect(self.place(uri)?)
         };
         let told = line.args.iter().rev().skip(1).find_map(|arg| arg.strip_prefix('='));
         let status = match (told, &source) {

@@ -1,8 +1,9 @@
 //! Values of keys, as they stand behind the equals sign.
 
+use super::conditions::{ConditionTest, RouteCondition};
 use super::pages::{Page, Shown, Source};
 use super::retries::Retry;
-use super::site::{Buffering, Edits, AddedField, Pool, Rule, Then, Timeouts, Tries, Upstream};
+use super::site::{AddedField, Buffering, Edits, Pool, Rule, Then, Timeouts, Tries, Upstream};
 use super::toml::{fixed, list, quoted, table, template};
 use super::values::show_size;
 use crate::core::duration::show;
@@ -77,6 +78,43 @@ pub(super) fn rule_of(rule: &Rule) -> String {
 /// What says which files are looked for, where that is not what holds anyway.
 pub(super) fn tries_of(tries: &Tries) -> Option<String> {
     (!tries.candidates.is_empty()).then(|| format!("try = {}", list(&tries.candidates)))
+}
+
+pub(super) fn when_of(conditions: &[RouteCondition]) -> String {
+    let one = |condition: &RouteCondition| match condition {
+        RouteCondition::Methods(_) => String::new(),
+        RouteCondition::Value { of, test, is_not } => {
+            let mut keys = vec![format!("of = {}", template(of))];
+            keys.extend(match test {
+                ConditionTest::Any => None,
+                ConditionTest::Equals(text) => Some(format!("equals = {}", fixed(text))),
+                ConditionTest::Matches(pattern) => Some(format!("matches = {}", fixed(pattern))),
+            });
+            keys.extend(is_not.then(|| "not = true".to_owned()));
+            table(&keys)
+        }
+        RouteCondition::File { path, is_not } => {
+            let mut keys = vec![format!("path = {}", fixed(path))];
+            keys.extend(is_not.then(|| "not = true".to_owned()));
+            table(&keys)
+        }
+    };
+    let of_kind = |key: &str, is: fn(&RouteCondition) -> bool| {
+        let all: Vec<String> = conditions.iter().filter(|condition| is(condition)).map(one).collect();
+        match all.as_slice() {
+            [] => None,
+            [only] => Some(format!("{key} = {only}")),
+            several => Some(format!("{key} = [{}]", several.join(", "))),
+        }
+    };
+    let methods = conditions.iter().filter_map(|condition| match condition {
+        RouteCondition::Methods(methods) => Some(format!("methods = {}", list(methods))),
+        _ => None,
+    });
+    let mut keys: Vec<String> = methods.collect();
+    keys.extend(of_kind("value", |condition| matches!(condition, RouteCondition::Value { .. })));
+    keys.extend(of_kind("file", |condition| matches!(condition, RouteCondition::File { .. })));
+    table(&keys)
 }
 
 pub(super) fn timeouts_of(timeouts: &Timeouts, common: Option<&Timeouts>) -> String {

@@ -1,14 +1,37 @@
-//! `valid_referers` → a pattern of `$http_referer`.
+//! `valid_referers` → `$invalid_referer`, a look-up of `$http_referer`.
 
+use super::Import;
 use super::patterns::translated;
+use super::scope::Scope;
+use super::site::LookupBlock;
 use super::tree::Directive;
 use regex::escape;
 
+impl<'a> Import<'a> {
+    /// What `$invalid_referer` is in a place, where that can be expressed.
+    pub(super) fn referers(&mut self, scope: &Scope<'a>) {
+        let lines = scope.all("valid_referers");
+        let Some(pattern) = referer_pattern(&lines, self.bindings.names()) else { return };
+        for line in &lines {
+            self.ledger.carried(line);
+            self.expressed.insert(line.id);
+        }
+        let block = LookupBlock {
+            from: lines.first().map_or_else(|| self.place.clone(), |line| line.place.clone()),
+            name: "invalid_referer".to_owned(),
+            of: "$http_referer".to_owned(),
+            values: vec![(format!("~{pattern}"), String::new())],
+            default: "1".to_owned(),
+        };
+        let bound = self.lookups.add(block, Some(vec![String::new(), "1".to_owned()]));
+        self.bindings.set("invalid_referer", Some(bound));
+    }
+}
+
 /// What referers have to fit to be valid; `names` are those of the server. `None` where that cannot be expressed.
-#[cfg_attr(not(test), expect(dead_code, reason = "`if ($invalid_referer)` is not carried over yet"))]
-pub(super) fn referer_pattern(line: &Directive, names: &[String]) -> Option<String> {
+fn referer_pattern(lines: &[&Directive], names: &[String]) -> Option<String> {
     let mut fits = Vec::new();
-    for word in &line.args {
+    for word in lines.iter().flat_map(|line| &line.args) {
         match word.as_str() {
             "none" => fits.push("$".to_owned()),
             // Nothing of the two schemes, however short: nginx reads no more of them than that.
@@ -72,7 +95,7 @@ mod tests {
     fn valid(words: &str, referer: &str) -> Option<bool> {
         let line = parse(&format!("valid_referers {words};"), "f").expect("it parses").remove(0);
         let names = ["shop.example".to_owned(), String::new(), "~^shop[0-9]$".to_owned()];
-        let pattern = referer_pattern(&line, &names)?;
+        let pattern = referer_pattern(&[&line], &names)?;
         Some(Pattern::new(&pattern, false).expect("a pattern").is_match(referer.as_bytes()))
     }
 
@@ -111,7 +134,7 @@ mod tests {
 
     #[test]
     fn what_cannot_be_expressed_is_not() {
-        for words in ["$host", "a*.example", r"~(?=x)y", "~^a|b", ""] {
+        for words in ["$host", "a*.example", "~^a|b", ""] {
             assert_eq!(valid(words, "https://a.example/"), None, "{words}");
         }
     }

@@ -24,7 +24,7 @@ impl<'a> Import<'a> {
     /// What the location says of the service that it leads to; a pool has one answer for all that lead to it.
     pub(super) fn retries(&mut self, scope: &Scope<'a>, lead: &Lead) {
         let Lead::Service(name) = lead else { return };
-        let prefix = if scope.own("grpc_pass").is_some() { "grpc" } else { "proxy" };
+        let prefix = if scope.handler("grpc_pass").is_some() { "grpc" } else { "proxy" };
         let names = ["", "_tries", "_timeout"].map(|end| format!("{prefix}_next_upstream{end}"));
         let [causes, tries, timeout] =
             [0, 1, 2].map(|index: usize| scope.last(names.get(index).map_or("", String::as_str)));

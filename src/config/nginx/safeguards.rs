@@ -61,9 +61,9 @@ impl<'a> Import<'a> {
         let inner = scope.levels().count().saturating_sub(server.scope.levels().count());
         for (index, level) in scope.levels().enumerate() {
             // A location does not inherit what the one around it rewrites and returns.
-            let asks = index == 0 || index >= inner;
+            let asks = index <= scope.conditional() || index >= inner;
             for line in level.iter().filter(|line| asks || line.name != "if") {
-                self.look_at(line, index == 0, serves_files, &mut guard);
+                self.look_at(line, index <= scope.conditional(), serves_files, &mut guard);
             }
         }
         for name in ACCESS {
@@ -98,6 +98,7 @@ impl<'a> Import<'a> {
                 self.lost(line, loss);
                 guard.add(loss);
             }
+            "limit_except" | "valid_referers" if self.expressed.contains(&line.id) => {}
             "limit_except" if is_innermost => {
                 self.ledger.whole(
                     line,
@@ -119,18 +120,15 @@ impl<'a> Import<'a> {
     }
 
     fn lost(&self, line: &'a Directive, loss: Loss) {
-        let (fate, why) = match loss {
+        let (fate, until) = match loss {
             Loss::Nothing => return,
-            Loss::Answer => (
-                UNANSWERED,
-                "its condition cannot be asked, so its routes answer 501; express it as routes with hosts and paths",
-            ),
-            Loss::Refusal => (
-                DENIED,
-                "its condition cannot be asked, so its routes are denied; refuse such requests in the application, then open them",
-            ),
+            Loss::Answer => (UNANSWERED, "its routes answer 501 until it is written by `when` or `first`"),
+            Loss::Refusal => {
+                (DENIED, "its routes are denied; refuse such requests by `when` or `first`, then open them")
+            }
         };
-        self.ledger.whole(line, fate, why);
+        let why = self.unasked.get(&line.id).map_or("its condition cannot be asked", String::as_str);
+        self.ledger.whole(line, fate, &format!("{why}; {until}"));
     }
 }
 
@@ -145,7 +143,7 @@ pub(super) fn guarded(
 ) -> (Lead, Vec<Rule>) {
     let leads_on = rules.iter().any(|rule| !matches!(rule.then, Then::Redirect(_)));
     let gives = match &lead {
-        Lead::Service(_) | Lead::Files { .. } => true,
+        Lead::Service(_) | Lead::Files { .. } | Lead::Onward => true,
         Lead::Reply { status, .. } => *status < 300,
         Lead::Redirect { .. } | Lead::Deny => false,
     };

@@ -1,5 +1,6 @@
 //! The configuration that is being made: what nginx's says, in the words of Pointsman.
 
+use super::conditions::RouteCondition;
 use super::cookies::Cookies;
 use super::credentials::{Authorize, BasicAuth};
 use super::pages::Page;
@@ -20,6 +21,8 @@ pub(super) struct Site {
     pub error_pages: BTreeMap<u16, Page>,
     pub compression: Option<Compression>,
     pub rate_limits: Vec<RateLimit>,
+    /// Those that a text may refer to; only what does is written.
+    pub maps: Vec<LookupBlock>,
     pub routes: Vec<Route>,
     pub services: Vec<Service>,
 }
@@ -106,6 +109,17 @@ pub(super) struct RateLimit {
     pub status: u64,
 }
 
+/// `[maps.NAME]`.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct LookupBlock {
+    pub from: Place,
+    pub name: String,
+    pub of: String,
+    /// As keys are written, and a text for each.
+    pub values: Vec<(String, String)>,
+    pub default: String,
+}
+
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Timeouts {
     pub connect: Duration,
@@ -122,6 +136,10 @@ pub(super) struct Route {
     pub listeners: Vec<String>,
     /// As `path` is written.
     pub path: String,
+    /// It comes before those of all locations.
+    pub is_first: bool,
+    /// What is asked beside the path.
+    pub when: Vec<RouteCondition>,
     /// The prefix that a regex is tried within.
     pub within: Option<String>,
     pub lead: Lead,
@@ -154,11 +172,26 @@ pub(super) struct Route {
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Lead {
     Service(String),
-    Redirect { to: String, status: u16 },
-    Reply { status: u16, body: String, kind: Option<String> },
-    /// `more`: other keys, as they are written.
-    Files { root: String, alias: bool, index: Vec<String>, tries: Tries, more: Vec<String> },
+    Redirect {
+        to: String,
+        status: u16,
+    },
+    Reply {
+        status: u16,
+        body: String,
+        kind: Option<String>,
+    },
+    Files {
+        root: String,
+        alias: bool,
+        index: Vec<String>,
+        tries: Tries,
+        /// Other keys, as they are written.
+        more: Vec<String>,
+    },
     Deny,
+    /// To the routes behind it.
+    Onward,
 }
 
 /// What becomes of the path.
@@ -208,7 +241,7 @@ impl Lead {
 
     /// In place of what cannot be expressed: an error that is seen, not something else that works.
     pub(super) fn not_imported(place: &Place) -> Self {
-        let body = format!("not imported: {place}\n");
+        let body = format!("not imported: {place}\n").replace('$', "$$");
         Lead::Reply { status: 501, body, kind: Some("text/plain".to_owned()) }
     }
 }

@@ -3,6 +3,7 @@
 //! A list without a file that could be looked for never comes to one, so that its last entry answers at once.
 
 use super::Import;
+use super::branches::Branch;
 use super::locations::{Kind, locations};
 use super::rewrites::plainly;
 use super::servers::Server;
@@ -11,7 +12,6 @@ use super::spot::{OTHER_CONTENT, Spot};
 use super::tree::Directive;
 use super::values;
 use crate::core::route::{FileCandidate, Replacement};
-use crate::core::template::Vocabulary;
 
 /// What `try_files` makes of a location.
 pub(super) enum FileSearch<'a> {
@@ -64,7 +64,7 @@ impl<'a> Import<'a> {
 
     /// The files that are looked for, as `try` of a route has them.
     fn candidates(&self, spot: &Spot<'a>, line: &'a Directive, tried: &[String]) -> Vec<String> {
-        let alias = spot.scope.own("alias");
+        let alias = spot.scope.handler("alias");
         let folder = alias.or(spot.scope.last("root"));
         let by_path = |arg: &str| ["$uri", "${uri}"].iter().find_map(|name| arg.strip_prefix(name)).map(str::to_owned);
         let has_path = tried.iter().any(|arg| by_path(arg).is_some());
@@ -106,8 +106,8 @@ impl<'a> Import<'a> {
         }
         let to = |text: &str| {
             let drops = if text.contains('?') { "?" } else { "" };
-            let to = self.replacement(server, &plainly(text))? + drops;
-            Replacement::path(&to, &Vocabulary::of_requests())?;
+            let to = self.replacement(&plainly(text))? + drops;
+            self.accepted(|vocabulary| Replacement::path(&to, vocabulary))?;
             Ok::<_, String>(FileSearch::Rule(Rule { pattern: "^".to_owned(), to, then: Then::Route }))
         };
         match to(last) {
@@ -140,8 +140,8 @@ impl<'a> Import<'a> {
         if matches!(last, "$uri" | "$uri/") {
             return Ok(None);
         }
-        let to = self.replacement(server, &plainly(last))?;
-        Replacement::fallback(&to, &Vocabulary::of_requests()).map(|_| Some(Fallback::Path(to)))
+        let to = self.replacement(&plainly(last))?;
+        self.accepted(|vocabulary| Replacement::fallback(&to, vocabulary)).map(|_| Some(Fallback::Path(to)))
     }
 
     /// The name of the route for a named location, which is made when it is first asked for.
@@ -155,7 +155,14 @@ impl<'a> Import<'a> {
         self.ledger.carried(location);
         let scope = server.scope.within(location.block());
         let spot = Spot::new(Some(location), scope, Kind::Named);
+        let around = (self.bindings.clone(), self.place.clone());
+        let of_server = self.of_server.clone();
+        // One of its conditions would be asked of those that lead to it.
+        let mut branches = self.branches(&spot, &of_server);
+        let Branch { spot, bindings } = branches.pop().unwrap_or(Branch { spot, bindings: of_server });
+        self.bindings = bindings;
         let route = self.route(server, &spot, name.clone(), &[], &[]);
+        (self.bindings, self.place) = around;
         // A request that falls back was counted on its first route.
         self.site.routes.push(Route { rates: Vec::new(), connections_per_client: None, ..route });
         name

@@ -2,12 +2,15 @@
 
 use super::cookies::Cookies;
 use super::credentials::{Authorize, BasicAuth};
-use super::phrases::{buffer_of, by_page, edits_of, retry_of, rule_of, timeouts_of, tries_of, upstream_of};
-use super::site::{Edits, Fallback, Lead, Listener, Pool, Rewriting, Route, Service, Site};
+use super::phrases::{
+    buffer_of, by_page, edits_of, retry_of, rule_of, timeouts_of, tries_of, upstream_of, when_of,
+};
+use super::site::{Edits, Fallback, Lead, Listener, LookupBlock, Pool, Rewriting, Route, Service, Site};
 use super::toml::{fixed, list, quoted, table, template};
 use super::tree::Place;
 use super::values::show_size;
 use crate::core::duration::show;
+use crate::core::template::mentions;
 
 /// Text in the making.
 struct Page(String);
@@ -28,9 +31,11 @@ pub(super) fn write(site: &Site) -> String {
     }
     site.listeners.iter().for_each(|listener| page.listener(listener));
     page.shared(site);
-    site.routes.iter().for_each(|route| page.route(route, site));
-    site.services.iter().for_each(|service| page.service(service));
-    page.0
+    let mut behind = Page(String::new());
+    site.routes.iter().for_each(|route| behind.route(route, site));
+    site.services.iter().for_each(|service| behind.service(service));
+    page.maps(&site.maps, &behind.0);
+    page.0 + &behind.0
 }
 
 impl Page {
@@ -106,6 +111,36 @@ impl Page {
         }
     }
 
+    /// The look-ups that a text refers to, here or behind.
+    fn maps(&mut self, maps: &[LookupBlock], behind: &str) {
+        let mut asked = [mentions(&self.0), mentions(behind)].concat();
+        let mut shown: Vec<&LookupBlock> = Vec::new();
+        // Each refers to those before it alone.
+        for map in maps.iter().rev() {
+            if asked.contains(&map.name) {
+                let texts = map.values.iter().map(|(_, text)| text).chain([&map.of, &map.default]);
+                asked.extend(texts.flat_map(|text| mentions(text)));
+                shown.push(map);
+            }
+        }
+        for map in shown.into_iter().rev() {
+            self.head(Some(&map.from), &format!("maps.{}", map.name));
+            self.pair("of", &template(&map.of));
+            let entry = |(key, text): &(String, String)| format!("{} = {}", quoted(key), template(text));
+            let entries: Vec<_> = map.values.iter().map(entry).collect();
+            if entries.len() < 3 {
+                self.pair("values", &table(&entries));
+            }
+            if !map.default.is_empty() {
+                self.pair("default", &template(&map.default));
+            }
+            if entries.len() >= 3 {
+                self.line(&format!("[maps.{}.values]", map.name));
+                entries.iter().for_each(|entry| self.line(entry));
+            }
+        }
+    }
+
     /// What holds for all routes.
     fn shared(&mut self, site: &Site) {
         let edits = [("response", &site.headers.response), ("request", &site.headers.request)];
@@ -143,7 +178,16 @@ impl Page {
         if !route.hosts.is_empty() {
             self.pair("hosts", &list(&route.hosts));
         }
-        self.pair("path", &fixed(&route.path));
+        let is_all = route.is_first && route.path == "/";
+        if !is_all {
+            self.pair("path", &fixed(&route.path));
+        }
+        if route.is_first {
+            self.pair("first", "true");
+        }
+        if !route.when.is_empty() {
+            self.pair("when", &when_of(&route.when));
+        }
         route.within.iter().for_each(|prefix| self.pair("within", &fixed(prefix)));
         if !route.listeners.is_empty() {
             self.pair("listeners", &list(&route.listeners));
@@ -154,7 +198,8 @@ impl Page {
                 self.pair("redirect", &format!("{{ to = {}, status = {status} }}", template(to)))
             }
             Lead::Reply { status, body, kind } => {
-                let body = if body.is_empty() { String::new() } else { format!(", body = {}", fixed(body)) };
+                let body =
+                    if body.is_empty() { String::new() } else { format!(", body = {}", template(body)) };
                 let kind = kind.as_ref().map_or(String::new(), |kind| format!(", type = {}", fixed(kind)));
                 self.pair("reply", &format!("{{ status = {status}{body}{kind} }}"));
             }
@@ -176,6 +221,7 @@ impl Page {
                 self.pair("files", &table(&keys));
             }
             Lead::Deny => self.pair("deny", "true"),
+            Lead::Onward => self.pair("onward", "true"),
         }
         self.rewriting(&route.rewriting);
         self.settings(route, site);

@@ -20,6 +20,14 @@ pub(super) const KNOWN: &[(&str, &str)] = &[
     ),
     ("Location", "nginx makes a path absolute with its own port; it is compared as the client resolves it"),
     ("X-Forwarded-*, X-Real-IP, X-Request-Id", "Pointsman always sets them towards the upstream"),
+    (
+        "X-Original-*, X-Forwarded-Method, X-Forwarded-Uri",
+        "a service that is asked who may come in is told what for",
+    ),
+    (
+        "the path in a field",
+        "as it was sent, escapes and all; nginx decodes $uri, and what a client puts there begins a line of its own",
+    ),
     ("HTTP/1.1 towards upstreams", "nginx speaks HTTP/1.0 and closes, unless told otherwise"),
     (
         "the name told to upstreams by TLS (SNI)",
@@ -55,6 +63,10 @@ pub(super) const KNOWN: &[(&str, &str)] = &[
         "a path put together climbs",
         "`/x..` put behind `/base/` would leave it; refused, where nginx passes the dot segment on",
     ),
+    (
+        "escapes of a path put together",
+        "what a rule makes of a path is plain and encoded again: %2F becomes a slash",
+    ),
     ("compressed bytes", "two encoders; that a body is compressed is compared"),
 ];
 
@@ -83,6 +95,11 @@ const ADDED: &[&str] = &[
     "x-forwarded-port",
     "x-real-ip",
     "x-pointsman-hops",
+    "x-forwarded-method",
+    "x-forwarded-uri",
+    "x-original-method",
+    "x-original-uri",
+    "x-original-url",
 ];
 
 type Fields = BTreeMap<String, Vec<String>>;

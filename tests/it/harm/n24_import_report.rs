@@ -76,7 +76,6 @@ fn what_is_in_a_location_is_told_as_it_is() {
         ("keepalive_timeout 5s", "noted", "by listener"),
         ("set_real_ip_from", "noted", "by listener"),
         ("root html", "missing", "write it whole"),
-        ("error_page 502", "missing", "script"),
     ] {
         let fits = |(known, at, detail): &&(String, String, String)| {
             known.starts_with(directive) && at == level && detail.contains(word)

@@ -74,7 +74,7 @@ impl Alone {
     }
 }
 
-/// The configuration that the import makes, ready to serve.
+/// The report of an import, and the configuration, ready to serve.
 fn imported(http: &str, at: SocketAddr, app: &Origin, dir: &TempDir) -> String {
     filled(http, at, app, dir);
     let imported = Printed::of(&["import", "nginx", "nginx.conf"], dir.path());
@@ -134,6 +134,8 @@ pub fn furnished() -> TempDir {
         create_dir_all(path.parent().expect("a folder")).expect("a folder");
         write(path, format!("secret file {name} <?php password ?>")).expect("a file");
     }
+    // Passwords that no test knows.
+    write(dir.path().join("none"), "nobody:{SHA}W6ph5Mm5Pz8GgiULbPgzG37mj9g=\n").expect("a file");
     std::fs::set_permissions(dir.path(), std::fs::Permissions::from_mode(0o755)).expect("permissions");
     dir
 }
