@@ -65,7 +65,7 @@ fn challenge(realm: &str) -> Result<HeaderValue, String> {
         }
         challenge.push(letter);
     }
-    challenge.push_str("\", charset=\"UTF-8\"");
+    challenge.push('"');
     HeaderValue::from_maybe_shared(Bytes::from(challenge))
         .map_err(|_| "has a control character; a realm is one line".to_owned())
 }
@@ -163,7 +163,7 @@ mod tests {
         let config = read(route, &format!("{USERS}bo:{{PLAIN}}x\n")).expect("accepted");
         let access = config.routes.specs()[0].access.as_deref().expect("some");
         let basic = access.basic.as_ref().expect("some");
-        assert_eq!(basic.challenge, "Basic realm=\"a \\\"b\\\"\", charset=\"UTF-8\"");
+        assert_eq!(basic.challenge, "Basic realm=\"a \\\"b\\\"\"");
         assert!(basic.users.verify("ana", b"secret"));
         let authorize = access.authorize.as_ref().expect("some");
         assert_eq!((authorize.target.as_str(), authorize.forward[0].as_str()), ("/", "x-user"));

@@ -21,10 +21,8 @@ impl<'a> Import<'a> {
                     Lead::not_imported(&answer.place)
                 }
             },
-            444 => {
-                self.ledger.noted(answer, "answered 403; nginx closes the connection without an answer");
-                Lead::Deny
-            }
+            // The connection is closed without an answer.
+            444 => Lead::status(444),
             403 if text.is_empty() => Lead::Deny,
             200..=599 => match self.text(if matches!(status, 204 | 205 | 304) { "" } else { text }) {
                 Ok(body) => Lead::Reply { status, body: body.shown(), kind: None },

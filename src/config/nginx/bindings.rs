@@ -33,6 +33,8 @@ pub(super) struct Bindings {
     decisions: Vec<(String, Decision)>,
     /// `$server_name`.
     server_name: String,
+    /// Those of the server.
+    names: Vec<String>,
     /// `$document_root`.
     root: Option<String>,
 }
@@ -121,12 +123,17 @@ impl Bindings {
         let root = server.scope.last("root").map(|root| root.arg(0).to_owned());
         let mut names = server.names.iter().filter(|name| !name.starts_with('~'));
         let server_name = names.next().cloned().unwrap_or_default();
-        let mut bindings = Bindings { server_name, root, ..Bindings::default() };
+        let names = server.names.clone();
+        let mut bindings = Bindings { server_name, names, root, ..Bindings::default() };
         let mut patterns = server.names.iter().filter_map(|name| name.strip_prefix('~'));
         if let (Some(pattern), None) = (patterns.next(), patterns.next()) {
             bindings.capture("${host}", pattern);
         }
         bindings
+    }
+
+    pub(super) fn names(&self) -> &[String] {
+        &self.names
     }
 
     pub(super) fn set(&mut self, name: &str, text: Option<BoundText>) {

@@ -102,6 +102,7 @@ impl<'a> Import<'a> {
         if let Some(root) = spot.scope.handler("alias").or(spot.scope.last("root")) {
             self.bindings.in_folder(root.arg(0).trim_end_matches('/'));
         }
+        self.referers(&spot.scope);
     }
 
     /// Carries the lines of a rewrite phase out, as far as they can be expressed.
@@ -161,7 +162,7 @@ impl<'a> Import<'a> {
             return;
         }
         let leads_away =
-            line.arg(2) != "" || line.arg(1).contains("://") || line.arg(1).starts_with("$scheme");
+            !line.arg(2).is_empty() || line.arg(1).contains("://") || line.arg(1).starts_with("$scheme");
         if !leads_away {
             // A route of the server asks its conditions of the path as it is by then.
             phase.is_changed |= !phase.is_of_server;

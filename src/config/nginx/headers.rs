@@ -1,4 +1,4 @@
-//! Header fields: `add_header`, `expires`, `proxy_hide_header`, `proxy_set_header`.
+//! Header fields: `add_header`, `proxy_hide_header`, `proxy_set_header`.
 //!
 //! Inheritance is resolved here as nginx has it, a level with any of its own takes none from outside,
 //! so that what a route gets is complete.
@@ -8,7 +8,6 @@ use super::scope::Scope;
 use super::servers::Server;
 use super::site::{AddedField, Edits, Headers, Lead, Route};
 use super::tree::Directive;
-use crate::core::expires::Expires;
 use crate::core::template::{Template, Vocabulary};
 
 /// Set by Pointsman towards the upstream, each with the values of nginx that mean the same.
@@ -66,18 +65,6 @@ impl<'a> Import<'a> {
         edits
     }
 
-    /// As the route has it; for all answers that are made or passed on.
-    pub(super) fn expires(&self, scope: &Scope<'a>) -> Option<String> {
-        let line = scope.last("expires")?;
-        let text = line.arg(0);
-        if line.args.len() != 1 || Expires::parse(text).is_err() {
-            self.ledger.missing(line, "expires of a route is a time, max, epoch or off");
-            return None;
-        }
-        self.ledger.carried(line);
-        Some(text.to_owned()).filter(|text| text != "off")
-    }
-
     fn add_header(&self, line: &'a Directive, edits: &mut Edits) {
         let (name, value) = (line.arg(0), line.arg(1));
         if name.eq_ignore_ascii_case("content-type") {
@@ -115,6 +102,10 @@ impl<'a> Import<'a> {
             let (name, value) = (line.arg(0).to_ascii_lowercase(), line.arg(1));
             names_host |= name == "host";
             if CONNECTION.contains(&name.as_str()) {
+                self.ledger.carried(line);
+                continue;
+            }
+            if name == "x-forwarded-for" && value == "$remote_addr" {
                 self.ledger.carried(line);
                 continue;
             }

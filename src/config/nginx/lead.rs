@@ -8,7 +8,7 @@ use super::known;
 use super::locations::Kind;
 use super::safeguards::{Safeguards, guarded};
 use super::servers::Server;
-use super::site::{Lead, Rewriting, Route, Rule, Service, Then, Tries};
+use super::site::{Lead, Rewriting, Route, Rule, Service, Tries};
 use super::spot::{MADE_FROM_FILES, OTHER_CONTENT, Spot};
 use super::tree::Directive;
 use super::tries::FileSearch;
@@ -102,6 +102,7 @@ impl<'a> Import<'a> {
             connections_per_client: None,
             compression: self.compression(scope),
             expires: self.expires(scope),
+            forwarded: self.forwarded(scope, &lead),
             allow: Vec::new(),
             deny_from: Vec::new(),
             rewriting: Rewriting::default(),
@@ -159,11 +160,7 @@ impl<'a> Import<'a> {
             }
             FileSearch::Named(target) => self.at_named(server, target, &mut content, comments),
             FileSearch::Rule(rule) => {
-                if rule.then == Then::Stay {
-                    let tries = Tries { folders: false, fallback: None };
-                    content.lead = self.content(server, spot, Some(tries), &mut content.rewriting, comments);
-                }
-                content.leads_away = rule.then != Then::Stay;
+                content.leads_away = true;
                 content.rewriting.rules.push(rule);
             }
             FileSearch::Status(status) => content.lead = Lead::status(status),
@@ -245,7 +242,7 @@ impl<'a> Import<'a> {
             self.ledger.noted(status, "figures are at /metrics of the admin API; the path answers 404");
             return Lead::status(404);
         }
-        self.files(spot, tries.unwrap_or(Tries { folders: true, fallback: None }))
+        self.files(spot, tries.unwrap_or_default())
     }
 }
 

@@ -20,7 +20,9 @@ mod conditions;
 mod cookies;
 mod credentials;
 mod decisions;
+mod expiry;
 mod files;
+mod forwarded;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzzing;
 mod harmless;
@@ -43,6 +45,7 @@ mod phrases;
 mod probes;
 mod proxy;
 mod reach;
+mod referers;
 mod report;
 mod retries;
 mod rewrites;

@@ -3,7 +3,7 @@
 use super::conditions::{ConditionTest, RouteCondition};
 use super::pages::{Page, Shown, Source};
 use super::retries::Retry;
-use super::site::{AddedField, Buffering, Edits, Pool, Rule, Then, Timeouts, Upstream};
+use super::site::{AddedField, Buffering, Edits, Pool, Rule, Then, Timeouts, Tries, Upstream};
 use super::toml::{fixed, list, quoted, table, template};
 use super::values::show_size;
 use crate::core::duration::show;
@@ -73,6 +73,11 @@ pub(super) fn rule_of(rule: &Rule) -> String {
         Then::Redirect(status) => keys.push(format!("status = {status}")),
     }
     table(&keys)
+}
+
+/// What says which files are looked for, where that is not what holds anyway.
+pub(super) fn tries_of(tries: &Tries) -> Option<String> {
+    (!tries.candidates.is_empty()).then(|| format!("try = {}", list(&tries.candidates)))
 }
 
 pub(super) fn when_of(conditions: &[RouteCondition]) -> String {

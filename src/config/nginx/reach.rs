@@ -241,9 +241,8 @@ fn reach(server: &Server<'_>, listen: &Listen<'_>, all: &[Server<'_>], upgrades:
 
 fn others<'a>(server: &Server<'a>, moves: &[Move<'a>], reach: &Reach) -> Others<'a> {
     for moved in moves {
-        match moved.test.as_ref().map(HostTest::holds_for_others) {
-            Some(true) => return Others::Answered(moved.answer),
-            Some(false) | None => {}
+        if moved.test.as_ref().is_some_and(HostTest::holds_for_others) {
+            return Others::Answered(moved.answer);
         }
     }
     let gives = |answer: &Directive| answer.arg(0).starts_with('2');

@@ -73,7 +73,7 @@ impl<'a> Import<'a> {
             let holds = scope.levels().find_map(|level| level.iter().rev().find(governs));
             let Some(line) = holds.filter(|line| line.arg(0) != "off" || line.is_code) else { continue };
             let is_expressed = match name {
-                "disable_symlinks" => !serves_files,
+                "disable_symlinks" => true,
                 "auth_basic" => line.name == name && self.basic_auth(scope).is_some(),
                 "auth_request" => line.name == name && self.asked(scope).is_some(),
                 _ => false,
@@ -98,7 +98,7 @@ impl<'a> Import<'a> {
                 self.lost(line, loss);
                 guard.add(loss);
             }
-            "limit_except" if self.expressed.contains(&line.id) => {}
+            "limit_except" | "valid_referers" if self.expressed.contains(&line.id) => {}
             "limit_except" if is_innermost => {
                 self.ledger.whole(
                     line,

@@ -15,6 +15,7 @@ impl<'a> Import<'a> {
     pub(super) fn server_phase(&mut self, server: &Server<'a>, hosts: &[String], listeners: &[String]) {
         self.place = server.place.clone();
         self.bindings = Bindings::of_server(server);
+        self.referers(&server.scope);
         let spot = Spot::new(None, server.scope.clone(), Kind::Prefix("/".into()));
         let mut phase = Phase::new(spot, true);
         // A part of a configuration that has locations alone has no server.

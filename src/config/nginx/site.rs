@@ -42,6 +42,10 @@ pub(super) struct Listener {
     pub underscores: bool,
     pub proxy_protocol: bool,
     pub trusted_proxies: Vec<String>,
+    /// Where they say who the client is, unless in `X-Forwarded-For`.
+    pub client_header: Option<String>,
+    /// Whether the last address there is the client's, whoever it is.
+    pub is_last_hop: bool,
     pub header_timeout: Option<Duration>,
     pub body_timeout: Option<Duration>,
     pub write_timeout: Option<Duration>,
@@ -157,6 +161,8 @@ pub(super) struct Route {
     pub satisfy_any: bool,
     pub internal: bool,
     pub intercept: bool,
+    /// As it is written.
+    pub forwarded: Option<String>,
     pub cookies: Cookies,
     /// By status.
     pub error_pages: BTreeMap<u16, Page>,
@@ -178,8 +184,10 @@ pub(super) enum Lead {
     Files {
         root: String,
         alias: bool,
-        index: Option<String>,
+        index: Vec<String>,
         tries: Tries,
+        /// Other keys, as they are written.
+        more: Vec<String>,
     },
     Deny,
     /// To the routes behind it.
@@ -211,9 +219,10 @@ pub(super) enum Then {
 }
 
 /// What is looked for in a folder.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Tries {
-    pub folders: bool,
+    /// As `try` has them; none: the file of the path, and what stands for a folder.
+    pub candidates: Vec<String>,
     pub fallback: Option<Fallback>,
 }
 

@@ -175,7 +175,7 @@ fn locations_keep_their_precedence_and_close_what_cannot_be_told() {
         &[
             "path = '~ \\.php$'\nwithin = \"/a\"\nreply = { status = 501",
             "path = \"~ (?=x)\"\nreply = { status = 200 }",
-            "path = '~* \\.(gif|jpg)$'\nfiles = { root = \"/srv\" }",
+            "path = '~* \\.(gif|jpg)$'\nfiles = { root = \"/srv\", symlinks = \"any\", default_type = \"text/plain\" }",
             "path = \"^~ /b/\"\nservice",
             "path = \"= /c\"\ndeny = true",
             "path = \"/d\"\ndeny = true",
@@ -538,13 +538,13 @@ fn try_files_looks_below_the_folder_and_falls_back() {
     says(
         &imported,
         &[
-            "path = \"/\"\nlisteners = [\"0.0.0.0:80\"]\nfiles = { root = \"/srv\", fallback = \"/index.html\" }",
-            "files = { root = \"/srv\", folders = false, fallback = \"@app\" }",
-            "files = { root = \"/x/\", alias = true, fallback = 410 }",
-            "fallback = \"/index.php?q=$path&$args\" }",
+            "path = \"/\"\nlisteners = [\"0.0.0.0:80\"]\nfiles = { root = \"/srv\", try = [\"$path\", \"$path/\"], fallback = \"/index.html\", symlinks = \"any\", default_type = \"text/plain\" }",
+            "files = { root = \"/srv\", try = [\"$path\"], fallback = \"@app\", symlinks = \"any\", default_type = \"text/plain\" }",
+            "files = { root = \"/x/\", alias = true, try = [\"$path\", \"$path/\"], fallback = 410, symlinks = \"any\", default_type = \"text/plain\" }",
+            "fallback = \"/index.php?q=$path&$args\", symlinks = \"any\", default_type = \"text/plain\" }",
             "path = \"@app\"\nservice = \"h-1\"\n",
-            "files = { root = \"/srv2\", folders = false, fallback = \"@app-2\" }",
-            "path = \"@app-2\"\nfiles = { root = \"/srv2\" }\nrewrite = [{ match = \"^/(.*)$\", to = \"/app.php?p=$1\", then = \"route\" }]",
+            "files = { root = \"/srv2\", try = [\"$path\"], fallback = \"@app-2\", symlinks = \"any\", default_type = \"text/plain\" }",
+            "path = \"@app-2\"\nfiles = { root = \"/srv2\", symlinks = \"any\", default_type = \"text/plain\" }\nrewrite = [{ match = \"^/(.*)$\", to = \"/app.php?p=$1\", then = \"route\" }]",
         ],
     );
     assert_eq!(imported.toml.matches("path = \"@app\"").count(), 1, "{}", imported.toml);

@@ -2,7 +2,9 @@
 
 use super::cookies::Cookies;
 use super::credentials::{Authorize, BasicAuth};
-use super::phrases::{buffer_of, by_page, edits_of, retry_of, rule_of, timeouts_of, upstream_of, when_of};
+use super::phrases::{
+    buffer_of, by_page, edits_of, retry_of, rule_of, timeouts_of, tries_of, upstream_of, when_of,
+};
 use super::site::{Edits, Fallback, Lead, Listener, LookupBlock, Pool, Rewriting, Route, Service, Site};
 use super::toml::{fixed, list, quoted, table, template};
 use super::tree::Place;
@@ -102,6 +104,10 @@ impl Page {
         self.pair("limits", &table(&limits));
         if !listener.trusted_proxies.is_empty() {
             self.pair("trusted_proxies", &list(&listener.trusted_proxies));
+            listener.client_header.iter().for_each(|name| self.pair("client_header", &quoted(name)));
+            if listener.is_last_hop {
+                self.pair("client_hops", "1");
+            }
         }
     }
 
@@ -197,16 +203,21 @@ impl Page {
                 let kind = kind.as_ref().map_or(String::new(), |kind| format!(", type = {}", fixed(kind)));
                 self.pair("reply", &format!("{{ status = {status}{body}{kind} }}"));
             }
-            Lead::Files { root, alias, index, tries } => {
+            Lead::Files { root, alias, index, tries, more } => {
                 let mut keys = vec![format!("root = {}", fixed(root))];
                 keys.extend(alias.then(|| "alias = true".to_owned()));
-                keys.extend(index.as_ref().map(|index| format!("index = {}", fixed(index))));
-                keys.extend((!tries.folders).then(|| "folders = false".to_owned()));
+                keys.extend(match index.as_slice() {
+                    [] => None,
+                    [index] => Some(format!("index = {}", fixed(index))),
+                    names => Some(format!("index = {}", list(names))),
+                });
+                keys.extend(tries_of(tries));
                 keys.extend(tries.fallback.as_ref().map(|fallback| match fallback {
                     Fallback::Status(status) => format!("fallback = {status}"),
                     Fallback::Path(to) => format!("fallback = {}", template(to)),
                     Fallback::Route(name) => format!("fallback = {}", quoted(name)),
                 }));
+                keys.extend(more.iter().cloned());
                 self.pair("files", &table(&keys));
             }
             Lead::Deny => self.pair("deny", "true"),
@@ -320,17 +331,17 @@ impl Page {
         }
         route.expires.iter().for_each(|expires| self.pair("expires", &quoted(expires)));
         let Cookies { paths, domains, flags } = &route.cookies;
-        for (key, rules) in [("cookie_paths", paths), ("cookie_domains", domains)] {
-            let rule = |(from, to): &(String, String)| {
-                format!("{{ from = {}, to = {} }}", fixed(from), template(to))
-            };
-            if !rules.is_empty() {
-                self.pair(key, &format!("[{}]", rules.iter().map(rule).collect::<Vec<_>>().join(", ")));
+        for (key, rules) in [("cookie_paths", paths), ("cookie_domains", domains), ("cookie_flags", flags)] {
+            match rules.as_slice() {
+                [] => {}
+                // Of all cookies.
+                [flags] if key == "cookie_flags" && !flags.starts_with("{ name") && !flags.starts_with("{ matches") => {
+                    self.pair(key, flags);
+                }
+                rules => self.pair(key, &format!("[{}]", rules.join(", "))),
             }
         }
-        if !flags.is_empty() {
-            self.pair("cookie_flags", &table(flags));
-        }
+        route.forwarded.iter().for_each(|forwarded| self.pair("forwarded", forwarded));
     }
 
     fn service(&mut self, service: &Service) {

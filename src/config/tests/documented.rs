@@ -39,6 +39,8 @@ forwarded = {}
 rewrite = [{}]
 [[routes]]
 redirect = {}
+cookie_flags = [{}]
+cookie_paths = [{ matches = "a" }]
 [[routes]]
 reply = {}
 [[sets]]
@@ -74,7 +76,8 @@ upstreams = [{}]
 const NAMED: [&str; 6] = ["services", "pools", "policies", "rate_limits", "maps", "values"];
 
 /// Says that two keys take the same table, with the place of the one that is documented.
-const SAME: [(&str, &str); 18] = [
+const SAME: [(&str, &str); 19] = [
+    ("routes[].cookie_flags[]", "routes[]"),
     ("routes[].forwarded", "services.*.pools.*.forwarded"),
     ("error_pages.*", "error_pages"),
     ("headers.response.set.*", "headers.response"),

@@ -2,7 +2,7 @@
 
 use super::answer::{Answer, away};
 use super::{error_page, files};
-use crate::core::route::{Redirect, Reply, ReplyBody, Target};
+use crate::core::route::{NO_ANSWER, Redirect, Reply, ReplyBody, Target};
 use crate::core::template::Template;
 use crate::core::variable::Variable;
 use crate::proxy::decide::follow::Unanswered;
@@ -65,7 +65,8 @@ fn reply(request: &Request, reply: &Reply) -> Answer {
         }
     };
     let is_empty = body.is_empty();
-    let is_bare = reply.status >= 400 && is_empty && !request.plan.answers_an_error();
+    let is_error = reply.status >= 400 && reply.status != NO_ANSWER;
+    let is_bare = is_error && is_empty && !request.plan.answers_an_error();
     if is_bare && request.plan.table.routes.error_page(request.route(), reply.status).is_some() {
         return error_page::error(request, reply.status);
     }
