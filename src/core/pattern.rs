@@ -85,18 +85,6 @@ impl Pattern {
         all.saturating_sub(1)
     }
 
-<<<<<<< HEAD
-    /// The number of the group with this name.
-    pub fn group_number(&self, name: &str) -> Option<usize> {
-        match &self.kind {
-            PatternKind::Plain(regex) => regex.capture_names().position(|known| known == Some(name)),
-            PatternKind::Fancy(regex) => regex.capture_names().position(|known| known == Some(name)),
-        }
-    }
-
-    /// Whether one of its groups has this name.
-    pub fn has_group(&self, name: &str) -> bool {
-=======
     /// Whether one of its groups has this name.
     pub fn has_group(&self, name: &str) -> bool {
         self.group_number(name).is_some()
@@ -105,7 +93,6 @@ impl Pattern {
     /// The number of the group with this name.
     pub fn group_number(&self, name: &str) -> Option<usize> {
         let is_it = |known: Option<&str>| known == Some(name);
->>>>>>> wh
         match &self.kind {
             PatternKind::Plain(regex) => regex.capture_names().position(is_it),
             PatternKind::Fancy(regex) => regex.capture_names().position(is_it),
