@@ -179,7 +179,11 @@ pub(in crate::proxy) fn compared(request: &Request) -> Facts<'_> {
 pub(in crate::proxy) fn facts(request: &Request) -> Facts<'_> {
     let head = &request.head;
     let host = request.host();
-    let named = host.rsplit_once('@').map_or(host, |(_, host)| host);
+    // Only an authority may have a user in front; a field that has one is refused.
+    let named = match head.uri.authority() {
+        Some(_) => host.rsplit_once('@').map_or(host, |(_, host)| host),
+        None => host,
+    };
     let path_and_query = || head.uri.path_and_query().map_or(&b"/"[..], |target| target.as_str().as_bytes());
     let sent = head.raw_path();
     let (path, query) = request.path_and_query();
