@@ -1,5 +1,5 @@
 //! `rewrite` → the rules of a route, or a redirect where it is one of everything. Those of a whole server
-//! have routes of their own ([`super::server_rewrites`]).
+//! have routes of their own ([`super::server_phase`]).
 
 use super::Import;
 use super::locations::Kind;
