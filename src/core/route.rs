@@ -11,7 +11,7 @@ mod rewriting;
 mod rewritten;
 mod router;
 
-pub use access::{Authorize, BasicAuth, RouteAccess, Satisfy, SignIn};
+pub use access::{Authorize, BasicAuth, GrantedField, RouteAccess, Satisfy, SignIn};
 pub use cookies::{CookieFlags, CookieName, CookiePath, CookieRules, SameSite};
 pub use error_page::{ErrorPage, ErrorPages, PageSource, PageStatus};
 pub use files::{Autoindex, Fallback, FileCandidate, Files, Symlinks};

@@ -60,6 +60,11 @@ pub(super) const PAGE: KeyPage = KeyPage {
             keys: AUTHORIZE,
         },
         KeyTable {
+            places: &["routes[].authorize.forward[]"],
+            about: "A field that the upstream gets by another name.",
+            keys: FORWARD,
+        },
+        KeyTable {
             places: &["routes[].timeouts"],
             about: "In place of the pool's, and of the listener's for `body`.",
             keys: TIMEOUTS,
@@ -299,8 +304,9 @@ const AUTHORIZE: &[ConfigKey] = &[
     key("path", &["\"/check\""], "What it is asked for, by GET.").or("\"/\""),
     key(
         "forward",
-        &["[\"X-User\", \"X-Groups\"]"],
-        "Fields of its answer that the upstream gets. What clients send under these names is taken off.",
+        &["[\"X-User\", \"X-Groups\"]", "[{ from = \"X-Auth-Request-User\", to = \"X-User\" }]"],
+        "Fields of its answer that the upstream gets, by their names, or by another one. What clients send under these names \
+         is taken off.",
     )
     .or("[]"),
     key(
@@ -310,6 +316,11 @@ const AUTHORIZE: &[ConfigKey] = &[
          `$request_uri`, `$path`, `$args` and `$is_args`.",
     )
     .otherwise("they get its answer"),
+];
+
+const FORWARD: &[ConfigKey] = &[
+    key("from", &["\"X-Auth-Request-User\""], "What it is called in the service's answer."),
+    key("to", &["\"X-User\""], "What it is called for the upstream."),
 ];
 
 const TIMEOUTS: &[ConfigKey] = &[

@@ -1,8 +1,10 @@
 //! `auth_basic` → `basic_auth`, `auth_request` → `authorize`, and `satisfy`.
 
 use super::Import;
+use super::headers::is_framing;
 use super::scope::Scope;
 use super::site::Speech;
+use super::toml::{quoted, table};
 use super::tree::Directive;
 use super::values::has_variables;
 
@@ -41,7 +43,7 @@ impl<'a> Import<'a> {
 pub(super) struct Authorize {
     pub service: String,
     pub path: String,
-    /// Fields of its answer for the upstream.
+    /// Fields of its answer for the upstream, as they are written.
     pub forward: Vec<String>,
 }
 
@@ -84,20 +86,32 @@ impl<'a> Import<'a> {
         scope.last("auth_request").iter().for_each(|line| self.ledger.carried(line));
         place.all("proxy_pass_request_body").iter().for_each(|line| self.ledger.carried(line));
         let headers = scope.all("proxy_set_header");
-        let is_given = |line: &&&Directive| self.is_of_authority(scope, line.arg(0), line.arg(1));
-        let forward = headers.iter().filter(is_given).map(|line| line.arg(0).to_owned()).collect();
+        let given = |line: &&Directive| {
+            let (name, of) = (line.arg(0), self.of_authority(scope, line.arg(0), line.arg(1))?);
+            Some(match of.eq_ignore_ascii_case(name) {
+                true => quoted(name),
+                false => table(&[format!("from = {}", quoted(&of)), format!("to = {}", quoted(name))]),
+            })
+        };
+        let forward = headers.iter().filter_map(given).collect();
         Ok(Some(Authorize { service, path, forward }))
     }
 
-    /// Whether a field is the one of that name in the answer of the service that was asked.
+    /// Whether a field is one of the answer of the service that was asked.
     pub(super) fn is_of_authority(&self, scope: &Scope<'a>, name: &str, value: &str) -> bool {
+        self.of_authority(scope, name, value).is_some()
+    }
+
+    /// What a field that the upstream gets is called in the answer of the service that was asked.
+    fn of_authority(&self, scope: &Scope<'a>, name: &str, value: &str) -> Option<String> {
         let lines = scope.all("auth_request_set");
-        let Some(line) = lines.iter().find(|line| line.arg(0) == value) else { return false };
-        let field = line.arg(1).strip_prefix("$upstream_http_").map(|field| field.replace('_', "-"));
-        let is_same = field.is_some_and(|field| field.eq_ignore_ascii_case(name));
-        if is_same {
-            self.ledger.carried(line);
+        let line = lines.iter().find(|line| line.arg(0) == value)?;
+        let field = line.arg(1).strip_prefix("$upstream_http_")?.replace('_', "-");
+        let is_legal = |name: &str| http::HeaderName::try_from(name).is_ok() && !is_framing(name);
+        if !is_legal(&field) || !is_legal(name) {
+            return None;
         }
-        is_same
+        self.ledger.carried(line);
+        Some(field)
     }
 }

@@ -239,7 +239,7 @@ fn legal_name(name: &str) -> bool {
     http::HeaderName::try_from(name).is_ok()
 }
 
-fn is_framing(name: &str) -> bool {
+pub(super) fn is_framing(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
     CONNECTION.contains(&name.as_str()) || name == "host"
 }

@@ -1,5 +1,6 @@
 //! What is carried over and what is told.
 
+mod directives;
 mod generated;
 
 use super::*;

@@ -314,7 +314,7 @@ impl Page {
         }
         if let Some(Authorize { service, path, forward }) = &route.authorize {
             let mut keys = vec![format!("service = {}", quoted(service)), format!("path = {}", fixed(path))];
-            keys.extend((!forward.is_empty()).then(|| format!("forward = {}", list(forward))));
+            keys.extend((!forward.is_empty()).then(|| format!("forward = [{}]", forward.join(", "))));
             self.pair("authorize", &table(&keys));
         }
         if route.satisfy_any {

@@ -98,7 +98,7 @@ pub(super) const CASES: &[(&str, &[&str])] = &[
             "GET files.example /sub/page.html",
             "GET files.example /aliased/page.html",
             "GET files.example /aliased/none.html",
-            "GET files.example /one",
+            "(type of a file) GET files.example /one",
             "GET files.example /none",
             "GET files.example /.secret",
             "(dot segments of files) GET files.example /sub/../robots.txt",

@@ -36,6 +36,7 @@ pub(super) const KNOWN: &[(&str, &str)] = &[
     ("charset of text, Allow on 405", "Pointsman says both with files"),
     ("hop-by-hop fields", "what Connection names ends with the connection (RFC 9110); nginx passes it on"),
     ("dot segments of files", "a path that climbs is refused where files are served; nginx resolves it"),
+    ("type of a file", "by the name of the file, where an alias says another one than the path; nginx goes by the path"),
     ("type of a script", "text/javascript (RFC 9239)"),
     ("one Content-Type", "nginx adds a second one where add_header says it; an empty body has none"),
     (
@@ -43,7 +44,9 @@ pub(super) const KNOWN: &[(&str, &str)] = &[
         "of a client that is not believed, X-Forwarded-* and X-Real-IP are replaced, and what else only proxies say is taken off, under whatever spelling",
     ),
     ("names of fields", "those that HTTP allows pass; nginx drops what has more than letters, digits and hyphens"),
-    ("lists of folders", "another page; it names and links the same files"),
+    ("lists of folders", "another page, or JSON by Accept; they name the same files"),
+    ("405 where nothing answers", "404, or the error whose page is asked for, whatever the method; nginx says 405"),
+    ("hidden files", "403, but for those of /.well-known; nginx serves them unless told otherwise"),
     (
         "pages of errors are asked for alone",
         "by GET, without the body, its length, the range and the conditions of the request that failed",
@@ -114,6 +117,9 @@ pub(super) fn differences(nginx: &Exchange, pointsman: &Exchange) -> Vec<String>
         }
     };
     let (theirs, ours) = (nginx.answer.status, pointsman.answer.status);
+    if is_refused_alike(nginx, pointsman) {
+        return found;
+    }
     differs("status", &theirs, &ours);
     let has_page = String::from_utf8_lossy(&nginx.answer.body).contains("<hr><center>nginx");
     // Of an application, an answer names it.
@@ -122,10 +128,13 @@ pub(super) fn differences(nginx: &Exchange, pointsman: &Exchange) -> Vec<String>
         || nginx.answer.body.is_empty() && nginx.answer.header("x-powered-by").is_none();
     let is_own = nginx.answer.status >= 300 && is_nginxs;
     let drop: &[&str] = if has_page || is_own { &["content-type", "cache-control"] } else { &[] };
-    let theirs = answer_fields(nginx, drop);
-    differs("answer", &theirs, &like(&theirs, answer_fields(pointsman, drop), nginx));
+    let lists = listed(&nginx.answer).zip(listed(&pointsman.answer));
+    // By Accept.
+    let drop = if lists.is_some() { &["content-type"] } else { drop };
+    let fields = answer_fields(nginx, drop);
+    differs("answer", &fields, &like(&fields, answer_fields(pointsman, drop), nginx));
     let encoded = nginx.answer.header("content-encoding").is_some();
-    if let (Some(theirs), Some(ours)) = (listed(&nginx.answer), listed(&pointsman.answer)) {
+    if let Some((theirs, ours)) = lists {
         differs("list", &theirs, &ours);
     } else if !has_page && !encoded {
         differs("body", &nginx.answer.text(), &pointsman.answer.text());
@@ -136,7 +145,7 @@ pub(super) fn differences(nginx: &Exchange, pointsman: &Exchange) -> Vec<String>
     if let (Some((_, nginx)), Some((_, pointsman))) = (&nginx.upstream, &pointsman.upstream) {
         let target = |received: &Received| received.line.rsplit_once(' ').map(|(line, _)| line.to_owned());
         differs("request line", &target(nginx), &target(pointsman));
-        let is_page = theirs_is_page(asked, nginx);
+        let is_page = theirs >= 400 && theirs_is_page(asked, nginx);
         if !is_page || !pointsman.body.is_empty() {
             differs("request body", &nginx.body, &pointsman.body);
         }
@@ -160,13 +169,19 @@ pub(super) fn differences(nginx: &Exchange, pointsman: &Exchange) -> Vec<String>
     found
 }
 
+/// Refused by both servers themselves: methods of what nobody answers anyway.
+fn is_refused_alike(nginx: &Exchange, pointsman: &Exchange) -> bool {
+    let is_own = nginx.upstream.is_none() && pointsman.upstream.is_none();
+    is_own && matches!((nginx.answer.status, pointsman.answer.status), (405, 404 | 503))
+}
+
 /// Pointsman's fields without what is listed above as a difference of all answers.
 fn like(theirs: &Fields, mut ours: Fields, nginx: &Exchange) -> Fields {
     if !theirs.contains_key("vary") && ours.get("vary").is_some_and(|vary| vary == &["Accept-Encoding"]) {
         ours.remove("vary");
     }
-    let is_list = listed(&nginx.answer).is_some();
-    if is_list && ours.get("vary").is_some_and(|vary| vary == &["Accept"]) {
+    let is_own = nginx.upstream.is_none() && !theirs.contains_key("vary");
+    if is_own && ours.get("vary").is_some_and(|vary| vary == &["Accept"]) {
         ours.remove("vary");
     }
     let age = |fields: &Fields| {
@@ -195,15 +210,19 @@ fn theirs_is_page(asked: &str, nginx: &Received) -> bool {
     nginx.line.starts_with("GET ") && !nginx.path().ends_with(asked)
 }
 
-/// What a list of a folder has; none where an answer is none.
+/// The names in a list of a folder; none where an answer is none.
 fn listed(answer: &Answer) -> Option<Vec<String>> {
     let text = answer.text();
     if text.contains("<title>Index of ") {
         let links = text.split("href=\"").skip(1).filter_map(|rest| rest.split('"').next());
+        let links = links.filter(|link| *link != "../");
         return Some(links.map(|link| link.trim_start_matches("./").to_owned()).collect());
     }
     let rows: Vec<serde_json::Value> = serde_json::from_str(text.trim()).ok()?;
-    let row = |row: &serde_json::Value| format!("{} {} {}", row["name"], row["type"], row["size"]);
+    let row = |row: &serde_json::Value| {
+        let slash = if row["type"] == "directory" { "/" } else { "" };
+        format!("{}{slash}", row["name"].as_str().unwrap_or_default())
+    };
     rows.first()?.get("mtime")?;
     Some(rows.iter().map(row).collect())
 }

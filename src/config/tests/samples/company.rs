@@ -91,6 +91,13 @@ pub(super) const COMPANY: &[(&str, Company)] = &[
     ),
     ("routes[].authorize", &[("routes[].authorize.service", Some("\"web\""))]),
     (
+        "routes[].authorize.forward[]",
+        &[
+            ("routes[].authorize.forward[].from", Some("\"X-Auth-Request-User\"")),
+            ("routes[].authorize.forward[].to", Some("\"X-User\"")),
+        ],
+    ),
+    (
         "routes[].satisfy",
         &[
             ("routes[].allow", Some("[\"10.0.0.0/8\"]")),
