@@ -6,7 +6,6 @@ use super::scope::Scope;
 use super::site::{Lead, Tries};
 use super::spot::Spot;
 use super::toml::{fixed, quoted};
-use super::tree::Directive;
 use super::values;
 
 impl<'a> Import<'a> {
@@ -15,7 +14,8 @@ impl<'a> Import<'a> {
         let index = self.index(spot);
         let alias = scope.handler("alias");
         let Some(folder) = alias.or_else(|| scope.last("root")) else { return Lead::status(404) };
-        if let Some(why) = self.odd_folder(spot, folder, alias.is_some()) {
+        let whole = self.settled(folder.arg(0));
+        if let Some(why) = self.odd_folder(spot, &whole, alias.is_some()) {
             self.ledger.unanswered(folder, why);
             return Lead::not_imported(&folder.place);
         }
@@ -23,7 +23,7 @@ impl<'a> Import<'a> {
             folder,
             "hidden files, but those of /.well-known, are not served; a path with `..` is answered 400",
         );
-        let (root, index) = match folder.arg(0).rsplit_once('/') {
+        let (root, index) = match whole.rsplit_once('/') {
             // The one file of an exact path: what stands for its folder.
             Some((root, file))
                 if alias.is_some() && matches!(spot.kind, Kind::Exact(_)) && !file.is_empty() =>
@@ -31,7 +31,7 @@ impl<'a> Import<'a> {
                 let name = Some(file.to_owned()).filter(|name| is_legal(name));
                 (if root.is_empty() { "/" } else { root }, name.into_iter().collect())
             }
-            _ => (folder.arg(0), index),
+            _ => (whole.as_str(), index),
         };
         let symlinks = self.symlinks(scope);
         let more = self.autoindex(scope).into_iter().chain([symlinks]).chain(self.default_type(scope));
@@ -92,13 +92,8 @@ impl<'a> Import<'a> {
     }
 
     /// Why a folder does not hold what nginx serves.
-    pub(super) fn odd_folder(
-        &self,
-        spot: &Spot<'a>,
-        folder: &'a Directive,
-        is_alias: bool,
-    ) -> Option<&'static str> {
-        let (path, is_exact) = (folder.arg(0), matches!(spot.kind, Kind::Exact(_)));
+    pub(super) fn odd_folder(&self, spot: &Spot<'a>, path: &str, is_alias: bool) -> Option<&'static str> {
+        let is_exact = matches!(spot.kind, Kind::Exact(_));
         if values::has_variables(path) {
             return Some("a folder has no variables; write it whole");
         }

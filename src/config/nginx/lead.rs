@@ -242,6 +242,8 @@ impl<'a> Import<'a> {
             self.ledger.noted(status, "figures are at /metrics of the admin API; the path answers 404");
             return Lead::status(404);
         }
+        let tries = tries.filter(|tries| *tries != Tries::default());
+        let tries = tries.or_else(|| self.where_absent(server, spot));
         self.files(spot, tries.unwrap_or_default())
     }
 }

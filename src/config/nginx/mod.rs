@@ -9,6 +9,7 @@
 //! denied, and a location that would do something else answers 501 with the line it comes from. What is not
 //! known to be harmless ([`harmless`]) counts as protection ([`safeguards`]).
 
+mod absent;
 mod access;
 mod answers;
 mod bindings;

@@ -2,6 +2,7 @@
 
 mod directives;
 mod generated;
+mod variables;
 
 use super::*;
 

@@ -77,7 +77,7 @@ impl<'a> Import<'a> {
             return Vec::new();
         };
         // A file that hardly ever is there must not keep its route from answering.
-        if !has_path && self.odd_folder(spot, folder, alias.is_some()).is_some() {
+        if !has_path && self.odd_folder(spot, &self.settled(folder.arg(0)), alias.is_some()).is_some() {
             return Vec::new();
         }
         let mut candidates = Vec::new();

@@ -28,6 +28,10 @@ pub(super) const KNOWN: &[(&str, &str)] = &[
         "the path in a field",
         "as it was sent, escapes and all; nginx decodes $uri, and what a client puts there begins a line of its own",
     ),
+    (
+        "Range towards a service that is asked who may come in",
+        "it is asked for an answer, not for a part of one",
+    ),
     ("HTTP/1.1 towards upstreams", "nginx speaks HTTP/1.0 and closes, unless told otherwise"),
     (
         "the name told to upstreams by TLS (SNI)",
@@ -78,6 +82,10 @@ pub(super) const KNOWN: &[(&str, &str)] = &[
     (
         "escapes of a path put together",
         "what a rule makes of a path is plain and encoded again: %2F becomes a slash",
+    ),
+    (
+        "no upstream that can serve",
+        "503 and when to come back, once all upstreams have failed; nginx tries an only one again, and says 502",
     ),
     ("compressed bytes", "two encoders; that a body is compressed is compared"),
 ];
@@ -151,7 +159,7 @@ pub(super) fn differences(nginx: &Exchange, pointsman: &Exchange) -> Vec<String>
     let name = |exchange: &Exchange| exchange.upstream.as_ref().map(|(name, _)| *name);
     differs("upstream", &name(nginx), &name(pointsman));
     let (exchange_sent, asked) = (&nginx.sent, &nginx.target);
-    if let (Some((_, nginx)), Some((_, pointsman))) = (&nginx.upstream, &pointsman.upstream) {
+    if let (Some((theirs, nginx)), Some((_, pointsman))) = (&nginx.upstream, &pointsman.upstream) {
         let target = |received: &Received| received.line.rsplit_once(' ').map(|(line, _)| line.to_owned());
         differs("request line", &target(nginx), &target(pointsman));
         let is_page = theirs >= 400 && theirs_is_page(asked, nginx);
@@ -159,7 +167,12 @@ pub(super) fn differences(nginx: &Exchange, pointsman: &Exchange) -> Vec<String>
             differs("request body", &nginx.body, &pointsman.body);
         }
         let claimed = claimed(exchange_sent, nginx);
-        let of_failed: &[&str] = if is_page { &["content-length", "range"] } else { &[] };
+        let is_asked = theirs == "AUTH";
+        let of_failed: &[&str] = match (is_page, is_asked) {
+            (true, _) => &["content-length", "range"],
+            (_, true) => &["range"],
+            _ => &[],
+        };
         let sent = upstream_fields(nginx, &[&names(&claimed)[..], of_failed].concat());
         let added: Vec<&str> = ADDED.iter().copied().filter(|name| !sent.contains_key(*name)).collect();
         let mut got = upstream_fields(pointsman, &[added, names(&claimed)].concat());
