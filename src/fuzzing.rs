@@ -7,7 +7,7 @@
 //! once found stays mended without one.
 
 pub use crate::admin::fuzzing::admin_json;
-pub use crate::config::fuzzing::config;
+pub use crate::config::fuzzing::{config, values};
 pub use crate::config::nginx::fuzzing::nginx_import;
 pub use crate::core::signal::fuzzing::metrics_find;
 pub use crate::health::fuzzing::grpc_health;
@@ -20,7 +20,7 @@ mod tests {
 
     type Property = fn(&[u8]);
 
-    const TARGETS: [(&str, Property); 11] = [
+    const TARGETS: [(&str, Property); 12] = [
         ("access", super::access),
         ("admin_json", super::admin_json),
         ("config", super::config),
@@ -32,6 +32,7 @@ mod tests {
         ("metrics_find", super::metrics_find),
         ("nginx_import", super::nginx_import),
         ("proxy_protocol", super::proxy_protocol),
+        ("values", super::values),
     ];
 
     fn files(folder: &str) -> Vec<PathBuf> {

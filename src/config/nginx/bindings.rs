@@ -273,7 +273,12 @@ impl<'a> Import<'a> {
             "content_length" => "http_content_length",
             "server_name" => return Some(BoundText::fixed(&self.bindings.server_name)),
             "document_root" => {
-                return self.bindings.root.as_deref().filter(|root| !root.contains('$')).map(BoundText::fixed);
+                return self
+                    .bindings
+                    .root
+                    .as_deref()
+                    .filter(|root| !root.contains('$'))
+                    .map(BoundText::fixed);
             }
             // Another thing than with us, or one that nginx does not know.
             "path" | "pool" => return None,

@@ -31,6 +31,8 @@ pub(super) struct Phase<'a> {
     settings: Vec<(&'a Directive, Vec<RouteCondition>)>,
     /// The lines behind see another path than the conditions of a route.
     is_changed: bool,
+    /// A rewriting may have ended the phase: what the lines behind give a variable, it may not have.
+    may_have_ended: bool,
 }
 
 /// What a block of a condition does.
@@ -46,7 +48,7 @@ struct Block<'a> {
 impl<'a> Phase<'a> {
     pub(super) fn new(spot: Spot<'a>, is_of_server: bool) -> Self {
         let (lines, ending, settings) = (Vec::new(), Vec::new(), Vec::new());
-        Phase { spot, is_of_server, lines, ending, settings, is_changed: false }
+        Phase { spot, is_of_server, lines, ending, settings, is_changed: false, may_have_ended: false }
     }
 }
 
@@ -107,6 +109,11 @@ impl<'a> Import<'a> {
     pub(super) fn walk(&mut self, lines: &'a [Directive], phase: &mut Phase<'a>) {
         for (index, line) in lines.iter().enumerate() {
             match line.name.as_str() {
+                "set" if phase.may_have_ended => {
+                    let why = "a rewriting before it may have ended the phase; what asks for it says so where it stands";
+                    self.ledger.missing(line, why);
+                    self.bindings.set(bare(line.arg(0)), None);
+                }
                 "set" => self.set(line),
                 "rewrite" if phase.is_of_server && self.redirect_of_all(line).is_some() => break,
                 "rewrite" => self.passed_by(line, phase),
@@ -149,6 +156,7 @@ impl<'a> Import<'a> {
             phase.ending.push(Branch { spot, bindings: self.bindings.clone() });
         }
         phase.lines.push(line);
+        phase.may_have_ended |= line.arg(2) == "break" || line.arg(2) == "last" && phase.is_of_server;
         if line.arg(0) == "^" && line.arg(1) == "$request_uri" && !phase.is_of_server {
             // The path, as it was.
             return;
@@ -184,7 +192,10 @@ impl<'a> Import<'a> {
         if phase.is_changed && (is_about_path || !block.leads.is_empty()) {
             return Err("the path has been rewritten before; ask in a location of its own".to_owned());
         }
-        let only_sets = block.leads.is_empty() && !block.ends && !block.has_settings;
+        let has_files = phase.spot.scope.own("try_files").is_some();
+        // nginx takes files by `try_files` nowhere that a condition holds, whatever is in its block.
+        let has_settings = block.has_settings || has_files && !block.ends;
+        let only_sets = block.leads.is_empty() && !block.ends && !has_settings;
         if matches!(phase.spot.kind, Kind::Named) && !only_sets {
             return Err("a location with a name has no conditions; write two".to_owned());
         }
@@ -192,6 +203,9 @@ impl<'a> Import<'a> {
             return Err(
                 "a condition of a whole server answers or rewrites; write it in its locations".to_owned()
             );
+        }
+        if phase.may_have_ended && !block.sets.is_empty() {
+            return Err("a rewriting before it may have ended the phase; write it first".to_owned());
         }
         let before = self.bindings.clone();
         if let Some((of, pattern)) = &capture {
@@ -209,7 +223,7 @@ impl<'a> Import<'a> {
         }
         if !is_whole {
             values.into_iter().for_each(|(name, value)| self.set_under(&asked, name, value.ok()));
-            let settings = asked.into_iter().filter(|_| block.has_settings);
+            let settings = asked.into_iter().filter(|_| has_settings);
             phase.settings.extend(settings.map(|asked| (line, asked)));
         }
         block.sets.iter().for_each(|set| self.ledger.carried(set));

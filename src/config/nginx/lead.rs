@@ -62,6 +62,8 @@ impl<'a> Import<'a> {
             path,
             comments,
             rewriting,
+            // What answers may stand elsewhere.
+            internal: self.is_internal(server, spot),
             rates: self.rates(&spot.scope),
             connections_per_client: self.connections(&spot.scope),
             allow: clients.allow,

@@ -98,7 +98,7 @@ fn stand_in(is_of_answers: bool) -> Variable {
     let text = if is_of_answers { "$status" } else { "$request_id" };
     let vocabulary = Vocabulary { has_answer: true, ..Vocabulary::of_requests() };
     let text = Template::parse(text, &vocabulary).unwrap_or_else(|_| Template::empty());
-    Variable::Named(Arc::new(NamedText { text, definition: String::new() }))
+    Variable::Named(Arc::new(NamedText::new(text, String::new())))
 }
 
 /// A name that a text may refer to, as near as can be.

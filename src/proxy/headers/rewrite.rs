@@ -9,8 +9,9 @@ use crate::proxy::exchange::Request;
 use crate::proxy::headers::{cookies, expiry, hsts};
 use crate::proxy::wire::answer_head::AnswerHead;
 use crate::proxy::wire::changes::Changes;
+use crate::proxy::wire::host::is_host;
 use bytes::Bytes;
-use http::header::LOCATION;
+use http::header::{HOST, LOCATION};
 use http::{HeaderName, HeaderValue};
 use std::path::Path;
 
@@ -26,9 +27,10 @@ pub(in crate::proxy) fn answer(request: &Request, head: &mut AnswerHead) {
             carry_out(edits, is_success, head, &|value, _| value.of(None));
         } else {
             let upstream = upstream(request);
+            let facts = facts(request);
             carry_out(edits, is_success, head, &|value, head| {
                 let answer = Answered { head, upstream };
-                value.of(Some(&Facts { answer: Some(&answer), ..facts(request) }))
+                value.of(Some(&Facts { answer: Some(&answer), ..facts }))
             });
         }
     }
@@ -139,13 +141,18 @@ impl Fields for AnswerHead {
     }
 }
 
+/// A request keeps its host where its values make none of another.
 impl Fields for Changes<'_> {
     fn remove(&mut self, name: &HeaderName) {
-        Changes::remove(self, name);
+        if *name != HOST {
+            Changes::remove(self, name);
+        }
     }
 
     fn set(&mut self, name: HeaderName, value: HeaderValue) {
-        Changes::set(self, name, value.into());
+        if name != HOST || is_host(value.as_bytes()) {
+            Changes::set(self, name, value.into());
+        }
     }
 
     fn add(&mut self, name: HeaderName, value: HeaderValue) {
@@ -155,7 +162,7 @@ impl Fields for Changes<'_> {
 
 impl Questioned for Request {
     fn facts(&self) -> Facts<'_> {
-        facts(self)
+        compared(self)
     }
 
     fn is_file(&self, path: &Path) -> bool {
@@ -163,11 +170,20 @@ impl Questioned for Request {
     }
 }
 
+/// The values of the variables, for a text that is compared with others, or a key.
+pub(in crate::proxy) fn compared(request: &Request) -> Facts<'_> {
+    Facts { is_compared: true, ..facts(request) }
+}
+
 /// The values of the variables.
 pub(in crate::proxy) fn facts(request: &Request) -> Facts<'_> {
     let head = &request.head;
     let host = request.host();
-    let named = host.rsplit_once('@').map_or(host, |(_, host)| host);
+    // Only an authority may have a user in front; a field that has one is refused.
+    let named = match head.uri.authority() {
+        Some(_) => host.rsplit_once('@').map_or(host, |(_, host)| host),
+        None => host,
+    };
     let path_and_query = || head.uri.path_and_query().map_or(&b"/"[..], |target| target.as_str().as_bytes());
     let sent = head.raw_path();
     let (path, query) = request.path_and_query();
@@ -183,8 +199,10 @@ pub(in crate::proxy) fn facts(request: &Request) -> Facts<'_> {
         args: query.unwrap_or_default(),
         request_id: request.id(),
         pool: request.pool().map_or("", |pool| &*pool.name),
+        user: request.user(),
         head: Some(head),
         answer: None,
         groups: None,
+        is_compared: false,
     }
 }

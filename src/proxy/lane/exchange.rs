@@ -4,6 +4,7 @@ use super::client::Client;
 use super::worker::Worker;
 use crate::core::outcome::Outcome;
 use crate::core::own_limit::OwnLimit;
+use crate::core::pattern;
 use crate::core::settings::Listener;
 use crate::observe::access_log::Cut;
 use crate::proxy::decide::asked::Asked;
@@ -145,6 +146,13 @@ impl Exchange<'_> {
     /// Chooses the request's route, and where it leads on it. `from` is the route to begin with, where
     /// another one has named it.
     pub(super) fn way(&mut self, from: Option<usize>) -> std::result::Result<Way, Refusal> {
+        // That of another request, if any.
+        pattern::take_undecided();
+        let way = self.decided_way(from);
+        if pattern::take_undecided() { Err(Refusal::Undecided) } else { way }
+    }
+
+    fn decided_way(&mut self, from: Option<usize>) -> std::result::Result<Way, Refusal> {
         let (worker, request) = (self.worker, &mut *self.request);
         let route = match follow::follow(request, from)? {
             Followed::Route(route) => route,
