@@ -77,9 +77,7 @@ fn cookie(section: &Section<'_>) -> Option<CookieName> {
     match (name, pattern) {
         (None, None) => Some(CookieName::Any),
         (Some(name), None) => name.string().map(CookieName::Is),
-        (None, Some(pattern)) => {
-            pattern.parsed(|text| Pattern::new(text, false)).map(CookieName::Fits)
-        }
+        (None, Some(pattern)) => pattern.parsed(|text| Pattern::new(text, false)).map(CookieName::Fits),
         (Some(name), Some(_)) => {
             name.fault("a cookie is known by name or by matches, not by both; take one out");
             None
@@ -153,7 +151,9 @@ mod tests {
         let (name, flags) = &rules.flags[0];
         assert_eq!((name, flags.secure, flags.http_only), (&CookieName::Any, Some(true), None));
         assert_eq!(flags.same_site, Some(SameSite::Lax));
-        let some = read("service = \"web\"\ncookie_flags = [{ name = \"sid\", secure = true }, { http_only = true }]");
+        let some = read(
+            "service = \"web\"\ncookie_flags = [{ name = \"sid\", secure = true }, { http_only = true }]",
+        );
         let some = some.expect("accepted");
         let names: Vec<_> = some.routes.specs()[0].cookies.iter().flat_map(|rules| &rules.flags).collect();
         assert_eq!((names.len(), &names[0].0), (2, &CookieName::Is("sid".to_owned())));

@@ -89,12 +89,14 @@ fn client_field(section: &Section<'_>) -> ClientField {
     let known = ClientField::default();
     let items = ["client_header", "client_hops"].map(|key| section.item(key));
     if section.item("trusted_proxies").is_none() {
-        let why = "is what trusted proxies say; name them in trusted_proxies = [\"10.0.0.0/8\"], or take it out";
+        let why =
+            "is what trusted proxies say; name them in trusted_proxies = [\"10.0.0.0/8\"], or take it out";
         items.iter().flatten().for_each(|item| item.fault(why));
     }
     let [name, hops] = items;
     let field = |text: &str| {
-        HeaderName::try_from(text).map_err(|_| format!("\"{text}\" is no name of a field; write for example \"X-Real-IP\""))
+        HeaderName::try_from(text)
+            .map_err(|_| format!("\"{text}\" is no name of a field; write for example \"X-Real-IP\""))
     };
     ClientField {
         name: name.and_then(|item| item.parsed(field)).unwrap_or(known.name),

@@ -124,7 +124,9 @@ mod tests {
     use proptest::prelude::*;
 
     fn read(text: &str) -> Option<(i64, String)> {
-        let Expires::In(seconds) = Expires::parse(text).expect("accepted")? else { panic!("{text} is fixed") };
+        let Expires::In(seconds) = Expires::parse(text).expect("accepted")? else {
+            panic!("{text} is fixed")
+        };
         Some((seconds, cache_control(seconds).to_str().expect("text").to_owned()))
     }
 
@@ -143,7 +145,19 @@ mod tests {
         }
         assert_eq!(read("-1s"), Some((-1, "no-cache".to_owned())));
         assert_eq!(read("off"), None);
-        for text in ["", "-", "soon", "1x", "d", "99999999999999999999", "101y", "1 d", "$expires", "modified", "modified max"] {
+        for text in [
+            "",
+            "-",
+            "soon",
+            "1x",
+            "d",
+            "99999999999999999999",
+            "101y",
+            "1 d",
+            "$expires",
+            "modified",
+            "modified max",
+        ] {
             assert!(Expires::parse(text).is_err(), "{text}");
         }
     }

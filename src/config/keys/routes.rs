@@ -370,8 +370,16 @@ const FILE: &[ConfigKey] = &[
 
 const COOKIE_PATHS: &[ConfigKey] = &[
     key("from", &["\"/app/\""], "What a path begins with."),
-    key("matches", &["'^/app/(v[0-9])/'"], "In place of `from`: a regular expression; what fits is replaced whole."),
-    key("to", &["\"/\""], "What it begins with, or is, in place of that; it may use `$host`, and groups of `matches`."),
+    key(
+        "matches",
+        &["'^/app/(v[0-9])/'"],
+        "In place of `from`: a regular expression; what fits is replaced whole.",
+    ),
+    key(
+        "to",
+        &["\"/\""],
+        "What it begins with, or is, in place of that; it may use `$host`, and groups of `matches`.",
+    ),
 ];
 
 const COOKIE_DOMAINS: &[ConfigKey] = &[

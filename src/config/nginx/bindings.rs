@@ -5,6 +5,7 @@ use super::Import;
 use super::decisions::Decision;
 use super::servers::Server;
 use super::site::LookupBlock;
+use super::tree::Directive;
 use super::values::{Piece, pieces};
 use crate::core::pattern::Pattern;
 use crate::core::template::mentions;
@@ -183,6 +184,32 @@ impl Bindings {
             capture.is_past |= speaks_of_path(&capture.of);
         }
     }
+
+    fn captured(&self, name: &str) -> Option<&Capture> {
+        if name.parse::<usize>().is_ok() {
+            return self.captures.last();
+        }
+        let has = |capture: &&Capture| Pattern::new(&capture.pattern, false).is_ok_and(|p| p.has_group(name));
+        self.captures.iter().rev().find(has)
+    }
+
+    fn built_in(&self, name: &str) -> Option<BoundText> {
+        let renamed = match name {
+            "uri" | "document_uri" => "path",
+            "query_string" => "args",
+            "binary_remote_addr" => "remote_addr",
+            "content_type" => "http_content_type",
+            "content_length" => "http_content_length",
+            "server_name" => return Some(BoundText::fixed(&self.server_name)),
+            "document_root" => {
+                return self.root.as_deref().filter(|root| !root.contains('$')).map(BoundText::fixed);
+            }
+            // Another thing than with us, or one that nginx does not know.
+            "path" | "pool" => return None,
+            other => other,
+        };
+        Variable::built_in(renamed).map(|_| BoundText::variable(renamed))
+    }
 }
 
 impl<'a> Import<'a> {
@@ -191,12 +218,21 @@ impl<'a> Import<'a> {
     /// # Errors
     /// The variable that has no counterpart here.
     pub(super) fn text(&self, text: &str) -> Result<BoundText, String> {
+        self.text_at(&self.bindings, text)
+    }
+
+    /// The same of what is said outside of servers.
+    pub(super) fn text_at_beginning(&self, text: &str) -> Option<BoundText> {
+        self.text_at(&Bindings::default(), text).ok()
+    }
+
+    fn text_at(&self, at: &Bindings, text: &str) -> Result<BoundText, String> {
         let mut out = BoundText::fixed("");
         for piece in pieces(text) {
             match piece {
                 Piece::Text(text) => out.join(&BoundText::fixed(text)),
                 Piece::Variable(name) => {
-                    out.join(&self.resolved(name).ok_or_else(|| format!("${name}"))?);
+                    out.join(&self.resolved_at(at, name).ok_or_else(|| format!("${name}"))?);
                 }
             }
         }
@@ -205,6 +241,20 @@ impl<'a> Import<'a> {
 
     /// The same, with what is fixed filled in, in the words of nginx.
     pub(super) fn settled(&self, text: &str) -> String {
+        self.settled_at(&self.bindings, text)
+    }
+
+    /// The same in a block of the server that gives variables values by `set` alone.
+    pub(super) fn settled_in(&self, block: &'a [Directive], text: &str) -> String {
+        let mut at = self.of_server.clone();
+        for line in block.iter().filter(|line| line.name == "set") {
+            let value = self.text_at(&at, line.arg(1));
+            at.set(line.arg(0).trim_start_matches('$'), value.ok());
+        }
+        self.settled_at(&at, text)
+    }
+
+    fn settled_at(&self, at: &Bindings, text: &str) -> String {
         let pieces = pieces(text);
         let follows = |index: usize| match pieces.get(index + 1) {
             Some(Piece::Text(text)) => text.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '_'),
@@ -213,7 +263,7 @@ impl<'a> Import<'a> {
         let each = |(index, piece): (usize, &Piece<'_>)| match piece {
             Piece::Text(text) => (*text).to_owned(),
             Piece::Variable(name) => {
-                let known = self.resolved(name).and_then(|bound| bound.only().map(str::to_owned));
+                let known = self.resolved_at(at, name).and_then(|bound| bound.only().map(str::to_owned));
                 let as_it_was = || if follows(index) { format!("${{{name}}}") } else { format!("${name}") };
                 known.filter(|text| !text.contains('$')).unwrap_or_else(as_it_was)
             }
@@ -222,23 +272,19 @@ impl<'a> Import<'a> {
     }
 
     pub(super) fn resolved(&self, name: &str) -> Option<BoundText> {
+        self.resolved_at(&self.bindings, name)
+    }
+
+    fn resolved_at(&self, at: &Bindings, name: &str) -> Option<BoundText> {
         let name = name.to_ascii_lowercase();
-        let set = self.bindings.set.iter().find(|(known, _)| *known == name);
+        let set = at.set.iter().find(|(known, _)| *known == name);
         if let Some((_, text)) = set {
             return text.clone();
         }
-        if let Some(capture) = self.captured(&name) {
+        if let Some(capture) = at.captured(&name) {
             return (!capture.is_past).then(|| self.group_of(capture, &name))?;
         }
-        self.looked_up(&name).unwrap_or_else(|| self.built_in(&name))
-    }
-
-    fn captured(&self, name: &str) -> Option<&Capture> {
-        if name.parse::<usize>().is_ok() {
-            return self.bindings.captures.last();
-        }
-        let has = |capture: &&Capture| Pattern::new(&capture.pattern, false).is_ok_and(|p| p.has_group(name));
-        self.bindings.captures.iter().rev().find(has)
+        self.looked_up(&name).unwrap_or_else(|| at.built_in(&name))
     }
 
     /// A group of a pattern, by way of a look-up.
@@ -262,29 +308,6 @@ impl<'a> Import<'a> {
             default: String::new(),
         };
         Some(self.lookups.add(block, None))
-    }
-
-    fn built_in(&self, name: &str) -> Option<BoundText> {
-        let renamed = match name {
-            "uri" | "document_uri" => "path",
-            "query_string" => "args",
-            "binary_remote_addr" => "remote_addr",
-            "content_type" => "http_content_type",
-            "content_length" => "http_content_length",
-            "server_name" => return Some(BoundText::fixed(&self.bindings.server_name)),
-            "document_root" => {
-                return self
-                    .bindings
-                    .root
-                    .as_deref()
-                    .filter(|root| !root.contains('$'))
-                    .map(BoundText::fixed);
-            }
-            // Another thing than with us, or one that nginx does not know.
-            "path" | "pool" => return None,
-            other => other,
-        };
-        Variable::built_in(renamed).map(|_| BoundText::variable(renamed))
     }
 
     /// Whether a text speaks of the path or the query.

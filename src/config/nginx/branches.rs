@@ -211,18 +211,21 @@ impl<'a> Import<'a> {
         if let Some((of, pattern)) = &capture {
             self.bindings.capture(of, pattern);
         }
-        let values: Vec<_> = block.sets.iter().map(|set| (bare(set.arg(0)), self.text(set.arg(1)))).collect();
-        let inside = values.iter().fold(self.bindings.clone(), |mut inside, (name, value)| {
-            inside.set(name, value.clone().ok());
-            inside
-        });
+        let outside = self.bindings.clone();
+        let mut values = Vec::new();
+        for set in &block.sets {
+            let (name, value) = (bare(set.arg(0)), self.text(set.arg(1)).ok());
+            self.bindings.set(name, value.clone());
+            values.push((name, value));
+        }
+        let inside = std::mem::replace(&mut self.bindings, outside);
         let mut is_whole = true;
         for asked in &asked {
             let ended = self.ending(line, &block, asked, &inside, behind, phase);
             is_whole &= ended.inspect_err(|_| self.bindings = before.clone())?;
         }
         if !is_whole {
-            values.into_iter().for_each(|(name, value)| self.set_under(&asked, name, value.ok()));
+            values.into_iter().for_each(|(name, value)| self.set_under(&asked, name, value));
             let settings = asked.into_iter().filter(|_| has_settings);
             phase.settings.extend(settings.map(|asked| (line, asked)));
         }

@@ -16,7 +16,8 @@ pub(super) struct Cookies {
     pub flags: Vec<String>,
 }
 
-const NO_PATH: &str = "a cookie's path begins with a fixed text, or fits a pattern; let the application set it";
+const NO_PATH: &str =
+    "a cookie's path begins with a fixed text, or fits a pattern; let the application set it";
 const NO_DOMAIN: &str = "a cookie's domain is a fixed one; let the application set it";
 const NO_FLAG: &str = "cookie_flags of a route are secure, http_only and same_site, by the names of cookies";
 
@@ -54,7 +55,8 @@ fn path(line: &Directive) -> Option<String> {
     };
     let (pattern, start) = pattern.strip_prefix('*').map_or((pattern, ""), |pattern| (pattern, "(?i)"));
     let found = translated(pattern);
-    let pattern = Pattern::new(&format!("{start}{}", found.pattern), false).ok().filter(|_| found.is_exact)?;
+    let pattern =
+        Pattern::new(&format!("{start}{}", found.pattern), false).ok().filter(|_| found.is_exact)?;
     let piece = |piece: Piece<'_>| match piece {
         Piece::Text(text) => Some(text.replace('$', "$$")),
         Piece::Variable(name) => {
@@ -102,7 +104,8 @@ fn flags(line: &Directive) -> Option<String> {
     let mut keys: Vec<String> = match name.strip_prefix('~') {
         _ if of_all => Vec::new(),
         Some(pattern) => {
-            let (pattern, start) = pattern.strip_prefix('*').map_or((pattern, ""), |pattern| (pattern, "(?i)"));
+            let (pattern, start) =
+                pattern.strip_prefix('*').map_or((pattern, ""), |pattern| (pattern, "(?i)"));
             let found = translated(pattern);
             let pattern = format!("{start}{}", found.pattern);
             Pattern::new(&pattern, false).ok().filter(|_| found.is_exact)?;

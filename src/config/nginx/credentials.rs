@@ -51,7 +51,7 @@ pub(super) struct Authorize {
 pub(super) struct Asked<'a> {
     pass: &'a Directive,
     scope: Scope<'a>,
-    authority: &'a str,
+    authority: String,
     is_tls: bool,
     path: String,
 }
@@ -61,19 +61,23 @@ impl<'a> Import<'a> {
     pub(super) fn asked(&self, scope: &Scope<'a>) -> Option<Asked<'a>> {
         let uri = scope.last("auth_request")?.arg(0);
         let spot = self.chosen(uri).filter(|_| uri.starts_with('/') && !has_variables(uri))?;
-        let is_changed = |line: &Directive| matches!(line.name.as_str(), "rewrite" | "if" | "set" | "return");
+        let is_changed = |line: &Directive| matches!(line.name.as_str(), "rewrite" | "if" | "return");
         let pass = spot.scope.own("proxy_pass").filter(|_| !spot.scope.block().iter().any(is_changed))?;
-        let (scheme, rest) = pass.arg(0).split_once("://")?;
+        let target = self.settled_in(spot.scope.block(), pass.arg(0));
+        let (scheme, rest) = target.split_once("://")?;
         let (authority, to) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
         if has_variables(rest) || rest.starts_with("unix:") || !matches!(scheme, "http" | "https") {
             return None;
         }
         let path = match (to, spot.kind.prefix()) {
             ("", _) => uri.to_owned(),
+            // What a variable says is the whole of the path.
+            (to, _) if has_variables(pass.arg(0)) => to.to_owned(),
             (to, Some(prefix)) => format!("{to}{}", uri.strip_prefix(prefix)?),
             (_, None) => return None,
         };
-        Some(Asked { pass, scope: spot.scope.clone(), authority, is_tls: scheme == "https", path })
+        let (authority, is_tls) = (authority.to_owned(), scheme == "https");
+        Some(Asked { pass, scope: spot.scope.clone(), authority, is_tls, path })
     }
 
     /// The service of [`Self::asked`]; an error where it has no upstream.
@@ -82,7 +86,7 @@ impl<'a> Import<'a> {
             return Ok(None);
         };
         let tls = is_tls.then(|| self.upstream_tls(&place, pass));
-        let service = self.service(authority, pass, &Speech { http2: false, tls }).ok_or(())?;
+        let service = self.service(&authority, pass, &Speech { http2: false, tls }).ok_or(())?;
         scope.last("auth_request").iter().for_each(|line| self.ledger.carried(line));
         place.all("proxy_pass_request_body").iter().for_each(|line| self.ledger.carried(line));
         let headers = scope.all("proxy_set_header");

@@ -92,7 +92,12 @@ impl<'a> Import<'a> {
     }
 
     /// Why a folder does not hold what nginx serves.
-    pub(super) fn odd_folder(&self, spot: &Spot<'a>, folder: &'a Directive, is_alias: bool) -> Option<&'static str> {
+    pub(super) fn odd_folder(
+        &self,
+        spot: &Spot<'a>,
+        folder: &'a Directive,
+        is_alias: bool,
+    ) -> Option<&'static str> {
         let (path, is_exact) = (folder.arg(0), matches!(spot.kind, Kind::Exact(_)));
         if values::has_variables(path) {
             return Some("a folder has no variables; write it whole");

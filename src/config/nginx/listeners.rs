@@ -200,7 +200,9 @@ impl ClientSource {
 fn source_of(servers: &[&Server<'_>]) -> ClientSource {
     let believes = |server: &&&Server<'_>| !server.scope.all("set_real_ip_from").is_empty();
     let first = servers.iter().find(believes).or(servers.first());
-    first.map_or(ClientSource { name: String::new(), is_recursive: false }, |server| ClientSource::of(&server.scope))
+    first.map_or(ClientSource { name: String::new(), is_recursive: false }, |server| {
+        ClientSource::of(&server.scope)
+    })
 }
 
 /// The proxies that are believed in a place, as far as they are written as networks.

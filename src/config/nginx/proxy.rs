@@ -58,7 +58,9 @@ impl<'a> Import<'a> {
         }
         // The service is made all the same, so that only the route is left to write.
         let service = self.service(authority, pass, &speech);
-        if let Err(why) = self.pass_path(spot, uri, rewriting) {
+        // What a variable says of the path is the whole of it.
+        let is_whole = values::has_variables(pass.arg(0));
+        if let Err(why) = self.pass_path(spot, uri, is_whole, rewriting) {
             return refuse(self, comments, &why);
         }
         match service {
@@ -74,7 +76,13 @@ impl<'a> Import<'a> {
     }
 
     /// What the path in a `proxy_pass` makes of a request's.
-    fn pass_path(&self, spot: &Spot<'a>, uri: &str, rewriting: &mut Rewriting) -> Result<(), String> {
+    fn pass_path(
+        &self,
+        spot: &Spot<'a>,
+        uri: &str,
+        is_whole: bool,
+        rewriting: &mut Rewriting,
+    ) -> Result<(), String> {
         if uri.is_empty() || (uri == "$request_uri" && rewriting.rules.is_empty()) {
             return Ok(());
         }
@@ -82,7 +90,7 @@ impl<'a> Import<'a> {
         if uri == "$uri" && rewriting.rules.last().is_some_and(|rule| rule.then == Then::Stay) {
             return Ok(());
         }
-        if values::has_variables(uri) {
+        if is_whole {
             if !rewriting.rules.is_empty() {
                 return Err(
                     "a path with variables goes with no rewrite; write the whole of it as one".to_owned()

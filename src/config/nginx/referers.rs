@@ -129,7 +129,10 @@ mod tests {
             assert_eq!(valid(words, referer), Some(expected), "{referer}");
         }
         assert_eq!((valid("shop.example", ""), valid("shop.example", "x")), (Some(false), Some(false)));
-        assert_eq!((valid("~^www", "https://www.x"), valid("~^www", "https://a/www")), (Some(true), Some(false)));
+        assert_eq!(
+            (valid("~^www", "https://www.x"), valid("~^www", "https://a/www")),
+            (Some(true), Some(false))
+        );
     }
 
     #[test]

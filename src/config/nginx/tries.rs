@@ -66,7 +66,8 @@ impl<'a> Import<'a> {
     fn candidates(&self, spot: &Spot<'a>, line: &'a Directive, tried: &[String]) -> Vec<String> {
         let alias = spot.scope.handler("alias");
         let folder = alias.or(spot.scope.last("root"));
-        let by_path = |arg: &str| ["$uri", "${uri}"].iter().find_map(|name| arg.strip_prefix(name)).map(str::to_owned);
+        let by_path =
+            |arg: &str| ["$uri", "${uri}"].iter().find_map(|name| arg.strip_prefix(name)).map(str::to_owned);
         let has_path = tried.iter().any(|arg| by_path(arg).is_some());
         let Some(folder) = folder else {
             if has_path {

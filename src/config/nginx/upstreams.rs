@@ -128,7 +128,7 @@ impl<'a> Import<'a> {
                     },
                 );
             }
-            "hash" => match hash_by(line.arg(0)) {
+            "hash" => match hash_by(line.arg(0)).or_else(|| self.key(line.arg(0))) {
                 Some(by) => {
                     pool.balance = "hash";
                     pool.hash_by = Some(by);
@@ -138,7 +138,7 @@ impl<'a> Import<'a> {
                 }
                 None => ledger.missing(
                     line,
-                    "a pool hashes by client_ip, uri or header:NAME; this one goes round robin",
+                    "a pool hashes by client_ip, uri, header:NAME or a text that is known; this one goes round robin",
                 ),
             },
             "keepalive" => match line.arg(0).parse() {
@@ -246,7 +246,10 @@ impl<'a> Import<'a> {
         let first = pools.iter().max_by(|(one, ..), (other, ..)| one.total_cmp(other))?;
         let stable = first.1.name.clone();
         let name = values::name(variable, self.site.services.iter().map(|service| service.name.as_str()));
-        let cohort = cohort(source);
+        let cohort = cohort(source).or_else(|| {
+            let text = self.key(source.arg(0))?;
+            Some(format!("{{ by = \"text\", of = {} }}", super::toml::template(&text)))
+        });
         let mut comments = self.choice_comments(source, &name, &stable, &pools);
         if cohort.is_none() {
             comments.push(format!("each request goes by the weights for itself, not by {}", source.arg(0)));

@@ -335,7 +335,11 @@ impl Page {
             match rules.as_slice() {
                 [] => {}
                 // Of all cookies.
-                [flags] if key == "cookie_flags" && !flags.starts_with("{ name") && !flags.starts_with("{ matches") => {
+                [flags]
+                    if key == "cookie_flags"
+                        && !flags.starts_with("{ name")
+                        && !flags.starts_with("{ matches") =>
+                {
                     self.pair(key, flags);
                 }
                 rules => self.pair(key, &format!("[{}]", rules.join(", "))),

@@ -119,9 +119,24 @@ mod tests {
         assert_eq!(read("$path.html"), Some(FileCandidate::Suffixed(".html".to_owned())));
         assert_eq!(read("$path/index.html"), Some(FileCandidate::Suffixed("/index.html".to_owned())));
         assert_eq!(read("/a/b.html"), Some(FileCandidate::Fixed("/a/b.html".to_owned())));
-        for text in
-            ["", "$uri", "$path/../x", "$path..", "$path/a/", "$path//a", "$path/.git/x", "$path.a/..", "$path$path", "/", "/../x", "/.git", "/a/", "a.html", "/a?b", "/%2e"]
-        {
+        for text in [
+            "",
+            "$uri",
+            "$path/../x",
+            "$path..",
+            "$path/a/",
+            "$path//a",
+            "$path/.git/x",
+            "$path.a/..",
+            "$path$path",
+            "/",
+            "/../x",
+            "/.git",
+            "/a/",
+            "a.html",
+            "/a?b",
+            "/%2e",
+        ] {
             assert_eq!(read(text), None, "{text}");
         }
     }

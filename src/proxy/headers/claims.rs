@@ -74,9 +74,8 @@ pub(in crate::proxy) fn remove(request: &mut RequestHeader, believed: bool, clie
     if *client == FORWARDED_FOR {
         return;
     }
-    let is_claim = |name: &&HeaderName| {
-        is_same(name.as_str(), client.as_str()) && !(believed && *name == client)
-    };
+    let is_claim =
+        |name: &&HeaderName| is_same(name.as_str(), client.as_str()) && !(believed && *name == client);
     while let Some(name) = request.headers.keys().find(is_claim).cloned() {
         request.remove_header(&name);
     }

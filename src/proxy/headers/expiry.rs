@@ -41,7 +41,8 @@ mod tests {
         let mut head = AnswerHead::new(StatusCode::OK);
         head.add(LAST_MODIFIED, HeaderValue::from_static(modified));
         set(&Expires::read(expires).expect("a time"), &mut head);
-        let field = |name: &HeaderName| String::from_utf8_lossy(head.get(name).expect("it is set")).into_owned();
+        let field =
+            |name: &HeaderName| String::from_utf8_lossy(head.get(name).expect("it is set")).into_owned();
         assert!(field(&EXPIRES).ends_with(" GMT"), "{}", field(&EXPIRES));
         field(&CACHE_CONTROL)
     }

@@ -36,17 +36,29 @@ pub(super) const KNOWN: &[(&str, &str)] = &[
     ("charset of text, Allow on 405", "Pointsman says both with files"),
     ("hop-by-hop fields", "what Connection names ends with the connection (RFC 9110); nginx passes it on"),
     ("dot segments of files", "a path that climbs is refused where files are served; nginx resolves it"),
-    ("type of a file", "by the name of the file, where an alias says another one than the path; nginx goes by the path"),
+    (
+        "type of a file",
+        "by the name of the file, where an alias says another one than the path; nginx goes by the path",
+    ),
     ("type of a script", "text/javascript (RFC 9239)"),
     ("one Content-Type", "nginx adds a second one where add_header says it; an empty body has none"),
     (
         "what clients claim",
         "of a client that is not believed, X-Forwarded-* and X-Real-IP are replaced, and what else only proxies say is taken off, under whatever spelling",
     ),
-    ("names of fields", "those that HTTP allows pass; nginx drops what has more than letters, digits and hyphens"),
+    (
+        "names of fields",
+        "those that HTTP allows pass; nginx drops what has more than letters, digits and hyphens",
+    ),
     ("lists of folders", "another page, or JSON by Accept; they name the same files"),
-    ("405 where nothing answers", "404, or the error whose page is asked for, whatever the method; nginx says 405"),
-    ("502 of what is down", "503 once a check has found it so; nginx knows nothing of it before it has tried"),
+    (
+        "405 where nothing answers",
+        "404, or the error whose page is asked for, whatever the method; nginx says 405",
+    ),
+    (
+        "502 of what is down",
+        "503 once a check has found it so; nginx knows nothing of it before it has tried",
+    ),
     ("hidden files", "403, but for those of /.well-known; nginx serves them unless told otherwise"),
     (
         "pages of errors are asked for alone",

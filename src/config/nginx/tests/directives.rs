@@ -83,7 +83,8 @@ const AROUND: &[Row] = &[
 
 #[test]
 fn what_the_table_says_is_carried_over_is() {
-    let whole = |text: &str| if text.contains("http {") { text.to_owned() } else { format!("http {{ {text} }}") };
+    let whole =
+        |text: &str| if text.contains("http {") { text.to_owned() } else { format!("http {{ {text} }}") };
     let around = AROUND.iter().map(|row| (row, whole(row.1)));
     let within = CARRIED.iter().map(|row| (row, format!("http {{ server {{ {} }} }}", row.1)));
     for ((names, _, has, _), text) in within.chain(around) {
