@@ -26,7 +26,8 @@ fn take_off(head: &mut RequestHeader, is_its: &dyn Fn(&str) -> bool) {
     }
 }
 
-fn is_same(sent: &str, name: &str) -> bool {
+/// Whether two names are one for servers that read signs as hyphens.
+pub(super) fn is_same(sent: &str, name: &str) -> bool {
     let plain = |byte: u8| if byte.is_ascii_alphanumeric() { byte } else { b'-' };
     sent.len() == name.len() && sent.bytes().map(plain).eq(name.bytes().map(plain))
 }

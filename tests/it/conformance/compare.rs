@@ -59,6 +59,10 @@ pub(super) const KNOWN: &[(&str, &str)] = &[
         "405 where nothing answers",
         "404, or the error whose page is asked for, whatever the method; nginx says 405",
     ),
+    (
+        "502 of what is down",
+        "503 once a check has found it so; nginx knows nothing of it before it has tried",
+    ),
     ("hidden files", "403, but for those of /.well-known; nginx serves them unless told otherwise"),
     (
         "pages of errors are asked for alone",
@@ -162,7 +166,7 @@ pub(super) fn differences(nginx: &Exchange, pointsman: &Exchange) -> Vec<String>
     if let (Some((theirs, nginx)), Some((_, pointsman))) = (&nginx.upstream, &pointsman.upstream) {
         let target = |received: &Received| received.line.rsplit_once(' ').map(|(line, _)| line.to_owned());
         differs("request line", &target(nginx), &target(pointsman));
-        let is_page = theirs >= 400 && theirs_is_page(asked, nginx);
+        let is_page = theirs >= 300 && theirs_is_page(asked, nginx);
         if !is_page || !pointsman.body.is_empty() {
             differs("request body", &nginx.body, &pointsman.body);
         }
@@ -191,10 +195,10 @@ pub(super) fn differences(nginx: &Exchange, pointsman: &Exchange) -> Vec<String>
     found
 }
 
-/// Refused by both servers themselves: methods of what nobody answers anyway.
+/// Refused by both servers themselves: methods of what nobody answers anyway, and upstreams that are down.
 fn is_refused_alike(nginx: &Exchange, pointsman: &Exchange) -> bool {
     let is_own = nginx.upstream.is_none() && pointsman.upstream.is_none();
-    is_own && matches!((nginx.answer.status, pointsman.answer.status), (405, 404 | 503))
+    is_own && matches!((nginx.answer.status, pointsman.answer.status), (405, 404 | 503) | (502, 503))
 }
 
 /// Pointsman's fields without what is listed above as a difference of all answers.

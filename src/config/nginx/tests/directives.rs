@@ -15,7 +15,7 @@ type Row = (&'static str, &'static str, &'static str, &'static str);
 
 #[rustfmt::skip]
 const CARRIED: &[Row] = &[
-    ("server listen", "listen 8080;", "address = \"0.0.0.0:8080\"", "`[[listeners]]`, `listeners` of routes"),
+    ("http server listen", "listen 8080;", "address = \"0.0.0.0:8080\"", "`[[listeners]]`, `listeners` of routes"),
     ("location", "location = /x { return 204; }", "path = \"= /x\"", "`path` of routes, `within`"),
     ("return", "return 204;", "reply = { status = 204 }", "`reply`, `redirect`, `deny` of routes"),
     ("proxy_pass", "location / { proxy_pass http://h:1; }", "service = \"h-1\"", "`service` of a route, `upstreams` of a pool, `path_to`"),
@@ -59,6 +59,10 @@ const CARRIED: &[Row] = &[
     ("large_client_header_buffers", "large_client_header_buffers 4 8k; return 204;", "header_size = \"32k\"", "`limits.header_size` of listeners"),
     ("underscores_in_headers ignore_invalid_headers", "underscores_in_headers on; return 204;", "underscores = true", "`underscores` of listeners"),
     ("gzip gzip_types gzip_min_length gzip_comp_level gzip_vary gzip_proxied", "gzip on; gzip_types text/css; return 204;", "types = [\"text/html\", \"text/css\"]", "`[compression]`, `compression` of routes"),
+    ("brotli brotli_types brotli_min_length brotli_comp_level", "brotli on; return 204;", "algorithms = [\"br\"]", "`[compression]`"),
+    ("proxy_http_version proxy_ssl_server_name", "location / { proxy_http_version 1.1; proxy_pass http://h:1; }", "service = ", "always so: HTTP/1.1 with connections kept, and the name said by TLS"),
+    ("grpc_ssl_verify grpc_ssl_trusted_certificate grpc_ssl_name", "location / { grpc_ssl_verify on; grpc_ssl_trusted_certificate /srv/ca.pem; grpc_pass grpcs://h:1; }", "ca = \"/srv/ca.pem\"", "`tls` of pools"),
+    ("ssl_session_tickets", "listen 443 ssl; ssl_certificate a.pem; ssl_certificate_key a.key; ssl_session_tickets on; return 204;", "session_tickets = true", "`tls.session_tickets` of listeners"),
     ("access_log", "access_log off; return 204;", "access_log = false", "`[access_log]`, `access_log` of routes"),
     ("ssl_certificate ssl_certificate_key ssl_protocols", "listen 443 ssl; ssl_certificate a.pem; ssl_certificate_key a.key; ssl_protocols TLSv1.3; return 204;", "min_version = \"1.3\"", "`tls` of listeners"),
     ("ssl_client_certificate ssl_verify_client", "listen 443 ssl; ssl_certificate a.pem; ssl_certificate_key a.key; ssl_client_certificate ca.pem; ssl_verify_client on; return 204;", "client_ca = \"ca.pem\"", "`tls.client_ca` of listeners"),
@@ -67,6 +71,7 @@ const CARRIED: &[Row] = &[
 /// In `http`, beside a server.
 #[rustfmt::skip]
 const AROUND: &[Row] = &[
+    ("worker_processes", "worker_processes 3; http { server { return 204; } }", "threads = 3", "`server.threads`"),
     ("server_name", "server { return 204; } server { server_name a.example; return 204; }", "hosts = [\"a.example\"]", "`hosts` of routes"),
     ("upstream ip_hash least_conn hash random zone keepalive", "upstream u { least_conn; server a:1; } server { location / { proxy_pass http://u; } }", "balance = \"least_conn\"", "`[services.*.pools.*]`"),
     ("map", "map $host $m { default a; x b; } server { return 200 $m; }", "[maps.m]", "`[maps]`"),
@@ -78,7 +83,9 @@ const AROUND: &[Row] = &[
 
 #[test]
 fn what_the_table_says_is_carried_over_is() {
-    let around = AROUND.iter().map(|row| (row, format!("http {{ {} }}", row.1)));
+    let whole =
+        |text: &str| if text.contains("http {") { text.to_owned() } else { format!("http {{ {text} }}") };
+    let around = AROUND.iter().map(|row| (row, whole(row.1)));
     let within = CARRIED.iter().map(|row| (row, format!("http {{ server {{ {} }} }}", row.1)));
     for ((names, _, has, _), text) in within.chain(around) {
         let imported = super::super::import_text(&text, "f").expect("it parses");
@@ -115,8 +122,9 @@ fn page() -> String {
                 let (fate, words) = known::fate(&directive(name));
                 let level = match fate.level {
                     Level::Missing => "not carried over",
-                    Level::Carried | Level::Noted => "not needed",
+                    Level::Carried | Level::Noted => "noted",
                 };
+                let words = words.strip_prefix("not carried over; ").unwrap_or(&words);
                 format!("{level} | {}", words.replace('|', "\\|").replace('<', "&lt;"))
             }
         };
