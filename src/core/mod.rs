@@ -38,6 +38,7 @@ pub mod own_address;
 pub mod own_limit;
 pub mod passive;
 pub mod pattern;
+pub mod pause;
 pub mod policy;
 pub mod ramp;
 pub mod recall;
