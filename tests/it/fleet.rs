@@ -1,8 +1,9 @@
-//! Several instances over etcd: so far, the client of etcd against the real one.
+//! Several instances over etcd: so far, the client of etcd and its sessions against the real one.
 
 mod failover;
 mod keys;
 mod network;
+mod sessions;
 mod users;
 mod watches;
 

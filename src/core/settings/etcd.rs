@@ -64,7 +64,9 @@ impl FromStr for EtcdEndpoint {
             return Err(fault("names a user: that is for user and password"));
         }
         match parsed.port_u16() {
-            Some(1..) if !parsed.host().is_empty() => Ok(EtcdEndpoint { is_tls, authority: authority.into() }),
+            Some(1..) if !parsed.host().is_empty() => {
+                Ok(EtcdEndpoint { is_tls, authority: authority.into() })
+            }
             _ => Err(fault("lacks the host or the port")),
         }
     }
