@@ -1,6 +1,7 @@
 //! Several instances over etcd: so far, the client of etcd and its sessions against the real one.
 
 mod failover;
+mod hostile;
 mod keys;
 mod network;
 mod sessions;

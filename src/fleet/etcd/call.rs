@@ -80,7 +80,8 @@ impl CallHead {
         question: &impl Message,
     ) -> Result<A, CallFault> {
         let (answer, mut stream) = self.open(sender).await?;
-        stream.send_data(framed(question), true).map_err(broken)?;
+        // A member that has refused already takes nothing in, and its answer says why.
+        let _ = stream.send_data(framed(question), true);
         let mut answer = Streamed::of(answer).await?;
         let message = answer.next().await?;
         // A second message is a fault of the server; what follows the first is the status, and must be good.

@@ -181,9 +181,11 @@ impl Watcher {
             return StreamEnd::Unread;
         }
         if stream.revision + 1 < self.spec.from {
-            // This member lags behind, or the store has fallen back; an answer of the cluster as a whole tells which, and
-            // its fall ends this watch. Without an answer, the next one tells.
-            let _ = self.etcd.ask_revision(&self.spec.scope).await;
+            // This member lags behind, or the store has fallen back. An answer of the cluster as a whole tells which, and
+            // its fall ends this watch.
+            if let Err(fault) = self.etcd.ask_revision(&self.spec.scope).await {
+                return StreamEnd::Lost(fault);
+            }
         }
         loop {
             let mut changes = match stream.next(base).await {

@@ -63,7 +63,7 @@ impl<'a> Stream<'a> {
             let head = connection.head(WATCH, token, None);
             let (answer, mut orders) = head.open(&connection.sender).await?;
             let order = WatchOrder::Create(created(spec));
-            order_to(&mut orders, order)?;
+            order_to(&mut orders, order);
             let answers = Streamed::of(answer).await?;
             let now = Instant::now();
             let (heard, look, pieces) = (now, now + times.progress, Vec::new());
@@ -107,7 +107,8 @@ impl<'a> Stream<'a> {
             let other = |fault: super::super::seen::OtherCluster| CallFault::Broken(fault.to_string());
             base.seen.hear(header, None).map_err(|fault| lost(connection, &other(fault)))?;
         }
-        if answer.canceled {
+        // Old members have left `canceled` out.
+        if answer.canceled || answer.compact_revision > 0 {
             return Err(self.refused(&answer));
         }
         self.pieces_bytes += answer.encoded_len();
@@ -141,7 +142,7 @@ impl<'a> Stream<'a> {
                         return Err(CallFault::Broken(why));
                     }
                     self.look = Instant::now() + self.times.progress;
-                    order_to(&mut self.orders, WatchOrder::Progress(WatchProgressRequest {}))?;
+                    order_to(&mut self.orders, WatchOrder::Progress(WatchProgressRequest {}));
                 }
             }
         }
@@ -163,9 +164,9 @@ fn created(spec: &WatchSpec) -> WatchCreateRequest {
     WatchCreateRequest { key, range_end, start_revision, prev_kv, fragment: true }
 }
 
-fn order_to(orders: &mut SendStream<Bytes>, order: WatchOrder) -> Result<(), CallFault> {
-    let order = framed(&WatchRequest { order: Some(order) });
-    orders.send_data(order, false).map_err(|error| CallFault::Broken(super::super::call::why(&error)))
+/// What a member does not take in any more, it has answered: that is read next.
+fn order_to(orders: &mut SendStream<Bytes>, order: WatchOrder) {
+    let _ = orders.send_data(framed(&WatchRequest { order: Some(order) }), false);
 }
 
 /// A fault of a stream: refused for good reason, or the member is not there.
