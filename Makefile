@@ -87,8 +87,8 @@ examples: ## check every example configuration with the binary
 	cargo build --locked
 	@for file in conf/*.toml conf/*/*.toml; do [ $$file != conf/tallow.toml ] || continue; echo "check $$file"; POINTSMAN_TOKEN=0123456789abcdef0123456789abcdef target/debug/pointsman check --config $$file || exit 1; done
 
-reference: ## write docs/config.md, docs/config and docs/pointsman.schema.json, of what reads the configuration
-	POINTSMAN_REFERENCE=write cargo test --locked --lib -- config::tests::reference config::tests::schema
+reference: ## write docs/config.md, docs/config, the schema and the table of nginx's directives, of what reads them
+	POINTSMAN_REFERENCE=write cargo test --locked --lib -- config::tests::reference config::tests::schema nginx::tests::directives
 
 alerts: setup-test ## check and test the alert rules, and check the scrape example
 	promtool check rules conf/prometheus/alerts.yml

@@ -7,7 +7,7 @@
 //! once found stays mended without one.
 
 pub use crate::admin::fuzzing::admin_json;
-pub use crate::config::fuzzing::config;
+pub use crate::config::fuzzing::{config, values};
 pub use crate::config::nginx::fuzzing::nginx_import;
 pub use crate::core::signal::fuzzing::metrics_find;
 pub use crate::fleet::etcd::fuzzing::etcd_answers;
@@ -34,6 +34,7 @@ mod tests {
         ("metrics_find", super::metrics_find),
         ("nginx_import", super::nginx_import),
         ("proxy_protocol", super::proxy_protocol),
+        ("values", super::values),
     ];
 
     fn files(folder: &str) -> Vec<PathBuf> {

@@ -43,6 +43,8 @@ impl<'a> Import<'a> {
             stable,
             cohort: None,
             buffer: None,
+            retry: None,
+            accel: false,
             pools,
         });
         self.service_names.push((key, name.clone()));
@@ -187,6 +189,8 @@ impl<'a> Import<'a> {
                 ("max_conns", Some(most), _) => upstream.max_conns = most.min(1_000_000),
                 ("max_fails", Some(fails), _) => passive.0 = fails.min(1_000_000),
                 ("fail_timeout", _, Some(time)) => passive.1 = time,
+                // For no time at all: it is never left out.
+                ("fail_timeout", ..) if values::time(value).is_some() => passive.0 = 0,
                 ("slow_start", _, Some(time)) => pool.slow_start = Some(time),
                 ("resolve", ..) => {}
                 _ => self.ledger.missing(line, &format!("{option} has no counterpart")),
@@ -255,6 +259,8 @@ impl<'a> Import<'a> {
             stable,
             cohort,
             buffer: None,
+            retry: None,
+            accel: false,
             pools,
         });
         self.service_names.push((key, name.clone()));

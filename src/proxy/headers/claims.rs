@@ -9,6 +9,7 @@ use http::HeaderMap;
 use http::header::HeaderName;
 use pingora_http::RequestHeader;
 
+const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const PROXY: HeaderName = HeaderName::from_static("proxy");
 
 /// Everything of that family, by its beginning.
@@ -62,10 +63,14 @@ const NAMES: [&str; 42] = [
     "x-url-scheme",
 ];
 
-/// Takes them off, where the peer is not `believed`.
-pub(in crate::proxy) fn remove(request: &mut RequestHeader, believed: bool) {
+/// Takes them off, where the peer is not `believed`; `client` is what else says who the client is.
+pub(in crate::proxy) fn remove(request: &mut RequestHeader, believed: bool, client: &HeaderName) {
     while let Some(name) = first(&request.headers, believed) {
         request.remove_header(&name);
+    }
+    // That one is set here.
+    if !believed && *client != FORWARDED_FOR {
+        request.remove_header(client);
     }
 }
 
@@ -99,7 +104,7 @@ mod tests {
             request.append_header(*name, "1").expect("a field");
             request.append_header(*name, "2").expect("a field");
         }
-        remove(&mut request, believed);
+        remove(&mut request, believed, &HeaderName::from_static("x-client"));
         request.headers.keys().map(ToString::to_string).collect()
     }
 
@@ -116,6 +121,7 @@ mod tests {
         let claims =
             ["Forwarded", "X-Forwarded-Prefix", "X-Forwarded-Ssl", "True-Client-IP", "X-Original-URL"];
         assert_eq!(left(false, &claims), [""; 0]);
+        assert_eq!((left(false, &["X-Client"]).len(), left(true, &["X-Client"]).len()), (0, 1));
         assert_eq!(left(true, &claims).len(), claims.len());
         for believed in [false, true] {
             assert_eq!(left(believed, &["Proxy", "Proxy-Connection"]), ["proxy-connection"]);

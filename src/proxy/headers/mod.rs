@@ -5,6 +5,7 @@ pub(in crate::proxy) mod forward;
 pub(in crate::proxy) mod grant;
 pub(in crate::proxy) mod hop_by_hop;
 pub(in crate::proxy) mod hops;
+mod expiry;
 mod hsts;
 pub(in crate::proxy) mod replaced;
 pub(in crate::proxy) mod rewrite;
