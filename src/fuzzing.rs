@@ -10,6 +10,7 @@ pub use crate::admin::fuzzing::admin_json;
 pub use crate::config::fuzzing::{config, values};
 pub use crate::config::nginx::fuzzing::nginx_import;
 pub use crate::core::signal::fuzzing::metrics_find;
+pub use crate::fleet::etcd::fuzzing::etcd_answers;
 pub use crate::health::fuzzing::grpc_health;
 pub use crate::proxy::fuzzing::{access, forwarded, http1_head, http2_blocks, proxy_protocol, response_head};
 
@@ -24,6 +25,7 @@ mod tests {
         ("access", super::access),
         ("admin_json", super::admin_json),
         ("config", super::config),
+        ("etcd_answers", super::etcd_answers),
         ("forwarded", super::forwarded),
         ("grpc_health", super::grpc_health),
         ("http1_head", super::http1_head),

@@ -40,6 +40,7 @@ pub mod own_limit;
 pub mod passive;
 pub mod path;
 pub mod pattern;
+pub mod pause;
 pub mod policy;
 pub mod ramp;
 pub mod recall;

@@ -3,6 +3,7 @@
 
 mod checks;
 mod docker;
+mod etcd;
 pub(super) mod forwarded;
 mod notify;
 mod otlp;
@@ -14,6 +15,7 @@ mod upstream_tls;
 
 pub use checks::{CheckKind, GrpcCheck, Health, HttpCheck, SmokeTest, Statuses};
 pub use docker::{Docker, DockerSocket};
+pub use etcd::{EtcdEndpoint, EtcdSettings, EtcdUser};
 pub use forwarded::{Forwarded, ForwardedField};
 pub use notify::{Github, Notify, Receiver};
 pub use otlp::Otlp;
