@@ -52,6 +52,7 @@ pub mod service;
 pub mod settings;
 pub mod shield;
 pub mod signal;
+pub mod sparse;
 pub mod svg;
 pub mod table;
 pub mod template;
