@@ -18,6 +18,7 @@ pub mod expires;
 pub mod failed_attempt;
 pub mod failure_statuses;
 pub mod fields;
+pub mod fleet;
 pub mod group;
 pub mod hash;
 pub mod headers;
