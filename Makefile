@@ -4,7 +4,7 @@ SHELL := /bin/sh
 # rustup puts cargo here; a cargo that is found already comes first.
 export PATH := $(PATH):$(HOME)/.cargo/bin
 
-.PHONY: help reference format setup setup-test setup-deny setup-bench setup-dist setup-packages demo test check deny examples alerts fuzz smoke-fuzz lock-fuzz simulate bench compare memory mirror scale soak slow dist reproduce test-packages
+.PHONY: help reference format setup setup-test setup-deny setup-bench setup-dist setup-packages demo test check deny examples alerts fuzz smoke-fuzz lock-fuzz simulate fleet bench compare memory mirror scale soak slow dist reproduce test-packages
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -108,8 +108,12 @@ lock-fuzz: setup ## lock the fuzz targets to the versions of Cargo.lock, after t
 	cargo update --quiet --workspace --manifest-path fuzz/Cargo.toml
 
 SEEDS ?= 1000000
+RUNS ?= 100
 simulate: setup ## run the simulation of rollouts longer: make simulate SEEDS=1000000
 	POINTSMAN_SEEDS=$(SEEDS) cargo test --release --locked --lib -- --nocapture random_runs no_client_and_no_limit
+
+fleet: setup ## what is promised of a fleet's verdict, by simulation, with the figures: RUNS=100
+	POINTSMAN_RUNS=$(RUNS) cargo test --release --locked --lib -- --nocapture fleet::evidence
 
 bench: setup-test ## the benchmarks of the core, and how fast a revert is
 	cargo bench --locked --bench core --bench reaction

@@ -11,7 +11,7 @@
 //!
 //! | module | holds | may use |
 //! |---|---|---|
-//! | [`core`] | pools, weights, cohorts, balance, routes, outcome, window, evidence, policy, rollout; pure | std, small pure crates |
+//! | [`core`] | pools, weights, cohorts, balance, routes, outcome, window, evidence, policy, rollout, fleet; pure | std, small pure crates |
 //! | [`observe`] | shards, Prometheus collector, access log | core |
 //! | [`tls`] | certificates: reading, choice by name, exchange while they are served, ordering by ACME; the client's side | core, observe |
 //! | [`proxy`] | the data plane: listeners, requests from their head to the end of their answer, counting | core, observe, tls |

@@ -20,6 +20,23 @@ const MOST_EVENTS: u64 = 1_000;
 /// The largest proportion that can be held against a stream.
 const MOST: f64 = 0.9;
 
+/// In which order the attempts of one batch count.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum BatchOrder {
+    /// One process looks after every event: the events cut the non-events into equal gaps, and each comes at the end
+    /// of its gap.
+    #[default]
+    Mixed,
+    /// A round of several processes, of which nobody knows which attempt came first: all events, and the non-events
+    /// after them. No other order of the same attempts leads to less evidence. Let an event lead from W to W + a, and a
+    /// non-event from W to max(0, W − b). Where a non-event stands right before an event, the two lead to
+    /// max(a, W + a − b), and the other way round to max(0, W + a − b), which is not more; all that follows grows
+    /// with W. So each exchange of two neighbours that brings an event forward lowers the end, and many of them
+    /// lead from any order to this one. It says nothing of the way there: evidence of a round is asked for at its
+    /// end alone.
+    EventsFirst,
+}
+
 /// The evidence of one stream of events (failures, or slow attempts) against one limit.
 #[derive(Clone, Debug)]
 pub struct Evidence {
@@ -29,6 +46,7 @@ pub struct Evidence {
     ratio: [f64; GRID],
     needed: f64,
     limit: f64,
+    order: BatchOrder,
     /// Whether the limit leaves nothing to be an event too many.
     is_silent: bool,
     /// Attempts and events since the evidence last stood at zero, and when that was.
@@ -55,6 +73,7 @@ impl Evidence {
             ratio: [0.0; GRID],
             needed,
             limit,
+            order: BatchOrder::Mixed,
             is_silent,
             attempts: 0,
             events: 0,
@@ -63,10 +82,43 @@ impl Evidence {
         }
     }
 
-    /// Takes in a batch whose inner order is unknown, spread evenly: the events cut the non-events into
-    /// equal gaps and each comes at the end of its gap. Batches are what came between two looks, and
+    /// The same evidence, whose batches count in another order from now on.
+    pub fn in_order(self, order: BatchOrder) -> Self {
+        Evidence { order, ..self }
+    }
+
+    /// In which order the attempts of a batch count.
+    pub fn order(&self) -> BatchOrder {
+        self.order
+    }
+
+    /// Takes in a batch whose inner order is unknown. Batches are what came between two looks, and
     /// every event asks for a look, so they mostly hold one event. Whether it stood at zero on the way.
     pub fn observe(&mut self, now: Duration, non_events: u64, events: u64) -> bool {
+        match self.order {
+            BatchOrder::Mixed => self.observe_mixed(now, non_events, events),
+            BatchOrder::EventsFirst => self.observe_round(now, non_events, events),
+        }
+    }
+
+    /// The ceiling holds at the end of a round only: a round of a busy fleet may bring more events than it has room for,
+    /// and the non-events that follow them would leave nothing of it.
+    fn observe_round(&mut self, now: Duration, non_events: u64, events: u64) -> bool {
+        let mut stood_at_zero = self.attempts == 0;
+        if !self.is_silent {
+            for (ratio, event) in self.ratio.iter_mut().zip(&self.event) {
+                *ratio += events as f64 * event;
+            }
+        }
+        (self.attempts, self.events) = (self.attempts + events, self.events + events);
+        self.looked = now;
+        stood_at_zero |= self.pass(now, non_events);
+        let most = ceiling(self.needed);
+        self.ratio.iter_mut().for_each(|ratio| *ratio = ratio.min(most));
+        stood_at_zero
+    }
+
+    fn observe_mixed(&mut self, now: Duration, non_events: u64, events: u64) -> bool {
         let mut left = non_events;
         let mut stood_at_zero = self.attempts == 0;
         for remaining in (1..=events).rev() {

@@ -1,17 +1,24 @@
 //! What the limits of a policy are held against: counts of events and of what was no event, by kind.
 
 use super::outcome::{MAX_LIMITS, Totals};
+use super::sparse;
+use serde::{Deserialize, Serialize};
 
 /// Counts that only grow; of a pool, or of one group of its requests.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct KindCounts {
     /// As in [`Totals`].
     pub attempts: u64,
     pub failures: u64,
     pub abandoned: u64,
+    #[serde(with = "sparse")]
     pub slow: [u64; MAX_LIMITS],
+    #[serde(with = "sparse")]
     pub fast: [u64; MAX_LIMITS],
+    #[serde(with = "sparse")]
     pub long: [u64; MAX_LIMITS],
+    #[serde(with = "sparse")]
     pub brief: [u64; MAX_LIMITS],
     pub compared: u64,
     pub differing: u64,

@@ -152,6 +152,13 @@ impl Policy {
         Thresholds { slow, long, is_compared }
     }
 
+    /// The same for one of two tests that watch a candidate beside each other, each over all of its attempts: that of
+    /// the whole fleet, or those of its members, which together see each attempt once. Each has half of `alpha`, so
+    /// that the bound on false aborts holds for both together.
+    pub fn in_fleet(&self) -> Policy {
+        Policy { alpha: self.alpha / 2.0, ..self.clone() }
+    }
+
     /// The evidence (A) that a test needs where `tests` share `alpha`.
     fn threshold(&self, tests: usize) -> f64 {
         self.horizon as f64 / (self.alpha / tests as f64)

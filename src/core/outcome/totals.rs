@@ -2,27 +2,35 @@
 
 use super::{MAX_LIMITS, Reason};
 use crate::core::latency::BUCKETS;
+use crate::core::sparse;
+use serde::{Deserialize, Serialize};
 
 /// Everything ever counted on one arm, added up over all workers. Only grows, but for `in_flight`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Totals {
     /// Attempts that came to success or failure.
     pub attempts: u64,
     pub failures: u64,
     /// Failures by [`Reason`], in the order of [`Reason::ALL`].
+    #[serde(with = "sparse")]
     pub reasons: [u64; Reason::ALL.len()],
     /// Answers by status class: index 1 is 1xx … 5 is 5xx; index 0 counts attempts without an answer.
+    #[serde(with = "sparse")]
     pub codes: [u64; 6],
     /// Of these, answers of 304, which are no redirects.
     pub not_modified: u64,
     /// Attempts slower than the limit of that index: answered late, or still unanswered past it.
+    #[serde(with = "sparse")]
     pub slow: [u64; MAX_LIMITS],
     /// Attempts answered within the limit of that index.
+    #[serde(with = "sparse")]
     pub fast: [u64; MAX_LIMITS],
     /// Attempts with a latency, and its sum in µs. Latency is the time to the head of the answer.
     pub answered: u64,
     pub latency_sum_us: u64,
     /// Latency by bucket, see [`crate::core::latency`].
+    #[serde(with = "sparse")]
     pub latency: [u64; BUCKETS],
     /// Failed attempts that were answered from stable instead.
     pub shielded: u64,
@@ -40,7 +48,9 @@ pub struct Totals {
     /// Attempts that their clients left after they had been kept waiting: no attempts otherwise.
     pub abandoned: u64,
     /// Answers longer in coming than the limit of that index, to their last byte; and those within it.
+    #[serde(with = "sparse")]
     pub long: [u64; MAX_LIMITS],
+    #[serde(with = "sparse")]
     pub brief: [u64; MAX_LIMITS],
     /// Answers of 200 or 204 to a GET without a byte of body.
     pub empty: u64,
@@ -53,9 +63,12 @@ pub struct Totals {
 
 /// Attempts of a former version that ended after it was replaced, and attempts that are no evidence. They are
 /// counted, and speak neither for nor against the version that there is now.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Past {
+    #[serde(with = "sparse")]
     pub codes: [u64; 6],
+    #[serde(with = "sparse")]
     pub reasons: [u64; Reason::ALL.len()],
 }
 
@@ -91,12 +104,16 @@ impl Default for Totals {
 
 /// How long whole answers of one arm took, to their last byte and less the time that the client made them wait: by
 /// bucket, see [`crate::core::latency`]. Counted only where somebody asks ([`super::Thresholds`]).
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Durations {
     /// To the head of the answer, without the time that a connection took.
+    #[serde(with = "sparse")]
     pub heads: [u64; BUCKETS],
+    #[serde(with = "sparse")]
     pub whole: [u64; BUCKETS],
     /// Of answers that were cut short by the client: they would have taken longer than that.
+    #[serde(with = "sparse")]
     pub cut: [u64; BUCKETS],
 }
 
@@ -104,4 +121,72 @@ impl Default for Durations {
     fn default() -> Self {
         Durations { heads: [0; BUCKETS], whole: [0; BUCKETS], cut: [0; BUCKETS] }
     }
+}
+
+impl Totals {
+    /// Both together.
+    pub fn plus(&self, other: &Totals) -> Totals {
+        self.with(other, u64::saturating_add)
+    }
+
+    /// What has been counted since `earlier`; `in_flight` is what it is now.
+    pub fn since(&self, earlier: &Totals) -> Totals {
+        Totals { in_flight: self.in_flight, ..self.with(earlier, u64::saturating_sub) }
+    }
+
+    /// Each count with its counterpart.
+    fn with(&self, other: &Totals, each: fn(u64, u64) -> u64) -> Totals {
+        Totals {
+            attempts: each(self.attempts, other.attempts),
+            failures: each(self.failures, other.failures),
+            reasons: all(&self.reasons, &other.reasons, each),
+            codes: all(&self.codes, &other.codes, each),
+            not_modified: each(self.not_modified, other.not_modified),
+            slow: all(&self.slow, &other.slow, each),
+            fast: all(&self.fast, &other.fast, each),
+            answered: each(self.answered, other.answered),
+            latency_sum_us: each(self.latency_sum_us, other.latency_sum_us),
+            latency: all(&self.latency, &other.latency, each),
+            shielded: each(self.shielded, other.shielded),
+            compared: each(self.compared, other.compared),
+            differing: each(self.differing, other.differing),
+            dropped: each(self.dropped, other.dropped),
+            own_limits: each(self.own_limits, other.own_limits),
+            warming: each(self.warming, other.warming),
+            in_flight: each(self.in_flight, other.in_flight),
+            abandoned: each(self.abandoned, other.abandoned),
+            long: all(&self.long, &other.long, each),
+            brief: all(&self.brief, &other.brief, each),
+            empty: each(self.empty, other.empty),
+            declined: each(self.declined, other.declined),
+            past: Past {
+                codes: all(&self.past.codes, &other.past.codes, each),
+                reasons: all(&self.past.reasons, &other.past.reasons, each),
+            },
+        }
+    }
+}
+
+impl Durations {
+    /// Both together.
+    pub fn plus(&self, other: &Durations) -> Durations {
+        self.with(other, u64::saturating_add)
+    }
+
+    /// What has been counted since `earlier`.
+    pub fn since(&self, earlier: &Durations) -> Durations {
+        self.with(earlier, u64::saturating_sub)
+    }
+
+    fn with(&self, other: &Durations, each: fn(u64, u64) -> u64) -> Durations {
+        Durations {
+            heads: all(&self.heads, &other.heads, each),
+            whole: all(&self.whole, &other.whole, each),
+            cut: all(&self.cut, &other.cut, each),
+        }
+    }
+}
+
+fn all<const N: usize>(one: &[u64; N], other: &[u64; N], each: fn(u64, u64) -> u64) -> [u64; N] {
+    std::array::from_fn(|place| each(one[place], other[place]))
 }

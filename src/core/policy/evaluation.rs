@@ -10,6 +10,7 @@ use super::limit_evidence::{Beginning, LimitEvidence};
 use super::reported::{self, Reported};
 use super::stable_comparison::StableComparison;
 use super::{Mode, Policy, Reaction, judge};
+use crate::core::evidence::BatchOrder;
 use crate::core::evidence::relative::Relative;
 use crate::core::kind_counts::KindCounts;
 use crate::core::outcome::Totals;
@@ -103,6 +104,15 @@ impl PolicyEvaluation {
             began: now,
         };
         PolicyEvaluation { gathered, attempts_before: counted.candidate.totals.attempts, attempts: 0 }
+    }
+
+    /// The same, of what several processes count: what comes between two looks is a round of theirs.
+    pub fn in_rounds(mut self) -> Self {
+        let order = BatchOrder::EventsFirst;
+        let Gathered { levels, groups, .. } = &mut self.gathered;
+        *levels = std::mem::take(levels).into_iter().map(|level| level.in_order(order)).collect();
+        *groups = groups.take().map(|groups| groups.in_order(order));
+        self
     }
 
     /// Goes on with what a former evaluation of the same candidate knows, under another policy that counts in the same

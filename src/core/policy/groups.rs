@@ -7,6 +7,7 @@
 use super::bound::Bound;
 use super::limit_evidence::{Beginning, LimitEvidence};
 use super::stable_comparison::StableComparison;
+use crate::core::evidence::BatchOrder;
 use crate::core::evidence::relative::Relative;
 use crate::core::kind_counts::KindCounts;
 use crate::core::verdict::Level;
@@ -32,6 +33,7 @@ pub(super) struct GroupEvaluation {
     bounds: Vec<Bound>,
     threshold: f64,
     ratio: f64,
+    order: BatchOrder,
     /// Where the counters stood when the evaluation began, by key.
     begun: HashMap<u64, Begun>,
     groups: HashMap<u64, Group>,
@@ -63,7 +65,13 @@ impl GroupEvaluation {
             before: group.before,
         };
         let begun = begun.iter().map(|group| (group.key, of(group))).collect();
-        GroupEvaluation { bounds, threshold, ratio, begun, groups: HashMap::new() }
+        let (order, groups) = (BatchOrder::default(), HashMap::new());
+        GroupEvaluation { bounds, threshold, ratio, order, begun, groups }
+    }
+
+    /// Batches count in another order.
+    pub(super) fn in_order(self, order: BatchOrder) -> Self {
+        GroupEvaluation { order, ..self }
     }
 
     /// Goes on with the evidence of a former evaluation, if that was by the same levels.
@@ -159,7 +167,7 @@ impl GroupEvaluation {
         let level = |bound: &Bound| {
             let relative = || Relative::new(ratio, threshold, now);
             let beside = is_compared.then(|| StableComparison::new(*bound, relative(), stable));
-            LimitEvidence::new((Level::Critical, *bound), beside, beginning)
+            LimitEvidence::new((Level::Critical, *bound), beside, beginning).in_order(self.order)
         };
         Group {
             name: counts.name.clone(),

@@ -3,8 +3,8 @@
 use super::baseline::{self, LEAST_ATTEMPTS};
 use super::bound::Bound;
 use super::stable_comparison::StableComparison;
-use crate::core::evidence::Evidence;
 use crate::core::evidence::relative::Batch;
+use crate::core::evidence::{BatchOrder, Evidence};
 use crate::core::kind_counts::KindCounts;
 use crate::core::verdict::Level;
 use std::time::Duration;
@@ -69,6 +69,11 @@ impl LimitEvidence {
             threshold,
             ratio,
         }
+    }
+
+    /// The same, of which batches count in another order.
+    pub(super) fn in_order(self, order: BatchOrder) -> Self {
+        LimitEvidence { evidence: self.evidence.in_order(order), ..self }
     }
 
     /// Goes on with the evidence of a former evaluation of the same level.
@@ -163,7 +168,8 @@ impl LimitEvidence {
     fn allow(&mut self, allowed: f64, now: Duration) {
         if allowed != self.allowed {
             self.allowed = allowed;
-            self.evidence = Evidence::new(allowed, self.threshold, now);
+            let order = self.evidence.order();
+            self.evidence = Evidence::new(allowed, self.threshold, now).in_order(order);
         }
     }
 

@@ -33,6 +33,11 @@ impl Looks {
         Looks { evaluation: PolicyEvaluation::new(policy, counted, before, now), slow, window }
     }
 
+    /// As [`PolicyEvaluation::in_rounds`].
+    pub fn in_rounds(self) -> Self {
+        Looks { evaluation: self.evaluation.in_rounds(), ..self }
+    }
+
     /// As [`PolicyEvaluation::adopt`].
     pub fn adopt(&mut self, former: Looks) {
         if former.evaluation.policy().window == self.evaluation.policy().window {

@@ -4,6 +4,7 @@ use super::plan::HookPoint;
 use crate::core::event::Event;
 use crate::core::verdict::Verdict;
 use crate::core::weight::BasisPoints;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// What is seen of the candidate at one moment.
@@ -22,7 +23,7 @@ pub struct Observation {
 }
 
 /// What is seen of one upstream.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UpstreamSeen {
     pub in_flight: u32,
     /// By its checks, and not ejected for failing requests.
