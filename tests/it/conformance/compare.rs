@@ -163,7 +163,7 @@ pub(super) fn differences(nginx: &Exchange, pointsman: &Exchange) -> Vec<String>
     let name = |exchange: &Exchange| exchange.upstream.as_ref().map(|(name, _)| *name);
     differs("upstream", &name(nginx), &name(pointsman));
     let (exchange_sent, asked) = (&nginx.sent, &nginx.target);
-    if let (Some((theirs, nginx)), Some((_, pointsman))) = (&nginx.upstream, &pointsman.upstream) {
+    if let (Some((reached, nginx)), Some((_, pointsman))) = (&nginx.upstream, &pointsman.upstream) {
         let target = |received: &Received| received.line.rsplit_once(' ').map(|(line, _)| line.to_owned());
         differs("request line", &target(nginx), &target(pointsman));
         let is_page = theirs >= 300 && theirs_is_page(asked, nginx);
@@ -171,7 +171,7 @@ pub(super) fn differences(nginx: &Exchange, pointsman: &Exchange) -> Vec<String>
             differs("request body", &nginx.body, &pointsman.body);
         }
         let claimed = claimed(exchange_sent, nginx);
-        let is_asked = theirs == "AUTH";
+        let is_asked = *reached == "AUTH";
         let of_failed: &[&str] = match (is_page, is_asked) {
             (true, _) => &["content-length", "range"],
             (_, true) => &["range"],
