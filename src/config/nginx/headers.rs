@@ -77,7 +77,10 @@ impl<'a> Import<'a> {
         }
         let value = match self.value(value, true) {
             Ok(value) if legal_name(name) && !is_framing(name) => value,
-            Ok(_) => return self.ledger.missing(line, "it frames the answer; Pointsman sets it"),
+            Ok(_) if is_framing(name) => {
+                return self.ledger.noted(line, "it says where the answer ends; Pointsman sees to that");
+            }
+            Ok(_) => return self.ledger.missing(line, "no such header can be set"),
             Err(variable) => return self.ledger.missing(line, &format!("{variable} is not known here")),
         };
         self.ledger.carried(line);

@@ -138,6 +138,11 @@ impl<'a> Import<'a> {
                     continue;
                 }
                 "default" => own(),
+                from @ ("http://" | "https://")
+                    if matches!(line.arg(1), "http://" | "https://" | "$scheme://") =>
+                {
+                    (from.to_owned(), line.arg(1).to_owned())
+                }
                 from => match self.place(line.arg(1)) {
                     Ok(to) => (from.to_owned(), to),
                     Err(why) => {
