@@ -21,7 +21,7 @@ mod tests {
 
     type Property = fn(&[u8]);
 
-    const TARGETS: [(&str, Property); 12] = [
+    const TARGETS: [(&str, Property); 13] = [
         ("access", super::access),
         ("admin_json", super::admin_json),
         ("config", super::config),

@@ -1,7 +1,7 @@
 //! Reads what is under the prefix: everything, then each change, then everything again.
 //!
-//! Its events never go back in time: a reading that is older than a change which was told since is done again, and changes
-//! that a reading has in it already are not told.
+//! Its events never go back in time: a reading that is older than a change which was handed on since is done again, and
+//! changes that a reading has in it already are left out.
 
 use super::campaign::LeaderAt;
 use super::{FleetStore, LEADER, ReadCause, SessionEvent};
@@ -39,9 +39,9 @@ struct Reader {
     events: mpsc::Sender<SessionEvent>,
     leader: watch::Sender<LeaderAt>,
     leader_key: Bytes,
-    /// What was told of that. `None` is nothing yet.
+    /// As the last event said. `None` before any.
     is_connected: Option<bool>,
-    /// What was told is of this revision.
+    /// The revision of the last event.
     revision: i64,
 }
 
@@ -93,7 +93,7 @@ impl Reader {
         Box::pin(async move { store.etcd().read_all(&store.scope()).await })
     }
 
-    /// A reading that was due; another one, if it came too late to be told.
+    /// A reading that was due; another one, if it is older than the last event.
     async fn take_routine(&mut self, read: Result<Listing, EtcdFault>) -> Option<Option<Reading>> {
         match read {
             Ok(listing) if listing.revision >= self.revision => {
@@ -102,7 +102,7 @@ impl Reader {
                 Some(None)
             }
             Ok(_) => Some(Some(self.begin())),
-            // The watch tells whether etcd is there; the next one is due soon enough.
+            // Whether etcd is there is the watch's to say; the next reading is due soon enough.
             Err(_) => Some(None),
         }
     }

@@ -144,7 +144,7 @@ fn one_that_is_cut_off_does_not_lead() {
     });
 }
 
-/// Everything again, whenever the changes do not tell it.
+/// Everything again, whenever changes alone would not do.
 #[test]
 fn everything_is_read_again_when_it_must_be() {
     let mut cluster = EtcdCluster::start(1);
