@@ -80,7 +80,7 @@ pub enum ReadCause {
     /// The changes in between could not be had.
     Compacted,
     Rewound,
-    /// It was time.
+    /// It was time, or the watch was lost and is back.
     Routine,
 }
 
