@@ -3,10 +3,10 @@
 //!
 //! Two tasks share the client. One holds (`keeper`): it must renew the lease in time, whatever else takes long. The other
 //! reads (`reader`): everything once, then changes, and everything again from time to time, since etcd 3.4 has lost
-//! changes around compactions. They tell what happens as [`SessionEvent`]s.
+//! changes around compactions. What happens becomes [`SessionEvent`]s.
 //!
 //! Who leads is one key with the lease: its `create_revision` is the fence that every write of a leader compares. What is
-//! told here of leading is a hint that may be late; the fence is what decides.
+//! known here of leading is a hint that may be late; the fence is what decides.
 
 mod campaign;
 mod keeper;
@@ -54,7 +54,7 @@ pub enum SessionEvent {
     Connected,
     /// No changes arrive for now; none will be missing.
     Disconnected(EtcdFault),
-    /// All there is under the prefix. It stands in place of all that was told before.
+    /// All there is under the prefix. It stands in place of all events before.
     Read(ReadCause, Listing),
     /// What has changed since, in order.
     Changed(Vec<KeyChange>),
@@ -80,7 +80,7 @@ pub enum ReadCause {
     /// The changes in between could not be had.
     Compacted,
     Rewound,
-    /// It was time.
+    /// It was time, or the watch was lost and is back.
     Routine,
 }
 
@@ -126,7 +126,7 @@ impl FleetSession {
 
     /// The next event. `None` after [`FleetStore::leave`].
     ///
-    /// It may be given up while it waits; nothing is lost then. A tenure that has changed twice is told once.
+    /// It may be given up while it waits; nothing is lost then. Of two changes of the tenure in a row, the first may be left out.
     pub async fn next(&mut self) -> Option<SessionEvent> {
         tokio::select! {
             biased;

@@ -28,13 +28,21 @@ fn settings(endpoints: &[String]) -> EtcdSettings {
     EtcdSettings { endpoints, tls: UpstreamTls::default(), authority: None, user: None }
 }
 
+/// A client as the product has it.
 fn client_of(settings: EtcdSettings) -> Etcd {
     Etcd::new(settings, EtcdTimes::default()).expect("a client")
 }
 
-/// A client that may ask all members, once one answers.
+/// One that bears a machine with more to do than it can, for tests that are not about time.
+fn patient(settings: EtcdSettings) -> Etcd {
+    let long = Duration::from_secs(10);
+    let times = EtcdTimes { call: long, connect: long, silence: long, login: long, ..EtcdTimes::default() };
+    Etcd::new(settings, times).expect("a client")
+}
+
+/// A patient client that may ask all members, once one answers.
 async fn client(cluster: &EtcdCluster) -> Etcd {
-    let etcd = client_of(settings(&cluster.endpoints()));
+    let etcd = patient(settings(&cluster.endpoints()));
     eventually("etcd answers", async || etcd.range(&KeyScope::key("x").into()).await.is_ok()).await;
     etcd
 }
@@ -67,7 +75,7 @@ async fn began(watch: &mut KeyWatch) -> String {
     }
 }
 
-/// The next changes, at least so many, whoever serves the watch.
+/// The next changes, at least so many, through all members.
 async fn changes(watch: &mut KeyWatch, count: usize) -> Vec<KeyChange> {
     let mut all = Vec::new();
     while all.len() < count {

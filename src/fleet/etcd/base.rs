@@ -64,8 +64,8 @@ struct State {
 }
 
 impl Line {
-    /// The connection there is, or another one. All members are tried once; after that, whoever asks within the pause
-    /// that follows is refused at once.
+    /// The connection there is, or another one. All members are tried once; after that, calls within the pause that
+    /// follows are refused at once.
     ///
     /// # Errors
     /// Why no member is reached.

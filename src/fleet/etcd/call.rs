@@ -21,7 +21,7 @@ pub(super) struct CallHead {
     pub token: Option<HeaderValue>,
     /// Whether the member is to refuse where it knows of no leader.
     pub needs_leader: bool,
-    /// What the member is told it has time for.
+    /// After which time the member may give up, too.
     pub timeout: Option<Duration>,
 }
 

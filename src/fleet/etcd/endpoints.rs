@@ -6,8 +6,8 @@ use crate::core::settings::EtcdEndpoint;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-/// Between tours of all members that have failed. The longest is short: whoever waits for etcd to come back is to be in
-/// step with it within two seconds.
+/// Between tours of all members that have failed. The longest is short: an instance is to be in step with etcd within two
+/// seconds of its return.
 const PAUSES: Pauses = Pauses { first: Duration::from_millis(50), longest: Duration::from_secs(1) };
 
 /// The members, in an order that is another in each process, so that not all of a fleet ask the same one.

@@ -1,4 +1,4 @@
-//! Why a call has no answer, told by what the caller may conclude of it: that nothing has changed, or that it must look.
+//! Why a call has no answer, sorted by what its caller may conclude: that nothing has changed, or that it must look.
 
 use std::fmt;
 use std::sync::Arc;

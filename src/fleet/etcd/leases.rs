@@ -1,4 +1,4 @@
-//! Leases: keys that go when whoever holds them has not been heard of for a while.
+//! Leases: keys that go when their holder has not been heard of for a while.
 
 use super::client::{Etcd, Method};
 use super::fault::{EtcdFault, EtcdRefusal, RefusalReason};

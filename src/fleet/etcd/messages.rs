@@ -31,13 +31,13 @@ pub(super) struct ResponseHeader {
 pub struct KeyValue {
     #[prost(bytes = "bytes", tag = "1")]
     pub key: Bytes,
-    /// The revision at which the key came to be; it changes when the key is deleted and written again.
+    /// The revision at which the key was created; it changes when the key is deleted and written again.
     #[prost(int64, tag = "2")]
     pub create_revision: i64,
     /// The revision of the last change.
     #[prost(int64, tag = "3")]
     pub mod_revision: i64,
-    /// Changes since it came to be, from 1.
+    /// Changes since it was created, from 1.
     #[prost(int64, tag = "4")]
     pub version: i64,
     #[prost(bytes = "bytes", tag = "5")]

@@ -28,7 +28,7 @@ const GOOD_AFTER: Duration = Duration::from_secs(1);
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WatchSpec {
     pub scope: KeyScope,
-    /// The first revision whose changes are told: one more than that of what was read. 0 is from now on.
+    /// The first revision whose changes are wanted: one more than that of what was read. 0 is from now on.
     pub from: i64,
     /// Whether each change comes with what was there before.
     pub with_previous: bool,
@@ -41,14 +41,14 @@ pub struct KeyWatch {
     _task: JoinSet<()>,
 }
 
-/// What a watch tells.
+/// What happens on a watch.
 #[derive(Clone, Debug, PartialEq)]
 pub enum WatchEvent {
     /// A member serves it, from this revision on.
     Began { endpoint: Arc<str>, from: i64 },
     /// Changes in the order of their revisions: all of each revision that is among them.
     Changes(Vec<KeyChange>),
-    /// No member serves it at the moment. It goes on from where it was; what it then tells is not missing anything.
+    /// No member serves it at the moment. It goes on from where it was, and misses nothing.
     Lost(EtcdFault),
     /// The next changes cannot be had: the store keeps none before this revision. Nothing comes after this.
     Compacted { revision: i64 },
@@ -100,7 +100,7 @@ impl KeyChange {
 /// The task behind a watch.
 struct Watcher {
     etcd: Etcd,
-    /// `from` moves on with what was told.
+    /// `from` moves on with the changes that were handed on.
     spec: WatchSpec,
     events: mpsc::Sender<WatchEvent>,
     /// Whether the reader knows that no member serves it.
@@ -123,7 +123,7 @@ impl Watcher {
         }
     }
 
-    /// Goes from member to member, until there is nothing more to tell; the last event. `None` without a reader.
+    /// Goes from member to member, up to the last event there can be. `None` without a reader.
     async fn follow(&mut self) -> Option<WatchEvent> {
         let base = self.etcd.base().clone();
         let mut failures = 0;
@@ -170,7 +170,7 @@ impl Watcher {
         end
     }
 
-    /// Tells what a stream brings.
+    /// Hands on what a stream brings.
     async fn pass_on(&mut self, mut stream: Stream<'_>, base: &Base) -> StreamEnd {
         (self.is_lost, self.is_renewed) = (false, false);
         if self.spec.from == 0 {

@@ -16,7 +16,7 @@ use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 /// Between tries that fail: to take a lease, to renew it, to write a key.
 const PAUSES: Pauses = Pauses { first: Duration::from_millis(100), longest: Duration::from_secs(1) };
 
-/// Keeps what it is told to, until it is told to leave.
+/// Carries out orders until the last one, to leave.
 pub(super) async fn run(
     store: FleetStore,
     settings: SessionSettings,
@@ -77,7 +77,7 @@ enum Work {
 }
 
 impl Keeper {
-    /// Takes a lease and keeps it until it is lost. Whom to tell that the session is left, once it is.
+    /// Takes a lease and keeps it until it is lost, or the session is left; who waits for that.
     async fn one_lease(&mut self) -> Option<oneshot::Sender<()>> {
         let mut held = match self.grant().await {
             Ok(held) => held,

@@ -1,7 +1,8 @@
-//! Reads what is under the prefix: everything, then each change, then everything again.
+//! Reads what is under the prefix: everything, then each change, then everything again: from time to time, and after each
+//! time without a watch.
 //!
-//! Its events never go back in time: a reading that is older than a change which was told since is done again, and changes
-//! that a reading has in it already are not told.
+//! Its events never go back in time: a reading that is older than a change which was handed on since is done again, and
+//! changes that a reading has in it already are left out.
 
 use super::campaign::LeaderAt;
 use super::{FleetStore, LEADER, ReadCause, SessionEvent};
@@ -26,7 +27,8 @@ pub(super) async fn run(
     leader: watch::Sender<LeaderAt>,
 ) {
     let leader_key = store.key(LEADER);
-    let mut reader = Reader { store, every, events, leader, leader_key, is_connected: None, revision: 0 };
+    let mut reader =
+        Reader { store, every, events, leader, leader_key, is_connected: None, revision: 0, is_back: false };
     let mut cause = ReadCause::Start;
     while let Some(next) = reader.follow(cause).await {
         cause = next;
@@ -39,10 +41,12 @@ struct Reader {
     events: mpsc::Sender<SessionEvent>,
     leader: watch::Sender<LeaderAt>,
     leader_key: Bytes,
-    /// What was told of that. `None` is nothing yet.
+    /// As the last event said. `None` before any.
     is_connected: Option<bool>,
-    /// What was told is of this revision.
+    /// The revision of the last event.
     revision: i64,
+    /// Whether the watch was lost and is back: the store may have been exchanged meanwhile, for one of a later revision.
+    is_back: bool,
 }
 
 impl Reader {
@@ -61,10 +65,14 @@ impl Reader {
                     if let Some(cause) = self.take(event?).await? {
                         return Some(cause);
                     }
+                    if std::mem::take(&mut self.is_back) {
+                        (reading, due) = (None, Instant::now());
+                    }
                 }
                 read = read_on(&mut reading), if reading.is_some() => {
+                    let pause = if read.is_ok() { self.every } else { PAUSES.longest.min(self.every) };
+                    due = Instant::now() + pause;
                     reading = self.take_routine(read).await?;
-                    due = Instant::now() + self.every;
                 }
                 () = sleep_until(due), if reading.is_none() => reading = Some(self.begin()),
             }
@@ -93,7 +101,7 @@ impl Reader {
         Box::pin(async move { store.etcd().read_all(&store.scope()).await })
     }
 
-    /// A reading that was due; another one, if it came too late to be told.
+    /// A reading that was due; another one, if it is older than the last event.
     async fn take_routine(&mut self, read: Result<Listing, EtcdFault>) -> Option<Option<Reading>> {
         match read {
             Ok(listing) if listing.revision >= self.revision => {
@@ -102,7 +110,7 @@ impl Reader {
                 Some(None)
             }
             Ok(_) => Some(Some(self.begin())),
-            // The watch tells whether etcd is there; the next one is due soon enough.
+            // Whether etcd is there is the watch's to say.
             Err(_) => Some(None),
         }
     }
@@ -111,7 +119,9 @@ impl Reader {
     async fn take(&mut self, event: WatchEvent) -> Option<Option<ReadCause>> {
         match event {
             WatchEvent::Began { .. } => {
-                if self.is_connected.replace(true) != Some(true) {
+                let before = self.is_connected.replace(true);
+                self.is_back = before == Some(false);
+                if before != Some(true) {
                     self.tell(SessionEvent::Connected).await?;
                 }
             }

@@ -79,7 +79,7 @@ fn a_watch_goes_on_when_members_stall_or_die() {
     run(async {
         drop(client(&cluster).await);
         let (mut watch, stalled) = watch_at(&cluster, false).await;
-        // Whoever writes does not ask the member that will stall.
+        // The writer does not ask the member that will stall.
         let mut others = cluster.endpoints();
         others.remove(stalled);
         let is_over = Arc::new(AtomicBool::new(false));

@@ -1,6 +1,6 @@
 //! One member behind a network that fails, and a store that is not the one it was.
 
-use super::{all_from, began, changes, client, client_of, eventually, next, run, settings};
+use super::{all_from, began, changes, client, client_of, eventually, next, patient, run, settings};
 use crate::harness::{EtcdCluster, Network, Relay};
 use pointsman::fleet::etcd::{EtcdFault, KeyScope, KeyWatch, Rewound, WatchEvent};
 use std::time::{Duration, Instant};
@@ -43,11 +43,14 @@ fn a_watch_outlives_its_network() {
                 (written, format!("{network:?}").as_bytes())
             );
         }
+        let patient = patient(settings(&[cluster.endpoint(relay.address())]));
+        let mut watch = patient.watch(all_from("n/", 0));
+        began(&mut watch).await;
         relay.set(Network::Slow(Duration::from_millis(50)));
         near.put("n/", "slow", 0).await.expect("written");
         let WatchEvent::Changes(seen) = next(&mut watch).await else { panic!("slow is not lost") };
         assert_eq!(seen[0].now.value, "slow");
-        far.put("n/", "slow, too", 0).await.expect("written");
+        patient.put("n/", "slow, too", 0).await.expect("written");
     });
 }
 
@@ -59,7 +62,7 @@ fn a_write_without_an_answer_is_of_unknown_outcome() {
     run(async {
         let near = client(&cluster).await;
         let far = client_of(settings(&[cluster.endpoint(relay.address())]));
-        far.put("o/", "before", 0).await.expect("written");
+        eventually("it is reached", async || far.put("o/", "before", 0).await.is_ok()).await;
         relay.set(Network::DeafClient);
         let since = Instant::now();
         let fault = far.put("o/", "unheard", 0).await.expect_err("no answer");
@@ -134,7 +137,7 @@ fn members_of_two_clusters_are_not_mixed() {
     let (mut one, other) = (EtcdCluster::start(1), EtcdCluster::start(1));
     run(async {
         let etcd = client_of(settings(&[one.endpoints(), other.endpoints()].concat()));
-        etcd.put("m/", "", 0).await.expect("written");
+        eventually("one is reached", async || etcd.put("m/", "", 0).await.is_ok()).await;
         let mut watch = etcd.watch(all_from("m/", 0));
         let first = began(&mut watch).await;
         let is_one = one.endpoints().contains(&first);

@@ -1,6 +1,6 @@
 //! TLS and users.
 
-use super::{all_from, began, changes, client, client_of, eventually, next, run, settings};
+use super::{all_from, began, changes, client, eventually, next, patient, run, settings};
 use crate::harness::{Authority, EtcdCluster};
 use base64::{Engine, prelude::BASE64_STANDARD};
 use bytes::Bytes;
@@ -39,7 +39,7 @@ fn a_password_makes_tokens_as_long_as_they_are_needed() {
     let cluster = EtcdCluster::start_with(1, None, &["--auth-token", &token]);
     run(async {
         let nobody = client(&cluster).await;
-        let edge = client_of(with_user(&cluster, "edge", "secret"));
+        let edge = patient(with_user(&cluster, "edge", "secret"));
         add_users(&cluster, "secret");
         edge.put("e/", "without users", 0).await.expect("written");
         let mut watch = edge.watch(all_from("e/", 0));
@@ -53,13 +53,13 @@ fn a_password_makes_tokens_as_long_as_they_are_needed() {
         let fault = edge.put("other/", "", 0).await.expect_err("no permission");
         let expected = RefusalReason::Permission { user: Some("edge".into()) };
         assert_eq!(fault.refusal(), Some(&expected), "{fault}");
-        let wrong = client_of(with_user(&cluster, "edge", "guess"));
+        let wrong = patient(with_user(&cluster, "edge", "guess"));
         let fault = wrong.put("e/", "", 0).await.expect_err("a wrong password");
         assert_eq!(fault.refusal(), Some(&RefusalReason::Login { user: "edge".into() }), "{fault}");
         assert!(fault.to_string().contains("\"edge\"") && !fault.to_string().contains("guess"), "{fault}");
 
         // The token ends while nobody asks.
-        let root = client_of(with_user(&cluster, "root", "secret"));
+        let root = patient(with_user(&cluster, "root", "secret"));
         let lease = root.grant_lease(std::time::Duration::from_secs(2)).await.expect("a lease");
         root.put("e/lease", "", lease.id).await.expect("written");
         changes(&mut watch, 2).await;
@@ -85,7 +85,7 @@ fn a_watch_with_an_ended_token_logs_in_again() {
         drop(client(&cluster).await);
         add_users(&cluster, "secret");
         cluster.gateway("/v3/auth/enable", &json!({}));
-        let edge = client_of(with_user(&cluster, "edge", "secret"));
+        let edge = patient(with_user(&cluster, "edge", "secret"));
         edge.put("e/", "", 0).await.expect("written");
         let mut watch = edge.watch(all_from("e/", 0));
         began(&mut watch).await;
@@ -121,7 +121,7 @@ fn a_certificate_is_a_user() {
     authority.write("nobody", &["nobody"]);
     run(async {
         let endpoints = cluster.endpoints();
-        let edge = client_of(with_tls(&endpoints, &authority, Some("edge")));
+        let edge = patient(with_tls(&endpoints, &authority, Some("edge")));
         eventually("etcd answers", async || edge.put("e/", "", 0).await.is_ok()).await;
         add_users(&cluster, "secret");
         cluster.gateway("/v3/auth/enable", &json!({}));
@@ -131,7 +131,7 @@ fn a_certificate_is_a_user() {
         assert_eq!(changes(&mut watch, 1).await[0].now.value, "by its name");
         let fault = edge.range(&KeyScope::prefix("").into()).await.expect_err("no permission");
         assert_eq!(fault.refusal(), Some(&RefusalReason::Permission { user: None }), "{fault}");
-        let nobody = client_of(with_tls(&endpoints, &authority, Some("nobody")));
+        let nobody = patient(with_tls(&endpoints, &authority, Some("nobody")));
         let fault = nobody.put("e/", "", 0).await.expect_err("no such user");
         println!("an unknown user: {fault}");
         assert!(fault.refusal().is_some(), "{fault:?}");
@@ -148,10 +148,10 @@ fn what_is_wrong_with_tls_is_said_with_its_place() {
     run(async {
         let endpoints = cluster.endpoints();
         let good = with_tls(&endpoints, &authority, Some("edge"));
-        let etcd = client_of(good.clone());
+        let etcd = patient(good.clone());
         eventually("etcd answers", async || etcd.put("e/", "", 0).await.is_ok()).await;
         let said = async |settings: EtcdSettings| {
-            let fault = client_of(settings).put("e/", "", 0).await.expect_err("no connection");
+            let fault = patient(settings).put("e/", "", 0).await.expect_err("no connection");
             println!("{fault}");
             fault.to_string()
         };

@@ -1,6 +1,6 @@
 //! Watches, at one member.
 
-use super::{all_from, began, changes, client, client_of, eventually, next, run, settings};
+use super::{all_from, began, changes, client, eventually, next, patient, run, settings};
 use crate::harness::EtcdCluster;
 use pointsman::fleet::etcd::{Etcd, EtcdTimes, KeyOp, KeyScope, Txn, WatchEvent};
 use serde_json::json;
@@ -42,7 +42,8 @@ fn large_changes_come_in_pieces_to_a_reader_that_is_slow() {
             let puts = (0..12).map(|number| KeyOp::put(format!("p/{number}"), vec![b'x'; 100 << 10], 0));
             etcd.txn(&Txn { then: puts.collect(), ..Txn::default() }).await.expect("written");
         }
-        let times = EtcdTimes { pulse: Duration::from_millis(20), ..EtcdTimes::default() };
+        let (pulse, silence) = (Duration::from_millis(20), Duration::from_secs(10));
+        let times = EtcdTimes { pulse, silence, ..EtcdTimes::default() };
         let slow = Etcd::new(settings(&cluster.endpoints()), times).expect("a client");
         let mut watch = slow.watch(all_from("p/", first + 1));
         // The watch's connection is full by now, and lives on: its pulse passes.
@@ -63,9 +64,12 @@ fn large_changes_come_in_pieces_to_a_reader_that_is_slow() {
 fn an_idle_watch_is_left_alone() {
     let cluster = EtcdCluster::start(1);
     run(async {
+        let long = Duration::from_secs(10);
         let times = EtcdTimes {
+            call: long,
             pulse: Duration::from_millis(20),
-            progress: Duration::from_millis(50),
+            silence: long,
+            progress: Duration::from_millis(500),
             ..EtcdTimes::default()
         };
         let etcd = Etcd::new(settings(&cluster.endpoints()), times).expect("a client");
@@ -108,7 +112,7 @@ fn nothing_is_left_of_what_is_dropped() {
     let relay = crate::harness::Relay::to(cluster.members[0].client);
     run(async {
         let metrics = tokio::runtime::Handle::current().metrics();
-        let etcd = client_of(settings(&[cluster.endpoint(relay.address())]));
+        let etcd = patient(settings(&[cluster.endpoint(relay.address())]));
         etcd.put("d/", "", 0).await.expect("written");
         let mut watch = etcd.watch(all_from("d/", 0));
         began(&mut watch).await;
