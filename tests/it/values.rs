@@ -165,6 +165,13 @@ fn routes_that_come_first_are_asked_before_all_paths() {
         onward = true
         rewrite = [{ match = '^/v2/gone$', to = "/exact", then = "route" }]
         [[routes]]
+        first = true
+        when = { value = { of = "$path", equals = "/kept/page.html" } }
+        deny = true
+        [[routes]]
+        path = "/files/"
+        files = { root = ".", fallback = "/kept/page.html" }
+        [[routes]]
         path = "/v2/"
         reply = { status = 200, body = "second" }
         [[routes]]
@@ -184,6 +191,7 @@ fn routes_that_come_first_are_asked_before_all_paths() {
     assert_eq!(body("GET /v1/gone?v=1", ""), "exact", "the second sees what the first has made");
     assert_eq!(body("DELETE /v1/x?v=1", "Cookie: sid=1\r\n"), "web");
     assert_eq!(body("GET /x?in", ""), "web");
+    assert_eq!(ask(&pointsman, "GET /files/none", "").status, 403, "what files lead to is asked, too");
     let office = "X-Forwarded-For: 10.0.0.1\r\n";
     assert_eq!(body("GET /exact", office), "exact");
     std::fs::write(pointsman.dir.path().join("down.on"), "").expect("a file");

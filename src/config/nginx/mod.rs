@@ -146,6 +146,8 @@ struct Import<'a> {
     bindings: Bindings,
     /// What they are behind the rewrite phase of the server.
     of_server: Bindings,
+    /// Whether a condition of the server is about the path or the query.
+    asks_path: bool,
     /// Where look-ups come from that are made for what is read.
     place: Place,
     /// The `include` lines whose files could not be read, by number.
@@ -199,6 +201,7 @@ impl<'a> Import<'a> {
             lookups: Lookups::default(),
             bindings: Bindings::default(),
             of_server: Bindings::default(),
+            asks_path: false,
             place: Place::none(),
             unread: HashSet::new(),
             spots: Vec::new(),

@@ -3,6 +3,7 @@
 use super::Import;
 use super::bindings::Bindings;
 use super::branches::{Branch, Phase};
+use super::conditions::RouteCondition;
 use super::locations::Kind;
 use super::patterns::translated;
 use super::safeguards::guarded;
@@ -23,6 +24,11 @@ impl<'a> Import<'a> {
             self.walk(server.scope.block(), &mut phase);
         }
         let behind = self.bindings.clone();
+        let conditions = phase.ending.iter().flat_map(|branch| &branch.spot.when);
+        self.asks_path = conditions.into_iter().any(|asked| match asked {
+            RouteCondition::Value { of, .. } => self.speaks_of_path(of),
+            _ => false,
+        });
         for Branch { spot, bindings } in phase.ending {
             self.bindings = bindings;
             let route = self.first_route(server, &spot, hosts, listeners);

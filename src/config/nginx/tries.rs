@@ -106,8 +106,11 @@ impl<'a> Import<'a> {
             return status.map_or(FileSearch::Lost(line), FileSearch::Status);
         }
         let to = |text: &str| {
-            let drops = if text.contains('?') { "?" } else { "" };
-            let to = self.replacement(&plainly(text))? + drops;
+            if self.asks_path {
+                return Err("the conditions of the server would be asked of it again".to_owned());
+            }
+            // nginx keeps no query but the one that is written.
+            let to = self.replacement(&plainly(text))? + "?";
             self.accepted(|vocabulary| Replacement::path(&to, vocabulary))?;
             Ok::<_, String>(FileSearch::Rule(Rule { pattern: "^".to_owned(), to, then: Then::Route }))
         };

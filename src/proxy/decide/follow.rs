@@ -93,6 +93,11 @@ pub(in crate::proxy) fn path(request: &Request) -> std::result::Result<Cow<'_, s
     }
 }
 
+/// What comes first is asked of a path that files lead to, too: it may be one that is refused.
+fn ask_all(request: &mut Request) {
+    request.plan.first_from = 0;
+}
+
 /// Changes a request to what answers in place of its route; that, where it is a route with a name.
 ///
 /// # Errors
@@ -106,6 +111,7 @@ pub(in crate::proxy) fn fall_back(
         return Err(Refusal::NoRoute);
     };
     if let Unanswered::Index(nth) = why {
+        ask_all(request);
         let index = files.index.get(nth).ok_or(Refusal::NoRoute)?;
         let made = with_current(request, |at| index_of(at, index));
         change(request, Some(made?.map_err(|_| Refusal::BadPath)?))?;
@@ -113,6 +119,7 @@ pub(in crate::proxy) fn fall_back(
     }
     match &files.fallback {
         Some(Fallback::Path(to)) => {
+            ask_all(request);
             let made = with_current(request, |at| to.rewrite(at, None, &rewrite::facts(request)));
             change(request, Some(made?.map_err(|_| Refusal::BadPath)?))?;
             Ok(None)

@@ -38,7 +38,9 @@ impl Tally {
         self.refused += usize::from(matches!(nginx.status, 0 | 401 | 403 | 404));
         self.given += usize::from(gives(nginx.status));
         self.given_by_both += usize::from(gives(nginx.status) && gives(pointsman.status));
-        if is_opened(&nginx, &pointsman) || (nginx.status >= 300 && pointsman.text().contains("secret")) {
+        // What fails in nginx is not refused by it.
+        let is_answer = nginx.status >= 300 && nginx.status != 500;
+        if is_opened(&nginx, &pointsman) || (is_answer && pointsman.text().contains("secret")) {
             self.opened.push(format!("{host} {request}: {} but {}: {lines}", nginx.status, pointsman.status));
         }
     }
