@@ -4,7 +4,7 @@
 //! advances a rollout and promotes it, by the [`evidence::PooledEvidence`] of all members. Anybody aborts.
 //!
 //! Nothing here knows of a clock, a connection or a disk. The store is the one of `shared`
-//! state: keys with revisions, and transactions that compare before they write ([`store`]).
+//! state: keys with revisions, and transactions that compare before they write (`store`).
 
 pub mod evidence;
 
