@@ -3,6 +3,7 @@
 use crate::proxy::wire::answer_head::AnswerHead;
 use crate::proxy::wire::changes::Changes;
 use crate::proxy::wire::head::is_name;
+use crate::proxy::wire::name_set::NameSet;
 use http::header::{
     CONNECTION, CONTENT_LENGTH, HOST, HeaderName, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRAILER,
     TRANSFER_ENCODING, UPGRADE,
@@ -72,27 +73,25 @@ pub(in crate::proxy) fn strip_response(response: &mut AnswerHead) {
     if response.first(&CONNECTION).is_some_and(|(value, is_only)| !is_only || !is_usual(value)) {
         strip_nominated(response);
     }
-    for name in &OF_ANSWERS {
-        response.remove(name);
-    }
+    response.remove_all(&OF_ANSWERS);
 }
 
 /// What an upstream says to a proxy in front of it, as nginx has it. It never passes to clients.
-static ACCEL: [HeaderName; 5] = [
-    HeaderName::from_static("x-accel-redirect"),
-    HeaderName::from_static("x-accel-buffering"),
-    HeaderName::from_static("x-accel-charset"),
-    HeaderName::from_static("x-accel-expires"),
-    HeaderName::from_static("x-accel-limit-rate"),
-];
+static ACCEL: NameSet = NameSet::new(&[
+    "x-accel-redirect",
+    "x-accel-buffering",
+    "x-accel-charset",
+    "x-accel-expires",
+    "x-accel-limit-rate",
+]);
 
 /// Takes off what is for the proxy alone.
 pub(in crate::proxy) fn strip_accel(response: &mut AnswerHead) {
-    ACCEL.iter().for_each(|name| response.remove(name));
+    response.remove_all(&ACCEL);
 }
 
 /// What is for one connection only, beside what frames a body and what `Connection` names.
-static OF_ANSWERS: [HeaderName; 5] = [KEEP_ALIVE, PROXY_CONNECTION, TE, TRAILER, UPGRADE];
+static OF_ANSWERS: NameSet = NameSet::new(&["keep-alive", "proxy-connection", "te", "trailer", "upgrade"]);
 
 fn strip_nominated(response: &mut AnswerHead) {
     let options = response.values(&CONNECTION).flat_map(|value| value.split(|byte| *byte == b','));

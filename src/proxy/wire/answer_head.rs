@@ -3,6 +3,7 @@
 //! What an upstream of HTTP/1 sent stays the bytes that came: a field that goes is struck out, one that is set here
 //! stands behind them. Only who needs its fields apart (HTTP/2, a comparison) has them made.
 
+use super::name_set::NameSet;
 use super::sent_fields::SentFields;
 use super::spelling::write_field;
 use bytes::Bytes;
@@ -91,6 +92,17 @@ impl AnswerHead {
         match &mut self.fields {
             Fields::Sent(fields) => fields.remove(name),
             Fields::Apart(fields) => drop(fields.remove(name)),
+        }
+    }
+
+    pub(in crate::proxy) fn remove_all(&mut self, names: &NameSet) {
+        match &mut self.fields {
+            Fields::Sent(fields) => fields.remove_all(names),
+            Fields::Apart(fields) => {
+                while let Some(name) = fields.keys().find(|name| names.has(name.as_str())).cloned() {
+                    fields.remove(name);
+                }
+            }
         }
     }
 

@@ -15,6 +15,7 @@ pub(in crate::proxy) mod host;
 pub(in crate::proxy) mod hpack;
 pub(in crate::proxy) mod interim;
 pub(in crate::proxy) mod loan;
+pub(in crate::proxy) mod name_set;
 pub(in crate::proxy) mod outbox;
 pub(in crate::proxy) mod refused;
 pub(in crate::proxy) mod remains;
