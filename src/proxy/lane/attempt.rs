@@ -109,7 +109,8 @@ impl Exchange<'_> {
         let needs = PeerNeeds {
             timeouts: request.timeouts(pool),
             is_alone: request.attempts.is_alone,
-            is_repeatable: is_brief(&request.head),
+            // Over HTTP/1 nobody asks.
+            is_repeatable: pool.http2 && is_brief(&request.head),
         };
         let now_us = request.attempts.current.as_ref().map_or(0, |attempt| attempt.began_us);
         UpstreamSide::open(worker, (pool, upstream), needs, now_us).await
