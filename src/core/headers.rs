@@ -40,6 +40,9 @@ pub fn is_success(status: u16) -> bool {
     matches!(status, 200 | 201 | 204 | 206 | 301 | 302 | 303 | 304 | 307 | 308)
 }
 
+/// Bytes that most values with variables have no more of.
+const USUAL_BYTES: usize = 128;
+
 /// The value of a field.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Value {
@@ -58,16 +61,18 @@ impl Edits {
 
 impl Value {
     /// `None` where the request makes it empty, or gives it bytes that no field may have. A fixed value needs no facts.
-    pub fn of(&self, facts: Option<&Facts<'_>>) -> Option<HeaderValue> {
+    /// `text` is memory to write it in, which the next value may have, too.
+    pub fn of(&self, facts: Option<&Facts<'_>>, text: &mut Vec<u8>) -> Option<HeaderValue> {
         match self {
             Value::Fixed(value) => Some(value.clone()),
             Value::Template(template) => {
-                let mut text = Vec::with_capacity(128);
-                template.fill(facts?, &mut text);
+                text.clear();
+                text.reserve(USUAL_BYTES);
+                template.fill(facts?, text);
                 if text.is_empty() {
                     return None;
                 }
-                HeaderValue::from_maybe_shared(bytes::Bytes::from(text)).ok()
+                HeaderValue::from_bytes(text).ok()
             }
         }
     }

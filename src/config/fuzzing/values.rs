@@ -102,7 +102,7 @@ impl FuzzedRequest {
     fn edits(&self, edits: &Edits) {
         let on_success = edits.on_success.iter().flat_map(|edits| edits.set.iter().chain(&edits.add));
         for (_, value) in edits.set.iter().chain(&edits.add).chain(on_success) {
-            let made = value.of(Some(&self.facts()));
+            let made = value.of(Some(&self.facts()), &mut Vec::new());
             let is_line =
                 |made: http::HeaderValue| !made.as_bytes().iter().any(|byte| b"\r\n\0".contains(byte));
             assert!(made.is_none_or(is_line), "a value is one line");

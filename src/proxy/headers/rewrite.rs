@@ -24,13 +24,13 @@ pub(in crate::proxy) fn answer(request: &Request, head: &mut AnswerHead) {
     }
     if let Some(edits) = request.plan.table.routes.response_edits(route) {
         if edits.is_fixed() {
-            carry_out(edits, is_success, head, &|value, _| value.of(None));
+            carry_out(edits, is_success, head, &|value, _, text| value.of(None, text));
         } else {
             let upstream = upstream(request);
             let facts = facts(request);
-            carry_out(edits, is_success, head, &|value, head| {
+            carry_out(edits, is_success, head, &|value, head, text| {
                 let answer = Answered { head, upstream };
-                value.of(Some(&Facts { answer: Some(&answer), ..facts }))
+                value.of(Some(&Facts { answer: Some(&answer), ..facts }), text)
             });
         }
     }
@@ -72,7 +72,7 @@ pub(in crate::proxy) fn relocate(request: &Request, head: &mut AnswerHead) {
 pub(in crate::proxy) fn to_upstream(request: &Request, changes: &mut Changes<'_>) {
     if let Some(edits) = request.plan.table.routes.request_edits(request.route()) {
         let facts = (!edits.is_fixed()).then(|| facts(request));
-        carry_out(edits, false, changes, &|value, _| value.of(facts.as_ref()));
+        carry_out(edits, false, changes, &|value, _, text| value.of(facts.as_ref(), text));
     }
 }
 
@@ -83,24 +83,23 @@ trait Fields {
     fn add(&mut self, name: HeaderName, value: HeaderValue);
 }
 
+/// What comes of a value on a head, by memory to write it in.
+type Make<'a, H> = dyn Fn(&Value, &H, &mut Vec<u8>) -> Option<HeaderValue> + 'a;
+
 /// A value that the request makes illegal is left out, and so is an empty one: as in nginx, a look-up that finds nothing
 /// sets no field. `of` says what comes of a value on the head as it is by then.
-fn carry_out<H: Fields>(
-    edits: &Edits,
-    is_success: bool,
-    head: &mut H,
-    of: &dyn Fn(&Value, &H) -> Option<HeaderValue>,
-) {
+fn carry_out<H: Fields>(edits: &Edits, is_success: bool, head: &mut H, of: &Make<'_, H>) {
+    let mut text = Vec::new();
     let on_success = edits.on_success.as_deref().filter(|_| is_success);
     edits.remove.iter().for_each(|name| head.remove(name));
     for (name, value) in edits.set.iter().chain(on_success.into_iter().flat_map(|edits| &edits.set)) {
-        match of(value, head) {
+        match of(value, head, &mut text) {
             Some(value) => head.set(name.clone(), value),
             None => head.remove(name),
         }
     }
     for (name, value) in edits.add.iter().chain(on_success.into_iter().flat_map(|edits| &edits.add)) {
-        if let Some(value) = of(value, head) {
+        if let Some(value) = of(value, head, &mut text) {
             head.add(name.clone(), value);
         }
     }
