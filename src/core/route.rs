@@ -226,7 +226,13 @@ impl Clients {
 }
 
 impl RouteSpec {
+    /// Whether all requests that find it stay on it as they are.
+    pub fn keeps(&self) -> bool {
+        self.rewriting.is_none() && !self.internal && !self.is_first
+    }
+
     /// Whether a client may come in, as far as its address says: where one thing is enough, it may still show another.
+    #[inline]
     pub fn admits(&self, client: IpAddr) -> bool {
         let has_another = self.access.as_ref().is_some_and(|access| access.satisfy == Satisfy::Any);
         has_another || self.clients.admit(client)

@@ -19,17 +19,17 @@ use std::io::Write;
 
 /// Chooses; `None` where no pool has weight.
 pub(in crate::proxy) fn choose(index: usize, service: &Service, asked: Asked<'_>) -> Option<Chosen> {
+    let chosen = |pool, by, cookies| Chosen { target: Target { service: index, pool }, by, cookies };
+    if service.choice.is_by_chance() {
+        return Some(chosen(service.picker.pick(asked.draw as u32)?, By::Weights, None));
+    }
     let mut cookies = Cookies::default();
     let (pool, by) = pool(service, asked, &mut cookies)?;
-    Some(Chosen { target: Target { service: index, pool }, by, cookies })
+    Some(chosen(pool, by, (cookies != Cookies::default()).then(|| Box::new(cookies))))
 }
 
 fn pool(service: &Service, asked: Asked<'_>, cookies: &mut Cookies) -> Option<(usize, By)> {
     let choice = &service.choice;
-    let by_weights = || Some((service.picker.pick(asked.draw as u32)?, By::Weights));
-    if choice.is_by_chance() {
-        return by_weights();
-    }
     let is_ready = |pool: &usize| service.pools.get(*pool).is_some_and(Pool::is_ready);
     if let Some(pool) = testers_own(service, asked, cookies).filter(is_ready) {
         return Some((pool, By::Tester));
@@ -43,7 +43,9 @@ fn pool(service: &Service, asked: Asked<'_>, cookies: &mut Cookies) -> Option<(u
     {
         return Some((pool, if rule.strict { By::StrictRule } else { By::Rule }));
     }
-    let Some(users) = &choice.users else { return by_weights() };
+    let Some(users) = &choice.users else {
+        return Some((service.picker.pick(asked.draw as u32)?, By::Weights));
+    };
     let (point, by) = place(users, asked, cookies);
     Some((users.split.pick(point, &service.picker)?, by))
 }

@@ -4,7 +4,8 @@
 //! What the client asked for stays in the request's head, for the log and for forwarded fields; what it has
 //! become is kept beside it.
 
-use crate::core::route::{self, BadPath, Current, Fallback, Rewritten, Target, Turn};
+use crate::core::route::{self, BadPath, Current, Fallback, Rewritten, RouteSpec, Target, Turn};
+use crate::proxy::decide::asked;
 use crate::proxy::decide::plan::{self, Refusal};
 use crate::proxy::exchange::Request;
 use crate::proxy::headers::rewrite;
@@ -48,6 +49,10 @@ pub(in crate::proxy) fn follow(
             None => plan::route(request, &path(request)?)?,
         };
         request.plan.route = Some(found);
+        if request.route().is_some_and(RouteSpec::keeps) {
+            request.plan.first_from = usize::MAX;
+            return Ok(Followed::Route(found));
+        }
         let is_as_sent = request.plan.changes == 0 && request.plan.rewritten.is_none();
         if is_as_sent && request.route().is_some_and(|route| route.internal) {
             return Err(Refusal::NoRoute);
@@ -87,10 +92,7 @@ fn passes_by(request: &mut Request, found: usize, turned: &Turn) -> bool {
 /// # Errors
 /// [`Refusal::BadPath`] when it means nothing.
 pub(in crate::proxy) fn path(request: &Request) -> std::result::Result<Cow<'_, str>, Refusal> {
-    match &request.plan.rewritten {
-        Some(rewritten) => Ok(Cow::Owned(rewritten.text().into_owned())),
-        None => plan::path(&request.head),
-    }
+    asked::path(request).map_err(|_| Refusal::BadPath)
 }
 
 /// What comes first is asked of a path that files lead to, too: it may be one that is refused.

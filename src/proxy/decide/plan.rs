@@ -3,7 +3,7 @@
 use crate::core::balance::{Balance, HashBy, Tried, mix};
 use crate::core::condition::Condition;
 use crate::core::hash::{FixedHash, Purpose};
-use crate::core::route::{self, RouteSpec, Sought, normalized};
+use crate::core::route::{self, RouteSpec, Sought};
 use crate::core::settings::Listener;
 use crate::core::table::{Pool, Table};
 use crate::proxy::decide::asked::Asked;
@@ -13,7 +13,6 @@ use crate::proxy::headers::rewrite;
 use http::HeaderValue;
 use http::header::CONTENT_LENGTH;
 use http::request::Parts;
-use std::borrow::Cow;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -53,11 +52,6 @@ pub(in crate::proxy) enum Way {
     Own,
     /// To another place, which a rule of the route names.
     Away { status: u16, location: HeaderValue },
-}
-
-/// The path that routes go by.
-pub(in crate::proxy) fn path(request: &Parts) -> Result<Cow<'_, str>, Refusal> {
-    normalized(request.uri.path()).map_err(|_| Refusal::BadPath)
 }
 
 /// The index of the route for a path.
@@ -110,7 +104,9 @@ pub(in crate::proxy) fn way(table: &Table, asked: Asked<'_>, index: usize) -> Re
     }
     match route.target {
         // Opened to one path, and to no other way of writing it: the admin API might read it otherwise.
-        route::Target::Admin if asked.request.head.uri.path() != asked.path => Err(Refusal::NoRoute),
+        route::Target::Admin if asked.path().as_deref() != Ok(asked.request.head.uri.path()) => {
+            Err(Refusal::NoRoute)
+        }
         route::Target::Onward => Err(Refusal::NoRoute),
         route::Target::Service(_) | route::Target::Admin => chosen(table, asked, index).map(Way::Upstream),
         _ => Ok(Way::Own),
@@ -133,9 +129,11 @@ pub(in crate::proxy) fn of_service(
     service: usize,
 ) -> Result<Chosen, Refusal> {
     let entry = table.services.get(service).ok_or(Refusal::NoRoute)?;
-    let stretch = entry.maintenance.filter(|_| !table.maintenance.lets_pass(asked.path, asked.client));
-    if let Some(retry_after_s) = stretch.and_then(|stretch| stretch.retry_after_s(asked.now)) {
-        return Err(Refusal::Maintenance { retry_after_s });
+    if let Some(retry_after_s) = entry.maintenance.and_then(|stretch| stretch.retry_after_s(asked.now)) {
+        let path = asked.path().map_err(|_| Refusal::BadPath)?;
+        if !table.maintenance.lets_pass(&path, asked.client) {
+            return Err(Refusal::Maintenance { retry_after_s });
+        }
     }
     choice::choose(service, entry, asked).ok_or(Refusal::NoUpstream)
 }

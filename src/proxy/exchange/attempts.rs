@@ -185,6 +185,7 @@ impl Attempts {
     }
 
     /// Its attempt is over, or somebody else's business; whether it was ended to take the request back.
+    #[inline]
     pub(in crate::proxy) fn leave_registry(&mut self) -> bool {
         self.place.take().is_some_and(|place| self.registry.leave(place))
     }

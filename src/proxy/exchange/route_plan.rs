@@ -30,8 +30,8 @@ pub(in crate::proxy) struct RoutePlan {
     pub target: Option<Target>,
     /// What its pool was chosen by.
     pub by: Option<By>,
-    /// What its answer sets, no matter who makes it.
-    pub cookies: Cookies,
+    /// What its answer sets, no matter who makes it; most set nothing.
+    pub cookies: Option<Box<Cookies>>,
     /// What the service says of it that its route asks, where it asks one.
     pub granted: Option<Box<Granted>>,
 }
@@ -50,7 +50,7 @@ impl RoutePlan {
             held: None,
             target: None,
             by: None,
-            cookies: Cookies::default(),
+            cookies: None,
             granted: None,
         }
     }
@@ -61,10 +61,10 @@ impl RoutePlan {
     }
 
     /// It leads to a pool.
-    pub(in crate::proxy) fn choose(&mut self, chosen: Chosen) {
+    pub(in crate::proxy) fn choose(&mut self, chosen: &Chosen) {
         self.target = Some(chosen.target);
         self.by = Some(chosen.by);
-        self.cookies = chosen.cookies;
+        self.cookies = chosen.cookies.clone();
     }
 }
 
@@ -118,7 +118,7 @@ impl By {
 pub(in crate::proxy) struct Chosen {
     pub target: Target,
     pub by: By,
-    pub cookies: Cookies,
+    pub cookies: Option<Box<Cookies>>,
 }
 
 /// What the answer sets.

@@ -18,15 +18,21 @@ pub(in crate::proxy) fn show(request: &Request, head: &mut AnswerHead) {
     if let Some(candidate) = shielded_from(request).and_then(|pool| HeaderValue::from_str(pool).ok()) {
         head.set(SHIELDED, candidate);
     }
-    let Cookies { cohort, tester } = &request.plan.cookies;
-    for cookie in [cohort, tester].into_iter().flatten() {
-        head.add(SET_COOKIE, cookie.clone());
+    if request.plan.cookies.is_some() || request.plan.granted.is_some() {
+        set_cookies(request, head);
     }
-    let granted = request.plan.granted.as_ref().map_or(&[][..], |granted| &granted.cookies);
-    granted.iter().for_each(|cookie| head.add(SET_COOKIE, cookie.clone()));
-    if (cohort.is_some() || tester.is_some() || !granted.is_empty())
-        && let Some(private) = private(head.values(&CACHE_CONTROL))
-    {
+}
+
+fn set_cookies(request: &Request, head: &mut AnswerHead) {
+    let own = request.plan.cookies.as_deref();
+    let own = own.into_iter().flat_map(|Cookies { cohort, tester }| [cohort, tester]);
+    let granted = request.plan.granted.iter().flat_map(|granted| &granted.cookies);
+    let mut is_set = false;
+    for cookie in own.flatten().chain(granted) {
+        head.add(SET_COOKIE, cookie.clone());
+        is_set = true;
+    }
+    if is_set && let Some(private) = private(head.values(&CACHE_CONTROL)) {
         head.set(CACHE_CONTROL, private);
     }
 }

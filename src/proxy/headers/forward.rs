@@ -41,6 +41,7 @@ const UNKNOWN: RealClient = RealClient { address: IpAddr::V4(Ipv4Addr::UNSPECIFI
 
 /// The client: the peer, or, where the peer is a trusted proxy, the last address in its field that is not one, as far
 /// as it is believed.
+#[inline]
 pub(in crate::proxy) fn real_client(
     peer: IpAddr,
     headers: &HeaderMap,

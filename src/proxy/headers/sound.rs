@@ -17,6 +17,7 @@ const MOST_INTERIM: u8 = 16;
 ///
 /// # Errors
 /// What is wrong with it.
+#[inline]
 pub(in crate::proxy) fn check(response: &AnswerHead, interim: u8) -> std::result::Result<(), &'static str> {
     if response.size() > MOST_BYTES {
         return Err("its head is too large");
@@ -48,6 +49,7 @@ fn is_plainly_encoded(head: &AnswerHead) -> bool {
 }
 
 /// Equal lengths become one; that they are equal was seen to when the head was read.
+#[inline]
 pub(in crate::proxy) fn merge_lengths(response: &mut AnswerHead) {
     let Some((first, is_only)) = response.first(&CONTENT_LENGTH) else { return };
     if is_only && !first.contains(&b',') {

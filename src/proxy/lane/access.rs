@@ -5,17 +5,25 @@
 
 use super::exchange::Exchange;
 use super::passwords::PasswordCheck;
+use super::replace::Lead;
 use crate::core::credentials;
 use crate::core::route::{Authorize, BasicAuth, RouteAccess, Satisfy};
+use crate::proxy::decide::plan::Way;
 use crate::proxy::headers::grant;
 use crate::proxy::own::answer::Answer;
 use crate::proxy::own::error_page;
 use http::header::WWW_AUTHENTICATE;
 
 impl Exchange<'_> {
-    /// Whether the route asks anything.
-    pub(super) fn is_guarded(&self) -> bool {
-        self.request.route().is_some_and(|route| route.access.is_some())
+    /// Whether the route asks anything of a request that goes there.
+    pub(super) fn is_guarded(&self, way: &Lead) -> bool {
+        let is_asked = match way {
+            // The place that the page of an error names is for those who may not come in.
+            Ok(Way::Away { .. }) => self.request.plan.replaced.is_none(),
+            Ok(Way::Own | Way::Upstream(_)) => true,
+            Err(_) => false,
+        };
+        is_asked && self.request.route().is_some_and(|route| route.access.is_some())
     }
 
     /// Asks it; the answer, where the request may not go on.
@@ -41,7 +49,7 @@ impl Exchange<'_> {
             // Nobody learns where it would have gone.
             let plan = &mut self.request.plan;
             (plan.target, plan.by) = (None, None);
-            plan.cookies = Default::default();
+            plan.cookies = None;
         }
         refused
     }

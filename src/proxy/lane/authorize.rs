@@ -109,7 +109,7 @@ fn stable_after<'a>(
 fn asked<'a>(worker: &Worker, request: &'a Request, by: &'a Authorize) -> Asked<'a> {
     Asked {
         request,
-        path: by.target.path(),
+        path: Some(by.target.path()),
         client: request.inbound.client,
         believed: request.inbound.believed,
         listener: &request.inbound.listener.settings,

@@ -63,13 +63,21 @@ impl Exchange<'_> {
         }
         let mut way = self.way(None);
         loop {
-            let next = match self.held_off(&mut way).await {
-                Some(refused) => Box::pin(self.show(refused)).await?,
-                None if matches!(way, Ok(Way::Upstream(_))) => match self.pass_on().await {
+            if let Ok(Way::Upstream(chosen)) = &way {
+                self.go_to(chosen);
+            }
+            // What is rare is boxed, so that the future of every request is small.
+            let next = if self.is_guarded(&way)
+                && let Some(refused) = Box::pin(self.guard()).await
+            {
+                Box::pin(self.show(refused)).await?
+            } else if matches!(way, Ok(Way::Upstream(_))) {
+                match self.pass_on().await {
                     Err(error) if self.is_replaced(&error) => Box::pin(self.in_place_of(error)).await?,
                     ended => return ended,
-                },
-                None => Box::pin(self.answer_here(way)).await?,
+                }
+            } else {
+                Box::pin(self.answer_here(way)).await?
             };
             match next {
                 Some(next) => way = next,
@@ -78,30 +86,8 @@ impl Exchange<'_> {
         }
     }
 
-    /// What a route that asks more of its clients answers, where the request may not go on; one that goes to a pool is
-    /// on its way there by then.
-    async fn held_off(&mut self, way: &mut std::result::Result<Way, Refusal>) -> Option<Answer> {
-        match way {
-            Ok(Way::Upstream(chosen)) => {
-                let chosen = chosen.clone();
-                self.go_to(chosen);
-                self.guarded().await
-            }
-            // The place that the page of an error names is for those who may not come in.
-            Ok(Way::Away { .. }) if self.request.plan.replaced.is_some() => None,
-            Ok(Way::Own | Way::Away { .. }) => self.guarded().await,
-            Err(_) => None,
-        }
-    }
-
-    /// The answer of a route that asks more of its clients, where the request may not go on.
-    async fn guarded(&mut self) -> Option<Answer> {
-        // What is rare is boxed, so that the future of every request is small.
-        if self.is_guarded() { Box::pin(self.guard()).await } else { None }
-    }
-
     /// The request goes to a pool.
-    fn go_to(&mut self, chosen: Chosen) {
+    fn go_to(&mut self, chosen: &Chosen) {
         if self.request.plan.replaced.is_some() {
             self.request.attempts.start_over();
         }
@@ -158,12 +144,16 @@ impl Exchange<'_> {
             Followed::Route(route) => route,
             Followed::Away { status, location } => return Ok(Way::Away { status, location }),
         };
+        if from.is_some() {
+            // A route with a name is found by no path, but leads nowhere with one that means nothing.
+            follow::path(request)?;
+        }
         let settings = &request.inbound.listener.settings;
         let (client, now) = (request.inbound.client, Duration::from_micros(request.inbound.started_us));
         request.plan.max_body = plan::max_body(request.plan.table.route(request.plan.route), settings);
         let asked = Asked {
             request,
-            path: &follow::path(request)?,
+            path: None,
             client,
             believed: request.inbound.believed,
             listener: settings,
