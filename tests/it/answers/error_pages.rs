@@ -313,3 +313,25 @@ fn a_page_with_200_is_asked_about_as_any_other() {
         (206, Some("bytes 3-5/11"), "are".to_owned())
     );
 }
+
+#[test]
+fn a_path_that_means_nothing_goes_to_no_upstream_for_its_page_either() {
+    let origin = statuses();
+    let routes = r#"
+        [error_pages]
+        "400, 404" = { route = "@page" }
+        [[routes]]
+        path = "@page"
+        service = "web"
+        [[routes]]
+        path = "/api/"
+        service = "web"
+    "#;
+    let pointsman = Pointsman::start(&site(&origin, routes));
+    for (path, status, requests) in
+        [("/%00", 400, 0), ("/a/../../b", 400, 0), ("/lost", 404, 1), ("/%zz", 400, 1)]
+    {
+        let answer = ask(pointsman.http(), &format!("GET {path}"), "");
+        assert_eq!((answer.status, origin.requests()), (status, requests), "{path}: {}", answer.text());
+    }
+}
