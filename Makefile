@@ -27,8 +27,8 @@ setup: ## install what the build needs: cmake, a C compiler, Rust
 	  echo "installing: Rust, by rustup, for this user"; \
 	  curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs | sh -s -- -y -q --profile minimal -c clippy -c rustfmt; }
 
-setup-test: setup-deny ## and what the tests need: nginx, wrk, h2load, faketime, jq, promtool, shellcheck
-	$(call install,nginx:nginx wrk:wrk h2load:nghttp2-client ps:procps faketime:faketime jq:jq shellcheck:shellcheck promtool:prometheus python3:python3 node:nodejs)
+setup-test: setup-deny ## and what the tests need: nginx, wrk, h2load, faketime, jq, promtool, shellcheck, etcd
+	$(call install,nginx:nginx wrk:wrk h2load:nghttp2-client ps:procps faketime:faketime jq:jq shellcheck:shellcheck promtool:prometheus etcd:etcd-server python3:python3 node:nodejs)
 
 # Without a browser the tests of the dashboard say that they were left out.
 	@command -v chromium-headless-shell >/dev/null 2>&1 || command -v chromium >/dev/null 2>&1 || { \
@@ -87,8 +87,8 @@ examples: ## check every example configuration with the binary
 	cargo build --locked
 	@for file in conf/*.toml conf/*/*.toml; do [ $$file != conf/tallow.toml ] || continue; echo "check $$file"; POINTSMAN_TOKEN=0123456789abcdef0123456789abcdef target/debug/pointsman check --config $$file || exit 1; done
 
-reference: ## write docs/config.md, docs/config and docs/pointsman.schema.json, of what reads the configuration
-	POINTSMAN_REFERENCE=write cargo test --locked --lib -- config::tests::reference config::tests::schema
+reference: ## write docs/config.md, docs/config, the schema and the table of nginx's directives, of what reads them
+	POINTSMAN_REFERENCE=write cargo test --locked --lib -- config::tests::reference config::tests::schema nginx::tests::directives
 
 alerts: setup-test ## check and test the alert rules, and check the scrape example
 	promtool check rules conf/prometheus/alerts.yml

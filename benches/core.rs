@@ -11,16 +11,23 @@
 use pointsman::core::balance::mix;
 use pointsman::core::client::ClientKey;
 use pointsman::core::cohort::{CookieKeys, Identity, Split};
+use pointsman::core::condition::{Condition, Questioned, Requirement, ValueTest};
 use pointsman::core::group::{GroupEvent, Groups, Shape, Side, name};
+use pointsman::core::headers::Value;
 use pointsman::core::limit::buckets::Buckets;
 use pointsman::core::limit::counts::Counts;
 use pointsman::core::limit::rate::Rate;
+use pointsman::core::lookup::{Lookup, LookupKey, LookupTable};
 use pointsman::core::outcome::{ArmId, Outcome, SlowLimits, Thresholds};
 use pointsman::core::secret::Secret;
+use pointsman::core::template::{Template, Vocabulary};
+use pointsman::core::variable::{Facts, Variable};
 use pointsman::core::weight::{BasisPoints, Picker};
 use pointsman::observe::recorder::Recorder;
 use pointsman::observe::shard::AnswerEnd;
+use std::collections::BTreeMap;
 use std::hint::black_box;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -30,7 +37,7 @@ const SAMPLE: Duration = Duration::from_millis(20);
 const SAMPLES: usize = 101;
 
 fn main() {
-    for measured in [pick, pick_for_a_user, record, limit, record_alone, record_compared, group] {
+    for measured in [pick, pick_for_a_user, record, limit, record_alone, record_compared, group, values] {
         measured();
     }
 }
@@ -176,4 +183,62 @@ fn limit() {
         n += 1;
         black_box(counts.enter(mix(n % 20_000), 20).is_some());
     });
+}
+
+/// A request that texts refer to.
+struct Asked(http::request::Parts);
+
+impl Questioned for Asked {
+    fn facts(&self) -> Facts<'_> {
+        let path = self.0.uri.path();
+        Facts { host: "shop.dev", authority: "shop.dev", path, head: Some(&self.0), ..Facts::NONE }
+    }
+
+    fn is_file(&self, _: &Path) -> bool {
+        false
+    }
+}
+
+/// A look-up of a text that is there, or that a pattern finds, whose group is in the value.
+fn look_up(exact: &str) -> Lookup {
+    let mut table = LookupTable::default();
+    for (key, value) in [(exact, "shop"), ("~^(?<app>[a-z]+)[.]dev$", "dev-$app")] {
+        let key = LookupKey::parse(key, false).expect("a key");
+        let words = Vocabulary { pattern: key.pattern(), ..Vocabulary::of_requests() };
+        let value = Template::parse(value, &words).expect("a text");
+        table.add(key, value);
+    }
+    let of = Template::parse("$host", &Vocabulary::of_requests()).expect("a text");
+    Lookup::new(of, table, Template::empty(), String::new())
+}
+
+/// What a route with a condition, a look-up and three fields of variables does more than one without.
+fn values() {
+    let request =
+        http::Request::get("/a/b?c=d").header("user-agent", "curl/8").header("cookie", "a=b; plan=gold");
+    let asked = Asked(request.body(()).expect("a request").into_parts().0);
+    let found = [("exact", look_up("shop.dev")), ("pattern", look_up("a.example"))];
+    let text = |text: &str, names: &BTreeMap<String, Variable>| {
+        let words = Vocabulary { names: Some(names), ..Vocabulary::of_requests() };
+        Template::parse(text, &words).expect("a text")
+    };
+    let of = text("$request_method", &BTreeMap::new());
+    let value = Requirement { of, value: ValueTest::Equals(b"GET"[..].into()), is_not: false };
+    let when = Condition { values: vec![value], ..Condition::default() };
+    let holds = || when.holds(black_box(&asked.0), [192, 0, 2, 1].into(), &asked);
+    measure("a condition on a text", || assert!(black_box(holds())));
+    for (by, lookup) in found {
+        let names = BTreeMap::from([("app".to_owned(), Variable::Named(Arc::new(lookup)))]);
+        let fields = ["$app", "$http_user_agent/$cookie_plan", "$scheme://$host"];
+        let fields = fields.map(|field| Value::Template(text(field, &names)));
+        let first = fields.first().expect("a field");
+        measure(&format!("a field of a look-up, by the {by}"), || {
+            black_box(first.of(Some(&asked.facts())));
+        });
+        measure(&format!("a condition, a look-up by the {by}, three fields"), || {
+            assert!(black_box(holds()));
+            let facts = asked.facts();
+            fields.iter().for_each(|field| drop(black_box(field.of(Some(&facts)))));
+        });
+    }
 }

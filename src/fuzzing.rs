@@ -7,9 +7,10 @@
 //! once found stays mended without one.
 
 pub use crate::admin::fuzzing::admin_json;
-pub use crate::config::fuzzing::config;
+pub use crate::config::fuzzing::{config, values};
 pub use crate::config::nginx::fuzzing::nginx_import;
 pub use crate::core::signal::fuzzing::metrics_find;
+pub use crate::fleet::etcd::fuzzing::etcd_answers;
 pub use crate::health::fuzzing::grpc_health;
 pub use crate::proxy::fuzzing::{access, forwarded, http1_head, http2_blocks, proxy_protocol, response_head};
 
@@ -20,10 +21,11 @@ mod tests {
 
     type Property = fn(&[u8]);
 
-    const TARGETS: [(&str, Property); 11] = [
+    const TARGETS: [(&str, Property); 13] = [
         ("access", super::access),
         ("admin_json", super::admin_json),
         ("config", super::config),
+        ("etcd_answers", super::etcd_answers),
         ("forwarded", super::forwarded),
         ("grpc_health", super::grpc_health),
         ("http1_head", super::http1_head),
@@ -32,6 +34,7 @@ mod tests {
         ("metrics_find", super::metrics_find),
         ("nginx_import", super::nginx_import),
         ("proxy_protocol", super::proxy_protocol),
+        ("values", super::values),
     ];
 
     fn files(folder: &str) -> Vec<PathBuf> {

@@ -20,6 +20,7 @@
 //! | [`docker`] | containers as upstreams, by their labels | core, control's commands, observe |
 //! | [`notify`] | chat, webhooks and GitHub, out of the outbox | core, control's journal, observe, tls |
 //! | [`otlp`] | spans of sampled requests, sent to a collector | core, observe |
+//! | [`fleet`] | several instances as one, over etcd: its client, sessions | core, tls |
 //! | [`config`] | what was typed → what is meant; validation; the import of nginx's | core |
 //! | [`admin`] | HTTP API, dashboard | core, control's commands, control's views, control's journal, observe, tls |
 //! | [`cli`] | client commands over the admin API; `import`; `replay` | core, config, admin's shapes, control's commands, control's views, observe's clock |
@@ -34,6 +35,7 @@ pub mod config;
 pub mod control;
 pub mod core;
 pub mod docker;
+pub mod fleet;
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
 pub mod fuzzing;

@@ -270,6 +270,13 @@ pub enum Import {
         /// Exit with 1 if anything was not carried over.
         #[arg(long)]
         strict: bool,
+        /// Import nothing: send the same requests to nginx and to Pointsman, and print what differs. They are made
+        /// of the hosts and locations of FILE, with GET, HEAD and OPTIONS only; exits with 1 if anything differs.
+        #[arg(long, num_args = 2, value_names = ["NGINX", "POINTSMAN"], conflicts_with = "strict")]
+        diff: Vec<reqwest::Url>,
+        /// With --diff: these requests instead, `METHOD HOST /PATH` a line; - reads standard input.
+        #[arg(long, value_name = "FILE", requires = "diff")]
+        requests: Option<PathBuf>,
     },
 }
 

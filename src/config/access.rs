@@ -4,7 +4,7 @@ use super::headers;
 use super::reader::{Item, Section};
 use super::route::target::location;
 use crate::core::htpasswd::Htpasswd;
-use crate::core::route::{Authorize, BasicAuth, RouteAccess, Satisfy, SignIn, Target};
+use crate::core::route::{Authorize, BasicAuth, GrantedField, RouteAccess, Satisfy, SignIn, Target};
 use crate::core::template::{Template, Vocabulary};
 use bytes::Bytes;
 use http::HeaderValue;
@@ -65,7 +65,7 @@ fn challenge(realm: &str) -> Result<HeaderValue, String> {
         }
         challenge.push(letter);
     }
-    challenge.push_str("\", charset=\"UTF-8\"");
+    challenge.push('"');
     HeaderValue::from_maybe_shared(Bytes::from(challenge))
         .map_err(|_| "has a control character; a realm is one line".to_owned())
 }
@@ -117,10 +117,23 @@ fn authorize(section: &Section<'_>, services: &[String]) -> Option<Authorize> {
     let root = PathAndQuery::from_static("/");
     let target = section.read("path", root, |item| item.parsed(path));
     let forward = section.item("forward").and_then(|item| item.array()).unwrap_or_default();
-    let forward = forward.iter().filter_map(headers::granted).collect();
+    let forward = forward.iter().filter_map(granted).collect();
     let signin = section.item("signin").and_then(|item| item.worded(false, None, sign_in));
     section.finish();
     Some(Authorize { service: service?, target, forward, signin })
+}
+
+/// A field of the service's answer, and what the upstream gets it as.
+fn granted(item: &Item<'_>) -> Option<GrantedField> {
+    if item.is_string() {
+        let name = headers::granted(item)?;
+        return Some(GrantedField { of: name.clone(), name });
+    }
+    let section = item.section()?;
+    let of = section.need("from", "the field of its answer", headers::of_answers);
+    let name = section.need("to", "the field that the upstream gets", headers::granted);
+    section.finish();
+    Some(GrantedField { of: of?, name: name? })
 }
 
 fn path(text: &str) -> Result<PathAndQuery, String> {
@@ -163,10 +176,10 @@ mod tests {
         let config = read(route, &format!("{USERS}bo:{{PLAIN}}x\n")).expect("accepted");
         let access = config.routes.specs()[0].access.as_deref().expect("some");
         let basic = access.basic.as_ref().expect("some");
-        assert_eq!(basic.challenge, "Basic realm=\"a \\\"b\\\"\", charset=\"UTF-8\"");
+        assert_eq!(basic.challenge, "Basic realm=\"a \\\"b\\\"\"");
         assert!(basic.users.verify("ana", b"secret"));
         let authorize = access.authorize.as_ref().expect("some");
-        assert_eq!((authorize.target.as_str(), authorize.forward[0].as_str()), ("/", "x-user"));
+        assert_eq!((authorize.target.as_str(), authorize.forward[0].name.as_str()), ("/", "x-user"));
         assert!(authorize.signin.as_ref().is_some_and(|to| to.query.is_some()));
         assert_eq!(access.satisfy, Satisfy::Any);
         assert!(

@@ -1,7 +1,8 @@
 //! `cookie_paths`, `cookie_domains` and `cookie_flags` of a route: what becomes of the cookies of its upstreams.
 
 use super::reader::{Item, Section};
-use crate::core::route::{CookieFlags, CookieRules, SameSite, Target};
+use crate::core::pattern::Pattern;
+use crate::core::route::{CookieFlags, CookieName, CookiePath, CookieRules, SameSite, Target};
 use crate::core::template::{Template, Vocabulary};
 use http::HeaderValue;
 
@@ -16,36 +17,80 @@ pub(super) fn of_route(section: &Section<'_>, target: Option<&Target>) -> Option
     }
     let [paths, domains, flags] = items;
     let rules = CookieRules {
-        paths: paths.map(|item| rules(&item, path, path_template)).unwrap_or_default(),
-        domains: domains.map(|item| rules(&item, domain, domain_template)).unwrap_or_default(),
-        flags: flags.and_then(|item| self::flags(&item.section()?)).unwrap_or_default(),
+        paths: each(paths.as_ref(), path_rule),
+        domains: each(domains.as_ref(), domain_rule),
+        flags: flags.map(|item| all_flags(&item)).unwrap_or_default(),
     };
     (!rules.is_none()).then(|| Box::new(rules))
 }
 
-fn rules(
-    item: &Item<'_>,
-    from: fn(&str) -> Result<String, String>,
-    to: fn(&str, &Vocabulary<'_>) -> Result<Template, String>,
-) -> Vec<(String, Template)> {
-    let rule = |item: &Item<'_>| {
+fn each<T>(item: Option<&Item<'_>>, rule: fn(&Section<'_>) -> Option<T>) -> Vec<T> {
+    let rules = item.and_then(Item::array).unwrap_or_default();
+    let read = |item: &Item<'_>| {
         let section = item.section()?;
-        let from = section.need("from", "what the upstream says", |item| item.parsed(from));
-        let to = section.need("to", "what clients get in its place", |item| item.worded(false, None, to));
+        let rule = rule(&section);
         section.finish();
-        Some((from?, to?))
+        rule
     };
-    item.array().unwrap_or_default().iter().filter_map(rule).collect()
+    rules.iter().filter_map(read).collect()
 }
 
-fn flags(section: &Section<'_>) -> Option<CookieFlags> {
-    let flags = CookieFlags {
+const TO: &str = "what clients get in its place";
+
+fn path_rule(section: &Section<'_>) -> Option<(CookiePath, Template)> {
+    if let Some(item) = section.item("matches") {
+        if let Some(from) = section.item("from") {
+            from.fault("a path is known by from or by matches, not by both; take one out");
+        }
+        let pattern = item.parsed(|text| Pattern::new(text, false));
+        let to = section.need("to", TO, |item| item.worded(false, pattern.as_ref(), path_template));
+        return Some((CookiePath::Fits(pattern?), to?));
+    }
+    let Some(from) = section.item("from") else {
+        section.fault("does not say which paths; add from = \"/app/\", or matches");
+        return None;
+    };
+    let from = from.parsed(path);
+    let to = section.need("to", TO, |item| item.worded(false, None, path_template));
+    Some((CookiePath::Prefix(from?), to?))
+}
+
+fn domain_rule(section: &Section<'_>) -> Option<(String, Template)> {
+    let from = section.need("from", "what the upstream says", |item| item.parsed(domain));
+    let to = section.need("to", TO, |item| item.worded(false, None, domain_template));
+    Some((from?, to?))
+}
+
+/// Those of all cookies, or a list of those of some.
+fn all_flags(item: &Item<'_>) -> Vec<(CookieName, CookieFlags)> {
+    if item.is_array() {
+        return each(Some(item), |section| Some((cookie(section)?, flags(section))));
+    }
+    let Some(section) = item.section() else { return Vec::new() };
+    let flags = (CookieName::Any, flags(&section));
+    section.finish();
+    if flags.1 == CookieFlags::default() { Vec::new() } else { vec![flags] }
+}
+
+fn cookie(section: &Section<'_>) -> Option<CookieName> {
+    let [name, pattern] = ["name", "matches"].map(|key| section.item(key));
+    match (name, pattern) {
+        (None, None) => Some(CookieName::Any),
+        (Some(name), None) => name.string().map(CookieName::Is),
+        (None, Some(pattern)) => pattern.parsed(|text| Pattern::new(text, false)).map(CookieName::Fits),
+        (Some(name), Some(_)) => {
+            name.fault("a cookie is known by name or by matches, not by both; take one out");
+            None
+        }
+    }
+}
+
+fn flags(section: &Section<'_>) -> CookieFlags {
+    CookieFlags {
         secure: section.item("secure").and_then(|item| item.bool()),
         http_only: section.item("http_only").and_then(|item| item.bool()),
         same_site: section.item("same_site").and_then(|item| item.choice(&SAME_SITE)),
-    };
-    section.finish();
-    Some(flags)
+    }
 }
 
 fn path(text: &str) -> Result<String, String> {
@@ -82,7 +127,7 @@ fn plain(text: &str) -> Result<(), String> {
 #[cfg(test)]
 mod tests {
     use crate::config::{Faults, parse};
-    use crate::core::route::SameSite;
+    use crate::core::route::{CookieName, CookiePath, SameSite};
     use crate::core::settings::Config;
     use std::path::Path;
 
@@ -101,9 +146,17 @@ mod tests {
                      cookie_flags = { secure = true, same_site = \"lax\" }";
         let config = read(route).expect("accepted");
         let rules = config.routes.specs()[0].cookies.as_deref().expect("some");
-        assert_eq!((rules.paths[0].0.as_str(), rules.domains[0].0.as_str()), ("/app/", "app.internal"));
-        assert_eq!((rules.flags.secure, rules.flags.http_only), (Some(true), None));
-        assert_eq!(rules.flags.same_site, Some(SameSite::Lax));
+        assert_eq!(rules.paths[0].0, CookiePath::Prefix("/app/".to_owned()));
+        assert_eq!(rules.domains[0].0, "app.internal");
+        let (name, flags) = &rules.flags[0];
+        assert_eq!((name, flags.secure, flags.http_only), (&CookieName::Any, Some(true), None));
+        assert_eq!(flags.same_site, Some(SameSite::Lax));
+        let some = read(
+            "service = \"web\"\ncookie_flags = [{ name = \"sid\", secure = true }, { http_only = true }]",
+        );
+        let some = some.expect("accepted");
+        let names: Vec<_> = some.routes.specs()[0].cookies.iter().flat_map(|rules| &rules.flags).collect();
+        assert_eq!((names.len(), &names[0].0), (2, &CookieName::Is("sid".to_owned())));
         let none = read("service = \"web\"\ncookie_paths = []").expect("accepted");
         assert!(none.routes.specs()[0].cookies.is_none());
     }
@@ -122,6 +175,14 @@ mod tests {
                 "would end the attribute",
             ),
             ("service = \"web\"\ncookie_domains = [{ from = \"a b\", to = \"\" }]", "\"a b\" is no domain"),
+            (
+                "service = \"web\"\ncookie_flags = [{ name = \"a\", matches = \"^b\" }]",
+                "cookie_flags[0].name: a cookie is known by name or by matches",
+            ),
+            (
+                "service = \"web\"\ncookie_paths = [{ matches = \"^/a\", from = \"/\", to = \"/\" }]",
+                "a path is known by from or by matches",
+            ),
             (
                 "service = \"web\"\ncookie_flags = { same_site = \"no\" }",
                 "\"no\" is none of strict, lax, none",

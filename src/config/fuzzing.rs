@@ -1,5 +1,9 @@
 //! What must hold of any text as a configuration.
 
+mod values;
+
+pub use values::values;
+
 use super::{Faults, diff, parse};
 use crate::core::route::Target;
 use crate::core::settings::Config;

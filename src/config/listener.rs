@@ -4,8 +4,8 @@ use super::front::{TransposeOk, networks};
 use super::loops::Surroundings;
 use super::reader::{Item, Section};
 use super::tls;
-use crate::core::settings::{Acme, Listener};
-use http::HeaderValue;
+use crate::core::settings::{Acme, ClientField, Listener};
+use http::{HeaderName, HeaderValue};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
@@ -69,6 +69,7 @@ fn listener(section: &Section<'_>, acme: Option<Option<&Acme>>) -> Option<(Liste
         connections_per_client: limits.read("connections_per_client", 0, connections),
         proxy_protocol: false,
         trusted_proxies: networks(section, "trusted_proxies"),
+        client_field: client_field(section),
     };
     if let Some(item) = section.item("proxy_protocol") {
         listener.proxy_protocol = item.bool().unwrap_or_default();
@@ -81,6 +82,26 @@ fn listener(section: &Section<'_>, acme: Option<Option<&Acme>>) -> Option<(Liste
     let addresses = addresses?;
     listener.tls = tls.transpose_ok()?;
     Some((listener, addresses))
+}
+
+/// `client_header` and `client_hops`.
+fn client_field(section: &Section<'_>) -> ClientField {
+    let known = ClientField::default();
+    let items = ["client_header", "client_hops"].map(|key| section.item(key));
+    if section.item("trusted_proxies").is_none() {
+        let why =
+            "is what trusted proxies say; name them in trusted_proxies = [\"10.0.0.0/8\"], or take it out";
+        items.iter().flatten().for_each(|item| item.fault(why));
+    }
+    let [name, hops] = items;
+    let field = |text: &str| {
+        HeaderName::try_from(text)
+            .map_err(|_| format!("\"{text}\" is no name of a field; write for example \"X-Real-IP\""))
+    };
+    ClientField {
+        name: name.and_then(|item| item.parsed(field)).unwrap_or(known.name),
+        hops: hops.and_then(|item| item.integer(1..=100)).map(|hops| hops as usize),
+    }
 }
 
 pub(super) fn connections(item: &Item<'_>) -> Option<u32> {

@@ -13,7 +13,7 @@ use super::pages;
 use super::reader::{Item, Section};
 use super::{access, condition, cookies, limits};
 use crate::core::condition::Condition;
-use crate::core::expires::Expires;
+use crate::core::expires::ExpiryRule;
 use crate::core::pattern::Pattern;
 use crate::core::route::{Clients, ErrorPages, Fallback, OwnTimeouts, PathSpec, RouteSpec, Target};
 use crate::core::settings::{Admin, Forwarded};
@@ -96,7 +96,10 @@ fn route(section: &Section<'_>, known: &Known<'_>) -> Option<RouteSpec> {
         compression: section.read("compression", true, Item::bool),
         forwarded: forwarded(section, target.as_ref()),
         headers: headers(&section.section("headers")),
-        expires: section.item("expires").and_then(|item| item.parsed(Expires::parse)).flatten(),
+        expires: section
+            .item("expires")
+            .and_then(|item| item.worded(true, None, ExpiryRule::parse))
+            .flatten(),
         error_pages: section.item("error_pages").and_then(|item| Some(pages::error_pages(&item.section()?))),
         intercept: intercept(section, target.as_ref()),
         internal: section.read("internal", false, Item::bool),

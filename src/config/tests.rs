@@ -5,6 +5,8 @@ mod samples;
 mod schema;
 mod short;
 
+pub(in crate::config) use reference::is_current;
+
 use super::*;
 use crate::core::balance::{Balance, HashBy};
 use crate::core::policy::{Limit, Mode, Policy, Reaction, RelativeReactions};

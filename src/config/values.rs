@@ -3,10 +3,13 @@
 use super::reader::{Item, Section};
 use crate::core::lookup::{Lookup, LookupKey, LookupTable, NamedText};
 use crate::core::template::{self, Template};
-use crate::core::variable::Variable;
+use crate::core::variable::{NamedValue, Variable};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::sync::Arc;
+
+/// Pieces that a text may be put together of, with those of the values and look-ups that it refers to.
+const MOST_PIECES: usize = 1000;
 
 /// A name, and where it stands.
 struct Named<'a> {
@@ -71,16 +74,17 @@ fn named<'a>(root: &Section<'a>) -> Vec<Named<'a>> {
 
 /// The names in the texts of a value or a map.
 fn mentions(item: &Item<'_>, is_map: bool) -> BTreeSet<String> {
-    let mut found = BTreeSet::new();
-    let mut look = |item: &Item<'_>| {
-        found.extend(item.raw().map(template::mentions).unwrap_or_default());
-    };
-    match item.table().filter(|_| is_map) {
-        Some(section) => {
-            section.item("of").iter().chain(&section.item("default")).for_each(&mut look);
-            section.section("values").entries().iter().for_each(|(_, item)| look(item));
+    let named = |item: &Item<'_>| item.raw().map(template::mentions).unwrap_or_default();
+    let Some(section) = item.table().filter(|_| is_map) else { return named(item).into_iter().collect() };
+    let texts = section.item("of").into_iter().chain(section.item("default"));
+    let mut found: BTreeSet<String> = texts.flat_map(|item| named(&item)).collect();
+    for (key, item) in section.section("values").entries() {
+        let mut names = named(&item);
+        // A group of the pattern goes before what has the same name elsewhere.
+        if let Some(pattern) = (!names.is_empty()).then(|| LookupKey::parse(&key, false).ok()).flatten() {
+            names.retain(|name| !pattern.pattern().is_some_and(|pattern| pattern.has_group(name)));
         }
-        None => look(item),
+        found.extend(names);
     }
     found
 }
@@ -88,7 +92,7 @@ fn mentions(item: &Item<'_>, is_map: bool) -> BTreeSet<String> {
 fn text(item: &Item<'_>) -> Option<Variable> {
     let text = item.template(true, None)?;
     let definition = item.raw().unwrap_or_default().to_owned();
-    Some(Variable::Named(Arc::new(NamedText { text, definition })))
+    bounded(item, NamedText::new(text, definition))
 }
 
 fn lookup(item: &Item<'_>) -> Option<Variable> {
@@ -117,5 +121,98 @@ fn lookup(item: &Item<'_>) -> Option<Variable> {
     });
     let default = default.unwrap_or_else(|| Some(Template::empty()));
     section.finish();
-    Some(Variable::Named(Arc::new(Lookup { of: of?, table, default: default?, definition })))
+    bounded(item, Lookup::new(of?, table, default?, definition))
+}
+
+/// What refers to others that refer to others grows with each of them.
+fn bounded(item: &Item<'_>, named: impl NamedValue + 'static) -> Option<Variable> {
+    let pieces = named.pieces();
+    if pieces > MOST_PIECES {
+        item.fault(&format!(
+            "is put together of {pieces} pieces, with what it refers to; at most {MOST_PIECES} are taken"
+        ));
+        return None;
+    }
+    Some(Variable::Named(Arc::new(named)))
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::config::parse;
+    use crate::core::settings::Config;
+    use crate::core::variable::{Facts, Variable};
+    use proptest::prelude::*;
+    use std::path::Path;
+
+    fn read(text: &str) -> Result<Config, String> {
+        let text = format!("[[listeners]]\naddress = \":80\"\n[[routes]]\ndeny = true\n{text}");
+        parse(&text, "test.toml", &|_| None, Path::new("/nonexistent")).map_err(|faults| faults.to_string())
+    }
+
+    fn value(config: &Config, place: &str) -> String {
+        let mut out = Vec::new();
+        if let Some(Variable::Named(named)) = config.values.get(place) {
+            named.fill(&Facts { host: "a", ..Facts::NONE }, &mut out);
+        }
+        String::from_utf8(out).expect("text")
+    }
+
+    #[test]
+    fn a_dollar_sign_and_a_group_refer_to_nothing() {
+        let text = "[values]\nprice = \"5 $$price\"\n[maps.app]\nof = \"$host\"\nvalues = { '~^(?<app>.)$' = \"is $app\" }\n";
+        let config = read(text).expect("accepted");
+        assert_eq!(
+            (value(&config, "values.price"), value(&config, "maps.app")),
+            ("5 $price".into(), "is a".into())
+        );
+        let circle = "[maps.app]\nof = \"$host\"\nvalues = { '~^(?<b>.)$' = \"$app\" }\n";
+        assert!(read(circle).expect_err("refused").contains("maps.app: $app refers to itself"));
+    }
+
+    #[test]
+    fn texts_that_grow_by_each_other_are_refused() {
+        let doubled = (1..30).map(|n| format!("v{n} = \"$v{0}$v{0}\"\n", n - 1)).collect::<String>();
+        let nested = (1..500).map(|n| format!("v{n} = \"$v{}\"\n", n - 1)).collect::<String>();
+        for texts in [doubled, nested] {
+            let error = read(&format!("[values]\nv0 = \"x\"\n{texts}")).expect_err("refused");
+            assert!(error.contains("pieces, with what it refers to; at most 1000 are taken"), "{error}");
+        }
+    }
+
+    proptest! {
+        /// Names that refer to each other at random: accepted where nothing goes round, and then each says what
+        /// the texts say one by one; else each name on a circle, or behind one, is named.
+        #[test]
+        fn circles_are_found_and_nothing_else(
+            edges in prop::collection::vec(prop::collection::btree_set(0..7_usize, 0..3), 7),
+            are_maps in prop::collection::vec(any::<bool>(), 7),
+        ) {
+            let place = |n: usize| format!("{}.v{n}", if are_maps[n] { "maps" } else { "values" });
+            let text = |n: usize| edges[n].iter().map(|to| format!("($v{to})")).collect::<String>();
+            let entry = |n: usize| match are_maps[n] {
+                true => format!("maps.v{n} = {{ of = \"$host\", values = {{ a = \"{n}{}\" }} }}\n", text(n)),
+                false => format!("values.v{n} = \"{n}{}\"\n", text(n)),
+            };
+            let all = (0..7).map(entry).collect::<String>();
+            let text = format!("{all}[[listeners]]\naddress = \":80\"\n[[routes]]\ndeny = true\n");
+            let read = parse(&text, "test.toml", &|_| None, Path::new("/nonexistent"));
+            // As many rounds as there are names settle all that can be settled.
+            let mut said = vec![None::<String>; 7];
+            for _ in 0..7 {
+                for n in 0..7 {
+                    let parts: Option<Vec<_>> = edges[n].iter().map(|to| said[*to].clone()).collect();
+                    said[n] = parts.map(|parts| parts.iter().fold(n.to_string(), |all, part| format!("{all}({part})")));
+                }
+            }
+            match read {
+                Ok(config) => (0..7).for_each(|n| assert_eq!(Some(value(&config, &place(n))), said[n])),
+                Err(faults) => {
+                    let faults = faults.to_string();
+                    for (n, said) in said.iter().enumerate() {
+                        assert_eq!(faults.contains(&format!("{}: $v{n} refers to itself", place(n))), said.is_none());
+                    }
+                }
+            }
+        }
+    }
 }

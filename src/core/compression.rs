@@ -47,13 +47,12 @@ impl Compression {
         covered && !never("text/event-stream") && !never("application/grpc")
     }
 
-    /// What the client likes best among what there is (RFC 9110, 12.5.3), or nothing. `accepted` are the
-    /// values of `Accept-Encoding`.
+    /// What the client likes best among what it names (RFC 9110, 12.5.3), or nothing: `*` names no coding, and
+    /// clients that send nothing else seldom decode any. `accepted` are the values of `Accept-Encoding`.
     pub fn choose<'a>(&self, accepted: impl Iterator<Item = &'a str>) -> Option<Algorithm> {
-        let (mut brotli, mut gzip, mut any, mut plain) = (None, None, None, None);
+        let (mut brotli, mut gzip, mut plain) = (None, None, None);
         for (name, quality) in accepted.flat_map(|value| value.split(',')).map(coding) {
             let slot = match name {
-                "*" => &mut any,
                 name if Algorithm::Brotli.is_called(name) => &mut brotli,
                 name if Algorithm::Gzip.is_called(name) => &mut gzip,
                 name if name.eq_ignore_ascii_case("identity") => &mut plain,
@@ -63,8 +62,8 @@ impl Compression {
             slot.get_or_insert(quality);
         }
         let quality = |algorithm: &Algorithm| match algorithm {
-            Algorithm::Brotli => brotli.or(any).unwrap_or(0),
-            Algorithm::Gzip => gzip.or(any).unwrap_or(0),
+            Algorithm::Brotli => brotli.unwrap_or(0),
+            Algorithm::Gzip => gzip.unwrap_or(0),
         };
         let best = self.algorithms.iter().map(|algorithm| (*algorithm, quality(algorithm)));
         let best = best.reduce(|best, other| if other.1 > best.1 { other } else { best });
@@ -119,8 +118,9 @@ mod tests {
             ("gzip", Some(Gzip)),
             ("X-GZIP", Some(Gzip)),
             ("br;q=0.5, gzip;q=0.8", Some(Gzip)),
-            ("br;q=0, *", Some(Gzip)),
-            ("*", Some(Brotli)),
+            ("br;q=0, *", None),
+            ("*", None),
+            ("gzip, *", Some(Gzip)),
             ("*;q=0", None),
             ("gzip;q=0.000", None),
             ("gzip;q=0.001", Some(Gzip)),

@@ -2,6 +2,7 @@
 //!
 //! The text is taken apart by a pure function, so that one that a look-up gives may be read for each answer.
 
+use super::template::{Template, Vocabulary};
 use http::HeaderValue;
 
 /// The last moment that times of 32 bits have room for, as nginx says it.
@@ -12,42 +13,78 @@ const NO_CACHE: HeaderValue = HeaderValue::from_static("no-cache");
 /// Seconds of a hundred years: more is a mistake.
 const MOST_SECONDS: i64 = 100 * 365 * 86_400;
 
-/// What is said of how long an answer may be kept.
+/// What a route says of how long its answers may be kept.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Expires {
-    pub date: ExpiryDate,
-    pub cache_control: HeaderValue,
+pub enum ExpiryRule {
+    Fixed(Expires),
+    /// What [`Expires::read`] makes of it for each answer.
+    Text(Template),
 }
 
-/// The value of `Expires`.
+/// What is said of how long an answer may be kept.
 #[derive(Clone, Debug, PartialEq)]
-pub enum ExpiryDate {
-    Fixed(HeaderValue),
+pub enum Expires {
+    /// So much as `Expires`, and the `Cache-Control` that says the same.
+    Fixed(HeaderValue, HeaderValue),
     /// So many seconds after the answer; before it where they are negative.
     In(i64),
+    /// So many seconds after its content was last changed, where that is known.
+    SinceModified(i64),
+}
+
+impl ExpiryRule {
+    /// What [`Expires::parse`] takes, or a text with variables.
+    ///
+    /// # Errors
+    /// A sentence that says what may be written.
+    pub fn parse(text: &str, vocabulary: &Vocabulary<'_>) -> Result<Option<Self>, String> {
+        let template = Template::parse(text, vocabulary)?;
+        match template.fixed() {
+            Some(fixed) => Ok(Expires::parse(fixed)?.map(ExpiryRule::Fixed)),
+            None => Ok(Some(ExpiryRule::Text(template))),
+        }
+    }
 }
 
 impl Expires {
-    /// `off` (nothing is said: `None`), `max`, `epoch`, or a time such as `30d`, `1h30m`, `-1s` and `3600`.
+    /// `off` (nothing is said: `None`), `max`, `epoch`, a time such as `30d`, `1h30m`, `-1s` and `3600`, or one behind
+    /// `modified`.
     ///
     /// # Errors
     /// A sentence that says what may be written.
     pub fn parse(text: &str) -> Result<Option<Expires>, String> {
-        let fixed = |date, cache_control| Ok(Some(Expires { date: ExpiryDate::Fixed(date), cache_control }));
+        let read = Expires::read(text);
+        if read.is_none() && text.trim() != "off" {
+            return Err(format!(
+                "\"{text}\" is no time; write for example \"30d\", \"max\", \"epoch\", \"-1s\", \"modified 1d\" or \"off\""
+            ));
+        }
+        Ok(read)
+    }
+
+    /// The same; what it does not take is `off`.
+    pub fn read(text: &str) -> Option<Expires> {
         match text.trim() {
-            "off" => Ok(None),
-            "max" => fixed(LAST, TEN_YEARS),
-            "epoch" => fixed(FIRST, NO_CACHE),
-            time => {
-                let seconds = seconds(time).ok_or_else(|| {
-                    format!("\"{text}\" is no time; write for example \"30d\", \"max\", \"epoch\", \"-1s\" or \"off\"")
-                })?;
-                let age = HeaderValue::try_from(format!("max-age={seconds}")).ok();
-                let cache_control = age.filter(|_| seconds >= 0).unwrap_or(NO_CACHE);
-                Ok(Some(Expires { date: ExpiryDate::In(seconds), cache_control }))
-            }
+            "max" => Some(Expires::Fixed(LAST, TEN_YEARS)),
+            "epoch" => Some(Expires::Fixed(FIRST, NO_CACHE)),
+            text => match text.strip_prefix("modified ") {
+                // As nginx has it: no time is no time from anywhere.
+                Some(time) => seconds(time.trim_start()).map(|time| match time {
+                    0 => Expires::In(0),
+                    time => Expires::SinceModified(time),
+                }),
+                None => seconds(text).map(Expires::In),
+            },
         }
     }
+}
+
+/// The `Cache-Control` of what may be kept for so many seconds.
+pub fn cache_control(seconds: i64) -> HeaderValue {
+    if seconds < 0 {
+        return NO_CACHE;
+    }
+    HeaderValue::try_from(format!("max-age={seconds}")).unwrap_or(NO_CACHE)
 }
 
 /// As nginx reads times: numbers with units, `M` for months and `m` for minutes; seconds without.
@@ -87,9 +124,10 @@ mod tests {
     use proptest::prelude::*;
 
     fn read(text: &str) -> Option<(i64, String)> {
-        let expires = Expires::parse(text).expect("accepted")?;
-        let ExpiryDate::In(seconds) = expires.date else { panic!("{text} is fixed") };
-        Some((seconds, expires.cache_control.to_str().expect("text").to_owned()))
+        let Expires::In(seconds) = Expires::parse(text).expect("accepted")? else {
+            panic!("{text} is fixed")
+        };
+        Some((seconds, cache_control(seconds).to_str().expect("text").to_owned()))
     }
 
     #[test]
@@ -107,17 +145,39 @@ mod tests {
         }
         assert_eq!(read("-1s"), Some((-1, "no-cache".to_owned())));
         assert_eq!(read("off"), None);
-        for text in ["", "-", "soon", "1x", "d", "99999999999999999999", "101y", "1 d", "$expires"] {
+        for text in [
+            "",
+            "-",
+            "soon",
+            "1x",
+            "d",
+            "99999999999999999999",
+            "101y",
+            "1 d",
+            "$expires",
+            "modified",
+            "modified max",
+        ] {
             assert!(Expires::parse(text).is_err(), "{text}");
         }
     }
 
     #[test]
     fn the_ends_of_time_are_fixed() {
-        let max = Expires::parse("max").expect("accepted").expect("said");
-        assert_eq!((max.date, max.cache_control), (ExpiryDate::Fixed(LAST), TEN_YEARS));
-        let epoch = Expires::parse("epoch").expect("accepted").expect("said");
-        assert_eq!((epoch.date, epoch.cache_control), (ExpiryDate::Fixed(FIRST), NO_CACHE));
+        assert_eq!(Expires::read("max"), Some(Expires::Fixed(LAST, TEN_YEARS)));
+        assert_eq!(Expires::read("epoch"), Some(Expires::Fixed(FIRST, NO_CACHE)));
+        assert_eq!(Expires::read("modified +24h"), Some(Expires::SinceModified(86_400)));
+        assert_eq!((Expires::read("modified 0"), Expires::read("")), (Some(Expires::In(0)), None));
+    }
+
+    #[test]
+    fn a_text_with_variables_is_read_for_each_answer() {
+        let of = Vocabulary { has_answer: true, ..Vocabulary::of_requests() };
+        let rule = |text: &str| ExpiryRule::parse(text, &of);
+        assert!(matches!(rule("$sent_http_x_keep"), Ok(Some(ExpiryRule::Text(_)))));
+        assert_eq!(rule("1m"), Ok(Some(ExpiryRule::Fixed(Expires::In(60)))));
+        assert_eq!(rule("off"), Ok(None));
+        assert!(rule("$nothing").is_err() && rule("soon").is_err());
     }
 
     proptest! {

@@ -7,25 +7,52 @@ use super::pattern::Pattern;
 use super::template::Template;
 use super::variable::{Facts, NamedValue, Variable};
 use ipnet::IpNet;
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::net::IpAddr;
+
+/// Pieces that each name adds to a text that refers to it: texts are not nested without end, either.
+const PIECES_OF_A_NAME: usize = 8;
 
 /// A text of the configuration with a name.
 #[derive(Debug)]
 pub struct NamedText {
-    pub text: Template,
-    pub definition: String,
+    text: Template,
+    definition: String,
+    variables: Box<[Variable]>,
 }
 
 /// A look-up.
 #[derive(Debug)]
 pub struct Lookup {
     /// What is looked up.
-    pub of: Template,
-    pub table: LookupTable,
+    of: Template,
+    /// Whether that has a path, which is in its plain form then.
+    is_of_path: bool,
+    table: LookupTable,
     /// Where nothing is found.
-    pub default: Template,
-    pub definition: String,
+    default: Template,
+    definition: String,
+    variables: Box<[Variable]>,
+}
+
+impl NamedText {
+    pub fn new(text: Template, definition: String) -> Self {
+        let mut variables = Vec::new();
+        text.add_variables(&mut variables);
+        NamedText { text, definition, variables: variables.into() }
+    }
+}
+
+impl Lookup {
+    pub fn new(of: Template, table: LookupTable, default: Template, definition: String) -> Self {
+        let mut variables = Vec::new();
+        let texts = [&of, &default].into_iter().chain(table.values());
+        texts.for_each(|text| text.add_variables(&mut variables));
+        variables.retain(|variable| !matches!(variable, Variable::Group(_)));
+        let is_of_path = of.uses(&Variable::Path);
+        Lookup { of, is_of_path, table, default, definition, variables: variables.into() }
+    }
 }
 
 /// What there is to be found.
@@ -39,7 +66,16 @@ pub struct LookupTable {
     prefixes: Vec<(Box<[u8]>, Template)>,
     /// By the length of their prefixes, longest first.
     networks: Vec<(u8, HashMap<IpNet, Template>)>,
-    patterns: Vec<(Pattern, Template)>,
+    patterns: Vec<PatternEntry>,
+}
+
+/// A value by a pattern.
+#[derive(Debug)]
+struct PatternEntry {
+    pattern: Pattern,
+    value: Template,
+    /// Whether the value refers to what groups have found.
+    has_groups: bool,
 }
 
 /// What a text is looked up by.
@@ -121,8 +157,9 @@ impl LookupTable {
                 self.networks.get_mut(at).is_some_and(|(_, of)| of.insert(network, value).is_none())
             }
             LookupKey::Pattern(pattern) => {
-                let is_new = self.patterns.iter().all(|(known, _)| *known != pattern);
-                self.patterns.push((pattern, value));
+                let is_new = self.patterns.iter().all(|known| known.pattern != pattern);
+                let has_groups = value.is_made_of(&|variable| matches!(variable, Variable::Group(_)));
+                self.patterns.push(PatternEntry { pattern, value, has_groups });
                 is_new
             }
         }
@@ -132,12 +169,14 @@ impl LookupTable {
         let texts =
             self.exact.values().chain(self.suffixes.iter().chain(&self.prefixes).map(|(_, value)| value));
         let networks = self.networks.iter().flat_map(|(_, of)| of.values());
-        texts.chain(networks).chain(self.patterns.iter().map(|(_, value)| value))
+        texts.chain(networks).chain(self.patterns.iter().map(|entry| &entry.value))
     }
 
     /// Appends the value for a text; whether there is one.
-    fn fill(&self, text: &[u8], facts: &Facts<'_>, out: &mut Vec<u8>) -> bool {
-        let lower = text.to_ascii_lowercase();
+    /// `is_of_path` says that the text is a path in its plain form.
+    fn fill(&self, (text, is_of_path): (&[u8], bool), facts: &Facts<'_>, out: &mut Vec<u8>) -> bool {
+        let has_capitals = text.iter().any(u8::is_ascii_uppercase);
+        let lower = if has_capitals { Cow::Owned(text.to_ascii_lowercase()) } else { Cow::Borrowed(text) };
         let suffix =
             || self.suffixes.iter().find(|(suffix, _)| lower.len() > suffix.len() && lower.ends_with(suffix));
         let prefix = || {
@@ -150,13 +189,8 @@ impl LookupTable {
             value.fill(facts, out);
             return true;
         }
-        for (pattern, value) in &self.patterns {
-            if let Some(groups) = pattern.find(text) {
-                value.fill(&Facts { groups: Some(&groups), ..*facts }, out);
-                return true;
-            }
-        }
-        false
+        let is_path = is_of_path && !facts.is_compared;
+        self.patterns.iter().any(|entry| entry.fill((text, is_path), facts, out))
     }
 
     fn network(&self, text: &[u8]) -> Option<&Template> {
@@ -169,19 +203,38 @@ impl LookupTable {
     }
 }
 
+impl PatternEntry {
+    fn fill(&self, (text, is_path): (&[u8], bool), facts: &Facts<'_>, out: &mut Vec<u8>) -> bool {
+        if !self.has_groups {
+            let fits = self.pattern.is_match(text);
+            if fits {
+                self.value.fill(facts, out);
+            }
+            return fits;
+        }
+        let Some(mut groups) = self.pattern.find(text) else { return false };
+        groups.is_path = is_path;
+        self.value.fill(&Facts { groups: Some(&groups), ..*facts }, out);
+        true
+    }
+}
+
 impl NamedValue for Lookup {
     fn fill(&self, facts: &Facts<'_>, out: &mut Vec<u8>) {
         let mut text = Vec::with_capacity(64);
-        self.of.fill(facts, &mut text);
-        if !self.table.fill(&text, facts, out) {
+        self.of.fill(&Facts { is_compared: true, ..*facts }, &mut text);
+        if !self.table.fill((&text, self.is_of_path), facts, out) {
             self.default.fill(facts, out);
         }
     }
 
-    fn uses(&self, is: &dyn Fn(&Variable) -> bool) -> bool {
-        self.of.is_made_of(is)
-            || self.default.is_made_of(is)
-            || self.table.values().any(|value| value.is_made_of(is))
+    fn variables(&self) -> &[Variable] {
+        &self.variables
+    }
+
+    fn pieces(&self) -> usize {
+        let value = self.table.values().chain([&self.default]).map(Template::pieces).max();
+        value.unwrap_or(0).saturating_add(self.of.pieces()).saturating_add(PIECES_OF_A_NAME)
     }
 
     fn definition(&self) -> &str {
@@ -194,8 +247,12 @@ impl NamedValue for NamedText {
         self.text.fill(facts, out);
     }
 
-    fn uses(&self, is: &dyn Fn(&Variable) -> bool) -> bool {
-        self.text.is_made_of(is)
+    fn variables(&self) -> &[Variable] {
+        &self.variables
+    }
+
+    fn pieces(&self) -> usize {
+        self.text.pieces().saturating_add(PIECES_OF_A_NAME)
     }
 
     fn definition(&self) -> &str {
@@ -220,7 +277,7 @@ mod tests {
             assert!(table.add(key, value));
         }
         let default = template("none", None);
-        Lookup { of: template(of, None), table, default, definition: String::new() }
+        Lookup::new(template(of, None), table, default, String::new())
     }
 
     fn found(lookup: &Lookup, facts: &Facts<'_>) -> String {
@@ -256,6 +313,15 @@ mod tests {
         ] {
             assert_eq!(found(&lookup, &Facts { host, ..Facts::NONE }), expected, "{host}");
         }
+    }
+
+    #[test]
+    fn what_is_found_in_a_path_is_written_as_one() {
+        let lookup = lookup("$path", &[("/a b", "exact"), ("~^/go(?<rest>/.*)$", "$1|$rest")]);
+        let facts = Facts { path: "/%67o/a%20b%25%3F", ..Facts::NONE };
+        assert_eq!(found(&lookup, &facts), "/a%20b%25%3F|/a%20b%25%3F");
+        assert_eq!(found(&lookup, &Facts { is_compared: true, ..facts }), "/a b%?|/a b%?");
+        assert_eq!(found(&lookup, &Facts { path: "/a%20b", ..facts }), "exact");
     }
 
     #[test]

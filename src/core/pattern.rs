@@ -1,13 +1,27 @@
 //! Regular expressions over the bytes of a request, compiled when the configuration is read.
 //!
 //! Most are matched in a time that grows with the text alone. Those with look-around or back-references are not:
-//! they stop after so many steps, and then a pattern fits, so that a long path is no way around a route that denies.
+//! they stop after so many steps, and look at no text that is longer than a line of nginx's buffers, since a step may
+//! look at all of it. Then nobody knows whether they fit: a request whose way depends on that is refused, so that no
+//! text of a client is a way around a route, in either direction.
 
-use fancy_regex::RegexBuilder as FancyBuilder;
+use fancy_regex::{BytesMode, RegexBuilder as FancyBuilder};
 use regex::bytes::{Regex, RegexBuilder};
+use std::cell::Cell;
 
 /// Steps after which a pattern with look-around stops: some milliseconds.
 const MOST_STEPS: usize = 100_000;
+/// Bytes of the longest text that such a pattern looks at: the worst takes some fifty milliseconds.
+const LONGEST_BYTES: usize = 8 << 10;
+
+thread_local! {
+    static UNDECIDED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Whether a pattern on this thread has stopped before it was known to fit or not, since this was asked last.
+pub fn take_undecided() -> bool {
+    UNDECIDED.replace(false)
+}
 
 /// A regular expression. Two are the same where they are written the same.
 #[derive(Clone, Debug)]
@@ -25,10 +39,17 @@ enum PatternKind {
 }
 
 /// What the groups of a pattern have found in a text; the first is the whole.
-#[derive(Clone, Debug, Default)]
-pub struct GroupsFound {
-    found: Vec<Option<Box<[u8]>>>,
-    names: Vec<Option<Box<str>>>,
+#[derive(Debug)]
+pub struct GroupsFound<'t> {
+    captures: Captures<'t>,
+    /// Whether they are pieces of a path in its plain form, and go where paths are written otherwise.
+    pub is_path: bool,
+}
+
+#[derive(Debug)]
+enum Captures<'t> {
+    Plain(regex::bytes::Captures<'t>),
+    Fancy(fancy_regex::Captures<'t, [u8]>),
 }
 
 impl Pattern {
@@ -40,7 +61,9 @@ impl Pattern {
             Ok(regex) => PatternKind::Plain(regex),
             Err(error) => {
                 let mut builder = FancyBuilder::new(text);
-                let fancy = builder.case_insensitive(ignore_case).backtrack_limit(MOST_STEPS).build();
+                builder.case_insensitive(ignore_case).backtrack_limit(MOST_STEPS);
+                // Bytes, as the plainer ones see them.
+                let fancy = builder.bytes_mode(BytesMode::Ascii).build();
                 // What neither takes is said of the plainer language.
                 PatternKind::Fancy(Box::new(fancy.map_err(|_| error.to_string())?))
             }
@@ -64,50 +87,64 @@ impl Pattern {
 
     /// Whether one of its groups has this name.
     pub fn has_group(&self, name: &str) -> bool {
-        self.names().iter().flatten().any(|known| &**known == name)
+        self.group_number(name).is_some()
     }
 
-    fn names(&self) -> Vec<Option<Box<str>>> {
-        let boxed = |name: Option<&str>| name.map(Into::into);
+    /// The number of the group with this name.
+    pub fn group_number(&self, name: &str) -> Option<usize> {
+        let is_it = |known: Option<&str>| known == Some(name);
         match &self.kind {
-            PatternKind::Plain(regex) => regex.capture_names().map(boxed).collect(),
-            PatternKind::Fancy(regex) => regex.capture_names().map(boxed).collect(),
+            PatternKind::Plain(regex) => regex.capture_names().position(is_it),
+            PatternKind::Fancy(regex) => regex.capture_names().position(is_it),
         }
     }
 
+    /// Whether it fits. Where it stops before that is known, [`take_undecided`] says so.
     pub fn is_match(&self, text: &[u8]) -> bool {
         match &self.kind {
             PatternKind::Plain(regex) => regex.is_match(text),
-            PatternKind::Fancy(regex) => regex.is_match(&*String::from_utf8_lossy(text)).unwrap_or(true),
+            PatternKind::Fancy(regex) => decided(text, |text| regex.is_match(text)).unwrap_or(false),
         }
     }
 
-    /// What its groups find; `None` where it does not fit, or takes too long.
-    pub fn find(&self, text: &[u8]) -> Option<GroupsFound> {
+    /// What its groups find; `None` where it does not fit. Where it stops before that is known, [`take_undecided`]
+    /// says so.
+    pub fn find<'t>(&self, text: &'t [u8]) -> Option<GroupsFound<'t>> {
         let found = match &self.kind {
-            PatternKind::Plain(regex) => {
-                let groups = regex.captures(text)?;
-                groups.iter().map(|group| group.map(|group| group.as_bytes().into())).collect()
-            }
-            PatternKind::Fancy(regex) => {
-                let text = String::from_utf8_lossy(text);
-                let groups = regex.captures(&*text).ok()??;
-                groups.iter().map(|group| group.map(|group| group.as_str().as_bytes().into())).collect()
-            }
+            // Groups take memory, which most texts need not.
+            PatternKind::Plain(regex) if !regex.is_match(text) => return None,
+            PatternKind::Plain(regex) => Captures::Plain(regex.captures(text)?),
+            PatternKind::Fancy(regex) => Captures::Fancy(decided(text, |text| regex.captures(text))??),
         };
-        Some(GroupsFound { found, names: self.names() })
+        Some(GroupsFound { captures: found, is_path: false })
     }
 }
 
-impl GroupsFound {
+/// What a pattern with look-around says of a text; `None` where it does not come to an end.
+fn decided<'t, T>(text: &'t [u8], look: impl FnOnce(&'t [u8]) -> fancy_regex::Result<T>) -> Option<T> {
+    let said = if text.len() > LONGEST_BYTES { None } else { look(text).ok() };
+    if said.is_none() {
+        UNDECIDED.set(true);
+    }
+    said
+}
+
+impl GroupsFound<'_> {
     /// What a group has found, from 1; nothing where it has not.
     pub fn number(&self, number: usize) -> &[u8] {
-        self.found.get(number).and_then(Option::as_deref).unwrap_or_default()
+        match &self.captures {
+            Captures::Plain(found) => found.get(number).map(|group| group.as_bytes()),
+            Captures::Fancy(found) => found.get(number).map(|group| group.as_bytes()),
+        }
+        .unwrap_or_default()
     }
 
     pub fn name(&self, name: &str) -> &[u8] {
-        let named = |known: &Option<Box<str>>| known.as_deref() == Some(name);
-        self.names.iter().position(named).map_or(&[], |number| self.number(number))
+        match &self.captures {
+            Captures::Plain(found) => found.name(name).map(|group| group.as_bytes()),
+            Captures::Fancy(found) => found.name(name).map(|group| group.as_bytes()),
+        }
+        .unwrap_or_default()
     }
 }
 
@@ -161,10 +198,30 @@ mod tests {
     }
 
     #[test]
-    fn a_pattern_that_runs_away_stops_and_fits() {
+    fn a_pattern_that_runs_away_stops_and_says_so() {
         let runaway = pattern(r"^/(?:a|a|(?=a)a)+(?<!b)c$");
         let long = format!("/{}", "a".repeat(64));
-        assert!(runaway.is_match(long.as_bytes()) && runaway.find(long.as_bytes()).is_none());
+        assert!(!take_undecided());
+        assert!(!runaway.is_match(long.as_bytes()) && take_undecided() && !take_undecided());
+        assert!(runaway.find(long.as_bytes()).is_none() && take_undecided());
+        assert!(runaway.is_match(b"/aac") && !take_undecided());
+        // A look ahead may see all of the text at each of its bytes, which are no steps.
+        let squared = pattern("(?=.*!)(?=.*b)");
+        assert!(!squared.is_match(&vec![b'a'; LONGEST_BYTES]) && !take_undecided());
+        assert!(!squared.is_match(&vec![b'a'; LONGEST_BYTES + 1]) && take_undecided());
+        assert!(!pattern("a*b").is_match(&vec![b'a'; 1 << 20]) && !take_undecided());
+    }
+
+    #[test]
+    fn bytes_are_seen_as_they_are_with_look_around_or_without() {
+        for text in [r"^(?<all>.\xff.)$", r"^(?!x)(?<all>.\xff.)$"] {
+            let groups = pattern(text).find(b"a\xff\xfe").expect("it fits");
+            assert_eq!(
+                (groups.number(1), groups.name("all")),
+                (&b"a\xff\xfe"[..], &b"a\xff\xfe"[..]),
+                "{text}"
+            );
+        }
     }
 
     proptest! {
@@ -172,7 +229,8 @@ mod tests {
         fn any_bytes_are_looked_at(text in "[a-z(|?!=<>.*+^$\\\\)\\[\\]]{0,12}", path in prop::collection::vec(any::<u8>(), 0..40)) {
             if let Ok(pattern) = Pattern::new(&text, false) {
                 let fits = pattern.is_match(&path);
-                prop_assert!(fits || pattern.find(&path).is_none());
+                let is_decided = !take_undecided();
+                prop_assert!(!is_decided || fits == pattern.find(&path).is_some());
             }
         }
     }

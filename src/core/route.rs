@@ -5,18 +5,16 @@ mod cookies;
 mod error_page;
 mod files;
 mod label;
-mod path;
 mod relocation;
 mod replacement;
 mod rewriting;
 mod rewritten;
 mod router;
 
-pub use access::{Authorize, BasicAuth, RouteAccess, Satisfy, SignIn};
-pub use cookies::{CookieFlags, CookieRules, SameSite};
+pub use access::{Authorize, BasicAuth, GrantedField, RouteAccess, Satisfy, SignIn};
+pub use cookies::{CookieFlags, CookieName, CookiePath, CookieRules, SameSite};
 pub use error_page::{ErrorPage, ErrorPages, PageSource, PageStatus};
-pub use files::{Fallback, FileCandidate, Files, Symlinks};
-pub use path::{BadPath, decoded, normalized, plain};
+pub use files::{Autoindex, Fallback, FileCandidate, Files, Symlinks};
 pub use relocation::Relocation;
 pub use replacement::Replacement;
 pub use rewriting::{Base, Rewriting, Rule, Then, Turn};
@@ -24,8 +22,9 @@ pub use rewritten::{Current, Rewritten};
 pub use router::{Sought, without_port};
 
 use super::condition::Condition;
-use super::expires::Expires;
+use super::expires::ExpiryRule;
 use super::headers::{Edits, Headers};
+pub use super::path::{BadPath, decoded, normalized, plain};
 use super::settings::forwarded::Forwarded;
 use super::settings::transfer::Timeouts;
 use super::template::Template;
@@ -80,7 +79,7 @@ pub struct RouteSpec {
     pub forwarded: Option<Forwarded>,
     pub headers: Headers,
     /// Until when its successes may be kept, in place of what they say themselves.
-    pub expires: Option<Expires>,
+    pub expires: Option<ExpiryRule>,
     /// In place of those for all routes, where there are any.
     pub error_pages: Option<ErrorPages>,
     /// Whether answers of its upstream from 300 on that have an error page are replaced by it, too.
@@ -124,6 +123,9 @@ pub struct Redirect {
     /// 301, 302, 303, 307 or 308.
     pub status: u16,
 }
+
+/// The status of a reply that is none: the client's connection is closed without a word, as nginx does for it.
+pub const NO_ANSWER: u16 = 444;
 
 /// A fixed answer.
 #[derive(Clone, Debug, PartialEq)]

@@ -3,6 +3,7 @@
 
 mod checks;
 mod docker;
+mod etcd;
 pub(super) mod forwarded;
 mod notify;
 mod otlp;
@@ -14,6 +15,7 @@ mod upstream_tls;
 
 pub use checks::{CheckKind, GrpcCheck, Health, HttpCheck, SmokeTest, Statuses};
 pub use docker::{Docker, DockerSocket};
+pub use etcd::{EtcdEndpoint, EtcdSettings, EtcdUser};
 pub use forwarded::{Forwarded, ForwardedField};
 pub use notify::{Github, Notify, Receiver};
 pub use otlp::Otlp;
@@ -247,6 +249,22 @@ pub struct Listener {
     pub proxy_protocol: bool,
     /// Proxies whose `X-Forwarded-*` and `X-Request-Id` are believed.
     pub trusted_proxies: Vec<ipnet::IpNet>,
+    /// Where they say who the client is.
+    pub client_field: ClientField,
+}
+
+/// The field of a request in which a trusted proxy says who the client is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClientField {
+    pub name: HeaderName,
+    /// How many of its addresses are believed, from the last one on; `None`: as long as they are trusted proxies.
+    pub hops: Option<usize>,
+}
+
+impl Default for ClientField {
+    fn default() -> Self {
+        ClientField { name: HeaderName::from_static("x-forwarded-for"), hops: None }
+    }
 }
 
 #[derive(Clone, Debug, PartialEq)]

@@ -144,6 +144,31 @@ impl Template {
             .any(|part| matches!(part, TemplatePart::Variable(variable) if variable.is_made_of(is)))
     }
 
+    /// The variables that it is made of in the end, which are added to those that are known.
+    pub fn add_variables(&self, known: &mut Vec<Variable>) {
+        let mut add = |variable: &Variable| {
+            if !known.contains(variable) {
+                known.push(variable.clone());
+            }
+        };
+        for part in &self.parts {
+            match part {
+                TemplatePart::Variable(Variable::Named(named)) => named.variables().iter().for_each(&mut add),
+                TemplatePart::Variable(variable) => add(variable),
+                TemplatePart::Text(_) => {}
+            }
+        }
+    }
+
+    /// How many pieces the text is put together of at most, those of values and look-ups included.
+    pub fn pieces(&self) -> usize {
+        let pieces = |part: &TemplatePart| match part {
+            TemplatePart::Variable(Variable::Named(named)) => named.pieces(),
+            _ => 1,
+        };
+        self.parts.iter().map(pieces).fold(0, usize::saturating_add)
+    }
+
     /// Appends the text with the values of a request, as `put` writes them.
     pub fn fill_by(&self, facts: &Facts<'_>, put: &dyn Fn(&[u8], &mut Vec<u8>), out: &mut Vec<u8>) {
         let mut value = Vec::with_capacity(64);
@@ -201,9 +226,15 @@ pub fn parts(text: &str, vocabulary: &Vocabulary<'_>) -> Result<Vec<TemplatePart
 
 /// The names that a text may refer to, whether they are known or not.
 pub fn mentions(text: &str) -> Vec<String> {
-    let behind = text.split('$').skip(1);
-    let names = behind.filter_map(|after| name(after).ok()).map(|(name, _)| name.to_owned());
-    names.filter(|name| !name.is_empty()).collect()
+    let mut names = Vec::new();
+    let mut rest = text;
+    while let Some((_, after)) = rest.split_once('$') {
+        let Ok((name, tail)) = name(after) else { break };
+        let is_dollar = name.is_empty();
+        rest = if is_dollar { after.strip_prefix('$').unwrap_or(after) } else { tail };
+        names.extend((!is_dollar).then(|| name.to_owned()));
+    }
+    names
 }
 
 /// The name behind a dollar sign, and what follows it. A group's number has one digit, as in nginx.

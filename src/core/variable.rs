@@ -1,13 +1,11 @@
 //! What a text of the configuration may refer to, as nginx has it: `$host`, `$http_user_agent`, `$cookie_plan`,
 //! and the values and look-ups that the configuration gives a name.
 
-use super::fields;
 use super::pattern::GroupsFound;
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
-use http::header::{AUTHORIZATION, HOST};
+use super::{credentials, fields, path};
+use http::header::HOST;
 use http::request::Parts;
-use http::{HeaderMap, HeaderName, HeaderValue, Version};
+use http::{HeaderName, HeaderValue, Version};
 use std::io::Write;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -19,7 +17,8 @@ pub enum Variable {
     Host,
     /// The address of the client: behind trusted proxies, the one they name.
     RemoteAddr,
-    /// The name that the client signs in with by basic authentication.
+    /// The name that the client signs in with by basic authentication; where its route asks for a password, once that is
+    /// the right one.
     RemoteUser,
     /// `http` or `https`: how the request came in.
     Scheme,
@@ -75,8 +74,10 @@ pub enum PatternGroup {
 pub trait NamedValue: std::fmt::Debug + Send + Sync {
     /// Appends its value for a request.
     fn fill(&self, facts: &Facts<'_>, out: &mut Vec<u8>);
-    /// Whether one of the variables it is made of is like this.
-    fn uses(&self, is: &dyn Fn(&Variable) -> bool) -> bool;
+    /// The variables that it is made of in the end, each once; none of them is a named one.
+    fn variables(&self) -> &[Variable];
+    /// How many pieces a text of it has at most.
+    fn pieces(&self) -> usize;
     /// All of it, as it was configured: two that are written the same are the same.
     fn definition(&self) -> &str;
 }
@@ -95,11 +96,17 @@ pub struct Facts<'a> {
     pub args: &'a str,
     pub request_id: &'a [u8],
     pub pool: &'a str,
+    /// Who has shown the right password, where the route asks for one: nobody, if nothing. `None` where it asks for none:
+    /// then whoever the client says it is.
+    pub user: Option<&'a str>,
     /// What the client asked.
     pub head: Option<&'a Parts>,
     pub answer: Option<&'a dyn AnswerFacts>,
     /// Of the pattern that a look-up has found.
-    pub groups: Option<&'a GroupsFound>,
+    pub groups: Option<&'a GroupsFound<'a>>,
+    /// Whether the text is compared with others, or a key, and not sent: paths are in their plain form then, so that no
+    /// way to write one is a way around.
+    pub is_compared: bool,
 }
 
 /// What is known with an answer.
@@ -123,9 +130,11 @@ impl Facts<'_> {
         args: "",
         request_id: b"",
         pool: "",
+        user: None,
         head: None,
         answer: None,
         groups: None,
+        is_compared: false,
     };
 
     /// The host is also what HTTP/2 says in place of the field.
@@ -134,6 +143,11 @@ impl Facts<'_> {
             return Some(self.authority.as_bytes());
         }
         self.head?.headers.get(name).map(HeaderValue::as_bytes)
+    }
+
+    fn fill_path(&self, out: &mut Vec<u8>) {
+        let plain = self.is_compared.then(|| path::plain(self.path).ok()).flatten();
+        out.extend_from_slice(plain.as_deref().unwrap_or(self.path.as_bytes()));
     }
 }
 
@@ -182,7 +196,7 @@ impl Variable {
     /// Whether it, or what it is made of, is like this.
     pub fn is_made_of(&self, is: &dyn Fn(&Variable) -> bool) -> bool {
         match self {
-            Variable::Named(named) => named.uses(is),
+            Variable::Named(named) => named.variables().iter().any(is),
             variable => is(variable),
         }
     }
@@ -206,7 +220,11 @@ impl Variable {
             // Writing to a Vec cannot fail.
             Variable::RemoteAddr => drop(write!(out, "{}", facts.client)),
             Variable::RemoteUser => {
-                out.extend(facts.head.and_then(|head| user(&head.headers)).unwrap_or_default())
+                if let Some(user) = facts.user {
+                    return out.extend_from_slice(user.as_bytes());
+                }
+                let shown = facts.head.and_then(|head| credentials::of(&head.headers));
+                out.extend_from_slice(shown.as_ref().map_or("", |shown| &*shown.name).as_bytes());
             }
             Variable::Scheme => out.extend_from_slice(facts.scheme.as_bytes()),
             Variable::Https => out.extend_from_slice(if facts.scheme == "https" { b"on" } else { b"" }),
@@ -218,7 +236,7 @@ impl Variable {
                 out.extend_from_slice(facts.head.map_or("", |head| head.method.as_str()).as_bytes())
             }
             Variable::RequestUri => out.extend_from_slice(facts.uri),
-            Variable::Path => out.extend_from_slice(facts.path.as_bytes()),
+            Variable::Path => facts.fill_path(out),
             Variable::Args => out.extend_from_slice(facts.args.as_bytes()),
             Variable::IsArgs => out.extend((!facts.args.is_empty()).then_some(b'?')),
             Variable::RequestId => out.extend_from_slice(facts.request_id),
@@ -232,7 +250,7 @@ impl Variable {
             Variable::Parameter(name) => {
                 out.extend_from_slice(fields::raw_parameter(facts.args, name).as_bytes())
             }
-            Variable::Group(group) => out.extend_from_slice(found(facts.groups, group)),
+            Variable::Group(group) => fill_group(facts.groups, group, out),
             Variable::Named(named) => named.fill(facts, out),
             Variable::Answer(variable) => variable.fill(facts.answer, out),
         }
@@ -265,12 +283,13 @@ impl PartialEq for Variable {
     }
 }
 
-fn found<'a>(groups: Option<&'a GroupsFound>, group: &PatternGroup) -> &'a [u8] {
-    let Some(groups) = groups else { return &[] };
-    match group {
+fn fill_group(groups: Option<&GroupsFound<'_>>, group: &PatternGroup, out: &mut Vec<u8>) {
+    let Some(groups) = groups else { return };
+    let found = match group {
         PatternGroup::Number(number) => groups.number(*number),
         PatternGroup::Name(name) => groups.name(name),
-    }
+    };
+    if groups.is_path { path::encode(found, out) } else { out.extend_from_slice(found) }
 }
 
 fn protocol(version: Version) -> &'static [u8] {
@@ -279,14 +298,4 @@ fn protocol(version: Version) -> &'static [u8] {
         Version::HTTP_2 => b"HTTP/2.0",
         _ => b"HTTP/1.1",
     }
-}
-
-/// The name that a client signs in with.
-fn user(headers: &HeaderMap) -> Option<Vec<u8>> {
-    let value = headers.get(AUTHORIZATION)?.as_bytes();
-    let (scheme, coded) = value.split_at_checked(6)?;
-    let plain =
-        scheme.eq_ignore_ascii_case(b"basic ").then(|| STANDARD.decode(coded.trim_ascii()).ok())??;
-    let (name, _) = plain.split_at(plain.iter().position(|byte| *byte == b':')?);
-    Some(name.to_vec())
 }

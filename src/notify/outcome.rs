@@ -1,5 +1,6 @@
 //! What a try to deliver ends with, and when the next one is.
 
+use crate::core::pause::Pauses;
 use crate::observe::clock::wall;
 use reqwest::header::{HeaderMap, RETRY_AFTER};
 use reqwest::{RequestBuilder, StatusCode};
@@ -8,8 +9,7 @@ use std::time::Duration;
 
 /// More of an answer is not read.
 const MAX_ANSWER: usize = 64 << 10;
-const FIRST_PAUSE: Duration = Duration::from_secs(1);
-const LONGEST_PAUSE: Duration = Duration::from_secs(300);
+const PAUSES: Pauses = Pauses { first: Duration::from_secs(1), longest: Duration::from_secs(300) };
 /// However long a receiver asks to be left alone.
 pub(super) const MAX_PAUSE: Duration = Duration::from_secs(3600);
 
@@ -77,11 +77,9 @@ fn asked_pause(headers: &HeaderMap) -> Option<Duration> {
     Some(pause.min(MAX_PAUSE))
 }
 
-/// Doubles from one second to five minutes, less up to a half so that receivers that went down together
-/// do not come back to one crowd. `draw` is from 0 to 1.
+/// The pause after so many tries. `draw` is from 0 to 1.
 pub(super) fn pause(tries: u32, draw: f64) -> Duration {
-    let whole = FIRST_PAUSE.saturating_mul(1 << tries.saturating_sub(1).min(16)).min(LONGEST_PAUSE);
-    whole.mul_f64(1.0 - draw.clamp(0.0, 1.0) / 2.0)
+    PAUSES.spread(tries, draw)
 }
 
 #[cfg(test)]

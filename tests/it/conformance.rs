@@ -3,10 +3,16 @@
 
 mod cases;
 mod compare;
+mod diff;
+mod fronts;
+mod furnish;
+mod origins;
+mod questions;
 mod secured;
 mod site;
 
 use cases::CASES;
+use questions::marked;
 use site::Site;
 
 #[test]
@@ -14,13 +20,16 @@ fn an_imported_configuration_does_what_nginx_does() {
     let (mut alike, mut known, mut asked) = (0, 0, 0);
     let mut told = Vec::new();
     for (file, requests) in CASES {
-        let site = Site::start(file);
+        let hosts = ["tls.example", "other.example"];
+        let site = Site::start(file, &hosts, true).unwrap_or_else(|error| panic!("{file}: {error}"));
         for request in *requests {
             asked += 1;
             let (mark, request) = marked(request);
             let (nginx, pointsman) = site.ask(request);
             let differences = compare::differences(&nginx, &pointsman);
-            match (mark, differences.is_empty()) {
+            let leak = compare::leak(&nginx, &pointsman);
+            told.extend(leak.map(|leak| format!("{file}: {request}: {leak}")));
+            match (mark.as_deref(), differences.is_empty()) {
                 (None, true) => alike += 1,
                 (Some(mark), false) if compare::KNOWN.iter().any(|(name, _)| *name == mark) => known += 1,
                 (Some(mark), _) => {
@@ -43,10 +52,26 @@ fn an_imported_configuration_does_what_nginx_does() {
     assert!(CASES.len() >= 12 && asked >= 100, "{} configurations, {asked} requests", CASES.len());
 }
 
-/// A request, and the name of the difference that is expected of it.
-fn marked(text: &str) -> (Option<&str>, &str) {
-    match text.strip_prefix('(').and_then(|rest| rest.split_once(") ")) {
-        Some((mark, request)) => (Some(mark), request),
-        None => (None, text),
+/// In the manner of real ones. What nginx refuses is refused by all of them, whatever is pending.
+#[test]
+fn fronts_in_the_manner_of_real_ones_do_what_nginx_does() {
+    let reports = fronts::reports("fronts");
+    let sum = |count: fn(&fronts::Report) -> usize| reports.iter().map(count).sum::<usize>();
+    let (asked, alike, known) = (sum(|r| r.asked), sum(|r| r.alike), sum(|r| r.known));
+    let equivalent = reports.iter().filter(|report| report.is_equivalent()).count();
+    println!(
+        "fronts: {equivalent} of {} configurations equivalent; of {asked} requests {alike} alike, {known} different as listed",
+        reports.len()
+    );
+    println!("{}", fronts::table(&reports));
+    let leaks: Vec<&String> = reports.iter().flat_map(|report| &report.leaks).collect();
+    let is_settled = |report: &&fronts::Report| report.pending.is_empty();
+    let (settled, pending): (Vec<_>, Vec<_>) = reports.iter().partition(is_settled);
+    for report in pending {
+        report.differences.iter().take(fronts::shown()).for_each(|what| println!("  pending: {what}"));
     }
+    let told: Vec<&String> = settled.iter().flat_map(|report| &report.differences).collect();
+    told.iter().for_each(|what| println!("  {what}"));
+    assert!(leaks.is_empty(), "given, where nginx refuses: {leaks:#?}");
+    assert!(told.is_empty(), "{} differences, listed above", told.len());
 }

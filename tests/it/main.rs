@@ -35,6 +35,7 @@ mod docker;
 mod documents;
 mod events;
 mod fields;
+mod fleet;
 mod grpc;
 mod harm;
 mod health_checks;

@@ -24,13 +24,15 @@ fn nothing_of_it_is_lost_in_the_import() {
     let printed = Printed::of(&["import", "nginx", "tests/it/nginx/tallow.conf", "--strict"], here);
     assert_eq!(printed.code, 0, "{}", printed.err);
     assert!(printed.err.ends_with(" 0 not carried over\n"), "{}", printed.err);
-    let lines: Vec<_> = printed.err.lines().collect();
+    let (headings, lines): (Vec<_>, Vec<_>) = printed.err.lines().partition(|line| line.starts_with("# "));
+    assert_eq!(headings.last().copied(), Some("# Without an effect on what is answered:"));
     assert!(lines.iter().any(|line| line.starts_with("tests/it/nginx/tallow.conf:4: user nginx: noted: ")));
     let json = Printed::of(&["import", "nginx", "tests/it/nginx/tallow.conf", "--output", "json"], here);
     let value: serde_json::Value = serde_json::from_str(&json.out).expect("JSON");
     assert_eq!(value["toml"].as_str(), Some(printed.out.as_str()));
     let notes = value["notes"].as_array().expect("notes");
     assert_eq!((notes.len(), &notes[0]["level"]), (lines.len() - 1, &serde_json::json!("noted")));
+    assert_eq!(notes[0]["weight"], "difference");
     assert!(json.err.is_empty(), "{}", json.err);
 }
 

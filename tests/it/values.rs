@@ -1,5 +1,7 @@
 //! Texts with variables, values and look-ups, where each of them counts.
 
+mod bounds;
+
 use super::harness::{Answer, Origin, Pointsman, Printed, Reaction, send};
 use std::collections::BTreeSet;
 use std::process::Command;

@@ -76,6 +76,18 @@ const LISTENERS: &[ConfigKey] = &[
          `X-Original-URL` and their like pass.",
     )
     .or("[]"),
+    key(
+        "client_header",
+        &["\"CF-Connecting-IP\""],
+        "The field in which trusted proxies say who the client is. Of others it does not pass.",
+    )
+    .or("\"X-Forwarded-For\""),
+    key(
+        "client_hops",
+        &["1"],
+        "How many of the addresses in it are believed, from the last one on: with one proxy in front, `1`.",
+    )
+    .otherwise("the client is the last address that is none of `trusted_proxies`"),
 ];
 
 const TIMEOUTS: &[ConfigKey] = &[

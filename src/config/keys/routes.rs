@@ -60,6 +60,11 @@ pub(super) const PAGE: KeyPage = KeyPage {
             keys: AUTHORIZE,
         },
         KeyTable {
+            places: &["routes[].authorize.forward[]"],
+            about: "A field that the upstream gets by another name.",
+            keys: FORWARD,
+        },
+        KeyTable {
             places: &["routes[].timeouts"],
             about: "In place of the pool's, and of the listener's for `body`.",
             keys: TIMEOUTS,
@@ -90,9 +95,15 @@ pub(super) const PAGE: KeyPage = KeyPage {
             keys: COOKIE_DOMAINS,
         },
         KeyTable {
-            places: &["routes[].cookie_flags"],
-            about: "Flags of the upstream's cookies; what is left out stays as the upstream says.",
+            places: &["routes[].cookie_flags", "routes[].cookie_flags[]"],
+            about: "Flags of the upstream's cookies; what is left out stays as the upstream says. One table for all cookies, or a \
+                    list of them, of which the first that fits a cookie counts.",
             keys: COOKIE_FLAGS,
+        },
+        KeyTable {
+            places: &["routes[].cookie_flags[]"],
+            about: "With neither of these, all cookies.",
+            keys: COOKIE_NAMES,
         },
     ],
 };
@@ -164,9 +175,10 @@ const ROUTES: &[ConfigKey] = &[
         .otherwise("`[headers]`"),
     key(
         "expires",
-        &["\"30d\"", "\"max\"", "\"epoch\"", "\"-1s\""],
+        &["\"30d\"", "\"max\"", "\"epoch\"", "\"-1s\"", "\"modified 1d\"", "\"$sent_http_x_expires\""],
         "Sets `Expires` and `Cache-Control` of successes, as nginx's `expires` does: a time (`s`, `m`, `h`, `d`, `w`, `M`, `y`), \
-         `max` (ten years), `epoch` or a negative time (`no-cache`), `off`.",
+         `max` (ten years), `epoch` or a negative time (`no-cache`), `off`; behind `modified`, a time from `Last-Modified` on. \
+         A text with [variables](../values.md) is read for each answer; what is none of these is `off`.",
     )
     .or("\"off\""),
     key("error_pages", &["{ 404 = \"404.html\" }"], "In place of all of the site's.").otherwise("`[error_pages]`"),
@@ -204,7 +216,11 @@ const ROUTES: &[ConfigKey] = &[
         "Rules for the `Domain` of the upstream's cookies.",
     )
     .or("[]"),
-    key("cookie_flags", &["{ secure = true, same_site = \"lax\" }"], "Flags of the upstream's cookies."),
+    key(
+        "cookie_flags",
+        &["{ secure = true, same_site = \"lax\" }", "[{ name = \"sid\", secure = true }]"],
+        "Flags of the upstream's cookies.",
+    ),
     key(
         "forwarded",
         &["\"append\""],
@@ -222,7 +238,7 @@ const REDIRECT: &[ConfigKey] = &[
 ];
 
 const REPLY: &[ConfigKey] = &[
-    key("status", &["404"], "The status.").or("200"),
+    key("status", &["404", "444"], "The status; 444: the connection is closed without an answer.").or("200"),
     key("body", &["\"healthy\\n\""], "The body, a text with [variables](../values.md).").or("\"\""),
     key("type", &["\"text/html\""], "Its media type.").or("\"text/plain\""),
 ];
@@ -238,11 +254,18 @@ const FILES: &[ConfigKey] = &[
     key(
         "try",
         &["[\"$path\", \"$path.html\", \"$path/\"]"],
-        "What a path stands for, in this order: its file (`$path`), the one with an ending (`$path.html`), its folder \
-         (`$path/`), or a certain file (`/maintenance.html`).",
+        "What a path stands for, in this order: its file (`$path`), the one with an ending (`$path.html`, `$path/index.html`), \
+         its folder (`$path/`: where there is one without its file, the answer is 403), or a certain file \
+         (`/maintenance.html`).",
     )
     .otherwise("`[\"$path\", \"$path/\"]`"),
-    key("autoindex", &["true"], "`true`: a folder without its file is listed, as JSON for those who ask for it.").or("false"),
+    key(
+        "autoindex",
+        &["true", "\"json\""],
+        "`true`: a folder without its file is listed, as JSON for those who ask for it; `json`: as JSON for everybody. Else \
+         the answer is 403.",
+    )
+    .or("false"),
     key(
         "symlinks",
         &["\"off\"", "\"any\""],
@@ -256,6 +279,8 @@ const FILES: &[ConfigKey] = &[
     )
     .or("false"),
     key("folders", &["false"], "`false`: a path of a folder has no file.").or("true"),
+    key("default_type", &["\"text/plain\""], "The media type of files whose names say none.")
+        .or("\"application/octet-stream\""),
     key(
         "fallback",
         &["\"/index.html\"", "\"@app\"", "404"],
@@ -279,8 +304,9 @@ const AUTHORIZE: &[ConfigKey] = &[
     key("path", &["\"/check\""], "What it is asked for, by GET.").or("\"/\""),
     key(
         "forward",
-        &["[\"X-User\", \"X-Groups\"]"],
-        "Fields of its answer that the upstream gets. What clients send under these names is taken off.",
+        &["[\"X-User\", \"X-Groups\"]", "[{ from = \"X-Auth-Request-User\", to = \"X-User\" }]"],
+        "Fields of its answer that the upstream gets, by their names, or by another one. What clients send under these names \
+         is taken off.",
     )
     .or("[]"),
     key(
@@ -290,6 +316,11 @@ const AUTHORIZE: &[ConfigKey] = &[
          `$request_uri`, `$path`, `$args` and `$is_args`.",
     )
     .otherwise("they get its answer"),
+];
+
+const FORWARD: &[ConfigKey] = &[
+    key("from", &["\"X-Auth-Request-User\""], "What it is called in the service's answer."),
+    key("to", &["\"X-User\""], "What it is called for the upstream."),
 ];
 
 const TIMEOUTS: &[ConfigKey] = &[
@@ -339,7 +370,16 @@ const FILE: &[ConfigKey] = &[
 
 const COOKIE_PATHS: &[ConfigKey] = &[
     key("from", &["\"/app/\""], "What a path begins with."),
-    key("to", &["\"/\""], "What it begins with in place of that; it may use `$host`."),
+    key(
+        "matches",
+        &["'^/app/(v[0-9])/'"],
+        "In place of `from`: a regular expression; what fits is replaced whole.",
+    ),
+    key(
+        "to",
+        &["\"/\""],
+        "What it begins with, or is, in place of that; it may use `$host`, and groups of `matches`.",
+    ),
 ];
 
 const COOKIE_DOMAINS: &[ConfigKey] = &[
@@ -355,6 +395,11 @@ const COOKIE_FLAGS: &[ConfigKey] = &[
     key("secure", &["true"], "`Secure`, or not.").otherwise("as the upstream says"),
     key("http_only", &["true"], "`HttpOnly`, or not.").otherwise("as the upstream says"),
     key("same_site", &["\"lax\""], "`strict`, `lax` or `none`.").otherwise("as the upstream says"),
+];
+
+const COOKIE_NAMES: &[ConfigKey] = &[
+    key("name", &["\"sid\""], "The name of a cookie, in any case."),
+    key("matches", &["'^sess'"], "A regular expression for names."),
 ];
 
 const WHEN: &[ConfigKey] = &[

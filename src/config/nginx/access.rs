@@ -1,6 +1,8 @@
 //! Who may come in: `allow`, `deny`, and what cannot be asked here.
 
 use super::Import;
+use super::credentials::{Authorize, BasicAuth};
+use super::ledger::DENIED;
 use super::scope::Scope;
 use super::servers::Server;
 use super::tree::Directive;
@@ -14,6 +16,12 @@ pub(super) struct Clients {
     pub is_closed: bool,
     /// Nobody, as nginx has it.
     pub is_denied: bool,
+}
+
+impl Access {
+    fn is_asking(&self) -> bool {
+        self.basic_auth.is_some() || self.authorize.is_some()
+    }
 }
 
 impl Clients {
@@ -30,7 +38,42 @@ impl Clients {
     }
 }
 
+/// Whom a route asks, and what it asks.
+#[derive(Debug, Default)]
+pub(super) struct Access {
+    pub basic_auth: Option<BasicAuth>,
+    pub authorize: Option<Authorize>,
+    pub satisfy_any: bool,
+    /// Nobody comes in, as nginx has it.
+    pub is_denied: bool,
+    /// Nobody comes in, since it cannot be expressed.
+    pub is_closed: bool,
+}
+
 impl<'a> Import<'a> {
+    /// Of the place that a request comes to, and of the one whose content answers.
+    pub(super) fn access(&mut self, here: &Scope<'a>, there: &Scope<'a>, clients: &Clients) -> Access {
+        let mut access = Access { is_denied: clients.is_denied, ..Access::default() };
+        let (own, other) = (self.basic_auth(here), self.basic_auth(there));
+        access.is_closed |= own.is_some() && other.is_some() && own != other;
+        access.basic_auth = own.or(other);
+        let (own, other) = (self.authorize(here), self.authorize(there));
+        access.is_closed |= own.is_err() || other.is_err();
+        let (own, other) = (own.unwrap_or_default(), other.unwrap_or_default());
+        access.is_closed |= own.is_some() && other.is_some() && own != other;
+        access.authorize = own.or(other);
+        let any = self.is_any_enough(here);
+        access.is_closed |= any != self.is_any_enough(there) && access.is_asking();
+        if any && access.is_asking() {
+            // Where no address is let in, the password alone is left.
+            access.is_denied = false;
+            let asks_two = access.basic_auth.is_some() && access.authorize.is_some();
+            access.satisfy_any = !clients.allow.is_empty() || asks_two;
+            // Others than those would come in without a password.
+            access.is_closed |= !clients.deny.is_empty();
+        }
+        access
+    }
     pub(super) fn clients(&self, server: &Server<'a>, scope: &Scope<'a>) -> Clients {
         let mut clients = Clients::default();
         let mut everybody_else = true;
@@ -63,7 +106,7 @@ impl<'a> Import<'a> {
         let lists = clients.allow.iter().chain(&clients.deny).count();
         if let Some(why) = self.unknown_clients(server, scope).filter(|_| lists > 0) {
             for line in scope.any(&["allow", "deny"]) {
-                self.ledger.missing(line, &format!("{why}, so its routes are denied"));
+                self.ledger.mark(line, DENIED, &format!("{why}, so its routes are denied"));
             }
             clients.is_closed = true;
         }

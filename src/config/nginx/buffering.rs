@@ -13,7 +13,7 @@ impl<'a> Import<'a> {
     pub(super) fn buffers(&mut self, scope: &Scope<'a>, lead: &Lead) {
         let Lead::Service(name) = lead else { return };
         // Of gRPC, both ways are streams.
-        if scope.own("grpc_pass").is_some() {
+        if scope.handler("grpc_pass").is_some() {
             return;
         }
         let is_on = |name: &str| scope.last(name).is_none_or(|line| line.is_on());

@@ -1,59 +1,99 @@
-//! `root`, `alias`, `index` → files.
+//! `root`, `alias`, `index`, `autoindex`, `disable_symlinks`, `default_type` → files.
 
 use super::Import;
 use super::locations::Kind;
+use super::scope::Scope;
 use super::site::{Lead, Tries};
 use super::spot::Spot;
-use super::tree::Directive;
+use super::toml::{fixed, quoted};
 use super::values;
 
 impl<'a> Import<'a> {
     pub(super) fn files(&self, spot: &Spot<'a>, tries: Tries) -> Lead {
         let scope = &spot.scope;
         let index = self.index(spot);
-        let alias = scope.own("alias");
+        let alias = scope.handler("alias");
         let Some(folder) = alias.or_else(|| scope.last("root")) else { return Lead::status(404) };
-        if let Some(why) = self.odd_folder(spot, folder, alias.is_some()) {
-            self.ledger.missing(folder, &format!("{why}; the route answers 501 until then"));
+        let whole = self.settled(folder.arg(0));
+        if let Some(why) = self.odd_folder(spot, &whole, alias.is_some()) {
+            self.ledger.unanswered(folder, why);
             return Lead::not_imported(&folder.place);
         }
         self.ledger.noted(
             folder,
-            "hidden files, but those of /.well-known, and links that lead out of the folder are not served; a path with `..` is answered 400",
+            "hidden files, but those of /.well-known, are not served; a path with `..` is answered 400",
         );
-        let (root, index) = match folder.arg(0).rsplit_once('/') {
+        let (root, index) = match whole.rsplit_once('/') {
             // The one file of an exact path: what stands for its folder.
             Some((root, file))
                 if alias.is_some() && matches!(spot.kind, Kind::Exact(_)) && !file.is_empty() =>
             {
-                (
-                    if root.is_empty() { "/" } else { root },
-                    Some(file.to_owned()).filter(|name| is_legal(name)),
-                )
+                let name = Some(file.to_owned()).filter(|name| is_legal(name));
+                (if root.is_empty() { "/" } else { root }, name.into_iter().collect())
             }
-            _ => (folder.arg(0), index),
+            _ => (whole.as_str(), index),
         };
-        Lead::Files { root: root.to_owned(), alias: alias.is_some(), index, tries }
+        let symlinks = self.symlinks(scope);
+        let more = self.autoindex(scope).into_iter().chain([symlinks]).chain(self.default_type(scope));
+        Lead::Files { root: root.to_owned(), alias: alias.is_some(), index, tries, more: more.collect() }
     }
 
     /// What stands for a folder, where it is not `index.html`.
-    fn index(&self, spot: &Spot<'a>) -> Option<String> {
-        let index = spot.scope.last("index")?;
-        let name = index.arg(0);
-        match index.args.len() {
-            1 if name == "index.html" || is_legal(name) => self.ledger.carried(index),
-            1 => self.ledger.missing(index, "the index of a folder is the name of a file; index.html is looked for"),
-            _ => self.ledger.noted(
-                index,
-                &format!("only {name} is looked for in a folder; where it is not there, nginx looks for the next, and a route answers 404"),
-            ),
+    fn index(&self, spot: &Spot<'a>) -> Vec<String> {
+        let Some(index) = spot.scope.last("index") else { return Vec::new() };
+        let names: Vec<String> = index.args.iter().filter(|name| is_legal(name)).cloned().collect();
+        if names.len() == index.args.len() {
+            self.ledger.carried(index);
+        } else {
+            let why = "what stands for a folder is the name of a file in it; others are not looked for";
+            self.ledger.missing(index, why);
         }
-        Some(name.to_owned()).filter(|name| name != "index.html").filter(|name| is_legal(name))
+        if names == ["index.html"] { Vec::new() } else { names }
+    }
+
+    fn autoindex(&self, scope: &Scope<'a>) -> Option<String> {
+        let line = scope.last("autoindex").filter(|line| line.is_on())?;
+        self.ledger.carried(line);
+        for name in ["autoindex_exact_size", "autoindex_localtime"] {
+            let why = "lists say bytes, and times in UTC";
+            scope.last(name).iter().for_each(|line| self.ledger.harmless(line, why));
+        }
+        let format = scope.last("autoindex_format");
+        let is_json = format.is_some_and(|line| line.arg(0) == "json");
+        if let Some(line) = format {
+            match line.arg(0) {
+                "html" | "json" => self.ledger.carried(line),
+                _ => self.ledger.missing(line, "a list is HTML or JSON; it is HTML"),
+            }
+        }
+        Some(if is_json { "autoindex = \"json\"" } else { "autoindex = true" }.to_owned())
+    }
+
+    /// nginx follows all links unless told otherwise.
+    fn symlinks(&self, scope: &Scope<'a>) -> String {
+        let line = scope.last("disable_symlinks");
+        if let Some(line) = line {
+            match line.arg(0) {
+                "if_not_owner" => self.ledger.noted(line, "no symbolic link is followed, whoever owns it"),
+                _ => self.ledger.carried(line),
+            }
+        }
+        let is_off = line.is_some_and(|line| line.arg(0) != "off");
+        format!("symlinks = {}", quoted(if is_off { "off" } else { "any" }))
+    }
+
+    /// What files are whose names say nothing.
+    fn default_type(&self, scope: &Scope<'a>) -> Option<String> {
+        let line = scope.last("default_type");
+        line.iter().for_each(|line| self.ledger.carried(line));
+        let kind = line.map_or("text/plain", |line| line.arg(0));
+        let is_legal = kind.contains('/') && !kind.contains(['$', ' ']) && !kind.contains(char::is_control);
+        (is_legal && kind != "application/octet-stream").then(|| format!("default_type = {}", fixed(kind)))
     }
 
     /// Why a folder does not hold what nginx serves.
-    fn odd_folder(&self, spot: &Spot<'a>, folder: &'a Directive, is_alias: bool) -> Option<&'static str> {
-        let (path, is_exact) = (folder.arg(0), matches!(spot.kind, Kind::Exact(_)));
+    pub(super) fn odd_folder(&self, spot: &Spot<'a>, path: &str, is_alias: bool) -> Option<&'static str> {
+        let is_exact = matches!(spot.kind, Kind::Exact(_));
         if values::has_variables(path) {
             return Some("a folder has no variables; write it whole");
         }

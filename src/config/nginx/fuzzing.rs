@@ -22,8 +22,8 @@ pub fn nginx_import(data: &[u8]) {
 
 /// Every directive has one fate, and what was not carried over whole is told of, with its place.
 pub(super) fn nothing_is_dropped(imported: &Imported, directives: usize) {
-    let Counts { carried, noted, missing } = imported.counts;
-    assert_eq!(carried + noted + missing, directives);
+    let Counts { carried, noted, missing, apart } = imported.counts;
+    assert_eq!(carried + noted + missing + apart, directives);
     let told = |level| imported.notes.iter().filter(|note| note.level == level).count();
     assert!(told(Level::Carried) == 0 && told(Level::Noted) <= noted && told(Level::Missing) <= missing);
     assert_eq!((noted > 0, missing > 0), (told(Level::Noted) > 0, told(Level::Missing) > 0));

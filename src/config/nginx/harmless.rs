@@ -99,6 +99,12 @@ const SCRIPTS: &[&str] =
 
 static HARMLESS: LazyLock<HashSet<&str>> = LazyLock::new(|| NAMES.split_whitespace().collect());
 
+/// Those that are listed one by one.
+#[cfg(test)]
+pub(super) fn names() -> impl Iterator<Item = &'static str> {
+    NAMES.split_whitespace()
+}
+
 pub(super) fn is_harmless(name: &str) -> bool {
     let family = || PREFIXES.iter().any(|prefix| name.starts_with(prefix)) && !SCRIPTS.contains(&name);
     HARMLESS.contains(name) || family()

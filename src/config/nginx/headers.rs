@@ -1,4 +1,4 @@
-//! Header fields: `add_header`, `expires`, `proxy_hide_header`, `proxy_set_header`.
+//! Header fields: `add_header`, `proxy_hide_header`, `proxy_set_header`.
 //!
 //! Inheritance is resolved here as nginx has it, a level with any of its own takes none from outside,
 //! so that what a route gets is complete.
@@ -8,8 +8,7 @@ use super::scope::Scope;
 use super::servers::Server;
 use super::site::{AddedField, Edits, Headers, Lead, Route};
 use super::tree::Directive;
-use super::values::translate;
-use crate::core::expires::Expires;
+use crate::core::template::{Template, Vocabulary};
 
 /// Set by Pointsman towards the upstream, each with the values of nginx that mean the same.
 const FORWARDED: [(&str, &[&str]); 7] = [
@@ -40,10 +39,10 @@ impl<'a> Import<'a> {
     pub(super) fn headers(&self, server: &Server<'a>, scope: &Scope<'a>, lead: &Lead) -> Headers {
         let proxied = matches!(lead, Lead::Service(_));
         let request = if proxied { self.request_headers(server, scope) } else { Edits::default() };
-        Headers { response: self.response_headers(server, scope, lead), request }
+        Headers { response: self.response_headers(scope), request }
     }
 
-    fn response_headers(&self, server: &Server<'a>, scope: &Scope<'a>, lead: &Lead) -> Edits {
+    fn response_headers(&self, scope: &Scope<'a>) -> Edits {
         let mut edits = Edits::default();
         let passed = scope.all("proxy_pass_header");
         passed.iter().for_each(|line| self.ledger.carried(line));
@@ -60,29 +59,13 @@ impl<'a> Import<'a> {
                 edits.remove.push(line.arg(0).to_owned());
             }
         }
-        // Where nginx would follow it, nobody may learn of the place.
-        if matches!(lead, Lead::Service(_)) && has_internal(server.scope.block()) {
-            edits.remove.push("X-Accel-Redirect".to_owned());
-        }
         for line in scope.all("add_header") {
-            self.add_header(line, server, &mut edits);
+            self.add_header(line, &mut edits);
         }
         edits
     }
 
-    /// As the route has it.
-    pub(super) fn expires(&self, scope: &Scope<'a>) -> Option<String> {
-        let line = scope.last("expires")?;
-        let text = line.arg(0);
-        if line.args.len() != 1 || Expires::parse(text).is_err() {
-            self.ledger.missing(line, "expires of a route is a time, max, epoch or off");
-            return None;
-        }
-        self.ledger.carried(line);
-        Some(text.to_owned()).filter(|text| text != "off")
-    }
-
-    fn add_header(&self, line: &'a Directive, server: &Server<'a>, edits: &mut Edits) {
+    fn add_header(&self, line: &'a Directive, edits: &mut Edits) {
         let (name, value) = (line.arg(0), line.arg(1));
         if name.eq_ignore_ascii_case("content-type") {
             // [`Import::content_type`] sees to it.
@@ -92,15 +75,13 @@ impl<'a> Import<'a> {
             // nginx adds no empty field.
             return self.ledger.carried(line);
         }
-        let value = match self.value(server, value) {
+        let value = match self.value(value, true) {
             Ok(value) if legal_name(name) && !is_framing(name) => value,
-            Ok(_) => return self.ledger.missing(line, "it frames the answer; Pointsman sets it"),
-            Err(variable) => return self.ledger.missing(
-                line,
-                &format!(
-                    "values know $host, $remote_addr, $scheme, $request_uri and $request_id, not {variable}"
-                ),
-            ),
+            Ok(_) if is_framing(name) => {
+                return self.ledger.noted(line, "it says where the answer ends; Pointsman sees to that");
+            }
+            Ok(_) => return self.ledger.missing(line, "no such header can be set"),
+            Err(variable) => return self.ledger.missing(line, &format!("{variable} is not known here")),
         };
         self.ledger.carried(line);
         let of_successes = line.arg(2) != "always";
@@ -117,7 +98,9 @@ impl<'a> Import<'a> {
     fn request_headers(&self, server: &Server<'a>, scope: &Scope<'a>) -> Edits {
         let mut edits = Edits::default();
         let mut names_host = false;
-        let prefix = if scope.own("grpc_pass").is_some() { "grpc" } else { "proxy" };
+        let target = scope.handler("proxy_pass").map(|pass| self.settled(pass.arg(0)));
+        let authority = target.as_deref().and_then(authority);
+        let prefix = if scope.handler("grpc_pass").is_some() { "grpc" } else { "proxy" };
         for line in scope.all(&format!("{prefix}_set_header")) {
             let (name, value) = (line.arg(0).to_ascii_lowercase(), line.arg(1));
             names_host |= name == "host";
@@ -125,8 +108,16 @@ impl<'a> Import<'a> {
                 self.ledger.carried(line);
                 continue;
             }
+            if name == "x-forwarded-for" && value == "$remote_addr" {
+                self.ledger.carried(line);
+                continue;
+            }
             if name == "x-forwarded-for" {
                 self.ledger.noted(line, "set by Pointsman: what a client says is replaced, what one of trusted_proxies says is continued");
+                continue;
+            }
+            if self.is_of_authority(scope, &name, value) {
+                self.ledger.carried(line);
                 continue;
             }
             let known = FORWARDED.iter().find(|(known, _)| *known == name);
@@ -143,29 +134,20 @@ impl<'a> Import<'a> {
                 self.ledger.carried(line);
                 continue;
             }
-            match self.value(server, value) {
-                Ok(value) if legal_name(&name) && !value.is_empty() => {
-                    self.ledger.carried(line);
-                    edits.set.retain(|(known, _)| !known.eq_ignore_ascii_case(&name));
-                    edits.set.push((line.arg(0).to_owned(), value));
+            if value.strip_prefix("$http_").is_some_and(|field| field == name.replace('-', "_")) {
+                // What the client says, and so it is.
+                match known.is_none() {
+                    true => self.ledger.carried(line),
+                    false => self
+                        .ledger
+                        .missing(line, "what a client claims is not believed; Pointsman's own is sent"),
                 }
-                Ok(_) => self.ledger.missing(line, "no such header can be set"),
-                Err(variable) => {
-                    // nginx puts its own in place of what a client says; here nothing is left of that.
-                    let is_removed = known.is_none() && legal_name(&name);
-                    edits.remove.extend(is_removed.then(|| line.arg(0).to_owned()));
-                    let what = if is_removed {
-                        "; it is taken off, whatever a client says"
-                    } else {
-                        "; Pointsman's own is sent"
-                    };
-                    self.ledger.missing(line, &format!("values know $host, $remote_addr, $scheme, $request_uri and $request_id, not {variable}{what}"));
-                }
+                continue;
             }
+            let whole =
+                authority.map_or(value.to_owned(), |authority| value.replace("$proxy_host", authority));
+            self.set_request_header(line, &name, &whole, known.is_some(), &mut edits);
         }
-        let target = scope.own("proxy_pass").map_or("", |pass| pass.arg(0));
-        let authority = ["http://", "https://"].iter().find_map(|scheme| target.strip_prefix(scheme));
-        let authority = authority.and_then(|rest| rest.split('/').next()).filter(|name| !name.contains('$'));
         if let Some(authority) = authority.filter(|_| !names_host) {
             // What nginx sends unless told otherwise: the name in proxy_pass.
             let authority = if authority == "unix:" { "localhost" } else { authority };
@@ -174,23 +156,43 @@ impl<'a> Import<'a> {
         edits
     }
 
+    fn set_request_header(
+        &self,
+        line: &'a Directive,
+        name: &str,
+        value: &str,
+        is_ours: bool,
+        edits: &mut Edits,
+    ) {
+        match self.value(value, false) {
+            Ok(value) if legal_name(name) && !value.is_empty() => {
+                self.ledger.carried(line);
+                edits.set.retain(|(known, _)| !known.eq_ignore_ascii_case(name));
+                edits.set.push((line.arg(0).to_owned(), value));
+            }
+            Ok(_) => self.ledger.missing(line, "no such header can be set"),
+            Err(variable) => {
+                // nginx puts its own in place of what a client says; here nothing is left of that.
+                let is_removed = !is_ours && legal_name(name);
+                edits.remove.extend(is_removed.then(|| line.arg(0).to_owned()));
+                let what = if is_removed {
+                    "; it is taken off, whatever a client says"
+                } else {
+                    "; Pointsman's own is sent"
+                };
+                self.ledger.missing(line, &format!("{variable} is not known here{what}"));
+            }
+        }
+    }
+
     /// The value of a header field with Pointsman's variables.
-    fn value(&self, server: &Server<'a>, text: &str) -> Result<String, String> {
-        let mut ports = server.listens.iter().filter_map(|listen| listen.address.rsplit(':').next());
-        let port = ports.next().filter(|first| ports.all(|other| other == *first));
-        let value = translate(text, |name| match name {
-            "host" | "http_host" => Some("$host".to_owned()),
-            "remote_addr" => Some("$remote_addr".to_owned()),
-            "scheme" => Some("$scheme".to_owned()),
-            "request_uri" => Some("$request_uri".to_owned()),
-            "request_id" => Some("$request_id".to_owned()),
-            "server_name" => server.names.first().cloned(),
-            "server_port" => port.map(str::to_owned),
-            _ => None,
-        })?;
+    fn value(&self, text: &str, has_answer: bool) -> Result<String, String> {
+        let value = self.text(text)?.shown();
         // A value is one line, however it was written.
         let line = value.split_whitespace().collect::<Vec<_>>().join(" ");
         http::HeaderValue::from_str(&line).map_err(|_| "a control character".to_owned())?;
+        let names = self.lookups.names();
+        Template::parse(&line, &Vocabulary { names: Some(&names), has_answer, pattern: None })?;
         Ok(line)
     }
 
@@ -218,7 +220,13 @@ impl<'a> Import<'a> {
     }
 }
 
-fn has_internal(block: &[Directive]) -> bool {
+/// Whom `proxy_pass` names, where that is fixed.
+fn authority(target: &str) -> Option<&str> {
+    let rest = ["http://", "https://"].iter().find_map(|scheme| target.strip_prefix(scheme))?;
+    rest.split('/').next().filter(|name| !name.contains('$'))
+}
+
+pub(super) fn has_internal(block: &[Directive]) -> bool {
     block.iter().any(|line| line.name == "internal" || line.name == "location" && has_internal(line.block()))
 }
 
@@ -234,7 +242,7 @@ fn legal_name(name: &str) -> bool {
     http::HeaderName::try_from(name).is_ok()
 }
 
-fn is_framing(name: &str) -> bool {
+pub(super) fn is_framing(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
     CONNECTION.contains(&name.as_str()) || name == "host"
 }

@@ -4,6 +4,7 @@
 //! is never taken for harmless.
 
 use super::ledger::Level::{self, Missing, Noted};
+use super::ledger::{Fate, HARMLESS};
 use super::tree::Directive;
 
 const DEFAULTS: &str = "not needed: it is about nginx's own processes, sockets or buffers";
@@ -20,6 +21,8 @@ const TLS_SUITES: &str =
     "not needed: upstreams are greeted with the TLS versions and suites of rustls, which are modern";
 const GATEWAY: &str =
     "only HTTP upstreams are spoken to; put the application's own HTTP server in front of it";
+const FASTCGI: &str = "FastCGI is not spoken: put a server that speaks it in front of php-fpm (FrankenPHP, Caddy, or nginx on \
+                       127.0.0.1 with these lines), and name that as an upstream";
 const BODY: &str = "answers are not rewritten; change it in the application";
 const AUTH: &str =
     "not carried over; see basic_auth, authorize and satisfy of routes, or protect it in the application";
@@ -34,14 +37,10 @@ const SCRIPT: &str = "no scripts are run; express it as routes, or do it in the 
 const PREFIXES: &[(&str, Level, &str)] = &[
     ("proxy_ssl_", Missing, TLS_UPSTREAM),
     ("proxy_cache", Missing, CACHE),
-    (
-        "proxy_cookie_",
-        Missing,
-        "not carried over; write cookie_paths, cookie_domains or cookie_flags of the route",
-    ),
+    ("proxy_cookie_", Noted, UNUSED),
     ("proxy_temp_", Noted, STREAMS),
     ("proxy_headers_hash_", Noted, DEFAULTS),
-    ("fastcgi_", Missing, GATEWAY),
+    ("fastcgi_", Missing, FASTCGI),
     ("uwsgi_", Missing, GATEWAY),
     ("scgi_", Missing, GATEWAY),
     ("memcached_", Missing, GATEWAY),
@@ -80,12 +79,13 @@ const NAMES: &[(&[&str], Level, &str)] = &[
        "client_body_buffer_size", "client_body_temp_path", "client_header_buffer_size", "request_pool_size",
        "connection_pool_size", "lingering_close", "lingering_time", "lingering_timeout", "zone",
        "client_body_in_single_buffer", "log_not_found", "log_subrequest", "open_log_file_cache",
-       "msie_padding", "msie_refresh", "keepalive_disable", "read_ahead", "subrequest_output_buffer_size", "debug_connection"], Noted, DEFAULTS),
+       "aio_write", "directio_alignment", "preread_buffer_size", "proxy_send_lowat", "send_lowat", "debug_points",
+       "working_directory", "http", "degrade", "msie_padding", "msie_refresh", "keepalive_disable", "read_ahead", "subrequest_output_buffer_size", "debug_connection"], Noted, DEFAULTS),
     (&["worker_connections", "worker_rlimit_nofile"], Noted, "as many as the system gives the process descriptors for"),
     (&["max_headers"], Missing, "limits.headers of the listener says how many there may be"),
     (&["worker_shutdown_timeout"], Noted, "server.grace says how long"),
     (&["client_body_in_file_only"], Missing, "bodies are not written to files"),
-    (&["ignore_invalid_headers"], Noted, "fields with an underscore in their name are dropped, those that HTTP does not allow are refused"),
+    (&["ignore_invalid_headers"], Noted, "fields that HTTP does not allow are refused"),
     (&["ssl_ciphers", "ssl_prefer_server_ciphers", "ssl_session_cache", "ssl_session_timeout", "ssl_dhparam",
        "ssl_ecdh_curve", "ssl_buffer_size", "ssl_protocols", "ssl_session_tickets", "ssl_trusted_certificate",
        "ssl_client_certificate", "ssl_verify_client", "ssl_certificate", "ssl_certificate_key", "ssl_stapling",
@@ -100,35 +100,34 @@ const NAMES: &[(&[&str], Level, &str)] = &[
     (&["proxy_socket_keepalive", "proxy_force_ranges", "proxy_ignore_headers"], Missing, "there is nothing like it"),
     (&["proxy_ssl_protocols", "proxy_ssl_ciphers", "proxy_ssl_session_reuse", "proxy_ssl_verify_depth",
        "grpc_ssl_protocols", "grpc_ssl_ciphers", "grpc_ssl_session_reuse", "grpc_ssl_verify_depth"], Noted, TLS_SUITES),
-    (&["proxy_store", "proxy_store_access", "slice"], Missing, CACHE),
+    (&["proxy_store", "proxy_store_access", "slice", "proxy_no_cache"], Missing, CACHE),
     (&["mirror", "mirror_request_body"], Missing, "requests are not mirrored; use a rollout with a canary"),
     (&["proxy_bind", "proxy_method", "proxy_set_body", "proxy_pass_request_headers",
        "proxy_pass_request_body"], Missing, "requests are passed on as they are"),
-    (&["proxy_intercept_errors", "recursive_error_pages"], Missing,
-     "not carried over; write intercept = true on the route, with error_pages"),
+    (&["recursive_error_pages"], Missing, "an error in place of an error has the built-in page"),
     (&["types", "default_type"], Noted, "files are served with the usual types of their names"),
     (&["charset", "source_charset", "override_charset", "charset_types", "charset_map"], Noted,
      "text in files is said to be UTF-8; what an application says of its answers stays"),
     (&["etag", "if_modified_since", "max_ranges"], Noted,
      "files have ETag and Last-Modified, and conditions and single ranges are answered by them"),
-    (&["disable_symlinks"], Noted, "links that lead out of the folder are never followed, others are"),
-    (&["autoindex"], Missing, "not carried over; write autoindex = true in files of the route"),
-    (&["autoindex_exact_size", "autoindex_localtime", "autoindex_format", "random_index",
-       "gzip_static", "brotli_static", "gunzip", "flv", "mp4", "image_filter", "ssi", "xslt_stylesheet",
+    (&["autoindex_exact_size", "autoindex_localtime", "autoindex_format"], Noted, UNUSED),
+    (&["random_index", "create_full_put_path", "min_delete_depth", "f4f", "hls", "xml_entities",
+        "gunzip", "flv", "mp4", "image_filter", "ssi", "xslt_stylesheet",
        "limit_rate", "limit_rate_after", "add_trailer", "addition_types", "add_before_body", "add_after_body"],
        Missing, FILES),
+    (&["gzip_static", "brotli_static"], Noted,
+     "files that lie there compressed are not looked for; what is compressed by the way is said in [compression]"),
     (&["gzip_disable", "gzip_buffers", "gzip_http_version", "gzip_window", "gzip_hash", "brotli_buffers",
        "brotli_window"], Noted, "not needed: the client's Accept-Encoding decides"),
     (&["merge_slashes"], Noted, "routes take doubled slashes for one, always; what goes to an upstream stays as it was sent"),
-    (&["underscores_in_headers"], Missing, "not carried over; write underscores = true on the listener, if the application needs such fields"),
     (&["chunked_transfer_encoding"], Noted, "an answer of unknown length is sent in chunks"),
     (&["absolute_redirect", "port_in_redirect", "server_name_in_redirect"], Noted,
      "redirects go where `to` says"),
     (&["set", "if", "break", "rewrite_log", "uninitialized_variable_warn"], Missing,
      "not carried over; write routes with `when` or `first`, and names under [values] and [maps]"),
-    (&["map", "geo", "split_clients"], Missing, VARIABLE),
+    (&["map", "geo", "split_clients", "keyval", "keyval_zone", "ancient_browser", "ancient_browser_value",
+       "modern_browser", "modern_browser_value"], Missing, VARIABLE),
     (&["limit_except"], Missing, "not carried over; write routes with when = { methods = [\"GET\"] }"),
-    (&["satisfy"], Missing, AUTH),
     (&["secure_link", "secure_link_md5", "secure_link_secret", "userid", "valid_referers"], Missing, AUTH),
     (&["post_action", "empty_gif", "degradation", "max_errors", "userid_service"], Missing, SCRIPT),
     (&["stream", "mail", "rtmp"], Missing, OTHER_PROTOCOL),
@@ -138,12 +137,20 @@ const NAMES: &[(&[&str], Level, &str)] = &[
     (&["log_format"], Noted, "the formats are json and combined, both with the times; fields of one's own are not in there"),
     (&["proxy_pass"], Noted, "another directive of its location answers first"),
     (&["include"], Noted, "what it names is in its place"),
-    (&["status_zone", "api", "status", "stub_status"], Noted,
+    (&["status_zone", "api", "status", "stub_status", "upstream_conf", "session_log", "session_log_format",
+       "session_log_zone"], Noted,
      "figures are at /metrics and /v1/services of the admin API"),
     (&["client_body_timeout", "client_header_timeout", "keepalive_timeout", "keepalive_requests", "keepalive_time",
        "send_timeout", "large_client_header_buffers", "real_ip_header", "real_ip_recursive", "set_real_ip_from"],
        Noted, BY_LISTENER),
+    (&["underscores_in_headers"], Noted, BY_LISTENER),
     (&["upstream"], Noted, "no proxy_pass names it"),
+    (&["ssl"], Missing, "nginx has it no more; write listen … ssl"),
+    (&["limit_zone"], Missing, "nginx has it no more; write limit_conn_zone"),
+    (&["limit_req_dry_run"], Missing, "limits hold; leave out those that are tried only"),
+    (&["http2"], Noted, "HTTP/2 is for listeners with TLS; h2c of a listener is without"),
+    (&["match"], Missing, "add health = { path = \"/health\" } to the pool, with status and match"),
+    (&["zone_sync"], Missing, "what instances share is said in [fleet]"),
     (&["state", "ntlm", "sticky", "sticky_cookie_insert", "queue", "least_time"], Missing,
      "use balance = \"hash\" with hash_by for clients that must stay on an upstream"),
     (&["brotli", "brotli_comp_level", "brotli_types", "brotli_min_length", "gzip", "gzip_types",
@@ -153,9 +160,9 @@ const NAMES: &[(&[&str], Level, &str)] = &[
        "grpc_ssl_name", "grpc_ssl_server_name", "grpc_ssl_certificate", "grpc_ssl_certificate_key",
        "proxy_set_header", "proxy_hide_header", "proxy_pass_header", "proxy_connect_timeout",
        "proxy_read_timeout", "proxy_send_timeout", "proxy_http_version", "proxy_buffering",
-       "proxy_request_buffering", "proxy_redirect", "proxy_next_upstream", "proxy_next_upstream_tries",
+       "proxy_request_buffering", "proxy_redirect", "proxy_intercept_errors", "auth_basic_user_file", "satisfy", "proxy_next_upstream", "proxy_next_upstream_tries",
        "proxy_next_upstream_timeout", "client_max_body_size",
-       "root", "alias", "index", "error_page", "limit_req", "limit_conn", "limit_req_zone", "limit_conn_zone",
+       "root", "alias", "index", "autoindex", "disable_symlinks", "error_page", "limit_req", "limit_conn", "limit_req_zone", "limit_conn_zone",
        "limit_req_status", "limit_conn_status", "access_log", "allow", "deny", "try_files", "internal", "server_name", "location", "server", "return", "rewrite"],
        Noted, UNUSED),
 ];
@@ -191,7 +198,14 @@ const OFF: &[&str] = &[
 ];
 
 /// The level of a directive that nobody has marked, and what to say.
-pub(super) fn fate(directive: &Directive) -> (Level, String) {
+pub(super) fn fate(directive: &Directive) -> (Fate, String) {
+    let (level, detail) = level(directive);
+    // What nobody had to take up is not missed.
+    let fate = if level == Noted { HARMLESS } else { level.into() };
+    (fate, detail)
+}
+
+fn level(directive: &Directive) -> (Level, String) {
     let name = directive.name.as_str();
     let is_only = |value: &str| directive.args.len() == 1 && directive.arg(0) == value;
     if (OFF.contains(&name) && is_only("off")) || (name == "satisfy" && is_only("all")) {

@@ -1,11 +1,14 @@
 //! Where a location leads: the same order in which nginx's phases ask: rewrite, access, content.
 
 use super::Import;
-use super::access::Clients;
+use super::access::{Access, Clients};
+use super::cookies::Cookies;
+use super::headers::has_internal;
+use super::known;
 use super::locations::Kind;
 use super::safeguards::{Safeguards, guarded};
 use super::servers::Server;
-use super::site::{Lead, Rewriting, Route, Rule, Then, Tries};
+use super::site::{Lead, Rewriting, Route, Rule, Service, Tries};
 use super::spot::{MADE_FROM_FILES, OTHER_CONTENT, Spot};
 use super::tree::Directive;
 use super::tries::FileSearch;
@@ -37,14 +40,18 @@ impl<'a> Import<'a> {
             let rules = if route.lead == Lead::Deny { Vec::new() } else { rules };
             return Route { path, comments, rewriting: Rewriting { rules, ..Rewriting::default() }, ..route };
         }
-        let Content { spot: place, lead, rewriting, clients, guard } =
+        let Content { spot: place, lead, rewriting, clients, guard, leads_away } =
             self.behind(server, spot, rules, guard, &mut comments);
         let (lead, rules) = guarded(guard.before, lead, rewriting.rules, spot, &mut comments);
-        let is_closed = clients.is_closed || guard.access;
+        let Access { basic_auth, authorize, satisfy_any, is_denied, is_closed } =
+            self.access(&spot.scope, &place.scope, &clients);
+        // nginx asks before it looks for files; the rules of a route come before both.
+        let is_passed = leads_away && (basic_auth.is_some() || authorize.is_some());
+        let is_closed = is_closed || clients.is_closed || guard.access || is_passed;
         if is_closed && lead != Lead::Deny {
             comments.push("denied: what protected it in nginx was not carried over".to_owned());
         }
-        let lead = if is_closed || clients.is_denied { Lead::Deny } else { lead };
+        let lead = if is_closed || is_denied { Lead::Deny } else { lead };
         let rewriting = match lead {
             Lead::Deny => Rewriting::default(),
             Lead::Service(_) => Rewriting { rules, ..rewriting },
@@ -55,10 +62,15 @@ impl<'a> Import<'a> {
             path,
             comments,
             rewriting,
+            // What answers may stand elsewhere.
+            internal: self.is_internal(server, spot),
             rates: self.rates(&spot.scope),
             connections_per_client: self.connections(&spot.scope),
             allow: clients.allow,
             deny_from: clients.deny,
+            basic_auth,
+            authorize,
+            satisfy_any,
             ..route
         }
     }
@@ -79,6 +91,8 @@ impl<'a> Import<'a> {
             hosts,
             listeners: listeners.to_vec(),
             path: spot.kind.path(),
+            is_first: false,
+            when: spot.when.clone(),
             within: spot.within.clone(),
             headers: self.headers(server, scope, &lead),
             access_log: self.access_log(scope),
@@ -88,9 +102,16 @@ impl<'a> Import<'a> {
             connections_per_client: None,
             compression: self.compression(scope),
             expires: self.expires(scope),
+            forwarded: self.forwarded(scope, &lead),
             allow: Vec::new(),
             deny_from: Vec::new(),
             rewriting: Rewriting::default(),
+            basic_auth: None,
+            authorize: None,
+            satisfy_any: false,
+            internal: self.is_internal(server, spot),
+            intercept: matches!(lead, Lead::Service(_)) && self.intercepts(scope),
+            cookies: if matches!(lead, Lead::Service(_)) { self.cookies(scope) } else { Cookies::default() },
             error_pages: self.error_pages(server, scope),
             lead,
         };
@@ -105,22 +126,12 @@ impl<'a> Import<'a> {
         spot: &Spot<'a>,
         comments: &mut Vec<String>,
     ) -> (Vec<Rule>, Option<Lead>) {
-        let scope = &spot.scope;
         // The server's own block answers before any location is chosen.
         if let Some(answer) = server.scope.own("return") {
-            return (Vec::new(), Some(self.answered(server, answer)));
+            return (Vec::new(), Some(self.answered(answer)));
         }
         if let Some(lead) = self.rewritten_server(server) {
             return (Vec::new(), Some(lead));
-        }
-        // nginx looks as soon as it has chosen the location; the locations in it inherit it.
-        if let Some(internal) =
-            scope.in_locations("internal", &server.scope).filter(|_| spot.kind != Kind::Named)
-        {
-            let why = "only reached from within nginx: answered 404, and X-Accel-Redirect of an upstream is not followed";
-            self.ledger.noted(internal, why);
-            scope.own("proxy_pass").iter().for_each(|pass| self.ledger.missing(pass, why));
-            return (Vec::new(), Some(Lead::status(404)));
         }
         self.rewritten(server, spot, comments)
     }
@@ -141,6 +152,7 @@ impl<'a> Import<'a> {
             rewriting: Rewriting { rules, ..Rewriting::default() },
             clients,
             guard,
+            leads_away: false,
         };
         match self.tries(server, spot, comments) {
             FileSearch::Files(tries) => {
@@ -148,16 +160,31 @@ impl<'a> Import<'a> {
             }
             FileSearch::Named(target) => self.at_named(server, target, &mut content, comments),
             FileSearch::Rule(rule) => {
-                if rule.then == Then::Stay {
-                    let tries = Tries { folders: false, fallback: None };
-                    content.lead = self.content(server, spot, Some(tries), &mut content.rewriting, comments);
-                }
+                content.leads_away = true;
                 content.rewriting.rules.push(rule);
             }
             FileSearch::Status(status) => content.lead = Lead::status(status),
             FileSearch::Lost(line) => content.lead = Lead::not_imported(&line.place),
         }
         content
+    }
+
+    /// nginx looks as soon as it has chosen the location; the locations in it inherit it.
+    fn is_internal(&self, server: &Server<'a>, spot: &Spot<'a>) -> bool {
+        let internal = spot.scope.in_locations("internal", &server.scope);
+        let internal = internal.filter(|_| !matches!(spot.kind, Kind::Named));
+        internal.iter().for_each(|line| self.ledger.carried(line));
+        internal.is_some()
+    }
+
+    /// nginx follows what any upstream names; here those do that have somewhere to lead to.
+    fn accel(&mut self, server: &Server<'a>, lead: &Lead) {
+        let is_its = |service: &&mut Service| *lead == Lead::Service(service.name.clone());
+        if has_internal(server.scope.block())
+            && let Some(service) = self.site.services.iter_mut().find(is_its)
+        {
+            service.accel = true;
+        }
     }
 
     /// The content of a named location, for those who are let into both.
@@ -169,7 +196,7 @@ impl<'a> Import<'a> {
         comments: &mut Vec<String>,
     ) {
         let scope = server.scope.within(target.block());
-        let named = Spot { scope, ..content.spot.clone() };
+        let named = Spot { scope, phase: None, ..content.spot.clone() };
         let theirs = self.clients(server, &named.scope);
         content.guard = content.guard.and(self.guard(server, &named.scope, named.serves_files()));
         let own = std::mem::take(&mut content.rewriting.rules);
@@ -195,23 +222,29 @@ impl<'a> Import<'a> {
         comments: &mut Vec<String>,
     ) -> Lead {
         let scope = &spot.scope;
-        if let Some(pass) = scope.own("proxy_pass").or_else(|| scope.own("grpc_pass")) {
-            let lead = self.proxied(pass, server, spot, rewriting, comments);
+        if let Some(pass) = scope.handler("proxy_pass").or_else(|| scope.handler("grpc_pass")) {
+            let lead = self.proxied(pass, spot, rewriting, comments);
             self.buffers(scope, &lead);
+            self.retries(scope, &lead);
+            self.accel(server, &lead);
             return lead;
         }
         let made =
             MADE_FROM_FILES.iter().find_map(|name| scope.last(name)).filter(|line| line.arg(0) != "off");
-        let other = scope.block().iter().find(|d| OTHER_CONTENT.contains(&d.name.as_str()));
+        let other = scope.place().find(|d| OTHER_CONTENT.contains(&d.name.as_str()));
         if let Some(other) = other.or(made) {
+            let (_, why) = known::fate(other);
+            self.ledger.unanswered(other, &why);
             comments.push(format!("{} was not carried over", other.name));
             return Lead::not_imported(&other.place);
         }
-        if let Some(status) = scope.own("stub_status") {
+        if let Some(status) = scope.handler("stub_status") {
             self.ledger.noted(status, "figures are at /metrics of the admin API; the path answers 404");
             return Lead::status(404);
         }
-        self.files(spot, tries.unwrap_or(Tries { folders: true, fallback: None }))
+        let tries = tries.filter(|tries| *tries != Tries::default());
+        let tries = tries.or_else(|| self.where_absent(server, spot));
+        self.files(spot, tries.unwrap_or_default())
     }
 }
 
@@ -223,4 +256,6 @@ struct Content<'a> {
     rewriting: Rewriting,
     clients: Clients,
     guard: Safeguards,
+    /// `try_files` leads to another place at once.
+    leads_away: bool,
 }

@@ -4,8 +4,6 @@
 //! fate from [`super::known`], and what is not known there was not carried over. Where two parts
 //! disagree about a directive that many locations inherit, the worse news stands.
 
-use super::include::Tree;
-use super::known;
 use super::tree::Directive;
 use serde::Serialize;
 use std::cell::RefCell;
@@ -22,6 +20,20 @@ pub enum Level {
     Missing,
 }
 
+/// What a note is about, the gravest first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Weight {
+    /// It protected something, which is denied until it is protected otherwise.
+    Protection,
+    /// What it answered is answered 501.
+    Unanswered,
+    /// Something is done otherwise, or not any more.
+    Difference,
+    /// Nobody notices.
+    Harmless,
+}
+
 /// A directive that was noted or is missing.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Note {
@@ -30,6 +42,7 @@ pub struct Note {
     /// Name and arguments.
     pub directive: String,
     pub level: Level,
+    pub weight: Weight,
     /// Why, and what to do.
     pub detail: String,
 }
@@ -47,15 +60,35 @@ pub struct Counts {
     pub carried: usize,
     pub noted: usize,
     pub missing: usize,
+    /// Lines of data, such as those of mime.types and maps, and of files that distributions bring along. They
+    /// share the fate of their block, or have one for the whole file.
+    pub apart: usize,
 }
 
-/// What became of a directive, and why; `None` as long as nobody has said.
-type Fate = Option<(Level, Vec<String>)>;
+/// What became of a directive, and what that is about. Weights count from 0, the gravest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Fate {
+    pub level: Level,
+    pub weight: Weight,
+}
+
+pub(super) const DENIED: Fate = Fate { level: Level::Missing, weight: Weight::Protection };
+pub(super) const UNANSWERED: Fate = Fate { level: Level::Missing, weight: Weight::Unanswered };
+pub(super) const HARMLESS: Fate = Fate { level: Level::Noted, weight: Weight::Harmless };
+
+impl From<Level> for Fate {
+    fn from(level: Level) -> Self {
+        Fate { level, weight: Weight::Difference }
+    }
+}
+
+/// A fate and why; `None` as long as nobody has said.
+pub(super) type Marked = Option<(Fate, Vec<String>)>;
 
 /// One entry for each directive of a tree, by its number.
 #[derive(Debug)]
 pub(super) struct Ledger {
-    fates: RefCell<Vec<Fate>>,
+    fates: RefCell<Vec<Marked>>,
 }
 
 impl Ledger {
@@ -71,108 +104,49 @@ impl Ledger {
         self.mark(directive, Level::Noted, detail);
     }
 
+    pub(super) fn harmless(&self, directive: &Directive, detail: &str) {
+        self.mark(directive, HARMLESS, detail);
+    }
+
     pub(super) fn missing(&self, directive: &Directive, detail: &str) {
         self.mark(directive, Level::Missing, detail);
     }
 
+    /// What it answered is answered 501; the reader is told why.
+    pub(super) fn unanswered(&self, directive: &Directive, why: &str) {
+        self.mark(directive, UNANSWERED, &format!("{why}; the route answers 501 until then"));
+    }
+
     /// A directive and all that is in it and has no fate yet.
-    pub(super) fn whole(&self, directive: &Directive, level: Level, detail: &str) {
-        self.mark(directive, level, detail);
+    pub(super) fn whole(&self, directive: &Directive, fate: impl Into<Fate>, detail: &str) {
+        let fate = fate.into();
+        self.mark(directive, fate, detail);
         let inside = format!("it stands in {} of line {}", directive.name, directive.place.line);
         directive.visit(&mut |inner| {
             let fresh = self.fates.borrow().get(inner.id).is_some_and(Option::is_none);
             if fresh {
-                self.mark(inner, level, &inside);
+                self.mark(inner, fate, &inside);
             }
         });
     }
 
-    fn mark(&self, directive: &Directive, level: Level, detail: &str) {
+    pub(super) fn mark(&self, directive: &Directive, fate: impl Into<Fate>, detail: &str) {
+        let fate = fate.into();
         let mut fates = self.fates.borrow_mut();
-        let Some(fate) = fates.get_mut(directive.id) else { return };
-        match fate {
-            Some((known, _)) if *known > level => {}
-            Some((known, details)) if *known == level => {
+        let Some(marked) = fates.get_mut(directive.id) else { return };
+        match marked {
+            Some((known, _)) if known.level > fate.level => {}
+            Some((known, details)) if known.level == fate.level => {
+                known.weight = known.weight.min(fate.weight);
                 if !details.iter().any(|other| other == detail) {
                     details.push(detail.to_owned());
                 }
             }
-            _ => *fate = Some((level, vec![detail.to_owned()])),
+            _ => *marked = Some((fate, vec![detail.to_owned()])),
         }
     }
 
-    /// Gives a fate to what has none; the notes in the order of the tree, and the counts.
-    pub(super) fn close(self, tree: &Tree) -> (Vec<Note>, Counts) {
-        let mut books =
-            Books { fates: self.fates.into_inner(), notes: Vec::new(), counts: Counts::default() };
-        tree.directives.iter().for_each(|directive| books.enter(directive, Around::Nothing));
-        (books.notes, books.counts)
+    pub(super) fn into_fates(self) -> Vec<Marked> {
+        self.fates.into_inner()
     }
-}
-
-struct Books {
-    fates: Vec<Fate>,
-    notes: Vec<Note>,
-    counts: Counts,
-}
-
-impl Books {
-    fn enter(&mut self, directive: &Directive, around: Around) {
-        let marked = self.fates.get_mut(directive.id).and_then(Option::take);
-        let is_marked = marked.is_some();
-        let inside =
-            |level: Level, name: &str, line| (level, vec![format!("it stands in {name} of line {line}")]);
-        let (level, details) = match (&around, marked) {
-            (Around::Data(level), _) => (*level, Vec::new()),
-            (_, Some(marked)) => marked,
-            (Around::Block(level, name, line), None) => inside(*level, name, *line),
-            (Around::Nothing, None) => {
-                let (level, detail) = known::fate(directive);
-                (level, vec![detail])
-            }
-        };
-        match level {
-            Level::Carried => self.counts.carried += 1,
-            Level::Noted => self.counts.noted += 1,
-            Level::Missing => self.counts.missing += 1,
-        }
-        if level > Level::Carried && !matches!(around, Around::Data(_)) {
-            self.note(directive, level, &details);
-        }
-        // A block that some part has marked says nothing of what is in it.
-        let within = match around {
-            Around::Data(level) => Around::Data(level),
-            _ if directive.holds_data() => Around::Data(level),
-            Around::Block(..) if !is_marked => around,
-            _ if level > Level::Carried && !is_marked => {
-                Around::Block(level, directive.name.clone(), directive.place.line)
-            }
-            _ => Around::Nothing,
-        };
-        directive.block().iter().for_each(|inner| self.enter(inner, within.clone()));
-    }
-
-    /// A file that is included twice is told of once.
-    fn note(&mut self, directive: &Directive, level: Level, details: &[String]) {
-        let note = Note {
-            file: directive.place.file.to_string(),
-            line: directive.place.line,
-            directive: directive.summary(),
-            level,
-            detail: details.join("; "),
-        };
-        if !self.notes.contains(&note) {
-            self.notes.push(note);
-        }
-    }
-}
-
-/// What a directive stands in, as far as that says what became of it.
-#[derive(Clone)]
-enum Around {
-    Nothing,
-    /// The lines of a block of data share its fate and have no notes of their own.
-    Data(Level),
-    /// A block that was not carried over whole, its name and line.
-    Block(Level, String, usize),
 }

@@ -6,6 +6,7 @@ use super::site::RateLimit;
 use super::tree::Directive;
 use super::values::{self, size};
 use crate::core::limit::rate::MOST_BURST;
+use crate::core::template::Template;
 
 /// What nginx takes where nothing is said.
 const BODY: u64 = 1 << 20;
@@ -59,8 +60,10 @@ impl<'a> Import<'a> {
                 .missing(line, &format!("there is no limit_req_zone {zone_name}; add one to [rate_limits]"));
             return None;
         };
-        let Some((by, rate)) = limit_by(zone.arg(0)).zip(rate_of(zone)) else {
-            self.ledger.missing(zone, "a limit counts by client_ip, header:NAME or service");
+        let by = limit_by(zone.arg(0)).or_else(|| self.key(zone.arg(0)));
+        let Some((by, rate)) = by.zip(rate_of(zone)) else {
+            self.ledger
+                .missing(zone, "a limit counts by client_ip, header:NAME, service or a text that is known");
             self.ledger.missing(line, &format!("its zone of line {} was not carried over", zone.place.line));
             return None;
         };
@@ -96,6 +99,13 @@ impl<'a> Import<'a> {
         });
         self.limit_names.push((key, name.clone()));
         Some(name)
+    }
+
+    /// What is counted by, where that is a text.
+    pub(super) fn key(&self, key: &str) -> Option<String> {
+        let text = self.text_at_beginning(key)?.shown();
+        self.accepted(|vocabulary| Template::parse(&text, vocabulary)).ok()?;
+        (text.contains('$') && !text.contains(char::is_control)).then_some(text)
     }
 
     fn zone(&self, kind: &str, name: &str) -> Option<&'a Directive> {

@@ -49,12 +49,16 @@ impl<'a> Import<'a> {
             let lines = servers.iter().filter_map(|server| server.scope.last("keepalive_timeout"));
             lines.for_each(|line| self.ledger.carried(line));
         }
+        let source = source_of(servers);
         let mut listener = Listener {
             from: first.place.clone(),
             address: address.to_owned(),
             h2c: tls.is_none() && here().any(|listen| listen.http2),
+            underscores: self.underscores(first),
             proxy_protocol: here().any(|listen| listen.proxy_protocol),
-            trusted_proxies: self.trusted(servers),
+            trusted_proxies: self.trusted(servers, &source),
+            client_header: source.header().map(str::to_owned),
+            is_last_hop: source.is_last_hop(),
             header_timeout: seconds("client_header_timeout"),
             body_timeout: seconds("client_body_timeout"),
             write_timeout: seconds("send_timeout"),
@@ -72,6 +76,16 @@ impl<'a> Import<'a> {
             }
         }
         Some(listener)
+    }
+
+    /// Whether fields with an underscore in their name pass.
+    fn underscores(&self, server: &Server<'a>) -> bool {
+        let on = |name: &str, value: &str| {
+            let line = server.scope.last(name).filter(|line| line.arg(0) == value);
+            line.iter().for_each(|line| self.ledger.carried(line));
+            line.is_some()
+        };
+        on("underscores_in_headers", "on") | on("ignore_invalid_headers", "off")
     }
 
     /// What the default server says; the others must say the same.
@@ -101,10 +115,10 @@ impl<'a> Import<'a> {
         Some(count.checked_mul(each)?.clamp(1024, 1 << 20))
     }
 
-    fn trusted(&self, servers: &[&Server<'a>]) -> Vec<String> {
+    fn trusted(&self, servers: &[&Server<'a>], source: &ClientSource) -> Vec<String> {
         let mut networks: Vec<String> = Vec::new();
         for scope in servers.iter().map(|server| &server.scope) {
-            let is_read = self.real_ip(scope);
+            let is_read = self.real_ip(scope, source);
             for line in scope.all("set_real_ip_from").iter().filter(|line| !is_network(line.arg(0))) {
                 self.ledger.missing(line, "write the network itself, such as 10.0.0.0/8");
             }
@@ -117,55 +131,78 @@ impl<'a> Import<'a> {
         networks
     }
 
-    /// Whether the field that nginx takes clients from is one that is read here.
-    fn real_ip(&self, scope: &Scope<'a>) -> bool {
-        let from = scope.all("set_real_ip_from");
-        let header = scope.last("real_ip_header");
-        let recursive = scope.last("real_ip_recursive");
-        let name = header.map_or("x-real-ip".to_owned(), |line| line.arg(0).to_ascii_lowercase());
-        let is_read = matches!(name.as_str(), "x-forwarded-for" | "proxy_protocol");
-        for line in from.iter().copied().chain(header) {
+    /// Whether nginx takes clients from where the listener does.
+    fn real_ip(&self, scope: &Scope<'a>, source: &ClientSource) -> bool {
+        let is_read = ClientSource::of(scope) == *source;
+        let lines = scope.all("set_real_ip_from").into_iter();
+        for line in lines.chain(scope.last("real_ip_header")).chain(scope.last("real_ip_recursive")) {
             match is_read {
                 true => self.ledger.carried(line),
                 false => self.ledger.missing(
                     line,
-                    &format!("clients are taken from X-Forwarded-For or the PROXY protocol, not from {name}: the proxy in front counts as the client; have it set one of them, then name it in trusted_proxies"),
+                    &format!("clients are taken from {} for the whole listener, as the first server with set_real_ip_from has it", source.name),
                 ),
             }
-        }
-        let is_recursive = recursive.is_some_and(Directive::is_on);
-        if is_read && !is_recursive && name == "x-forwarded-for" {
-            let why = "the client is the last address that is none of trusted_proxies, as with real_ip_recursive on; nginx takes the last one here";
-            from.iter().copied().chain(recursive).for_each(|line| self.ledger.noted(line, why));
-        } else {
-            recursive.iter().for_each(|line| self.ledger.carried(line));
         }
         is_read
     }
 
     /// Why the client in a place is not the one that nginx sees there.
     pub(super) fn unknown_clients(&self, server: &Server<'a>, scope: &Scope<'a>) -> Option<String> {
-        let header =
-            scope.last("real_ip_header").map_or("x-real-ip", |line| line.arg(0)).to_ascii_lowercase();
-        let proxies = proxies(scope);
-        let by_protocol = !proxies.is_empty() && header == "proxy_protocol";
-        if !proxies.is_empty() && !by_protocol && header != "x-forwarded-for" {
-            return Some(format!("who the client is stands in {header}, which is not read"));
-        }
-        if header == "x-forwarded-for"
-            && !proxies.is_empty()
-            && !scope.last("real_ip_recursive").is_some_and(Directive::is_on)
-        {
-            return Some("a client behind two trusted proxies is another one than nginx's without real_ip_recursive on".to_owned());
-        }
+        let (proxies, source) = (proxies(scope), ClientSource::of(scope));
+        let by_protocol = !proxies.is_empty() && source.is_protocol();
         let differs = |listener: &&Listener| {
             let is_here = server.listens.iter().any(|listen| listen.address == listener.address);
-            is_here && (listener.trusted_proxies != proxies || listener.proxy_protocol != by_protocol)
+            let is_same_field = listener.client_header.as_deref() == source.header()
+                && listener.is_last_hop == source.is_last_hop();
+            is_here
+                && (listener.trusted_proxies != proxies
+                    || listener.proxy_protocol != by_protocol
+                    || !(proxies.is_empty() || is_same_field))
         };
         self.site.listeners.iter().find(differs).map(|listener| {
             format!("on {} other proxies are believed than set_real_ip_from says here", listener.address)
         })
     }
+}
+
+/// Where nginx learns who the client is, from proxies that it believes.
+#[derive(Debug, PartialEq)]
+struct ClientSource {
+    /// In lower case.
+    name: String,
+    is_recursive: bool,
+}
+
+impl ClientSource {
+    fn of(scope: &Scope<'_>) -> Self {
+        let name = scope.last("real_ip_header").map_or("x-real-ip", |line| line.arg(0)).to_ascii_lowercase();
+        let is_recursive = scope.last("real_ip_recursive").is_some_and(Directive::is_on);
+        ClientSource { name, is_recursive }
+    }
+
+    fn is_protocol(&self) -> bool {
+        self.name == "proxy_protocol"
+    }
+
+    /// Where it is not the field that is read anyway.
+    fn header(&self) -> Option<&str> {
+        let is_other = !self.is_protocol() && self.name != "x-forwarded-for";
+        Some(self.name.as_str()).filter(|name| is_other && http::HeaderName::try_from(*name).is_ok())
+    }
+
+    fn is_last_hop(&self) -> bool {
+        !self.is_recursive && !self.is_protocol()
+    }
+}
+
+/// Of the servers of a listener, the first that believes anybody.
+fn source_of(servers: &[&Server<'_>]) -> ClientSource {
+    let believes = |server: &&&Server<'_>| !server.scope.all("set_real_ip_from").is_empty();
+    let first = servers.iter().find(believes).or(servers.first());
+    first.map_or(ClientSource { name: String::new(), is_recursive: false }, |server| {
+        ClientSource::of(&server.scope)
+    })
 }
 
 /// The proxies that are believed in a place, as far as they are written as networks.

@@ -6,13 +6,15 @@
 //! that may fit it.
 
 use super::Import;
-use super::ledger::Level;
+use super::branches::Branch;
+use super::ledger::{DENIED, Level};
 use super::patterns::{Translated, translated};
 use super::scope::Scope;
 use super::servers::Server;
 use super::site::{Lead, Route};
 use super::spot::Spot;
 use super::tree::Directive;
+use crate::core::pattern::Pattern;
 
 /// How a location matches.
 #[derive(Clone, Debug, PartialEq)]
@@ -87,14 +89,18 @@ impl Kind {
 impl<'a> Import<'a> {
     /// All routes of a server for these hosts and listeners.
     pub(super) fn routes(&mut self, server: &Server<'a>, hosts: &[String], listeners: &[String]) {
-        let mut spots = self.spots.clone();
-        let slashless = slashless(&spots);
-        let taken: Vec<&str> = slashless.iter().map(|(path, _)| path.as_str()).collect();
-        self.server_rewrites(server, &mut spots, &taken, hosts, listeners);
+        let spots = self.spots.clone();
+        self.server_phase(server, hosts, listeners);
         for spot in &spots {
-            let route = self.route(server, spot, spot.kind.path(), hosts, listeners);
-            self.site.routes.push(route);
+            let of_server = self.of_server.clone();
+            for Branch { spot, bindings } in self.branches(spot, &of_server) {
+                self.bindings = bindings;
+                let route = self.route(server, &spot, spot.kind.path(), hosts, listeners);
+                self.site.routes.push(route);
+            }
+            self.bindings = of_server;
         }
+        let slashless = slashless(&spots);
         for (path, spot) in slashless {
             let lead = Lead::Redirect { to: format!("$scheme://$host{path}/$is_args$args"), status: 301 };
             let route = self.plain_route(server, &spot, hosts.to_vec(), listeners, lead);
@@ -146,7 +152,7 @@ impl<'a> Import<'a> {
             match &closed {
                 Some(why) => self.ledger.whole(
                     location,
-                    Level::Missing,
+                    DENIED,
                     &format!("{why}; until then, what may fit it is denied"),
                 ),
                 None => self.ledger.carried(location),
@@ -184,8 +190,7 @@ impl<'a> Import<'a> {
     pub(super) fn chosen(&self, path: &str) -> Option<&Spot<'a>> {
         let fits = |spot: &&Spot<'a>| match &spot.kind {
             Kind::Regex { pattern, ignore_case } => {
-                let built = regex::RegexBuilder::new(pattern).case_insensitive(*ignore_case).build();
-                built.is_ok_and(|regex| regex.is_match(path))
+                Pattern::new(pattern, *ignore_case).is_ok_and(|pattern| pattern.is_match(path.as_bytes()))
             }
             _ => false,
         };

@@ -9,16 +9,26 @@
 //! denied, and a location that would do something else answers 501 with the line it comes from. What is not
 //! known to be harmless ([`harmless`]) counts as protection ([`safeguards`]).
 
+mod absent;
 mod access;
 mod answers;
+mod bindings;
+mod branches;
 mod buffering;
+mod cases;
 mod compression;
 mod conditions;
+mod cookies;
+mod credentials;
+mod decisions;
+mod expiry;
 mod files;
+mod forwarded;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzzing;
 mod harmless;
 mod headers;
+mod idle;
 mod include;
 mod known;
 mod lead;
@@ -28,15 +38,21 @@ mod limits;
 mod listeners;
 mod locations;
 mod log;
+mod lookups;
 mod pages;
 mod parse;
 mod patterns;
+mod phrases;
+mod probes;
 mod proxy;
 mod reach;
+mod referers;
+mod report;
+mod retries;
 mod rewrites;
 mod safeguards;
 mod scope;
-mod server_rewrites;
+mod server_phase;
 mod servers;
 mod settle;
 mod site;
@@ -50,17 +66,20 @@ mod upstreams;
 mod values;
 mod write;
 
-pub use ledger::{Counts, Level, Note};
+pub use ledger::{Counts, Level, Note, Weight};
+pub use probes::{Probe, probes};
 
+use bindings::Bindings;
 use include::Tree;
 use ledger::Ledger;
+use lookups::Lookups;
 use scope::Scope;
 use serde::Serialize;
 use site::{Site, Speech};
 use spot::Spot;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
-use tree::Directive;
+use tree::{Directive, Place};
 
 /// Why nothing could be imported: nginx would refuse the file, too.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -81,7 +100,7 @@ fn at(line: usize, column: usize) -> String {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Imported {
     pub toml: String,
-    /// In the order of the files.
+    /// The gravest first, and then in the order of the files.
     pub notes: Vec<Note>,
     pub counts: Counts,
 }
@@ -108,7 +127,7 @@ struct Import<'a> {
     /// The `http` block, or the file itself where it is a part of one.
     http: Scope<'a>,
     upstreams: Vec<&'a Directive>,
-    /// `split_clients` and `map` blocks.
+    /// `split_clients`, `map` and `geo` blocks.
     choices: Vec<&'a Directive>,
     /// How it is spoken to, and what `proxy_pass` names → the service.
     service_names: Vec<((Speech, String), String)>,
@@ -118,6 +137,17 @@ struct Import<'a> {
     limit_names: Vec<((String, u64, u64), String)>,
     /// The conditions that have routes in their place, by number.
     expressed: HashSet<usize>,
+    /// Those of them that say which hosts a server answers.
+    moved: HashSet<usize>,
+    /// Why a condition has no routes in its place.
+    unasked: HashMap<usize, String>,
+    lookups: Lookups,
+    /// What the variables are where texts are read.
+    bindings: Bindings,
+    /// What they are behind the rewrite phase of the server.
+    of_server: Bindings,
+    /// Where look-ups come from that are made for what is read.
+    place: Place,
     /// The `include` lines whose files could not be read, by number.
     unread: HashSet<usize>,
     /// The places of the server that is at hand.
@@ -128,14 +158,17 @@ struct Import<'a> {
 fn convert(tree: &Tree) -> Imported {
     let mut import = Import::new(tree);
     import.unread(tree);
+    import.idle(tree);
     import.main(&tree.directives);
     let servers = import.servers();
     import.listeners(&servers);
     servers.iter().for_each(|server| import.server(server, &servers));
-    let Import { mut site, ledger, .. } = import;
+    import.unasked_lookups();
+    let Import { mut site, ledger, lookups, .. } = import;
+    site.maps = lookups.into_blocks();
     settle::settle(&mut site);
     let toml = write::write(&site);
-    let (notes, counts) = ledger.close(tree);
+    let (notes, counts) = report::close(ledger, tree);
     Imported { toml, notes, counts }
 }
 
@@ -156,11 +189,17 @@ impl<'a> Import<'a> {
             ledger,
             http: Scope::default().within(block),
             upstreams: named(&["upstream"]),
-            choices: named(&["split_clients", "map"]),
+            choices: named(&["split_clients", "map", "geo"]),
             service_names: Vec::new(),
             route_names: Vec::new(),
             limit_names: Vec::new(),
             expressed: HashSet::new(),
+            moved: HashSet::new(),
+            unasked: HashMap::new(),
+            lookups: Lookups::default(),
+            bindings: Bindings::default(),
+            of_server: Bindings::default(),
+            place: Place::none(),
             unread: HashSet::new(),
             spots: Vec::new(),
             site: Site::default(),
@@ -190,14 +229,15 @@ impl<'a> Import<'a> {
                     unread.insert(inner.id);
                     let harmless = inner.arg(0).ends_with("mime.types");
                     if harmless {
-                        ledger.noted(inner, "files are served with the usual types of their names");
+                        ledger.harmless(inner, "files are served with the usual types of their names");
                     } else {
                         let closes = if harmless::is_harmless_file(inner.arg(0)) {
                             ""
                         } else {
                             "; what stands around it is denied, since that may protect it"
                         };
-                        ledger.missing(inner, &format!("{why}; import it where it can be read{closes}"));
+                        let fate = if closes.is_empty() { Level::Missing.into() } else { ledger::DENIED };
+                        ledger.mark(inner, fate, &format!("{why}; import it where it can be read{closes}"));
                     }
                 }
                 if inner.name == "include" {

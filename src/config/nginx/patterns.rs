@@ -1,9 +1,11 @@
 //! Patterns of PCRE, as far as Rust's can say them.
 //!
-//! Rust's have no look-around and no back-references. A negative look-ahead for fixed texts at the end of a
-//! pattern, `/\.(?!well-known)`, is spelt out. From all others the condition is left out, so that the pattern
-//! fits more than it did, never less: what it was for can then be denied, and nothing is opened.
+//! A negative look-ahead for fixed texts at the end of a pattern, `/\.(?!well-known)`, is spelt out, so that the
+//! pattern stays one of the fast kind. Other look-around and back-references are for the slower kind. From what
+//! neither knows the condition is left out, so that the pattern fits more than it did, never less: what it was for
+//! can then be denied, and nothing is opened.
 
+use crate::core::pattern::Pattern;
 use regex::RegexBuilder;
 use std::collections::BTreeMap;
 use std::iter::Peekable;
@@ -21,15 +23,23 @@ pub(super) struct Translated {
 const MOST_TEXTS: usize = 64;
 
 pub(super) fn translated(pattern: &str) -> Translated {
-    let compiles = |pattern: &str| RegexBuilder::new(pattern).size_limit(1 << 20).build().is_ok();
-    let mut reader =
-        Reader { rest: pattern.chars().peekable(), out: String::new(), is_exact: true, depth: 0 };
-    let is_read = reader.read().is_some();
-    let Reader { out, is_exact, .. } = reader;
-    match is_read && !out.is_empty() && compiles(&out) {
-        true => Translated { pattern: out, is_exact },
-        false => Translated { pattern: "^".to_owned(), is_exact: false },
+    let plain = |pattern: &str| RegexBuilder::new(pattern).size_limit(1 << 20).build().is_ok();
+    let said = read(pattern, false).filter(|found| plain(&found.pattern));
+    if let Some(said) = said.as_ref().filter(|found| found.is_exact) {
+        return said.clone();
     }
+    // The slower kind of patterns, where it is needed.
+    let kept =
+        read(pattern, true).filter(|found| found.is_exact && Pattern::new(&found.pattern, false).is_ok());
+    kept.or(said).unwrap_or(Translated { pattern: "^".to_owned(), is_exact: false })
+}
+
+fn read(pattern: &str, keeps: bool) -> Option<Translated> {
+    let rest = pattern.chars().peekable();
+    let mut reader = Reader { rest, out: String::new(), is_exact: true, depth: 0, keeps };
+    reader.read()?;
+    let Reader { out, is_exact, .. } = reader;
+    (!out.is_empty()).then_some(Translated { pattern: out, is_exact })
 }
 
 struct Reader<'a> {
@@ -37,6 +47,8 @@ struct Reader<'a> {
     out: String,
     is_exact: bool,
     depth: usize,
+    /// Look-around, back-references and the like stay.
+    keeps: bool,
 }
 
 impl Reader<'_> {
@@ -55,7 +67,10 @@ impl Reader<'_> {
                     self.out.push(next);
                     // A possessive repetition gives nothing back: without it, more fits.
                     if self.rest.next_if_eq(&'+').is_some() {
-                        self.is_exact = false;
+                        match self.keeps {
+                            true => self.out.push('+'),
+                            false => self.is_exact = false,
+                        }
                     }
                 }
                 other => self.out.push(other),
@@ -67,6 +82,7 @@ impl Reader<'_> {
     fn escape(&mut self) -> Option<()> {
         let next = self.rest.next()?;
         match next {
+            '1'..='9' if self.keeps => self.out.extend(['\\', next]),
             '1'..='9' => {
                 while self.rest.next_if(char::is_ascii_digit).is_some() {}
                 self.anything();
@@ -133,6 +149,12 @@ impl Reader<'_> {
         }
         let kind = self.rest.next()?;
         let behind = kind == '<' && matches!(self.rest.peek(), Some('=' | '!'));
+        if self.keeps && (behind || matches!(kind, '=' | '!' | '>')) {
+            self.depth += 1;
+            self.out.extend(['(', '?', kind]);
+            self.out.extend(behind.then(|| self.rest.next()).flatten());
+            return Some(());
+        }
         match kind {
             '#' => while self.rest.next()? != ')' {},
             '=' | '!' => return self.look(kind == '!'),
@@ -270,7 +292,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn fits(pattern: &str, text: &str) -> bool {
-        regex::Regex::new(pattern).expect("it compiles").is_match(text)
+        Pattern::new(pattern, false).expect("it compiles").is_match(text.as_bytes())
     }
 
     #[test]
@@ -327,22 +349,28 @@ mod tests {
     }
 
     #[test]
-    fn from_what_cannot_be_said_the_condition_is_left_out() {
-        for (pattern, fitting) in [
-            (r"/\.(?!well-known)x$", "/.x"),
-            ("^/(?=private)", "/private"),
-            ("^/(?>private|x)/", "/private/"),
-            (r"^/([a-z])\1min", "/aamin"),
-            ("(?<!app)/x$", "/b/x"),
-            ("a++b", "aab"),
-            (r"^/\Qa.b\E", "/a.b"),
-            ("^/(?(1)a|b)", "/b"),
-            ("(*UTF8)x", "x"),
-            ("^/a(?!.*public).*$", "/a"),
-            ("^/(?!a[b])", "/c"),
-            ("x{", "x{"),
-            ("(", "("),
+    fn what_the_slower_kind_knows_stays_as_it_is() {
+        for (pattern, fitting, other) in [
+            (r"/\.(?!well-known)x$", "/.x", "/.y"),
+            ("^/(?=private)", "/private", "/public"),
+            ("^/(?>private|x)/", "/private/", "/private"),
+            (r"^/([a-z])\1min", "/aamin", "/abmin"),
+            ("(?<!app)/x$", "/b/x", "/app/x"),
+            ("^a++b", "aab", "b"),
+            ("^/a(?!.*public).*$", "/a", "/a/public"),
+            ("^/(?!a[b])", "/c", "/ab"),
         ] {
+            let found = translated(pattern);
+            assert!(found.is_exact, "{pattern}: {found:?}");
+            assert!(fits(&found.pattern, fitting) && !fits(&found.pattern, other), "{pattern}: {found:?}");
+        }
+    }
+
+    #[test]
+    fn from_what_cannot_be_said_the_condition_is_left_out() {
+        for (pattern, fitting) in
+            [(r"^/\Qa.b\E", "/a.b"), ("^/(?(1)a|b)", "/b"), ("(*UTF8)x", "x"), ("(", "(")]
+        {
             let found = translated(pattern);
             assert!(!found.is_exact && fits(&found.pattern, fitting), "{pattern}: {found:?}");
         }
@@ -352,7 +380,7 @@ mod tests {
         #[test]
         fn nothing_panics_and_all_compiles(pattern in r"[a-c()\[\]\\?!=<>|*+.^$&~:{}1#-]{0,24}") {
             let found = translated(&pattern);
-            prop_assert!(regex::Regex::new(&found.pattern).is_ok());
+            prop_assert!(Pattern::new(&found.pattern, false).is_ok());
         }
 
         #[test]

@@ -3,8 +3,7 @@
 use super::Import;
 use super::locations::Kind;
 use super::scope::Scope;
-use super::servers::Server;
-use super::site::{Lead, Rewriting, Speech, Timeouts};
+use super::site::{Lead, Rewriting, Speech, Then, Timeouts};
 use super::spot::Spot;
 use super::tree::Directive;
 use super::values::{self, LONGEST, Piece, pieces, time};
@@ -15,18 +14,18 @@ impl<'a> Import<'a> {
     pub(super) fn proxied(
         &mut self,
         pass: &'a Directive,
-        server: &Server<'a>,
         spot: &Spot<'a>,
         rewriting: &mut Rewriting,
         comments: &mut Vec<String>,
     ) -> Lead {
         self.common(&spot.scope);
         let refuse = |import: &Self, comments: &mut Vec<String>, why: &str| {
-            import.ledger.missing(pass, &format!("{why}; the route answers 501 until then"));
+            import.ledger.unanswered(pass, why);
             comments.push(format!("{} {}: {why}", pass.name, pass.arg(0)));
             Lead::not_imported(&pass.place)
         };
-        let target = pass.arg(0);
+        let settled = self.settled(pass.arg(0));
+        let target = settled.as_str();
         let spoken = match (pass.name.as_str(), target.split_once("://")) {
             ("grpc_pass", None) => Some((target, false)),
             (_, Some(("http" | "grpc", rest))) => Some((rest, false)),
@@ -42,7 +41,7 @@ impl<'a> Import<'a> {
         let (authority, uri) = split(rest);
         if pieces(authority).iter().any(|piece| matches!(piece, Piece::Variable(_))) || !begins_a_path(uri) {
             let chosen = match pieces(authority).as_slice() {
-                [Piece::Variable(name)] if uri.is_empty() && !is_set(&spot.scope, name) => {
+                [Piece::Variable(name)] if uri.is_empty() && !self.bindings.is_set(name) => {
                     self.choice(name, pass, &speech)
                 }
                 _ => None,
@@ -59,7 +58,9 @@ impl<'a> Import<'a> {
         }
         // The service is made all the same, so that only the route is left to write.
         let service = self.service(authority, pass, &speech);
-        if let Err(why) = self.pass_path(server, spot, uri, rewriting) {
+        // What a variable says of the path is the whole of it.
+        let is_whole = values::has_variables(pass.arg(0));
+        if let Err(why) = self.pass_path(spot, uri, is_whole, rewriting) {
             return refuse(self, comments, &why);
         }
         match service {
@@ -67,7 +68,7 @@ impl<'a> Import<'a> {
                 self.ledger.carried(pass);
                 let scheme = if is_tls { "https" } else { "http" };
                 let origin = format!("{scheme}://{authority}");
-                rewriting.relocations = self.relocations(server, spot, &origin, uri);
+                rewriting.relocations = self.relocations(spot, &origin, uri);
                 Lead::Service(service)
             }
             None => refuse(self, comments, "it has no upstream that can be spoken to"),
@@ -77,15 +78,19 @@ impl<'a> Import<'a> {
     /// What the path in a `proxy_pass` makes of a request's.
     fn pass_path(
         &self,
-        server: &Server<'a>,
         spot: &Spot<'a>,
         uri: &str,
+        is_whole: bool,
         rewriting: &mut Rewriting,
     ) -> Result<(), String> {
         if uri.is_empty() || (uri == "$request_uri" && rewriting.rules.is_empty()) {
             return Ok(());
         }
-        if values::has_variables(uri) {
+        // The path that the rules have made.
+        if uri == "$uri" && rewriting.rules.last().is_some_and(|rule| rule.then == Then::Stay) {
+            return Ok(());
+        }
+        if is_whole {
             if !rewriting.rules.is_empty() {
                 return Err(
                     "a path with variables goes with no rewrite; write the whole of it as one".to_owned()
@@ -96,7 +101,7 @@ impl<'a> Import<'a> {
                 Kind::Regex { pattern, ignore_case: false } => pattern.clone(),
                 _ => "^".to_owned(),
             };
-            rewriting.rules.push(self.passed(server, &pattern, uri)?);
+            rewriting.rules.push(self.passed(&pattern, uri)?);
             return Ok(());
         }
         let plain = decoded(uri).ok().filter(|plain| Rewritten::new(plain, b"").is_ok());
@@ -109,19 +114,13 @@ impl<'a> Import<'a> {
 
     /// `proxy_redirect`. Unless told otherwise, nginx puts the location in place of what `proxy_pass` says; an
     /// upstream that is told the site's own host never hears of that.
-    fn relocations(
-        &self,
-        server: &Server<'a>,
-        spot: &Spot<'a>,
-        origin: &str,
-        uri: &str,
-    ) -> Vec<(String, String)> {
+    fn relocations(&self, spot: &Spot<'a>, origin: &str, uri: &str) -> Vec<(String, String)> {
         let own = || match (uri, spot.kind.prefix()) {
             ("", _) | (_, None) => (format!("{origin}/"), "/".to_owned()),
             (uri, Some(path)) => (format!("{origin}{uri}"), path.replace('$', "$$")),
         };
         // Of a socket in the file system nobody makes a link.
-        if spot.scope.own("proxy_pass").is_none() || origin.contains("://unix:") {
+        if spot.scope.handler("proxy_pass").is_none() || origin.contains("://unix:") {
             return Vec::new();
         }
         let lines = spot.scope.all("proxy_redirect");
@@ -139,7 +138,12 @@ impl<'a> Import<'a> {
                     continue;
                 }
                 "default" => own(),
-                from => match self.place(server, line.arg(1)) {
+                from @ ("http://" | "https://")
+                    if matches!(line.arg(1), "http://" | "https://" | "$scheme://") =>
+                {
+                    (from.to_owned(), line.arg(1).to_owned())
+                }
+                from => match self.place(line.arg(1)) {
                     Ok(to) => (from.to_owned(), to),
                     Err(why) => {
                         self.ledger.missing(line, &why);
@@ -170,19 +174,7 @@ impl<'a> Import<'a> {
                 _ => ledger.noted(version, "upstreams are spoken to in HTTP/1.1"),
             }
         }
-        if let Some(line) = scope.last("proxy_next_upstream") {
-            let tries = "another upstream is tried where it is safe, for idempotent requests and where nothing was sent";
-            match line.arg(0) {
-                "off" => ledger.missing(line, &format!("{tries}; write tries = 1 in the pool for none")),
-                _ => ledger.noted(line, &format!("{tries}, after errors and not because of a status")),
-            }
-        }
-        for name in ["proxy_next_upstream_tries", "proxy_next_upstream_timeout"] {
-            if let Some(line) = scope.last(name) {
-                ledger.noted(line, "tries of the pool bounds the attempts");
-            }
-        }
-        for name in ["proxy_intercept_errors", "proxy_cache", "proxy_pass_request_headers"] {
+        for name in ["proxy_cache", "proxy_pass_request_headers"] {
             if let Some(line) = scope.last(name).filter(|line| {
                 matches!((line.arg(0), name), ("off", _) if name != "proxy_pass_request_headers")
                     || (name == "proxy_pass_request_headers" && line.is_on())
@@ -193,7 +185,7 @@ impl<'a> Import<'a> {
     }
 
     pub(super) fn timeouts(&self, scope: &Scope<'a>) -> Timeouts {
-        let prefix = if scope.own("grpc_pass").is_some() { "grpc" } else { "proxy" };
+        let prefix = if scope.handler("grpc_pass").is_some() { "grpc" } else { "proxy" };
         let read = |name: &str| {
             let Some(line) = scope.last(&format!("{prefix}_{name}")) else { return Duration::from_secs(60) };
             match time(line.arg(0)).filter(|time| !time.is_zero()) {
@@ -234,15 +226,6 @@ fn begins_a_path(uri: &str) -> bool {
         Some(Piece::Text(text)) => text.starts_with(['/', '?']),
         None => true,
     }
-}
-
-/// Whether a place sets a variable by itself.
-fn is_set(scope: &Scope<'_>, name: &str) -> bool {
-    let mut found = false;
-    for line in scope.levels().flatten().filter(|line| line.name != "server" && line.name != "location") {
-        line.visit(&mut |inner| found |= inner.name == "set" && inner.arg(0).strip_prefix('$') == Some(name));
-    }
-    found
 }
 
 /// Whether a redirect may go there.

@@ -5,6 +5,7 @@
 //! all went is left out, and so is one that no request can name.
 
 use super::Import;
+use super::bindings::Bindings;
 use super::conditions::{HostTest, condition};
 use super::ledger::Level;
 use super::locations::Kind;
@@ -25,7 +26,7 @@ struct Move<'a> {
 enum Others<'a> {
     Served,
     Answered(&'a Directive),
-    /// They may be those of a name or a condition that cannot be expressed.
+    /// They may be those of a name that cannot be expressed.
     Denied,
 }
 
@@ -86,7 +87,7 @@ impl<'a> Import<'a> {
         let listeners = if everywhere { &[] } else { addresses };
         let mut names: Vec<String> =
             server.names.iter().filter(|name| !reach.lost.contains(name)).cloned().collect();
-        let asked = moves.iter().filter_map(|moved| moved.test.as_ref()?.name());
+        let asked = moves.iter().filter_map(|moved| moved.test.as_ref().map(HostTest::name));
         let asked = asked.filter(|name| reach.is_default || names.iter().any(|wild| covers(wild, name)));
         let more: Vec<String> = asked
             .filter(|name| !names.iter().any(|known| known == name) && !is_named(all, name))
@@ -128,25 +129,29 @@ impl<'a> Import<'a> {
 
     /// The answers by condition that have routes in their place.
     fn moves(&mut self, server: &Server<'a>) -> Vec<Move<'a>> {
+        self.bindings = Bindings::of_server(server);
         let mut moves = Vec::new();
         for line in server.scope.block().iter().filter(|directive| directive.name == "if") {
             let [answer] = line.block() else { continue };
             let is_redirect = match answer.name.as_str() {
                 "return" => answer.arg(0).starts_with('3'),
-                "rewrite" => self.redirect_of_all(server, answer).is_some(),
+                "rewrite" => self.redirect_of_all(answer).is_some(),
                 _ => false,
             };
             let schemes = ["$scheme = http", "$scheme != https", "$https =", "$https != on"];
             let is_upgrade = is_redirect && schemes.contains(&condition(line).as_str());
             let test = HostTest::of(line).filter(|test| {
                 // What holds for one host of a wildcard need not hold for another.
-                let is_one = matches!(test, HostTest::Is(_));
+                let has_pattern =
+                    server.names.iter().any(|name| name.starts_with('~') || name.ends_with('*'));
                 (is_redirect || answer.name == "return")
-                    && (is_one || !server.names.iter().any(|name| name.starts_with('*')))
+                    && !has_pattern
+                    && (test.is_one() || !server.names.iter().any(|name| name.starts_with('*')))
             });
             if is_upgrade || test.is_some() {
                 self.ledger.carried(line);
                 self.expressed.insert(line.id);
+                self.moved.insert(line.id);
                 moves.push(Move { test, answer });
             }
         }
@@ -160,12 +165,13 @@ impl<'a> Import<'a> {
         hosts: Vec<String>,
         listeners: &[String],
     ) {
+        self.bindings = Bindings::of_server(server);
         let spot = Spot::new(Some(answer), server.scope.clone(), Kind::Prefix("/".into()));
         let lead = match answer.name.as_str() {
-            "return" => self.answered(server, answer),
+            "return" => self.answered(answer),
             _ => {
                 self.ledger.carried(answer);
-                self.redirect_of_all(server, answer).unwrap_or(Lead::Deny)
+                self.redirect_of_all(answer).unwrap_or(Lead::Deny)
             }
         };
         let mut comments = Vec::new();
@@ -191,6 +197,9 @@ impl<'a> Import<'a> {
         let wildcards = self.http.block().iter().filter(|d| d.name == "server").flat_map(Directive::block);
         let mut wildcards = wildcards.filter(|d| d.name == "server_name").flat_map(|d| &d.args);
         wildcards.any(|wild| {
+            if wild.starts_with('~') || wild.ends_with(".*") {
+                return !server.names.is_empty();
+            }
             let suffix = wild.strip_prefix('*').or_else(|| wild.starts_with('.').then_some(wild.as_str()));
             suffix.is_some_and(|suffix| {
                 server
@@ -232,10 +241,8 @@ fn reach(server: &Server<'_>, listen: &Listen<'_>, all: &[Server<'_>], upgrades:
 
 fn others<'a>(server: &Server<'a>, moves: &[Move<'a>], reach: &Reach) -> Others<'a> {
     for moved in moves {
-        match moved.test.as_ref().map(HostTest::holds_for_others) {
-            Some(Some(true)) => return Others::Answered(moved.answer),
-            Some(None) => return Others::Denied,
-            Some(Some(false)) | None => {}
+        if moved.test.as_ref().is_some_and(HostTest::holds_for_others) {
+            return Others::Answered(moved.answer);
         }
     }
     let gives = |answer: &Directive| answer.arg(0).starts_with('2');
@@ -256,7 +263,7 @@ fn is_named(all: &[Server<'_>], name: &str) -> bool {
 /// A route of an address that another one takes in, for those who could reach it.
 fn fold(route: &mut Route, folded: Folded) {
     let gives = match &route.lead {
-        Lead::Service(_) | Lead::Files { .. } => true,
+        Lead::Service(_) | Lead::Files { .. } | Lead::Onward => true,
         Lead::Reply { status, .. } => *status < 300,
         Lead::Redirect { .. } | Lead::Deny => false,
     };

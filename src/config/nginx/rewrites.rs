@@ -1,13 +1,14 @@
 //! `rewrite` → the rules of a route, or a redirect where it is one of everything. Those of a whole server
-//! have routes of their own ([`super::server_rewrites`]).
+//! have routes of their own ([`super::server_phase`]).
 
 use super::Import;
-use super::scope::Scope;
+use super::locations::Kind;
+use super::patterns::translated;
 use super::servers::Server;
 use super::site::{Lead, Rule, Then};
 use super::spot::Spot;
 use super::tree::Directive;
-use super::values;
+use super::values::{self, Piece};
 use crate::core::pattern::Pattern;
 use crate::core::route::Replacement;
 use crate::core::template::Vocabulary;
@@ -23,19 +24,22 @@ impl<'a> Import<'a> {
         if let Some(lead) = self.rewritten_server(server) {
             return (Vec::new(), Some(lead));
         }
-        // The server's own block has none of its own.
-        let own = if spot.directive.is_some() { spot.scope.block() } else { &[] };
+        let phase = spot.phase();
         let mut rules = Vec::new();
-        for line in own.iter().take_while(|line| line.name != "return") {
-            if line.name != "rewrite" {
+        for line in phase.iter().copied().take_while(|line| line.name != "return") {
+            if line.arg(0) == "^" && line.arg(1) == "$request_uri" && line.args.len() == 2 {
+                self.ledger.noted(
+                    line,
+                    "patterns see the path in its plain form, and what they make of it is encoded again",
+                );
                 continue;
             }
-            let all = if rules.is_empty() { self.redirect_of_all(server, line) } else { None };
+            let all = if rules.is_empty() { self.redirect_of_all(line) } else { None };
             if all.is_some() {
                 self.ledger.carried(line);
                 return (Vec::new(), all);
             }
-            match self.rule(server, line) {
+            match self.rule(line) {
                 Ok(rule) => {
                     self.ledger.carried(line);
                     rules.push(rule);
@@ -43,18 +47,19 @@ impl<'a> Import<'a> {
                 Err(why) => return (Vec::new(), Some(self.not_rewritten(line, &why, comments))),
             }
         }
-        self.returned(server, &spot.scope, rules, comments)
+        let answer = phase.into_iter().find(|line| line.name == "return");
+        self.returned(spot, answer, rules, comments)
     }
 
     /// A `return` behind the rules answers what none of them leads away.
     fn returned(
         &self,
-        server: &Server<'a>,
-        scope: &Scope<'a>,
+        spot: &Spot<'a>,
+        answer: Option<&'a Directive>,
         mut rules: Vec<Rule>,
         comments: &mut Vec<String>,
     ) -> (Vec<Rule>, Option<Lead>) {
-        let Some(answer) = scope.own("return") else {
+        let Some(answer) = answer else {
             if let Some(last) = rules.last_mut().filter(|last| last.then == Then::Next) {
                 last.then = Then::Route;
             }
@@ -68,11 +73,34 @@ impl<'a> Import<'a> {
             let why = "a route either answers or goes on with the path that a rewrite makes; write two";
             return (Vec::new(), Some(self.not_rewritten(answer, why, comments)));
         }
-        (rules, Some(self.answered(server, answer)))
+        if let Some(rule) = self.redirect_by_groups(spot, answer) {
+            self.ledger.carried(answer);
+            rules.push(rule);
+            return (rules, Some(Lead::status(404)));
+        }
+        (rules, Some(self.answered(answer)))
     }
 
-    fn not_rewritten(&self, line: &'a Directive, why: &str, comments: &mut Vec<String>) -> Lead {
-        self.ledger.missing(line, &format!("{why}; the route answers 501 until then"));
+    /// A redirect to what groups of the location's pattern say.
+    fn redirect_by_groups(&self, spot: &Spot<'a>, answer: &'a Directive) -> Option<Rule> {
+        let Kind::Regex { pattern, ignore_case } = &spot.kind else { return None };
+        let status =
+            answer.arg(0).parse().ok().filter(|status| [301, 302, 303, 307, 308].contains(status))?;
+        let pattern = format!("{}{pattern}", if *ignore_case { "(?i)" } else { "" });
+        let (text, compiled) = (answer.arg(1), Pattern::new(&pattern, false).ok()?);
+        let is_group = |name: &str| is_group(&compiled, name);
+        let has_group =
+            values::pieces(text).iter().any(|piece| matches!(piece, Piece::Variable(name) if is_group(name)));
+        let is_last = self.bindings.is_by(&pattern);
+        let to = self.text_beside(text, &is_group).ok().filter(|_| has_group && is_last)?.shown() + "?";
+        let accepted = self.accepted(|vocabulary| {
+            Replacement::place(&to, &Vocabulary { pattern: Some(&compiled), ..*vocabulary })
+        });
+        accepted.ok().map(|_| Rule { pattern, to, then: Then::Redirect(status) })
+    }
+
+    pub(super) fn not_rewritten(&self, line: &'a Directive, why: &str, comments: &mut Vec<String>) -> Lead {
+        self.ledger.unanswered(line, why);
         comments.push(format!("the {} of {} was not carried over", line.name, line.place));
         Lead::not_imported(&line.place)
     }
@@ -80,14 +108,14 @@ impl<'a> Import<'a> {
     pub(super) fn rewritten_server(&self, server: &Server<'a>) -> Option<Lead> {
         let mut lines = server.scope.block().iter().filter(|line| line.name == "rewrite");
         lines.find_map(|line| {
-            let lead = self.redirect_of_all(server, line)?;
+            let lead = self.redirect_of_all(line)?;
             self.ledger.carried(line);
             Some(lead)
         })
     }
 
     /// A redirect that every request fits.
-    pub(super) fn redirect_of_all(&self, server: &Server<'a>, line: &'a Directive) -> Option<Lead> {
+    pub(super) fn redirect_of_all(&self, line: &'a Directive) -> Option<Lead> {
         let Then::Redirect(status) = then(line)? else { return None };
         let to = line.arg(1);
         let to = match line.arg(0) {
@@ -100,49 +128,72 @@ impl<'a> Import<'a> {
         }?;
         // nginx appends the query, unless the text ends in `?`; $request_uri has it already.
         let to = to.strip_suffix('?').unwrap_or(&to);
-        let to = to.ends_with("$request_uri").then(|| self.place(server, to).ok())??;
+        let to = to.ends_with("$request_uri").then(|| self.place(to).ok())??;
         Some(Lead::Redirect { to, status })
     }
 
-    pub(super) fn rule(&self, server: &Server<'a>, line: &'a Directive) -> Result<Rule, String> {
-        let pattern = line.arg(0);
+    pub(super) fn rule(&self, line: &'a Directive) -> Result<Rule, String> {
+        let found = translated(line.arg(0));
+        if !found.is_exact {
+            return Err("its regex has what only PCRE knows".to_owned());
+        }
+        let pattern = &found.pattern;
         let compiled = compiled(pattern)?;
-        let vocabulary = Vocabulary { pattern: Some(&compiled), ..Vocabulary::of_requests() };
         let then = then(line).ok_or_else(|| format!("{} is unknown", line.arg(2)))?;
         let text = line.arg(1);
         let to = match then {
-            Then::Redirect(_) => self.replacement(server, text)?,
-            _ => self.replacement(server, &plainly(text))?,
+            Then::Redirect(_) => self.replacement_by(&compiled, text)?,
+            _ => self.replacement_by(&compiled, &plainly(text))?,
         };
-        match then {
-            Then::Redirect(_) => Replacement::place(&to, &vocabulary)?,
-            _ => Replacement::path(&to, &vocabulary)?,
-        };
+        self.accepted(|vocabulary| {
+            let vocabulary = Vocabulary { pattern: Some(&compiled), ..*vocabulary };
+            match then {
+                Then::Redirect(_) => Replacement::place(&to, &vocabulary),
+                _ => Replacement::path(&to, &vocabulary),
+            }
+        })?;
         Ok(Rule { pattern: pattern.to_owned(), to, then })
     }
 
     /// The rule for a `proxy_pass` whose path has variables: all that its location takes fits it.
-    pub(super) fn passed(&self, server: &Server<'a>, pattern: &str, uri: &str) -> Result<Rule, String> {
+    pub(super) fn passed(&self, pattern: &str, uri: &str) -> Result<Rule, String> {
         let queries = ["$is_args$args", "?$args", "$is_args$query_string", "?$query_string"];
-        let to = match queries.iter().find_map(|query| uri.strip_suffix(query)) {
-            Some(path) => self.replacement(server, &plainly(path))?,
-            None => self.replacement(server, &plainly(uri))? + "?",
-        };
         let compiled = compiled(pattern)?;
-        Replacement::path(&to, &Vocabulary { pattern: Some(&compiled), ..Vocabulary::of_requests() })?;
+        let to = match queries.iter().find_map(|query| uri.strip_suffix(query)) {
+            Some(path) => self.replacement_by(&compiled, &plainly(path))?,
+            None => self.replacement_by(&compiled, &plainly(uri))? + "?",
+        };
+        self.accepted(|vocabulary| {
+            Replacement::path(&to, &Vocabulary { pattern: Some(&compiled), ..*vocabulary })
+        })?;
         Ok(Rule { pattern: pattern.to_owned(), to, then: Then::Stay })
     }
 
     /// A text with Pointsman's variables.
-    pub(super) fn replacement(&self, server: &Server<'a>, text: &str) -> Result<String, String> {
-        let group = |name: &str| name.parse::<u8>().is_ok_and(|group| (1..10).contains(&group));
-        let to = values::translate(text, |name| match group(name) {
-            true => Some(format!("${name}")),
-            false => self.variable(server, name),
-        });
-        to.map_err(|name| {
-            format!("a rewriting knows $1 to $9, $host, $scheme, $path, $args and $is_args, not {name}")
-        })
+    pub(super) fn replacement(&self, text: &str) -> Result<String, String> {
+        self.text(text).map(|text| text.shown()).map_err(|name| format!("{name} is not known here"))
+    }
+
+    /// The same, for what a pattern fits.
+    fn replacement_by(&self, pattern: &Pattern, text: &str) -> Result<String, String> {
+        let text = self.text_beside(text, &|name| is_group(pattern, name));
+        text.map(|text| text.shown()).map_err(|name| format!("{name} is not known here"))
+    }
+
+    /// What a check of Pointsman's own says, with the names that texts may refer to by now.
+    pub(super) fn accepted<T>(
+        &self,
+        check: impl FnOnce(&Vocabulary<'_>) -> Result<T, String>,
+    ) -> Result<T, String> {
+        let names = self.lookups.names();
+        check(&Vocabulary { names: Some(&names), ..Vocabulary::of_requests() })
+    }
+}
+
+fn is_group(pattern: &Pattern, name: &str) -> bool {
+    match name.parse::<usize>() {
+        Ok(number) => (1..=pattern.groups().min(9)).contains(&number),
+        Err(_) => pattern.has_group(name),
     }
 }
 

@@ -6,7 +6,7 @@
 use super::Import;
 use super::conditions::{Loss, loss};
 use super::harmless::{is_harmless, is_harmless_file};
-use super::ledger::Level;
+use super::ledger::{DENIED, UNANSWERED};
 use super::scope::Scope;
 use super::servers::Server;
 use super::site::{Lead, Rule, Then};
@@ -61,9 +61,9 @@ impl<'a> Import<'a> {
         let inner = scope.levels().count().saturating_sub(server.scope.levels().count());
         for (index, level) in scope.levels().enumerate() {
             // A location does not inherit what the one around it rewrites and returns.
-            let asks = index == 0 || index >= inner;
+            let asks = index <= scope.conditional() || index >= inner;
             for line in level.iter().filter(|line| asks || line.name != "if") {
-                self.look_at(line, index == 0, serves_files, &mut guard);
+                self.look_at(line, index <= scope.conditional(), serves_files, &mut guard);
             }
         }
         for name in ACCESS {
@@ -72,10 +72,16 @@ impl<'a> Import<'a> {
                 |line: &&'a Directive| line.name == name || is_family && line.name.starts_with(name);
             let holds = scope.levels().find_map(|level| level.iter().rev().find(governs));
             let Some(line) = holds.filter(|line| line.arg(0) != "off" || line.is_code) else { continue };
-            if name == "disable_symlinks" && !serves_files {
+            let is_expressed = match name {
+                "disable_symlinks" => true,
+                "auth_basic" => line.name == name && self.basic_auth(scope).is_some(),
+                "auth_request" => line.name == name && self.asked(scope).is_some(),
+                _ => false,
+            };
+            if is_expressed {
                 continue;
             }
-            self.ledger.whole(line, Level::Missing, CREDENTIALS);
+            self.ledger.whole(line, DENIED, CREDENTIALS);
             match name {
                 "modsecurity" => guard.add(Loss::Refusal),
                 _ => guard.access = true,
@@ -92,10 +98,11 @@ impl<'a> Import<'a> {
                 self.lost(line, loss);
                 guard.add(loss);
             }
+            "limit_except" | "valid_referers" if self.expressed.contains(&line.id) => {}
             "limit_except" if is_innermost => {
                 self.ledger.whole(
                     line,
-                    Level::Missing,
+                    DENIED,
                     "not carried over, so its route is denied; write routes with when = { methods = [\"GET\"] }, then open it",
                 );
                 guard.access = true;
@@ -106,23 +113,22 @@ impl<'a> Import<'a> {
             _ if is_harmless(name) || ACCESS.iter().any(|known| name.starts_with(known)) => {}
             "ssl_reject_handshake" if !line.is_on() => {}
             _ => {
-                self.ledger.whole(line, Level::Missing, UNKNOWN);
+                self.ledger.whole(line, DENIED, UNKNOWN);
                 guard.add(Loss::Refusal);
             }
         }
     }
 
     fn lost(&self, line: &'a Directive, loss: Loss) {
-        let why = match loss {
+        let (fate, until) = match loss {
             Loss::Nothing => return,
-            Loss::Answer => {
-                "its condition cannot be asked, so its routes answer 501; express it as routes with hosts and paths"
-            }
+            Loss::Answer => (UNANSWERED, "its routes answer 501 until it is written by `when` or `first`"),
             Loss::Refusal => {
-                "its condition cannot be asked, so its routes are denied; refuse such requests in the application, then open them"
+                (DENIED, "its routes are denied; refuse such requests by `when` or `first`, then open them")
             }
         };
-        self.ledger.whole(line, Level::Missing, why);
+        let why = self.unasked.get(&line.id).map_or("its condition cannot be asked", String::as_str);
+        self.ledger.whole(line, fate, &format!("{why}; {until}"));
     }
 }
 
@@ -137,7 +143,7 @@ pub(super) fn guarded(
 ) -> (Lead, Vec<Rule>) {
     let leads_on = rules.iter().any(|rule| !matches!(rule.then, Then::Redirect(_)));
     let gives = match &lead {
-        Lead::Service(_) | Lead::Files { .. } => true,
+        Lead::Service(_) | Lead::Files { .. } | Lead::Onward => true,
         Lead::Reply { status, .. } => *status < 300,
         Lead::Redirect { .. } | Lead::Deny => false,
     };

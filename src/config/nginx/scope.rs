@@ -7,13 +7,35 @@ use super::tree::Directive;
 #[derive(Clone, Debug, Default)]
 pub(super) struct Scope<'a> {
     levels: Vec<&'a [Directive]>,
+    /// How many of the innermost ones are blocks of conditions, which are part of the place around them.
+    conditional: usize,
 }
 
 impl<'a> Scope<'a> {
     pub(super) fn within(&self, block: &'a [Directive]) -> Self {
         let mut levels = self.levels.clone();
         levels.push(block);
-        Scope { levels }
+        Scope { levels, conditional: 0 }
+    }
+
+    /// The block of an `if` or of `limit_except`: what answers is that of the place around it, unless it has its own.
+    pub(super) fn within_condition(&self, block: &'a [Directive]) -> Self {
+        let conditional = self.conditional + 1;
+        Scope { conditional, ..self.within(block) }
+    }
+
+    pub(super) fn conditional(&self) -> usize {
+        self.conditional
+    }
+
+    /// What stands in the place, in the blocks of conditions first.
+    pub(super) fn place(&self) -> impl Iterator<Item = &'a Directive> + '_ {
+        self.levels().take(self.conditional + 1).flatten()
+    }
+
+    /// For what answers: in the place alone, and in its conditions before that.
+    pub(super) fn handler(&self, name: &str) -> Option<&'a Directive> {
+        self.place().find(|directive| directive.name == name)
     }
 
     /// All of that name in the innermost block that has any.

@@ -4,6 +4,7 @@
 //! other names. What each gets for routes is up to [`super::reach`].
 
 use super::Import;
+use super::patterns::translated;
 use super::scope::Scope;
 use super::tree::{Directive, Place};
 
@@ -204,6 +205,15 @@ fn address(text: &str) -> Option<String> {
     whole.parse::<std::net::SocketAddr>().ok().map(|address| address.to_string())
 }
 
+/// Hosts by a pattern.
+fn pattern(name: &str) -> Result<String, &'static str> {
+    let found = translated(name.trim_start_matches('~'));
+    match found.is_exact {
+        true => Ok(format!("~{}", found.pattern)),
+        false => Err("its regex has what only PCRE knows"),
+    }
+}
+
 /// The hosts that a server name stands for; none for one that no request has.
 fn host_names(name: &str) -> Result<Vec<String>, &'static str> {
     let lower = name.to_ascii_lowercase();
@@ -212,12 +222,13 @@ fn host_names(name: &str) -> Result<Vec<String>, &'static str> {
     };
     match lower.as_str() {
         "" | "_" => Ok(Vec::new()),
-        text if text.starts_with('~') => Err("hosts have no regular expressions; list the names"),
+        text if text.starts_with('~') => pattern(name).map(|pattern| vec![pattern]),
         text if text.starts_with('$') => Err("write the name itself"),
         text if text.starts_with('.') && legal(&text[1..]) => {
             Ok(vec![text[1..].to_owned(), format!("*{text}")])
         }
         text if text.strip_prefix("*.").is_some_and(legal) => Ok(vec![lower]),
+        text if text.strip_suffix(".*").is_some_and(legal) => Ok(vec![lower]),
         // Names such as `--` or `!` are a habit for servers that nothing should reach.
         text if text.chars().all(|c| !c.is_alphanumeric()) => Ok(Vec::new()),
         text if legal(text) => Ok(vec![lower]),

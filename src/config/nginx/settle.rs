@@ -2,8 +2,11 @@
 //! listeners' body limit, the pages for errors. A route keeps only what differs.
 
 use super::site::{Headers, Lead, Route, Site, Timeouts};
+use super::tree::Place;
 
 pub(super) fn settle(site: &mut Site) {
+    merge(site, |route| &mut route.hosts);
+    merge(site, |route| &mut route.listeners);
     site.headers = Headers {
         response: most(site.routes.iter().map(|route| &route.headers.response)).unwrap_or_default(),
         request: most(proxied(site).map(|route| &route.headers.request)).unwrap_or_default(),
@@ -28,6 +31,45 @@ pub(super) fn settle(site: &mut Site) {
         let timeouts: Option<Timeouts> = most(to_it.map(|route| &route.timeouts));
         site.services[index].pools.iter_mut().for_each(|pool| pool.timeouts.clone_from(&timeouts));
     }
+}
+
+/// Servers whose routes say the same become one: what `names` has of the first takes in that of the other. Only
+/// whole servers, so that the order of their patterns stays.
+fn merge(site: &mut Site, names: impl Fn(&mut Route) -> &mut Vec<String>) {
+    let mut servers: Vec<Vec<Route>> = Vec::new();
+    for route in site.routes.drain(..) {
+        let is_its = |last: &Route| last.hosts == route.hosts && last.listeners == route.listeners;
+        match servers.last_mut() {
+            Some(server) if server.last().is_some_and(is_its) => server.push(route),
+            _ => servers.push(vec![route]),
+        }
+    }
+    let bare = |server: &[Route]| -> Vec<Route> {
+        let mut server = server.to_vec();
+        for route in &mut server {
+            names(route).clear();
+            route.from = Place::none();
+        }
+        server
+    };
+    let mut merged: Vec<Vec<Route>> = Vec::new();
+    for mut server in servers {
+        let own = server.first_mut().map(|route| names(route).clone()).unwrap_or_default();
+        let is_alike = |known: &&mut Vec<Route>| {
+            let is_named = known.first().cloned().is_some_and(|mut route| !names(&mut route).is_empty());
+            is_named && !own.is_empty() && bare(known) == bare(&server)
+        };
+        match merged.iter_mut().find(is_alike) {
+            Some(known) => known.iter_mut().for_each(|route| join(names(route), &own)),
+            None => merged.push(server),
+        }
+    }
+    site.routes = merged.into_iter().flatten().collect();
+}
+
+fn join(names: &mut Vec<String>, more: &[String]) {
+    let fresh: Vec<String> = more.iter().filter(|name| !names.contains(name)).cloned().collect();
+    names.extend(fresh);
 }
 
 fn proxied(site: &Site) -> impl Iterator<Item = &Route> {

@@ -1,5 +1,10 @@
 //! The configuration that is being made: what nginx's says, in the words of Pointsman.
 
+use super::conditions::RouteCondition;
+use super::cookies::Cookies;
+use super::credentials::{Authorize, BasicAuth};
+use super::pages::Page;
+use super::retries::Retry;
 use super::tree::Place;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -13,9 +18,11 @@ pub(super) struct Site {
     /// What most routes have; set by [`super::settle`].
     pub headers: Headers,
     /// Set by [`super::settle`] where all routes have the same.
-    pub error_pages: BTreeMap<String, String>,
+    pub error_pages: BTreeMap<u16, Page>,
     pub compression: Option<Compression>,
     pub rate_limits: Vec<RateLimit>,
+    /// Those that a text may refer to; only what does is written.
+    pub maps: Vec<LookupBlock>,
     pub routes: Vec<Route>,
     pub services: Vec<Service>,
 }
@@ -32,8 +39,13 @@ pub(super) struct Listener {
     pub from: Place,
     pub address: String,
     pub h2c: bool,
+    pub underscores: bool,
     pub proxy_protocol: bool,
     pub trusted_proxies: Vec<String>,
+    /// Where they say who the client is, unless in `X-Forwarded-For`.
+    pub client_header: Option<String>,
+    /// Whether the last address there is the client's, whoever it is.
+    pub is_last_hop: bool,
     pub header_timeout: Option<Duration>,
     pub body_timeout: Option<Duration>,
     pub write_timeout: Option<Duration>,
@@ -62,7 +74,7 @@ pub(super) struct Edits {
     pub add: Vec<AddedField>,
 }
 
-/// A field that is added.
+/// One that is added to answers.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct AddedField {
     pub name: String,
@@ -97,6 +109,17 @@ pub(super) struct RateLimit {
     pub status: u64,
 }
 
+/// `[maps.NAME]`.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct LookupBlock {
+    pub from: Place,
+    pub name: String,
+    pub of: String,
+    /// As keys are written, and a text for each.
+    pub values: Vec<(String, String)>,
+    pub default: String,
+}
+
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Timeouts {
     pub connect: Duration,
@@ -104,7 +127,7 @@ pub(super) struct Timeouts {
     pub write: Duration,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(super) struct Route {
     pub from: Place,
     pub comments: Vec<String>,
@@ -113,6 +136,10 @@ pub(super) struct Route {
     pub listeners: Vec<String>,
     /// As `path` is written.
     pub path: String,
+    /// It comes before those of all locations.
+    pub is_first: bool,
+    /// What is asked beside the path.
+    pub when: Vec<RouteCondition>,
     /// The prefix that a regex is tried within.
     pub within: Option<String>,
     pub lead: Lead,
@@ -128,18 +155,43 @@ pub(super) struct Route {
     pub expires: Option<String>,
     pub allow: Vec<String>,
     pub deny_from: Vec<String>,
-    /// Files by status.
-    pub error_pages: BTreeMap<String, String>,
+    pub basic_auth: Option<BasicAuth>,
+    pub authorize: Option<Authorize>,
+    /// One of what is asked is enough.
+    pub satisfy_any: bool,
+    pub internal: bool,
+    pub intercept: bool,
+    /// As it is written.
+    pub forwarded: Option<String>,
+    pub cookies: Cookies,
+    /// By status.
+    pub error_pages: BTreeMap<u16, Page>,
 }
 
 /// Where a route leads.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Lead {
     Service(String),
-    Redirect { to: String, status: u16 },
-    Reply { status: u16, body: String, kind: Option<String> },
-    Files { root: String, alias: bool, index: Option<String>, tries: Tries },
+    Redirect {
+        to: String,
+        status: u16,
+    },
+    Reply {
+        status: u16,
+        body: String,
+        kind: Option<String>,
+    },
+    Files {
+        root: String,
+        alias: bool,
+        index: Vec<String>,
+        tries: Tries,
+        /// Other keys, as they are written.
+        more: Vec<String>,
+    },
     Deny,
+    /// To the routes behind it.
+    Onward,
 }
 
 /// What becomes of the path.
@@ -167,9 +219,10 @@ pub(super) enum Then {
 }
 
 /// What is looked for in a folder.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Tries {
-    pub folders: bool,
+    /// As `try` has them; none: the file of the path, and what stands for a folder.
+    pub candidates: Vec<String>,
     pub fallback: Option<Fallback>,
 }
 
@@ -188,7 +241,7 @@ impl Lead {
 
     /// In place of what cannot be expressed: an error that is seen, not something else that works.
     pub(super) fn not_imported(place: &Place) -> Self {
-        let body = format!("not imported: {place}\n");
+        let body = format!("not imported: {place}\n").replace('$', "$$");
         Lead::Reply { status: 501, body, kind: Some("text/plain".to_owned()) }
     }
 }
@@ -203,6 +256,10 @@ pub(super) struct Service {
     pub cohort: Option<String>,
     /// Of all its pools; `None` until a location leads to it.
     pub buffer: Option<Buffering>,
+    /// Of all its pools; `None` until a location leads to it.
+    pub retry: Option<Option<Retry>>,
+    /// What answers name is sent in their place.
+    pub accel: bool,
     pub pools: Vec<Pool>,
 }
 

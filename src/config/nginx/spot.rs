@@ -1,5 +1,6 @@
 //! A place of a server where requests come to, and what in it answers.
 
+use super::conditions::RouteCondition;
 use super::locations::Kind;
 use super::scope::Scope;
 use super::tree::Directive;
@@ -14,6 +15,10 @@ pub(super) struct Spot<'a> {
     pub within: Option<String>,
     /// Why it must not be served: nginx may not come here for all that fits it.
     pub closed: Option<String>,
+    /// What is asked beside the path.
+    pub when: Vec<RouteCondition>,
+    /// The lines of the rewrite phase that are carried out here, where those are not all of the block's.
+    pub phase: Option<Vec<&'a Directive>>,
 }
 
 /// Directives that answer by other means than HTTP upstreams, files and texts.
@@ -39,7 +44,17 @@ pub(super) const MADE_FROM_FILES: [&str; 3] = ["ssi", "image_filter", "xslt_styl
 
 impl<'a> Spot<'a> {
     pub(super) fn new(directive: Option<&'a Directive>, scope: Scope<'a>, kind: Kind) -> Self {
-        Spot { directive, scope, kind, within: None, closed: None }
+        Spot { directive, scope, kind, within: None, closed: None, when: Vec::new(), phase: None }
+    }
+
+    /// What the rewrite phase carries out here, up to where it ends.
+    pub(super) fn phase(&self) -> Vec<&'a Directive> {
+        // The server's own block has none of its own.
+        let own = if self.directive.is_some() { self.scope.block() } else { &[] };
+        let lines = own.iter().take_while(|line| line.name != "break");
+        self.phase.clone().unwrap_or_else(|| {
+            lines.filter(|line| matches!(line.name.as_str(), "rewrite" | "return")).collect()
+        })
     }
 
     /// Whether files would answer here.
@@ -48,6 +63,6 @@ impl<'a> Spot<'a> {
             matches!(line.name.as_str(), "proxy_pass" | "grpc_pass" | "return" | "stub_status")
                 || OTHER_CONTENT.contains(&line.name.as_str())
         };
-        !self.scope.block().iter().any(answers)
+        !self.scope.place().any(answers)
     }
 }

@@ -1,6 +1,8 @@
 //! What is carried over and what is told.
 
+mod directives;
 mod generated;
+mod variables;
 
 use super::*;
 
@@ -157,7 +159,7 @@ fn headers_are_inherited_as_nginx_does() {
         &[
             "response = { add = { \"A\" = \"1\", \"B\" = { value = \"2\", on = \"success\" } }, remove = [\"Server\"] }",
             "response = { add = { \"C\" = \"3\" }, remove",
-            "expires = \"7d\"",
+            "reply = { status = 204 }\nexpires = \"7d\"",
         ],
     );
 }
@@ -174,8 +176,8 @@ fn locations_keep_their_precedence_and_close_what_cannot_be_told() {
         &imported,
         &[
             "path = '~ \\.php$'\nwithin = \"/a\"\nreply = { status = 501",
-            "path = \"~ ^\"\ndeny = true",
-            "path = '~* \\.(gif|jpg)$'\nfiles = { root = \"/srv\" }",
+            "path = \"~ (?=x)\"\nreply = { status = 200 }",
+            "path = '~* \\.(gif|jpg)$'\nfiles = { root = \"/srv\", symlinks = \"any\", default_type = \"text/plain\" }",
             "path = \"^~ /b/\"\nservice",
             "path = \"= /c\"\ndeny = true",
             "path = \"/d\"\ndeny = true",
@@ -188,12 +190,9 @@ fn locations_keep_their_precedence_and_close_what_cannot_be_told() {
     );
     let nested = imported.toml.find(".php").zip(imported.toml.find("gif")).expect("both");
     assert!(nested.0 < nested.1, "the nested regex goes first");
-    for (directive, level) in [
-        ("location ~ (?=x)", Level::Missing),
-        ("auth_basic", Level::Missing),
-        ("fastcgi_pass", Level::Missing),
-        ("try_files", Level::Missing),
-    ] {
+    for (directive, level) in
+        [("auth_basic", Level::Missing), ("fastcgi_pass", Level::Missing), ("try_files", Level::Missing)]
+    {
         tells(&imported, directive, level);
     }
 }
@@ -213,12 +212,13 @@ fn servers_are_told_apart_by_address_and_host() {
             "listeners = [\"0.0.0.0:80\", \"[::]:80\"]\nredirect = { to = \"https://$host$request_uri\", status = 301 }",
             "certificates = [{ cert = \"a.pem\", key = \"a.key\" }, { cert = \"c.pem\", key = \"c.key\" }], http2 = true",
             "path = \"/\"\nlisteners = [\"0.0.0.0:443\"]\nreply = { status = 200, body = \"a\"",
-            "hosts = [\"c.example\", \"*.c.example\"]\npath = \"/x\"",
-            "hosts = [\"c.example\", \"*.c.example\"]\npath = \"/\"\nlisteners = [\"0.0.0.0:443\"]\nreply = { status = 404 }",
+            "hosts = [\"a.example\", \"*.b.example\"]\npath = \"/\"",
+            "hosts = [\"c.example\", \"*.c.example\", \"~^d\"]\npath = \"/x\"",
+            "hosts = [\"c.example\", \"*.c.example\", \"~^d\"]\npath = \"/\"\nlisteners = [\"0.0.0.0:443\"]\nreply = { status = 404 }",
+            "hosts = [\"~^e\"]\npath = \"/\"",
         ],
     );
-    tells(&imported, "server_name .c.example", Level::Missing);
-    tells(&imported, "server", Level::Missing);
+    assert!(imported.notes.iter().all(|note| note.level != Level::Missing), "{:#?}", imported.notes);
 }
 
 #[test]
@@ -229,7 +229,11 @@ fn redirects_that_certbot_writes() {
     );
     says(
         &imported,
-        &["hosts = [\"www.a.example\"]\npath = \"/\"\nredirect", "path = \"/\"\nreply = { status = 404 }"],
+        &[
+            // Both servers say the same.
+            "hosts = [\"www.a.example\", \"b.example\"]\npath = \"/\"\nredirect",
+            "path = \"/\"\nreply = { status = 404 }",
+        ],
     );
     assert!(imported.notes.iter().all(|note| note.level != Level::Missing), "{:#?}", imported.notes);
 }
@@ -341,11 +345,89 @@ fn limits_compression_and_pages() {
             "limits = { rates = [\"a\"], connections_per_client = 3 }",
             "limits = { body = \"1024G\", connections_per_client = 3 }\ncompression = false",
             "types = [\"text/html\", \"text/css\"]",
-            "\"502\" = \"/srv/50x.html\"",
+            "[error_pages]\n502 = { path = \"/50x.html\" }",
             "limits = { body = \"2M\" }",
         ],
     );
     tells(&imported, "limit_req zone=a", Level::Noted);
+}
+
+#[test]
+fn access_cookies_retries_and_pages() {
+    let imported = server(
+        "underscores_in_headers on; error_page 404 = @app; error_page 500 503 /50x.html; error_page 403 https://$host/sorry; allow 10.0.0.0/8; deny all;
+         auth_basic \"in here\"; auth_basic_user_file /srv/users; satisfy any;
+         location / { proxy_pass http://h:1; proxy_next_upstream error http_503 non_idempotent; proxy_next_upstream_timeout 5s; proxy_intercept_errors on; }
+         location /c/ { satisfy all; proxy_pass http://h:2/; proxy_cookie_path /a /c; proxy_cookie_domain .h.internal $host; proxy_cookie_flags ~ secure; }
+         location /f/ { internal; alias /srv/f/; } location @app { proxy_pass http://h:3; }
+         location = /ask { internal; proxy_pass http://h:4/check; proxy_pass_request_body off; }
+         location /s/ { auth_basic off; auth_request /ask; auth_request_set $u $upstream_http_x_user; proxy_set_header X-User $u; proxy_pass http://h:5; }",
+    );
+    says(
+        &imported,
+        &[
+            "underscores = true",
+            "[error_pages]\n403 = { redirect = \"https://$host/sorry\" }\n404 = { route = \"@app\", status = \"answer\" }\n\"500, 503\" = { path = \"/50x.html\" }",
+            "basic_auth = { realm = \"in here\", file = \"/srv/users\" }\nsatisfy = \"any\"\nintercept = true",
+            "basic_auth = { realm = \"in here\", file = \"/srv/users\" }\ncookie_paths = [{ from = \"/a\", to = \"/c\" }]\ncookie_domains = [{ from = \".h.internal\", to = \"$host\" }]\ncookie_flags = { secure = true }",
+            "retry = { on = [\"error\", 503], tries = 1, timeout = \"5s\", unsafe = true }\naccel = true",
+            "authorize = { service = \"h-4\", path = \"/check\", forward = [\"X-User\"] }",
+            "internal = true",
+        ],
+    );
+    assert_eq!(fuzzing::unsound(&imported), []);
+    let missing: Vec<_> = imported.notes.iter().filter(|note| note.level == Level::Missing).collect();
+    assert!(missing.is_empty(), "{missing:#?}");
+}
+
+#[test]
+fn what_cannot_be_asked_stays_denied() {
+    for lines in [
+        "auth_basic x; location / { return 404; } location /a { proxy_pass http://h:1; }",
+        "auth_basic x; auth_basic_user_file /u$host; location /a { proxy_pass http://h:1; }",
+        "auth_request /none; location /a { proxy_pass http://h:1; } location /none { return 200; }",
+        "auth_request /ask; location /a { proxy_pass http://h:1; } location = /ask { rewrite ^ /x break; proxy_pass http://h:2; }",
+        "satisfy any; deny 10.0.0.1; auth_basic x; auth_basic_user_file /u; location /a { proxy_pass http://h:1; }",
+        "auth_basic x; auth_basic_user_file /u; auth_jwt x; location /a { proxy_pass http://h:1; }",
+    ] {
+        says(&server(lines), &["path = \"/a\"\ndeny = true"]);
+    }
+}
+
+#[test]
+fn servers_that_say_the_same_are_one_and_what_is_off_is_no_alarm() {
+    let imported = imported(
+        "http { proxy_cache_path /c keys_zone=z:1m; upstream u { server h:1 fail_timeout=0; }
+         server { listen 80; server_name a; proxy_cache_bypass $http_upgrade; location / { proxy_set_header X-A $http_x_a; proxy_pass http://u; } }
+         server { listen 80; server_name b; autoindex_exact_size off; location / { proxy_set_header X-A $http_x_a; proxy_pass http://u; } } }",
+    );
+    says(
+        &imported,
+        &["hosts = [\"b\", \"a\"]\npath = \"/\"\nservice = \"u\"", "passive = { max_fails = 0,"][1..],
+    );
+    let missing: Vec<_> = imported.notes.iter().filter(|note| note.level == Level::Missing).collect();
+    assert!(missing.is_empty(), "{missing:#?}");
+    let redirects = self::imported(
+        "server { listen 80 default_server; return 404; } server { listen 80; server_name a; return 301 https://$host$request_uri; }
+         server { listen 80; server_name b; return 301 https://$host$request_uri; }",
+    );
+    says(&redirects, &["hosts = [\"a\", \"b\"]\npath = \"/\"\nredirect"]);
+}
+
+#[test]
+fn notes_have_their_weight_and_the_gravest_comes_first() {
+    let imported = server(
+        "sendfile on; proxy_limit_rate 1k; location /a { fastcgi_pass x; } location /b { auth_jwt x; proxy_pass http://h:1; }
+         types { text/html html; text/css css; }",
+    );
+    let weights: Vec<Weight> = imported.notes.iter().map(|note| note.weight).collect();
+    let mut sorted = weights.clone();
+    sorted.sort();
+    assert_eq!(weights, sorted);
+    for weight in [Weight::Protection, Weight::Unanswered, Weight::Difference, Weight::Harmless] {
+        assert!(weights.contains(&weight), "{weight:?} is not in {:#?}", imported.notes);
+    }
+    assert_eq!(imported.counts.apart, 2);
 }
 
 #[test]
@@ -371,7 +453,7 @@ fn what_check_would_refuse_is_told_of_and_not_written() {
         &imported,
         &[
             "types = [\"text/html\", \"text/css\"]",
-            "add = { \"X-B\" = { value = \"ok\", on = \"success\" } }, remove = [\"Server\"]",
+            "add = { \"X-B\" = { value = \"ok\", on = \"success\" } }",
         ],
     );
     for directive in ["gzip_types", "add_header X-A", "proxy_set_header \"X Y\"", "\"\" x"] {
@@ -402,13 +484,13 @@ fn rewrites_become_rules_in_their_order() {
             "rewrite = [{ match = \"^/l/(.*)$\", to = \"/$1?\" }]",
             "path = \"/m\"\nreply = { status = 501",
             "path = \"/o\"\nreply = { status = 501",
-            "path = \"/p\"\nreply = { status = 501",
+            "path = \"/p\"\nreply = { status = 404 }\nrewrite = [{ match = \"^/p\", to = \"/q/$cookie_a\", then = \"route\" }]",
             "path = \"/r\"\nservice = \"h-1\"\n",
             "path = \"/s\"\ndeny = true\n",
             "path = \"/u/\"\nreply = { status = 501",
         ],
     );
-    for directive in ["return 403", "rewrite (?x", "rewrite ^/p", "proxy_pass http://h:1/v"] {
+    for directive in ["return 403", "rewrite (?x", "proxy_pass http://h:1/v"] {
         tells(&imported, directive, Level::Missing);
     }
 }
@@ -417,36 +499,31 @@ fn rewrites_become_rules_in_their_order() {
 fn rewrites_of_a_server_are_routes_before_its_locations() {
     let imported = server(
         "rewrite ^/blog/(.*)$ https://blog.example/$1 permanent; rewrite ^/old/(.*)$ /new/$1 last; rewrite ^/a$ /b;
-         rewrite ^/(.*)$ /app/$1 last; rewrite ^/exact https://x.example/ redirect; rewrite ^/final/x /y last; rewrite ^/c/(.*) /old/$1 last;
-         location = /exact { return 204; } location ^~ /final/ { return 204; } location / { proxy_pass http://h:1; }",
+         rewrite (?x /y last; rewrite ^/exact https://x.example/ redirect;
+         location = /exact { return 204; } location / { proxy_pass http://h:1; }",
     );
+    let first = "first = true\nonward = true\nrewrite = [{ match =";
     says(
         &imported,
         &[
-            "path = \"~ ^/blog/(.*)$\"\nreply = { status = 404 }\nrewrite = [{ match = \"^/blog/(.*)$\", to = \"https://blog.example/$1\", status = 301 }]",
+            &format!("{first} \"^/blog/(.*)$\", to = \"https://blog.example/$1\", status = 301 }}]"),
+            &format!("{first} \"^/old/(.*)$\", to = \"/new/$1\", then = \"route\" }}]"),
+            // The lines behind it see the new path.
+            &format!("{first} \"^/a$\", to = \"/b\" }}]"),
+            "path = \"~ ^\"\nfirst = true\nreply = { status = 501",
+            &format!("{first} \"^/exact\", to = \"https://x.example/\", status = 302 }}]"),
         ],
     );
-    for directive in
-        ["rewrite ^/old/(.*)$", "rewrite ^/(.*)$", "rewrite ^/exact", "rewrite ^/final/x", "rewrite ^/c/(.*)"]
-    {
-        tells(&imported, directive, Level::Missing);
-    }
+    tells(&imported, "rewrite (?x", Level::Missing);
     let all = server(
         "rewrite ^/a$ https://a.example/ permanent; rewrite ^/b$ /c last; rewrite ^ https://b.example$request_uri? permanent; location / { return 204; }",
     );
     says(
         &all,
         &[
-            "path = \"~ ^/a$\"",
+            &format!("{first} \"^/a$\""),
+            &format!("{first} \"^/b$\", to = \"/c\", then = \"route\" }}]"),
             "path = \"/\"\nredirect = { to = \"https://b.example$request_uri\", status = 301 }",
-        ],
-    );
-    tells(&all, "rewrite ^/b$", Level::Missing);
-    let old = server("rewrite ^/old/(.*)$ /new/$1 last; location / { return 204; }");
-    says(
-        &old,
-        &[
-            "path = \"~ ^/old/(.*)$\"\nreply = { status = 404 }\nrewrite = [{ match = \"^/old/(.*)$\", to = \"/new/$1\", then = \"route\" }]",
         ],
     );
 }
@@ -463,13 +540,13 @@ fn try_files_looks_below_the_folder_and_falls_back() {
     says(
         &imported,
         &[
-            "path = \"/\"\nlisteners = [\"0.0.0.0:80\"]\nfiles = { root = \"/srv\", fallback = \"/index.html\" }",
-            "files = { root = \"/srv\", folders = false, fallback = \"@app\" }",
-            "files = { root = \"/x/\", alias = true, fallback = 410 }",
-            "fallback = \"/index.php?q=$path&$args\" }",
+            "path = \"/\"\nlisteners = [\"0.0.0.0:80\"]\nfiles = { root = \"/srv\", try = [\"$path\", \"$path/\"], fallback = \"/index.html\", symlinks = \"any\", default_type = \"text/plain\" }",
+            "files = { root = \"/srv\", try = [\"$path\"], fallback = \"@app\", symlinks = \"any\", default_type = \"text/plain\" }",
+            "files = { root = \"/x/\", alias = true, try = [\"$path\", \"$path/\"], fallback = 410, symlinks = \"any\", default_type = \"text/plain\" }",
+            "fallback = \"/index.php?q=$path&$args\", symlinks = \"any\", default_type = \"text/plain\" }",
             "path = \"@app\"\nservice = \"h-1\"\n",
-            "files = { root = \"/srv2\", folders = false, fallback = \"@app-2\" }",
-            "path = \"@app-2\"\nfiles = { root = \"/srv2\" }\nrewrite = [{ match = \"^/(.*)$\", to = \"/app.php?p=$1\", then = \"route\" }]",
+            "files = { root = \"/srv2\", try = [\"$path\"], fallback = \"@app-2\", symlinks = \"any\", default_type = \"text/plain\" }",
+            "path = \"@app-2\"\nfiles = { root = \"/srv2\", symlinks = \"any\", default_type = \"text/plain\" }\nrewrite = [{ match = \"^/(.*)$\", to = \"/app.php?p=$1\", then = \"route\" }]",
         ],
     );
     assert_eq!(imported.toml.matches("path = \"@app\"").count(), 1, "{}", imported.toml);

@@ -2,6 +2,7 @@
 
 use super::Import;
 use super::conditions::Loss;
+use super::ledger::DENIED;
 use super::scope::Scope;
 use super::servers::Server;
 use super::site::{Listener, Tls};
@@ -136,7 +137,7 @@ impl<'a> Import<'a> {
             return None;
         }
         let why = "certificates of clients are asked for by listener, and the servers on this one do not all ask for the same, so the routes of this server are denied; give it a listener of its own with client_ca, then open them";
-        self.ledger.missing(verify, why);
+        self.ledger.mark(verify, DENIED, why);
         Some(Loss::Refusal)
     }
 }

@@ -11,6 +11,13 @@ pub(super) struct Place {
     pub column: usize,
 }
 
+impl Place {
+    /// In no file.
+    pub(super) fn none() -> Self {
+        Place { file: Rc::from(""), line: 0, column: 0 }
+    }
+}
+
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}", self.file, self.line)

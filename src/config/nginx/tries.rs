@@ -1,9 +1,9 @@
 //! `try_files`: the files of a location, and what answers where there is none.
 //!
-//! Files are looked for by the path of the request only. A list that does not have `$uri` never comes to such
-//! a file, so that its last entry answers at once: a folder that is named there may hold anything.
+//! A list without a file that could be looked for never comes to one, so that its last entry answers at once.
 
 use super::Import;
+use super::branches::Branch;
 use super::locations::{Kind, locations};
 use super::rewrites::plainly;
 use super::servers::Server;
@@ -11,8 +11,7 @@ use super::site::{Fallback, Route, Rule, Then, Tries};
 use super::spot::{OTHER_CONTENT, Spot};
 use super::tree::Directive;
 use super::values;
-use crate::core::route::Replacement;
-use crate::core::template::Vocabulary;
+use crate::core::route::{FileCandidate, Replacement};
 
 /// What `try_files` makes of a location.
 pub(super) enum FileSearch<'a> {
@@ -20,7 +19,7 @@ pub(super) enum FileSearch<'a> {
     Files(Tries),
     /// The content of a named location answers at once.
     Named(&'a Directive),
-    /// The route for another path does, or a file of the folder.
+    /// The route for another path does.
     Rule(Rule),
     /// An error does.
     Status(u16),
@@ -36,56 +35,23 @@ impl<'a> Import<'a> {
         comments: &mut Vec<String>,
     ) -> FileSearch<'a> {
         let scope = &spot.scope;
-        let plain = FileSearch::Files(Tries { folders: true, fallback: None });
-        let Some(line) = scope.own("try_files") else { return plain };
+        let Some(line) = scope.own("try_files") else { return FileSearch::Files(Tries::default()) };
         let is_service = |directive: &Directive| {
             let name = directive.name.as_str();
             matches!(name, "proxy_pass" | "grpc_pass") || OTHER_CONTENT.contains(&name)
         };
         if scope.block().iter().any(is_service) {
             let why = "files are not looked for where a service answers; add a route with files for them";
-            self.ledger.missing(line, &format!("{why}; the route answers 501 until then"));
+            self.ledger.unanswered(line, why);
             comments.push(why.to_owned());
             return FileSearch::Lost(line);
         }
         let (last, tried) = line.args.split_last().map_or(("", &[][..]), |(last, tried)| (last, tried));
-        let folder = scope.own("alias").or(scope.last("root"));
-        let is_uri = |arg: &&String| matches!(arg.as_str(), "$uri" | "${uri}");
-        let at_uri = tried.iter().position(|arg| is_uri(&arg)).filter(|_| folder.is_some());
-        let before = tried.get(..at_uri.unwrap_or(tried.len())).unwrap_or_default();
-        let there = before.iter().find(|arg| folder.is_some_and(|folder| is_there(folder.arg(0), arg)));
-        self.odd_candidates(line, tried);
-        if folder.is_none() && tried.iter().any(|arg| is_uri(&arg)) {
-            let why = "there is no root: files of nginx's own default folder are not looked for";
-            self.ledger.missing(line, why);
-        }
-        if let Some(there) = there.filter(|_| at_uri.is_some()) {
-            self.ledger
-                .missing(line, &format!("{there} is there and answers every path; write that as a route"));
-            return FileSearch::Lost(line);
-        }
+        let candidates = self.candidates(spot, line, tried);
         self.ledger.carried(line);
-        if at_uri.is_some() {
-            return self.files_and_fallback(server, line, last, tried);
+        if candidates.is_empty() {
+            return self.at_once(server, line);
         }
-        self.at_once(server, line, tried, scope.own("alias").is_some())
-    }
-
-    fn odd_candidates(&self, line: &'a Directive, tried: &[String]) {
-        let never = ["$uri", "$uri/", "${uri}", "${uri}/", "", "/dev/null"];
-        for odd in tried.iter().filter(|arg| !never.contains(&arg.as_str())) {
-            self.ledger.missing(line, &format!("only $uri and $uri/ are looked for, not {odd}"));
-        }
-    }
-
-    fn files_and_fallback(
-        &mut self,
-        server: &Server<'a>,
-        line: &'a Directive,
-        last: &str,
-        tried: &[String],
-    ) -> FileSearch<'a> {
-        let folders = tried.iter().any(|arg| matches!(arg.as_str(), "$uri/" | "${uri}/"));
         let fallback = match self.fallback(server, last, target(server, last)) {
             Ok(fallback) => fallback,
             Err(why) => {
@@ -93,47 +59,63 @@ impl<'a> Import<'a> {
                 None
             }
         };
-        FileSearch::Files(Tries { folders, fallback })
+        FileSearch::Files(Tries { candidates, fallback })
     }
 
-    /// No file of the request's path is ever looked for.
-    fn at_once(
-        &mut self,
-        server: &Server<'a>,
-        line: &'a Directive,
-        tried: &[String],
-        has_alias: bool,
-    ) -> FileSearch<'a> {
+    /// The files that are looked for, as `try` of a route has them.
+    fn candidates(&self, spot: &Spot<'a>, line: &'a Directive, tried: &[String]) -> Vec<String> {
+        let alias = spot.scope.handler("alias");
+        let folder = alias.or(spot.scope.last("root"));
+        let by_path =
+            |arg: &str| ["$uri", "${uri}"].iter().find_map(|name| arg.strip_prefix(name)).map(str::to_owned);
+        let has_path = tried.iter().any(|arg| by_path(arg).is_some());
+        let Some(folder) = folder else {
+            if has_path {
+                let why = "there is no root: files of nginx's own default folder are not looked for";
+                self.ledger.missing(line, why);
+            }
+            return Vec::new();
+        };
+        // A file that hardly ever is there must not keep its route from answering.
+        if !has_path && self.odd_folder(spot, &self.settled(folder.arg(0)), alias.is_some()).is_some() {
+            return Vec::new();
+        }
+        let mut candidates = Vec::new();
+        for arg in tried.iter().filter(|arg| !["", "/dev/null"].contains(&arg.as_str())) {
+            let text = by_path(arg).map_or(arg.clone(), |rest| format!("$path{rest}"));
+            match FileCandidate::parse(&text) {
+                Ok(_) => candidates.push(text),
+                Err(_) => self.ledger.missing(
+                    line,
+                    &format!("only $uri, what begins with it, and fixed files are looked for, not {arg}"),
+                ),
+            }
+        }
+        candidates
+    }
+
+    /// No file is ever looked for.
+    fn at_once(&mut self, server: &Server<'a>, line: &'a Directive) -> FileSearch<'a> {
         let last = line.args.last().map_or("", String::as_str);
         if let Some(target) = target(server, last) {
             self.ledger.carried(target);
             return FileSearch::Named(target);
         }
-        let to = |text: &str, then| {
-            let drops = if text.contains('?') { "?" } else { "" };
-            let to = self.replacement(server, &plainly(text))? + drops;
-            Replacement::path(&to, &Vocabulary::of_requests())?;
-            Ok::<_, String>(FileSearch::Rule(Rule { pattern: "^".to_owned(), to, then }))
-        };
         if let Some(status) = last.strip_prefix('=') {
-            let fixed = |arg: &&String| {
-                arg.starts_with('/') && !arg.contains('$') && !arg.ends_with('/') && *arg != "/dev/null"
-            };
-            let mut files = tried.iter().filter(fixed);
-            let is_expressed = status == "404" && !has_alias;
-            if let (Some(file), None, true) = (files.next(), files.next(), is_expressed)
-                && let Ok(rule) = to(file, Then::Stay)
-            {
-                return rule;
-            }
             let status = status.parse().ok().filter(|status| (400..=599).contains(status));
             return status.map_or(FileSearch::Lost(line), FileSearch::Status);
         }
-        match to(last, Then::Route) {
+        let to = |text: &str| {
+            let drops = if text.contains('?') { "?" } else { "" };
+            let to = self.replacement(&plainly(text))? + drops;
+            self.accepted(|vocabulary| Replacement::path(&to, vocabulary))?;
+            Ok::<_, String>(FileSearch::Rule(Rule { pattern: "^".to_owned(), to, then: Then::Route }))
+        };
+        match to(last) {
             Ok(rule) if last.starts_with('/') => rule,
             _ => {
-                self.ledger
-                    .missing(line, &format!("{last} answers at once, and is no path or name of a location"));
+                let why = format!("{last} answers at once, and is no path or name of a location");
+                self.ledger.missing(line, &why);
                 FileSearch::Lost(line)
             }
         }
@@ -159,12 +141,12 @@ impl<'a> Import<'a> {
         if matches!(last, "$uri" | "$uri/") {
             return Ok(None);
         }
-        let to = self.replacement(server, &plainly(last))?;
-        Replacement::fallback(&to, &Vocabulary::of_requests()).map(|_| Some(Fallback::Path(to)))
+        let to = self.replacement(&plainly(last))?;
+        self.accepted(|vocabulary| Replacement::fallback(&to, vocabulary)).map(|_| Some(Fallback::Path(to)))
     }
 
     /// The name of the route for a named location, which is made when it is first asked for.
-    fn named(&mut self, server: &Server<'a>, location: &'a Directive) -> String {
+    pub(super) fn named(&mut self, server: &Server<'a>, location: &'a Directive) -> String {
         if let Some((_, name)) = self.route_names.iter().find(|(known, _)| *known == location.id) {
             return name.clone();
         }
@@ -174,7 +156,14 @@ impl<'a> Import<'a> {
         self.ledger.carried(location);
         let scope = server.scope.within(location.block());
         let spot = Spot::new(Some(location), scope, Kind::Named);
+        let around = (self.bindings.clone(), self.place.clone());
+        let of_server = self.of_server.clone();
+        // One of its conditions would be asked of those that lead to it.
+        let mut branches = self.branches(&spot, &of_server);
+        let Branch { spot, bindings } = branches.pop().unwrap_or(Branch { spot, bindings: of_server });
+        self.bindings = bindings;
         let route = self.route(server, &spot, name.clone(), &[], &[]);
+        (self.bindings, self.place) = around;
         // A request that falls back was counted on its first route.
         self.site.routes.push(Route { rates: Vec::new(), connections_per_client: None, ..route });
         name
@@ -184,11 +173,4 @@ impl<'a> Import<'a> {
 /// The named location that is tried last.
 fn target<'a>(server: &Server<'a>, last: &str) -> Option<&'a Directive> {
     locations(server.scope.block()).find(|location| last.starts_with('@') && location.arg(0) == last)
-}
-
-/// A file that is tried whatever the path, as a page for times of maintenance.
-fn is_there(folder: &str, candidate: &str) -> bool {
-    candidate.starts_with('/')
-        && !candidate.contains('$')
-        && std::path::Path::new(&format!("{}{candidate}", folder.trim_end_matches('/'))).is_file()
 }

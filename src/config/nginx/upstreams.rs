@@ -43,6 +43,8 @@ impl<'a> Import<'a> {
             stable,
             cohort: None,
             buffer: None,
+            retry: None,
+            accel: false,
             pools,
         });
         self.service_names.push((key, name.clone()));
@@ -126,7 +128,7 @@ impl<'a> Import<'a> {
                     },
                 );
             }
-            "hash" => match hash_by(line.arg(0)) {
+            "hash" => match hash_by(line.arg(0)).or_else(|| self.key(line.arg(0))) {
                 Some(by) => {
                     pool.balance = "hash";
                     pool.hash_by = Some(by);
@@ -136,7 +138,7 @@ impl<'a> Import<'a> {
                 }
                 None => ledger.missing(
                     line,
-                    "a pool hashes by client_ip, uri or header:NAME; this one goes round robin",
+                    "a pool hashes by client_ip, uri, header:NAME or a text that is known; this one goes round robin",
                 ),
             },
             "keepalive" => match line.arg(0).parse() {
@@ -187,6 +189,8 @@ impl<'a> Import<'a> {
                 ("max_conns", Some(most), _) => upstream.max_conns = most.min(1_000_000),
                 ("max_fails", Some(fails), _) => passive.0 = fails.min(1_000_000),
                 ("fail_timeout", _, Some(time)) => passive.1 = time,
+                // For no time at all: it is never left out.
+                ("fail_timeout", ..) if values::time(value).is_some() => passive.0 = 0,
                 ("slow_start", _, Some(time)) => pool.slow_start = Some(time),
                 ("resolve", ..) => {}
                 _ => self.ledger.missing(line, &format!("{option} has no counterpart")),
@@ -242,7 +246,10 @@ impl<'a> Import<'a> {
         let first = pools.iter().max_by(|(one, ..), (other, ..)| one.total_cmp(other))?;
         let stable = first.1.name.clone();
         let name = values::name(variable, self.site.services.iter().map(|service| service.name.as_str()));
-        let cohort = cohort(source);
+        let cohort = cohort(source).or_else(|| {
+            let text = self.key(source.arg(0))?;
+            Some(format!("{{ by = \"text\", of = {} }}", super::toml::template(&text)))
+        });
         let mut comments = self.choice_comments(source, &name, &stable, &pools);
         if cohort.is_none() {
             comments.push(format!("each request goes by the weights for itself, not by {}", source.arg(0)));
@@ -255,6 +262,8 @@ impl<'a> Import<'a> {
             stable,
             cohort,
             buffer: None,
+            retry: None,
+            accel: false,
             pools,
         });
         self.service_names.push((key, name.clone()));

@@ -93,31 +93,6 @@ pub(super) fn has_variables(text: &str) -> bool {
     pieces(text).iter().any(|piece| matches!(piece, Piece::Variable(_)))
 }
 
-/// The same value with Pointsman's variables. `replace` gives what a variable becomes: `$host`, or a
-/// fixed text.
-///
-/// # Errors
-/// The name of the variable that has no counterpart.
-pub(super) fn translate(text: &str, replace: impl Fn(&str) -> Option<String>) -> Result<String, String> {
-    let mut out = String::new();
-    let mut after_variable = false;
-    for piece in pieces(text) {
-        let part = match piece {
-            Piece::Text("$") => "$$".to_owned(),
-            Piece::Text(text) => text.to_owned(),
-            Piece::Variable(name) => replace(name).ok_or_else(|| format!("${name}"))?,
-        };
-        // `${host}x` cannot be written without braces, which Pointsman keeps for the environment.
-        if after_variable && part.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '_') {
-            return Err(text.to_owned());
-        }
-        let is_name = part.ends_with(|c: char| c.is_ascii_lowercase());
-        after_variable = part.len() > 1 && part.starts_with('$') && is_name;
-        out.push_str(&part);
-    }
-    Ok(out)
-}
-
 /// A name as Pointsman allows it, and none of `taken`.
 pub(super) fn name<'a>(text: &str, taken: impl Iterator<Item = &'a str> + Clone) -> String {
     let legal = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_';
@@ -151,14 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn variables_are_translated_or_named() {
-        let known = |name: &str| {
-            (name == "host" || name == "uri")
-                .then(|| if name == "uri" { "$path".into() } else { "$host".into() })
-        };
-        assert_eq!(translate("https://$host${uri}?x", known), Ok("https://$host$path?x".into()));
-        assert_eq!(translate("a$1", known), Err("$1".into()));
-        assert!(translate("${host}name", known).is_err());
+    fn texts_are_taken_apart() {
         assert_eq!(
             pieces("a${b}c$d"),
             [Piece::Text("a"), Piece::Variable("b"), Piece::Text("c"), Piece::Variable("d")]
@@ -178,7 +146,6 @@ mod tests {
         #[test]
         fn nothing_panics(text in r"[0-9a-zA-Z$\{\}é]{0,20}") {
             let _ = (time(&text), size(&text), pieces(&text), name(&text, std::iter::empty()));
-            let _ = translate(&text, |_| Some(String::new()));
         }
     }
 }

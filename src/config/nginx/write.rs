@@ -1,13 +1,16 @@
 //! The configuration as TOML, each block under the line of nginx's it comes from.
 
-use super::site::{
-    AddedField, Buffering, Edits, Fallback, Lead, Listener, Pool, Rewriting, Route, Rule, Service, Site,
-    Then, Timeouts, Upstream,
+use super::cookies::Cookies;
+use super::credentials::{Authorize, BasicAuth};
+use super::phrases::{
+    buffer_of, by_page, edits_of, retry_of, rule_of, timeouts_of, tries_of, upstream_of, when_of,
 };
+use super::site::{Edits, Fallback, Lead, Listener, LookupBlock, Pool, Rewriting, Route, Service, Site};
 use super::toml::{fixed, list, quoted, table, template};
 use super::tree::Place;
 use super::values::show_size;
 use crate::core::duration::show;
+use crate::core::template::mentions;
 
 /// Text in the making.
 struct Page(String);
@@ -28,9 +31,11 @@ pub(super) fn write(site: &Site) -> String {
     }
     site.listeners.iter().for_each(|listener| page.listener(listener));
     page.shared(site);
-    site.routes.iter().for_each(|route| page.route(route, site));
-    site.services.iter().for_each(|service| page.service(service));
-    page.0
+    let mut behind = Page(String::new());
+    site.routes.iter().for_each(|route| behind.route(route, site));
+    site.services.iter().for_each(|service| behind.service(service));
+    page.maps(&site.maps, &behind.0);
+    page.0 + &behind.0
 }
 
 impl Page {
@@ -60,6 +65,9 @@ impl Page {
         self.pair("address", &quoted(&listener.address));
         if listener.h2c {
             self.pair("h2c", "true");
+        }
+        if listener.underscores {
+            self.pair("underscores", "true");
         }
         if listener.proxy_protocol {
             self.pair("proxy_protocol", "true");
@@ -96,6 +104,40 @@ impl Page {
         self.pair("limits", &table(&limits));
         if !listener.trusted_proxies.is_empty() {
             self.pair("trusted_proxies", &list(&listener.trusted_proxies));
+            listener.client_header.iter().for_each(|name| self.pair("client_header", &quoted(name)));
+            if listener.is_last_hop {
+                self.pair("client_hops", "1");
+            }
+        }
+    }
+
+    /// The look-ups that a text refers to, here or behind.
+    fn maps(&mut self, maps: &[LookupBlock], behind: &str) {
+        let mut asked = [mentions(&self.0), mentions(behind)].concat();
+        let mut shown: Vec<&LookupBlock> = Vec::new();
+        // Each refers to those before it alone.
+        for map in maps.iter().rev() {
+            if asked.contains(&map.name) {
+                let texts = map.values.iter().map(|(_, text)| text).chain([&map.of, &map.default]);
+                asked.extend(texts.flat_map(|text| mentions(text)));
+                shown.push(map);
+            }
+        }
+        for map in shown.into_iter().rev() {
+            self.head(Some(&map.from), &format!("maps.{}", map.name));
+            self.pair("of", &template(&map.of));
+            let entry = |(key, text): &(String, String)| format!("{} = {}", quoted(key), template(text));
+            let entries: Vec<_> = map.values.iter().map(entry).collect();
+            if entries.len() < 3 {
+                self.pair("values", &table(&entries));
+            }
+            if !map.default.is_empty() {
+                self.pair("default", &template(&map.default));
+            }
+            if entries.len() >= 3 {
+                self.line(&format!("[maps.{}.values]", map.name));
+                entries.iter().for_each(|entry| self.line(entry));
+            }
         }
     }
 
@@ -109,7 +151,7 @@ impl Page {
         }
         if !site.error_pages.is_empty() {
             self.head(None, "error_pages");
-            site.error_pages.iter().for_each(|(code, path)| self.pair(&quoted(code), &fixed(path)));
+            by_page(&site.error_pages).iter().for_each(|(codes, page)| self.pair(codes, page));
         }
         if let Some(compression) = &site.compression {
             self.head(Some(&compression.from), "compression");
@@ -136,7 +178,16 @@ impl Page {
         if !route.hosts.is_empty() {
             self.pair("hosts", &list(&route.hosts));
         }
-        self.pair("path", &fixed(&route.path));
+        let is_all = route.is_first && route.path == "/";
+        if !is_all {
+            self.pair("path", &fixed(&route.path));
+        }
+        if route.is_first {
+            self.pair("first", "true");
+        }
+        if !route.when.is_empty() {
+            self.pair("when", &when_of(&route.when));
+        }
         route.within.iter().for_each(|prefix| self.pair("within", &fixed(prefix)));
         if !route.listeners.is_empty() {
             self.pair("listeners", &list(&route.listeners));
@@ -147,23 +198,30 @@ impl Page {
                 self.pair("redirect", &format!("{{ to = {}, status = {status} }}", template(to)))
             }
             Lead::Reply { status, body, kind } => {
-                let body = if body.is_empty() { String::new() } else { format!(", body = {}", fixed(body)) };
+                let body =
+                    if body.is_empty() { String::new() } else { format!(", body = {}", template(body)) };
                 let kind = kind.as_ref().map_or(String::new(), |kind| format!(", type = {}", fixed(kind)));
                 self.pair("reply", &format!("{{ status = {status}{body}{kind} }}"));
             }
-            Lead::Files { root, alias, index, tries } => {
+            Lead::Files { root, alias, index, tries, more } => {
                 let mut keys = vec![format!("root = {}", fixed(root))];
                 keys.extend(alias.then(|| "alias = true".to_owned()));
-                keys.extend(index.as_ref().map(|index| format!("index = {}", fixed(index))));
-                keys.extend((!tries.folders).then(|| "folders = false".to_owned()));
+                keys.extend(match index.as_slice() {
+                    [] => None,
+                    [index] => Some(format!("index = {}", fixed(index))),
+                    names => Some(format!("index = {}", list(names))),
+                });
+                keys.extend(tries_of(tries));
                 keys.extend(tries.fallback.as_ref().map(|fallback| match fallback {
                     Fallback::Status(status) => format!("fallback = {status}"),
                     Fallback::Path(to) => format!("fallback = {}", template(to)),
                     Fallback::Route(name) => format!("fallback = {}", quoted(name)),
                 }));
+                keys.extend(more.iter().cloned());
                 self.pair("files", &table(&keys));
             }
             Lead::Deny => self.pair("deny", "true"),
+            Lead::Onward => self.pair("onward", "true"),
         }
         self.rewriting(&route.rewriting);
         self.settings(route, site);
@@ -201,8 +259,9 @@ impl Page {
             }
         }
         if !is_denied {
-            route.expires.iter().for_each(|expires| self.pair("expires", &quoted(expires)));
+            self.access(route);
         }
+        self.answers(route);
         let mut headers = Vec::new();
         if route.headers.response != site.headers.response {
             headers.push(format!("response = {}", edits_of(&route.headers.response)));
@@ -238,12 +297,55 @@ impl Page {
             self.pair("limits", &table(&limits));
         }
         if route.error_pages != site.error_pages {
-            let page = |(code, path): (&String, &String)| format!("{code} = {}", fixed(path));
-            self.pair("error_pages", &table(&route.error_pages.iter().map(page).collect::<Vec<_>>()));
+            let pages = by_page(&route.error_pages);
+            let page = |(codes, page): &(String, String)| format!("{codes} = {page}");
+            self.pair("error_pages", &table(&pages.iter().map(page).collect::<Vec<_>>()));
         }
         if site.compression.is_some() && !route.compression {
             self.pair("compression", "false");
         }
+    }
+
+    /// What is asked of clients, beside their addresses.
+    fn access(&mut self, route: &Route) {
+        if let Some(BasicAuth { realm, file }) = &route.basic_auth {
+            let keys = [format!("realm = {}", fixed(realm)), format!("file = {}", fixed(file))];
+            self.pair("basic_auth", &table(&keys));
+        }
+        if let Some(Authorize { service, path, forward }) = &route.authorize {
+            let mut keys = vec![format!("service = {}", quoted(service)), format!("path = {}", fixed(path))];
+            keys.extend((!forward.is_empty()).then(|| format!("forward = [{}]", forward.join(", "))));
+            self.pair("authorize", &table(&keys));
+        }
+        if route.satisfy_any {
+            self.pair("satisfy", "\"any\"");
+        }
+    }
+
+    fn answers(&mut self, route: &Route) {
+        if route.internal {
+            self.pair("internal", "true");
+        }
+        if route.intercept {
+            self.pair("intercept", "true");
+        }
+        route.expires.iter().for_each(|expires| self.pair("expires", &quoted(expires)));
+        let Cookies { paths, domains, flags } = &route.cookies;
+        for (key, rules) in [("cookie_paths", paths), ("cookie_domains", domains), ("cookie_flags", flags)] {
+            match rules.as_slice() {
+                [] => {}
+                // Of all cookies.
+                [flags]
+                    if key == "cookie_flags"
+                        && !flags.starts_with("{ name")
+                        && !flags.starts_with("{ matches") =>
+                {
+                    self.pair(key, flags);
+                }
+                rules => self.pair(key, &format!("[{}]", rules.join(", "))),
+            }
+        }
+        route.forwarded.iter().for_each(|forwarded| self.pair("forwarded", forwarded));
     }
 
     fn service(&mut self, service: &Service) {
@@ -266,7 +368,13 @@ impl Page {
         }
         pool.keepalive.iter().for_each(|idle| self.pair("keepalive", &format!("\"{}\"", show(*idle))));
         pool.kept.iter().for_each(|most| self.pair("keepalive_connections", &most.to_string()));
-        pool.tries.iter().for_each(|tries| self.pair("tries", &tries.to_string()));
+        match service.retry.iter().flatten().next() {
+            Some(retry) => self.pair("retry", &retry_of(retry, pool)),
+            None => pool.tries.iter().for_each(|tries| self.pair("tries", &tries.to_string())),
+        }
+        if service.accel {
+            self.pair("accel", "true");
+        }
         pool.slow_start.iter().for_each(|time| self.pair("slow_start", &format!("\"{}\"", show(*time))));
         pool.requests.iter().for_each(|most| self.pair("requests_per_connection", &most.to_string()));
         if pool.http2 {
@@ -281,68 +389,4 @@ impl Page {
         self.pair("upstreams", &format!("[{}]", upstreams.join(", ")));
         self.line("# health = { path = \"/health\" }   # asked by Pointsman itself; without it, for a connection alone");
     }
-}
-
-fn buffer_of(buffer: &Buffering) -> Option<String> {
-    let key =
-        |name: &str, size: Option<u64>| size.map(|size| format!("{name} = {}", quoted(&show_size(size))));
-    let keys: Vec<_> =
-        [key("request", buffer.request), key("response", buffer.response)].into_iter().flatten().collect();
-    (!keys.is_empty()).then(|| table(&keys))
-}
-
-fn upstream_of(upstream: &Upstream) -> String {
-    let mut keys = vec![format!("address = {}", quoted(&upstream.address))];
-    keys.extend((upstream.weight != 1).then(|| format!("weight = {}", upstream.weight)));
-    keys.extend(upstream.backup.then(|| "backup = true".to_owned()));
-    keys.extend((upstream.max_conns > 0).then(|| format!("max_conns = {}", upstream.max_conns)));
-    if keys.len() == 1 { quoted(&upstream.address) } else { table(&keys) }
-}
-
-fn rule_of(rule: &Rule) -> String {
-    let mut keys = vec![format!("match = {}", fixed(&rule.pattern)), format!("to = {}", template(&rule.to))];
-    match rule.then {
-        Then::Stay => {}
-        Then::Next => keys.push("then = \"next\"".to_owned()),
-        Then::Route => keys.push("then = \"route\"".to_owned()),
-        Then::Redirect(status) => keys.push(format!("status = {status}")),
-    }
-    table(&keys)
-}
-
-fn timeouts_of(timeouts: &Timeouts, common: Option<&Timeouts>) -> String {
-    let each = [
-        ("connect", timeouts.connect, common.map(|common| common.connect)),
-        ("read", timeouts.read, common.map(|common| common.read)),
-        ("write", timeouts.write, common.map(|common| common.write)),
-    ];
-    let differing = each.iter().filter(|(_, time, common)| *common != Some(*time));
-    table(&differing.map(|(key, time, _)| format!("{key} = \"{}\"", show(*time))).collect::<Vec<_>>())
-}
-
-fn added(fields: &[AddedField]) -> String {
-    let field = |AddedField { name, value, of_successes }: &AddedField| {
-        let value = template(value);
-        match of_successes {
-            true => format!("{} = {{ value = {value}, on = \"success\" }}", quoted(name)),
-            false => format!("{} = {value}", quoted(name)),
-        }
-    };
-    table(&fields.iter().map(field).collect::<Vec<_>>())
-}
-
-fn edits_of(edits: &Edits) -> String {
-    let fields = |fields: &[(String, String)]| {
-        table(
-            &fields
-                .iter()
-                .map(|(name, value)| format!("{} = {}", quoted(name), template(value)))
-                .collect::<Vec<_>>(),
-        )
-    };
-    let mut keys = Vec::new();
-    keys.extend((!edits.set.is_empty()).then(|| format!("set = {}", fields(&edits.set))));
-    keys.extend((!edits.add.is_empty()).then(|| format!("add = {}", added(&edits.add))));
-    keys.extend((!edits.remove.is_empty()).then(|| format!("remove = {}", list(&edits.remove))));
-    table(&keys)
 }

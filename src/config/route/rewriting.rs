@@ -7,6 +7,7 @@ use crate::core::pattern::Pattern;
 use crate::core::route::{
     Base, PathSpec, Relocation, Replacement, Rewriting, Rewritten, Rule, Target, Then, decoded,
 };
+use crate::core::template::Template;
 
 /// As many groups as a text can refer to by number.
 const ANY_GROUPS: &str = "()()()()()()()()()";
@@ -47,7 +48,15 @@ fn relocation(section: &Section<'_>) -> Option<Relocation> {
         false => Err(format!("\"{text}\" begins no place; write for example \"http://app/\"")),
     };
     let from = section.need("from", "for example \"http://app/\"", |item| item.parsed(begins));
-    let to = section.need("to", "for example \"/\"", |item| item.worded(false, None, location));
+    // A scheme alone in place of another leaves the host alone.
+    let is_scheme = |text: &str| matches!(text, "http://" | "https://" | "$scheme://");
+    let of_scheme = from.as_deref().is_some_and(is_scheme);
+    let to = section.need("to", "for example \"/\"", |item| {
+        item.worded(false, None, |text, vocabulary| match of_scheme && is_scheme(text) {
+            true => Template::parse(text, vocabulary),
+            false => location(text, vocabulary),
+        })
+    });
     section.finish();
     Some(Relocation { from: from?, to: to? })
 }

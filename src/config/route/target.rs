@@ -4,12 +4,14 @@
 use super::{Known, rewriting};
 use crate::config::reader::{Item, Section};
 use crate::core::route::{
-    Fallback, FileCandidate, Files, PathSpec, Redirect, Replacement, Reply, ReplyBody, Symlinks, Target,
+    Autoindex, Fallback, FileCandidate, Files, NO_ANSWER, PathSpec, Redirect, Replacement, Reply, ReplyBody,
+    Symlinks, Target,
 };
 use crate::core::settings::{ADMIN_MAINTENANCE, Role};
 use crate::core::template::{Template, Vocabulary};
 use http::HeaderValue;
 
+const OCTETS: HeaderValue = HeaderValue::from_static("application/octet-stream");
 const KEYS: [&str; 7] = ["service", "redirect", "reply", "files", "deny", "onward", "admin"];
 
 pub(super) fn read(section: &Section<'_>, path: &PathSpec, known: &Known<'_>) -> Option<Target> {
@@ -91,17 +93,11 @@ fn reply(section: &Section<'_>) -> Option<Reply> {
     let status = section.read("status", 200, |item| item.integer(200..=599)) as u16;
     let body = section.item("body");
     let template = body.as_ref().map_or(Some(Template::empty()), |item| item.template(false, None));
-    if let Some(item) = body.filter(|_| matches!(status, 204 | 205 | 304)) {
+    if let Some(item) = body.filter(|_| matches!(status, 204 | 205 | 304 | NO_ANSWER)) {
         item.fault(&format!("an answer with status {status} has no body; take it out"));
     }
-    let kind = |text: &str| {
-        HeaderValue::from_str(text)
-            .ok()
-            .filter(|_| text.contains('/'))
-            .ok_or_else(|| format!("\"{text}\" is no media type; write for example \"text/plain\""))
-    };
     let plain = HeaderValue::from_static("text/plain");
-    let content_type = section.read("type", plain, |item| item.parsed(kind));
+    let content_type = section.read("type", plain, |item| item.parsed(media_type));
     section.finish();
     let template = template?;
     let body = match template.fixed() {
@@ -109,6 +105,11 @@ fn reply(section: &Section<'_>) -> Option<Reply> {
         None => ReplyBody::Template(template),
     };
     Some(Reply { status, body, content_type })
+}
+
+fn media_type(text: &str) -> Result<HeaderValue, String> {
+    let value = HeaderValue::from_str(text).ok().filter(|_| text.contains('/'));
+    value.ok_or_else(|| format!("\"{text}\" is no media type; write for example \"text/plain\""))
 }
 
 fn files(section: &Section<'_>, path: &PathSpec) -> Option<Files> {
@@ -142,12 +143,21 @@ fn files(section: &Section<'_>, path: &PathSpec) -> Option<Files> {
         strip,
         folders: folders.and_then(|item| item.bool()).unwrap_or(true),
         candidates: candidates.iter().filter_map(|item| item.parsed(FileCandidate::parse)).collect(),
-        autoindex: section.read("autoindex", false, Item::bool),
+        autoindex: section.read("autoindex", Autoindex::Off, autoindex),
         symlinks: section.read("symlinks", Symlinks::Inside, |item| item.choice(&kinds)),
+        default_type: section.read("default_type", OCTETS, |item| item.parsed(media_type)),
         fallback: section.item("fallback").and_then(|item| fallback(&item)),
     };
     section.finish();
     Some(files)
+}
+
+/// `true`, `false` or `"json"`.
+fn autoindex(item: &Item<'_>) -> Option<Autoindex> {
+    if item.is_string() {
+        return item.choice(&[("json", Autoindex::Json)]);
+    }
+    item.bool().map(|is_on| if is_on { Autoindex::On } else { Autoindex::Off })
 }
 
 /// What stands for a folder: a name, or a list of them.

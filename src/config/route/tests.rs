@@ -197,6 +197,8 @@ fn what_becomes_of_a_path_is_read() {
     let relocated =
         route("service = \"web\"\nrelocate = [{ from = \"http://app/\", to = \"$scheme://$host/\" }]");
     assert_eq!(relocated.relocations.first().map(|first| first.from.as_str()), Some("http://app/"));
+    let upgraded = route("service = \"web\"\nrelocate = [{ from = \"http://\", to = \"https://\" }]");
+    assert_eq!(upgraded.relocations.first().map(|first| first.from.as_str()), Some("http://"));
     let thens: Vec<_> = rules.rewriting.rules.iter().map(|rule| rule.then).collect();
     assert_eq!(thens, [Then::Stay, Then::Route, Then::Next, Then::Redirect(308)]);
 }

@@ -28,7 +28,7 @@ limits = {}
 when = { header = {}, cookie = {}, query = {}, value = [{}], file = [{}] }
 files = {}
 basic_auth = {}
-authorize = {}
+authorize = { forward = [{}] }
 timeouts = {}
 limits = {}
 relocate = [{}]
@@ -39,6 +39,8 @@ forwarded = {}
 rewrite = [{}]
 [[routes]]
 redirect = {}
+cookie_flags = [{}]
+cookie_paths = [{ matches = "a" }]
 [[routes]]
 reply = {}
 [[sets]]
@@ -74,7 +76,9 @@ upstreams = [{}]
 const NAMED: [&str; 6] = ["services", "pools", "policies", "rate_limits", "maps", "values"];
 
 /// Says that two keys take the same table, with the place of the one that is documented.
-const SAME: [(&str, &str); 18] = [
+const SAME: [(&str, &str); 20] = [
+    ("routes[].authorize.forward[]", "routes[]"),
+    ("routes[].cookie_flags[]", "routes[]"),
     ("routes[].forwarded", "services.*.pools.*.forwarded"),
     ("error_pages.*", "error_pages"),
     ("headers.response.set.*", "headers.response"),

@@ -10,7 +10,7 @@ use std::fmt::Write;
 use std::ops::Bound;
 
 /// Holds a file against what it should be, or writes it where `POINTSMAN_REFERENCE=write` says so.
-pub(super) fn is_current(file: &str, text: &str) {
+pub(in crate::config) fn is_current(file: &str, text: &str) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
     if is_written() {
         std::fs::create_dir_all(path.parent().expect("a folder")).expect("created");

@@ -38,10 +38,19 @@ pub struct Authorize {
     pub service: String,
     /// What it is asked for.
     pub target: PathAndQuery,
-    /// Fields of its answer that the upstream gets. No client can send them.
-    pub forward: Vec<HeaderName>,
+    /// Fields of its answer that the upstream gets.
+    pub forward: Vec<GrantedField>,
     /// Where browsers go that are not signed in.
     pub signin: Option<SignIn>,
+}
+
+/// A field that a service says of a request. No client can send it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GrantedField {
+    /// What it is called in the service's answer.
+    pub of: HeaderName,
+    /// What it is called for the upstream.
+    pub name: HeaderName,
 }
 
 /// A place whose query may say where the client comes from.

@@ -1,6 +1,7 @@
 //! A folder whose files are served: which file a path stands for, and what answers where there is none.
 
 use super::replacement::Replacement;
+use http::HeaderValue;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -16,9 +17,11 @@ pub struct Files {
     pub folders: bool,
     /// What a path stands for, in this order; where there are none, for itself, and for a folder if `folders`.
     pub candidates: Vec<FileCandidate>,
-    /// Whether a folder without an index is answered with a list of what is in it.
-    pub autoindex: bool,
+    /// What a folder without an index is answered with.
+    pub autoindex: Autoindex,
     pub symlinks: Symlinks,
+    /// The media type of files whose names say none.
+    pub default_type: HeaderValue,
     /// What answers a path without a file, in place of 404.
     pub fallback: Option<Fallback>,
 }
@@ -28,12 +31,24 @@ pub struct Files {
 pub enum FileCandidate {
     /// The file of its own name.
     Path,
-    /// The file with this behind its name.
+    /// The file with this behind its path.
     Suffixed(String),
-    /// The folder of its name.
+    /// The folder of its name; where there is one without an index, nothing else is looked for.
     Folder,
     /// This file, by its path below the root.
     Fixed(String),
+}
+
+/// What stands for a folder without an index.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Autoindex {
+    /// 403.
+    #[default]
+    Off,
+    /// A list of what is in it, as JSON for those who ask for it.
+    On,
+    /// A list as JSON.
+    Json,
 }
 
 /// Which symbolic links are followed.
@@ -59,7 +74,7 @@ pub enum Fallback {
 }
 
 impl FileCandidate {
-    /// `$path`, `$path.html`, `$path/` or `/fixed.html`.
+    /// `$path`, `$path.html`, `$path/index.html`, `$path/` or `/fixed.html`.
     ///
     /// # Errors
     /// A sentence that says what may be written.
@@ -74,8 +89,14 @@ impl FileCandidate {
             return match suffix {
                 "" => Ok(FileCandidate::Path),
                 "/" => Ok(FileCandidate::Folder),
-                suffix if suffix.contains(['/', '$', '\0', '\\', '%', '?']) => Err(wrong()),
-                suffix => Ok(FileCandidate::Suffixed(suffix.to_owned())),
+                suffix if suffix.contains(['$', '%', '?']) || suffix.ends_with('/') => Err(wrong()),
+                suffix => {
+                    let mut parts = suffix.split('/');
+                    let ending = parts.next().unwrap_or_default();
+                    let is_legal = !ending.contains(['\0', '\\']) && !ending.contains("..");
+                    let is_legal = is_legal && parts.all(|part| !part.is_empty() && !is_hidden(part));
+                    is_legal.then(|| FileCandidate::Suffixed(suffix.to_owned())).ok_or_else(wrong)
+                }
             };
         }
         let parts = text.strip_prefix('/').ok_or_else(wrong)?;
@@ -96,10 +117,26 @@ mod tests {
         assert_eq!(read("$path"), Some(FileCandidate::Path));
         assert_eq!(read("$path/"), Some(FileCandidate::Folder));
         assert_eq!(read("$path.html"), Some(FileCandidate::Suffixed(".html".to_owned())));
+        assert_eq!(read("$path/index.html"), Some(FileCandidate::Suffixed("/index.html".to_owned())));
         assert_eq!(read("/a/b.html"), Some(FileCandidate::Fixed("/a/b.html".to_owned())));
-        for text in
-            ["", "$uri", "$path/../x", "$path$path", "/", "/../x", "/.git", "/a/", "a.html", "/a?b", "/%2e"]
-        {
+        for text in [
+            "",
+            "$uri",
+            "$path/../x",
+            "$path..",
+            "$path/a/",
+            "$path//a",
+            "$path/.git/x",
+            "$path.a/..",
+            "$path$path",
+            "/",
+            "/../x",
+            "/.git",
+            "/a/",
+            "a.html",
+            "/a?b",
+            "/%2e",
+        ] {
             assert_eq!(read(text), None, "{text}");
         }
     }

@@ -46,6 +46,7 @@ mod tests {
             ("http://app/", "/", "http://app//evil.example", Some("/evil.example")),
             ("http://app", "$scheme://$host", "http://app/x", Some("https://shop.example/x")),
             ("http://app", "$scheme://$host", "http://app.example/x", None),
+            ("http://", "$scheme://", "http://app.example/x", Some("https://app.example/x")),
         ] {
             assert_eq!(relocated(from, to, location).as_deref(), expected, "{location}");
         }

@@ -4,8 +4,8 @@
 //! request's own, which a `?` at the end leaves out. The path that comes of it is plain, and encoded again on
 //! its way: nothing that a client wrote can end it, begin a query or climb.
 
-use super::path::{BadPath, decoded, encode, encode_value};
 use super::rewritten::{Current, Rewritten};
+use crate::core::path::{BadPath, decoded, encode, encode_value};
 use crate::core::pattern::GroupsFound;
 use crate::core::template::{self, Template, Vocabulary};
 use crate::core::variable::{Facts, Variable};
@@ -136,7 +136,7 @@ impl Replacement {
     pub fn rewrite(
         &self,
         at: Current<'_>,
-        groups: Option<&GroupsFound>,
+        groups: Option<&GroupsFound<'_>>,
         facts: &Facts<'_>,
     ) -> Result<Rewritten, BadPath> {
         let filling = Filling { at, facts: Facts { groups, ..*facts } };
@@ -148,7 +148,7 @@ impl Replacement {
     }
 
     /// Where a redirect goes.
-    pub fn locate(&self, at: Current<'_>, groups: Option<&GroupsFound>, facts: &Facts<'_>) -> Vec<u8> {
+    pub fn locate(&self, at: Current<'_>, groups: Option<&GroupsFound<'_>>, facts: &Facts<'_>) -> Vec<u8> {
         let filling = Filling { at, facts: Facts { groups, ..*facts } };
         let mut place = Vec::with_capacity(128);
         if let Some(origin) = &self.origin {

@@ -4,9 +4,9 @@
 //! route, look for a route again, or send the client elsewhere. Only where no rule fits, the route's own
 //! prefix is taken off or replaced. Patterns see the plain path, byte by byte.
 
-use super::path::BadPath;
 use super::replacement::Replacement;
 use super::rewritten::{Current, Rewritten};
+use crate::core::path::BadPath;
 use crate::core::pattern::Pattern;
 use crate::core::variable::Facts;
 

@@ -1,6 +1,6 @@
 //! What a request's path and query have become: plain for the routes, encoded for the upstream.
 
-use super::path::{BadPath, encode, settled};
+use crate::core::path::{BadPath, encode, settled};
 use bytes::Bytes;
 use http::uri::PathAndQuery;
 use std::borrow::Cow;

@@ -102,7 +102,7 @@ fn place(users: &Users, asked: Asked<'_>, cookies: &mut Cookies) -> (u64, By) {
         },
         Cohort::Text(text) => {
             let mut name = Vec::with_capacity(64);
-            text.fill(&rewrite::facts(asked.request), &mut name);
+            text.fill(&rewrite::compared(asked.request), &mut name);
             match name.is_empty() {
                 true => by_address,
                 false => (point(Identity::Named(&name)), By::Text),

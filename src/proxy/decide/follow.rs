@@ -48,7 +48,8 @@ pub(in crate::proxy) fn follow(
             None => plan::route(request, &path(request)?)?,
         };
         request.plan.route = Some(found);
-        if request.plan.changes == 0 && request.route().is_some_and(|route| route.internal) {
+        let is_as_sent = request.plan.changes == 0 && request.plan.rewritten.is_none();
+        if is_as_sent && request.route().is_some_and(|route| route.internal) {
             return Err(Refusal::NoRoute);
         }
         let turned = turn(request)?;

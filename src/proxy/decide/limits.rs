@@ -31,7 +31,7 @@ pub(in crate::proxy) fn admit(
             },
             By::Text(text) => {
                 let mut counted = Vec::with_capacity(64);
-                text.fill(&rewrite::facts(request), &mut counted);
+                text.fill(&rewrite::compared(request), &mut counted);
                 // As in nginx, what says nothing is not counted.
                 return (!counted.is_empty()).then(|| key(counted, seed));
             }

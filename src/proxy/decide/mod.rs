@@ -1,7 +1,6 @@
 pub(in crate::proxy) mod asked;
 pub(in crate::proxy) mod choice;
 pub(in crate::proxy) mod connection_end;
-pub(in crate::proxy) mod credentials;
 pub(in crate::proxy) mod follow;
 pub(in crate::proxy) mod limits;
 pub(in crate::proxy) mod outcome;

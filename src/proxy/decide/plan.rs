@@ -34,6 +34,8 @@ pub(in crate::proxy) enum Refusal {
     TooLarge,
     /// Its path has been changed too often: 500.
     Endless,
+    /// A pattern stopped before it was known whether it fits: 500.
+    Undecided,
     /// A limit has no room for it: its status, and when to come back.
     TooMany { status: u16, retry_after_s: u64 },
     /// The service is under maintenance: 503, and when to come back.
@@ -159,7 +161,7 @@ fn hash_key(by: &HashBy, request: &Request) -> u64 {
         HashBy::ClientIp => hash.ip(client),
         HashBy::Text(text) => {
             let mut key = Vec::with_capacity(64);
-            text.fill(&rewrite::facts(request), &mut key);
+            text.fill(&rewrite::compared(request), &mut key);
             hash.bytes(&key)
         }
     };

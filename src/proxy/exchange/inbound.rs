@@ -39,6 +39,8 @@ pub(in crate::proxy) struct Inbound {
     pub refused: Option<Box<Refused>>,
     /// Who its client says it is, on a route that asks.
     pub user: Option<Box<str>>,
+    /// Whether it has shown the password of that name.
+    pub is_proven: bool,
     /// Whether its client waits to be told to send the body.
     pub expects: bool,
     pub body: InboundBody,

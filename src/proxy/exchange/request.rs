@@ -55,6 +55,13 @@ impl Request {
         own.or_else(|| Some(self.pool()?.forwarded)).unwrap_or_default()
     }
 
+    /// Who has shown the right password, where its route asks for one; nobody, if nothing.
+    pub(in crate::proxy) fn user(&self) -> Option<&str> {
+        self.route()?.access.as_ref()?.basic.as_ref()?;
+        let proven = self.inbound.user.as_deref().filter(|_| self.inbound.is_proven);
+        Some(proven.unwrap_or_default())
+    }
+
     /// The host it names, with its port if it has one.
     pub(in crate::proxy) fn host(&self) -> &str {
         host(&self.head)

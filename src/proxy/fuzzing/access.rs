@@ -1,7 +1,7 @@
 //! Who comes in: a field that a client sends, and a file that operators write.
 
+use crate::core::credentials;
 use crate::core::htpasswd::Htpasswd;
-use crate::proxy::decide::credentials;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use http::header::AUTHORIZATION;

@@ -1,5 +1,6 @@
 //! The client that trusted proxies speak for, and the trace.
 
+use crate::core::settings::ClientField;
 use crate::core::trace::TraceContext;
 use crate::proxy::headers::forward::{self, FORWARDED_FOR, join, written};
 use http::{HeaderMap, HeaderValue};
@@ -43,7 +44,7 @@ fn a_trace_goes_on_as_one_that_is_legal(sent: &[u8]) {
 }
 
 fn client(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr {
-    forward::real_client(peer, headers, trusted).address
+    forward::real_client(peer, headers, trusted, &ClientField::default()).address
 }
 
 fn map(values: &[HeaderValue]) -> HeaderMap {

@@ -5,10 +5,12 @@
 //! `X-Real-IP` and `X-Request-Id` are not among them: [`crate::proxy::headers::forward`] sets those. What a trusted proxy says
 //! passes, but for `Proxy`, which CGI-like servers read as the variable `HTTP_PROXY` (httpoxy, CVE-2016-5385).
 
+use super::grant::is_same;
 use http::HeaderMap;
 use http::header::HeaderName;
 use pingora_http::RequestHeader;
 
+const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const PROXY: HeaderName = HeaderName::from_static("proxy");
 
 /// Everything of that family, by its beginning.
@@ -62,9 +64,19 @@ const NAMES: [&str; 42] = [
     "x-url-scheme",
 ];
 
-/// Takes them off, where the peer is not `believed`.
-pub(in crate::proxy) fn remove(request: &mut RequestHeader, believed: bool) {
+/// Takes them off, where the peer is not `believed`; `client` is what else says who the client is, whose other spellings
+/// nobody may send.
+pub(in crate::proxy) fn remove(request: &mut RequestHeader, believed: bool, client: &HeaderName) {
     while let Some(name) = first(&request.headers, believed) {
+        request.remove_header(&name);
+    }
+    // That one is set here.
+    if *client == FORWARDED_FOR {
+        return;
+    }
+    let is_claim =
+        |name: &&HeaderName| is_same(name.as_str(), client.as_str()) && !(believed && *name == client);
+    while let Some(name) = request.headers.keys().find(is_claim).cloned() {
         request.remove_header(&name);
     }
 }
@@ -99,7 +111,7 @@ mod tests {
             request.append_header(*name, "1").expect("a field");
             request.append_header(*name, "2").expect("a field");
         }
-        remove(&mut request, believed);
+        remove(&mut request, believed, &HeaderName::from_static("x-client"));
         request.headers.keys().map(ToString::to_string).collect()
     }
 
@@ -116,6 +128,8 @@ mod tests {
         let claims =
             ["Forwarded", "X-Forwarded-Prefix", "X-Forwarded-Ssl", "True-Client-IP", "X-Original-URL"];
         assert_eq!(left(false, &claims), [""; 0]);
+        let clients = ["X-Client", "X_Client", "x.client"];
+        assert_eq!((left(false, &clients), left(true, &clients)), (vec![], vec!["x-client".to_owned()]));
         assert_eq!(left(true, &claims).len(), claims.len());
         for believed in [false, true] {
             assert_eq!(left(believed, &["Proxy", "Proxy-Connection"]), ["proxy-connection"]);

@@ -6,7 +6,7 @@
 //! otherwise ([`Forwarded`]).
 
 use crate::core::hex;
-use crate::core::settings::{Forwarded, ForwardedField};
+use crate::core::settings::{ClientField, Forwarded, ForwardedField};
 use crate::proxy::exchange::Request;
 use crate::proxy::listen::trusted::is_trusted;
 use crate::proxy::wire::changes::{Changes, FieldName, FieldValue};
@@ -39,16 +39,22 @@ pub(in crate::proxy) struct RealClient {
 
 const UNKNOWN: RealClient = RealClient { address: IpAddr::V4(Ipv4Addr::UNSPECIFIED), is_nameless: true };
 
-/// The client: the peer, or, where the peer is a trusted proxy, the last address in `X-Forwarded-For` that is
-/// not one.
-pub(in crate::proxy) fn real_client(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> RealClient {
+/// The client: the peer, or, where the peer is a trusted proxy, the last address in its field that is not one, as far
+/// as it is believed.
+pub(in crate::proxy) fn real_client(
+    peer: IpAddr,
+    headers: &HeaderMap,
+    trusted: &[IpNet],
+    field: &ClientField,
+) -> RealClient {
     let peer = peer.to_canonical();
     let is_nameless = is_trusted(peer, trusted);
     let mut client = RealClient { address: peer, is_nameless };
     if !is_nameless {
         return client;
     }
-    for value in headers.get_all(FORWARDED_FOR).iter().rev() {
+    let mut left = field.hops.unwrap_or(usize::MAX);
+    for value in headers.get_all(&field.name).iter().rev() {
         // By bytes: what a client put before them never hides the addresses that proxies appended.
         for part in value.as_bytes().rsplit(|byte| *byte == b',') {
             let text = std::str::from_utf8(part.trim_ascii());
@@ -57,7 +63,8 @@ pub(in crate::proxy) fn real_client(peer: IpAddr, headers: &HeaderMap, trusted: 
             }
             let Some(address) = text.ok().and_then(written) else { return UNKNOWN };
             client = RealClient { address, is_nameless: false };
-            if !is_trusted(address, trusted) {
+            left = left.saturating_sub(1);
+            if left == 0 || !is_trusted(address, trusted) {
                 return client;
             }
         }
@@ -252,16 +259,39 @@ mod tests {
         ];
         for (peer, header, expected) in cases {
             assert_eq!(
-                real_client(ip(peer), &chain(header), &trusted).address,
+                real_client(ip(peer), &chain(header), &trusted, &ClientField::default()).address,
                 ip(expected),
                 "{peer} with {header}"
             );
         }
         let unnamed = RealClient { address: ip("10.0.0.1"), is_nameless: true };
-        assert_eq!(real_client(ip("10.0.0.1"), &HeaderMap::new(), &trusted), unnamed);
-        assert!(!real_client(ip("10.0.0.1"), &chain("10.0.0.3"), &trusted).is_nameless);
-        assert!(real_client(ip("10.0.0.1"), &chain("_hidden"), &trusted).is_nameless);
-        assert!(!real_client(ip("192.0.2.9"), &chain("_hidden"), &trusted).is_nameless);
+        let client = |peer: &str, headers: &HeaderMap| {
+            real_client(ip(peer), headers, &trusted, &ClientField::default())
+        };
+        assert_eq!(client("10.0.0.1", &HeaderMap::new()), unnamed);
+        assert!(!client("10.0.0.1", &chain("10.0.0.3")).is_nameless);
+        assert!(client("10.0.0.1", &chain("_hidden")).is_nameless);
+        assert!(!client("192.0.2.9", &chain("_hidden")).is_nameless);
+    }
+
+    #[test]
+    fn a_listener_says_which_field_and_how_much_of_it_counts() {
+        let trusted: Vec<IpNet> = vec!["10.0.0.0/8".parse().expect("a network")];
+        let name = HeaderName::from_static("cf-connecting-ip");
+        let mut headers = chain("6.6.6.6");
+        headers.append(name.clone(), HeaderValue::from_static("203.0.113.7, 10.0.0.2, 10.0.0.3"));
+        let client = |hops| {
+            let field = ClientField { name: name.clone(), hops };
+            real_client([10, 0, 0, 1].into(), &headers, &trusted, &field).address
+        };
+        for (hops, expected) in [
+            (None, [203, 0, 113, 7]),
+            (Some(1), [10, 0, 0, 3]),
+            (Some(2), [10, 0, 0, 2]),
+            (Some(9), [203, 0, 113, 7]),
+        ] {
+            assert_eq!(client(hops), IpAddr::from(expected), "{hops:?}");
+        }
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! What a service that a route asks says of a request: fields for its upstream, which no client can send.
 
+use crate::core::route::GrantedField;
 use crate::proxy::exchange::{Granted, Request};
 use crate::proxy::wire::answer_head::AnswerHead;
 use crate::proxy::wire::changes::Changes;
@@ -8,31 +9,39 @@ use http::{HeaderName, HeaderValue};
 use pingora_http::RequestHeader;
 
 /// Takes these fields off what a client sent, in every spelling that CGI-like servers read as theirs.
-pub(in crate::proxy) fn forget(head: &mut RequestHeader, names: &[HeaderName]) {
-    let is_one = |sent: &&HeaderName| names.iter().any(|name| is_same(sent.as_str(), name.as_str()));
+pub(in crate::proxy) fn forget(head: &mut RequestHeader, fields: &[GrantedField]) {
+    take_off(head, &|sent| fields.iter().any(|field| is_same(sent, field.name.as_str())));
+}
+
+/// The same but for credentials.
+pub(in crate::proxy) fn forget_claims(head: &mut RequestHeader, fields: &[GrantedField]) {
+    let claims = || fields.iter().filter(|field| ![AUTHORIZATION, COOKIE].contains(&field.name));
+    take_off(head, &|sent| claims().any(|field| is_same(sent, field.name.as_str())));
+}
+
+fn take_off(head: &mut RequestHeader, is_its: &dyn Fn(&str) -> bool) {
+    let is_one = |sent: &&HeaderName| is_its(sent.as_str());
     while let Some(sent) = head.headers.keys().find(is_one).cloned() {
         head.remove_header(&sent);
     }
 }
 
-/// The same but for credentials.
-pub(in crate::proxy) fn forget_claims(head: &mut RequestHeader, names: &[HeaderName]) {
-    let claims = names.iter().filter(|name| ![AUTHORIZATION, COOKIE].contains(name));
-    let claims: Vec<_> = claims.cloned().collect();
-    forget(head, &claims);
-}
-
-fn is_same(sent: &str, name: &str) -> bool {
+/// Whether two names are one for servers that read signs as hyphens.
+pub(super) fn is_same(sent: &str, name: &str) -> bool {
     let plain = |byte: u8| if byte.is_ascii_alphanumeric() { byte } else { b'-' };
     sent.len() == name.len() && sent.bytes().map(plain).eq(name.bytes().map(plain))
 }
 
 /// What an answer grants: these fields, and its cookies.
-pub(in crate::proxy) fn of(head: &AnswerHead, names: &[HeaderName]) -> Granted {
+pub(in crate::proxy) fn of(head: &AnswerHead, fields: &[GrantedField]) -> Granted {
     let value = |value: &[u8]| HeaderValue::from_bytes(value).ok();
-    let of_name = |name| head.values(name).filter_map(value).map(|value| (HeaderName::clone(name), value));
+    let each = |field: &GrantedField| {
+        let name = field.name.clone();
+        let values = head.values(&field.of).filter_map(value);
+        values.map(move |value| (name.clone(), value)).collect::<Vec<_>>()
+    };
     Granted {
-        fields: names.iter().flat_map(of_name).collect(),
+        fields: fields.iter().flat_map(each).collect(),
         cookies: head.values(&SET_COOKIE).filter_map(value).collect(),
     }
 }
@@ -58,7 +67,11 @@ mod tests {
             head.append_header(name, "1").expect("a field");
             head.append_header(name, "2").expect("a field");
         }
-        forget(&mut head, &[HeaderName::from_static("x-user"), HeaderName::from_static("x_group")]);
+        let field = |name| GrantedField {
+            of: HeaderName::from_static("x-auth"),
+            name: HeaderName::from_static(name),
+        };
+        forget(&mut head, &[field("x-user"), field("x_group")]);
         let mut left: Vec<_> = head.headers.keys().map(HeaderName::as_str).collect();
         left.sort_unstable();
         assert_eq!(left, ["x-use", "x-users"]);

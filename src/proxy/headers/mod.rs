@@ -1,6 +1,7 @@
 pub(in crate::proxy) mod claims;
 pub(in crate::proxy) mod compress;
 pub(in crate::proxy) mod cookies;
+mod expiry;
 pub(in crate::proxy) mod forward;
 pub(in crate::proxy) mod grant;
 pub(in crate::proxy) mod hop_by_hop;

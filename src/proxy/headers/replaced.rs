@@ -20,7 +20,9 @@ pub(in crate::proxy) fn dress(request: &Request, head: &mut AnswerHead, whose: I
     let Some(replaced) = &request.plan.replaced else { return };
     let is_bare = matches!(head.status.as_u16(), 204 | 304);
     let status = replaced.status.and_then(|status| StatusCode::from_u16(status).ok());
-    if let Some(status) = status.filter(|_| whose != InPlace::Error) {
+    // A page with 200 is one like any other: a client may have it already, or ask for a part.
+    let is_of_its_own = |status: &StatusCode| *status == 200 && matches!(head.status.as_u16(), 206 | 304);
+    if let Some(status) = status.filter(|status| whose != InPlace::Error && !is_of_its_own(status)) {
         head.set_status(status);
         if is_bare && !matches!(status.as_u16(), 204 | 304) {
             head.set(CONTENT_LENGTH, HeaderValue::from_static("0"));

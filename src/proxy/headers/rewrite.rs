@@ -1,17 +1,17 @@
 //! Changes to header fields, carried out: on answers of every kind, and on requests to upstreams.
 
 use crate::core::condition::Questioned;
-use crate::core::expires::{Expires, ExpiryDate};
+use crate::core::expires::{Expires, ExpiryRule};
 use crate::core::headers::{Edits, Value, is_success};
 use crate::core::route::without_port;
 use crate::core::variable::{AnswerFacts, Facts};
 use crate::proxy::exchange::Request;
-use crate::proxy::headers::{cookies, hsts};
+use crate::proxy::headers::{cookies, expiry, hsts};
 use crate::proxy::wire::answer_head::AnswerHead;
 use crate::proxy::wire::changes::Changes;
-use crate::proxy::wire::date;
+use crate::proxy::wire::host::is_host;
 use bytes::Bytes;
-use http::header::{CACHE_CONTROL, EXPIRES, LOCATION};
+use http::header::{HOST, LOCATION};
 use http::{HeaderName, HeaderValue};
 use std::path::Path;
 
@@ -20,16 +20,17 @@ pub(in crate::proxy) fn answer(request: &Request, head: &mut AnswerHead) {
     hsts::set(&request.inbound.listener, head);
     let (route, is_success) = (request.route(), is_success(head.status.as_u16()));
     if let Some(expires) = route.and_then(|route| route.expires.as_ref()).filter(|_| is_success) {
-        expire(expires, head);
+        expire(request, expires, head);
     }
     if let Some(edits) = request.plan.table.routes.response_edits(route) {
         if edits.is_fixed() {
             carry_out(edits, is_success, head, &|value, _| value.of(None));
         } else {
-            let upstream = request.upstream().map_or("", |upstream| &*upstream.label);
+            let upstream = upstream(request);
+            let facts = facts(request);
             carry_out(edits, is_success, head, &|value, head| {
                 let answer = Answered { head, upstream };
-                value.of(Some(&Facts { answer: Some(&answer), ..facts(request) }))
+                value.of(Some(&Facts { answer: Some(&answer), ..facts }))
             });
         }
     }
@@ -37,13 +38,22 @@ pub(in crate::proxy) fn answer(request: &Request, head: &mut AnswerHead) {
 }
 
 /// Says until when an answer may be kept, in place of what was said.
-fn expire(expires: &Expires, head: &mut AnswerHead) {
-    let date = match &expires.date {
-        ExpiryDate::Fixed(date) => date.clone(),
-        ExpiryDate::In(seconds) => date::later(*seconds),
+fn expire(request: &Request, rule: &ExpiryRule, head: &mut AnswerHead) {
+    let template = match rule {
+        ExpiryRule::Fixed(expires) => return expiry::set(expires, head),
+        ExpiryRule::Text(template) => template,
     };
-    head.set(EXPIRES, date);
-    head.set(CACHE_CONTROL, expires.cache_control.clone());
+    let mut text = Vec::with_capacity(32);
+    let answer = Answered { head, upstream: upstream(request) };
+    template.fill(&Facts { answer: Some(&answer), ..facts(request) }, &mut text);
+    if let Some(expires) = std::str::from_utf8(&text).ok().and_then(Expires::read) {
+        expiry::set(&expires, head);
+    }
+}
+
+/// The one that was tried last.
+fn upstream(request: &Request) -> &str {
+    request.upstream().map_or("", |upstream| &*upstream.label)
 }
 
 /// On an upstream's redirect: a place that names the upstream becomes one of the site.
@@ -131,13 +141,18 @@ impl Fields for AnswerHead {
     }
 }
 
+/// A request keeps its host where its values make none of another.
 impl Fields for Changes<'_> {
     fn remove(&mut self, name: &HeaderName) {
-        Changes::remove(self, name);
+        if *name != HOST {
+            Changes::remove(self, name);
+        }
     }
 
     fn set(&mut self, name: HeaderName, value: HeaderValue) {
-        Changes::set(self, name, value.into());
+        if name != HOST || is_host(value.as_bytes()) {
+            Changes::set(self, name, value.into());
+        }
     }
 
     fn add(&mut self, name: HeaderName, value: HeaderValue) {
@@ -147,7 +162,7 @@ impl Fields for Changes<'_> {
 
 impl Questioned for Request {
     fn facts(&self) -> Facts<'_> {
-        facts(self)
+        compared(self)
     }
 
     fn is_file(&self, path: &Path) -> bool {
@@ -155,11 +170,20 @@ impl Questioned for Request {
     }
 }
 
+/// The values of the variables, for a text that is compared with others, or a key.
+pub(in crate::proxy) fn compared(request: &Request) -> Facts<'_> {
+    Facts { is_compared: true, ..facts(request) }
+}
+
 /// The values of the variables.
 pub(in crate::proxy) fn facts(request: &Request) -> Facts<'_> {
     let head = &request.head;
     let host = request.host();
-    let named = host.rsplit_once('@').map_or(host, |(_, host)| host);
+    // Only an authority may have a user in front; a field that has one is refused.
+    let named = match head.uri.authority() {
+        Some(_) => host.rsplit_once('@').map_or(host, |(_, host)| host),
+        None => host,
+    };
     let path_and_query = || head.uri.path_and_query().map_or(&b"/"[..], |target| target.as_str().as_bytes());
     let sent = head.raw_path();
     let (path, query) = request.path_and_query();
@@ -175,8 +199,10 @@ pub(in crate::proxy) fn facts(request: &Request) -> Facts<'_> {
         args: query.unwrap_or_default(),
         request_id: request.id(),
         pool: request.pool().map_or("", |pool| &*pool.name),
+        user: request.user(),
         head: Some(head),
         answer: None,
         groups: None,
+        is_compared: false,
     }
 }

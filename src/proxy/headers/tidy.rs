@@ -2,7 +2,7 @@
 //!
 //! Names with an underscore go, as nginx does it by default: CGI-like servers read `X_Real_IP` and
 //! `X-Real-IP` as one, so that a client could say what only the proxy may. A listener may have them pass; those that
-//! stand for such a field go all the same. An `Upgrade` goes that
+//! stand for such a field go all the same, and so does `X.Real.IP`. An `Upgrade` goes that
 //! `Connection` does not name, or that comes with a body or another method than GET: such a request asks
 //! for no other protocol (RFC 9110, 7.8), and an upstream should not be able to think so.
 //!
@@ -59,8 +59,14 @@ fn join_crumbs(request: &mut RequestHeader) {
 }
 
 fn underscored(headers: &HeaderMap, passes: bool) -> Option<HeaderName> {
+    let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'-';
     let is_one = |name: &&HeaderName| {
-        name.as_str().as_bytes().contains(&b'_') && !(passes && is_harmless(&name.as_str().replace('_', "-")))
+        let name = name.as_str();
+        if name.as_bytes().iter().all(is_plain) {
+            return false;
+        }
+        let read = || name.replace(|c: char| !c.is_ascii_alphanumeric(), "-");
+        (!passes && name.contains('_')) || !is_harmless(&read())
     };
     headers.keys().find(is_one).cloned()
 }

@@ -5,8 +5,8 @@
 
 use super::exchange::Exchange;
 use super::passwords::PasswordCheck;
+use crate::core::credentials;
 use crate::core::route::{Authorize, BasicAuth, RouteAccess, Satisfy};
-use crate::proxy::decide::credentials;
 use crate::proxy::headers::grant;
 use crate::proxy::own::answer::Answer;
 use crate::proxy::own::error_page;
@@ -76,11 +76,14 @@ impl Exchange<'_> {
     async fn password(&mut self, basic: &BasicAuth) -> Option<Answer> {
         let challenge = || Some((WWW_AUTHENTICATE, basic.challenge.clone()));
         let Some(shown) = credentials::of(&self.request.head.headers) else {
+            self.request.inbound.is_proven = false;
             return Some(error_page::error_with(&self.request, 401, challenge()));
         };
         self.request.inbound.user = Some(shown.name.clone());
         let client = self.request.client_key();
-        match self.worker.shared.passwords.check(&basic.users, shown, client).await {
+        let checked = self.worker.shared.passwords.check(&basic.users, shown, client).await;
+        self.request.inbound.is_proven = checked == PasswordCheck::Right;
+        match checked {
             PasswordCheck::Right => None,
             PasswordCheck::Wrong => Some(error_page::error_with(&self.request, 401, challenge())),
             PasswordCheck::Crowded => Some(error_page::error(&self.request, 503)),

@@ -2,6 +2,7 @@
 
 use super::client::Client;
 use super::exchange::Exchange;
+use crate::core::route::NO_ANSWER;
 use crate::proxy::exchange::Request;
 use crate::proxy::headers::replaced::{self, InPlace};
 use crate::proxy::headers::{compress, rewrite};
@@ -23,11 +24,14 @@ const STREAM_SILENCE: Duration = Duration::from_secs(1);
 const STREAM_REST: Duration = Duration::from_secs(30);
 
 impl Exchange<'_> {
-    /// Sends an answer whole.
+    /// Sends an answer whole; an error where there is none to be sent.
     pub(super) async fn answer(&mut self, answer: Answer) -> Result<()> {
         let Answer { mut head, body, closes, limit, error } = answer;
         if let Some(limit) = limit {
             self.worker.meter.shard.own_limit(limit);
+        }
+        if head.status.as_u16() == NO_ANSWER {
+            return Err(self.unanswered());
         }
         self.request.delivery.keeps &= !closes && self.may_go_on();
         let whose = if error.is_some() { InPlace::Error } else { InPlace::Own };
@@ -45,6 +49,14 @@ impl Exchange<'_> {
             self.send_body(body).await?;
         }
         self.flush().await
+    }
+
+    /// The request is over, and its client hears nothing of it.
+    fn unanswered(&mut self) -> Box<Error> {
+        let delivery = &mut self.request.delivery;
+        (delivery.status, delivery.keeps) = (NO_ANSWER, false);
+        self.worker.meter.sent(&self.request, NO_ANSWER);
+        Error::explain(ErrorType::HTTPStatus(NO_ANSWER), "its route gives no answer").into_down()
     }
 
     async fn send_body(&mut self, body: OwnBody) -> Result<()> {

@@ -4,6 +4,8 @@ use super::client::Client;
 use super::worker::Worker;
 use crate::core::outcome::Outcome;
 use crate::core::own_limit::OwnLimit;
+use crate::core::pattern;
+use crate::core::settings::Listener;
 use crate::observe::access_log::Cut;
 use crate::proxy::decide::asked::Asked;
 use crate::proxy::decide::follow::{self, Followed};
@@ -113,11 +115,11 @@ impl Exchange<'_> {
         let (worker, request) = (self.worker, &mut *self.request);
         tidy::tidy(&mut request.head, request.inbound.listener.settings.underscores);
         let peer = request.inbound.peer;
-        let trusted = &request.inbound.listener.settings.trusted_proxies;
-        let client = forward::real_client(peer, &request.head.headers, trusted);
+        let Listener { trusted_proxies: trusted, client_field, .. } = &request.inbound.listener.settings;
+        let client = forward::real_client(peer, &request.head.headers, trusted, client_field);
         request.inbound.believed = forward::is_believed(peer, trusted);
         (request.inbound.client, request.inbound.is_nameless) = (client.address, client.is_nameless);
-        claims::remove(&mut request.head, request.inbound.believed);
+        claims::remove(&mut request.head, request.inbound.believed, &client_field.name);
         request.inbound.own_id = forward::id_of(worker.draw(), worker.draw());
         let inbound = &mut request.inbound;
         let sent = (&request.head.headers, inbound.believed);
@@ -144,6 +146,13 @@ impl Exchange<'_> {
     /// Chooses the request's route, and where it leads on it. `from` is the route to begin with, where
     /// another one has named it.
     pub(super) fn way(&mut self, from: Option<usize>) -> std::result::Result<Way, Refusal> {
+        // That of another request, if any.
+        pattern::take_undecided();
+        let way = self.decided_way(from);
+        if pattern::take_undecided() { Err(Refusal::Undecided) } else { way }
+    }
+
+    fn decided_way(&mut self, from: Option<usize>) -> std::result::Result<Way, Refusal> {
         let (worker, request) = (self.worker, &mut *self.request);
         let route = match follow::follow(request, from)? {
             Followed::Route(route) => route,

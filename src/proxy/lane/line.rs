@@ -58,6 +58,7 @@ pub(super) fn request(line: &Line, peer: &Peer, head: RequestHeader, started_us:
             target: None,
             refused: None,
             user: None,
+            is_proven: false,
             expects: false,
             body: InboundBody::default(),
         },

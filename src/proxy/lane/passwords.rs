@@ -5,9 +5,9 @@
 //! ones are paid for each time: only so many are verified at once, only so many wait, and few of one client.
 
 use crate::core::client::ClientKey;
+use crate::core::credentials::Credentials;
 use crate::core::htpasswd::Htpasswd;
 use crate::core::secret::{Key, Secret, hmac};
-use crate::proxy::decide::credentials::Credentials;
 use std::cell::RefCell;
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};

@@ -1,10 +1,12 @@
 //! What the answer of a service means that was asked about a request.
 //!
-//! Only 2xx lets it pass. 401, 403 and redirects are the client's answer. Whatever else comes says nothing of the
+//! Only 2xx lets it pass. 401, 403 and redirects are the client's answer, but for the body where the site has a page of
+//! its own for that error. Whatever else comes says nothing of the
 //! client, and nobody gets in by it: 500.
 
 use super::answer::{Answer, away};
 use super::error_page;
+use super::route_answer::is_place;
 use crate::core::route::{Authorize, SignIn};
 use crate::core::variable::{Facts, Variable};
 use crate::proxy::exchange::Request;
@@ -62,8 +64,10 @@ pub(in crate::proxy) fn refused(request: &Request, by: &Authorize, answer: Autho
 
 fn passed_on(request: &Request, answer: AuthorityAnswer) -> Answer {
     let status = answer.head.status.as_u16();
+    let page = request.plan.table.routes.error_page(request.route(), status);
+    let has_page = status >= 400 && page.is_some() && !request.plan.answers_an_error();
     let mut own = match answer.body {
-        Some(body) if !body.is_empty() => {
+        Some(body) if !body.is_empty() && !has_page => {
             let mut own = Answer::new(status, body.into());
             add(&mut own, &answer.head, &CONTENT_ENCODING);
             own
@@ -106,6 +110,7 @@ fn place(facts: &Facts<'_>, to: &SignIn) -> Option<HeaderValue> {
     }
     let mut place = Vec::with_capacity(256);
     to.place.fill(facts, &mut place);
+    is_place(&place).then_some(())?;
     if let Some(query) = &to.query {
         place.push(b'?');
         let encoded = |value: &[u8], out: &mut Vec<u8>| {
@@ -130,5 +135,7 @@ mod tests {
         let expected = "https://shop.example/start?rd=%2Fa%2520b%3Fc%3Dd%26e%3D%2F%2Ff&x=shop.example";
         assert_eq!(place(&facts, &to).expect("a place"), expected);
         assert_eq!(place(&Facts { host: "a/b", ..facts }, &to), None);
+        let to = SignIn { place: parse("/$arg_to"), query: None };
+        assert_eq!(place(&Facts { args: "to=/evil.example", ..facts }, &to), None);
     }
 }

@@ -28,7 +28,7 @@ pub(in crate::proxy) fn refusal(request: &Request, refusal: Refusal) -> Answer {
             let field = (RETRY_AFTER, HeaderValue::from(retry_after_s));
             Answer { limit: Some(OwnLimit::Rate), ..error_with(request, status, Some(field)) }
         }
-        Refusal::Endless => error(request, 500),
+        Refusal::Endless | Refusal::Undecided => error(request, 500),
         Refusal::NoUpstream => error(request, 503),
         Refusal::Maintenance { retry_after_s } => maintenance(request, retry_after_s),
     }

@@ -1,7 +1,8 @@
 //! Static files: enough for ACME challenges and a folder beside the site.
 //!
-//! Only GET and HEAD; with a fallback, other methods go there for what is no file. Where a path leads is said by [`place`], what a client that has the file already, or
-//! wants a part, gets by [`conditions`]. Opening and reading happen on threads of their own ([`open`]), a
+//! Only GET and HEAD; with a fallback, other methods go there for what is no file. POST is refused where there is one,
+//! as nginx does. Where a path leads is said by [`place`], what a client that has the file already, or wants a part, gets
+//! by [`conditions`]. Opening and reading happen on threads of their own ([`open`]), a
 //! piece at a time: a slow disk delays nobody else, and a slow client holds one piece in memory.
 
 mod conditions;
@@ -14,7 +15,7 @@ use super::answer::{self, Answer, OwnBody};
 use super::error_page;
 use super::reading::Reading;
 use crate::core::own_limit::OwnLimit;
-use crate::core::route::{Fallback, FileCandidate, Files, decoded};
+use crate::core::route::{Autoindex, Fallback, FileCandidate, Files, decoded};
 use crate::proxy::decide::follow::{Unanswered, is_index_of_another};
 use crate::proxy::exchange::Request;
 use conditions::{Part, Wanted};
@@ -31,7 +32,9 @@ use open::{Found, Lookup, Opened, Unopened};
 /// Why the route gives no answer.
 pub(super) async fn answer(request: &Request, files: &Files) -> Result<Answer, Unanswered> {
     let found = find(request, files).await;
-    if let Err(Unopened::Failed(403 | 404)) = found
+    // A candidate that is a folder has been found, whatever is in it.
+    let is_bare = files.candidates.is_empty() && matches!(found, Err(Unopened::Bare));
+    if (is_bare || matches!(found, Err(Unopened::Failed(403 | 404))))
         && matches!(files.fallback, Some(Fallback::Path(_) | Fallback::Route(_)))
     {
         return Err(Unanswered::FallsBack);
@@ -42,13 +45,17 @@ pub(super) async fn answer(request: &Request, files: &Files) -> Result<Answer, U
         return Err(Unanswered::Index(*nth));
     }
     Ok(match found {
-        Ok(Found::File(opened)) => with_file(request, opened),
-        Ok(Found::List(listed)) => with_list(request, &listed),
+        Ok(Found::File(opened)) => with_file(request, files, opened),
+        Ok(Found::List(listed)) => with_list(request, files, &listed),
         Err(Unopened::Folder) => to_folder(request),
         Err(Unopened::Failed(405)) => {
             let allow = (ALLOW, HeaderValue::from_static("GET, HEAD"));
             error_page::error_with(request, 405, Some(allow))
         }
+        Err(Unopened::Bare) => match files.fallback {
+            Some(Fallback::Status(instead)) if is_bare => error_page::error(request, instead),
+            _ => error_page::error(request, 403),
+        },
         Err(Unopened::Failed(status)) => {
             let limit = (status == 503).then_some(OwnLimit::Descriptors);
             let status = match files.fallback {
@@ -64,7 +71,8 @@ pub(super) async fn answer(request: &Request, files: &Files) -> Result<Answer, U
 /// What the path stands for: itself, or the first of the route's candidates that is there.
 async fn find(request: &Request, files: &Files) -> Result<Found, Unopened> {
     let takes = matches!(request.head.method, Method::GET | Method::HEAD);
-    if !takes && files.fallback.is_none() {
+    let is_post = request.head.method == Method::POST;
+    if !takes && !is_post && files.fallback.is_none() && files.candidates.is_empty() {
         return Err(Unopened::Failed(405));
     }
     let path = request.path_and_query().0;
@@ -89,7 +97,9 @@ async fn find(request: &Request, files: &Files) -> Result<Found, Unopened> {
         }
     }
     match found {
-        Ok(_) | Err(Unopened::Folder) if !takes => Err(Unopened::Failed(405)),
+        Ok(Found::List(_)) if is_post => Err(Unopened::Bare),
+        Err(Unopened::Folder | Unopened::Bare) if is_post => found,
+        Ok(_) | Err(Unopened::Folder | Unopened::Bare) if !takes => Err(Unopened::Failed(405)),
         found => found,
     }
 }
@@ -107,7 +117,7 @@ async fn look(
         root: files.root.clone(),
         place,
         index: files.index.clone(),
-        autoindex: files.autoindex,
+        autoindex: files.autoindex != Autoindex::Off,
         symlinks: files.symlinks,
         reads: head.method == Method::GET && !conditions::are_there(&head.headers),
     };
@@ -117,9 +127,10 @@ async fn look(
     }
 }
 
-/// JSON for those who ask for it, HTML for all others.
-fn with_list(request: &Request, listed: &[Listed]) -> Answer {
-    let (kind, text) = if error_page::prefers_json(&request.head.headers) {
+/// JSON for those who ask for it, HTML for all others, unless all get JSON.
+fn with_list(request: &Request, files: &Files, listed: &[Listed]) -> Answer {
+    let is_json = files.autoindex == Autoindex::Json;
+    let (kind, text) = if is_json || error_page::prefers_json(&request.head.headers) {
         ("application/json", listing::json(listed))
     } else {
         let path = decoded(request.path_and_query().0).unwrap_or_default();
@@ -127,11 +138,13 @@ fn with_list(request: &Request, listed: &[Listed]) -> Answer {
     };
     let mut answer = Answer::new(200, text.into());
     answer.set(CONTENT_TYPE, HeaderValue::from_static(kind));
-    answer.set(VARY, HeaderValue::from_static("Accept"));
+    if !is_json {
+        answer.set(VARY, HeaderValue::from_static("Accept"));
+    }
     answer
 }
 
-fn with_file(request: &Request, opened: Opened) -> Answer {
+fn with_file(request: &Request, files: &Files, opened: Opened) -> Answer {
     let wanted = conditions::wanted(&request.head.headers, &opened);
     let Opened { file, kind, length, etag, modified, start, .. } = opened;
     let (status, part) = match wanted {
@@ -151,7 +164,7 @@ fn with_file(request: &Request, opened: Opened) -> Answer {
         answer.set(LAST_MODIFIED, text);
     }
     if status != 304 {
-        answer.set(CONTENT_TYPE, HeaderValue::from_static(kind));
+        answer.set(CONTENT_TYPE, kind.map_or_else(|| files.default_type.clone(), HeaderValue::from_static));
         answer.set(CONTENT_LENGTH, HeaderValue::from(part.end - part.start));
         answer.set(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
     }

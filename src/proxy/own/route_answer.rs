@@ -2,7 +2,7 @@
 
 use super::answer::{Answer, away};
 use super::{error_page, files};
-use crate::core::route::{Redirect, Reply, ReplyBody, Target};
+use crate::core::route::{NO_ANSWER, Redirect, Reply, ReplyBody, Target};
 use crate::core::template::Template;
 use crate::core::variable::Variable;
 use crate::proxy::decide::follow::Unanswered;
@@ -45,11 +45,11 @@ pub(in crate::proxy) fn location(request: &Request, to: &Template) -> Option<Hea
     HeaderValue::from_maybe_shared(Bytes::from(text)).ok()
 }
 
-/// Whether a client can tell where to: a look-up that finds nothing says nothing, and two slashes name a host.
-fn is_place(text: &[u8]) -> bool {
+/// Whether a client can tell where to: a look-up that finds nothing says nothing, and two slashes name a host, with
+/// tabs between them, too, which browsers take out.
+pub(super) fn is_place(text: &[u8]) -> bool {
     match text {
-        [b'/', b'/' | b'\\', ..] => false,
-        [b'/', ..] => true,
+        [b'/', rest @ ..] => !matches!(rest.iter().find(|byte| **byte > b' '), Some(b'/' | b'\\')),
         text => text.windows(3).any(|part| part == b"://"),
     }
 }
@@ -65,7 +65,8 @@ fn reply(request: &Request, reply: &Reply) -> Answer {
         }
     };
     let is_empty = body.is_empty();
-    let is_bare = reply.status >= 400 && is_empty && !request.plan.answers_an_error();
+    let is_error = reply.status >= 400 && reply.status != NO_ANSWER;
+    let is_bare = is_error && is_empty && !request.plan.answers_an_error();
     if is_bare && request.plan.table.routes.error_page(request.route(), reply.status).is_some() {
         return error_page::error(request, reply.status);
     }
@@ -74,4 +75,19 @@ fn reply(request: &Request, reply: &Reply) -> Answer {
         answer.set(CONTENT_TYPE, reply.content_type.clone());
     }
     answer
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_is_a_path_or_names_its_scheme() {
+        for place in [&b"/"[..], b"/a//b", b"/ a", b"https://a.example/", b"app://x"] {
+            assert!(is_place(place), "{}", place.escape_ascii());
+        }
+        for none in [&b""[..], b"a", b"//evil", b"/\\evil", b"/\t/evil", b"/ \t\\evil", b"\t//evil"] {
+            assert!(!is_place(none), "{}", none.escape_ascii());
+        }
+    }
 }

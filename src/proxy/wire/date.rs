@@ -42,6 +42,11 @@ pub(in crate::proxy) fn write(now_us: u64, out: &mut Vec<u8>) {
     with(now_us, |date| out.extend_from_slice(date.as_bytes()));
 }
 
+/// What time it is, in seconds since 1970.
+pub(in crate::proxy) fn now_s() -> i64 {
+    wall().as_second()
+}
+
 /// What time it is in so many seconds, or was before so many. A worker writes each time once a second.
 pub(in crate::proxy) fn later(seconds: i64) -> HeaderValue {
     let now_s = wall().as_second();

@@ -1,11 +1,11 @@
 //! When to order, and when to try again. Pure: the time and the random draw come in.
 
 use super::super::load::Facts;
+use crate::core::pause::Pauses;
 use std::time::Duration;
 
 /// After the first failure; doubled by each one more. Let's Encrypt allows five failures an hour.
-const FIRST_PAUSE: Duration = Duration::from_secs(120);
-const LONGEST_PAUSE: Duration = Duration::from_secs(12 * 3600);
+const PAUSES: Pauses = Pauses { first: Duration::from_secs(120), longest: Duration::from_secs(12 * 3600) };
 
 /// How long until the certificate has to be renewed: zero where there is none from an authority, or for
 /// other names; else after two thirds of its life, and up to a thirtieth more.
@@ -21,8 +21,7 @@ pub(super) fn wait(current: Option<&Facts>, names: &[String], now_s: i64, draw: 
 
 /// The pause after so many failures in a row, a quarter more or less.
 pub(super) fn pause(failures: u32, draw: f64) -> Duration {
-    let doubled = FIRST_PAUSE.saturating_mul(1 << failures.saturating_sub(1).min(16));
-    doubled.min(LONGEST_PAUSE).mul_f64(0.75 + draw / 2.0)
+    PAUSES.after(failures).mul_f64(0.75 + draw / 2.0)
 }
 
 fn same(one: &[String], other: &[String]) -> bool {
@@ -65,9 +64,9 @@ mod tests {
 
     #[test]
     fn pauses_grow_and_have_an_end() {
-        assert_eq!(pause(1, 0.5), FIRST_PAUSE);
-        assert_eq!(pause(3, 0.5), FIRST_PAUSE * 4);
-        assert_eq!(pause(u32::MAX, 0.5), LONGEST_PAUSE);
+        assert_eq!(pause(1, 0.5), PAUSES.first);
+        assert_eq!(pause(3, 0.5), PAUSES.first * 4);
+        assert_eq!(pause(u32::MAX, 0.5), PAUSES.longest);
         assert!(pause(2, 0.0) < pause(2, 1.0));
         let within_an_hour = (1..).scan(Duration::ZERO, |at, n| {
             *at += pause(n, 0.0);

@@ -286,3 +286,30 @@ fn pages_are_shown_before_bodies_and_answers_end() {
     let endless = ask(pointsman.http(), "GET /endless", "");
     assert_eq!((endless.status, endless.text().as_str()), (500, "<h1>broken</h1>"));
 }
+
+/// A page that is shown with 200 is whole, or says that it is not.
+#[test]
+fn a_page_with_200_is_asked_about_as_any_other() {
+    let config = r#"
+        [[routes]]
+        path = "/down"
+        service = "web"
+        error_pages = { "502, 503" = { path = "/page.html", status = 200 } }
+        [[routes]]
+        path = "/page.html"
+        internal = true
+        files = { root = "www" }
+        [services.web.pools.blue]
+        upstreams = ["127.0.0.1:1"]"#;
+    let pointsman = start(config, &[("www/page.html", "we are down")]);
+    let ask = |headers: &str| super::ask(pointsman.http(), "GET /down", headers);
+    let whole = ask("");
+    assert_eq!((whole.status, whole.text()), (200, "we are down".to_owned()));
+    let etag = whole.header("etag").expect("a tag");
+    assert_eq!(ask(&format!("If-None-Match: {etag}\r\n")).status, 304);
+    let part = ask("Range: bytes=3-5\r\n");
+    assert_eq!(
+        (part.status, part.header("content-range"), part.text()),
+        (206, Some("bytes 3-5/11"), "are".to_owned())
+    );
+}

@@ -141,3 +141,27 @@ fn the_access_log_says_how_a_pool_was_chosen_and_holds_no_signed_value() {
     assert_eq!(by("/query"), "tester", "without the parameter");
     assert!(!text.contains(value) && !text.contains(&cookie), "{text}");
 }
+
+/// Rules ask for texts and files, and for the contrary.
+#[test]
+fn rules_ask_for_texts_files_and_the_contrary() {
+    let (blue, green) = (Origin::named("blue"), Origin::named("green"));
+    let rules = r#"
+    [[services.web.rules]]
+    pool = "green"
+    value = [{ of = "$request_method$arg_v", matches = "^GET1" }, { of = "$cookie_out", not = true }]
+    [[services.web.rules]]
+    pool = "green"
+    file = [{ path = "beta.on" }, { path = "beta.off", not = true }]
+    "#;
+    let pointsman = Pointsman::start(&site(&blue, &green, "", rules));
+    let asked = |path: &str, field: &str| ask_once(pointsman.http(), path, &[field]).text();
+    assert_eq!(
+        [asked("/?v=12", "X-A: 1"), asked("/?v=12", "Cookie: out=1"), asked("/", "X-A: 1")],
+        ["green", "blue", "blue"]
+    );
+    std::fs::write(pointsman.dir.path().join("beta.on"), "").expect("a file");
+    assert_eq!(asked("/", "X-A: 1"), "green");
+    std::fs::write(pointsman.dir.path().join("beta.off"), "").expect("a file");
+    assert_eq!(asked("/", "X-A: 1"), "blue");
+}

@@ -11,6 +11,12 @@ const AROUND: &str = "access_log off;
 upstream app { server @APP@; }
 map $http_user_agent $bad_agent { default 0; ~evil 1; }
 geo $blocked { default 0; 127.0.0.0/8 1; }
+geo $outside { default 1; 10.0.0.0/8 0; }
+map $arg_token $by_token { default deny; t allow; }
+map $uri $of_path { default 0; ~private 1; ~^/b/ $arg_token; }
+upstream other { server @APP@; }
+map $arg_token $by_pool { default app; t other; }
+map $arg_token $folder { default www; t www/private; }
 server { listen @LISTEN@ default_server; return 404; }
 ";
 

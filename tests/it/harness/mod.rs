@@ -4,11 +4,13 @@ mod acme;
 mod browser;
 mod docker;
 mod dockerd;
+mod etcd;
 mod http;
 mod load;
 mod nginx;
 mod origin;
 mod process;
+mod relay;
 mod tls;
 mod tls_origin;
 mod unix_door;
@@ -19,12 +21,16 @@ pub use browser::Browser;
 pub use docker::Docker;
 #[allow(unused_imports, reason = "the soak has no containers")]
 pub use dockerd::Dockerd;
+#[allow(unused_imports, reason = "the benchmarks have no fleet")]
+pub use etcd::EtcdCluster;
 pub use http::{Answer, Connection, get, send};
 pub use load::{Load, Wrk, wrk, wrk_by};
 #[allow(unused_imports, reason = "only the soak asks for it")]
 pub use nginx::{LARGE, Nginx};
 pub use origin::{Origin, Reaction, Received, answer};
 pub use process::{Pointsman, Printed, run, whole};
+#[allow(unused_imports, reason = "the benchmarks have no fleet")]
+pub use relay::{Network, Relay};
 pub use tls::{Authority, TlsClient};
 pub use tls_origin::TlsOrigin;
 pub use unix_door::UnixDoor;

@@ -20,6 +20,8 @@ pub(super) const COMPANY: &[(&str, Company)] = &[
     ("listeners[].hsts", CERTIFICATE),
     ("listeners[].tls.acme", ACME),
     ("listeners[].proxy_protocol", &[("listeners[].trusted_proxies", Some("[\"10.0.0.0/8\"]"))]),
+    ("listeners[].client_header", &[("listeners[].trusted_proxies", Some("[\"10.0.0.0/8\"]"))]),
+    ("listeners[].client_hops", &[("listeners[].trusted_proxies", Some("[\"10.0.0.0/8\"]"))]),
     ("acme", ACME),
     (
         "admin.tls",
@@ -89,6 +91,13 @@ pub(super) const COMPANY: &[(&str, Company)] = &[
     ),
     ("routes[].authorize", &[("routes[].authorize.service", Some("\"web\""))]),
     (
+        "routes[].authorize.forward[]",
+        &[
+            ("routes[].authorize.forward[].from", Some("\"X-Auth-Request-User\"")),
+            ("routes[].authorize.forward[].to", Some("\"X-User\"")),
+        ],
+    ),
+    (
         "routes[].satisfy",
         &[
             ("routes[].allow", Some("[\"10.0.0.0/8\"]")),
@@ -113,6 +122,7 @@ pub(super) const COMPANY: &[(&str, Company)] = &[
         "routes[].cookie_paths[]",
         &[("routes[].cookie_paths[].from", Some("\"/app/\"")), ("routes[].cookie_paths[].to", Some("\"/\""))],
     ),
+    ("routes[].cookie_paths[].matches", &[("routes[].cookie_paths[].from", None)]),
     (
         "routes[].cookie_domains[]",
         &[

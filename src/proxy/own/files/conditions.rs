@@ -126,7 +126,7 @@ mod tests {
     fn wanted_by(fields: &[(HeaderName, &'static str)]) -> Wanted {
         let file = Opened {
             file: Arc::new(std::fs::File::open("/dev/null").expect("opened")),
-            kind: "text/plain",
+            kind: Some("text/plain"),
             index: None,
             length: 100,
             etag: HeaderValue::from_static("\"a-64\""),

@@ -43,10 +43,11 @@ const KINDS: [(&str, &str); 38] = [
     ("m4a", "audio/mp4"),
 ];
 
-pub(super) fn of(place: &Path) -> &'static str {
+/// `None` where the name says nothing.
+pub(super) fn of(place: &Path) -> Option<&'static str> {
     let extension = place.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
     let known = KINDS.iter().find(|(known, _)| known.eq_ignore_ascii_case(extension));
-    known.map_or("application/octet-stream", |(_, kind)| kind)
+    known.map(|(_, kind)| *kind)
 }
 
 #[cfg(test)]
@@ -55,8 +56,8 @@ mod tests {
 
     #[test]
     fn extensions_say_what_a_file_is() {
-        assert_eq!(of(Path::new("a/b.min.JS")), "text/javascript; charset=utf-8");
-        assert_eq!(of(Path::new("logo.svg")), "image/svg+xml");
-        assert_eq!(of(Path::new("a.b/token")), "application/octet-stream");
+        assert_eq!(of(Path::new("a/b.min.JS")), Some("text/javascript; charset=utf-8"));
+        assert_eq!(of(Path::new("logo.svg")), Some("image/svg+xml"));
+        assert_eq!(of(Path::new("a.b/token")), None);
     }
 }

@@ -46,7 +46,8 @@ pub(super) enum Found {
 #[derive(Debug)]
 pub(super) struct Opened {
     pub file: Arc<File>,
-    pub kind: &'static str,
+    /// As its name says.
+    pub kind: Option<&'static str>,
     /// Which of the names that stand for a folder it has, if it stands for one.
     pub index: Option<usize>,
     /// Bytes.
@@ -63,6 +64,8 @@ pub(super) struct Opened {
 pub(super) enum Unopened {
     /// It is a folder.
     Folder,
+    /// It is a folder in which nothing stands for it.
+    Bare,
     /// The status to answer.
     Failed(u16),
 }
@@ -86,9 +89,23 @@ fn found(lookup: &Lookup) -> Result<Found, Unopened> {
         }
     }
     if !lookup.autoindex {
-        return Err(Unopened::Failed(404));
+        return Err(bare(lookup));
     }
     list(lookup).map(Found::List).map_err(|error| Unopened::Failed(status_of(error)))
+}
+
+/// Why nothing is found for a folder: there may be none.
+fn bare(lookup: &Lookup) -> Unopened {
+    match open_below(lookup, here(lookup), OFlags::PATH | OFlags::DIRECTORY) {
+        Ok(_) => Unopened::Bare,
+        Err(error) => Unopened::Failed(status_of(error)),
+    }
+}
+
+/// The folder's own place.
+fn here(lookup: &Lookup) -> &Path {
+    let place = &lookup.place.path;
+    if place.as_os_str().is_empty() { Path::new(".") } else { place }
 }
 
 fn opened(lookup: &Lookup, place: &Path) -> Result<Opened, Unopened> {
@@ -112,8 +129,7 @@ fn opened(lookup: &Lookup, place: &Path) -> Result<Opened, Unopened> {
 /// What is in the folder, but for what is hidden and for what no request would open.
 fn list(lookup: &Lookup) -> Result<Vec<Listed>, Errno> {
     let place = &lookup.place.path;
-    let here = if place.as_os_str().is_empty() { Path::new(".") } else { place };
-    let folder = open_below(lookup, here, OFlags::RDONLY | OFlags::DIRECTORY)?;
+    let folder = open_below(lookup, here(lookup), OFlags::RDONLY | OFlags::DIRECTORY)?;
     let mut listed = Vec::new();
     for entry in Dir::read_from(&folder)?.take(MOST_NAMES) {
         let entry = entry?;

@@ -45,6 +45,20 @@ const PROTECTIVE: &[&str] = &[
     "if ($host != named.example) { return 444; }",
     "if ($host !~ ^s[0-9]*[02468]\\.example$) { return 403; }",
     "secure_link $arg_s; secure_link_md5 k;",
+    "set $no 0; if ($http_x_bad) { set $no 1; } if ($no) { return 403; }",
+    "set $no \"\"; if ($http_user_agent ~* evil) { set $no 1; } if ($arg_token = t) { set $no \"${no}2\"; } if ($no = 12) { return 403; }",
+    "if (-f @DIR@/www/index.html) { return 503; }",
+    "set $down 0; if (-f @DIR@/www/page.html) { set $down 1; } if ($http_x_a) { set $down 0; } if ($down) { return 503; }",
+    "if (-f @DIR@/www/gone.html) { return 503; }",
+    "set $at $uri; if ($at ~ private) { return 403; }",
+    "if ($uri ~* ^/(app|private)/(.*)$) { return 403; }",
+    "if ($request_uri ~ secret) { return 404; }",
+    "if ($request_method !~ ^(GET|HEAD)$) { return 405; }",
+    "if ($outside) { return 403; }",
+    "if ($by_token = deny) { return 403; }",
+    "if ($of_path) { return 404; }",
+    "if ($http_x_a) { break; } if ($arg_token) { return 403; }",
+    "rewrite ^/app/(.*)$ /b/$1; if ($uri ~ ^/b) { return 403; }",
 ];
 
 const IN_LOCATIONS: &[&str] = &[
@@ -56,6 +70,11 @@ const IN_LOCATIONS: &[&str] = &[
     "rewrite ^/app/(.*)$ /private/$1 last;",
     "rewrite ^/b/(.*)$ /b/c/$1 break;",
     "rewrite ^ /refused last;",
+    "if ($http_x_a) { rewrite ^/app/(.*)$ /private/$1 last; }",
+    "if ($arg_token = t) { add_header X-T t; }",
+    "if ($arg_token = t) { return 403; }",
+    "rewrite ^/app/(.*)$ /refused/$1; set $x $1; if ($x = x.txt) { return 403; }",
+    "limit_except GET { auth_basic x; auth_basic_user_file @DIR@/none; }",
 ];
 
 const CONTENT: &[&str] = &[
@@ -70,6 +89,9 @@ const CONTENT: &[&str] = &[
     "root @DIR@/www; try_files $uri.html =404;",
     "root @DIR@/www; index none.html index.html;",
     "fastcgi_pass 127.0.0.1:1;",
+    "proxy_pass http://$by_pool;",
+    "set $to app; proxy_pass http://$to;",
+    "root @DIR@/$folder;",
     "",
 ];
 
@@ -109,6 +131,9 @@ pub fn server(draw: &mut Draw) -> String {
             "rewrite ^/private /refused last;",
             "rewrite ^/b/(.*)$ /up/$1;",
             "return 404;",
+            "rewrite ^/b/(.*)$ /refused/$1; if ($uri ~ ^/refused) { return 403; }",
+            "if ($http_x_a) { rewrite ^/app /refused last; }",
+            "rewrite ^/app/(.*)$ /private/$1 break;",
         ]));
     }
     text.push_str(draw.of(&["root @DIR@/www;", "", "index index.php index.html;"]));

@@ -10,8 +10,6 @@ use tempfile::TempDir;
 pub struct Pair {
     pub nginx: SocketAddr,
     pub pointsman: SocketAddr,
-    /// What the import said.
-    pub report: String,
     pub toml: String,
     pub app: Origin,
     _nginx: Nginx,
@@ -29,11 +27,11 @@ impl Pair {
         let (nginx, pointsman) = (address(&one), address(&two));
         let (nginx_dir, dir) = (furnished(), furnished());
         filled(http, nginx, &app, &nginx_dir);
-        let (report, toml) = imported(http, pointsman, &app, &dir);
+        let toml = imported(http, pointsman, &app, &dir);
         drop((one, two));
         let _nginx = Nginx::serve(nginx_dir, vec![nginx]);
         let _pointsman = Pointsman::start_in(dir);
-        Pair { nginx, pointsman, report, toml, app, _nginx, _pointsman }
+        Pair { nginx, pointsman, toml, app, _nginx, _pointsman }
     }
 
     /// nginx's answer and Pointsman's to `METHOD TARGET[; Name: value]…`.
@@ -62,7 +60,7 @@ impl Alone {
         let port = TcpListener::bind("127.0.0.1:0").expect("a port");
         let address = port.local_addr().expect("an address");
         let dir = furnished();
-        let (_, toml) = imported(http, address, &app, &dir);
+        let toml = imported(http, address, &app, &dir);
         drop(port);
         Alone { address, toml, _app: app, _pointsman: Pointsman::start_in(dir) }
     }
@@ -77,11 +75,11 @@ impl Alone {
 }
 
 /// The report of an import, and the configuration, ready to serve.
-fn imported(http: &str, at: SocketAddr, app: &Origin, dir: &TempDir) -> (String, String) {
+fn imported(http: &str, at: SocketAddr, app: &Origin, dir: &TempDir) -> String {
     filled(http, at, app, dir);
     let imported = Printed::of(&["import", "nginx", "nginx.conf"], dir.path());
     assert_eq!(imported.code, 0, "{}", imported.err);
-    (imported.err, served(&imported.out, dir.path()))
+    served(&imported.out, dir.path())
 }
 
 fn filled(http: &str, at: SocketAddr, app: &Origin, dir: &TempDir) {
@@ -136,6 +134,8 @@ pub fn furnished() -> TempDir {
         create_dir_all(path.parent().expect("a folder")).expect("a folder");
         write(path, format!("secret file {name} <?php password ?>")).expect("a file");
     }
+    // Passwords that no test knows.
+    write(dir.path().join("none"), "nobody:{SHA}W6ph5Mm5Pz8GgiULbPgzG37mj9g=\n").expect("a file");
     std::fs::set_permissions(dir.path(), std::fs::Permissions::from_mode(0o755)).expect("permissions");
     dir
 }

@@ -49,7 +49,7 @@ fn plain_of(path: &str) -> Result<Vec<u8>, BadPath> {
 ///
 /// # Errors
 /// [`BadPath`] for a dot segment and for NUL.
-pub(super) fn settled(made: &[u8]) -> Result<Vec<u8>, BadPath> {
+pub(in crate::core) fn settled(made: &[u8]) -> Result<Vec<u8>, BadPath> {
     let segments: Vec<&[u8]> =
         made.split(|byte| *byte == b'/').filter(|segment| !segment.is_empty()).collect();
     if made.contains(&0) || segments.iter().any(|segment| matches!(*segment, b"." | b"..")) {
@@ -72,12 +72,12 @@ fn joined(segments: &[&[u8]], is_open: bool, length: usize) -> Vec<u8> {
 
 /// Appends bytes as they are written in the path of an address: what would end it, or begin anything else, is
 /// escaped; the same bytes as with nginx.
-pub(super) fn encode(plain: &[u8], out: &mut Vec<u8>) {
+pub(in crate::core) fn encode(plain: &[u8], out: &mut Vec<u8>) {
     escape(plain, b"\"#%<>?\\^`{|}", out);
 }
 
 /// The same for a value in a query.
-pub(super) fn encode_value(plain: &[u8], out: &mut Vec<u8>) {
+pub(in crate::core) fn encode_value(plain: &[u8], out: &mut Vec<u8>) {
     escape(plain, b"\"#%&+;<>?\\^`{|}", out);
 }
 

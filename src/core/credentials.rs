@@ -15,7 +15,7 @@ const WRITTEN: GeneralPurpose = GeneralPurpose::new(
 
 /// What a client says who it is.
 #[derive(Clone, PartialEq, Eq)]
-pub(in crate::proxy) struct Credentials {
+pub struct Credentials {
     pub name: Box<str>,
     pub password: Box<[u8]>,
 }
@@ -28,7 +28,7 @@ impl std::fmt::Debug for Credentials {
 }
 
 /// The credentials of a request. Of two lines, the upstream might believe the other: they are none.
-pub(in crate::proxy) fn of(headers: &HeaderMap) -> Option<Credentials> {
+pub fn of(headers: &HeaderMap) -> Option<Credentials> {
     let mut lines = headers.get_all(AUTHORIZATION).iter().map(HeaderValue::as_bytes);
     let (Some(line), None) = (lines.next(), lines.next()) else { return None };
     let (scheme, written) = line.split_at_checked(BASIC.len())?;
