@@ -8,6 +8,8 @@
 //! store says. Losing the store changes nothing of what it serves, nor whether it is ready.
 
 mod settle;
+#[cfg(test)]
+mod tests;
 
 use super::Incarnation;
 use super::documents::{AliveDocument, FORMAT, ServiceDocument, Stand, Tombstone};
@@ -132,6 +134,8 @@ pub struct FleetMember {
     gone: BTreeMap<String, (Duration, String)>,
     /// Since when another process has the name.
     name_taken: Option<Duration>,
+    /// Why it is no part of the fleet, as it was said last.
+    foreign: Option<String>,
     is_reading: bool,
     /// Whether it reads once more after the read that is under way.
     reads_again: bool,
@@ -158,6 +162,7 @@ impl FleetMember {
             has_no_space: false,
             gone: BTreeMap::new(),
             name_taken: None,
+            foreign: None,
             is_reading: false,
             reads_again: false,
         }

@@ -97,21 +97,21 @@ impl FleetMember {
         Some(state)
     }
 
-    /// Whether the fleet is another one than ours.
-    fn is_foreign(&self, out: &mut Vec<FleetOutput>) -> bool {
-        match self.view.identity() {
-            Ok(identity) if identity.as_ref().is_none_or(|fleet| fleet.secret == self.me.secret) => false,
-            Ok(_) => {
-                let why =
-                    "the fleet has another secret: this instance follows it, and neither leads nor joins";
-                out.push(FleetOutput::Say(why.to_owned()));
-                true
+    /// Whether the fleet is another one than ours; why is said once.
+    fn is_foreign(&mut self, out: &mut Vec<FleetOutput>) -> bool {
+        let other = "the fleet has another secret: this instance follows it, and neither leads nor joins";
+        let why = match self.view.identity() {
+            Ok(identity) => {
+                let is_ours = identity.is_none_or(|fleet| fleet.secret == self.me.secret);
+                (!is_ours).then(|| other.to_owned())
             }
-            Err(fault) => {
-                out.push(FleetOutput::Say(fault.to_string()));
-                true
-            }
-        }
+            Err(fault) => Some(fault.to_string()),
+        };
+        let is_new = why != self.foreign;
+        self.foreign.clone_from(&why);
+        let is_foreign = why.is_some();
+        out.extend(why.filter(|_| is_new).map(FleetOutput::Say));
+        is_foreign
     }
 
     /// Joins, unless another process of the same name is there.
