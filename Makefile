@@ -109,11 +109,13 @@ lock-fuzz: setup ## lock the fuzz targets to the versions of Cargo.lock, after t
 
 SEEDS ?= 1000000
 RUNS ?= 100
+FLEET_SEEDS ?= 50000
 simulate: setup ## run the simulation of rollouts longer: make simulate SEEDS=1000000
 	POINTSMAN_SEEDS=$(SEEDS) cargo test --release --locked --lib -- --nocapture random_runs no_client_and_no_limit
 
-fleet: setup ## what is promised of a fleet's verdict, by simulation, with the figures: RUNS=100
+fleet: setup ## simulate a fleet: its verdict with the figures (RUNS=100), its members over a store (FLEET_SEEDS=50000)
 	POINTSMAN_RUNS=$(RUNS) cargo test --release --locked --lib -- --nocapture fleet::evidence
+	POINTSMAN_SEEDS=$(FLEET_SEEDS) cargo test --release --locked --lib -- --nocapture a_fleet_keeps_the_invariants
 
 bench: setup-test ## the benchmarks of the core, and how fast a revert is
 	cargo bench --locked --bench core --bench reaction

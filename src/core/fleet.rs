@@ -3,10 +3,25 @@
 //! Each instance (a member of the fleet) serves by itself and counts by itself. Of all of them, one leads: it alone
 //! advances a rollout and promotes it, by the [`evidence::PooledEvidence`] of all members. Anybody aborts.
 //!
-//! Nothing here knows of a clock, a connection or a disk. The store is the one of `shared`
-//! state: keys with revisions, and transactions that compare before they write (`store`).
+//! What all share lies in a store, as documents ([`documents`]) under keys with revisions; it is changed by transactions
+//! that compare before they write ([`transactions`]). What a member makes of it is [`member`]'s business, and whether the
+//! leader may go on is asked in one place ([`ground`]).
+//!
+//! Nothing here knows of a clock, a connection or a disk. The store must tell all changes in their order, each process
+//! must read everything before it writes on a new connection, and a lease must end by itself. In the simulation a model stands
+//! for it, with delays, losses, partitions, pauses, crashes and restored backups.
 
+pub mod documents;
 pub mod evidence;
+pub mod ground;
+pub mod keys;
+pub mod lineage;
+pub mod member;
+#[cfg(test)]
+mod simulation;
+pub mod store;
+pub mod transactions;
+pub mod view;
 
 /// The number that one process of a member has: the next one of the same name has a greater one.
 #[derive(

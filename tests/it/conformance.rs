@@ -6,6 +6,7 @@ mod compare;
 mod diff;
 mod fronts;
 mod furnish;
+mod mutants;
 mod origins;
 mod questions;
 mod secured;

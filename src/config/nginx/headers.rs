@@ -125,6 +125,7 @@ impl<'a> Import<'a> {
                 self.ledger.carried(line);
                 // Clients name a port only where it is another one than usual, and `$host` has none.
                 if name == "host" && value == "$host" && has_odd_port(server) {
+                    edits.set.retain(|(known, _)| !known.eq_ignore_ascii_case("host"));
                     edits.set.push(("Host".to_owned(), "$host".to_owned()));
                 }
                 continue;

@@ -166,30 +166,39 @@ pub(super) fn differences(nginx: &Exchange, pointsman: &Exchange) -> Vec<String>
         if !is_page || !pointsman.body.is_empty() {
             differs("request body", &nginx.body, &pointsman.body);
         }
-        let claimed = claimed(exchange_sent, nginx);
-        let is_asked = *reached == "AUTH";
-        let of_failed: &[&str] = match (is_page, is_asked) {
-            (true, _) => &["content-length", "range"],
-            (_, true) => &["range"],
-            _ => &[],
-        };
-        let sent = upstream_fields(nginx, &[&names(&claimed)[..], of_failed].concat());
-        let added: Vec<&str> = ADDED.iter().copied().filter(|name| !sent.contains_key(*name)).collect();
-        let of_authority: &[&str] = if is_asked { &["range"] } else { &[] };
-        let mut got = upstream_fields(pointsman, &[&added[..], &names(&claimed), of_authority].concat());
-        let chain =
-            |fields: &Fields| fields.get("x-forwarded-for").map_or(String::new(), |chain| chain.join(", "));
-        if chain(&got).starts_with(&chain(&sent)) {
-            // Continued by Pointsman.
-            got.insert(
-                "x-forwarded-for".to_owned(),
-                sent.get("x-forwarded-for").cloned().unwrap_or_default(),
-            );
-            got.retain(|_, values| !values.is_empty());
-        }
+        let (sent, got) = received(*reached == "AUTH", is_page, exchange_sent, nginx, pointsman);
         differs("request", &sent, &got);
     }
     found
+}
+
+/// The fields that reach the upstream from each, without what is listed above.
+fn received(
+    is_asked: bool,
+    is_page: bool,
+    asked: &[(String, String)],
+    nginx: &Received,
+    pointsman: &Received,
+) -> (Fields, Fields) {
+    let claimed = claimed(asked, nginx);
+    let of_failed: &[&str] = match (is_page, is_asked) {
+        (true, _) => &["content-length", "range"],
+        (_, true) => &["range"],
+        _ => &[],
+    };
+    let sent = upstream_fields(nginx, &[&names(&claimed)[..], of_failed].concat());
+    let added: Vec<&str> = ADDED.iter().copied().filter(|name| !sent.contains_key(*name)).collect();
+    let of_authority: &[&str] = if is_asked { &["range"] } else { &[] };
+    let mut got = upstream_fields(pointsman, &[&added[..], &names(&claimed), of_authority].concat());
+    let chain =
+        |fields: &Fields| fields.get("x-forwarded-for").map_or(String::new(), |chain| chain.join(", "));
+    if chain(&got).starts_with(&chain(&sent)) {
+        // Continued by Pointsman.
+        let own = sent.get("x-forwarded-for").cloned().unwrap_or_default();
+        got.insert("x-forwarded-for".to_owned(), own);
+        got.retain(|_, values| !values.is_empty());
+    }
+    (sent, got)
 }
 
 /// Refused by both servers themselves: methods of what nobody answers anyway, and upstreams that are down.

@@ -4,6 +4,7 @@ mod cases;
 mod generated;
 pub(super) mod pair;
 
+use crate::harness::Draw;
 use pair::{Alone, Pair, is_opened};
 
 /// What the servers of the cases use.
@@ -75,7 +76,7 @@ fn what_nginx_refuses_is_not_served() {
 #[test]
 fn what_nginx_refuses_is_not_served_whatever_the_servers() {
     let seed = std::env::var("POINTSMAN_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(22);
-    let mut draw = generated::Draw(seed);
+    let mut draw = Draw(seed);
     let servers: Vec<String> = (0..120).map(|_| generated::server(&mut draw)).collect();
     let named = servers.iter().enumerate().map(|(index, lines)| {
         format!("server {{ listen @LISTEN@; server_name s{index}.example; {lines} }}\n")

@@ -4,6 +4,7 @@ mod acme;
 mod browser;
 mod docker;
 mod dockerd;
+mod draw;
 mod etcd;
 mod http;
 mod load;
@@ -21,6 +22,8 @@ pub use browser::Browser;
 pub use docker::Docker;
 #[allow(unused_imports, reason = "the soak has no containers")]
 pub use dockerd::Dockerd;
+#[allow(unused_imports, reason = "the benchmarks draw nothing")]
+pub use draw::Draw;
 #[allow(unused_imports, reason = "the benchmarks have no fleet")]
 pub use etcd::EtcdCluster;
 pub use http::{Answer, Connection, get, send};

@@ -361,7 +361,7 @@ fn a_candidate_that_turns_bad_takes_little_more() {
 
 #[test]
 fn a_candidate_exactly_at_the_limit_is_aborted_by_no_fleet() {
-    let runs = runs(4);
+    let runs = runs(2);
     for (members, rate) in [(3, 50.0), (10, 50.0), (30, 5_000.0)] {
         let courses = in_parallel(runs, |seed| {
             Fleet::new(1000 + seed, members, Scheme::Rounds).run(rate, 0.01, 50_000)

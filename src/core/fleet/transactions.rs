@@ -1,0 +1,299 @@
+//! The transactions of a fleet. What each compares is what keeps it safe; the simulation takes each compare away in
+//! turn and must find something broken.
+
+use super::documents::{
+    AliveDocument, FORMAT, FleetIdentity, FleetRoster, IdempotencyDocument, LeaderDocument, LogDocument,
+    ServiceDocument, Tombstone, text,
+};
+use super::keys::StoreKeys;
+use super::store::{Guarded, KeyCompare, StoreRevision, StoreTransaction, TransactionKind};
+use crate::core::service::ServiceState;
+
+/// A service's document as a member has read it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct HeldDocument {
+    pub document: ServiceDocument,
+    pub modified: StoreRevision,
+}
+
+/// What goes along with a change of a service.
+#[derive(Clone, Debug, Default)]
+pub struct Accompanying {
+    /// Rows of history, as the journal stores them.
+    pub rows: Vec<serde_json::Value>,
+    /// The id and the record of a rollout that was started or changed.
+    pub rollout: Option<(String, String)>,
+    /// The id of a rollout that begins: it gets its permit.
+    pub begins: Option<String>,
+    /// The key that its start was asked for by, with a digest of what was asked.
+    pub idempotency: Option<(String, Option<String>)>,
+}
+
+/// What the leader's right to go on rests on. It is made in one place, [`super::ground::ground`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AdvanceGround {
+    /// When the key of the leader was created.
+    pub fence: StoreRevision,
+    /// When the list of members was changed last.
+    pub members: StoreRevision,
+    /// Every member that must be there, with the revision of its creation.
+    pub alive: Vec<(String, StoreRevision)>,
+}
+
+/// Makes transactions of one member. The ids are `MEMBER/PROCESS/NUMBER`.
+#[derive(Clone, Debug)]
+pub struct Transactions {
+    keys: StoreKeys,
+    member: String,
+    process: String,
+    number: u64,
+}
+
+impl Transactions {
+    pub fn new(keys: StoreKeys, member: &str, process: &str) -> Self {
+        Transactions { keys, member: member.to_owned(), process: process.to_owned(), number: 0 }
+    }
+
+    pub fn keys(&self) -> &StoreKeys {
+        &self.keys
+    }
+
+    /// What an operator or a job asks: nobody may have changed the service meanwhile. `held` is `None` of a service that
+    /// the store does not know yet.
+    pub fn command(
+        &mut self,
+        service: &str,
+        held: Option<&HeldDocument>,
+        next: ServiceState,
+        with: Accompanying,
+    ) -> StoreTransaction {
+        let change = self.change(TransactionKind::Command, service, held, next);
+        self.accompanied(change, service, with)
+    }
+
+    /// What gives a candidate traffic, or keeps how far it has come: the leader alone, with all members there, and
+    /// only as long as nobody has aborted.
+    pub fn advance(
+        &mut self,
+        service: &str,
+        held: &HeldDocument,
+        next: ServiceState,
+        ground: &AdvanceGround,
+        with: Accompanying,
+    ) -> StoreTransaction {
+        let rollout = held.document.state.rollout.as_ref().map(|last| last.id.clone());
+        let change = self.change(TransactionKind::Advance, service, Some(held), next);
+        let mut change = self
+            .accompanied(change, service, with)
+            .when(Guarded::Fence, KeyCompare::Same(self.keys.leader(), ground.fence))
+            .when(Guarded::Members, KeyCompare::Unchanged(self.keys.members(), ground.members));
+        if let Some(rollout) = rollout {
+            change = change
+                .when(Guarded::Tombstone, KeyCompare::Absent(self.keys.abort(&rollout)))
+                .when(Guarded::Permit, KeyCompare::Present(self.keys.permit(&rollout)));
+        }
+        for (member, created) in &ground.alive {
+            change = change.when(Guarded::Alive, KeyCompare::Same(self.keys.alive(member), *created));
+        }
+        change
+    }
+
+    /// An abort that is in effect already becomes known to all. The first one's words stay.
+    pub fn tombstone(&mut self, rollout: &str, tombstone: &Tombstone) -> StoreTransaction {
+        self.begin(TransactionKind::Tombstone)
+            .when(Guarded::Tombstone, KeyCompare::Absent(self.keys.abort(rollout)))
+            .put(self.keys.abort(rollout), text(tombstone))
+            .delete(self.keys.permit(rollout))
+    }
+
+    /// The same in a store that has no room for a tombstone.
+    pub fn withdraw(&mut self, rollout: &str) -> StoreTransaction {
+        self.begin(TransactionKind::Withdraw).delete(self.keys.permit(rollout))
+    }
+
+    /// The document shows an abort.
+    pub fn abort(
+        &mut self,
+        service: &str,
+        held: &HeldDocument,
+        next: ServiceState,
+        rollout: &str,
+        with: Accompanying,
+    ) -> StoreTransaction {
+        let mut change = self.begin(TransactionKind::Abort);
+        let document =
+            ServiceDocument { undone: Some(rollout.to_owned()), ..self.document(&change, Some(held), next) };
+        change =
+            change.when(Guarded::Document, KeyCompare::Unchanged(self.keys.service(service), held.modified));
+        self.accompanied(change.put(self.keys.service(service), text(&document)), service, with)
+    }
+
+    /// Puts back what a store has lost. `held` is what it has instead.
+    pub fn put_back(
+        &mut self,
+        service: &str,
+        held: Option<&HeldDocument>,
+        had: &ServiceDocument,
+        epoch: u64,
+    ) -> StoreTransaction {
+        let change = self.begin(TransactionKind::PutBack);
+        let put_back = Some(had.content());
+        let document = ServiceDocument { epoch, txn: change.id.clone(), put_back, ..had.clone() };
+        let key = self.keys.service(service);
+        let running = had.state.running().map(|running| self.keys.permit(&running.id));
+        let mut change = change.when(Guarded::Document, unchanged(&key, held)).put(key, text(&document));
+        if let Some(permit) = running {
+            change = change.put(permit, String::new());
+        }
+        change
+    }
+
+    /// Leads, if nobody does.
+    pub fn lead(&mut self) -> StoreTransaction {
+        let leader =
+            LeaderDocument { format: FORMAT, member: self.member.clone(), process: self.process.clone() };
+        self.begin(TransactionKind::Lead)
+            .when(Guarded::Leaderless, KeyCompare::Absent(self.keys.leader()))
+            .put_leased(self.keys.leader(), text(&leader))
+    }
+
+    /// Leads no longer: another can at once.
+    pub fn resign(&mut self, fence: StoreRevision) -> StoreTransaction {
+        self.begin(TransactionKind::Resign)
+            .when(Guarded::Fence, KeyCompare::Same(self.keys.leader(), fence))
+            .delete(self.keys.leader())
+    }
+
+    /// Joins, or comes back: no other process of the name may be there, but for the `former` one of an upgrade.
+    pub fn join(
+        &mut self,
+        roster: (&FleetRoster, Option<StoreRevision>),
+        alive: &AliveDocument,
+        identity: Option<&FleetIdentity>,
+        former: Option<StoreRevision>,
+    ) -> StoreTransaction {
+        let (roster, modified) = roster;
+        let (members, name) = (self.keys.members(), self.keys.alive(&self.member));
+        let unchanged = match modified {
+            Some(modified) => KeyCompare::Unchanged(members.clone(), modified),
+            None => KeyCompare::Absent(members.clone()),
+        };
+        let free = match former {
+            Some(created) => KeyCompare::Same(name.clone(), created),
+            None => KeyCompare::Absent(name.clone()),
+        };
+        let mut change = self
+            .begin(TransactionKind::Join)
+            .when(Guarded::Members, unchanged)
+            .when(Guarded::Name, free)
+            .put(members, text(roster))
+            .put_leased(name, text(alive));
+        if let Some(identity) = identity {
+            change = change.put(self.keys.identity(), text(identity));
+        }
+        change
+    }
+
+    /// A member says of itself what has changed: this process alone, under its name, and nothing older after it.
+    pub fn report(&mut self, alive: &AliveDocument, modified: StoreRevision) -> StoreTransaction {
+        let name = self.keys.alive(&self.member);
+        self.begin(TransactionKind::Report)
+            .when(Guarded::Name, KeyCompare::Unchanged(name.clone(), modified))
+            .put_leased(name, text(alive))
+    }
+
+    /// A member goes for good. `roster` is what is left.
+    pub fn leave(&mut self, roster: &FleetRoster, modified: StoreRevision) -> StoreTransaction {
+        let members = self.keys.members();
+        self.begin(TransactionKind::Leave)
+            .when(Guarded::Members, KeyCompare::Unchanged(members.clone(), modified))
+            .put(members, text(roster))
+            .delete(self.keys.alive(&self.member))
+    }
+
+    /// A member that has not been heard of for long is forgotten, unless it is there again.
+    pub fn forget(
+        &mut self,
+        member: &str,
+        roster: &FleetRoster,
+        modified: StoreRevision,
+    ) -> StoreTransaction {
+        let members = self.keys.members();
+        self.begin(TransactionKind::Forget)
+            .when(Guarded::Members, KeyCompare::Unchanged(members.clone(), modified))
+            .when(Guarded::Alive, KeyCompare::Absent(self.keys.alive(member)))
+            .put(members, text(roster))
+    }
+
+    fn begin(&mut self, kind: TransactionKind) -> StoreTransaction {
+        self.number += 1;
+        let id = format!("{}/{}/{}", self.member, self.process, self.number);
+        StoreTransaction::new(kind, &id)
+    }
+
+    fn change(
+        &mut self,
+        kind: TransactionKind,
+        service: &str,
+        held: Option<&HeldDocument>,
+        next: ServiceState,
+    ) -> StoreTransaction {
+        let (change, key) = (self.begin(kind), self.keys.service(service));
+        let document = self.document(&change, held, next);
+        change.when(Guarded::Document, unchanged(&key, held)).put(key, text(&document))
+    }
+
+    /// The next document of a service, in the same epoch.
+    fn document(
+        &self,
+        change: &StoreTransaction,
+        held: Option<&HeldDocument>,
+        state: ServiceState,
+    ) -> ServiceDocument {
+        let former = held.map(|held| &held.document);
+        let rollout = state.rollout.as_ref().map(|last| &last.id);
+        ServiceDocument {
+            format: FORMAT,
+            epoch: former.map_or(1, |former| former.epoch),
+            txn: change.id.clone(),
+            undone: former.and_then(|former| former.undone.clone()).filter(|undone| Some(undone) == rollout),
+            put_back: former.and_then(|former| former.put_back),
+            state,
+        }
+    }
+
+    fn accompanied(
+        &self,
+        mut change: StoreTransaction,
+        service: &str,
+        with: Accompanying,
+    ) -> StoreTransaction {
+        let Accompanying { rows, rollout, begins, idempotency } = with;
+        if !rows.is_empty() {
+            let log = LogDocument { format: FORMAT, member: self.member.clone(), rows };
+            let key = self.keys.log(service, &change.id.replace('/', "-"));
+            change = change.put(key, text(&log));
+        }
+        if let Some((id, record)) = rollout {
+            change = change.put(self.keys.rollout(&id), record);
+        }
+        if let Some(id) = &begins {
+            change = change.put(self.keys.permit(id), String::new());
+        }
+        if let (Some((key, asked)), Some(rollout)) = (idempotency, begins) {
+            let key = self.keys.idempotency(service, &key);
+            let started = IdempotencyDocument { format: FORMAT, rollout, asked };
+            let absent = KeyCompare::Absent(key.clone());
+            change = change.when(Guarded::Idempotency, absent).put(key, text(&started));
+        }
+        change
+    }
+}
+
+/// Nobody has written the document since it was read.
+fn unchanged(key: &str, held: Option<&HeldDocument>) -> KeyCompare {
+    match held {
+        Some(held) => KeyCompare::Unchanged(key.to_owned(), held.modified),
+        None => KeyCompare::Absent(key.to_owned()),
+    }
+}
