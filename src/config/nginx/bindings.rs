@@ -3,6 +3,7 @@
 
 use super::Import;
 use super::decisions::Decision;
+use super::rewrites::is_group;
 use super::servers::Server;
 use super::site::LookupBlock;
 use super::tree::Directive;
@@ -290,11 +291,7 @@ impl<'a> Import<'a> {
     /// A group of a pattern, by way of a look-up.
     fn group_of(&self, capture: &Capture, name: &str) -> Option<BoundText> {
         let pattern = Pattern::new(&capture.pattern, false).ok()?;
-        let is_known = match name.parse::<usize>() {
-            Ok(number) => (1..=pattern.groups()).contains(&number),
-            Err(_) => pattern.has_group(name),
-        };
-        if !is_known {
+        if !is_group(&pattern, name) {
             return None;
         }
         let base = if name.parse::<usize>().is_ok() { format!("group_{name}") } else { name.to_owned() };

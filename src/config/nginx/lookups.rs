@@ -4,6 +4,7 @@ use super::Import;
 use super::bindings::BoundText;
 use super::ledger::Level;
 use super::patterns::translated;
+use super::rewrites::is_group;
 use super::site::LookupBlock;
 use super::tree::Directive;
 use super::values::{Piece, pieces};
@@ -208,12 +209,7 @@ impl<'a> Import<'a> {
     fn value_of(&self, line: &'a Directive, pattern: Option<&str>) -> Result<BoundText, String> {
         let pattern = pattern.map(|pattern| pattern.strip_prefix('*').unwrap_or(pattern));
         let pattern = pattern.and_then(|pattern| Pattern::new(pattern, false).ok());
-        let is_group = |name: &str| {
-            pattern.as_ref().is_some_and(|pattern| match name.parse::<usize>() {
-                Ok(number) => (1..=pattern.groups()).contains(&number),
-                Err(_) => pattern.has_group(name),
-            })
-        };
+        let is_group = |name: &str| pattern.as_ref().is_some_and(|pattern| is_group(pattern, name));
         let groups: Vec<&str> = pieces(line.arg(0))
             .into_iter()
             .filter_map(|piece| match piece {

@@ -190,7 +190,8 @@ impl<'a> Import<'a> {
     }
 }
 
-fn is_group(pattern: &Pattern, name: &str) -> bool {
+/// Whether a variable is a group of a pattern; a number has one digit.
+pub(super) fn is_group(pattern: &Pattern, name: &str) -> bool {
     match name.parse::<usize>() {
         Ok(number) => (1..=pattern.groups().min(9)).contains(&number),
         Err(_) => pattern.has_group(name),
