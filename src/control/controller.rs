@@ -27,7 +27,6 @@ use super::view::ServiceView;
 use super::{recovery, sets, shown};
 use crate::core::container::Containers;
 use crate::core::settings::Config;
-use crate::observe::wake::Wake;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
@@ -53,7 +52,6 @@ pub(super) struct Task {
     own_limits: OwnLimits,
     links: Links,
     effects: Effects,
-    wake: Arc<Wake>,
     configs: watch::Sender<Arc<Config>>,
     watched: watch::Sender<Arc<Config>>,
     /// Reloads that wait until nothing is being written.
@@ -73,14 +71,12 @@ pub(super) struct Inbox {
 }
 
 impl Task {
-    #[expect(clippy::too_many_arguments, reason = "once, of parts that the start has made")]
     pub(super) fn new(
         services: Services,
         maintenance: Maintenance,
         publisher: Publisher,
         snapshots: Snapshots,
         (configs, watched): (watch::Sender<Arc<Config>>, watch::Sender<Arc<Config>>),
-        wake: Arc<Wake>,
         links: Links,
         effects: Effects,
     ) -> Self {
@@ -95,7 +91,6 @@ impl Task {
             own_limits: OwnLimits::default(),
             links,
             effects,
-            wake,
             configs,
             watched,
             reloading: VecDeque::new(),
@@ -112,7 +107,7 @@ impl Task {
             let pause = self.rounds.pause(now, show_at);
             self.due_at = now + pause;
             tokio::select! {
-                rung_us = self.wake.wait(), if listens => self.rung(rung_us),
+                rung_us = self.links.wake.wait(), if listens => self.rung(rung_us),
                 Some(input) = inbox.inputs.recv() => self.input(input),
                 Some(written) = inbox.writes.recv() => self.written(written),
                 Some(order) = inbox.orders.recv() => self.order(order).await,
@@ -249,7 +244,7 @@ impl Task {
         let roused = self.rounds.rouse(now, &mut self.services, &self.links);
         self.services.each(&roused, |service| {
             service.observe(&self.links);
-            worse |= service.judge(Some(rung_us), &self.links);
+            worse |= service.judge_at(Some(rung_us), &self.links);
         });
         self.rounds.heard(now, worse);
     }
@@ -278,7 +273,7 @@ impl Task {
         self.services.each(&due, |service| {
             service.observe(&self.links);
             if decides {
-                service.judge(None, &self.links);
+                service.judge(&self.links);
                 service.report_progress(&self.links);
             }
         });

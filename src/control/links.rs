@@ -10,6 +10,7 @@ use crate::core::service::Moment;
 use crate::core::settings::Config;
 use crate::observe::clock::{Clock, wall};
 use crate::observe::recorder::Recorder;
+use crate::observe::wake::Wake;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,6 +24,7 @@ pub(super) struct Links {
     /// Where this process listens: no upstream may lead there.
     pub own: OwnAddresses,
     pub clock: Clock,
+    pub wake: Arc<Wake>,
     /// Until then what comes of attempts is this process's doing: it stood still before.
     pub excused_until: Duration,
     /// Rollouts that have ended, by id.

@@ -94,6 +94,7 @@ pub fn start(parts: Parts) -> std::io::Result<Running> {
         recorder: parts.recorder,
         own: parts.own,
         clock: parts.clock,
+        wake: parts.wake,
         excused_until: Duration::ZERO,
         ended: Arc::new(recovery::ended(&parts.recovered)),
     };
@@ -108,7 +109,6 @@ pub fn start(parts: Parts) -> std::io::Result<Running> {
         Publisher::new(parts.table, parts.secret, parts.admin),
         Snapshots::new(snapshots, degraded),
         (configs, watched),
-        parts.wake,
         links,
         effects,
     );

@@ -21,6 +21,11 @@ impl Wake {
         }
     }
 
+    /// When it was rung, if it has not been heard yet (µs): what is read now may hold what it was rung for.
+    pub fn rung_us(&self) -> Option<u64> {
+        Some(self.rung_us.load(Ordering::Acquire)).filter(|us| *us > 0)
+    }
+
     /// Waits for the bell; returns when it was first rung (µs). What was recorded before that can be
     /// read now; what is recorded later rings again.
     pub async fn wait(&self) -> u64 {
@@ -41,7 +46,9 @@ mod tests {
         for us in 7..100 {
             wake.adverse(us);
         }
+        assert_eq!(wake.rung_us(), Some(7));
         assert_eq!(wake.wait().await, 7);
+        assert_eq!(wake.rung_us(), None);
         wake.adverse(200);
         assert_eq!(wake.wait().await, 200);
     }

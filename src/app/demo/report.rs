@@ -16,7 +16,8 @@ pub(super) struct Report {
     failed: u64,
     /// From the deciding failure at the origin to the table without the candidate, and to the first
     /// request after which none went to it.
-    reaction_ms: f64,
+    /// Not there where no failure completed the evidence.
+    reaction_ms: Option<f64>,
     turned_ms: f64,
     /// Requests the bad version got, and failed.
     received: usize,
@@ -32,14 +33,14 @@ pub(super) async fn gather(
     let history = history(instance, bad).await?;
     let aborted = history.iter().find(|row| row.action == "aborted").context("the abort has no row")?;
     let figures = &aborted.figures;
-    let reaction_ms = figures["reaction_ms"].as_f64().context("the abort has no reaction_ms")?;
+    let reaction_ms = figures["reaction_ms"].as_f64();
     let counted = figures["window"][&bad.to]["failures"].as_u64().context("the abort has no failures")?;
     let failures = candidate.failures_us();
     // The one that completed the evidence; the controller may have counted it before its answer was out.
     let deciding = counted.checked_sub(1).and_then(|index| failures.get(index as usize)).copied();
     let deciding = deciding.context("the origin did not see the failures that were counted")?;
     let last_arrival = candidate.arrivals_us().last().copied().unwrap_or_default();
-    let from = last_arrival.max(deciding + (reaction_ms * 1000.0) as u64);
+    let from = last_arrival.max(deciding + (reaction_ms.unwrap_or_default() * 1000.0) as u64);
     let first = load.sent_us().into_iter().filter(|sent| *sent > from).min().context("the load has ended")?;
     let (served, failed) = load.served_and_failed();
     Ok(Report {
@@ -79,7 +80,7 @@ impl Report {
             ("requests that users saw fail", format!("{} ({share:.3} % of all)", self.failed)),
             ("requests that v3 got before it was taken out", self.received.to_string()),
             ("requests that v3 failed", self.failures.to_string()),
-            ("from the failure that decided to the switch", ms(self.reaction_ms)),
+            ("from the failure that decided to the switch", self.reaction_ms.map_or("-".into(), ms)),
             ("from that failure until v3 got no more requests", ms(self.turned_ms)),
         ] {
             text.push_str(&format!("  {what:<50}  {figure}\n"));

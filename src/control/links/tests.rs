@@ -11,6 +11,7 @@ impl Links {
             recorder: Arc::new(Recorder::new(1)),
             own: OwnAddresses::new([], ([127, 0, 0, 1], 0).into(), |_| false),
             clock: Clock::start(),
+            wake: Arc::default(),
             excused_until: std::time::Duration::ZERO,
             ended: Arc::default(),
         }

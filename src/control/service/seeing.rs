@@ -45,7 +45,7 @@ impl ServiceController {
             }
         }
         if decides {
-            self.judge(None, links);
+            self.judge(links);
         }
         news
     }
@@ -87,7 +87,7 @@ impl ServiceController {
             self.note_news();
         }
         if decides {
-            self.judge(None, links);
+            self.judge(links);
         }
     }
 
@@ -100,7 +100,7 @@ impl ServiceController {
         if let Some(pool) = self.pools.get_mut(&said.pool).filter(|pool| said.asked >= pool.begun) {
             pool.readings.observe(&said.source, said.values, now);
         }
-        self.judge(None, links);
+        self.judge(links);
     }
 
     pub(in crate::control) fn job_done(&mut self, ticket: u64, result: JobResult, links: &Links) {
@@ -132,9 +132,14 @@ impl ServiceController {
         }
     }
 
-    /// Holds the pool that is watched against the policy by what it did. `rung_us` is when the bell was rung that this
-    /// follows. Whether the pool had new failures.
-    pub(in crate::control) fn judge(&mut self, rung_us: Option<u64>, links: &Links) -> bool {
+    /// Holds the pool that is watched against the policy by what it did, whoever asks for it: the bell for it may have
+    /// been rung and not been heard yet.
+    pub(in crate::control) fn judge(&mut self, links: &Links) {
+        self.judge_at(links.wake.rung_us(), links);
+    }
+
+    /// The same at the bell: `rung_us` is when it was rung. Whether the pool had new failures.
+    pub(in crate::control) fn judge_at(&mut self, rung_us: Option<u64>, links: &Links) -> bool {
         let seen = self.watch.look(self.saver.state(), &self.pools, links);
         // Deadlines pass whether or not anything is known of the candidate.
         let (worse, change) = match &seen {
