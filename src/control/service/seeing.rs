@@ -132,7 +132,7 @@ impl ServiceController {
         }
     }
 
-    /// Holds the pool that is watched against the policy by what it did, whoever asks for it: the bell for it may have
+    /// Holds the pool that is watched against the policy by what it did, at any time: the bell for it may have
     /// been rung and not been heard yet.
     pub(in crate::control) fn judge(&mut self, links: &Links) {
         self.judge_at(links.wake.rung_us(), links);
