@@ -14,6 +14,8 @@
 //! had begun before speaks neither for nor against the version that follows, whenever it ends. Nor does one that is
 //! no evidence from its start on ([`Shard::begin_aside`]).
 
+#![warn(clippy::indexing_slicing)]
+
 use super::activity::Activity;
 use super::cell::Cell;
 use super::whole_answers::{Took, WholeAnswers};
@@ -398,19 +400,21 @@ impl Shard {
         totals.latency_sum_us += cell.latency_sum_us.read();
         let answered = sum(&mut totals.latency, &cell.latency);
         totals.answered += answered;
-        for (index, late) in cell.late.iter().enumerate() {
+        let kinds = totals.slow.iter_mut().zip(&mut totals.fast);
+        for ((slow, fast), (late, overdue)) in kinds.zip(cell.late.iter().zip(overdue)) {
             let late = late.read();
-            totals.slow[index] += late + overdue[index];
-            totals.fast[index] += answered.saturating_sub(late);
+            *slow += late + overdue;
+            *fast += answered.saturating_sub(late);
         }
         let Some(answers) = cell.whole_answers.get() else { return };
         totals.empty += answers.empty.read();
         totals.declined += answers.declined.read();
         let whole: u64 = answers.whole.iter().map(Counter::read).sum();
-        for (index, (long, cut)) in answers.long.iter().zip(&answers.cut_long).enumerate() {
+        let kinds = totals.long.iter_mut().zip(&mut totals.brief);
+        for ((total, brief), (long, cut)) in kinds.zip(answers.long.iter().zip(&answers.cut_long)) {
             let long = long.read();
-            totals.long[index] += long + cut.read();
-            totals.brief[index] += whole.saturating_sub(long);
+            *total += long + cut.read();
+            *brief += whole.saturating_sub(long);
         }
     }
 

@@ -98,7 +98,7 @@ impl BodyWriter {
 fn write_hex(number: usize, out: &mut Vec<u8>) {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     let digits = (usize::BITS - number.leading_zeros()).div_ceil(4).max(1);
-    out.extend((0..digits).rev().map(|digit| DIGITS[number >> (digit * 4) & 15]));
+    out.extend((0..digits).rev().filter_map(|digit| DIGITS.get(number >> (digit * 4) & 15)));
 }
 
 #[cfg(test)]

@@ -229,11 +229,13 @@ pub(in crate::proxy) fn trim(value: &[u8]) -> &[u8] {
 }
 
 /// A byte of a name (RFC 9110, 5.6.2).
+#[expect(clippy::indexing_slicing, reason = "there is a value for each byte")]
 pub(in crate::proxy) const fn is_token(byte: u8) -> bool {
     TOKENS[byte as usize]
 }
 
 /// By byte: a look costs less than to compare.
+#[expect(clippy::indexing_slicing, reason = "when it is compiled")]
 const TOKENS: [bool; 256] = {
     let mut tokens = [false; 256];
     let mut byte = 0;
