@@ -22,7 +22,9 @@ use super::whole_answers::{Took, WholeAnswers};
 use crate::core::client::{ClientKey, Met};
 use crate::core::counter::{Counter, sum};
 use crate::core::latency::bucket_of;
-use crate::core::outcome::{ArmId, Durations, Outcome, Past, Reason, SlowLimits, Thresholds, Totals};
+use crate::core::outcome::{
+    ArmId, Durations, EarlierCounts, Outcome, Reason, SlowLimits, Thresholds, Totals,
+};
 use crate::core::own_limit::OwnLimit;
 use crate::core::shield::Budget;
 use std::sync::OnceLock;
@@ -389,7 +391,7 @@ impl Shard {
         totals.differing += cell.differing.read();
         totals.dropped += cell.dropped.read();
         totals.warming += cell.warming.read();
-        let Past { codes, reasons } = &mut totals.past;
+        let EarlierCounts { codes, reasons } = &mut totals.past;
         sum(codes, &cell.past_codes);
         sum(reasons, &cell.past_reasons);
         totals.own_limits += cell.own_limits.read();
