@@ -19,6 +19,7 @@ pub mod lineage;
 pub mod member;
 #[cfg(test)]
 mod simulation;
+pub mod status;
 pub mod store;
 pub mod transactions;
 pub mod view;
