@@ -2,6 +2,7 @@
 
 use super::certificates::InUse;
 use super::exporting::{self, Exporting};
+use super::fleet;
 use super::handover::{Own, Predecessor};
 use super::limits::{self, InForce};
 use super::opened::Opened;
@@ -9,6 +10,7 @@ use super::reload::Reloader;
 use crate::admin::{self, Doors, Process, ReloadNews, Served};
 use crate::config;
 use crate::control::command::{Controller, Reload, Upgrade};
+use crate::control::fleet::FleetSeam;
 use crate::control::journal::{Journal, Recovered};
 use crate::control::view::{Snapshot, UNCHECKED, UpstreamView};
 use crate::control::{self, Parts};
@@ -18,6 +20,7 @@ use crate::core::secret::Secret;
 use crate::core::settings::Config;
 use crate::core::table::{Table, UpstreamState};
 use crate::docker;
+use crate::fleet::FleetRunning;
 use crate::health;
 use crate::notify;
 use crate::observe::access_log::{AccessLog, Guard, SpanLog};
@@ -73,6 +76,8 @@ pub struct Instance {
     stopping: watch::Sender<bool>,
     guard: Option<Guard>,
     exporting: Option<Exporting>,
+    /// Its part in a fleet.
+    pub fleet: Option<FleetRunning>,
 }
 
 impl Instance {
@@ -94,12 +99,14 @@ impl Instance {
         let config = Arc::new(config);
         let Opened { bound, admin, tls, certificates, journal, recovered, secret, access_log, guard, clock } =
             Opened::open(&config, predecessor)?;
+        let secret = fleet::secret(&config, secret);
         let (address, runtime) = (admin.local_addr()?, runtime()?);
         let (spans, exporter) = exporting::prepare(&config, clock)?;
         let (shared, limits) = shared(&config, bound, (access_log.clone(), spans), clock, &secret);
         let (addresses, desk) = (own_addresses(&shared, address), Arc::new(Semaphore::new(DESK)));
         let core = Core { config: &config, shared: &shared, journal: &journal, desk: &desk, admin: address };
-        let (running, metrics, containers) = core.start(&runtime, recovered, secret.clone())?;
+        let (fleet, seam) = fleet::start(&config, &journal, clock, &runtime)?.unzip();
+        let (running, metrics, containers) = core.start(&runtime, recovered, secret.clone(), seam)?;
         metrics.show_certificates(certificates.ends())?;
         runtime.block_on(upstreams_known(&config, running.snapshots.clone(), containers.clone()));
         let sockets = sockets(&shared.listeners, &config, &admin)?;
@@ -151,6 +158,7 @@ impl Instance {
             stopping,
             guard,
             exporting,
+            fleet,
         })
     }
 
@@ -175,6 +183,10 @@ impl Instance {
     /// controller, then writes what is left.
     pub fn stop(self) {
         self.stopping.send_replace(true);
+        if let Some(fleet) = &self.fleet {
+            // Another leads at once.
+            self.runtime.block_on(fleet.leave());
+        }
         std::thread::sleep(self.drain_delay);
         self.end(Duration::ZERO);
     }
@@ -224,6 +236,7 @@ impl Core<'_> {
         runtime: &Runtime,
         recovered: Recovered,
         secret: Secret,
+        fleet: Option<FleetSeam>,
     ) -> anyhow::Result<(control::Running, Arc<Metrics>, watch::Receiver<DockerStatus>)> {
         let Core { config, shared, journal, desk, admin } = self;
         let metrics = Arc::new(Metrics::new(shared.recorder.clone(), shared.table.clone(), shared.clock)?);
@@ -243,6 +256,7 @@ impl Core<'_> {
             admin,
             own: own_addresses(shared, admin),
             secret,
+            fleet,
         })?;
         let (controller, configs) = (&running.controller, running.configs.clone());
         let resolver = health::Resolver::default();

@@ -7,6 +7,7 @@
 //! and its own marks of aborts. So an abort is in effect before the store hears of it, and stays in effect whatever the
 //! store says. Losing the store changes nothing of what it serves, nor whether it is ready.
 
+mod asked;
 mod settle;
 #[cfg(test)]
 mod tests;
@@ -20,6 +21,7 @@ use super::store::{StoreContents, StoreEvent, StoreRevision, StoreTransaction};
 use super::transactions::{Accompanying, AdvanceGround, HeldDocument, Transactions};
 use super::view::StoreView;
 use crate::core::service::{Moment, ServiceState};
+pub use asked::ForgetFault;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -139,6 +141,8 @@ pub struct FleetMember {
     is_reading: bool,
     /// Whether it reads once more after the read that is under way.
     reads_again: bool,
+    /// What the history says of the last abort of its own, by rollout.
+    rows: BTreeMap<String, Vec<serde_json::Value>>,
 }
 
 impl FleetMember {
@@ -165,6 +169,7 @@ impl FleetMember {
             foreign: None,
             is_reading: false,
             reads_again: false,
+            rows: BTreeMap::new(),
         }
     }
 
