@@ -31,7 +31,9 @@ pub(super) async fn ready(Extract(state): Extract<State>) -> Response {
         let snapshot = state.snapshots.borrow();
         (snapshot.services.clone(), snapshot.unheard.clone())
     };
-    let unknown = |name: &String| format!("service {name}: the fleet is not heard yet, and nothing of it is known here");
+    let unknown = |name: &String| {
+        format!("service {name}: the fleet is not heard yet, and nothing of it is known here")
+    };
     reasons.extend(unheard.iter().map(unknown));
     let dark = services.values().filter(|service| !has_ready_upstream(service));
     reasons.extend(dark.map(|service| format!("service {}: no upstream is ready", service.name)));

@@ -10,7 +10,6 @@ use super::reload::Reloader;
 use crate::admin::{self, Doors, Process, ReloadNews, Served};
 use crate::config;
 use crate::control::command::{Controller, Reload, Upgrade};
-use crate::control::fleet::FleetSeam;
 use crate::control::journal::{Journal, Recovered};
 use crate::control::view::{Snapshot, UNCHECKED, UpstreamView};
 use crate::control::{self, Parts};
@@ -99,16 +98,13 @@ impl Instance {
         let config = Arc::new(config);
         let Opened { bound, admin, tls, certificates, journal, recovered, secret, access_log, guard, clock } =
             Opened::open(&config, predecessor)?;
-        let secret = fleet::secret(&config, secret);
         let (address, runtime) = (admin.local_addr()?, runtime()?);
         let (spans, exporter) = exporting::prepare(&config, clock)?;
         let (shared, limits) = shared(&config, bound, (access_log.clone(), spans), clock, &secret);
         let (addresses, desk) = (own_addresses(&shared, address), Arc::new(Semaphore::new(DESK)));
         let core = Core { config: &config, shared: &shared, journal: &journal, desk: &desk, admin: address };
-        let (fleet, seam) = fleet::start(&config, &journal, clock, &runtime)?.unzip();
-        let (running, metrics, containers) = core.start(&runtime, recovered, secret.clone(), seam)?;
+        let Started { running, metrics, containers, fleet } = core.start(&runtime, recovered, &secret)?;
         metrics.show_certificates(certificates.ends())?;
-        runtime.block_on(upstreams_known(&config, running.snapshots.clone(), containers.clone()));
         let sockets = sockets(&shared.listeners, &config, &admin)?;
         let (own, doors) = own(&runtime, &running, shared.clock, sockets, desk);
         let admin = runtime.block_on(async { tokio::net::TcpListener::from_std(admin) })?;
@@ -230,15 +226,18 @@ struct Core<'a> {
     admin: SocketAddr,
 }
 
+/// The same, started.
+struct Started {
+    running: control::Running,
+    metrics: Arc<Metrics>,
+    containers: watch::Receiver<DockerStatus>,
+    fleet: Option<FleetRunning>,
+}
+
 impl Core<'_> {
-    fn start(
-        self,
-        runtime: &Runtime,
-        recovered: Recovered,
-        secret: Secret,
-        fleet: Option<FleetSeam>,
-    ) -> anyhow::Result<(control::Running, Arc<Metrics>, watch::Receiver<DockerStatus>)> {
+    fn start(self, runtime: &Runtime, recovered: Recovered, secret: &Secret) -> anyhow::Result<Started> {
         let Core { config, shared, journal, desk, admin } = self;
+        let (fleet, seam) = fleet::start(config, journal, shared.clock, runtime)?.unzip();
         let metrics = Arc::new(Metrics::new(shared.recorder.clone(), shared.table.clone(), shared.clock)?);
         metrics.show_clients(limits::counts(shared))?;
         shared.spans.as_ref().map(|spans| metrics.show_spans(spans.counts())).transpose()?;
@@ -255,8 +254,8 @@ impl Core<'_> {
             jobs,
             admin,
             own: own_addresses(shared, admin),
-            secret,
-            fleet,
+            secret: secret.clone(),
+            fleet: seam,
         })?;
         let (controller, configs) = (&running.controller, running.configs.clone());
         let resolver = health::Resolver::default();
@@ -267,7 +266,8 @@ impl Core<'_> {
         metrics.show_docker(Arc::clone(&gauge))?;
         runtime.spawn(docker::watch(controller.clone(), configs.clone(), (docker, gauge), shared.clock));
         runtime.spawn(notify::deliver(journal.clone(), configs, metrics.clone(), desk.clone()));
-        Ok((running, metrics, containers))
+        runtime.block_on(upstreams_known(config, running.snapshots.clone(), containers.clone()));
+        Ok(Started { running, metrics, containers, fleet })
     }
 }
 

@@ -7,7 +7,7 @@
 //! and its own marks of aborts. So an abort is in effect before the store hears of it, and stays in effect whatever the
 //! store says. Losing the store changes nothing of what it serves, nor whether it is ready.
 
-mod asked;
+mod around;
 mod settle;
 #[cfg(test)]
 mod tests;
@@ -21,7 +21,7 @@ use super::store::{StoreContents, StoreEvent, StoreRevision, StoreTransaction};
 use super::transactions::{Accompanying, AdvanceGround, HeldDocument, Transactions};
 use super::view::StoreView;
 use crate::core::service::{Moment, ServiceState};
-pub use asked::ForgetFault;
+pub use around::ForgetFault;
 use std::collections::BTreeMap;
 use std::time::Duration;
 

@@ -58,7 +58,9 @@ impl FleetMember {
         config: String,
         moment: Moment<'_>,
     ) -> Vec<FleetOutput> {
-        services.into_iter().for_each(|service| drop(self.services.entry(service).or_default()));
+        for service in services {
+            self.services.entry(service).or_default();
+        }
         self.me.config = config;
         self.settle(moment)
     }
