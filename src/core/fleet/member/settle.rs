@@ -1,12 +1,12 @@
 //! What is to be done, of what is so.
 
-use super::super::documents::{
+use super::{FleetMember, FleetOutput, NAME_TAKEN, Waiting, Wanted};
+use crate::core::fleet::documents::{
     DocumentFault, FORMAT, FleetIdentity, RosterEntry, ServiceDocument, Tombstone,
 };
-use super::super::lineage::{Lineage, lineage};
-use super::super::store::StoreTransaction;
-use super::super::transactions::Accompanying;
-use super::{FleetMember, FleetOutput, NAME_TAKEN, Waiting, Wanted};
+use crate::core::fleet::lineage::{Lineage, lineage};
+use crate::core::fleet::store::StoreTransaction;
+use crate::core::fleet::transactions::Accompanying;
 use crate::core::service::{Moment, ServiceState};
 use std::time::Duration;
 
