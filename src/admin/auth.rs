@@ -2,7 +2,7 @@
 //!
 //! Tokens are known by their SHA-256 only and compared in constant time. Without tokens the API is open
 //! to this machine, and guarded against the browsers on it ([`super::guard`]). Where the listener asks for certificates (`tls.client_ca`),
-//! whoever comes here has one: without tokens it opens everything, with them they are needed too.
+//! every client that comes here has one: without tokens it opens everything, with them they are needed too.
 
 use super::State;
 use super::problem::{Problem, ProblemType};
@@ -107,7 +107,7 @@ fn has_body(headers: &HeaderMap) -> bool {
     length.unwrap_or_else(|| headers.contains_key(header::TRANSFER_ENCODING))
 }
 
-/// The address of whoever asks; from this machine, with the one that a proxy on it names: a request that
+/// The address of the client; from this machine, with the one that a proxy on it names: a request that
 /// came over a route with `admin = "maintenance"` is one of those.
 fn claimed(peer: IpAddr, headers: &HeaderMap) -> String {
     let named = headers.get("x-forwarded-for").and_then(|value| value.to_str().ok());
@@ -206,7 +206,7 @@ pub(super) fn bearer<'a>(tokens: &'a [Token], given: &str) -> Result<&'a Token, 
         return Err(unauthorized("only `Authorization: Bearer TOKEN` is understood").into());
     }
     let hash: [u8; 32] = Sha256::digest(secret.trim().as_bytes()).into();
-    // All of them, whichever matches: the time taken says nothing.
+    // All of them, also behind one that matches: the time taken says nothing.
     let known = tokens.iter().fold(None, |known, token| {
         let same = bool::from(token.sha256.ct_eq(&hash));
         if same { Some(token) } else { known }

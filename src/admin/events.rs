@@ -1,6 +1,6 @@
 //! Everything that happens, as server-sent events.
 //!
-//! The events are the rows of the history, durable and numbered; so whoever comes back with the number
+//! The events are the rows of the history, durable and numbered; so a reader that comes back with the number
 //! of the last one it saw misses nothing, over a restart of either side too. Nothing is polled: the
 //! journal wakes every stream when it has written a row. With `figures=true` a frame of all services comes every
 //! second, too; it has no number, for nobody has to come back to one.

@@ -43,7 +43,7 @@ impl Overdue {
     }
 }
 
-/// What its owner is told of the end.
+/// How the writing ended, for its owner.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Ending(Arc<AtomicBool>);
 
@@ -139,7 +139,7 @@ impl<S> Paced<S> {
         ErrorKind::TimedOut.into()
     }
 
-    /// What a write came to, with the time it was blocked on the account.
+    /// The result of a write, with the time it was blocked on the account.
     fn paced(&mut self, written: Poll<Result<usize>>, cx: &mut Context<'_>) -> Poll<Result<usize>> {
         let now = self.clock.now();
         match written {

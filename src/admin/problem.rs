@@ -7,7 +7,7 @@ use axum::response::{IntoResponse, Response};
 
 /// Characters of a detail: it may repeat what was sent.
 const LONGEST: usize = 2000;
-/// Faults that are told at once.
+/// Faults that are reported at once.
 const FAULTS: usize = 100;
 
 fn bounded(text: String) -> String {

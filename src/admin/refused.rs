@@ -1,7 +1,7 @@
 //! Guesses at tokens, and other refusals before any request: slowed, counted, and told once a minute for
 //! each address, so that neither the guesses nor the lines about them come fast.
 //!
-//! The right token is never slowed, whoever else guesses from the same address.
+//! The right token is never slowed, also while others guess from the same address.
 
 use crate::core::client::ClientKey;
 use std::collections::HashMap;

@@ -1,7 +1,7 @@
 //! The listener of the admin API: bounded in connections, and in patience with each. HTTP, or HTTPS where
 //! it has certificates; a client that must show one too and does not is out before any HTTP.
 //!
-//! It always accepts. Who has to go when there is no room is told by [`Connections`], how long a
+//! It always accepts. [`Connections`] says who has to go when there is no room, how long a
 //! connection may take for each of its parts by [`Paced`].
 
 use super::State;

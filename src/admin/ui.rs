@@ -1,7 +1,7 @@
 //! The dashboard's files, embedded as they lie in `ui/`: no step of a build comes between.
 //!
 //! The pages are open to everybody, for they hold nothing; what they show they ask of the API, with a session. A file's
-//! address holds a hash of all files, so browsers may keep it for ever, and the page alone is asked for anew. The policy
+//! address holds a hash of all files, so browsers may keep it for ever, and the page alone is asked for again. The policy
 //! lets a page load from here only, run no script but these, and be shown in no frame.
 
 use super::State;

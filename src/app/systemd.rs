@@ -1,7 +1,7 @@
 //! Word to the service manager: ready, reloading, stopping, alive, and who the main process is.
 //!
 //! The protocol of systemd's `Type=notify`: datagrams to the socket that `NOTIFY_SOCKET` names. Without
-//! it nobody is told, and nothing here fails: a service manager that is gone must not stop the site.
+//! it nothing is sent, and nothing here fails: a service manager that is gone must not stop the site.
 
 use rustix::time::{ClockId, clock_gettime};
 use std::io;

@@ -15,7 +15,7 @@ use std::time::Duration;
 const PATIENCE: Duration = Duration::from_secs(75);
 const CONNECT: Duration = Duration::from_secs(5);
 
-/// Why a command came to nothing.
+/// Why a command failed.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Failure {
     #[error("--admin {0:?} is not a URL such as http://127.0.0.1:9900")]

@@ -1,5 +1,5 @@
 //! `cohort`, `testers` and `expose_pool`: by whom a service's users keep their pool, who may choose another,
-//! and whether clients are told which answered.
+//! and whether answers name the one that gave them.
 
 use super::front::networks;
 use super::headers;

@@ -1,4 +1,4 @@
-//! `[[notify]]`: who is told of what happens.
+//! `[[notify]]`: receivers of notices.
 
 use super::reader::{Item, Section};
 use super::service::named;

@@ -122,7 +122,7 @@ fn limits(section: &Section<'_>) -> Vec<Limit> {
     limits
 }
 
-/// What an upstream that is found down comes to; left out, nothing.
+/// What becomes of an upstream that is found down; left out, nothing.
 fn health(section: &Section<'_>) -> Option<Level> {
     let item = section.item("health")?;
     let section = item.section()?;

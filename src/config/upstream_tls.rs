@@ -1,6 +1,6 @@
 //! `tls` of a pool: how its upstreams are spoken to over TLS.
 //!
-//! The files are read here, whole, so that whatever is wrong with one is told with its place in the
+//! The files are read here, whole, so that a fault in one is reported with its place in the
 //! configuration, and so that a reload takes what is in them then.
 
 use super::reader::{Item, Section};

@@ -124,7 +124,7 @@ pub enum Task {
     Hook { hook: settings::Hook, key: String, body: serde_json::Value },
 }
 
-/// What a job came to.
+/// The result of a job.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum JobResult {
     /// Every test passed; the hook answered 2xx.

@@ -556,6 +556,7 @@ fn carry_out(output: Output, service: &mut ServiceController, links: &Links, eff
             let rows = rows.iter().map(HistoryRow::shared).collect();
             effects.order(FleetOrder::Abort { service: name(), rollout, why, rows });
         }
+        Output::Order(order) => effects.order(*order),
         Output::Archive(rows) => effects.archive(service.name(), rows),
         // What the fleet has stays, whether or not this disk has it.
         Output::Copy(change) => drop(effects.journal.append(change.transaction(service.name()))),

@@ -5,12 +5,17 @@
 //! document of a service, whether this process leads, why it holds. Its own abort takes effect first; it is an order, too.
 //! Without a fleet none of this is there.
 
+mod gathered;
 mod part;
 
 use super::command::Refusal;
 use super::journal::Started;
+use crate::core::fleet::evidence::{MemberCounts, MemberPast, MemberReport};
 use crate::core::fleet::status::FleetView;
+use crate::core::policy::Policy;
+use crate::core::rollout::Observation;
 use crate::core::service::ServiceState;
+pub(super) use gathered::Gathered;
 pub(super) use part::FleetPart;
 use serde_json::Value;
 use std::sync::Arc;
@@ -44,6 +49,13 @@ pub enum FleetOrder {
         rollout: String,
         why: String,
         rows: Vec<Value>,
+    },
+    /// A look has brought something against the candidate of a service.
+    Rang(Arc<str>),
+    /// What [`FleetNews::Count`] asks for; nothing while no candidate is watched.
+    Counted {
+        service: Arc<str>,
+        counted: Option<Box<(FleetTally, MemberReport)>>,
     },
     /// There are these services now, with this digest of the configuration.
     Configured {
@@ -83,6 +95,18 @@ pub enum WritePurpose {
     Advance,
 }
 
+/// What this member has counted of a rollout's candidate.
+#[derive(Clone, Debug)]
+pub struct FleetTally {
+    pub rollout: String,
+    /// Which versions it is about; see [`EvidencePush`](crate::core::fleet::evidence::EvidencePush).
+    pub era: u64,
+    /// What the rollout is held against.
+    pub policy: Policy,
+    pub counts: MemberCounts,
+    pub past: MemberPast,
+}
+
 /// What the controller hears of the fleet.
 #[derive(Debug)]
 pub enum FleetNews {
@@ -94,6 +118,10 @@ pub enum FleetNews {
     Key { service: Arc<str>, key: String, started: Started },
     /// Whether this process leads, and why the rollout of a service stands still.
     Standing { service: Arc<str>, leads: bool, holds: Vec<String> },
+    /// The counts of a service's candidate are wanted, as they are now.
+    Count(Arc<str>),
+    /// What all members see of a rollout's candidate together, for the leader.
+    Observed { service: Arc<str>, rollout: String, observation: Box<Observation> },
     /// What became of a [`FleetWrite`]. What led to it was told before.
     Written { service: Arc<str>, serial: u64, outcome: WriteOutcome },
 }
@@ -129,6 +157,8 @@ impl FleetNews {
         match self {
             FleetNews::State(state) => &state.service,
             FleetNews::Unknown(service)
+            | FleetNews::Count(service)
+            | FleetNews::Observed { service, .. }
             | FleetNews::Key { service, .. }
             | FleetNews::Standing { service, .. }
             | FleetNews::Written { service, .. } => service,

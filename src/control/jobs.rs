@@ -72,7 +72,7 @@ impl Jobs {
         }
     }
 
-    /// Takes in what a job came to. Its effect is [`Jobs::next`]'s, once nothing is being written any more.
+    /// Takes in the result of a job. Its effect is [`Jobs::next`]'s, once nothing is being written any more.
     pub(super) fn answered(&mut self, ticket: u64, result: JobResult, now: Duration) {
         let mut asked = self.asked.iter_mut();
         let Some(((id, work), asked)) = asked.find(|(_, asked)| asked.ticket == Some(ticket)) else { return };

@@ -6,7 +6,7 @@
 //! the parts' business: the interpreter (`controller.rs`) publishes and marks before it writes.
 
 use super::command::{Job, Refusal, Reply};
-use super::fleet::WritePurpose;
+use super::fleet::{FleetOrder, WritePurpose};
 use super::journal::outbox::Outgoing;
 use super::journal::{Change, HistoryRow, RolloutRecord};
 use super::log::LogLine;
@@ -39,6 +39,8 @@ pub(super) enum Output {
     Write { serial: u64, change: Box<Durable>, ask: Option<FleetAsk> },
     /// A rollout is aborted in the table: the fleet is to hear of it, with what the history says.
     Abort { rollout: String, why: String, rows: Vec<HistoryRow> },
+    /// Something else for the fleet.
+    Order(Box<FleetOrder>),
     /// Rows of history of this instance alone.
     Archive(Vec<HistoryRow>),
     /// What the fleet has written, for the own disk.

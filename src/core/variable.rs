@@ -56,10 +56,21 @@ pub enum Variable {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AnswerVariable {
     Status,
-    /// The upstream that was tried last.
+    /// The upstream that was tried last; what it answered, if it did; and how long that took, in seconds.
     UpstreamAddr,
+    UpstreamStatus,
+    UpstreamTime(UpstreamSpan),
     /// A header field of the answer, at the moment.
     Header(HeaderName),
+}
+
+/// A part of the time that an upstream took.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UpstreamSpan {
+    /// Until there was a connection: none where one was kept.
+    Connect,
+    /// Until the head of its answer, which is as far as an answer has come when its head is written.
+    Head,
 }
 
 /// A group of a pattern.
@@ -97,7 +108,7 @@ pub struct Facts<'a> {
     pub request_id: &'a [u8],
     pub pool: &'a str,
     /// Who has shown the right password, where the route asks for one: nobody, if nothing. `None` where it asks for none:
-    /// then whoever the client says it is.
+    /// then the name that the client gives.
     pub user: Option<&'a str>,
     /// What the client asked.
     pub head: Option<&'a Parts>,
@@ -115,6 +126,10 @@ pub trait AnswerFacts: std::fmt::Debug {
     /// The first value of a field.
     fn field(&self, name: &HeaderName) -> Option<&[u8]>;
     fn upstream(&self) -> &str;
+    /// Of the attempt that was made last; `None` where it had no answer.
+    fn upstream_status(&self) -> Option<u16>;
+    /// The same of its time, µs.
+    fn upstream_us(&self, span: UpstreamSpan) -> Option<u64>;
 }
 
 impl Facts<'_> {
@@ -153,7 +168,7 @@ impl Facts<'_> {
 
 impl Variable {
     /// Those with a name of their own; others are made of a start and a name.
-    pub const SIMPLE: [(&str, Variable); 16] = [
+    pub const SIMPLE: [(&str, Variable); 20] = [
         ("host", Variable::Host),
         ("remote_addr", Variable::RemoteAddr),
         ("remote_user", Variable::RemoteUser),
@@ -170,6 +185,10 @@ impl Variable {
         ("pool", Variable::Pool),
         ("status", Variable::Answer(AnswerVariable::Status)),
         ("upstream_addr", Variable::Answer(AnswerVariable::UpstreamAddr)),
+        ("upstream_status", Variable::Answer(AnswerVariable::UpstreamStatus)),
+        ("upstream_connect_time", Variable::Answer(AnswerVariable::UpstreamTime(UpstreamSpan::Connect))),
+        ("upstream_header_time", Variable::Answer(AnswerVariable::UpstreamTime(UpstreamSpan::Head))),
+        ("upstream_response_time", Variable::Answer(AnswerVariable::UpstreamTime(UpstreamSpan::Head))),
     ];
 
     /// The variable of a name that is built in.
@@ -262,6 +281,14 @@ impl AnswerVariable {
         let Some(answer) = answer else { return };
         match self {
             AnswerVariable::Status => drop(write!(out, "{}", answer.status())),
+            AnswerVariable::UpstreamStatus => {
+                answer.upstream_status().iter().for_each(|status| drop(write!(out, "{status}")));
+            }
+            AnswerVariable::UpstreamTime(span) => {
+                let seconds = |us: u64| (us / 1_000_000, us / 1000 % 1000);
+                let span = answer.upstream_us(*span).map(seconds);
+                span.iter().for_each(|(s, ms)| drop(write!(out, "{s}.{ms:03}")));
+            }
             AnswerVariable::UpstreamAddr => out.extend_from_slice(answer.upstream().as_bytes()),
             AnswerVariable::Header(name) => out.extend_from_slice(answer.field(name).unwrap_or_default()),
         }

@@ -5,6 +5,7 @@
 //! a change is taken from the store itself where its answer is lost.
 
 mod carrying;
+mod evidence;
 mod shown;
 mod writes;
 
@@ -20,6 +21,7 @@ use crate::core::fleet::store::StoreTransaction;
 use crate::core::service::Moment;
 use crate::observe::clock::{Clock, wall};
 use carrying::Known;
+use evidence::Gatherings;
 use shown::Standings;
 use std::sync::Arc;
 use std::time::Duration;
@@ -52,6 +54,7 @@ pub(super) struct FleetTask {
     writes: Writes,
     forgets: Vec<(String, oneshot::Sender<Result<(), Refusal>>)>,
     standings: Standings,
+    gatherings: Gatherings,
     known: Known,
     /// Why the store is not heard.
     detail: Option<String>,
@@ -70,6 +73,10 @@ struct Reads {
 enum Finished {
     Commit(String, CommitOutcome),
     Read(u64, Result<Listing, EtcdFault>),
+    /// Counts about a service's candidate; whether they are stored.
+    Pushed(Arc<str>, bool),
+    /// One whose end makes no difference.
+    PutAway,
 }
 
 impl FleetTask {
@@ -100,6 +107,7 @@ impl FleetTask {
             writes: Writes::default(),
             forgets: Vec::new(),
             standings: Standings::default(),
+            gatherings: Gatherings::default(),
             known: Known::default(),
             detail: None,
         }
@@ -117,6 +125,7 @@ impl FleetTask {
         loop {
             self.look_after();
             let pause = if self.writes.is_empty() && self.forgets.is_empty() { TICK } else { BUSY_TICK };
+            let pause = self.gatherings.pause(self.clock.now(), pause);
             tokio::select! {
                 biased;
                 order = orders.recv() => match order {
@@ -161,6 +170,9 @@ impl FleetTask {
                 tracing::error!("the fleet's store has fallen back: {fallen:?}; what is in effect stays");
             }
             SessionEvent::Tenure(tenure) => {
+                if tenure.lease != self.tenure.lease {
+                    self.gatherings.lost();
+                }
                 self.tenure = tenure;
                 if tenure.lease.is_some() {
                     std::mem::take(&mut self.deferred).into_iter().for_each(|waiting| self.commit(waiting));
@@ -189,6 +201,10 @@ impl FleetTask {
                     self.with(|member, moment| member.committed(&id, outcome, moment));
                 }
             }
+            Finished::Pushed(service, is_stored) => {
+                self.gatherings.pushed(&service, is_stored, self.clock.now());
+            }
+            Finished::PutAway => {}
             Finished::Read(number, result) => {
                 self.reads.done = number;
                 match result {
@@ -216,6 +232,10 @@ impl FleetTask {
             FleetOrder::Configured { services, config } => {
                 let services = services.iter().map(ToString::to_string);
                 self.with(|member, moment| member.configure(services, config, moment));
+            }
+            FleetOrder::Rang(service) => self.gatherings.rang(&service),
+            FleetOrder::Counted { service, counted } => {
+                self.counted(&service, counted.map(|counted| *counted));
             }
             // It is taken where orders are.
             FleetOrder::StepDown(_) => {}

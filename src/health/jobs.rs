@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 /// Jobs that run at the same time; the others wait.
 const AT_ONCE: usize = 64;
 
-/// Does the jobs and tells the controller what they came to, until the channel closes or the controller
+/// Does the jobs and tells the controller their results, until the channel closes or the controller
 /// stops; what is still running then ends too, since nobody waits for it.
 pub async fn work(controller: Controller, mut jobs: UnboundedReceiver<Job>) {
     let hooks = Hooks::default();

@@ -69,7 +69,7 @@ async fn failures(
     failures
 }
 
-/// What a test came to. While this process is short of something, nothing is known: it is made again.
+/// The result of a test. While this process is short of something, nothing is known: it is made again.
 async fn result(
     controller: &Controller,
     test: &SmokeTest,

@@ -172,7 +172,7 @@ impl Shard {
         Started { at_us: now_us, is_held: false, connecting_us: 0, ..started }
     }
 
-    /// Counts what a started attempt came to; exactly once for each. `code` is the status of the answer,
+    /// Counts the outcome of a started attempt; exactly once for each. `code` is the status of the answer,
     /// 0 without one. Of a client that left only its patience is counted, and that a limit had passed. An answer to
     /// a request that is not whole says nothing of how fast the upstream is. Whether it is about the version that
     /// the arm has now.

@@ -104,6 +104,38 @@ fn values_and_maps_are_filled_in_wherever_they_stand() {
     assert_eq!(origin.last().header("x-app"), Some("post"));
 }
 
+/// What an answer may say of the upstream that gave it, and of one that gave none.
+#[test]
+fn answers_say_what_their_upstream_did() {
+    let origin = Origin::new(|request| match request.path() {
+        "/cut" => Reaction::Close,
+        _ => Reaction::Answer(404, "none".into()),
+    });
+    let routes = r#"
+        [[routes]]
+        service = "web"
+        [routes.headers.response]
+        set = { X-By = "$upstream_addr", X-Code = "$upstream_status", X-Head = "$upstream_header_time", X-Whole = "$upstream_response_time", X-Connect = "$upstream_connect_time" }
+        [services.web]"#;
+    let pointsman = start(&origin, routes);
+    let address = origin.address.to_string();
+    for _ in 0..2 {
+        let answer = ask(&pointsman, "GET /", "");
+        assert_eq!(answer.header("x-by"), Some(&*address));
+        assert_eq!((answer.status, answer.header("x-code")), (404, Some("404")));
+        for name in ["x-head", "x-whole", "x-connect"] {
+            let value = answer.header(name).unwrap_or_default();
+            let is_time = value.split_once('.').is_some_and(|(s, ms)| {
+                s.parse::<u64>().is_ok_and(|s| s < 60) && ms.len() == 3 && ms.parse::<u64>().is_ok()
+            });
+            assert!(is_time, "{name}: {value}");
+        }
+    }
+    let answer = ask(&pointsman, "GET /cut", "");
+    assert_eq!((answer.status, answer.header("x-by")), (502, Some(&*address)));
+    assert_eq!([answer.header("x-code"), answer.header("x-head")], [None, None]);
+}
+
 /// What a client writes into a text becomes neither another field, nor another line, nor another host.
 #[test]
 fn what_clients_write_stays_where_it_stands() {

@@ -1,4 +1,4 @@
-//! What an attempt came to, by the policy at hand: a log says statuses, and another policy may have counted others as
+//! The outcome of an attempt, by the policy at hand: a log says statuses, and another policy may have counted others as
 //! failures.
 
 use super::said::{Said, Tried};

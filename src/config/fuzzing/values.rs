@@ -7,7 +7,7 @@ use crate::core::pattern;
 use crate::core::route::{Current, Redirect, Reply, ReplyBody, RouteSpec, Sought, Target, Turn, plain};
 use crate::core::settings::Config;
 use crate::core::template::Template;
-use crate::core::variable::{AnswerFacts, Facts, NamedValue, Variable};
+use crate::core::variable::{AnswerFacts, Facts, NamedValue, UpstreamSpan, Variable};
 use http::HeaderName;
 use http::request::Parts;
 use std::net::IpAddr;
@@ -166,5 +166,13 @@ impl AnswerFacts for FuzzedRequest {
 
     fn upstream(&self) -> &str {
         "127.0.0.1:3000"
+    }
+
+    fn upstream_status(&self) -> Option<u16> {
+        Some(200)
+    }
+
+    fn upstream_us(&self, _: UpstreamSpan) -> Option<u64> {
+        Some(1_234_567)
     }
 }

@@ -246,6 +246,13 @@ const REPLY: &[ConfigKey] = &[
 const FILES: &[ConfigKey] = &[
     key("root", &["\"/srv/app\""], "The folder."),
     key(
+        "below",
+        &["\"$host\"", "\"sites/$arg_site/public\""],
+        "The folder below it that is the request's own, a text with [variables](../values.md). A request that makes no folder \
+         of it (a part that is empty, or begins with a dot) has no files.",
+    )
+    .otherwise("the folder itself"),
+    key(
         "index",
         &["\"start.html\"", "[\"index.html\", \"index.htm\"]"],
         "The file of a folder: the first name that is there.",

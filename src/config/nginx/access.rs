@@ -51,7 +51,7 @@ pub(super) struct Access {
 }
 
 impl<'a> Import<'a> {
-    /// Of the place that a request comes to, and of the one whose content answers.
+    /// Of the place that a request reaches, and of the one whose content answers.
     pub(super) fn access(&mut self, here: &Scope<'a>, there: &Scope<'a>, clients: &Clients) -> Access {
         let mut access = Access { is_denied: clients.is_denied, ..Access::default() };
         let (own, other) = (self.basic_auth(here), self.basic_auth(there));

@@ -5,7 +5,7 @@ use super::locations::Kind;
 use super::scope::Scope;
 use super::site::{Lead, Tries};
 use super::spot::Spot;
-use super::toml::{fixed, quoted};
+use super::toml::{fixed, quoted, template};
 use super::values;
 
 impl<'a> Import<'a> {
@@ -15,6 +15,10 @@ impl<'a> Import<'a> {
         let alias = scope.handler("alias");
         let Some(folder) = alias.or_else(|| scope.last("root")) else { return Lead::status(404) };
         let whole = self.settled(folder.arg(0));
+        let (whole, below) = match self.below(&whole).filter(|_| alias.is_none()) {
+            Some((whole, below)) => (whole, Some(below)),
+            None => (whole, None),
+        };
         if let Some(why) = self.odd_folder(spot, &whole, alias.is_some()) {
             self.ledger.unanswered(folder, why);
             return Lead::not_imported(&folder.place);
@@ -34,7 +38,9 @@ impl<'a> Import<'a> {
             _ => (whole.as_str(), index),
         };
         let symlinks = self.symlinks(scope);
-        let more = self.autoindex(scope).into_iter().chain([symlinks]).chain(self.default_type(scope));
+        let below = below.map(|below| format!("below = {}", template(&below)));
+        let more =
+            below.into_iter().chain(self.autoindex(scope)).chain([symlinks]).chain(self.default_type(scope));
         Lead::Files { root: root.to_owned(), alias: alias.is_some(), index, tries, more: more.collect() }
     }
 
@@ -89,6 +95,17 @@ impl<'a> Import<'a> {
         let kind = line.map_or("text/plain", |line| line.arg(0));
         let is_legal = kind.contains('/') && !kind.contains(['$', ' ']) && !kind.contains(char::is_control);
         (is_legal && kind != "application/octet-stream").then(|| format!("default_type = {}", fixed(kind)))
+    }
+
+    /// A folder that requests choose one of: up to the first part with variables, and from there on.
+    pub(super) fn below(&self, path: &str) -> Option<(String, String)> {
+        let (fixed, _) = path.split_once('$').filter(|_| values::has_variables(path))?;
+        let at = fixed.rfind('/')? + 1;
+        let below = self.text(path.get(at..)?.trim_end_matches('/')).ok()?.shown();
+        let is_plain = |part: &str| !part.is_empty() && !part.starts_with('.');
+        let root = path.get(..at)?.trim_end_matches('/');
+        let root = if root.is_empty() { "/" } else { root };
+        below.split('/').all(is_plain).then(|| (root.to_owned(), below))
     }
 
     /// Why a folder does not hold what nginx serves.

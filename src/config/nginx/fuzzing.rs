@@ -20,7 +20,7 @@ pub fn nginx_import(data: &[u8]) {
     assert!(faults.is_empty(), "{faults:#?}\n{}", imported.toml);
 }
 
-/// Every directive has one fate, and what was not carried over whole is told of, with its place.
+/// Every directive has one fate, and what was not carried over whole is in the report, with its place.
 pub(super) fn nothing_is_dropped(imported: &Imported, directives: usize) {
     let Counts { carried, noted, missing, apart } = imported.counts;
     assert_eq!(carried + noted + missing + apart, directives);

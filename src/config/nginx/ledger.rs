@@ -112,7 +112,7 @@ impl Ledger {
         self.mark(directive, Level::Missing, detail);
     }
 
-    /// What it answered is answered 501; the reader is told why.
+    /// What it answered is answered 501; the report says why.
     pub(super) fn unanswered(&self, directive: &Directive, why: &str) {
         self.mark(directive, UNANSWERED, &format!("{why}; the route answers 501 until then"));
     }

@@ -12,6 +12,7 @@
 mod absent;
 mod access;
 mod answers;
+mod assignments;
 mod bindings;
 mod branches;
 mod buffering;
@@ -65,6 +66,7 @@ mod upstream_tls;
 mod upstreams;
 mod values;
 mod write;
+mod write_route;
 
 pub use ledger::{Counts, Level, Note, Weight};
 pub use probes::{Probe, probes};
@@ -96,7 +98,7 @@ fn at(line: usize, column: usize) -> String {
     if line == 0 { String::new() } else { format!(":{line}:{column}") }
 }
 
-/// What an import came to.
+/// The result of an import.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Imported {
     pub toml: String,

@@ -1,4 +1,4 @@
-//! A place of a server where requests come to, and what in it answers.
+//! A place of a server that requests reach, and what in it answers.
 
 use super::conditions::RouteCondition;
 use super::locations::Kind;

@@ -1,4 +1,4 @@
-//! What is carried over and what is told.
+//! What is carried over and what the report says.
 
 mod directives;
 mod generated;

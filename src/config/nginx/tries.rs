@@ -77,7 +77,9 @@ impl<'a> Import<'a> {
             return Vec::new();
         };
         // A file that hardly ever is there must not keep its route from answering.
-        if !has_path && self.odd_folder(spot, &self.settled(folder.arg(0)), alias.is_some()).is_some() {
+        let settled = self.settled(folder.arg(0));
+        let is_chosen = alias.is_none() && self.below(&settled).is_some();
+        if !has_path && !is_chosen && self.odd_folder(spot, &settled, alias.is_some()).is_some() {
             return Vec::new();
         }
         let mut candidates = Vec::new();

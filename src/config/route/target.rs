@@ -139,6 +139,7 @@ fn files(section: &Section<'_>, path: &PathSpec) -> Option<Files> {
     let kinds = [("inside", Symlinks::Inside), ("off", Symlinks::Off), ("any", Symlinks::Any)];
     let files = Files {
         root: root.unwrap_or_default(),
+        below: section.item("below").and_then(|item| item.worded(false, None, below)),
         index: index.into(),
         strip,
         folders: folders.and_then(|item| item.bool()).unwrap_or(true),
@@ -150,6 +151,19 @@ fn files(section: &Section<'_>, path: &PathSpec) -> Option<Files> {
     };
     section.finish();
     Some(files)
+}
+
+/// A folder below another, by the request.
+fn below(text: &str, vocabulary: &Vocabulary<'_>) -> Result<Template, String> {
+    let template = Template::parse(text, vocabulary)?;
+    let is_plain = |part: &str| !part.is_empty() && !part.starts_with('.');
+    match text.split('/').all(is_plain) {
+        true => Ok(template),
+        false => Err(format!(
+            "\"{text}\" is no folder below root, such as \"$host\" or \"sites/$tenant\": write it without / at its ends, and \
+             without parts that begin with a dot"
+        )),
+    }
 }
 
 /// `true`, `false` or `"json"`.

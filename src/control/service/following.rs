@@ -2,13 +2,16 @@
 
 use super::{ServiceController, Waiting};
 use crate::control::command::Refusal;
-use crate::control::fleet::{FleetNews, FleetState, WriteOutcome};
+use crate::control::fleet::{FleetNews, FleetOrder, FleetState, WriteOutcome};
 use crate::control::jobs::Jobs;
 use crate::control::links::Links;
 use crate::control::output::{Output, Outputs};
 use crate::control::saver::{AskedCommand, Retry, Settled};
+use crate::control::watch::Seen;
 use crate::control::{facts, shown};
+use crate::core::fleet::evidence::held;
 use crate::core::service::ServiceState;
+use crate::core::verdict::State;
 
 /// How often a command is tried that others are faster than.
 const TRIES: u32 = 5;
@@ -27,6 +30,11 @@ impl ServiceController {
                     self.note_news();
                 }
             }
+            FleetNews::Count(_) => self.count(links),
+            FleetNews::Observed { rollout, observation, .. } => {
+                self.gathered.pool(links.clock.now(), rollout, *observation);
+                self.judge(links);
+            }
             FleetNews::Written { serial, outcome, .. } => self.written_in_fleet(serial, outcome, links),
         }
     }
@@ -38,6 +46,32 @@ impl ServiceController {
             self.entered(&before, links);
             self.copy();
         }
+    }
+
+    /// What a running rollout is judged by: anybody aborts by what is seen here; all else is the leader's, by what all see
+    /// together.
+    pub(super) fn seen_in_fleet(&mut self, seen: Option<Seen>, links: &Links) -> Option<Seen> {
+        let Some(running) = self.saver.state().running() else { return seen };
+        self.gathered.note(seen.as_ref().map(|seen| &seen.observation));
+        let Seen { worse, observation } = seen?;
+        if worse {
+            let service = self.pools.settings.name.clone();
+            self.outputs.push(Output::Order(Box::new(FleetOrder::Rang(service))));
+        }
+        if observation.verdict.state == State::Fail || !self.saver.leads() {
+            return Some(Seen { worse, observation });
+        }
+        let pooled = self.gathered.pooled(links.clock.now(), &running.id)?.clone();
+        Some(Seen { worse, observation: held(pooled, self.saver.holds()) })
+    }
+
+    /// Counts for the fleet, after a look of its own.
+    fn count(&mut self, links: &Links) {
+        self.judge(links);
+        let tally = self.watch.tally(self.saver.state(), &self.pools, links);
+        let counted = tally.zip(self.gathered.report().cloned()).map(Box::new);
+        let service = self.pools.settings.name.clone();
+        self.outputs.push(Output::Order(Box::new(FleetOrder::Counted { service, counted })));
     }
 
     /// For the pools that this instance has, and on its clock.

@@ -1,7 +1,11 @@
 //! A folder whose files are served: which file a path stands for, and what answers where there is none.
 
 use super::replacement::Replacement;
+use crate::core::template::Template;
+use crate::core::variable::Facts;
 use http::HeaderValue;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -9,6 +13,8 @@ use std::sync::Arc;
 #[derive(Clone, Debug, PartialEq)]
 pub struct Files {
     pub root: PathBuf,
+    /// The folder below the root that is the request's own, where the configuration has one.
+    pub below: Option<Template>,
     /// What stands for a folder: the first name that is there.
     pub index: Arc<[String]>,
     /// Bytes of the path that are not looked for below the root: the route's own prefix, or none.
@@ -71,6 +77,19 @@ pub enum Fallback {
     Path(Replacement),
     /// The route of this name.
     Route(String),
+}
+
+impl Files {
+    /// The folder for a request: `None` where what it says of itself makes no folder below the root. A part that
+    /// is empty, hidden or climbs makes none.
+    pub fn folder(&self, facts: &Facts<'_>) -> Option<PathBuf> {
+        let Some(below) = &self.below else { return Some(self.root.clone()) };
+        let mut folder = Vec::new();
+        below.fill(facts, &mut folder);
+        let is_plain = |part: &[u8]| !part.is_empty() && !part.starts_with(b".") && !part.contains(&0);
+        let is_below = folder.split(|byte| *byte == b'/').all(is_plain);
+        is_below.then(|| self.root.join(OsStr::from_bytes(&folder)))
+    }
 }
 
 impl FileCandidate {

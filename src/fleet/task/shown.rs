@@ -20,11 +20,19 @@ pub(super) struct Standings {
     unknown: BTreeSet<String>,
 }
 
+impl Standings {
+    /// Whether the reasons to stand still of a service were said.
+    pub(super) fn is_news(&self, service: &str) -> bool {
+        self.told.get(service).is_some_and(|(_, holds)| !holds.is_empty())
+    }
+}
+
 impl FleetTask {
     /// After each input.
     pub(super) fn look_after(&mut self) {
         self.settle_writes();
         self.stand();
+        self.gather();
         for service in self.member.unknown() {
             // Once: the controller tries until it is known.
             if self.standings.unknown.insert(service.clone()) {

@@ -97,10 +97,12 @@ impl FleetTask {
                 self.member.command(&service, state, with).map_err(WriteOutcome::Refused)?
             }
             WritePurpose::Advance => {
-                let (held, ground) = self.member.ground(&service).map_err(|why| {
-                    let follows = || "this instance does not lead the fleet".to_owned();
-                    WriteOutcome::Refused(if why.is_empty() { follows() } else { why.join("; ") })
-                })?;
+                // What is no news yet comes up again at once, as does what another leader does.
+                let (held, ground) =
+                    self.member.ground(&service).map_err(|why| match self.standings.is_news(&service) {
+                        true => WriteOutcome::Refused(why.join("; ")),
+                        false => WriteOutcome::Overtaken,
+                    })?;
                 self.member.advance(&service, (&held, &ground), state, with)
             }
         };

@@ -28,7 +28,7 @@ pub struct Entry<'a> {
     pub by: Option<&'static str>,
     pub upstream: Option<&'a str>,
     pub attempts: u8,
-    /// What the last attempt came to, and those before it.
+    /// The outcome of the last attempt, and those before it.
     pub last: Option<Attempted<'a>>,
     pub earlier: Vec<Attempted<'a>>,
     /// Why it ended before its answer did, or without one, if it did.
@@ -83,7 +83,7 @@ impl Cut {
     }
 }
 
-/// What one attempt came to: what a policy decides on, and so all that a replay needs.
+/// The outcome of one attempt: what a policy decides on, and so all that a replay needs.
 #[derive(Clone, Debug)]
 pub struct Attempted<'a> {
     pub pool: Option<&'a str>,

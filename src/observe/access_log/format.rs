@@ -1,6 +1,6 @@
 //! The two formats of a line. Whatever bytes a client sends, a line stays one line.
 //!
-//! Both say what each attempt came to and when that was known, so that a policy can be held against the
+//! Both say the outcome of each attempt and when that was known, so that a policy can be held against the
 //! log afterwards (`pointsman replay`). A worker writes a line for each of its requests, so nothing here goes through
 //! `std::fmt`, and nothing allocates but the line that outgrows its batch.
 

@@ -17,7 +17,7 @@ use std::borrow::Cow;
 /// How often a request may be changed before it has a route for good; nginx takes as many.
 const MOST_CHANGES: u8 = 10;
 
-/// Where a request has come to.
+/// The place that a request has reached.
 pub(in crate::proxy) enum Followed {
     /// To the route it has now.
     Route(usize),

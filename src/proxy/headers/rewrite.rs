@@ -4,7 +4,7 @@ use crate::core::condition::Questioned;
 use crate::core::expires::{Expires, ExpiryRule};
 use crate::core::headers::{Edits, Value, is_success};
 use crate::core::route::without_port;
-use crate::core::variable::{AnswerFacts, Facts};
+use crate::core::variable::{AnswerFacts, Facts, UpstreamSpan};
 use crate::proxy::exchange::Request;
 use crate::proxy::headers::{cookies, expiry, hsts};
 use crate::proxy::wire::answer_head::AnswerHead;
@@ -26,10 +26,9 @@ pub(in crate::proxy) fn answer(request: &Request, head: &mut AnswerHead) {
         if edits.is_fixed() {
             carry_out(edits, is_success, head, &|value, _, text| value.of(None, text));
         } else {
-            let upstream = upstream(request);
             let facts = facts(request);
             carry_out(edits, is_success, head, &|value, head, text| {
-                let answer = Answered { head, upstream };
+                let answer = Answered { head, request };
                 value.of(Some(&Facts { answer: Some(&answer), ..facts }), text)
             });
         }
@@ -44,16 +43,11 @@ fn expire(request: &Request, rule: &ExpiryRule, head: &mut AnswerHead) {
         ExpiryRule::Text(template) => template,
     };
     let mut text = Vec::with_capacity(32);
-    let answer = Answered { head, upstream: upstream(request) };
+    let answer = Answered { head, request };
     template.fill(&Facts { answer: Some(&answer), ..facts(request) }, &mut text);
     if let Some(expires) = std::str::from_utf8(&text).ok().and_then(Expires::read) {
         expiry::set(&expires, head);
     }
-}
-
-/// The one that was tried last.
-fn upstream(request: &Request) -> &str {
-    request.upstream().map_or("", |upstream| &*upstream.label)
 }
 
 /// On an upstream's redirect: a place that names the upstream becomes one of the site.
@@ -106,10 +100,15 @@ fn carry_out<H: Fields>(edits: &Edits, is_success: bool, head: &mut H, of: &Make
 }
 
 /// An answer, as texts refer to it.
-#[derive(Debug)]
 struct Answered<'a> {
     head: &'a AnswerHead,
-    upstream: &'a str,
+    request: &'a Request,
+}
+
+impl std::fmt::Debug for Answered<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Answered").field("status", &self.head.status).finish_non_exhaustive()
+    }
 }
 
 impl AnswerFacts for Answered<'_> {
@@ -122,7 +121,21 @@ impl AnswerFacts for Answered<'_> {
     }
 
     fn upstream(&self) -> &str {
-        self.upstream
+        self.request.upstream().map_or("", |upstream| &*upstream.label)
+    }
+
+    fn upstream_status(&self) -> Option<u16> {
+        self.request.attempts.last.map(|ended| ended.code).filter(|code| *code > 0)
+    }
+
+    fn upstream_us(&self, span: UpstreamSpan) -> Option<u64> {
+        match span {
+            // A connection that was kept took none.
+            UpstreamSpan::Connect => {
+                self.request.delivery.connect_us.or(self.request.delivery.head_us.map(|_| 0))
+            }
+            UpstreamSpan::Head => self.request.delivery.head_us,
+        }
     }
 }
 

@@ -43,7 +43,7 @@ pub(super) struct Entrance {
     pub workers: Vec<UnboundedSender<Handed>>,
 }
 
-/// Serves the connections that come to a worker, until nobody accepts any more.
+/// Serves the connections of a worker, until nobody accepts any more.
 pub(super) async fn receive(
     mut handed: UnboundedReceiver<Handed>,
     lines: Vec<Line>,

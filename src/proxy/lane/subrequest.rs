@@ -172,7 +172,7 @@ async fn body_of(upstream: &mut UpstreamSide) -> Result<Vec<u8>> {
     Ok(body)
 }
 
-/// An attempt in the books of its pool. One that is dropped halfway came to nothing.
+/// An attempt in the books of its pool. One that is dropped halfway has no outcome.
 struct SubrequestCharge<'a> {
     of: &'a Subrequest<'a>,
     started: Started,

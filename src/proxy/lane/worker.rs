@@ -117,7 +117,7 @@ impl Worker {
         (self.log.as_ref(), self.shared.spans.as_ref())
     }
 
-    /// Writes the lines of what never came to be a request.
+    /// Writes the lines of connections that never made a request.
     pub(super) fn logger(&self) -> Option<Logger> {
         self.log.as_ref().map(|log| Logger::new(log, self.shared.clock))
     }

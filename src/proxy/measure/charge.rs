@@ -1,4 +1,4 @@
-//! What each attempt of a request came to, charged once to the pool that served it.
+//! The outcome of each attempt of a request, charged once to the pool that served it.
 
 use super::meter::Meter;
 use super::{groups, sample};
@@ -98,7 +98,7 @@ pub(in crate::proxy) fn excuse(meter: &Meter, request: &mut Request, outcome: Ou
     if is_excused { Outcome::Ignored } else { outcome }
 }
 
-/// Charges what the attempt under way came to; the first word counts, but a body that breaks
+/// Charges the outcome of the attempt under way; the first word counts, but a body that breaks
 /// turns a success into a failure.
 pub(in crate::proxy) fn charge(meter: &Meter, request: &mut Request, outcome: Outcome, code: u16) {
     let target = request.plan.target;

@@ -1,4 +1,4 @@
-//! Counting by group: what an attempt came to, among the requests of its kind.
+//! Counting by group: the outcome of an attempt, among the requests of its kind.
 
 use super::meter::{Charged, Meter};
 use crate::core::group::{GroupEvent, SAMPLED, Shape, name};

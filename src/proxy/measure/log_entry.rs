@@ -18,7 +18,7 @@ use std::net::IpAddr;
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
-/// Writes the lines of what never came to be a request.
+/// Writes the lines of connections that never made a request.
 #[derive(Clone)]
 pub(in crate::proxy) struct Logger {
     log: AccessLog,

@@ -1,4 +1,4 @@
-//! Counting: what an attempt came to, on the arm that served it. Traffic and mirror share it.
+//! Counting: the outcome of an attempt, on the arm that served it. Traffic and mirror share it.
 
 use crate::core::client::ClientKey;
 use crate::core::outcome::{ArmId, Outcome, PATIENCE_US, Reason, SlowLimits, Thresholds};
@@ -128,7 +128,7 @@ impl Meter {
     }
 }
 
-/// What an attempt came to, as it was counted.
+/// The outcome of an attempt, as it was counted.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::proxy) struct Charged {
     /// When it was known, µs on the process clock.

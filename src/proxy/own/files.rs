@@ -18,6 +18,7 @@ use crate::core::own_limit::OwnLimit;
 use crate::core::route::{Autoindex, Fallback, FileCandidate, Files, decoded};
 use crate::proxy::decide::follow::{Unanswered, is_index_of_another};
 use crate::proxy::exchange::Request;
+use crate::proxy::headers::rewrite::compared;
 use conditions::{Part, Wanted};
 use http::header::{
     ACCEPT_RANGES, ALLOW, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, LAST_MODIFIED, VARY,
@@ -113,8 +114,12 @@ async fn look(
 ) -> Result<Found, Unopened> {
     let head = &request.head;
     let place = place::below(path, strip, folders).map_err(Unopened::Failed)?;
+    let root = match &files.below {
+        None => files.root.clone(),
+        Some(_) => files.folder(&compared(request)).ok_or(Unopened::Failed(404))?,
+    };
     let lookup = Lookup {
-        root: files.root.clone(),
+        root,
         place,
         index: files.index.clone(),
         autoindex: files.autoindex != Autoindex::Off,

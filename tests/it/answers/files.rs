@@ -1,7 +1,7 @@
 //! Files: candidates, lists of index names, lists of folders, links, conditions; beside nginx where it does the same.
 
 use super::{ask, nginx, site, start};
-use crate::harness::{Answer, Origin};
+use crate::harness::{Answer, Origin, send};
 use std::os::unix::fs::symlink;
 use std::process::Command;
 
@@ -125,6 +125,49 @@ fn links_are_followed_as_the_route_says() {
     }
     let page = ask(pointsman.http(), "GET /inside/", "Accept: text/html\r\n").text();
     assert!(page.contains("\"./in\"") && !page.contains("\"./out\""), "{page}");
+}
+
+/// What a request says of itself chooses a folder below the root, and none beside it.
+#[test]
+fn each_request_has_its_own_folder() {
+    let routes = r#"
+        [[routes]]
+        path = "/pub/"
+        files = { root = "www", below = "$arg_site/pub", alias = true, fallback = 410 }
+        [[routes]]
+        files = { root = "www", below = "$host" }
+        "#;
+    let files = [
+        ("www/a.example/index.html", "a"),
+        ("www/b.example/index.html", "b"),
+        ("www/one/pub/x", "one"),
+        ("www/one/two/pub/x", "two"),
+        ("www/.hidden/pub/x", "hidden"),
+        ("pub/x", "outside"),
+    ];
+    let pointsman = start(&site(&Origin::named("web"), routes), &files);
+    let outside = format!("GET /pub/x?site={}", pointsman.dir.path().display());
+    for (line, host, status, text) in [
+        ("GET /", "a.example", 200, "a"),
+        ("GET /", "B.example:8080", 200, "b"),
+        ("GET /", "c.example", 404, ""),
+        ("GET /pub/x?site=one", "h", 200, "one"),
+        ("GET /pub/x?site=one/two", "h", 200, "two"),
+        ("GET /pub/x?site=one/../one", "h", 410, ""),
+        ("GET /pub/x?site=..", "h", 410, ""),
+        ("GET /pub/x?site=%2e%2e", "h", 410, ""),
+        ("GET /pub/x?site=one/..%2f..", "h", 410, ""),
+        ("GET /pub/x?site=.hidden", "h", 410, ""),
+        ("GET /pub/x?site=/one", "h", 410, ""),
+        ("GET /pub/x?site=one//two", "h", 410, ""),
+        ("GET /pub/x?site=", "h", 410, ""),
+        ("GET /pub/x", "h", 410, ""),
+        (&*outside, "h", 410, ""),
+    ] {
+        let answer = send(pointsman.http(), &format!("{line} HTTP/1.1\r\nHost: {host}\r\n\r\n"));
+        assert_eq!(answer.status, status, "{line} of {host}");
+        assert!(text.is_empty() || answer.text() == text, "{line} of {host}");
+    }
 }
 
 /// A client that asked at a port is redirected to the same port.

@@ -116,7 +116,14 @@ pub(super) fn rollout(member: &Pointsman, id: &str) -> Value {
 /// Waits until a rollout has come to this phase at all of them.
 #[track_caller]
 pub(super) fn all_say(members: &[&Pointsman], id: &str, phase: &str) {
-    eventually("all say so", || members.iter().all(|member| rollout(member, id)["phase"] == phase));
+    let since = Instant::now();
+    eventually("all say so", || {
+        let is_so = members.iter().all(|member| rollout(member, id)["phase"] == phase);
+        if since.elapsed() > Duration::from_secs(20) {
+            members.iter().for_each(|member| println!("{} {}", member.web(), rollout(member, id)));
+        }
+        is_so
+    });
 }
 
 /// The one that leads.
