@@ -228,9 +228,12 @@ impl Task {
 
     fn hear(&mut self, news: FleetNews) {
         // While another process of this member has the state, that one hears of it.
-        if self.custody.is_ours()
-            && let Some(service) = self.services.touch(news.service())
-        {
+        if !self.custody.is_ours() {
+            return;
+        }
+        if news.service() == SITE {
+            self.maintenance.hear(news, &self.services, &self.links);
+        } else if let Some(service) = self.services.touch(news.service()) {
             service.hear(news, &self.links);
         }
     }
@@ -397,7 +400,11 @@ impl Task {
     fn carry_out_for_site(&mut self) {
         for output in self.maintenance.take_outputs() {
             match output {
-                SiteOutput::Write { serial, change } => self.effects.write_site(serial, change),
+                SiteOutput::Write { serial, change, base } => match self.links.is_fleet {
+                    true => self.effects.write_site_in_fleet(serial, change, base),
+                    false => self.effects.write_site(serial, change),
+                },
+                SiteOutput::Copy(change) => drop(self.effects.journal.append_site(change)),
                 SiteOutput::Refuse(to, refusal) => answer(to, Err(refusal)),
                 SiteOutput::InEffect { scopes, log } => {
                     // It is shown with the answer, whomever it is about.

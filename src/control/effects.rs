@@ -3,7 +3,7 @@
 //! Only the interpreter ([`super::controller`]) has these; the parts of a service read [`super::links::Links`].
 
 use super::command::Job;
-use super::fleet::{FleetOrder, FleetWrite};
+use super::fleet::{FleetOrder, FleetWrite, SiteWrite};
 use super::journal::{ArchivedRows, Change, HistoryRow, Journal, JournalError, SITE, SiteChange};
 use super::links::Written;
 use super::output::{Durable, FleetAsk};
@@ -50,6 +50,16 @@ impl Effects {
             begins,
             idempotency: key.map(|key| (key.key, key.asked)),
         })));
+    }
+
+    /// The same for what belongs to no one service. Its notices are out with it.
+    pub(super) fn write_site_in_fleet(&self, serial: u64, change: SiteChange, base: Option<Arc<str>>) {
+        let SiteChange { state, mut history } = change;
+        let notices = history.iter_mut().filter_map(|(_, row)| row.notice.take());
+        notices.for_each(|notice| self.journal.post(notice));
+        let rows = history.iter().map(|(service, row)| (service.clone(), row.shared())).collect();
+        let state = serde_json::from_str(&state).unwrap_or_default();
+        self.order(FleetOrder::Site(Box::new(SiteWrite { serial, base, state, rows })));
     }
 
     /// Says something to the fleet's task. It may have stopped, as it does before the controller.

@@ -5,16 +5,18 @@
 //! document of a service, whether this process leads, why it holds. Its own abort takes effect first; it is an order, too.
 //! Without a fleet none of this is there.
 
+mod begun;
 mod gathered;
 mod part;
 
 use super::command::Refusal;
-use super::journal::Started;
+use super::journal::{SITE, Started};
 use crate::core::fleet::evidence::{MemberCounts, MemberPast, MemberReport};
 use crate::core::fleet::status::FleetView;
 use crate::core::policy::Policy;
 use crate::core::rollout::Observation;
 use crate::core::service::ServiceState;
+pub(super) use begun::Begun;
 pub(super) use gathered::Gathered;
 pub(super) use part::FleetPart;
 use serde_json::Value;
@@ -50,6 +52,7 @@ pub enum FleetOrder {
         why: String,
         rows: Vec<Value>,
     },
+    Site(Box<SiteWrite>),
     /// A look has brought something against the candidate of a service.
     Rang(Arc<str>),
     /// What [`FleetNews::Count`] asks for; nothing while no candidate is watched.
@@ -86,6 +89,17 @@ pub struct FleetWrite {
     pub idempotency: Option<(String, Option<String>)>,
 }
 
+/// A change of what belongs to no one service.
+#[derive(Debug)]
+pub struct SiteWrite {
+    pub serial: u64,
+    /// The transaction that wrote the document which it was made of.
+    pub base: Option<Arc<str>>,
+    pub state: Value,
+    /// Rows of history, each with its service.
+    pub rows: Vec<(String, Value)>,
+}
+
 /// What a change is for: it decides what must be so for it to take effect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WritePurpose {
@@ -115,15 +129,40 @@ pub enum FleetNews {
     /// The store knows no such service: it is to be written as it is.
     Unknown(Arc<str>),
     /// A rollout of a service was started by this key.
-    Key { service: Arc<str>, key: String, started: Started },
+    Key {
+        service: Arc<str>,
+        key: String,
+        started: Started,
+    },
     /// Whether this process leads, and why the rollout of a service stands still.
-    Standing { service: Arc<str>, leads: bool, holds: Vec<String> },
+    Standing {
+        service: Arc<str>,
+        leads: bool,
+        holds: Vec<String>,
+    },
     /// The counts of a service's candidate are wanted, as they are now.
     Count(Arc<str>),
     /// What all members see of a rollout's candidate together, for the leader.
-    Observed { service: Arc<str>, rollout: String, observation: Box<Observation> },
+    Observed {
+        service: Arc<str>,
+        rollout: String,
+        observation: Box<Observation>,
+    },
+    /// What is under maintenance, as text, by this transaction; and what became of a change of it.
+    Site {
+        state: String,
+        txn: Arc<str>,
+    },
+    SiteWritten {
+        serial: u64,
+        outcome: WriteOutcome,
+    },
     /// What became of a [`FleetWrite`]. What led to it was told before.
-    Written { service: Arc<str>, serial: u64, outcome: WriteOutcome },
+    Written {
+        service: Arc<str>,
+        serial: u64,
+        outcome: WriteOutcome,
+    },
 }
 
 /// A service as it is in effect.
@@ -162,6 +201,7 @@ impl FleetNews {
             | FleetNews::Key { service, .. }
             | FleetNews::Standing { service, .. }
             | FleetNews::Written { service, .. } => service,
+            FleetNews::Site { .. } | FleetNews::SiteWritten { .. } => SITE,
         }
     }
 }

@@ -217,7 +217,7 @@ impl ServiceController {
         let is_held = !self.saver.leads() || order == Order::JournalFirst && !self.saver.holds().is_empty();
         if !applied.takes_traffic_away() && (is_held || !self.saver.takes(order, links.clock.now())) {
             // Nothing but an abort overtakes what is being written, or is anybody's in a fleet; the rest comes up again.
-            return;
+            return self.saver.say_held(&mut self.outputs);
         }
         let advances = self.is_watchful() && *who == SELF.into();
         match order {

@@ -6,6 +6,7 @@
 mod tally;
 
 use super::failed::FailedAttempts;
+use super::fleet::Begun;
 use super::links::Links;
 use super::mirrored::Mirrored;
 use super::pools::{LivePool, Pools, SHOWN, policy, totals};
@@ -26,7 +27,6 @@ use crate::observe::witnesses::ArmWitnesses;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
-use tally::Begun;
 
 /// Within so much, failures are looked at.
 const LOOKED_AT: Duration = Duration::from_millis(500);
@@ -164,7 +164,9 @@ impl Watch {
         let groups = pools.groups();
         let counted = counted(&reading, beside.as_ref(), &groups);
         let mut looks = Looks::new(policy, counted, before.as_ref(), now);
-        let mut begun = links.is_fleet.then(|| Begun::of(&reading, beside.as_ref(), &groups, before));
+        let mut begun = links
+            .is_fleet
+            .then(|| Begun::new(reading.tally(), beside.as_ref().map(ArmReading::tally), &groups, before));
         if let Some(former) = former {
             // Counts of a process only grow, under another policy, too.
             begun = former.begun.clone().filter(|_| former.subject == subject).or(begun);

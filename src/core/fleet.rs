@@ -17,6 +17,7 @@ pub mod ground;
 pub mod keys;
 pub mod lineage;
 pub mod member;
+pub mod retention;
 #[cfg(test)]
 mod simulation;
 pub mod status;

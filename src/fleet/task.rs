@@ -6,7 +6,9 @@
 
 mod carrying;
 mod evidence;
+mod pruning;
 mod shown;
+mod site;
 mod writes;
 
 use super::convert;
@@ -23,6 +25,7 @@ use crate::observe::clock::{Clock, wall};
 use carrying::Known;
 use evidence::Gatherings;
 use shown::Standings;
+use site::Site;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -55,6 +58,7 @@ pub(super) struct FleetTask {
     forgets: Vec<(String, oneshot::Sender<Result<(), Refusal>>)>,
     standings: Standings,
     gatherings: Gatherings,
+    site: Site,
     known: Known,
     /// Why the store is not heard.
     detail: Option<String>,
@@ -108,6 +112,7 @@ impl FleetTask {
             forgets: Vec::new(),
             standings: Standings::default(),
             gatherings: Gatherings::default(),
+            site: Site::default(),
             known: Known::default(),
             detail: None,
         }
@@ -184,7 +189,9 @@ impl FleetTask {
     fn read(&mut self, listing: &Listing) {
         self.detail = None;
         let contents = convert::contents(listing);
+        self.known.keep(&contents);
         self.note(contents.entries.iter());
+        self.prune(&contents);
         self.with(|member, moment| member.read(contents, moment));
     }
 
@@ -197,7 +204,7 @@ impl FleetTask {
                     if is_open {
                         self.begin_read();
                     }
-                } else if !self.forgotten(&id, outcome) {
+                } else if !self.forgotten(&id, outcome) && !self.site_answered(&id, outcome) {
                     self.with(|member, moment| member.committed(&id, outcome, moment));
                 }
             }
@@ -233,6 +240,7 @@ impl FleetTask {
                 let services = services.iter().map(ToString::to_string);
                 self.with(|member, moment| member.configure(services, config, moment));
             }
+            FleetOrder::Site(write) => self.write_site(*write),
             FleetOrder::Rang(service) => self.gatherings.rang(&service),
             FleetOrder::Counted { service, counted } => {
                 self.counted(&service, counted.map(|counted| *counted));
@@ -244,6 +252,7 @@ impl FleetTask {
                     self.session = Some(FleetSession::start(self.etcd.clone(), self.settings.clone()));
                 }
                 self.publish_all();
+                self.tell_site();
             }
         }
     }

@@ -32,6 +32,20 @@ impl Saver {
         self.fleet().map_or(&[], FleetPart::holds)
     }
 
+    /// While members are missing, the rollout says what it waits for.
+    pub(in crate::control) fn say_held(&mut self, out: &mut Outputs) {
+        if self.holds().is_empty() {
+            return;
+        }
+        let why = format!("waits for the fleet: {}", self.holds().join("; "));
+        if let Some(running) = self.state.rollout.as_mut().filter(|running| !running.rollout.has_ended())
+            && running.rollout.reason.as_ref() != Some(&why)
+        {
+            running.rollout.reason = Some(why);
+            self.note_news(out);
+        }
+    }
+
     /// Whether this process leads, and why it holds; whether that is news.
     pub(in crate::control) fn stand(&mut self, leads: bool, holds: Vec<String>) -> bool {
         self.fleet.as_mut().is_some_and(|fleet| fleet.stand(leads, holds))

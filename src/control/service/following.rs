@@ -36,6 +36,8 @@ impl ServiceController {
                 self.judge(links);
             }
             FleetNews::Written { serial, outcome, .. } => self.written_in_fleet(serial, outcome, links),
+            // The site's.
+            FleetNews::Site { .. } | FleetNews::SiteWritten { .. } => (),
         }
     }
 

@@ -4,38 +4,14 @@
 use super::{ArmReading, Subject, Watch, Watching};
 use crate::control::fleet::FleetTally;
 use crate::control::links::Links;
-use crate::control::pools::Pools;
-use crate::core::fleet::evidence::{ArmTally, GroupTally, MemberCounts, MemberPast};
+use crate::control::pools::{Pools, policy};
+use crate::core::fleet::evidence::{ArmTally, MemberCounts, MemberPast};
 use crate::core::hash::{FixedHash, Purpose};
-use crate::core::kind_counts::KindCounts;
-use crate::core::policy::GroupCounts;
+use crate::core::policy::Policy;
 use crate::core::service::ServiceState;
-use std::collections::BTreeMap;
-
-/// Counters as they stood when a watch began.
-#[derive(Clone, Debug)]
-pub(super) struct Begun {
-    candidate: ArmTally,
-    stable: Option<ArmTally>,
-    groups: BTreeMap<u64, GroupCounts>,
-    /// What stable did before, where that is known.
-    before: Option<KindCounts>,
-}
-
-impl Begun {
-    pub(super) fn of(
-        candidate: &ArmReading,
-        stable: Option<&ArmReading>,
-        groups: &[GroupCounts],
-        before: Option<KindCounts>,
-    ) -> Self {
-        let groups = groups.iter().map(|group| (group.key, group.clone())).collect();
-        Begun { candidate: candidate.tally(), stable: stable.map(ArmReading::tally), groups, before }
-    }
-}
 
 impl ArmReading {
-    fn tally(&self) -> ArmTally {
+    pub(super) fn tally(&self) -> ArmTally {
         ArmTally { totals: self.totals.clone(), durations: self.durations.clone() }
     }
 }
@@ -49,6 +25,8 @@ impl Watch {
         links: &Links,
     ) -> Option<FleetTally> {
         let Watching { subject, looks, begun, .. } = self.watching.as_ref()?;
+        // Each member's own test takes the half of it.
+        let policy = policy(state, &pools.settings, links).map(|policy| Policy::clone(policy));
         let begun = begun.as_ref()?;
         let rollout = subject.rollout.clone().filter(|id| state.running().is_some_and(|r| r.id == *id))?;
         let candidate = pools.get(&subject.pool)?;
@@ -56,38 +34,22 @@ impl Watch {
         let reading = ArmReading::of(subject.arm(candidate)?, &slow, links).tally();
         let beside = subject.compared.as_ref().or(subject.past.as_ref()).and_then(|name| pools.get(name));
         let beside = beside.map(|beside| ArmReading::of(beside.arm, &slow, links).tally());
-        let stable = beside.zip(begun.stable.as_ref()).map(|(now, then)| now.since(then));
+        let stable = beside.and_then(|now| begun.of_stable(&now));
         let groups = pools.groups();
         let past = MemberPast {
-            before: begun.before,
-            latency: begun
-                .stable
-                .as_ref()
-                .map_or_else(|| MemberPast::default().latency, |s| s.totals.latency),
+            before: begun.before(),
+            latency: begun.latency(),
             groups: groups.iter().map(|group| (group.key, group.before)).collect(),
         };
-        let tallied = groups.iter().map(|group| (group.key, begun.tally(group))).collect();
-        let candidate = reading.since(&begun.candidate);
+        let tallied = groups.iter().map(|group| (group.key, begun.of_group(group))).collect();
+        let candidate = begun.of_candidate(&reading);
         Some(FleetTally {
             rollout,
             era: era(state, subject),
-            policy: (**looks.evaluation.policy()).clone(),
+            policy: policy.unwrap_or_default(),
             counts: MemberCounts { candidate, stable, groups: tallied },
             past,
         })
-    }
-}
-
-impl Begun {
-    /// What was counted of a group since.
-    fn tally(&self, group: &GroupCounts) -> GroupTally {
-        let then = self.groups.get(&group.key);
-        let since = |now: &KindCounts, then: Option<&KindCounts>| then.map_or(*now, |then| now.since(then));
-        GroupTally {
-            name: group.name.to_string(),
-            candidate: since(&group.candidate, then.map(|then| &then.candidate)),
-            stable: since(&group.stable, then.map(|then| &then.stable)),
-        }
     }
 }
 

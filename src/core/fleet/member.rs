@@ -15,8 +15,7 @@ mod settle;
 #[cfg(test)]
 mod tests;
 
-pub use around::ForgetFault;
-pub use identity::{CommitOutcome, FleetOutput, MemberIdentity};
+pub use identity::{CommitOutcome, FleetOutput, ForgetFault, MemberIdentity};
 
 use super::Incarnation;
 use super::documents::{AliveDocument, FORMAT, ServiceDocument, Stand, Tombstone};

@@ -5,7 +5,7 @@ use crate::control::fleet::{FleetNews, FleetState};
 use crate::control::journal::{ArchivedRows, HistoryRow, Started};
 use crate::core::fleet::documents::{IdempotencyDocument, LogDocument, read};
 use crate::core::fleet::member::{CommitOutcome, FleetOutput};
-use crate::core::fleet::store::{StoreTransaction, StoredValue};
+use crate::core::fleet::store::{StoreContents, StoreTransaction, StoredValue};
 use crate::fleet::convert;
 use crate::fleet::etcd::RefusalReason;
 use std::collections::BTreeSet;
@@ -18,6 +18,13 @@ const READ_PAUSE: Duration = Duration::from_millis(200);
 /// Keys whose values never change, and that were taken in.
 #[derive(Debug, Default)]
 pub(super) struct Known(BTreeSet<String>);
+
+impl Known {
+    /// Lets go of keys that are not there any more.
+    pub(super) fn keep(&mut self, contents: &StoreContents) {
+        self.0.retain(|key| contents.entries.contains_key(key));
+    }
+}
 
 impl FleetTask {
     pub(super) fn carry_out(&mut self, outputs: Vec<FleetOutput>) {
@@ -118,7 +125,7 @@ impl FleetTask {
     /// Takes in what is written once and never changed: rows of history, and the keys of starts.
     pub(super) fn note<'a>(&mut self, entries: impl Iterator<Item = (&'a String, &'a StoredValue)>) {
         let keys = self.member.view().keys.clone();
-        let (log, idempotency) = (format!("{}log/", keys.prefix()), format!("{}keys/", keys.prefix()));
+        let (log, idempotency) = (keys.log_of_all(), keys.idempotency_of_all());
         let mut logs = Vec::new();
         for (key, entry) in entries {
             let of_log = key.strip_prefix(&log);

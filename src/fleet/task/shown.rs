@@ -31,6 +31,7 @@ impl FleetTask {
     /// After each input.
     pub(super) fn look_after(&mut self) {
         self.settle_writes();
+        self.look_at_site();
         self.stand();
         self.gather();
         for service in self.member.unknown() {

@@ -15,8 +15,8 @@ use std::time::Duration;
 
 /// After so long somebody who asked gets an answer, whatever is known.
 const PATIENCE: Duration = Duration::from_secs(3);
-const UNREACHED: &str = "the fleet's store cannot be reached; what is in effect stays";
-const UNKNOWN: &str = "the fleet's store did not answer in time: whether the change was taken shows once it is heard; \
+pub(super) const UNREACHED: &str = "the fleet's store cannot be reached; what is in effect stays";
+pub(super) const UNKNOWN: &str = "the fleet's store did not answer in time: whether the change was taken shows once it is heard; \
                        what is in effect stays until then";
 
 #[derive(Debug, Default)]

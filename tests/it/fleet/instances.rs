@@ -2,7 +2,9 @@
 
 mod aborts;
 mod leading;
+mod mishaps;
 mod state;
+mod together;
 
 use crate::harness::{EtcdCluster, Origin, Pointsman, Relay, eventually};
 use serde_json::Value;

@@ -1,22 +1,12 @@
 //! What the process around a member asks of it, beside what it hears.
 
-use super::super::store::StoreTransaction;
+use super::super::documents::Stand;
+use super::super::store::{StoreRevision, StoreTransaction};
 use super::super::transactions::HeldDocument;
-use super::{FleetMember, FleetOutput};
+use super::{FleetMember, FleetOutput, ForgetFault};
 use crate::core::service::{Moment, ServiceState};
 use std::collections::BTreeMap;
 use std::time::Duration;
-
-/// Why a member cannot be forgotten.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ForgetFault {
-    /// There is none of that name.
-    Unknown,
-    /// It is there.
-    Alive,
-    /// The store is not heard.
-    Unheard,
-}
 
 impl FleetMember {
     pub fn name(&self) -> &str {
@@ -99,6 +89,21 @@ impl FleetMember {
     /// The state of the document that is followed.
     pub fn document_state(&self, service: &str) -> Option<&ServiceState> {
         Some(&self.services.get(service)?.kept.as_ref()?.state)
+    }
+
+    /// The transaction by which what belongs to no one service becomes so; `held` is the revision of what it is made of.
+    pub fn site(
+        &mut self,
+        held: Option<StoreRevision>,
+        stand: Stand,
+        state: serde_json::Value,
+        rows: Vec<(String, serde_json::Value)>,
+    ) -> StoreTransaction {
+        let mut by_service: BTreeMap<String, Vec<serde_json::Value>> = BTreeMap::new();
+        for (service, row) in rows {
+            by_service.entry(service).or_default().push(row);
+        }
+        self.transactions.site(held, stand, state, by_service)
     }
 
     /// The transaction by which a member that is gone is forgotten.
