@@ -323,6 +323,7 @@ fn process(
         clients: limits::counts(shared),
         reloads,
         docker,
+        fleet: None,
     };
     (Arc::new(process), news)
 }

@@ -21,6 +21,7 @@ pub mod member;
 mod simulation;
 pub mod status;
 pub mod store;
+pub mod summary;
 pub mod transactions;
 pub mod view;
 
