@@ -3,6 +3,7 @@
 mod certificates;
 mod clients;
 mod docker;
+mod fleet;
 mod mirrored;
 mod own_limits;
 mod parts;
@@ -14,17 +15,20 @@ mod traffic;
 pub use certificates::CertificateEnds;
 pub use clients::{ClientCounts, ListenerCounts};
 pub use docker::DockerGauge;
+pub use fleet::FleetTimes;
 pub use shown::ServiceGauges;
 
 use super::access_log::SpanCounts;
 use super::clock::Clock;
 use super::recorder::Recorder;
+use crate::core::fleet::status::FleetView;
 use crate::core::outcome::SlowLimits;
 use crate::core::table::Table;
 use arc_swap::ArcSwap;
 use certificates::Ends;
 use clients::Clients;
 use docker::DockerUp;
+use fleet::FleetGauges;
 use mirrored::Mirrored;
 use own_limits::Met;
 use process::Process;
@@ -32,6 +36,7 @@ use prometheus::{Encoder, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts
 use shown::{Gauges, Shown};
 use spans::Exported;
 use std::sync::Arc;
+use tokio::sync::watch;
 use traffic::Traffic;
 
 /// How rollouts end.
@@ -157,6 +162,21 @@ impl Metrics {
     /// When it is shown already.
     pub fn show_docker(&self, gauge: Arc<DockerGauge>) -> Result<(), prometheus::Error> {
         self.registry.register(Box::new(DockerUp::new(gauge)?))
+    }
+
+    /// Shows the fleet, from now on.
+    ///
+    /// # Errors
+    /// When it is shown already.
+    pub fn show_fleet(
+        &self,
+        view: watch::Receiver<Arc<FleetView>>,
+        times: &FleetTimes,
+    ) -> Result<(), prometheus::Error> {
+        for histogram in times.all() {
+            self.registry.register(Box::new(histogram.clone()))?;
+        }
+        self.registry.register(Box::new(FleetGauges::new(view)?))
     }
 
     /// Shows when certificates end, from now on.
