@@ -10,8 +10,9 @@ mod tests;
 use super::answer::answer;
 use super::command::{Command, Input, Refusal, Reply};
 use super::effects::Effects;
+use super::fleet::{FleetNews, FleetOrder};
 use super::handover::{Admission, Custody, Duty, Order, refer};
-use super::journal::SITE;
+use super::journal::{HistoryRow, SITE};
 use super::links::{Links, Written};
 use super::maintenance::{self, Asked, Maintenance, SiteOutput};
 use super::output::{Answer, Output, ReplyTo};
@@ -67,6 +68,8 @@ pub(super) struct Inbox {
     pub inputs: mpsc::Receiver<Input>,
     pub writes: mpsc::UnboundedReceiver<Written>,
     pub orders: mpsc::UnboundedReceiver<Order>,
+    /// Of the fleet; there is none without.
+    pub news: mpsc::UnboundedReceiver<FleetNews>,
     pub stopped: oneshot::Receiver<()>,
 }
 
@@ -111,6 +114,10 @@ impl Task {
                 Some(input) = inbox.inputs.recv() => self.input(input),
                 Some(written) = inbox.writes.recv() => self.written(written),
                 Some(order) = inbox.orders.recv() => self.order(order).await,
+                Some(news) = inbox.news.recv() => {
+                    self.hear(news);
+                    self.hear_all(&mut inbox.news);
+                }
                 () = sleep(pause) => self.tick(),
                 _ = &mut inbox.stopped => break,
             }
@@ -210,6 +217,22 @@ impl Task {
             }
         }
         self.rounds.hurry(self.links.clock.now());
+    }
+
+    /// Takes in all that has come of the fleet.
+    pub(super) fn hear_all(&mut self, news: &mut mpsc::UnboundedReceiver<FleetNews>) {
+        while let Ok(news) = news.try_recv() {
+            self.hear(news);
+        }
+    }
+
+    fn hear(&mut self, news: FleetNews) {
+        // While another process of this member has the state, that one hears of it.
+        if self.custody.is_ours()
+            && let Some(service) = self.services.touch(news.service())
+        {
+            service.hear(news, &self.links);
+        }
     }
 
     fn written(&mut self, written: Written) {
@@ -420,6 +443,10 @@ impl Task {
         {
             let reloaded = self.reloads.reload(config.clone(), &mut self.services, &mut self.links);
             if reloaded.is_ok() {
+                if self.links.is_fleet {
+                    let services = config.services.keys().map(|name| name.as_str().into()).collect();
+                    self.effects.order(FleetOrder::Configured { services, config: config.shared_digest() });
+                }
                 self.configs.send_replace(config);
             }
             let differs = || Reply::Reloaded { differs: differs(&self.services) };
@@ -452,6 +479,7 @@ impl Task {
         match self.custody.duty(self.links.clock.now(), is_all_written) {
             Duty::Nothing => (),
             Duty::Close(to) => {
+                self.effects.step_down().await;
                 self.effects.journal.close().await;
                 answer(to, Ok(()));
             }
@@ -481,6 +509,7 @@ impl Task {
                 return Err(error.to_string());
             }
         };
+        self.effects.order(FleetOrder::StepUp);
         self.links.ended = Arc::new(recovery::ended(&recovered));
         self.maintenance = Maintenance::recovered(&recovered, &self.links);
         for service in self.services.touch_all() {
@@ -517,7 +546,19 @@ fn carry_out(output: Output, service: &mut ServiceController, links: &Links, eff
         Output::Unmark => effects.journal.marks.clear(service.slot),
         Output::Log(line) => line.write(service.name()),
         Output::Ask(job) => effects.ask(*job),
-        Output::Write { serial, change } => effects.write(name(), serial, change.transaction(service.name())),
+        Output::Write { serial, change, ask: None } => {
+            effects.write(name(), serial, change.transaction(service.name()));
+        }
+        Output::Write { serial, change, ask: Some(ask) } => {
+            effects.write_in_fleet(name(), serial, *change, ask);
+        }
+        Output::Abort { rollout, why, rows } => {
+            let rows = rows.iter().map(HistoryRow::shared).collect();
+            effects.order(FleetOrder::Abort { service: name(), rollout, why, rows });
+        }
+        Output::Archive(rows) => effects.archive(service.name(), rows),
+        // What the fleet has stays, whether or not this disk has it.
+        Output::Copy(change) => drop(effects.journal.append(change.transaction(service.name()))),
         Output::Post(outgoing) => effects.journal.post(*outgoing),
         Output::Answer(asked) => {
             let reply = reply(&asked, service, links);

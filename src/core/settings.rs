@@ -2,6 +2,7 @@
 //! that still needs parsing; defaults are filled in. `config` makes it from what was typed.
 
 mod checks;
+mod digest;
 mod docker;
 mod etcd;
 mod fleet;

@@ -2,6 +2,7 @@
 
 mod failover;
 mod hostile;
+mod instances;
 mod keys;
 mod network;
 mod sessions;

@@ -11,6 +11,7 @@ use crate::control::{history, log};
 use crate::core::container::PoolContainers;
 use crate::core::event::Event;
 use crate::core::failed_attempt::FailedAttempt;
+use crate::core::fleet::evidence::held;
 use crate::core::outcome::ArmId;
 use crate::core::rollout::Note;
 use crate::core::service::Change;
@@ -138,9 +139,19 @@ impl ServiceController {
         self.judge_at(links.wake.rung_us(), links);
     }
 
+    /// While members are missing nothing goes on, and the rollout says so.
+    fn held_by_fleet(&self, seen: Seen) -> Seen {
+        let holds = self.saver.holds();
+        match holds.is_empty() || self.state().running().is_none() {
+            true => seen,
+            false => Seen { observation: held(seen.observation, holds), ..seen },
+        }
+    }
+
     /// The same at the bell: `rung_us` is when it was rung. Whether the pool had new failures.
     pub(in crate::control) fn judge_at(&mut self, rung_us: Option<u64>, links: &Links) -> bool {
         let seen = self.watch.look(self.saver.state(), &self.pools, links);
+        let seen = seen.map(|seen| self.held_by_fleet(seen));
         // Deadlines pass whether or not anything is known of the candidate.
         let (worse, change) = match &seen {
             Some(Seen { worse, observation }) => (*worse, Change::Observed(observation)),

@@ -1,10 +1,9 @@
 //! The transactions of a fleet. What each compares is what keeps it safe; the simulation takes each compare away in
 //! turn and must find something broken.
 
-use super::documents::{
-    AliveDocument, FORMAT, FleetIdentity, FleetRoster, IdempotencyDocument, LeaderDocument, LogDocument,
-    ServiceDocument, Tombstone, text,
-};
+mod membership;
+
+use super::documents::{FORMAT, IdempotencyDocument, LogDocument, ServiceDocument, Tombstone, text};
 use super::keys::StoreKeys;
 use super::store::{Guarded, KeyCompare, StoreRevision, StoreTransaction, TransactionKind};
 use crate::core::service::ServiceState;
@@ -146,83 +145,6 @@ impl Transactions {
             change = change.put(permit, String::new());
         }
         change
-    }
-
-    /// Leads, if nobody does.
-    pub fn lead(&mut self) -> StoreTransaction {
-        let leader =
-            LeaderDocument { format: FORMAT, member: self.member.clone(), process: self.process.clone() };
-        self.begin(TransactionKind::Lead)
-            .when(Guarded::Leaderless, KeyCompare::Absent(self.keys.leader()))
-            .put_leased(self.keys.leader(), text(&leader))
-    }
-
-    /// Leads no longer: another can at once.
-    pub fn resign(&mut self, fence: StoreRevision) -> StoreTransaction {
-        self.begin(TransactionKind::Resign)
-            .when(Guarded::Fence, KeyCompare::Same(self.keys.leader(), fence))
-            .delete(self.keys.leader())
-    }
-
-    /// Joins, or comes back: no other process of the name may be there, but for the `former` one of an upgrade.
-    pub fn join(
-        &mut self,
-        roster: (&FleetRoster, Option<StoreRevision>),
-        alive: &AliveDocument,
-        identity: Option<&FleetIdentity>,
-        former: Option<StoreRevision>,
-    ) -> StoreTransaction {
-        let (roster, modified) = roster;
-        let (members, name) = (self.keys.members(), self.keys.alive(&self.member));
-        let unchanged = match modified {
-            Some(modified) => KeyCompare::Unchanged(members.clone(), modified),
-            None => KeyCompare::Absent(members.clone()),
-        };
-        let free = match former {
-            Some(created) => KeyCompare::Same(name.clone(), created),
-            None => KeyCompare::Absent(name.clone()),
-        };
-        let mut change = self
-            .begin(TransactionKind::Join)
-            .when(Guarded::Members, unchanged)
-            .when(Guarded::Name, free)
-            .put(members, text(roster))
-            .put_leased(name, text(alive));
-        if let Some(identity) = identity {
-            change = change.put(self.keys.identity(), text(identity));
-        }
-        change
-    }
-
-    /// A member says of itself what has changed: this process alone, under its name, and nothing older after it.
-    pub fn report(&mut self, alive: &AliveDocument, modified: StoreRevision) -> StoreTransaction {
-        let name = self.keys.alive(&self.member);
-        self.begin(TransactionKind::Report)
-            .when(Guarded::Name, KeyCompare::Unchanged(name.clone(), modified))
-            .put_leased(name, text(alive))
-    }
-
-    /// A member goes for good. `roster` is what is left.
-    pub fn leave(&mut self, roster: &FleetRoster, modified: StoreRevision) -> StoreTransaction {
-        let members = self.keys.members();
-        self.begin(TransactionKind::Leave)
-            .when(Guarded::Members, KeyCompare::Unchanged(members.clone(), modified))
-            .put(members, text(roster))
-            .delete(self.keys.alive(&self.member))
-    }
-
-    /// A member that has not been heard of for long is forgotten, unless it is there again.
-    pub fn forget(
-        &mut self,
-        member: &str,
-        roster: &FleetRoster,
-        modified: StoreRevision,
-    ) -> StoreTransaction {
-        let members = self.keys.members();
-        self.begin(TransactionKind::Forget)
-            .when(Guarded::Members, KeyCompare::Unchanged(members.clone(), modified))
-            .when(Guarded::Alive, KeyCompare::Absent(self.keys.alive(member)))
-            .put(members, text(roster))
     }
 
     fn begin(&mut self, kind: TransactionKind) -> StoreTransaction {

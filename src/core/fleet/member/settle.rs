@@ -1,12 +1,12 @@
 //! What is to be done, of what is so.
 
-use super::super::documents::{
+use super::{FleetMember, FleetOutput, NAME_TAKEN, Waiting, Wanted};
+use crate::core::fleet::documents::{
     DocumentFault, FORMAT, FleetIdentity, RosterEntry, ServiceDocument, Tombstone,
 };
-use super::super::lineage::{Lineage, lineage};
-use super::super::store::StoreTransaction;
-use super::super::transactions::Accompanying;
-use super::{FleetMember, FleetOutput, NAME_TAKEN, Waiting, Wanted};
+use crate::core::fleet::lineage::{Lineage, lineage};
+use crate::core::fleet::store::StoreTransaction;
+use crate::core::fleet::transactions::Accompanying;
 use crate::core::service::{Moment, ServiceState};
 use std::time::Duration;
 
@@ -181,7 +181,8 @@ impl FleetMember {
             "event": "aborted", "rollout": rollout, "text": tombstone.why, "by": tombstone.by, "at": tombstone.at,
         });
         // Where it has ended by itself, there is nothing to tell.
-        let rows = if next == held.document.state { Vec::new() } else { vec![row] };
+        let own = self.rows.get(&rollout).cloned();
+        let rows = if next == held.document.state { Vec::new() } else { own.unwrap_or_else(|| vec![row]) };
         let with = Accompanying { rows, ..Accompanying::default() };
         self.want(slot, out, |member| member.transactions.abort(service, &held, next, &rollout, with));
     }

@@ -2,10 +2,11 @@
 
 use super::*;
 use crate::core::fleet::documents::{FleetIdentity, FleetRoster, LeaderDocument, RosterEntry, text};
-use crate::core::fleet::store::{StoredValue, TransactionKind};
+use crate::core::fleet::ground::Missing;
+use crate::core::fleet::store::{StoreContents, StoreEvent, StoredValue, TransactionKind};
 use crate::core::rollout::Action;
-use crate::core::service::Change;
 use crate::core::service::tests::{canary, start};
+use crate::core::service::{Change, Moment};
 
 const NOW: Moment<'static> = Moment { now: Duration::ZERO, wall: "10:00:00" };
 
