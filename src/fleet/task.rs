@@ -19,6 +19,7 @@ use crate::core::fleet::status::FleetView;
 use crate::core::fleet::store::StoreTransaction;
 use crate::core::service::Moment;
 use crate::observe::clock::{Clock, wall};
+use crate::observe::metrics::FleetTimes;
 use carrying::Known;
 use shown::Standings;
 use std::sync::Arc;
@@ -44,6 +45,9 @@ pub(super) struct FleetTask {
     refused: watch::Sender<Option<String>>,
     journal: Journal,
     clock: Clock,
+    times: FleetTimes,
+    /// When the store was heard last.
+    heard_at: Duration,
     /// Calls that are under way.
     calls: JoinSet<Finished>,
     /// Transactions that wait for a lease.
@@ -76,7 +80,7 @@ impl FleetTask {
     pub(super) fn new(
         member: FleetMember,
         (etcd, settings): (Etcd, SessionSettings),
-        (journal, clock): (Journal, Clock),
+        (journal, clock, times): (Journal, Clock, FleetTimes),
         (news, view, refused): (
             mpsc::UnboundedSender<FleetNews>,
             watch::Sender<Arc<FleetView>>,
@@ -94,6 +98,8 @@ impl FleetTask {
             refused,
             journal,
             clock,
+            times,
+            heard_at: clock.now(),
             calls: JoinSet::new(),
             deferred: Vec::new(),
             reads: Reads::default(),
@@ -141,6 +147,7 @@ impl FleetTask {
     }
 
     fn event(&mut self, event: SessionEvent) {
+        self.heard_at = self.clock.now();
         match event {
             // A reading follows, and that is what counts.
             SessionEvent::Connected => self.detail = None,

@@ -58,6 +58,7 @@ pub struct Metrics {
     refused_tokens: IntCounter,
     degraded: IntGauge,
     reloaded: IntGauge,
+    fleet_times: FleetTimes,
 }
 
 impl Metrics {
@@ -103,6 +104,7 @@ impl Metrics {
                 "pointsman_config_last_reload_successful",
                 "1 where the newest configuration that was read is in effect, 0 where it was refused.",
             )?,
+            fleet_times: FleetTimes::new()?,
             refused_tokens: IntCounter::new(
                 "pointsman_admin_refused_tokens_total",
                 "Requests to the admin API with a token that is not known.",
@@ -164,16 +166,17 @@ impl Metrics {
         self.registry.register(Box::new(DockerUp::new(gauge)?))
     }
 
+    /// How soon what is decided in the fleet is in effect; shown where there is one.
+    pub fn fleet_times(&self) -> &FleetTimes {
+        &self.fleet_times
+    }
+
     /// Shows the fleet, from now on.
     ///
     /// # Errors
     /// When it is shown already.
-    pub fn show_fleet(
-        &self,
-        view: watch::Receiver<Arc<FleetView>>,
-        times: &FleetTimes,
-    ) -> Result<(), prometheus::Error> {
-        for histogram in times.all() {
+    pub fn show_fleet(&self, view: watch::Receiver<Arc<FleetView>>) -> Result<(), prometheus::Error> {
+        for histogram in self.fleet_times.all() {
             self.registry.register(Box::new(histogram.clone()))?;
         }
         self.registry.register(Box::new(FleetGauges::new(view)?))

@@ -1,5 +1,6 @@
 //! Several instances over etcd: so far, the client of etcd and its sessions against the real one.
 
+mod faces;
 mod failover;
 mod hostile;
 mod instances;

@@ -20,9 +20,7 @@ pub struct FleetTimes {
 }
 
 impl FleetTimes {
-    /// # Errors
-    /// Never: names and bounds are right.
-    pub fn new() -> Result<Self, prometheus::Error> {
+    pub(super) fn new() -> Result<Self, prometheus::Error> {
         let histogram = |name: &str, help: &str| {
             Histogram::with_opts(HistogramOpts::new(name, help).buckets(BOUNDS.to_vec()))
         };
