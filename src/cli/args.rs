@@ -11,6 +11,7 @@ pub(super) use upstream::{Drain, Upstream, Upstreams};
 use super::replay::Replay;
 use super::{names, place};
 use crate::core::duration;
+use clap::builder::NonEmptyStringValueParser;
 use clap::{Parser, Subcommand};
 use clap_complete::Shell;
 use clap_complete::engine::ArgValueCompleter;
@@ -256,7 +257,7 @@ pub enum Fleet {
     /// It is refused for one that is there. One that comes back joins again.
     Forget {
         /// The member.
-        #[arg(add = ArgValueCompleter::new(names::members))]
+        #[arg(value_parser = NonEmptyStringValueParser::new(), add = ArgValueCompleter::new(names::members))]
         name: String,
     },
 }

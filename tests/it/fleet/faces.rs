@@ -180,6 +180,36 @@ fn a_member_that_stays_away_is_forgotten_by_itself() {
     are_one(&[&first]);
 }
 
+/// `missing`: the leader does not wait for a member that is gone.
+#[test]
+fn rollouts_go_on_without_a_member_where_that_is_configured() {
+    let site = Site::new();
+    let rollout = "[services.web.rollout]\nsteps = [{ weight = 50, hold = \"100ms\" }, { weight = 100 }]\n\
+                   bake = \"100ms\"\nmin_attempts = 0\n";
+    let more = ("missing = \"go_on\"", "", rollout);
+    let [first, second] = ["edge-1", "edge-2"].map(|name| site.member(name, more));
+    are_one(&[&first, &second]);
+    drop(second.kill());
+    eventually("it is missed", || metric(&first, "pointsman_fleet_missing") == Some(1.0));
+    let id = first.start_rollout(r#"{"to": "green"}"#);
+    assert_eq!(first.ended(&id)["outcome"], "promoted");
+    assert_eq!(status(&first).code, 1, "it is missing all the same");
+}
+
+/// What a member of a later version has written, or somebody by mistake.
+#[test]
+fn a_list_of_members_that_cannot_be_read_is_named() {
+    let site = Site::new();
+    let member = site.member("edge-1", PLAIN);
+    are_one(&[&member]);
+    let base64 = |text: &str| BASE64_STANDARD.encode(text);
+    let newer = json!({ "key": base64("pointsman/members"), "value": base64("{\"format\": 9}") });
+    site.cluster.gateway("/v3/kv/put", &newer);
+    let told = "pointsman/members has format 9, and this version knows 1 at most; update this instance";
+    eventually("it says so", || status(&member).out.contains(told));
+    assert_eq!(status(&member).code, 1);
+}
+
 /// `prefix`: two fleets in one store do not see each other.
 #[test]
 fn fleets_share_a_store_by_prefixes() {
