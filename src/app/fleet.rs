@@ -6,6 +6,7 @@ use crate::core::secret::Secret;
 use crate::core::settings::Config;
 use crate::fleet::{FleetRunning, FleetStart};
 use crate::observe::clock::Clock;
+use crate::observe::metrics::Metrics;
 use tokio::runtime::Runtime;
 
 /// Begins it, and waits a little while until it is known what the fleet has in effect.
@@ -15,7 +16,7 @@ use tokio::runtime::Runtime;
 pub(super) fn start(
     config: &Config,
     journal: &Journal,
-    clock: Clock,
+    (clock, metrics): (Clock, &Metrics),
     runtime: &Runtime,
 ) -> anyhow::Result<Option<(FleetRunning, FleetSeam)>> {
     let Some(fleet) = &config.fleet else { return Ok(None) };
@@ -31,8 +32,11 @@ pub(super) fn start(
         services: config.services.keys().map(|name| name.as_str().into()).collect(),
         journal: journal.clone(),
         clock,
+        times: metrics.fleet_times().clone(),
     };
-    Ok(Some(runtime.block_on(start.begin(runtime.handle()))?))
+    let (running, seam) = runtime.block_on(start.begin(runtime.handle()))?;
+    metrics.show_fleet(running.handle.view.clone())?;
+    Ok(Some((running, seam)))
 }
 
 /// The secret that all members have, or the instance's own.

@@ -114,7 +114,7 @@ impl Instance {
         let workers = Workers::start(&shared, config.server.threads, config.server.grace)?;
         let ((stopping, stops), (reloads, requests)) = (watch::channel(false), mpsc::channel(REQUESTS));
         let ((upgrades, asked), drain_delay) = (mpsc::channel(REQUESTS), config.server.drain_delay);
-        let (process, news) = process(&shared, &certificates, address, (file.as_deref(), containers));
+        let (process, news) = process(&shared, &certificates, address, (file.as_deref(), containers, &fleet));
         let state = admin::State {
             controller: running.controller.clone(),
             snapshots: running.snapshots.clone(),
@@ -237,8 +237,8 @@ struct Started {
 impl Core<'_> {
     fn start(self, runtime: &Runtime, recovered: Recovered, secret: &Secret) -> anyhow::Result<Started> {
         let Core { config, shared, journal, desk, admin } = self;
-        let (fleet, seam) = fleet::start(config, journal, shared.clock, runtime)?.unzip();
         let metrics = Arc::new(Metrics::new(shared.recorder.clone(), shared.table.clone(), shared.clock)?);
+        let (fleet, seam) = fleet::start(config, journal, (shared.clock, &metrics), runtime)?.unzip();
         metrics.show_clients(limits::counts(shared))?;
         shared.spans.as_ref().map(|spans| metrics.show_spans(spans.counts())).transpose()?;
         let (jobs, wanted) = mpsc::unbounded_channel();
@@ -316,7 +316,7 @@ fn process(
     shared: &Arc<Shared>,
     certificates: &InUse,
     admin: SocketAddr,
-    (file, docker): (Option<&Path>, watch::Receiver<DockerStatus>),
+    (file, docker, fleet): (Option<&Path>, watch::Receiver<DockerStatus>, &Option<FleetRunning>),
 ) -> (Arc<Process>, watch::Sender<ReloadNews>) {
     let (news, reloads) = watch::channel(ReloadNews::default());
     let served = |bound: &Arc<Bound>| Served {
@@ -337,6 +337,7 @@ fn process(
         clients: limits::counts(shared),
         reloads,
         docker,
+        fleet: fleet.as_ref().map(|fleet| fleet.handle.clone()),
     };
     (Arc::new(process), news)
 }

@@ -61,6 +61,8 @@ pub(super) struct Task {
     custody: Custody,
     /// Commands that came while it was not.
     held: Vec<Input>,
+    /// Since when the fleet has something that the table does not show yet.
+    heard_at: Option<Duration>,
 }
 
 /// Everything that wakes the task.
@@ -99,6 +101,7 @@ impl Task {
             reloading: VecDeque::new(),
             custody: Custody::Ours,
             held: Vec::new(),
+            heard_at: None,
         }
     }
 
@@ -227,6 +230,9 @@ impl Task {
     }
 
     fn hear(&mut self, news: FleetNews) {
+        if let FleetNews::State(state) = &news {
+            self.heard_at.get_or_insert(state.heard_at);
+        }
         // While another process of this member has the state, that one hears of it.
         if !self.custody.is_ours() {
             return;
@@ -361,7 +367,7 @@ impl Task {
 
     /// The table, the marks of aborts that are in effect by it, and what follows from it on connections; then views.
     fn publish_and_show(&mut self, touched: &[Arc<str>]) {
-        let Task { services, maintenance, publisher, links, effects, .. } = self;
+        let Task { services, maintenance, publisher, links, effects, heard_at, .. } = self;
         let (published, transition) = publisher.publish(touched, services, maintenance, links);
         services.each(published.names(), |service| {
             for output in service.outputs.take(|o| matches!(o, Output::Publish | Output::Mark { .. })) {
@@ -371,6 +377,9 @@ impl Task {
         // After the marks of aborts: nothing delays those.
         if let Some(transition) = transition {
             transition.follow(links);
+        }
+        if let Some(heard_at) = heard_at.take().filter(|_| !published.names().is_empty()) {
+            effects.metrics.fleet_times().applied(links.clock.now().saturating_sub(heard_at));
         }
         services.each(touched, |service| {
             for output in service.outputs.take(|output| matches!(output, Output::Ended(_))) {

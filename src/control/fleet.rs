@@ -21,6 +21,7 @@ pub(super) use gathered::Gathered;
 pub(super) use part::FleetPart;
 use serde_json::Value;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
 
 /// A request to forget a member for good: its name, by whom, and where the answer goes.
@@ -177,6 +178,8 @@ pub struct FleetState {
     pub is_heard: bool,
     /// Whether nothing is left to be written of own aborts.
     pub is_settled: bool,
+    /// When the task heard of it, on the process clock.
+    pub heard_at: Duration,
 }
 
 /// What became of a change.

@@ -22,6 +22,7 @@ pub mod retention;
 mod simulation;
 pub mod status;
 pub mod store;
+pub mod summary;
 pub mod transactions;
 pub mod view;
 

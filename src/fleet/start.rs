@@ -12,6 +12,7 @@ use crate::core::fleet::keys::StoreKeys;
 use crate::core::fleet::member::{FleetMember, MemberIdentity, READ_AGAIN};
 use crate::core::settings::EtcdSettings;
 use crate::observe::clock::Clock;
+use crate::observe::metrics::FleetTimes;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -44,6 +45,7 @@ pub struct FleetStart {
     pub services: Vec<Arc<str>>,
     pub journal: Journal,
     pub clock: Clock,
+    pub times: FleetTimes,
 }
 
 /// Why an instance cannot take part in a fleet.
@@ -96,8 +98,12 @@ impl FleetStart {
             lease: self.lease,
             reading: READ_AGAIN,
         };
-        let task =
-            FleetTask::new(member, (etcd, settings), (self.journal, self.clock), (news, view, refused));
+        let task = FleetTask::new(
+            member,
+            (etcd, settings),
+            (self.journal, self.clock, self.times),
+            (news, view, refused),
+        );
         runtime.spawn(task.run(ordered, forgotten));
         let handle = FleetHandle { view: shown, forgets };
         let mut view = handle.view.clone();

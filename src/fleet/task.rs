@@ -22,6 +22,7 @@ use crate::core::fleet::status::FleetView;
 use crate::core::fleet::store::StoreTransaction;
 use crate::core::service::Moment;
 use crate::observe::clock::{Clock, wall};
+use crate::observe::metrics::FleetTimes;
 use carrying::Known;
 use evidence::Gatherings;
 use shown::Standings;
@@ -49,6 +50,9 @@ pub(super) struct FleetTask {
     refused: watch::Sender<Option<String>>,
     journal: Journal,
     clock: Clock,
+    times: FleetTimes,
+    /// When the store was heard last.
+    heard_at: Duration,
     /// Calls that are under way.
     calls: JoinSet<Finished>,
     /// Transactions that wait for a lease.
@@ -87,7 +91,7 @@ impl FleetTask {
     pub(super) fn new(
         member: FleetMember,
         (etcd, settings): (Etcd, SessionSettings),
-        (journal, clock): (Journal, Clock),
+        (journal, clock, times): (Journal, Clock, FleetTimes),
         (news, view, refused): (
             mpsc::UnboundedSender<FleetNews>,
             watch::Sender<Arc<FleetView>>,
@@ -105,6 +109,8 @@ impl FleetTask {
             refused,
             journal,
             clock,
+            times,
+            heard_at: clock.now(),
             calls: JoinSet::new(),
             deferred: Vec::new(),
             reads: Reads::default(),
@@ -155,6 +161,7 @@ impl FleetTask {
     }
 
     fn event(&mut self, event: SessionEvent) {
+        self.heard_at = self.clock.now();
         match event {
             // A reading follows, and that is what counts.
             SessionEvent::Connected => self.detail = None,

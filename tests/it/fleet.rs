@@ -1,5 +1,6 @@
 //! Several instances over etcd: its client and sessions against the real one, and processes that act as one.
 
+mod faces;
 mod failover;
 mod hostile;
 mod instances;

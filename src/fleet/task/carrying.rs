@@ -51,8 +51,11 @@ impl FleetTask {
             return self.deferred.push(transaction);
         }
         let (store, txn, id) = (session.store().clone(), convert::txn(&transaction, lease), transaction.id);
+        let (times, clock, since) = (self.times.clone(), self.clock, self.clock.now());
         self.calls.spawn(async move {
-            let outcome = match store.txn(&txn).await {
+            let answer = store.txn(&txn).await;
+            times.stored(clock.now().saturating_sub(since));
+            let outcome = match answer {
                 Ok(done) if done.has_succeeded => {
                     CommitOutcome::Done(u64::try_from(done.revision).unwrap_or_default())
                 }
@@ -110,6 +113,7 @@ impl FleetTask {
             undone: self.member.undone_in_effect(service),
             is_heard: self.member.has_heard(),
             is_settled: marks.is_empty(),
+            heard_at: self.heard_at,
         })));
     }
 

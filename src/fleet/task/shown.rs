@@ -81,8 +81,10 @@ impl FleetTask {
 
     fn shown(&self) -> FleetView {
         let view = self.member.view();
-        let (roster, _) = view.roster().unwrap_or_default();
-        let leader = view.leader().ok().flatten().map(|(leader, _)| leader.member.clone());
+        let (listed, led) = (view.roster(), view.leader());
+        let unread = listed.as_ref().err().or(led.as_ref().err()).map(ToString::to_string);
+        let (roster, _) = listed.unwrap_or_default();
+        let leader = led.ok().flatten().map(|(leader, _)| leader.member.clone());
         let member = |name: &String| {
             let alive = view.alive(name).ok().flatten().map(|(alive, _)| alive);
             let applied = |alive: &crate::core::fleet::documents::AliveDocument| {
@@ -104,7 +106,7 @@ impl FleetTask {
         FleetView {
             name: self.member.name().to_owned(),
             connected: self.member.is_connected(),
-            detail: self.member.foreign().map(str::to_owned).or_else(|| self.detail.clone()),
+            detail: self.member.foreign().map(str::to_owned).or_else(|| self.detail.clone()).or(unread),
             revision: view.revision(),
             members: roster.members.keys().map(member).collect(),
             holds: holds.map(|(service, (_, holds))| (service.to_string(), holds.clone())).collect(),
