@@ -177,10 +177,11 @@ fn is_denied(fault: &CallFault) -> bool {
 fn explained(dialer: &Dialer, endpoint: &Endpoint, ended: Option<Arc<str>>, fault: &CallFault) -> String {
     let said = ended.map_or_else(|| fault.to_string(), |ended| ended.to_string());
     match endpoint.target.is_tls {
-        true if said.contains("alert") => format!("{said}; {}", dialer.about_our_certificate()),
-        false if !matches!(fault, CallFault::Status(_)) => {
+        _ if matches!(fault, CallFault::Status(_)) => said,
+        // It ends the connection with an alert, which may be lost with the rest of it.
+        true => format!("{said}; {}", dialer.about_our_certificate()),
+        false => {
             format!("{said}; if this member has TLS, write https://; else the port may be another server's")
         }
-        _ => said,
     }
 }
