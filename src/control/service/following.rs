@@ -13,6 +13,8 @@ use crate::core::fleet::evidence::held;
 use crate::core::service::ServiceState;
 use crate::core::verdict::State;
 
+/// Why a rollout stands still whose candidate some members say nothing of.
+const AWAITED: &str = "the counts of all members are awaited";
 /// How often a command is tried that others are faster than.
 const TRIES: u32 = 5;
 
@@ -63,8 +65,15 @@ impl ServiceController {
         if observation.verdict.state == State::Fail || !self.saver.leads() {
             return Some(Seen { worse, observation });
         }
-        let pooled = self.gathered.pooled(links.clock.now(), &running.id)?.clone();
-        Some(Seen { worse, observation: held(pooled, self.saver.holds()) })
+        let now = links.clock.now();
+        match self.gathered.pooled(now, &running.id) {
+            Some(pooled) => Some(Seen { worse, observation: held(pooled, self.saver.holds()) }),
+            None if self.saver.holds().is_empty() && !self.gathered.is_awaited_long(now) => None,
+            None => {
+                let whys = [self.saver.holds(), &[AWAITED.to_owned()]].concat();
+                Some(Seen { worse, observation: held(observation, &whys) })
+            }
+        }
     }
 
     /// Counts for the fleet, after a look of its own.
