@@ -6,6 +6,7 @@ use crate::control::fleet::{FleetNews, FleetOrder, FleetState, WriteOutcome};
 use crate::control::jobs::Jobs;
 use crate::control::links::Links;
 use crate::control::output::{Output, Outputs};
+use crate::control::registered::addresses;
 use crate::control::saver::{AskedCommand, Retry, Settled};
 use crate::control::watch::Seen;
 use crate::control::{facts, shown};
@@ -30,6 +31,7 @@ impl ServiceController {
                     // Who leads no more asks for nothing; who leads now asks for what is wanted.
                     self.jobs = Jobs::default();
                     self.note_news();
+                    self.note_configured(links);
                 }
             }
             FleetNews::Count(_) => self.count(links),
@@ -94,6 +96,21 @@ impl ServiceController {
             running.rollout.come_back(links.clock.now(), &links.wall_text());
         }
         fitted
+    }
+
+    /// What the leader's configuration has in its pools is what lies there: another version, where it is another than before.
+    fn note_configured(&mut self, links: &Links) {
+        if !self.saver.leads() || self.saver.fleet().is_none_or(|fleet| !fleet.is_known()) {
+            return;
+        }
+        let mut state = self.state().clone();
+        let notes = state.note_upstreams(&addresses(&self.pools.settings), false, &links.wall_text());
+        if state.pools != self.state().pools {
+            self.saver.replace(state);
+            self.note(&notes, links);
+            self.saver.write_now();
+            self.outputs.publish();
+        }
     }
 
     /// A copy for the own disk.

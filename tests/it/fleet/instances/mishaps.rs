@@ -1,7 +1,7 @@
 //! What can go wrong: a store that is gone for a while, wiped or stopped; processes that are stopped, or replaced.
 
 use super::{Site, all_have, all_say, flip, in_step, leader, rollout, weights};
-use crate::harness::{Load, Pointsman, eventually};
+use crate::harness::{EtcdCluster, Load, Pointsman, eventually};
 use std::time::Instant;
 
 #[test]
@@ -88,6 +88,32 @@ fn an_upgrade_hands_the_members_part_over() {
     all_have(&[&members[0], &members[1]], 20.0);
     let (_, failed, broken) = load.stop();
     assert_eq!((failed, broken), (0, 0));
+}
+
+/// A store without room takes no tombstone, but a delete.
+#[test]
+fn an_abort_passes_where_the_store_is_full() {
+    let mut site = Site::new();
+    site.cluster = EtcdCluster::start_with(1, None, &["--quota-backend-bytes", "1048576"]);
+    let members = site.members(2);
+    let all: Vec<&Pointsman> = members.iter().collect();
+    let id = all[0].start_rollout(
+        r#"{"to": "green", "strategy": "canary", "steps": [{"weight": 50, "hold": "1h"}, {"weight": 100, "hold": "0s"}]}"#,
+    );
+    all_have(&all, 50.0);
+    let value = base64::Engine::encode(&base64::prelude::BASE64_STANDARD, "x".repeat(200_000));
+    let mut number = 0;
+    eventually("it is full", || {
+        number += 1;
+        let body = serde_json::json!({ "key": key(&format!("../other/{number}")), "value": value });
+        site.cluster.asked("/v3/kv/put", &body).to_string().contains("space exceeded")
+    });
+    let answer = all[1].call("POST", &format!("/v1/services/web/rollouts/{id}/abort"), "");
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    all_have(&all, 0.0);
+    all_say(&all, &id, "aborted");
+    let refused = all[0].call("POST", "/v1/services/web/flip", r#"{"to": "blue"}"#);
+    assert!(matches!(refused.status, 503 | 409), "{}", refused.text());
 }
 
 /// A key of the fleet, for the gateway.
