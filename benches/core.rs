@@ -10,7 +10,7 @@
 
 use pointsman::core::balance::mix;
 use pointsman::core::client::ClientKey;
-use pointsman::core::cohort::{CookieKeys, Identity, Split};
+use pointsman::core::cohort::{CohortIdentity, CookieKeys, Split};
 use pointsman::core::condition::{Condition, Questioned, Requirement, ValueTest};
 use pointsman::core::group::{GroupEvent, Groups, Shape, Side, name};
 use pointsman::core::headers::Value;
@@ -83,12 +83,12 @@ fn pick_for_a_user() {
     let mut n = 0_u32;
     measure("pick for a user, by the address", || {
         n = n.wrapping_add(1);
-        black_box(split.pick(Identity::Address(n.to_be_bytes().into()).point(&key), &picker));
+        black_box(split.pick(CohortIdentity::Address(n.to_be_bytes().into()).point(&key), &picker));
     });
     let value = cookies.write(cookies.welcome(1, 1));
     measure("pick for a user, by the cookie", || {
         let user = cookies.read(black_box(&value)).expect("ours");
-        black_box(split.pick(Identity::User(user.id).point(&key), &picker));
+        black_box(split.pick(CohortIdentity::User(user.id).point(&key), &picker));
     });
 }
 

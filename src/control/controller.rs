@@ -234,7 +234,7 @@ impl Task {
             self.heard_at.get_or_insert(state.heard_at);
         }
         // While another process of this member has the state, that one hears of it.
-        if !self.custody.is_ours() {
+        if !self.custody.may_write() {
             return;
         }
         if news.service() == SITE {

@@ -113,6 +113,8 @@ pub(super) struct Saver {
     due: bool,
     /// Of one that is in a fleet.
     fleet: Option<Box<FleetPart>>,
+    /// The state that is on its way to the fleet with late rows.
+    late_state: Option<Box<ServiceState>>,
     /// Notices that wait for the end of a write to the fleet, by its number.
     notices: HashMap<u64, Vec<Outgoing>>,
 }
@@ -147,6 +149,7 @@ impl Saver {
             saved_at: Duration::ZERO,
             due: false,
             fleet: None,
+            late_state: None,
             notices: HashMap::new(),
         }
     }

@@ -54,23 +54,23 @@ impl Cohort {
 
 /// Who asks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Identity<'a> {
+pub enum CohortIdentity<'a> {
     /// As a cookie of the proxy says.
     User(u64),
     Address(IpAddr),
     Named(&'a [u8]),
 }
 
-impl Identity<'_> {
+impl CohortIdentity<'_> {
     /// Where they lie on the line.
     pub fn point(self, key: &[u8; 16]) -> u64 {
         let mut hasher = SipHasher24::new_with_key(key);
         match self {
-            Identity::User(id) => {
+            CohortIdentity::User(id) => {
                 hasher.write(b"u");
                 hasher.write(&id.to_le_bytes());
             }
-            Identity::Address(address) => match address.to_canonical() {
+            CohortIdentity::Address(address) => match address.to_canonical() {
                 IpAddr::V4(v4) => {
                     hasher.write(b"4");
                     hasher.write(&v4.octets());
@@ -80,7 +80,7 @@ impl Identity<'_> {
                     hasher.write(&(v6.to_bits() >> 64).to_le_bytes());
                 }
             },
-            Identity::Named(name) => {
+            CohortIdentity::Named(name) => {
                 hasher.write(b"n");
                 hasher.write(name);
             }

@@ -5,6 +5,8 @@
 //! number of clients. Where a table is too small for its clients, the oldest or the newest go uncounted:
 //! a limit that is overrun lets through rather than refuse everybody.
 
+#![warn(clippy::indexing_slicing)]
+
 pub mod buckets;
 pub mod counts;
 pub mod rate;

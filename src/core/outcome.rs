@@ -6,7 +6,7 @@
 
 mod totals;
 
-pub use totals::{Durations, Past, Totals};
+pub use totals::{Durations, EarlierCounts, Totals};
 
 /// How many latency limits one arm can watch at once (warning and critical, of up to four metrics).
 pub const MAX_LIMITS: usize = 8;

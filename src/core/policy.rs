@@ -45,7 +45,7 @@ use super::failure_statuses::FailureStatuses;
 use super::outcome::{MAX_LIMITS, SlowLimits, Thresholds};
 use super::signal::Signal;
 use super::verdict::Level;
-use bound::Bound;
+use bound::KindBound;
 use std::time::Duration;
 
 /// Groups of requests that are distinguished.
@@ -141,8 +141,8 @@ impl Policy {
         let (mut slow, mut long) = (SlowLimits::default(), SlowLimits::default());
         for (_, bound) in self.levels() {
             let (limits, time, slot) = match bound {
-                Bound::Slow { time, slot, .. } => (&mut slow, time, slot),
-                Bound::Long { time, slot, .. } => (&mut long, time, slot),
+                KindBound::Slow { time, slot, .. } => (&mut slow, time, slot),
+                KindBound::Long { time, slot, .. } => (&mut long, time, slot),
                 _ => continue,
             };
             if let Some(limit) = limits.0.get_mut(slot) {
@@ -179,28 +179,28 @@ impl Policy {
         critical.reduce(f64::min).is_none_or(|tolerated| share > tolerated)
     }
 
-    fn levels(&self) -> Vec<(Level, Bound)> {
+    fn levels(&self) -> Vec<(Level, KindBound)> {
         let mut levels = Vec::new();
         let (mut slow, mut long) = (0..MAX_LIMITS, 0..MAX_LIMITS);
         for limit in &self.limits {
             match *limit {
                 Limit::ErrorRate { warning, critical } => {
-                    levels.extend(both(warning, critical, |share| Bound::Errors { share }));
+                    levels.extend(both(warning, critical, |share| KindBound::Errors { share }));
                 }
                 Limit::Abandoned { warning, critical } => {
-                    levels.extend(both(warning, critical, |share| Bound::Abandoned { share }));
+                    levels.extend(both(warning, critical, |share| KindBound::Abandoned { share }));
                 }
                 Limit::Differences { warning, critical } => {
-                    levels.extend(both(warning, critical, |share| Bound::Differences { share }));
+                    levels.extend(both(warning, critical, |share| KindBound::Differences { share }));
                 }
                 Limit::Latency { quantile, warning, critical } => {
                     let placed = [warning, critical].map(|time| Some((time?, slow.next()?)));
-                    let bound = |(time, slot)| Bound::Slow { quantile, time, slot };
+                    let bound = |(time, slot)| KindBound::Slow { quantile, time, slot };
                     levels.extend(both(placed[0], placed[1], bound));
                 }
                 Limit::Duration { quantile, warning, critical } => {
                     let placed = [warning, critical].map(|time| Some((time?, long.next()?)));
-                    let bound = |(time, slot)| Bound::Long { quantile, time, slot };
+                    let bound = |(time, slot)| KindBound::Long { quantile, time, slot };
                     levels.extend(both(placed[0], placed[1], bound));
                 }
             }
@@ -212,8 +212,8 @@ impl Policy {
 fn both<T>(
     warning: Option<T>,
     critical: Option<T>,
-    bound: impl Fn(T) -> Bound,
-) -> impl Iterator<Item = (Level, Bound)> {
+    bound: impl Fn(T) -> KindBound,
+) -> impl Iterator<Item = (Level, KindBound)> {
     let levels = [(Level::Warning, warning), (Level::Critical, critical)];
     levels.into_iter().filter_map(move |(level, value)| Some((level, bound(value?))))
 }

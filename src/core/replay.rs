@@ -23,13 +23,13 @@ use super::policy::{Circumstances, Counted, GroupCounts, Looks, Mode, Policy};
 use super::rollout::{Effect, Idle, Input, Note, Observation, Plan, Rollout, Step};
 use super::verdict::{State, Verdict};
 use super::weight::BasisPoints;
-use attempt::{Mark, Role};
+use attempt::{Mark, ReplayRole};
 use groups::LoggedGroups;
 use order::{Fact, What};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
-use stretch::{Change, Stretch};
+use stretch::{ReplayChange, ReplayStretch};
 use tally::Tally;
 
 /// Time between two looks, as live while a rollout runs.
@@ -41,7 +41,7 @@ const ENDLESS: Duration = Duration::from_secs(u32::MAX as u64);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Setting {
     /// Whose attempts are held against the policy.
-    pub subject: Role,
+    pub subject: ReplayRole,
     /// Whether the other pool's are compared with them.
     pub compared: bool,
     /// After so long without an attempt of the subject a new stretch begins.
@@ -61,7 +61,7 @@ pub struct Replay {
     groups: Option<LoggedGroups>,
     /// What the other pool did in the last minutes.
     yardstick: Yardstick,
-    stretches: Vec<Stretch>,
+    stretches: Vec<ReplayStretch>,
     trial: Option<Trial>,
     /// The last attempt of the subject that spoke against it.
     suspect: Option<Mark>,
@@ -138,7 +138,7 @@ impl Replay {
     }
 
     /// The log has ended: what it came to.
-    pub fn finish(mut self) -> Vec<Stretch> {
+    pub fn finish(mut self) -> Vec<ReplayStretch> {
         self.tick_until(self.now + TICK);
         self.stretches
     }
@@ -174,7 +174,7 @@ impl Replay {
             open.ended = at;
             return;
         }
-        self.stretches.push(Stretch::new(at));
+        self.stretches.push(ReplayStretch::new(at));
         self.begin();
     }
 
@@ -240,7 +240,7 @@ impl Replay {
         for effect in effects.into_iter().filter(|_| !self.setting.again) {
             let Effect::Note(Note { event, text }) = effect else { continue };
             let reasons = observation.verdict.reasons.clone();
-            open.changed(Change::new(now, event, text, reasons, suspect));
+            open.changed(ReplayChange::new(now, event, text, reasons, suspect));
         }
         if has_ended {
             self.aborts += 1;

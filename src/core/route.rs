@@ -17,7 +17,7 @@ pub use error_page::{ErrorPage, ErrorPages, PageSource, PageStatus};
 pub use files::{Autoindex, Fallback, FileCandidate, Files, Symlinks};
 pub use relocation::Relocation;
 pub use replacement::Replacement;
-pub use rewriting::{Base, Rewriting, Rule, Then, Turn};
+pub use rewriting::{Base, RewriteRule, Rewriting, Then, Turn};
 pub use rewritten::{Current, Rewritten};
 pub use router::{Sought, without_port};
 

@@ -8,6 +8,8 @@
 //! A line is in the file within [`AGE`] and the time that it takes to write it, whether or not other requests follow;
 //! what ends the process without notice loses no more than that. An end with notice loses none.
 
+#![warn(clippy::indexing_slicing)]
+
 mod entry;
 mod format;
 mod gathering;

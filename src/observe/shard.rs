@@ -14,13 +14,17 @@
 //! had begun before speaks neither for nor against the version that follows, whenever it ends. Nor does one that is
 //! no evidence from its start on ([`Shard::begin_aside`]).
 
+#![warn(clippy::indexing_slicing)]
+
 use super::activity::Activity;
 use super::cell::Cell;
 use super::whole_answers::{Took, WholeAnswers};
 use crate::core::client::{ClientKey, Met};
 use crate::core::counter::{Counter, sum};
 use crate::core::latency::bucket_of;
-use crate::core::outcome::{ArmId, Durations, Outcome, Past, Reason, SlowLimits, Thresholds, Totals};
+use crate::core::outcome::{
+    ArmId, Durations, EarlierCounts, Outcome, Reason, SlowLimits, Thresholds, Totals,
+};
 use crate::core::own_limit::OwnLimit;
 use crate::core::shield::Budget;
 use std::sync::OnceLock;
@@ -387,7 +391,7 @@ impl Shard {
         totals.differing += cell.differing.read();
         totals.dropped += cell.dropped.read();
         totals.warming += cell.warming.read();
-        let Past { codes, reasons } = &mut totals.past;
+        let EarlierCounts { codes, reasons } = &mut totals.past;
         sum(codes, &cell.past_codes);
         sum(reasons, &cell.past_reasons);
         totals.own_limits += cell.own_limits.read();
@@ -398,19 +402,21 @@ impl Shard {
         totals.latency_sum_us += cell.latency_sum_us.read();
         let answered = sum(&mut totals.latency, &cell.latency);
         totals.answered += answered;
-        for (index, late) in cell.late.iter().enumerate() {
+        let kinds = totals.slow.iter_mut().zip(&mut totals.fast);
+        for ((slow, fast), (late, overdue)) in kinds.zip(cell.late.iter().zip(overdue)) {
             let late = late.read();
-            totals.slow[index] += late + overdue[index];
-            totals.fast[index] += answered.saturating_sub(late);
+            *slow += late + overdue;
+            *fast += answered.saturating_sub(late);
         }
         let Some(answers) = cell.whole_answers.get() else { return };
         totals.empty += answers.empty.read();
         totals.declined += answers.declined.read();
         let whole: u64 = answers.whole.iter().map(Counter::read).sum();
-        for (index, (long, cut)) in answers.long.iter().zip(&answers.cut_long).enumerate() {
+        let kinds = totals.long.iter_mut().zip(&mut totals.brief);
+        for ((total, brief), (long, cut)) in kinds.zip(answers.long.iter().zip(&answers.cut_long)) {
             let long = long.read();
-            totals.long[index] += long + cut.read();
-            totals.brief[index] += whole.saturating_sub(long);
+            *total += long + cut.read();
+            *brief += whole.saturating_sub(long);
         }
     }
 

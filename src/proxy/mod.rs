@@ -19,6 +19,8 @@
 //! connections to the upstreams: nothing is shared on the way of a request but the table (read only)
 //! and the upstreams' in-flight counts.
 
+#![warn(clippy::indexing_slicing)]
+
 mod decide;
 mod exchange;
 #[cfg(any(test, feature = "fuzzing"))]

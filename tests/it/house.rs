@@ -236,6 +236,57 @@ fn rooms_use_only_what_they_may() {
 }
 
 /// A walk of one request on one page names each file of its way once, and only files that are there.
+/// Names that more than one public type of `core`, `control` and `proxy` has. This list only shrinks.
+const SHARED_NAMES: &[&str] = &[
+    "Answer",
+    "Change",
+    "Health",
+    "Input",
+    "Kind",
+    "Limit",
+    "Maintenance",
+    "Order",
+    "Place",
+    "Pool",
+    "Reason",
+    "Reply",
+    "Running",
+    "Seen",
+    "Service",
+    "Standing",
+    "Task",
+    "Transition",
+    "Upstream",
+];
+
+/// A name stands for one type, so that a reader who meets it knows which.
+#[test]
+fn no_name_of_a_public_type_is_new_twice() {
+    let mut places: BTreeMap<String, usize> = BTreeMap::new();
+    for module in ["core", "control", "proxy"] {
+        for file in files(&root().join("src").join(module)) {
+            let is_test =
+                |part: &str| file.components().any(|at| at.as_os_str().to_string_lossy().starts_with(part));
+            if ["tests", "fuzzing", "simulation"].into_iter().any(is_test) {
+                continue;
+            }
+            let text = std::fs::read_to_string(&file).expect("a file");
+            let code = text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
+            for line in code.lines().filter(|line| line.starts_with("pub")) {
+                let words: Vec<&str> =
+                    line.split([' ', '<', '(', ';', '{', '=']).filter(|word| !word.is_empty()).collect();
+                let kind = words.iter().position(|word| ["struct", "enum", "trait", "type"].contains(word));
+                let name = kind.and_then(|kind| words.get(kind + 1)).filter(|_| kind < Some(5));
+                if let Some(name) = name {
+                    *places.entry((*name).to_owned()).or_default() += 1;
+                }
+            }
+        }
+    }
+    let shared: Vec<&str> = places.iter().filter(|(_, count)| **count > 1).map(|(name, _)| &**name).collect();
+    assert_eq!(shared, SHARED_NAMES);
+}
+
 #[test]
 fn the_page_of_a_request_names_every_file_once() {
     let page = std::fs::read_to_string(root().join("docs/request.md")).expect("a page");

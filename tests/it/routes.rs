@@ -355,7 +355,7 @@ fn errors_of_the_proxy_have_the_sites_page_but_for_json() {
 #[test]
 fn a_route_has_timeouts_and_a_body_limit_of_its_own() {
     let origin = Origin::new(|request| match request.path() {
-        path if path.starts_with("/late") => Reaction::Late(Duration::from_millis(800), 200, "late".into()),
+        path if path.starts_with("/late") => Reaction::Late(Duration::from_secs(4), 200, "late".into()),
         _ => Reaction::Echo,
     });
     let routes = r#"
@@ -376,7 +376,7 @@ fn a_route_has_timeouts_and_a_body_limit_of_its_own() {
         limits = { body = "1M" }
         [[routes]]
         service = "web""#;
-    let pool = "timeouts = { read = \"200ms\" }\ntries = 1\npassive = { max_fails = 0 }\n";
+    let pool = "timeouts = { read = \"2s\" }\ntries = 1\npassive = { max_fails = 0 }\n";
     let pointsman = Pointsman::start(&(site(&origin, routes) + pool));
     assert_eq!(ask(&pointsman, "GET /late", "").status, 504);
     assert_eq!(ask(&pointsman, "GET /late/patient", "").text(), "late");

@@ -10,9 +10,9 @@ use crate::core::client::ClientKey;
 use crate::core::failure_statuses::FailureStatuses;
 use crate::core::outcome::{Outcome, Thresholds};
 use crate::core::policy::{Mode, Policy};
-use crate::core::replay::attempt::{Attempt, Mark, Role, past};
-use crate::core::replay::order::{Fact, Order};
-use crate::core::replay::stretch::Stretch;
+use crate::core::replay::attempt::{Mark, ReplayAttempt, ReplayRole, past};
+use crate::core::replay::order::{Fact, ReplayOrder};
+use crate::core::replay::stretch::ReplayStretch;
 use crate::core::replay::trade::{Outcomes, Resampled};
 use crate::core::replay::{Replay, Setting};
 use jiff::Timestamp;
@@ -33,7 +33,7 @@ pub(super) struct Found {
     /// Outcomes that came later in the log than their place in time.
     pub late: u64,
     pub calendar: Calendar,
-    pub stretches: Vec<Stretch>,
+    pub stretches: Vec<ReplayStretch>,
     pub variants: Vec<VariantFound>,
     /// Outcomes of stable that variants were tried on, and those left out.
     pub outcomes: (usize, u64),
@@ -43,7 +43,7 @@ pub(super) struct Found {
 #[derive(Debug)]
 pub(super) struct VariantFound {
     pub name: String,
-    pub stretches: Vec<Stretch>,
+    pub stretches: Vec<ReplayStretch>,
     /// How often it aborts stable's own traffic, as it was and resampled; absent where there is none.
     pub stable_aborts: Option<u64>,
     pub resampled: Option<Resampled>,
@@ -61,7 +61,7 @@ struct Pass<'a> {
     failures: FailureStatuses,
     names: GroupNames,
     calendar: Calendar,
-    order: Order,
+    order: ReplayOrder,
     main: Replay,
     variants: Vec<Variant>,
     outcomes: Outcomes,
@@ -95,8 +95,8 @@ pub(super) fn run(
     variants: Vec<(String, Arc<Policy>)>,
 ) -> Result<Found, Failure> {
     let compared = roles.stable.is_some();
-    let setting = Setting { subject: Role::Candidate, compared, gap: asked.gap, again: false };
-    let mirrored = Setting { subject: Role::Stable, compared: false, gap: NEVER, again: true };
+    let setting = Setting { subject: ReplayRole::Candidate, compared, gap: asked.gap, again: false };
+    let mirrored = Setting { subject: ReplayRole::Stable, compared: false, gap: NEVER, again: true };
     let thresholds = policy.thresholds(compared);
     let variant = |(name, policy): (String, Arc<Policy>)| Variant {
         name,
@@ -110,7 +110,7 @@ pub(super) fn run(
         failures: policy.failures,
         names: GroupNames::default(),
         calendar: Calendar::default(),
-        order: Order::new(thresholds.slow),
+        order: ReplayOrder::new(thresholds.slow),
         main: Replay::new(policy, setting),
         variants: variants.into_iter().map(variant).collect(),
         outcomes: Outcomes::default(),
@@ -133,13 +133,13 @@ impl Pass<'_> {
         for (index, tried) in said.tried.iter().enumerate() {
             let pool = Roles::named(&tried.pool);
             let role = match pool {
-                pool if pool == self.roles.candidate => Role::Candidate,
-                pool if Some(pool) == self.roles.stable.as_deref() => Role::Stable,
+                pool if pool == self.roles.candidate => ReplayRole::Candidate,
+                pool if Some(pool) == self.roles.stable.as_deref() => ReplayRole::Stable,
                 _ => continue,
             };
             let is_last = index + 1 == said.tried.len();
             let attempt = self.attempt(role, started_us, tried, line, said, is_last);
-            let attempt = Attempt { group: group.clone(), ..attempt };
+            let attempt = ReplayAttempt { group: group.clone(), ..attempt };
             self.order.push(attempt, ended_us);
         }
         while let Some(fact) = self.order.due() {
@@ -149,13 +149,13 @@ impl Pass<'_> {
 
     fn attempt(
         &self,
-        role: Role,
+        role: ReplayRole,
         started_us: u64,
         tried: &Tried<'_>,
         line: u64,
         said: &Said<'_>,
         is_last: bool,
-    ) -> Attempt {
+    ) -> ReplayAttempt {
         let started_us = started_us + tried.began_us;
         let Judged { outcome, broke_us, end } = judge(tried, said, is_last, &self.failures);
         let failed = matches!(outcome, Outcome::Failure(_));
@@ -163,7 +163,7 @@ impl Pass<'_> {
         let is_bad = failed || is_long || outcome == Outcome::Abandoned;
         let is_told = is_bad || past(&self.thresholds.slow, tried.took_us) != 0;
         let request = (is_told && !said.request.is_empty()).then(|| Box::from(&*said.request));
-        Attempt {
+        ReplayAttempt {
             end,
             group: None,
             role,
@@ -184,7 +184,7 @@ impl Pass<'_> {
             variant.replay.feed(fact);
             variant.mirror.feed(fact);
         }
-        if !self.variants.is_empty() && fact.attempt.role == Role::Stable {
+        if !self.variants.is_empty() && fact.attempt.role == ReplayRole::Stable {
             self.outcomes.keep(fact, &self.thresholds);
         }
     }

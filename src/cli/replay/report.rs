@@ -3,7 +3,7 @@
 use super::logs::{Place, Tale};
 use super::pass::{Calendar, Found, VariantFound};
 use super::roles::Roles;
-use crate::core::replay::stretch::{Change, Course, Stretch};
+use crate::core::replay::stretch::{Course, ReplayChange, ReplayStretch};
 use crate::core::verdict::{Reason, State};
 use serde::Serialize;
 
@@ -146,9 +146,9 @@ impl Report {
     }
 }
 
-fn stretch_view(stretch: &Stretch, calendar: Calendar, tale: &Tale) -> StretchView {
+fn stretch_view(stretch: &ReplayStretch, calendar: Calendar, tale: &Tale) -> StretchView {
     let at = |time| format!("{:.3}", calendar.at(time));
-    let change = |change: &Change| ChangeView {
+    let change = |change: &ReplayChange| ChangeView {
         at: at(change.at),
         action: change.event.label(),
         place: change.mark.as_ref().and_then(|mark| tale.place(mark.line)),
@@ -174,7 +174,7 @@ fn stretch_view(stretch: &Stretch, calendar: Calendar, tale: &Tale) -> StretchVi
     }
 }
 
-fn decision_view(change: &Change, calendar: Calendar, tale: &Tale) -> DecisionView {
+fn decision_view(change: &ReplayChange, calendar: Calendar, tale: &Tale) -> DecisionView {
     let first = change.reasons.first();
     DecisionView {
         kind: first.map(|reason| reason.kind.clone()).unwrap_or_default(),
@@ -200,7 +200,7 @@ fn course_view(course: &Course) -> CourseView {
 }
 
 fn variant_view(variant: &VariantFound, calendar: Calendar, tale: &Tale) -> VariantView {
-    let decisions = || variant.stretches.iter().filter_map(Stretch::decision);
+    let decisions = || variant.stretches.iter().filter_map(ReplayStretch::decision);
     VariantView {
         name: variant.name.clone(),
         aborted_stretches: decisions().count(),

@@ -5,7 +5,7 @@ use super::target::location;
 use crate::config::reader::{Item, Section};
 use crate::core::pattern::Pattern;
 use crate::core::route::{
-    Base, PathSpec, Relocation, Replacement, Rewriting, Rewritten, Rule, Target, Then, decoded,
+    Base, PathSpec, Relocation, Replacement, RewriteRule, Rewriting, Rewritten, Target, Then, decoded,
 };
 use crate::core::template::Template;
 
@@ -61,7 +61,7 @@ fn relocation(section: &Section<'_>) -> Option<Relocation> {
     Some(Relocation { from: from?, to: to? })
 }
 
-fn rule(section: &Section<'_>) -> Option<Rule> {
+fn rule(section: &Section<'_>) -> Option<RewriteRule> {
     let remedy = "a regular expression, for example '^/old/(.*)$'";
     let pattern = section.need("match", remedy, |item| item.parsed(|text| Pattern::new(text, false)));
     let status = section.item("status").and_then(|item| redirection(&item));
@@ -80,7 +80,7 @@ fn rule(section: &Section<'_>) -> Option<Rule> {
         })
     });
     section.finish();
-    Some(Rule { pattern: pattern?, to: to?, then: status.map_or(then, Then::Redirect) })
+    Some(RewriteRule { pattern: pattern?, to: to?, then: status.map_or(then, Then::Redirect) })
 }
 
 /// The status of a redirect.

@@ -13,6 +13,8 @@ pub(in crate::control) struct Gathered {
     report: Option<MemberReport>,
     /// What all see, of which rollout, and since when it is known.
     pooled: Option<(Duration, String, Observation)>,
+    /// Since when the counts of all are awaited, of which rollout.
+    awaited: Option<(Duration, String)>,
 }
 
 impl Gathered {
@@ -34,8 +36,19 @@ impl Gathered {
     }
 
     /// What all see of a rollout, if that is known and not old.
-    pub(in crate::control) fn pooled(&self, now: Duration, rollout: &str) -> Option<&Observation> {
+    pub(in crate::control) fn pooled(&mut self, now: Duration, rollout: &str) -> Option<Observation> {
         let pooled = self.pooled.as_ref().filter(|(at, id, _)| now < *at + FRESH && id == rollout);
-        pooled.map(|(_, _, seen)| seen)
+        let pooled = pooled.map(|(_, _, seen)| seen.clone());
+        if pooled.is_some() {
+            self.awaited = None;
+        } else if self.awaited.as_ref().is_none_or(|(_, id)| id != rollout) {
+            self.awaited = Some((now, rollout.to_owned()));
+        }
+        pooled
+    }
+
+    /// Whether that is awaited for longer than it takes while all is well.
+    pub(in crate::control) fn is_awaited_long(&self, now: Duration) -> bool {
+        self.awaited.as_ref().is_some_and(|(since, _)| now >= *since + FRESH)
     }
 }

@@ -89,3 +89,50 @@ impl FleetPart {
         self.aborting.is_none() && std::mem::take(&mut self.is_marked)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::rollout::{Plan, Step, Strategy};
+    use crate::core::service::{Change, Moment};
+    use crate::core::weight::BasisPoints;
+    use std::time::Duration;
+
+    const THEN: Moment<'static> = Moment { now: Duration::ZERO, wall: "then" };
+
+    fn running() -> ServiceState {
+        let steps = vec![Step::weight(BasisPoints::FULL, Duration::ZERO)];
+        let plan = Plan { strategy: Strategy::Canary, steps, ..Plan::default() };
+        let (version, policy, set) = (None, None, None);
+        let id = "web-1".to_owned();
+        let upstreams = Vec::new();
+        let start = Change::Start { id, to: "green", version, policy, plan, upstreams, set, who: "ci" };
+        ServiceState::new("blue", ["blue", "green"]).apply(start, THEN).expect("started").state
+    }
+
+    #[test]
+    fn a_state_from_before_an_own_abort_is_not_entered() {
+        let mut part = FleetPart::default();
+        let (state, one, two) = (running(), Arc::from("a/1"), Arc::from("b/1"));
+        assert!(part.follows(&state, (&one, &None, true)));
+        assert!(!part.follows(&state, (&one, &None, true)), "it is in effect");
+        assert!(part.follows(&state, (&one, &None, false)), "what is unheard gives candidates nothing");
+        part.aborted("web-1".to_owned());
+        assert!(!part.follows(&state, (&two, &None, true)), "somebody went on meanwhile");
+        assert_eq!(part.take_to_tell().as_deref(), Some("web-1"));
+        assert_eq!(part.take_to_tell(), None, "the others hear of it once");
+        assert!(!part.take_mark(), "nobody else knows of it yet");
+        let undone = state.undone_again("web-1", "edge-1").expect("it runs");
+        let undone = state.apply(undone, THEN).expect("undone").state;
+        assert!(part.follows(&undone, (&two, &Some("web-1".to_owned()), true)));
+        assert!(part.take_mark() && !part.take_mark());
+    }
+
+    #[test]
+    fn who_leads_is_news_once() {
+        let mut part = FleetPart::default();
+        assert!(part.stand(true, Vec::new()) && !part.stand(true, Vec::new()));
+        assert!(part.stand(true, vec!["edge-2 is gone".to_owned()]));
+        assert!(part.stand(false, Vec::new()) && !part.leads());
+    }
+}

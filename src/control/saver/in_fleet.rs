@@ -66,8 +66,15 @@ impl Saver {
         if !is_new {
             return None;
         }
+        // What was kept meanwhile is in effect already; the clock has gone on since.
+        if self.late_state.take_if(|sent| **sent == news.state).is_some() {
+            return None;
+        }
+        // Of an own change all is known that its document does not tell.
+        let own = self.pending.as_ref().map(|pending| &pending.state).filter(|own| **own == news.state);
+        let next = own.cloned().unwrap_or(fitted);
         out.publish();
-        Some(std::mem::replace(&mut self.state, fitted))
+        Some(std::mem::replace(&mut self.state, next))
     }
 
     /// A rollout was started by a key, at any member.
@@ -110,6 +117,7 @@ impl Saver {
         let progress = leads && self.state.running().is_some() && now >= self.saved_at + PROGRESS;
         let has_late = !self.late.is_empty() && (is_known || self.due);
         if !self.is_busy() && now >= self.retry_at && (has_late || self.due || progress) {
+            self.late_state = Some(Box::new(self.state.clone()));
             self.send_late(record, now, out);
         }
     }

@@ -6,6 +6,7 @@ use crate::control::fleet::{FleetNews, FleetOrder, FleetState, WriteOutcome};
 use crate::control::jobs::Jobs;
 use crate::control::links::Links;
 use crate::control::output::{Output, Outputs};
+use crate::control::registered::addresses;
 use crate::control::saver::{AskedCommand, Retry, Settled};
 use crate::control::watch::Seen;
 use crate::control::{facts, shown};
@@ -13,6 +14,8 @@ use crate::core::fleet::evidence::held;
 use crate::core::service::ServiceState;
 use crate::core::verdict::State;
 
+/// Why a rollout stands still whose candidate some members say nothing of.
+const AWAITED: &str = "the counts of all members are awaited";
 /// How often a command is tried that others are faster than.
 const TRIES: u32 = 5;
 
@@ -28,6 +31,7 @@ impl ServiceController {
                     // Who leads no more asks for nothing; who leads now asks for what is wanted.
                     self.jobs = Jobs::default();
                     self.note_news();
+                    self.note_configured(links);
                 }
             }
             FleetNews::Count(_) => self.count(links),
@@ -63,8 +67,15 @@ impl ServiceController {
         if observation.verdict.state == State::Fail || !self.saver.leads() {
             return Some(Seen { worse, observation });
         }
-        let pooled = self.gathered.pooled(links.clock.now(), &running.id)?.clone();
-        Some(Seen { worse, observation: held(pooled, self.saver.holds()) })
+        let now = links.clock.now();
+        match self.gathered.pooled(now, &running.id) {
+            Some(pooled) => Some(Seen { worse, observation: held(pooled, self.saver.holds()) }),
+            None if self.saver.holds().is_empty() && !self.gathered.is_awaited_long(now) => None,
+            None => {
+                let whys = [self.saver.holds(), &[AWAITED.to_owned()]].concat();
+                Some(Seen { worse, observation: held(observation, &whys) })
+            }
+        }
     }
 
     /// Counts for the fleet, after a look of its own.
@@ -85,6 +96,21 @@ impl ServiceController {
             running.rollout.come_back(links.clock.now(), &links.wall_text());
         }
         fitted
+    }
+
+    /// What the leader's configuration has in its pools is what lies there: another version, where it is another than before.
+    fn note_configured(&mut self, links: &Links) {
+        if !self.saver.leads() || self.saver.fleet().is_none_or(|fleet| !fleet.is_known()) {
+            return;
+        }
+        let mut state = self.state().clone();
+        let notes = state.note_upstreams(&addresses(&self.pools.settings), false, &links.wall_text());
+        if state.pools != self.state().pools {
+            self.saver.replace(state);
+            self.note(&notes, links);
+            self.saver.write_now();
+            self.outputs.publish();
+        }
     }
 
     /// A copy for the own disk.

@@ -67,7 +67,8 @@ impl ServiceController {
     /// Has the containers that there are stored, with what follows for the version behind a pool.
     pub(super) fn store_containers(&mut self, links: &Links) {
         let now = self.pools.containers();
-        if self.state().knows_containers(now) {
+        // In a fleet the leader's stand for all.
+        if self.state().knows_containers(now) || !self.saver.leads() {
             return;
         }
         let sets = addresses(&self.pools.settings);

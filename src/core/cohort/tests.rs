@@ -30,12 +30,12 @@ fn a_user_changes_the_version_only_by_the_weight_that_passes_them() {
     let names: Vec<_> = (0..USERS).map(|n| format!("user-{n}@shop.example")).collect();
     let ids: Vec<u64> = (0..USERS).map(|_| rng.random()).collect();
     let addresses = |n: usize| IpAddr::from((0x0a00_0000 + n as u32).to_be_bytes());
-    walk("cookie", 0, USERS, |n| Identity::User(ids[n]));
-    walk("client_ip", 0, USERS, |n| Identity::Address(addresses(n)));
-    walk("header", 1, USERS, |n| Identity::Named(names[n].as_bytes()));
+    walk("cookie", 0, USERS, |n| CohortIdentity::User(ids[n]));
+    walk("client_ip", 0, USERS, |n| CohortIdentity::Address(addresses(n)));
+    walk("header", 1, USERS, |n| CohortIdentity::Named(names[n].as_bytes()));
 }
 
-fn walk<'a>(kind: &str, stable: usize, users: usize, identity: impl Fn(usize) -> Identity<'a>) {
+fn walk<'a>(kind: &str, stable: usize, users: usize, identity: impl Fn(usize) -> CohortIdentity<'a>) {
     let mut before = vec![stable; users];
     let mut last = 0;
     for weight in [0, 500, 2500, 10_000, 0] {
@@ -68,13 +68,13 @@ fn walk<'a>(kind: &str, stable: usize, users: usize, identity: impl Fn(usize) ->
 
 #[test]
 fn addresses_are_people_as_limits_see_them() {
-    let point = |text: &str| Identity::Address(text.parse().expect("an address")).point(&key());
+    let point = |text: &str| CohortIdentity::Address(text.parse().expect("an address")).point(&key());
     assert_eq!(point("2001:db8::1"), point("2001:db8::ffff:2"));
     assert_ne!(point("2001:db8::1"), point("2001:db8:0:1::1"));
     assert_eq!(point("::ffff:10.0.0.1"), point("10.0.0.1"));
-    assert_ne!(point("10.0.0.1"), Identity::Named(&[10, 0, 0, 1]).point(&key()));
+    assert_ne!(point("10.0.0.1"), CohortIdentity::Named(&[10, 0, 0, 1]).point(&key()));
     let other = Secret::new([3; 32]).short_key("draw", "api");
-    assert_ne!(point("10.0.0.1"), Identity::Address([10, 0, 0, 1].into()).point(&other), "by service");
+    assert_ne!(point("10.0.0.1"), CohortIdentity::Address([10, 0, 0, 1].into()).point(&other), "by service");
 }
 
 #[test]
@@ -85,7 +85,7 @@ fn a_pool_that_is_down_gives_its_own_users_away_and_gets_them_back() {
     let down = (Split::new(&set, &effective, 1), Picker::new(&effective));
     let (mut stood_in, mut moved) = ([0u32; 3], 0);
     for n in 0..20_000u64 {
-        let point = Identity::User(n).point(&key());
+        let point = CohortIdentity::User(n).point(&key());
         let (before, now) = (pool(&all_up, point), pool(&down, point));
         if before == 2 {
             stood_in[now] += 1;
@@ -130,7 +130,7 @@ fn moves(
     let (before, after) = (split(weights, stable), split(&after, stable));
     let mut moves = BTreeMap::new();
     for n in 0..300u64 {
-        let point = Identity::User(n).point(&key());
+        let point = CohortIdentity::User(n).point(&key());
         let step = (pool(&before, point), pool(&after, point));
         if step.0 != step.1 {
             *moves.entry(step).or_default() += 1;
@@ -150,7 +150,7 @@ proptest! {
         // Nor does anybody move when the roles change.
         let tables = [split(&weights, stable), split(&weights, role)];
         for n in 0..50u64 {
-            let point = Identity::User(n).point(&key());
+            let point = CohortIdentity::User(n).point(&key());
             prop_assert_eq!(pool(&tables[0], point), pool(&tables[1], point));
         }
     }

@@ -5,7 +5,7 @@
 //! of a table that is large enough has, nothing is lost. A slot never becomes free again, so that workers
 //! which meet a new key at the same time agree on its slot.
 
-use super::rate::{Level, Rate};
+use super::rate::{BucketLevel, Rate};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
@@ -43,7 +43,7 @@ impl Buckets {
             let Some(slot) = self.find(key).or_else(|| self.claim(rate, key, now)) else { continue };
             let mut bits = slot.level.load(Relaxed);
             loop {
-                let next = rate.admit(Level::from_bits(bits), now)?;
+                let next = rate.admit(BucketLevel::from_bits(bits), now)?;
                 match slot.level.compare_exchange_weak(bits, next.to_bits(), Relaxed, Relaxed) {
                     Ok(_) => return Ok(()),
                     Err(meanwhile) => bits = meanwhile,
@@ -59,7 +59,7 @@ impl Buckets {
     /// As [`Buckets::take`].
     pub fn look(&self, rate: &Rate, key: u64, now: Duration) -> Result<(), Duration> {
         let Some(slot) = self.find(key.max(1)) else { return Ok(()) };
-        rate.admit(Level::from_bits(slot.level.load(Relaxed)), now).map(drop)
+        rate.admit(BucketLevel::from_bits(slot.level.load(Relaxed)), now).map(drop)
     }
 
     fn set(&self, key: u64) -> &[Slot] {
@@ -80,7 +80,7 @@ impl Buckets {
             return Some(slot);
         }
         slot.key.compare_exchange(former, key, Relaxed, Relaxed).ok()?;
-        if former != 0 && !rate.is_drained(Level::from_bits(level), now) {
+        if former != 0 && !rate.is_drained(BucketLevel::from_bits(level), now) {
             // The new client does not pay for the one that is forgotten. A failure means that it has been
             // used in the meantime, by this key or the former.
             let _ = slot.level.compare_exchange(level, 0, Relaxed, Relaxed);
@@ -104,7 +104,7 @@ impl<'a> Seen<'a> {
     /// The least is the best for a key: its own, else the first free one, else the one used longest ago. The level of a
     /// free slot says nothing: it was looked at after the key, and may be that of a worker who was faster.
     fn rank(&self, key: u64) -> (bool, bool, u64) {
-        let used_ms = if self.key == 0 { 0 } else { Level::from_bits(self.level).at_ms() };
+        let used_ms = if self.key == 0 { 0 } else { BucketLevel::from_bits(self.level).at_ms() };
         (self.key != key, self.key != 0, used_ms)
     }
 }
@@ -157,7 +157,7 @@ mod tests {
         let seen = Seen {
             slot: &taken,
             key: 0,
-            level: RATE.admit(Level::from_bits(0), Duration::from_secs(5)).expect("room").to_bits(),
+            level: RATE.admit(BucketLevel::from_bits(0), Duration::from_secs(5)).expect("room").to_bits(),
         };
         let ranks = [seen.rank(7), Seen::of(&free).rank(7)];
         assert_eq!(ranks[0], ranks[1], "so both workers choose the first, and one of them finds it taken");

@@ -57,11 +57,12 @@ impl Counts {
 /// Adds one to the slot of a tag; the way.
 fn add(set: &[AtomicU64; WAYS], tag: u64) -> Option<usize> {
     loop {
-        let bits: [u64; WAYS] = std::array::from_fn(|way| set[way].load(SeqCst));
-        let known = bits.iter().position(|bits| bits & !COUNT == tag && bits & COUNT > 0);
-        let way = known.or_else(|| bits.iter().position(|bits| bits & COUNT == 0))?;
-        let next = if known.is_some() { bits[way] + 1 } else { tag | 1 };
-        if set[way].compare_exchange(bits[way], next, SeqCst, SeqCst).is_ok() {
+        let bits = set.each_ref().map(|slot| slot.load(SeqCst));
+        let slots = || set.iter().zip(bits).enumerate();
+        let known = slots().find(|(_, (_, bits))| bits & !COUNT == tag && bits & COUNT > 0);
+        let (way, (slot, bits)) = known.or_else(|| slots().find(|(_, (_, bits))| bits & COUNT == 0))?;
+        let next = if known.is_some() { bits + 1 } else { tag | 1 };
+        if slot.compare_exchange(bits, next, SeqCst, SeqCst).is_ok() {
             return Some(way);
         }
     }

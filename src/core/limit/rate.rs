@@ -27,15 +27,15 @@ pub struct Rate {
 /// A bucket at a point in time: excess and milliseconds in one word, so that it is changed at once.
 /// 0 is a bucket that has never been used.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Level(u64);
+pub struct BucketLevel(u64);
 
-impl Level {
+impl BucketLevel {
     fn new(excess: u64, at_ms: u64) -> Self {
-        Level(at_ms << EXCESS_BITS | excess)
+        BucketLevel(at_ms << EXCESS_BITS | excess)
     }
 
     pub fn from_bits(bits: u64) -> Self {
-        Level(bits)
+        BucketLevel(bits)
     }
 
     pub fn to_bits(self) -> u64 {
@@ -57,11 +57,11 @@ impl Rate {
     ///
     /// # Errors
     /// The wait, when the request is too much.
-    pub fn admit(&self, level: Level, now: Duration) -> Result<Level, Duration> {
+    pub fn admit(&self, level: BucketLevel, now: Duration) -> Result<BucketLevel, Duration> {
         // The first millisecond is the second, so that no used bucket looks unused.
         let now_ms = (now.as_millis() as u64).max(1);
-        if level == Level::default() {
-            return Ok(Level::new(0, now_ms));
+        if level == BucketLevel::default() {
+            return Ok(BucketLevel::new(0, now_ms));
         }
         let idle_ms = now_ms.saturating_sub(level.at_ms());
         let full = level.excess() + ONE;
@@ -72,11 +72,11 @@ impl Rate {
             return Err(Duration::from_millis(wait_ms));
         }
         // Another worker's clock may have been read a moment later.
-        Ok(Level::new(excess, level.at_ms().max(now_ms)))
+        Ok(BucketLevel::new(excess, level.at_ms().max(now_ms)))
     }
 
     /// Whether a bucket has drained, and says no more than an unused one.
-    pub fn is_drained(&self, level: Level, now: Duration) -> bool {
+    pub fn is_drained(&self, level: BucketLevel, now: Duration) -> bool {
         let idle = (now.as_millis() as u64).saturating_sub(level.at_ms());
         self.drained(idle) >= level.excess() + ONE
     }
@@ -131,7 +131,7 @@ mod tests {
 
     /// How many of requests at these points in time are admitted.
     fn admitted(rate: Rate, times_ms: impl IntoIterator<Item = u64>) -> usize {
-        let mut level = Level::default();
+        let mut level = BucketLevel::default();
         let mut count = 0;
         for ms in times_ms {
             if let Ok(next) = rate.admit(level, Duration::from_millis(ms)) {
@@ -151,7 +151,7 @@ mod tests {
     #[test]
     fn the_wait_is_when_it_would_be_served() {
         let slow = rate(2, 60, 0);
-        let level = slow.admit(Level::default(), Duration::from_secs(9)).expect("the first");
+        let level = slow.admit(BucketLevel::default(), Duration::from_secs(9)).expect("the first");
         let wait = slow.admit(level, Duration::from_secs(19)).expect_err("the second");
         assert_eq!(wait, Duration::from_secs(20));
         assert!(slow.admit(level, Duration::from_secs(39)).is_ok());
@@ -161,7 +161,7 @@ mod tests {
     #[test]
     fn years_do_not_overflow() {
         let fast = rate(1_000_000, 1, 65_000);
-        let level = fast.admit(Level::default(), Duration::from_secs(1)).expect("the first");
+        let level = fast.admit(BucketLevel::default(), Duration::from_secs(1)).expect("the first");
         let years = Duration::from_secs(86_400 * 365 * 5);
         assert!(fast.is_drained(level, years));
         assert_eq!(fast.admit(level, years).expect("served").at_ms(), years.as_millis() as u64);
@@ -175,7 +175,7 @@ mod tests {
         ) {
             let ours = rate(requests, 1, burst);
             let mut nginx = Nginx { rate: i64::from(requests) * 1000, burst: i64::from(burst), node: None };
-            let (mut level, mut now) = (Level::default(), 1);
+            let (mut level, mut now) = (BucketLevel::default(), 1);
             for step in steps {
                 now += step;
                 let admitted = ours.admit(level, Duration::from_millis(now));

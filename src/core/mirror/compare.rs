@@ -33,7 +33,7 @@ pub enum Body {
 
 /// What is known of an answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Answer {
+pub struct ComparedAnswer {
     pub status: u16,
     /// The values of [`Compare::headers`], in that order, those of one name joined.
     pub fields: Vec<Vec<u8>>,
@@ -44,7 +44,7 @@ pub struct Answer {
 impl Compare {
     /// Where the candidate's answer differs, in a few words; `Some(None)` is nowhere, `None` that nothing
     /// could be compared.
-    pub fn difference(&self, stable: &Answer, candidate: &Answer) -> Option<Option<String>> {
+    pub fn difference(&self, stable: &ComparedAnswer, candidate: &ComparedAnswer) -> Option<Option<String>> {
         if matches!((stable.status, candidate.status), (200, 304) | (304, 200)) {
             return None;
         }
@@ -98,8 +98,8 @@ mod tests {
         }
     }
 
-    fn answer(status: u16, kind: &str, body: &str) -> Answer {
-        Answer { status, fields: vec![kind.into()], body: Some(body.into()) }
+    fn answer(status: u16, kind: &str, body: &str) -> ComparedAnswer {
+        ComparedAnswer { status, fields: vec![kind.into()], body: Some(body.into()) }
     }
 
     #[test]
@@ -107,7 +107,7 @@ mod tests {
         let json = compare(Body::Json);
         let stable = answer(200, "application/json", r#"{"a": 1, "at": 7, "b": [1, {"c": 2}]}"#);
         let same = answer(200, "application/json", r#"{"at":9,"b":[1,{"c":2}],"a":1}"#);
-        let differs = |compare: &Compare, candidate: &Answer| {
+        let differs = |compare: &Compare, candidate: &ComparedAnswer| {
             compare.difference(&stable, candidate).expect("compared").unwrap_or_default()
         };
         assert_eq!(differs(&json, &same), "");
@@ -124,7 +124,7 @@ mod tests {
     #[test]
     fn what_cannot_be_told_is_no_difference() {
         let only_body = Compare { status: false, headers: Vec::new(), ..compare(Body::Bytes) };
-        let (known, unknown) = (answer(200, "", "a"), Answer { body: None, ..answer(200, "", "") });
+        let (known, unknown) = (answer(200, "", "a"), ComparedAnswer { body: None, ..answer(200, "", "") });
         assert_eq!(only_body.difference(&known, &unknown), None, "nothing is compared");
         assert_eq!(only_body.difference(&known, &known), Some(None));
         let with_status = Compare { status: true, ..only_body };

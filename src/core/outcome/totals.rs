@@ -58,14 +58,14 @@ pub struct Totals {
     pub declined: u64,
     /// What is no part of anything above, but for what is in flight: attempts that had begun before the arm's version
     /// was replaced, and those that are no evidence.
-    pub past: Past,
+    pub past: EarlierCounts,
 }
 
 /// Attempts of a former version that ended after it was replaced, and attempts that are no evidence. They are
 /// counted, and speak neither for nor against the version that there is now.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct Past {
+pub struct EarlierCounts {
     #[serde(with = "sparse")]
     pub codes: [u64; 6],
     #[serde(with = "sparse")]
@@ -97,7 +97,7 @@ impl Default for Totals {
             brief: [0; MAX_LIMITS],
             empty: 0,
             declined: 0,
-            past: Past::default(),
+            past: EarlierCounts::default(),
         }
     }
 }
@@ -159,7 +159,7 @@ impl Totals {
             brief: all(&self.brief, &other.brief, each),
             empty: each(self.empty, other.empty),
             declined: each(self.declined, other.declined),
-            past: Past {
+            past: EarlierCounts {
                 codes: all(&self.past.codes, &other.past.codes, each),
                 reasons: all(&self.past.reasons, &other.past.reasons, each),
             },

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 /// `slot` is the place of a time in [`crate::core::outcome::Thresholds`].
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Bound {
+pub(super) enum KindBound {
     Errors { share: f64 },
     Abandoned { share: f64 },
     Slow { quantile: f64, time: Duration, slot: usize },
@@ -14,32 +14,34 @@ pub(super) enum Bound {
     Differences { share: f64 },
 }
 
-impl Bound {
+impl KindBound {
     pub(super) fn kind(&self) -> Kind {
         match self {
-            Bound::Errors { .. } => Kind::Errors,
-            Bound::Abandoned { .. } => Kind::Abandoned,
-            Bound::Slow { .. } => Kind::Latency,
-            Bound::Long { .. } => Kind::Duration,
-            Bound::Differences { .. } => Kind::Differences,
+            KindBound::Errors { .. } => Kind::Errors,
+            KindBound::Abandoned { .. } => Kind::Abandoned,
+            KindBound::Slow { .. } => Kind::Latency,
+            KindBound::Long { .. } => Kind::Duration,
+            KindBound::Differences { .. } => Kind::Differences,
         }
     }
 
     /// The proportion of attempts that it allows to be events.
     pub(super) fn allowed(&self) -> f64 {
         match self {
-            Bound::Errors { share } | Bound::Abandoned { share } | Bound::Differences { share } => *share,
-            Bound::Slow { quantile, .. } | Bound::Long { quantile, .. } => 1.0 - quantile,
+            KindBound::Errors { share }
+            | KindBound::Abandoned { share }
+            | KindBound::Differences { share } => *share,
+            KindBound::Slow { quantile, .. } | KindBound::Long { quantile, .. } => 1.0 - quantile,
         }
     }
 
     pub(super) fn metric(&self) -> String {
         match self {
-            Bound::Errors { .. } => "error_rate".into(),
-            Bound::Abandoned { .. } => "abandoned".into(),
-            Bound::Differences { .. } => "differences".into(),
-            Bound::Slow { quantile, .. } => format!("latency_p{:.0}", quantile * 100.0),
-            Bound::Long { quantile, .. } => format!("duration_p{:.0}", quantile * 100.0),
+            KindBound::Errors { .. } => "error_rate".into(),
+            KindBound::Abandoned { .. } => "abandoned".into(),
+            KindBound::Differences { .. } => "differences".into(),
+            KindBound::Slow { quantile, .. } => format!("latency_p{:.0}", quantile * 100.0),
+            KindBound::Long { quantile, .. } => format!("duration_p{:.0}", quantile * 100.0),
         }
     }
 
@@ -50,17 +52,19 @@ impl Bound {
 
     /// Whether stable can break it too.
     pub(super) fn is_of_stable_too(&self) -> bool {
-        !matches!(self, Bound::Differences { .. })
+        !matches!(self, KindBound::Differences { .. })
     }
 
     /// Non-events and events so far.
     pub(super) fn counts(&self, counts: &KindCounts) -> (u64, u64) {
         match self {
-            Bound::Errors { .. } => (counts.attempts.saturating_sub(counts.failures), counts.failures),
-            Bound::Abandoned { .. } => (counts.attempts, counts.abandoned),
-            Bound::Differences { .. } => (counts.compared.saturating_sub(counts.differing), counts.differing),
-            Bound::Slow { slot, .. } => at(&counts.fast, &counts.slow, *slot),
-            Bound::Long { slot, .. } => at(&counts.brief, &counts.long, *slot),
+            KindBound::Errors { .. } => (counts.attempts.saturating_sub(counts.failures), counts.failures),
+            KindBound::Abandoned { .. } => (counts.attempts, counts.abandoned),
+            KindBound::Differences { .. } => {
+                (counts.compared.saturating_sub(counts.differing), counts.differing)
+            }
+            KindBound::Slow { slot, .. } => at(&counts.fast, &counts.slow, *slot),
+            KindBound::Long { slot, .. } => at(&counts.brief, &counts.long, *slot),
         }
     }
 }

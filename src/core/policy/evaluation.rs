@@ -1,6 +1,6 @@
 //! The evaluation of one candidate: its evidence under a policy, with stable's beside it.
 
-use super::bound::Bound;
+use super::bound::KindBound;
 use super::circumstances::Circumstances;
 use super::gathered::Gathered;
 use super::groups::{GroupCounts, GroupEvaluation};
@@ -61,18 +61,18 @@ impl PolicyEvaluation {
         now: Duration,
     ) -> Self {
         let levels = policy.levels();
-        let critical: Vec<Bound> =
+        let critical: Vec<KindBound> =
             levels.iter().filter(|(level, _)| *level == Level::Critical).map(|(_, bound)| *bound).collect();
         let stable = counted.stable.filter(|_| policy.mode == Mode::Evidence);
         let kinds = stable.map(|_| compared_kinds(&policy)).unwrap_or_default();
-        let of_groups: Vec<Bound> = match (policy.mode, policy.groups) {
-            (Mode::Evidence, 1..) => critical.iter().copied().filter(Bound::is_of_stable_too).collect(),
+        let of_groups: Vec<KindBound> = match (policy.mode, policy.groups) {
+            (Mode::Evidence, 1..) => critical.iter().copied().filter(KindBound::is_of_stable_too).collect(),
             _ => Vec::new(),
         };
         let threshold = policy.threshold(tests(&policy, &critical, &kinds, of_groups.len()));
         let (ratio, counts) = (policy.relative_ratio, KindCounts::from(counted.candidate.totals));
         let stable_counts = stable.map(|stable| KindCounts::from(stable.totals));
-        let limit = |(level, bound): (Level, Bound)| {
+        let limit = |(level, bound): (Level, KindBound)| {
             let is_critical = level == Level::Critical;
             let relative = || Relative::new(ratio, threshold, now);
             let beside = |stable| StableComparison::new(bound, relative(), stable);
@@ -252,7 +252,7 @@ fn compared_kinds(policy: &Policy) -> Vec<(Kind, Option<f64>)> {
 }
 
 /// How many tests share `alpha`.
-fn tests(policy: &Policy, critical: &[Bound], kinds: &[(Kind, Option<f64>)], of_groups: usize) -> usize {
+fn tests(policy: &Policy, critical: &[KindBound], kinds: &[(Kind, Option<f64>)], of_groups: usize) -> usize {
     let aborts = |kind: Kind| policy.relative.of(kind) == Reaction::Abort;
     let beside = critical.iter().filter(|bound| bound.is_of_stable_too() && aborts(bound.kind())).count();
     let compared = kinds.iter().filter(|(kind, _)| aborts(*kind)).count();

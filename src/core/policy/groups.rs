@@ -4,7 +4,7 @@
 //! stronger by the number of groups (the union bound). What stable does in the same group is its yardstick: a route
 //! that fails by design on both versions speaks against nobody, and an outage of both is the service's to tell.
 
-use super::bound::Bound;
+use super::bound::KindBound;
 use super::limit_evidence::{Beginning, LimitEvidence};
 use super::stable_comparison::StableComparison;
 use crate::core::evidence::BatchOrder;
@@ -30,7 +30,7 @@ pub struct GroupCounts {
 
 #[derive(Clone, Debug)]
 pub(super) struct GroupEvaluation {
-    bounds: Vec<Bound>,
+    bounds: Vec<KindBound>,
     threshold: f64,
     ratio: f64,
     order: BatchOrder,
@@ -58,7 +58,7 @@ pub(super) struct Group {
 
 impl GroupEvaluation {
     /// Of the critical `bounds`, each to be broken by evidence of `threshold` (A).
-    pub(super) fn new(bounds: Vec<Bound>, threshold: f64, ratio: f64, begun: &[GroupCounts]) -> Self {
+    pub(super) fn new(bounds: Vec<KindBound>, threshold: f64, ratio: f64, begun: &[GroupCounts]) -> Self {
         let of = |group: &GroupCounts| Begun {
             candidate: group.candidate,
             stable: group.stable,
@@ -164,7 +164,7 @@ impl GroupEvaluation {
     ) -> Group {
         let (threshold, ratio) = (self.threshold, self.ratio);
         let beginning = Beginning { counts: candidate, before: None, threshold, ratio, learns: false, now };
-        let level = |bound: &Bound| {
+        let level = |bound: &KindBound| {
             let relative = || Relative::new(ratio, threshold, now);
             let beside = is_compared.then(|| StableComparison::new(*bound, relative(), stable));
             LimitEvidence::new((Level::Critical, *bound), beside, beginning).in_order(self.order)
@@ -193,7 +193,7 @@ mod tests {
             // As live: all since an earlier time.
             before: stable,
         };
-        let bound = Bound::Errors { share: 0.01 };
+        let bound = KindBound::Errors { share: 0.01 };
         let begun = [group(counts(0, 0), counts(100, 10))];
         let mut groups = GroupEvaluation::new(vec![bound], 1e9, 1.5, &begun);
         groups.observe(Duration::ZERO, &[group(counts(1, 0), counts(300, 30))], true);

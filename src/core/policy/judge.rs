@@ -9,7 +9,7 @@
 //! | yes | yes | yes | fail |
 //! | yes | yes | no | hold: a shared outage (`on_shared_outage`) |
 
-use super::bound::Bound;
+use super::bound::KindBound;
 use super::circumstances::Circumstances;
 use super::gathered::Gathered;
 use super::kind_comparison::KindComparison;
@@ -147,14 +147,14 @@ impl Look<'_> {
     }
 
     /// A fail, unless its events come from too few clients.
-    fn blame(&self, bound: Bound, since: Duration, reason: Reason) -> Finding {
+    fn blame(&self, bound: KindBound, since: Duration, reason: Reason) -> Finding {
         let met = match bound {
-            Bound::Errors { .. } => Met::Failures,
-            Bound::Abandoned { .. } => Met::Abandoned,
-            Bound::Slow { slot, .. } => Met::Slow(slot),
-            Bound::Long { slot, .. } => Met::Long(slot),
+            KindBound::Errors { .. } => Met::Failures,
+            KindBound::Abandoned { .. } => Met::Abandoned,
+            KindBound::Slow { slot, .. } => Met::Slow(slot),
+            KindBound::Long { slot, .. } => Met::Long(slot),
             // Of copies, which no client waits for.
-            Bound::Differences { .. } => return (State::Fail, reason),
+            KindBound::Differences { .. } => return (State::Fail, reason),
         };
         let (needed, clients) = match bound.kind().is_of_clients() {
             true => {
@@ -188,16 +188,16 @@ impl Look<'_> {
 }
 
 /// The plain rule. It is offered for those who want it; checked often, it reverts healthy versions.
-fn is_over(policy: &Policy, bound: Bound, figures: &Figures) -> bool {
-    if let Bound::Differences { share } = bound {
+fn is_over(policy: &Policy, bound: KindBound, figures: &Figures) -> bool {
+    if let KindBound::Differences { share } = bound {
         return figures.compared >= policy.min_sample
             && figures.differing as f64 > share * figures.compared as f64;
     }
     let broken = match bound {
-        Bound::Errors { share } => figures.error_rate > share,
+        KindBound::Errors { share } => figures.error_rate > share,
         // The plain rule has no figures of these.
-        Bound::Abandoned { .. } | Bound::Long { .. } | Bound::Differences { .. } => false,
-        Bound::Slow { quantile, time, .. } => {
+        KindBound::Abandoned { .. } | KindBound::Long { .. } | KindBound::Differences { .. } => false,
+        KindBound::Slow { quantile, time, .. } => {
             figures.latency_ms.quantile(quantile) > time.as_secs_f64() * 1000.0
         }
     };

@@ -1,7 +1,7 @@
 //! The evidence of one level of one limit: of a candidate, or of one group of its requests.
 
 use super::baseline::{self, LEAST_ATTEMPTS};
-use super::bound::Bound;
+use super::bound::KindBound;
 use super::stable_comparison::StableComparison;
 use crate::core::evidence::relative::Batch;
 use crate::core::evidence::{BatchOrder, Evidence};
@@ -18,7 +18,7 @@ const MOST_LEARNED: f64 = 0.3;
 #[derive(Clone, Debug)]
 pub(super) struct LimitEvidence {
     pub level: Level,
-    pub bound: Bound,
+    pub bound: KindBound,
     /// The share of events that is allowed: the limit's own, or raised by stable's baseline.
     pub allowed: f64,
     pub evidence: Evidence,
@@ -48,7 +48,7 @@ pub(super) struct Beginning<'a> {
 
 impl LimitEvidence {
     pub(super) fn new(
-        (level, bound): (Level, Bound),
+        (level, bound): (Level, KindBound),
         beside: Option<StableComparison>,
         beginning: Beginning<'_>,
     ) -> Self {

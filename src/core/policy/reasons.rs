@@ -1,7 +1,7 @@
 //! The reasons of a verdict, as figures and as sentences.
 
 use super::Policy;
-use super::bound::Bound;
+use super::bound::KindBound;
 use super::kind::Kind;
 use super::kind_comparison::KindComparison;
 use super::limit_evidence::LimitEvidence;
@@ -43,20 +43,20 @@ pub(super) fn broken(watched: &LimitEvidence, now: Duration) -> Reason {
 pub(super) fn in_window(watched: &LimitEvidence, figures: &Figures) -> Reason {
     let (bound, level) = (watched.bound, watched.level);
     let (observed, what) = match bound {
-        Bound::Errors { .. } => (figures.error_rate, sentence(watched, figures.error_rate)),
-        Bound::Differences { .. } => {
+        KindBound::Errors { .. } => (figures.error_rate, sentence(watched, figures.error_rate)),
+        KindBound::Differences { .. } => {
             let observed = share(Batch { attempts: figures.compared, events: figures.differing });
             (observed, sentence(watched, observed))
         }
-        Bound::Abandoned { .. } | Bound::Long { .. } => (0.0, sentence(watched, 0.0)),
-        Bound::Slow { quantile, time, .. } => {
+        KindBound::Abandoned { .. } | KindBound::Long { .. } => (0.0, sentence(watched, 0.0)),
+        KindBound::Slow { quantile, time, .. } => {
             let seconds = figures.latency_ms.quantile(quantile) / 1000.0;
             let (metric, level, time) = (bound.metric(), name(level), duration::show(time));
             (seconds, format!("{metric} {seconds:.3} s is over the {level} limit of {time}"))
         }
     };
     let (attempts, events) = match bound {
-        Bound::Differences { .. } => (figures.compared, figures.differing),
+        KindBound::Differences { .. } => (figures.compared, figures.differing),
         _ => (figures.requests, figures.failures),
     };
     Reason {
@@ -91,11 +91,13 @@ pub(super) fn shared_outage(watched: &LimitEvidence, broken: Reason) -> Reason {
 /// The candidate keeps its limit, but has more events than stable.
 pub(super) fn worse(policy: &Policy, watched: &LimitEvidence, relative: &Relative, now: Duration) -> Reason {
     let what = match watched.bound {
-        Bound::Errors { .. } => "fails".to_owned(),
-        Bound::Abandoned { .. } => "is left by its clients".to_owned(),
-        Bound::Differences { .. } => "differs".to_owned(),
-        Bound::Slow { time, .. } => format!("takes longer than {}", duration::show(time)),
-        Bound::Long { time, .. } => format!("takes longer than {} to its last byte", duration::show(time)),
+        KindBound::Errors { .. } => "fails".to_owned(),
+        KindBound::Abandoned { .. } => "is left by its clients".to_owned(),
+        KindBound::Differences { .. } => "differs".to_owned(),
+        KindBound::Slow { time, .. } => format!("takes longer than {}", duration::show(time)),
+        KindBound::Long { time, .. } => {
+            format!("takes longer than {} to its last byte", duration::show(time))
+        }
     };
     Reason {
         metric: watched.bound.relative_metric(),
@@ -210,8 +212,10 @@ pub(super) fn few_clients(needed: usize, clients: usize, what: &str, reason: Rea
 /// In the metric's unit: a share for rates, seconds for times.
 pub(super) fn limit(watched: &LimitEvidence) -> f64 {
     match watched.bound {
-        Bound::Errors { .. } | Bound::Abandoned { .. } | Bound::Differences { .. } => watched.allowed,
-        Bound::Slow { time, .. } | Bound::Long { time, .. } => time.as_secs_f64(),
+        KindBound::Errors { .. } | KindBound::Abandoned { .. } | KindBound::Differences { .. } => {
+            watched.allowed
+        }
+        KindBound::Slow { time, .. } | KindBound::Long { time, .. } => time.as_secs_f64(),
     }
 }
 
@@ -219,19 +223,21 @@ fn sentence(watched: &LimitEvidence, share: f64) -> String {
     let (level, bound, raised) = (name(watched.level), watched.bound, raised(watched));
     let (share, allowed) = (percent(share), percent(watched.allowed));
     match bound {
-        Bound::Errors { .. } => format!("error rate {share} is over the {level} limit of {allowed}{raised}"),
-        Bound::Abandoned { .. } => format!(
+        KindBound::Errors { .. } => {
+            format!("error rate {share} is over the {level} limit of {allowed}{raised}")
+        }
+        KindBound::Abandoned { .. } => format!(
             "{share} of the requests were left by their clients before they were answered, over the {level} limit \
              of {allowed}{raised}"
         ),
-        Bound::Differences { .. } => {
+        KindBound::Differences { .. } => {
             format!("{share} of the answers differ from stable's, over the {level} limit of {allowed}")
         }
-        Bound::Slow { time, .. } => format!(
+        KindBound::Slow { time, .. } => format!(
             "{share} of the attempts took longer than {}, the {level} limit for all but {allowed}{raised}",
             duration::show(time),
         ),
-        Bound::Long { time, .. } => format!(
+        KindBound::Long { time, .. } => format!(
             "{share} of the answers took longer than {} to their last byte, the {level} limit for all but \
              {allowed}{raised}",
             duration::show(time),
@@ -248,22 +254,22 @@ fn raised(watched: &LimitEvidence) -> String {
 }
 
 /// What the events are out of.
-fn counted(bound: Bound) -> &'static str {
+fn counted(bound: KindBound) -> &'static str {
     match bound {
-        Bound::Differences { .. } => "answers compared",
-        Bound::Long { .. } => "answers",
-        Bound::Errors { .. } | Bound::Abandoned { .. } | Bound::Slow { .. } => "attempts",
+        KindBound::Differences { .. } => "answers compared",
+        KindBound::Long { .. } => "answers",
+        KindBound::Errors { .. } | KindBound::Abandoned { .. } | KindBound::Slow { .. } => "attempts",
     }
 }
 
 /// What became of those that are events.
-fn verb(bound: Bound) -> &'static str {
+fn verb(bound: KindBound) -> &'static str {
     match bound {
-        Bound::Errors { .. } => "failed",
-        Bound::Abandoned { .. } => "were left by their clients",
-        Bound::Slow { .. } => "were slow",
-        Bound::Long { .. } => "took too long",
-        Bound::Differences { .. } => "differ",
+        KindBound::Errors { .. } => "failed",
+        KindBound::Abandoned { .. } => "were left by their clients",
+        KindBound::Slow { .. } => "were slow",
+        KindBound::Long { .. } => "took too long",
+        KindBound::Differences { .. } => "differ",
     }
 }
 

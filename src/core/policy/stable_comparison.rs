@@ -4,14 +4,14 @@
 //! The first is a count, not a test: where the candidate has most of the traffic, stable sees too little
 //! to break its limit in time.
 
-use super::bound::Bound;
+use super::bound::KindBound;
 use crate::core::evidence::relative::{BELIEVED, Batch, Relative, clean_after};
 use crate::core::kind_counts::KindCounts;
 use std::time::Duration;
 
 #[derive(Clone, Debug)]
 pub(super) struct StableComparison {
-    bound: Bound,
+    bound: KindBound,
     pub relative: Relative,
     /// Stable's non-events and events when the evaluation began, and those taken in already.
     before: (u64, u64),
@@ -23,7 +23,7 @@ pub(super) struct StableComparison {
 }
 
 impl StableComparison {
-    pub(super) fn new(bound: Bound, relative: Relative, stable: &KindCounts) -> Self {
+    pub(super) fn new(bound: KindBound, relative: Relative, stable: &KindCounts) -> Self {
         let seen = bound.counts(stable);
         StableComparison { bound, relative, before: seen, seen, stretch: Batch::default(), clean: 0 }
     }

@@ -7,15 +7,15 @@ use std::sync::Arc;
 
 /// Whose attempt it was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Role {
+pub enum ReplayRole {
     Candidate,
     Stable,
 }
 
 /// Times are µs on the log's clock.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Attempt {
-    pub role: Role,
+pub struct ReplayAttempt {
+    pub role: ReplayRole,
     pub started_us: u64,
     /// When its outcome was known: the head of the answer, or what came instead of one.
     pub known_us: u64,
@@ -69,7 +69,7 @@ pub struct Mark {
     pub request: Option<Box<str>>,
 }
 
-impl Attempt {
+impl ReplayAttempt {
     /// As it was charged first: an answer that broke later began as a success.
     pub fn first_outcome(&self) -> Outcome {
         if self.broke_us.is_some() { Outcome::Success } else { self.outcome }

@@ -9,9 +9,9 @@ const KEPT: usize = 64;
 
 /// The clients that met something last, and when.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Clients(Vec<(ClientKey, u64)>);
+pub(super) struct ReplayClients(Vec<(ClientKey, u64)>);
 
-impl Clients {
+impl ReplayClients {
     pub(super) fn note(&mut self, client: Option<ClientKey>, at_us: u64) {
         let Some(client) = client else { return };
         if let Some(known) = self.0.iter_mut().find(|(known, _)| *known == client) {

@@ -1,6 +1,6 @@
 //! The groups of the requests in a log, found and counted as live, with what stable did in each before.
 
-use super::attempt::{Attempt, Ending, LoggedGroup, past};
+use super::attempt::{Ending, LoggedGroup, ReplayAttempt, past};
 use super::order::{Fact, What};
 use crate::core::group::{GroupEvent, GroupId, GroupSnapshot, Groups, Side};
 use crate::core::kind_counts::KindCounts;
@@ -102,7 +102,7 @@ impl LoggedGroups {
 
 /// What a fact is in a group.
 pub(super) fn event(fact: &Fact, thresholds: &Thresholds) -> Option<GroupEvent> {
-    let attempt: &Attempt = &fact.attempt;
+    let attempt: &ReplayAttempt = &fact.attempt;
     let late = attempt.late(&thresholds.slow);
     Some(match fact.what {
         What::Overdue(_) => return None,

@@ -4,7 +4,7 @@
 //! read is held back for [`HORIZON`] of the log's time. Few answers take longer to end; the outcome of one
 //! that does comes late, and is counted.
 
-use super::attempt::{Attempt, past};
+use super::attempt::{ReplayAttempt, past};
 use crate::core::outcome::{Outcome, SlowLimits, Thresholds};
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -22,7 +22,7 @@ const MOST: usize = 1 << 18;
 pub struct Fact {
     pub at_us: u64,
     pub what: What,
-    pub attempt: Attempt,
+    pub attempt: ReplayAttempt,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,7 +39,7 @@ pub enum What {
 
 /// Holds back and sorts.
 #[derive(Debug)]
-pub struct Order {
+pub struct ReplayOrder {
     slow: SlowLimits,
     /// Facts by time, and as they came.
     held: BinaryHeap<Reverse<Held>>,
@@ -73,14 +73,14 @@ impl Fact {
     }
 }
 
-impl Order {
+impl ReplayOrder {
     /// `slow` are the times after which an attempt without an answer counts as slow.
     pub fn new(slow: SlowLimits) -> Self {
-        Order { slow, held: BinaryHeap::new(), serial: 0, seen_us: 0, released_us: 0, late: 0 }
+        ReplayOrder { slow, held: BinaryHeap::new(), serial: 0, seen_us: 0, released_us: 0, late: 0 }
     }
 
     /// Takes in an attempt of a request that ended at `ended_us`.
-    pub fn push(&mut self, attempt: Attempt, ended_us: u64) {
+    pub fn push(&mut self, attempt: ReplayAttempt, ended_us: u64) {
         self.seen_us = self.seen_us.max(ended_us);
         let slow = self.slow;
         for (slot, limit) in slow.used().iter().enumerate() {

@@ -13,7 +13,7 @@ const POINTS: usize = 512;
 const FINEST: Duration = Duration::from_millis(20);
 
 #[derive(Clone, Debug)]
-pub struct Stretch {
+pub struct ReplayStretch {
     /// On the log's clock.
     pub began: Duration,
     pub ended: Duration,
@@ -27,7 +27,7 @@ pub struct Stretch {
     pub requests: u64,
     pub seen: u64,
     pub spared: u64,
-    pub changes: Vec<Change>,
+    pub changes: Vec<ReplayChange>,
     /// Changes beyond those that are kept.
     pub more_changes: u64,
     pub course: Course,
@@ -35,7 +35,7 @@ pub struct Stretch {
 
 /// A change of the verdict, as the rollout's history words it.
 #[derive(Clone, Debug)]
-pub struct Change {
+pub struct ReplayChange {
     pub at: Duration,
     /// [`Event::Held`], [`Event::Passing`] or [`Event::Aborted`].
     pub event: Event,
@@ -72,9 +72,9 @@ pub struct Point {
     pub state: State,
 }
 
-impl Stretch {
+impl ReplayStretch {
     pub(super) fn new(began: Duration) -> Self {
-        Stretch {
+        ReplayStretch {
             began,
             ended: began,
             attempts: 0,
@@ -90,7 +90,7 @@ impl Stretch {
     }
 
     /// What ended it, if the policy did.
-    pub fn decision(&self) -> Option<&Change> {
+    pub fn decision(&self) -> Option<&ReplayChange> {
         self.changes.iter().find(|change| change.event == Event::Aborted)
     }
 
@@ -121,17 +121,17 @@ impl Stretch {
         }
     }
 
-    pub(super) fn changed(&mut self, change: Change) {
+    pub(super) fn changed(&mut self, change: ReplayChange) {
         if self.changes.len() >= KEPT && change.event != Event::Aborted {
             self.more_changes += 1;
             return;
         }
         let (attempts, failures, seen) = (self.attempts, self.failures, self.seen);
-        self.changes.push(Change { attempts, failures, seen, ..change });
+        self.changes.push(ReplayChange { attempts, failures, seen, ..change });
     }
 }
 
-impl Change {
+impl ReplayChange {
     pub(super) fn new(
         at: Duration,
         event: Event,
@@ -139,7 +139,7 @@ impl Change {
         reasons: Vec<Reason>,
         mark: Option<&Mark>,
     ) -> Self {
-        Change { at, event, text, reasons, mark: mark.cloned(), attempts: 0, failures: 0, seen: 0 }
+        ReplayChange { at, event, text, reasons, mark: mark.cloned(), attempts: 0, failures: 0, seen: 0 }
     }
 }
 

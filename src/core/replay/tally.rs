@@ -1,7 +1,7 @@
 //! One pool's counters, added up from facts to the same totals that the shards of the live ones give.
 
 use super::attempt::{Ending, LoggedEnd, past};
-use super::clients::{Clients, RecentAnswers, Took};
+use super::clients::{RecentAnswers, ReplayClients, Took};
 use super::order::{Fact, What, overdue_at};
 use crate::core::client::{ClientCount, Met};
 use crate::core::latency::bucket_of;
@@ -22,10 +22,10 @@ pub struct Tally {
     cut_long: [u64; MAX_LIMITS],
     whole: u64,
     /// The clients that met failures last, that left, and that were answered later than each limit.
-    failed: Clients,
-    abandoned: Clients,
-    slow_clients: [Clients; MAX_LIMITS],
-    long_clients: [Clients; MAX_LIMITS],
+    failed: ReplayClients,
+    abandoned: ReplayClients,
+    slow_clients: [ReplayClients; MAX_LIMITS],
+    long_clients: [ReplayClients; MAX_LIMITS],
     recent: RecentAnswers,
     /// Whether the log names clients.
     names_clients: bool,
@@ -43,10 +43,10 @@ impl Tally {
             long: none,
             cut_long: none,
             whole: 0,
-            failed: Clients::default(),
-            abandoned: Clients::default(),
-            slow_clients: std::array::from_fn(|_| Clients::default()),
-            long_clients: std::array::from_fn(|_| Clients::default()),
+            failed: ReplayClients::default(),
+            abandoned: ReplayClients::default(),
+            slow_clients: std::array::from_fn(|_| ReplayClients::default()),
+            long_clients: std::array::from_fn(|_| ReplayClients::default()),
             recent: RecentAnswers::default(),
             names_clients: false,
         }
@@ -159,7 +159,7 @@ impl Tally {
 impl Witnesses for Tally {
     fn clients(&self, met: Met, since: Duration) -> ClientCount {
         let since_us = since.as_micros() as u64;
-        let noted = |clients: Option<&Clients>| clients.map_or(0, |clients| clients.since(since_us));
+        let noted = |clients: Option<&ReplayClients>| clients.map_or(0, |clients| clients.since(since_us));
         let named = match met {
             Met::Failures => noted(Some(&self.failed)),
             Met::Abandoned => noted(Some(&self.abandoned)),

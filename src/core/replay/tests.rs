@@ -3,9 +3,9 @@
 mod kinds;
 mod live;
 
-use super::attempt::{Attempt, Mark, Role};
-use super::order::{Fact, Order, What};
-use super::stretch::Stretch;
+use super::attempt::{Mark, ReplayAttempt, ReplayRole};
+use super::order::{Fact, ReplayOrder, What};
+use super::stretch::ReplayStretch;
 use super::tally::Tally;
 use super::trade::Outcomes;
 use super::{Replay, Setting};
@@ -18,16 +18,28 @@ use std::time::Duration;
 
 const FAILED: Outcome = Outcome::Failure(Reason::Status);
 const MINE: Setting =
-    Setting { subject: Role::Candidate, compared: true, gap: Duration::from_secs(300), again: false };
+    Setting { subject: ReplayRole::Candidate, compared: true, gap: Duration::from_secs(300), again: false };
 
-fn attempt(role: Role, started_us: u64, took_us: u64, outcome: Outcome) -> Attempt {
+fn attempt(role: ReplayRole, started_us: u64, took_us: u64, outcome: Outcome) -> ReplayAttempt {
     let code = if outcome == FAILED { 500 } else { 200 };
     let mark = Mark { line: started_us, request: Some(format!("r{started_us}").into()) };
     let client = Some(ClientKey::of([10, 0, 0, (started_us % 7) as u8].into()));
     let seen_failed = Some(outcome == FAILED);
     let known_us = started_us + took_us;
     let (broke_us, end, group) = (None, None, None);
-    Attempt { role, started_us, known_us, broke_us, end, outcome, code, client, group, mark, seen_failed }
+    ReplayAttempt {
+        role,
+        started_us,
+        known_us,
+        broke_us,
+        end,
+        outcome,
+        code,
+        client,
+        group,
+        mark,
+        seen_failed,
+    }
 }
 
 fn policy(limits: Vec<Limit>) -> Arc<Policy> {
@@ -38,8 +50,8 @@ fn one_percent() -> Arc<Policy> {
     policy(vec![Limit::ErrorRate { warning: None, critical: Some(0.01) }])
 }
 
-fn facts(slow: SlowLimits, attempts: Vec<Attempt>) -> Vec<Fact> {
-    let mut order = Order::new(slow);
+fn facts(slow: SlowLimits, attempts: Vec<ReplayAttempt>) -> Vec<Fact> {
+    let mut order = ReplayOrder::new(slow);
     for attempt in attempts {
         let ended_us = attempt.broke_us.unwrap_or(attempt.known_us);
         order.push(attempt, ended_us);
@@ -47,7 +59,7 @@ fn facts(slow: SlowLimits, attempts: Vec<Attempt>) -> Vec<Fact> {
     std::iter::from_fn(|| order.release()).collect()
 }
 
-fn replay(policy: &Arc<Policy>, setting: Setting, attempts: Vec<Attempt>) -> Vec<Stretch> {
+fn replay(policy: &Arc<Policy>, setting: Setting, attempts: Vec<ReplayAttempt>) -> Vec<ReplayStretch> {
     let mut replay = Replay::new(policy.clone(), setting);
     for fact in facts(policy.thresholds(false).slow, attempts) {
         replay.feed(&fact);
@@ -56,10 +68,14 @@ fn replay(policy: &Arc<Policy>, setting: Setting, attempts: Vec<Attempt>) -> Vec
 }
 
 /// One attempt on the candidate to nine on stable, 10 ms apart.
-fn traffic(count: u64, candidate: impl Fn(u64) -> Outcome, stable: impl Fn(u64) -> Outcome) -> Vec<Attempt> {
+fn traffic(
+    count: u64,
+    candidate: impl Fn(u64) -> Outcome,
+    stable: impl Fn(u64) -> Outcome,
+) -> Vec<ReplayAttempt> {
     let each = |index: u64| match index % 10 {
-        9 => attempt(Role::Candidate, index * 10_000, 2_000, candidate(index / 10)),
-        _ => attempt(Role::Stable, index * 10_000, 2_000, stable(index)),
+        9 => attempt(ReplayRole::Candidate, index * 10_000, 2_000, candidate(index / 10)),
+        _ => attempt(ReplayRole::Stable, index * 10_000, 2_000, stable(index)),
     };
     (0..count).map(each).collect()
 }
@@ -99,7 +115,7 @@ fn a_good_version_is_not_and_a_shared_outage_is_held() {
 fn what_hangs_is_found_at_the_limit_not_at_its_answer() {
     let critical = Some(Duration::from_millis(300));
     let policy = policy(vec![Limit::Latency { quantile: 0.95, warning: None, critical }]);
-    let hangs = |index: u64| attempt(Role::Candidate, index * 10_000, 60_000_000, Outcome::Success);
+    let hangs = |index: u64| attempt(ReplayRole::Candidate, index * 10_000, 60_000_000, Outcome::Success);
     let stretches = replay(&policy, MINE, (0..40).map(hangs).collect());
     let decision = stretches[0].decision().expect("an abort");
     assert!(decision.at < Duration::from_secs(1), "{:?}", decision.at);
@@ -109,7 +125,7 @@ fn what_hangs_is_found_at_the_limit_not_at_its_answer() {
 
 #[test]
 fn after_a_gap_another_stretch_begins() {
-    let later = |mut attempt: Attempt| {
+    let later = |mut attempt: ReplayAttempt| {
         attempt.started_us += 1_000_000_000;
         attempt.known_us += 1_000_000_000;
         attempt
@@ -142,9 +158,9 @@ fn failures_of_few_clients_are_held() {
 #[test]
 fn an_answer_that_breaks_is_a_success_first() {
     let slow = SlowLimits::default();
-    let mut broken = attempt(Role::Candidate, 0, 1_000, Outcome::Failure(Reason::Reset));
+    let mut broken = attempt(ReplayRole::Candidate, 0, 1_000, Outcome::Failure(Reason::Reset));
     broken.broke_us = Some(500_000);
-    let facts = facts(slow, vec![broken, attempt(Role::Candidate, 100, 2_000, Outcome::Success)]);
+    let facts = facts(slow, vec![broken, attempt(ReplayRole::Candidate, 100, 2_000, Outcome::Success)]);
     let order: Vec<_> = facts.iter().map(|fact| (fact.at_us, fact.what)).collect();
     assert_eq!(order, [(1_000, What::Known), (2_100, What::Known), (500_000, What::Broke)]);
     let mut tally = Tally::new(slow.into());
@@ -158,14 +174,14 @@ fn an_answer_that_breaks_is_a_success_first() {
 
 #[test]
 fn what_is_released_waits_for_earlier_ones_and_late_ones_are_counted() {
-    let mut order = Order::new(SlowLimits::default());
-    order.push(attempt(Role::Stable, 10_000_000, 1_000, Outcome::Success), 10_001_000);
-    order.push(attempt(Role::Stable, 5_000_000, 1_000, Outcome::Success), 40_000_000);
+    let mut order = ReplayOrder::new(SlowLimits::default());
+    order.push(attempt(ReplayRole::Stable, 10_000_000, 1_000, Outcome::Success), 10_001_000);
+    order.push(attempt(ReplayRole::Stable, 5_000_000, 1_000, Outcome::Success), 40_000_000);
     assert!(order.due().is_none(), "others may still be before it");
-    order.push(attempt(Role::Stable, 99_000_000, 1_000, Outcome::Success), 99_001_000);
+    order.push(attempt(ReplayRole::Stable, 99_000_000, 1_000, Outcome::Success), 99_001_000);
     let released: Vec<_> = std::iter::from_fn(|| order.due()).map(|fact| fact.at_us).collect();
     assert_eq!(released, [5_001_000, 10_001_000]);
-    order.push(attempt(Role::Stable, 1_000_000, 1_000, Outcome::Success), 99_500_000);
+    order.push(attempt(ReplayRole::Stable, 1_000_000, 1_000, Outcome::Success), 99_500_000);
     assert_eq!((order.late(), order.release().map(|fact| fact.at_us)), (1, Some(10_001_000)));
 }
 
@@ -173,12 +189,12 @@ fn what_is_released_waits_for_earlier_ones_and_late_ones_are_counted() {
 fn false_aborts_are_counted_on_stable_itself_and_resampled_the_same_by_the_same_seed() {
     let fails =
         |every: u64| move |index: u64| if index.is_multiple_of(every) { FAILED } else { Outcome::Success };
-    let mirror = Setting { subject: Role::Stable, compared: false, again: true, ..MINE };
+    let mirror = Setting { subject: ReplayRole::Stable, compared: false, again: true, ..MINE };
     let run = |every| {
         let (mut replay, mut outcomes) = (Replay::new(one_percent(), mirror), Outcomes::default());
         for fact in facts(SlowLimits::default(), traffic(30_000, |_| Outcome::Success, fails(every))) {
             replay.feed(&fact);
-            if fact.attempt.role == Role::Stable {
+            if fact.attempt.role == ReplayRole::Stable {
                 outcomes.keep(&fact, &Thresholds::default());
             }
         }

@@ -13,13 +13,13 @@ use crate::core::variable::Facts;
 /// All of it; by default, nothing.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Rewriting {
-    pub rules: Vec<Rule>,
+    pub rules: Vec<RewriteRule>,
     pub base: Base,
 }
 
 /// One rule.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Rule {
+pub struct RewriteRule {
     pub pattern: Pattern,
     pub to: Replacement,
     pub then: Then,
@@ -120,14 +120,14 @@ mod tests {
 
     const FACTS: Facts<'static> = Facts { host: "a", ..Facts::NONE };
 
-    fn rule(pattern: &str, to: &str, then: Then) -> Rule {
+    fn rule(pattern: &str, to: &str, then: Then) -> RewriteRule {
         let pattern = Pattern::new(pattern, false).expect("a pattern");
         let vocabulary = Vocabulary { pattern: Some(&pattern), ..Vocabulary::of_requests() };
         let to = match then {
             Then::Redirect(_) => Replacement::place(to, &vocabulary),
             _ => Replacement::path(to, &vocabulary),
         };
-        Rule { pattern, to: to.expect("accepted"), then }
+        RewriteRule { pattern, to: to.expect("accepted"), then }
     }
 
     fn turned(rewriting: &Rewriting, path: &str) -> String {

@@ -24,7 +24,7 @@ impl FleetTask {
         let SiteWrite { serial, base, state, rows } = write;
         let refusal = match self.site.seen.as_ref().map(|(_, document)| document.txn.as_str()) {
             _ if !self.member.is_connected() || !self.member.has_joined() => {
-                Some(WriteOutcome::Refused(super::writes::UNREACHED.to_owned()))
+                Some(WriteOutcome::Refused(self.why_not(super::writes::UNREACHED.to_owned())))
             }
             current if current != base.as_deref() || self.site.under_way.is_some() => {
                 Some(WriteOutcome::Overtaken)

@@ -19,6 +19,9 @@ pub(super) const UNREACHED: &str = "the fleet's store cannot be reached; what is
 pub(super) const UNKNOWN: &str = "the fleet's store did not answer in time: whether the change was taken shows once it is heard; \
                        what is in effect stays until then";
 
+const NOT_JOINED: &str = "this instance has not joined the fleet yet: the lease of its former process must end first; what \
+                          is in effect stays";
+
 #[derive(Debug, Default)]
 pub(super) struct Writes(BTreeMap<String, InFlight>);
 
@@ -81,7 +84,7 @@ impl FleetTask {
         write: FleetWrite,
     ) -> Result<(StoreTransaction, Option<StoreRevision>), WriteOutcome> {
         let FleetWrite { service, purpose, base, state, rows, rollout, begins, idempotency, .. } = write;
-        let held = self.member.writable(&service).map_err(WriteOutcome::Refused)?;
+        let held = self.member.writable(&service).map_err(|why| WriteOutcome::Refused(self.why_not(why)))?;
         let is_current = held.as_ref().map(|held| held.document.txn.as_str()) == base.as_deref();
         let view = self.member.view();
         let is_repeated = idempotency
@@ -107,6 +110,15 @@ impl FleetTask {
             }
         };
         Ok((transaction, modified))
+    }
+
+    /// Why nothing can be written, where it is not the connection.
+    pub(super) fn why_not(&self, why: String) -> String {
+        match self.member.foreign() {
+            Some(foreign) => foreign.to_owned(),
+            None if self.member.is_connected() && !self.member.has_joined() => NOT_JOINED.to_owned(),
+            None => why,
+        }
     }
 
     /// Says what became of changes, as far as the store shows it.

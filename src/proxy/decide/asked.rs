@@ -9,7 +9,7 @@ use std::time::Duration;
 
 /// What is known of a request when its pool is chosen.
 #[derive(Clone, Copy)]
-pub(in crate::proxy) struct Asked<'a> {
+pub(in crate::proxy) struct RequestFacts<'a> {
     pub request: &'a Request,
     /// In place of the request's, in its plain form: another service is asked about the request.
     pub path: Option<&'a str>,
@@ -22,7 +22,7 @@ pub(in crate::proxy) struct Asked<'a> {
     pub draw: u64,
 }
 
-impl<'a> Asked<'a> {
+impl<'a> RequestFacts<'a> {
     /// The path that is asked for, in its plain form.
     ///
     /// # Errors

@@ -6,33 +6,33 @@
 //! version was aborted, by rules: who tests goes on seeing what was wrong with it.
 
 use crate::core::choice::Users;
-use crate::core::cohort::{Cohort, Identity, User};
+use crate::core::cohort::{Cohort, CohortIdentity, User};
 use crate::core::fields;
 use crate::core::table::{Pool, Service};
 use crate::core::tester::Word;
 use crate::observe::clock::unix_seconds;
-use crate::proxy::decide::asked::Asked;
-use crate::proxy::exchange::{By, Chosen, Cookies, Target};
+use crate::proxy::decide::asked::RequestFacts;
+use crate::proxy::exchange::{Chosen, ChosenBy, Cookies, PlanTarget};
 use crate::proxy::headers::rewrite;
 use http::HeaderValue;
 use std::io::Write;
 
 /// Chooses; `None` where no pool has weight.
-pub(in crate::proxy) fn choose(index: usize, service: &Service, asked: Asked<'_>) -> Option<Chosen> {
-    let chosen = |pool, by, cookies| Chosen { target: Target { service: index, pool }, by, cookies };
+pub(in crate::proxy) fn choose(index: usize, service: &Service, asked: RequestFacts<'_>) -> Option<Chosen> {
+    let chosen = |pool, by, cookies| Chosen { target: PlanTarget { service: index, pool }, by, cookies };
     if service.choice.is_by_chance() {
-        return Some(chosen(service.picker.pick(asked.draw as u32)?, By::Weights, None));
+        return Some(chosen(service.picker.pick(asked.draw as u32)?, ChosenBy::Weights, None));
     }
     let mut cookies = Cookies::default();
     let (pool, by) = pool(service, asked, &mut cookies)?;
     Some(chosen(pool, by, (cookies != Cookies::default()).then(|| Box::new(cookies))))
 }
 
-fn pool(service: &Service, asked: Asked<'_>, cookies: &mut Cookies) -> Option<(usize, By)> {
+fn pool(service: &Service, asked: RequestFacts<'_>, cookies: &mut Cookies) -> Option<(usize, ChosenBy)> {
     let choice = &service.choice;
     let is_ready = |pool: &usize| service.pools.get(*pool).is_some_and(Pool::is_ready);
     if let Some(pool) = testers_own(service, asked, cookies).filter(is_ready) {
-        return Some((pool, By::Tester));
+        return Some((pool, ChosenBy::Tester));
     }
     let is_sound =
         |pool: &usize| service.pools.get(*pool).is_some_and(|pool| pool.is_ready() && !pool.is_quarantined);
@@ -41,17 +41,17 @@ fn pool(service: &Service, asked: Asked<'_>, cookies: &mut Cookies) -> Option<(u
         && let Some(pool) =
             choice.place(&rule.to, &service.pools).filter(|pool| rule.strict || is_sound(pool))
     {
-        return Some((pool, if rule.strict { By::StrictRule } else { By::Rule }));
+        return Some((pool, if rule.strict { ChosenBy::StrictRule } else { ChosenBy::Rule }));
     }
     let Some(users) = &choice.users else {
-        return Some((service.picker.pick(asked.draw as u32)?, By::Weights));
+        return Some((service.picker.pick(asked.draw as u32)?, ChosenBy::Weights));
     };
     let (point, by) = place(users, asked, cookies);
     Some((users.split.pick(point, &service.picker)?, by))
 }
 
 /// The pool that a tester wants: by a header, else by the query, else by the cookie of an earlier one.
-fn testers_own(service: &Service, asked: Asked<'_>, cookies: &mut Cookies) -> Option<usize> {
+fn testers_own(service: &Service, asked: RequestFacts<'_>, cookies: &mut Cookies) -> Option<usize> {
     let (testers, key) = service.choice.testers.as_ref()?;
     let understand = |value: &str| {
         let pools = service.pools.iter().map(|pool| &pool.name);
@@ -80,9 +80,9 @@ fn testers_own(service: &Service, asked: Asked<'_>, cookies: &mut Cookies) -> Op
 }
 
 /// Where the one that the request comes from has its place, as the service knows its users.
-fn place(users: &Users, asked: Asked<'_>, cookies: &mut Cookies) -> (u64, By) {
-    let point = |identity: Identity<'_>| identity.point(&users.draw_key);
-    let by_address = (point(Identity::Address(asked.client)), By::ClientIp);
+fn place(users: &Users, asked: RequestFacts<'_>, cookies: &mut Cookies) -> (u64, ChosenBy) {
+    let point = |identity: CohortIdentity<'_>| identity.point(&users.draw_key);
+    let by_address = (point(CohortIdentity::Address(asked.client)), ChosenBy::ClientIp);
     match &users.cohort {
         Cohort::Cookie { name, ttl } => {
             let now = unix_seconds() as u32;
@@ -96,10 +96,10 @@ fn place(users: &Users, asked: Asked<'_>, cookies: &mut Cookies) -> (u64, By) {
                 let value = users.cookie_keys.write(user);
                 cookies.cohort = set_cookie(name, &value, ttl.as_secs(), asked);
             }
-            (point(Identity::User(user.id)), By::Cookie)
+            (point(CohortIdentity::User(user.id)), ChosenBy::Cookie)
         }
         Cohort::Header(name) => match asked.request.head.headers.get(name) {
-            Some(value) => (point(Identity::Named(value.as_bytes())), By::Header),
+            Some(value) => (point(CohortIdentity::Named(value.as_bytes())), ChosenBy::Header),
             None => by_address,
         },
         Cohort::Text(text) => {
@@ -107,14 +107,14 @@ fn place(users: &Users, asked: Asked<'_>, cookies: &mut Cookies) -> (u64, By) {
             text.fill(&rewrite::compared(asked.request), &mut name);
             match name.is_empty() {
                 true => by_address,
-                false => (point(Identity::Named(&name)), By::Text),
+                false => (point(CohortIdentity::Named(&name)), ChosenBy::Text),
             }
         }
         Cohort::ClientIp | Cohort::Request => by_address,
     }
 }
 /// Out of reach of scripts and of other sites' forms; only by TLS where the client came by TLS.
-fn set_cookie(name: &str, value: &[u8], age_s: u64, asked: Asked<'_>) -> Option<HeaderValue> {
+fn set_cookie(name: &str, value: &[u8], age_s: u64, asked: RequestFacts<'_>) -> Option<HeaderValue> {
     let mut line = Vec::with_capacity(128);
     line.extend_from_slice(name.as_bytes());
     line.push(b'=');
@@ -128,7 +128,7 @@ fn set_cookie(name: &str, value: &[u8], age_s: u64, asked: Asked<'_>) -> Option<
 }
 
 /// Whether the client speaks TLS: to us, or to the trusted proxy that says so.
-fn is_secure(asked: Asked<'_>) -> bool {
+fn is_secure(asked: RequestFacts<'_>) -> bool {
     let said = asked.request.head.headers.get("x-forwarded-proto").filter(|_| asked.believed);
     match said.and_then(|scheme| scheme.as_bytes().split(|byte| *byte == b',').next()) {
         Some(scheme) => scheme.trim_ascii().eq_ignore_ascii_case(b"https"),

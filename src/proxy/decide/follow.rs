@@ -6,7 +6,7 @@
 
 use crate::core::route::{self, BadPath, Current, Fallback, Rewritten, RouteSpec, Target, Turn};
 use crate::proxy::decide::asked;
-use crate::proxy::decide::plan::{self, Refusal};
+use crate::proxy::decide::plan::{self, PlanRefusal};
 use crate::proxy::exchange::Request;
 use crate::proxy::headers::rewrite;
 use crate::proxy::wire::host::is_host;
@@ -41,7 +41,7 @@ pub(in crate::proxy) enum Unanswered {
 pub(in crate::proxy) fn follow(
     request: &mut Request,
     from: Option<usize>,
-) -> std::result::Result<Followed, Refusal> {
+) -> std::result::Result<Followed, PlanRefusal> {
     let mut from = from;
     loop {
         let found = match from.take() {
@@ -55,7 +55,7 @@ pub(in crate::proxy) fn follow(
         }
         let is_as_sent = request.plan.changes == 0 && request.plan.rewritten.is_none();
         if is_as_sent && request.route().is_some_and(|route| route.internal) {
-            return Err(Refusal::NoRoute);
+            return Err(PlanRefusal::NoRoute);
         }
         let turned = turn(request)?;
         let leads_onward = passes_by(request, found, &turned);
@@ -90,9 +90,9 @@ fn passes_by(request: &mut Request, found: usize, turned: &Turn) -> bool {
 /// The path that routes go by: in its plain form, as it has become.
 ///
 /// # Errors
-/// [`Refusal::BadPath`] when it means nothing.
-pub(in crate::proxy) fn path(request: &Request) -> std::result::Result<Cow<'_, str>, Refusal> {
-    asked::path(request).map_err(|_| Refusal::BadPath)
+/// [`PlanRefusal::BadPath`] when it means nothing.
+pub(in crate::proxy) fn path(request: &Request) -> std::result::Result<Cow<'_, str>, PlanRefusal> {
+    asked::path(request).map_err(|_| PlanRefusal::BadPath)
 }
 
 /// What comes first is asked of a path that files lead to, too: it may be one that is refused.
@@ -107,30 +107,30 @@ fn ask_all(request: &mut Request) {
 pub(in crate::proxy) fn fall_back(
     request: &mut Request,
     why: Unanswered,
-) -> std::result::Result<Option<usize>, Refusal> {
+) -> std::result::Result<Option<usize>, PlanRefusal> {
     let table = request.plan.table.clone();
     let Some(Target::Files(files)) = table.route(request.plan.route).map(|route| &route.target) else {
-        return Err(Refusal::NoRoute);
+        return Err(PlanRefusal::NoRoute);
     };
     if let Unanswered::Index(nth) = why {
         ask_all(request);
-        let index = files.index.get(nth).ok_or(Refusal::NoRoute)?;
+        let index = files.index.get(nth).ok_or(PlanRefusal::NoRoute)?;
         let made = with_current(request, |at| index_of(at, index));
-        change(request, Some(made?.map_err(|_| Refusal::BadPath)?))?;
+        change(request, Some(made?.map_err(|_| PlanRefusal::BadPath)?))?;
         return Ok(None);
     }
     match &files.fallback {
         Some(Fallback::Path(to)) => {
             ask_all(request);
             let made = with_current(request, |at| to.rewrite(at, None, &rewrite::facts(request)));
-            change(request, Some(made?.map_err(|_| Refusal::BadPath)?))?;
+            change(request, Some(made?.map_err(|_| PlanRefusal::BadPath)?))?;
             Ok(None)
         }
         Some(Fallback::Route(name)) => {
             change(request, None)?;
-            table.routes.named(name).map(Some).ok_or(Refusal::NoRoute)
+            table.routes.named(name).map(Some).ok_or(PlanRefusal::NoRoute)
         }
-        Some(Fallback::Status(_)) | None => Err(Refusal::NoRoute),
+        Some(Fallback::Status(_)) | None => Err(PlanRefusal::NoRoute),
     }
 }
 
@@ -148,29 +148,29 @@ fn index_of(at: Current<'_>, index: &str) -> std::result::Result<Rewritten, BadP
     Rewritten::new(&[at.path, index.as_bytes()].concat(), at.query.as_bytes())
 }
 
-fn turn(request: &Request) -> std::result::Result<Turn, Refusal> {
+fn turn(request: &Request) -> std::result::Result<Turn, PlanRefusal> {
     let Some(route) = request.route().filter(|route| !route.rewriting.is_none()) else {
         return Ok(Turn::Kept);
     };
     plan::admits(route, request.inbound.client)?;
     let facts = rewrite::facts(request);
-    with_current(request, |at| route.rewriting.turn(at, &facts))?.map_err(|_| Refusal::BadPath)
+    with_current(request, |at| route.rewriting.turn(at, &facts))?.map_err(|_| PlanRefusal::BadPath)
 }
 
 pub(super) fn with_current<T>(
     request: &Request,
     look: impl FnOnce(Current<'_>) -> T,
-) -> std::result::Result<T, Refusal> {
+) -> std::result::Result<T, PlanRefusal> {
     if let Some(rewritten) = &request.plan.rewritten {
         return Ok(look(rewritten.current()));
     }
-    let path = route::plain(request.head.uri.path()).map_err(|_| Refusal::BadPath)?;
+    let path = route::plain(request.head.uri.path()).map_err(|_| PlanRefusal::BadPath)?;
     Ok(look(Current { path: &path, query: request.head.uri.query().unwrap_or_default() }))
 }
 
-pub(super) fn change(request: &mut Request, to: Option<Rewritten>) -> std::result::Result<(), Refusal> {
+pub(super) fn change(request: &mut Request, to: Option<Rewritten>) -> std::result::Result<(), PlanRefusal> {
     if request.plan.changes >= MOST_CHANGES {
-        return Err(Refusal::Endless);
+        return Err(PlanRefusal::Endless);
     }
     request.plan.changes = request.plan.changes.saturating_add(1);
     if let Some(to) = to {
@@ -184,10 +184,10 @@ fn away(
     status: u16,
     location: Vec<u8>,
     names_host: bool,
-) -> std::result::Result<Followed, Refusal> {
+) -> std::result::Result<Followed, PlanRefusal> {
     if names_host && !is_host(rewrite::facts(request).host.as_bytes()) {
-        return Err(Refusal::BadPath);
+        return Err(PlanRefusal::BadPath);
     }
-    let location = HeaderValue::from_maybe_shared(Bytes::from(location)).map_err(|_| Refusal::BadPath)?;
+    let location = HeaderValue::from_maybe_shared(Bytes::from(location)).map_err(|_| PlanRefusal::BadPath)?;
     Ok(Followed::Away { status, location })
 }

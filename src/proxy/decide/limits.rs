@@ -3,7 +3,7 @@
 use crate::core::client::ClientKey;
 use crate::core::limit::counts::Held;
 use crate::core::limit::{By, Limit, Refused, client_key, key};
-use crate::proxy::decide::plan::Refusal;
+use crate::proxy::decide::plan::PlanRefusal;
 use crate::proxy::exchange::Request;
 use crate::proxy::headers::rewrite;
 use std::time::Duration;
@@ -11,13 +11,13 @@ use std::time::Duration;
 /// Counts a request on a route for as long as what is returned is kept. `seed` is the process's own.
 ///
 /// # Errors
-/// [`Refusal::TooMany`] when a limit has no room for it.
+/// [`PlanRefusal::TooMany`] when a limit has no room for it.
 pub(in crate::proxy) fn admit(
     route: usize,
     request: &Request,
     now: Duration,
     seed: u64,
-) -> Result<Option<Held>, Refusal> {
+) -> Result<Option<Held>, PlanRefusal> {
     let table = &request.plan.table;
     let Some(limits) = table.limits.get(route).filter(|limits| !limits.is_empty()) else { return Ok(None) };
     let client = ClientKey::of(request.inbound.client);
@@ -39,6 +39,6 @@ pub(in crate::proxy) fn admit(
     };
     limits.admit(client, now, counted_by).map_err(|Refused { status, wait }| {
         let retry_after_s = (wait.as_millis() as u64).div_ceil(1000).max(1);
-        Refusal::TooMany { status, retry_after_s }
+        PlanRefusal::TooMany { status, retry_after_s }
     })
 }

@@ -6,7 +6,7 @@ use crate::core::hash::{FixedHash, Purpose};
 use crate::core::route::{self, RouteSpec, Sought};
 use crate::core::settings::Listener;
 use crate::core::table::{Pool, Table};
-use crate::proxy::decide::asked::Asked;
+use crate::proxy::decide::asked::RequestFacts;
 use crate::proxy::decide::choice;
 use crate::proxy::exchange::{Chosen, Request};
 use crate::proxy::headers::rewrite;
@@ -22,7 +22,7 @@ const GRPC: &[u8] = b"application/grpc";
 
 /// Why a request goes nowhere.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::proxy) enum Refusal {
+pub(in crate::proxy) enum PlanRefusal {
     /// The path means nothing: 400.
     BadPath,
     /// No route leads anywhere: 404.
@@ -55,18 +55,18 @@ pub(in crate::proxy) enum Way {
 }
 
 /// The index of the route for a path.
-pub(in crate::proxy) fn route(request: &Request, path: &str) -> Result<usize, Refusal> {
+pub(in crate::proxy) fn route(request: &Request, path: &str) -> Result<usize, PlanRefusal> {
     let (head, client) = (&request.head, request.inbound.client);
     let holds = |when: &Condition| when.holds(head, client, request);
     let listener = Some(request.inbound.listener.settings.address);
     let sought = Sought { listener, host: request.host(), path, first_from: request.plan.first_from };
-    request.plan.table.routes.find(sought, holds).ok_or(Refusal::NoRoute)
+    request.plan.table.routes.find(sought, holds).ok_or(PlanRefusal::NoRoute)
 }
 
 /// Whether a route is for a client at all.
-pub(in crate::proxy) fn admits(route: &RouteSpec, client: IpAddr) -> Result<(), Refusal> {
+pub(in crate::proxy) fn admits(route: &RouteSpec, client: IpAddr) -> Result<(), PlanRefusal> {
     let is_denied = route.target == route::Target::Deny || !route.admits(client);
-    if is_denied { Err(Refusal::Denied) } else { Ok(()) }
+    if is_denied { Err(PlanRefusal::Denied) } else { Ok(()) }
 }
 
 /// Largest body of a request on a route.
@@ -96,18 +96,22 @@ fn is_grpc(headers: &http::HeaderMap) -> bool {
 }
 
 /// Where the request leads on its route.
-pub(in crate::proxy) fn way(table: &Table, asked: Asked<'_>, index: usize) -> Result<Way, Refusal> {
-    let route = table.routes.spec(index).ok_or(Refusal::NoRoute)?;
+pub(in crate::proxy) fn way(
+    table: &Table,
+    asked: RequestFacts<'_>,
+    index: usize,
+) -> Result<Way, PlanRefusal> {
+    let route = table.routes.spec(index).ok_or(PlanRefusal::NoRoute)?;
     admits(route, asked.client)?;
     if body_length(&asked.request.head) > Some(max_body(Some(route), asked.listener)) {
-        return Err(Refusal::TooLarge);
+        return Err(PlanRefusal::TooLarge);
     }
     match route.target {
         // Opened to one path, and to no other way of writing it: the admin API might read it otherwise.
         route::Target::Admin if asked.path().as_deref() != Ok(asked.request.head.uri.path()) => {
-            Err(Refusal::NoRoute)
+            Err(PlanRefusal::NoRoute)
         }
-        route::Target::Onward => Err(Refusal::NoRoute),
+        route::Target::Onward => Err(PlanRefusal::NoRoute),
         route::Target::Service(_) | route::Target::Admin => chosen(table, asked, index).map(Way::Upstream),
         _ => Ok(Way::Own),
     }
@@ -118,24 +122,24 @@ pub(in crate::proxy) fn body_length(request: &Parts) -> Option<u64> {
     request.headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
-fn chosen(table: &Table, asked: Asked<'_>, route: usize) -> Result<Chosen, Refusal> {
-    of_service(table, asked, table.service_of(route).ok_or(Refusal::NoRoute)?)
+fn chosen(table: &Table, asked: RequestFacts<'_>, route: usize) -> Result<Chosen, PlanRefusal> {
+    of_service(table, asked, table.service_of(route).ok_or(PlanRefusal::NoRoute)?)
 }
 
 /// The pool of a service, by its index, for a request.
 pub(in crate::proxy) fn of_service(
     table: &Table,
-    asked: Asked<'_>,
+    asked: RequestFacts<'_>,
     service: usize,
-) -> Result<Chosen, Refusal> {
-    let entry = table.services.get(service).ok_or(Refusal::NoRoute)?;
+) -> Result<Chosen, PlanRefusal> {
+    let entry = table.services.get(service).ok_or(PlanRefusal::NoRoute)?;
     if let Some(retry_after_s) = entry.maintenance.and_then(|stretch| stretch.retry_after_s(asked.now)) {
-        let path = asked.path().map_err(|_| Refusal::BadPath)?;
+        let path = asked.path().map_err(|_| PlanRefusal::BadPath)?;
         if !table.maintenance.lets_pass(&path, asked.client) {
-            return Err(Refusal::Maintenance { retry_after_s });
+            return Err(PlanRefusal::Maintenance { retry_after_s });
         }
     }
-    choice::choose(service, entry, asked).ok_or(Refusal::NoUpstream)
+    choice::choose(service, entry, asked).ok_or(PlanRefusal::NoUpstream)
 }
 
 /// The upstream for the next attempt in a pool.

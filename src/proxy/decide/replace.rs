@@ -6,7 +6,7 @@
 
 use crate::core::route::{ErrorPage, PageSource, PageStatus, Rewritten, decoded};
 use crate::proxy::decide::follow::{change, with_current};
-use crate::proxy::decide::plan::Refusal;
+use crate::proxy::decide::plan::PlanRefusal;
 use crate::proxy::exchange::{Replaced, Request};
 use crate::proxy::headers::rewrite;
 use crate::proxy::wire::answer_head::AnswerHead;
@@ -59,7 +59,7 @@ pub(in crate::proxy) fn by_page(
     request: &mut Request,
     (error, answer): (u16, &AnswerHead),
     page: &ErrorPage,
-) -> Result<Option<usize>, Refusal> {
+) -> Result<Option<usize>, PlanRefusal> {
     let status = page.status.shown(error);
     let kept: &[HeaderName] = if page.status == PageStatus::Kept { &KEPT_OF_ERRORS } else { &[] };
     let mut fields = fields(answer, kept);
@@ -74,12 +74,12 @@ pub(in crate::proxy) fn by_page(
     match &page.source {
         PageSource::Path(to) => {
             let made = with_current(request, |at| to.rewrite(at, None, &rewrite::facts(request)));
-            change(request, Some(made?.map_err(|_| Refusal::BadPath)?))?;
+            change(request, Some(made?.map_err(|_| PlanRefusal::BadPath)?))?;
             ask_as_get(request);
             Ok(None)
         }
         PageSource::Route(name) => named(request, name).map(Some),
-        PageSource::File(_) | PageSource::Redirect(_) => Err(Refusal::NoRoute),
+        PageSource::File(_) | PageSource::Redirect(_) => Err(PlanRefusal::NoRoute),
     }
 }
 
@@ -90,7 +90,7 @@ pub(in crate::proxy) fn by_page(
 pub(in crate::proxy) fn by_accel(
     request: &mut Request,
     answer: &AnswerHead,
-) -> Result<Option<usize>, Refusal> {
+) -> Result<Option<usize>, PlanRefusal> {
     let place =
         answer.get(&ACCEL_REDIRECT).and_then(|place| std::str::from_utf8(place).ok()).unwrap_or_default();
     let before = request.plan.replaced.take().map(|before| *before).unwrap_or_default();
@@ -102,14 +102,14 @@ pub(in crate::proxy) fn by_accel(
     let (path, query) = place.split_once('?').unwrap_or((place, ""));
     let plain = decoded(path).ok().filter(|plain| plain.starts_with(b"/"));
     let made = plain.and_then(|plain| Rewritten::new(&plain, query.as_bytes()).ok());
-    change(request, Some(made.ok_or(Refusal::NoRoute)?))?;
+    change(request, Some(made.ok_or(PlanRefusal::NoRoute)?))?;
     ask_as_get(request);
     Ok(None)
 }
 
-fn named(request: &mut Request, name: &str) -> Result<usize, Refusal> {
+fn named(request: &mut Request, name: &str) -> Result<usize, PlanRefusal> {
     change(request, None)?;
-    request.plan.table.routes.named(name).ok_or(Refusal::NoRoute)
+    request.plan.table.routes.named(name).ok_or(PlanRefusal::NoRoute)
 }
 
 fn fields(answer: &AnswerHead, kept: &[HeaderName]) -> Vec<(HeaderName, HeaderValue)> {

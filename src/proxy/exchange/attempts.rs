@@ -1,6 +1,6 @@
 //! What was tried of a request, on which upstreams, and what came of it.
 
-use super::Target;
+use super::PlanTarget;
 use crate::core::balance::Tried;
 use crate::core::group::{GroupId, Groups, Side};
 use crate::core::mirror::Place;
@@ -57,7 +57,7 @@ pub(in crate::proxy) struct Attempt {
     pub started_us: u64,
     /// When it began.
     pub began_us: u64,
-    pub phase: Phase,
+    pub phase: AttemptPhase,
     /// The group that it was counted in.
     pub group: Option<CountedGroup>,
     /// Whether its answer goes on as long as both sides like, so that nobody asks how long it took.
@@ -82,7 +82,7 @@ pub(in crate::proxy) struct CountedGroup {
 
 /// How far an attempt has come, as far as its outcome goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::proxy) enum Phase {
+pub(in crate::proxy) enum AttemptPhase {
     Waiting,
     /// Counted as a success when the head of its answer came; its body may still break.
     Succeeding,
@@ -92,7 +92,7 @@ pub(in crate::proxy) enum Phase {
 /// An attempt whose outcome has been charged.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::proxy) struct Ended {
-    pub target: Option<Target>,
+    pub target: Option<PlanTarget>,
     /// By index; none where no upstream could take the request.
     pub upstream: Option<usize>,
     /// Which of the attempts it is, by which their spans differ; 0 where none was made.
@@ -204,14 +204,14 @@ impl Attempts {
 
     /// Whether the answer's head has come.
     pub(in crate::proxy) fn is_answered(&self) -> bool {
-        self.current.as_ref().is_some_and(|attempt| attempt.phase != Phase::Waiting)
+        self.current.as_ref().is_some_and(|attempt| attempt.phase != AttemptPhase::Waiting)
     }
 }
 
 impl Ended {
     /// With the target and the upstream tried by the attempt of a number, and when it began and was known.
     pub(in crate::proxy) fn new(
-        (target, upstream, number): (Option<Target>, Option<usize>, u8),
+        (target, upstream, number): (Option<PlanTarget>, Option<usize>, u8),
         (outcome, code, is_aside): (Outcome, u16, bool),
         (began_us, known_us): (u64, u64),
     ) -> Self {

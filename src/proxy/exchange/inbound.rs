@@ -3,8 +3,8 @@
 use crate::core::memory::{Lease, MemoryAccount};
 use crate::core::trace::TraceContext;
 use crate::proxy::listen::bound::Bound;
-use crate::proxy::wire::holding::{self, Held};
-use crate::proxy::wire::refused::Refused;
+use crate::proxy::wire::holding::{self, HeldMemory};
+use crate::proxy::wire::refused::RefusedHead;
 use crate::proxy::wire::spelling::Spelling;
 use http::HeaderValue;
 use std::net::IpAddr;
@@ -36,7 +36,7 @@ pub(in crate::proxy) struct Inbound {
     /// The path and the query that came, where other words stand for them in its head.
     pub target: Option<Box<[u8]>>,
     /// What is wrong with its head, if anything is.
-    pub refused: Option<Box<Refused>>,
+    pub refused: Option<Box<RefusedHead>>,
     /// Who its client says it is, on a route that asks.
     pub user: Option<Box<str>>,
     /// Whether it has shown the password of that name.
@@ -64,7 +64,7 @@ pub(in crate::proxy) struct InboundBody {
     is_truncated: bool,
     /// What the replay is counted by, where it may be larger than that of any request.
     lease: Option<Lease>,
-    held: Held,
+    held: HeldMemory,
 }
 
 impl InboundBody {

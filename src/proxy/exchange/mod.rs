@@ -15,10 +15,10 @@ mod replaced;
 pub(in crate::proxy) mod request;
 mod route_plan;
 
-pub(in crate::proxy) use attempts::{Attempt, Attempts, CountedGroup, Ended, Phase};
+pub(in crate::proxy) use attempts::{Attempt, AttemptPhase, Attempts, CountedGroup, Ended};
 pub(in crate::proxy) use delivery::Delivery;
 pub(in crate::proxy) use inbound::{Inbound, InboundBody};
 pub(in crate::proxy) use original::{Collected, Original};
 pub(in crate::proxy) use replaced::Replaced;
 pub(in crate::proxy) use request::Request;
-pub(in crate::proxy) use route_plan::{By, Chosen, Cookies, Granted, RoutePlan, Target};
+pub(in crate::proxy) use route_plan::{Chosen, ChosenBy, Cookies, Granted, PlanTarget, RoutePlan};

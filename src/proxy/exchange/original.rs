@@ -3,7 +3,7 @@
 //! Only of requests that are mirrored while answers are compared, and no more than the limit.
 
 use crate::core::mirror::Mirror;
-use crate::core::mirror::compare::{Answer, Body, Compare};
+use crate::core::mirror::compare::{Body, Compare, ComparedAnswer};
 use http::header::CONTENT_ENCODING;
 use http::{HeaderMap, HeaderValue};
 use std::io::Read;
@@ -96,9 +96,9 @@ impl Collected {
     }
 
     /// For the comparison: the body as it is meant, whatever it was packed in.
-    pub(in crate::proxy) fn answer(self, compare: &Compare) -> Answer {
+    pub(in crate::proxy) fn answer(self, compare: &Compare) -> ComparedAnswer {
         let body = self.body.and_then(|body| plain(body, self.coding, compare.limit));
-        Answer { status: self.status, fields: self.fields, body }
+        ComparedAnswer { status: self.status, fields: self.fields, body }
     }
 }
 
@@ -142,7 +142,7 @@ mod tests {
         Compare { status: true, headers: vec![CONTENT_TYPE], body: Body::Json, ignore: Vec::new(), limit }
     }
 
-    fn answer(limit: usize, coding: &'static str, pieces: &[&[u8]]) -> Answer {
+    fn answer(limit: usize, coding: &'static str, pieces: &[&[u8]]) -> ComparedAnswer {
         let mut headers = HeaderMap::new();
         headers.append(CONTENT_TYPE, HeaderValue::from_static("a"));
         headers.append(CONTENT_TYPE, HeaderValue::from_static("b"));

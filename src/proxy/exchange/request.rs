@@ -1,6 +1,6 @@
 //! One request: its head, and the four parts of what is known of it.
 
-use super::{Attempts, Delivery, Inbound, RoutePlan, Target};
+use super::{Attempts, Delivery, Inbound, PlanTarget, RoutePlan};
 use crate::core::client::ClientKey;
 use crate::core::compression::Compression;
 use crate::core::failure_statuses::FailureStatuses;
@@ -120,7 +120,7 @@ impl Request {
     }
 
     /// It was taken back, and goes to a pool of this table.
-    pub(in crate::proxy) fn turn_to(&mut self, table: Arc<Table>, target: Target) {
+    pub(in crate::proxy) fn turn_to(&mut self, table: Arc<Table>, target: PlanTarget) {
         let is_same = self.plan.target == Some(target) && Arc::ptr_eq(&self.plan.table, &table);
         self.attempts.turn_elsewhere(is_same);
         self.plan.table = table;

@@ -27,9 +27,9 @@ pub(in crate::proxy) struct RoutePlan {
     pub max_body: u64,
     /// Its place in the client's limit of requests under way.
     pub held: Option<Held>,
-    pub target: Option<Target>,
+    pub target: Option<PlanTarget>,
     /// What its pool was chosen by.
-    pub by: Option<By>,
+    pub by: Option<ChosenBy>,
     /// What its answer sets, no matter who makes it; most set nothing.
     pub cookies: Option<Box<Cookies>>,
     /// What the service says of it that its route asks, where it asks one.
@@ -70,12 +70,12 @@ impl RoutePlan {
 
 /// Where a request goes, as indexes into the table it was planned on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::proxy) struct Target {
+pub(in crate::proxy) struct PlanTarget {
     pub service: usize,
     pub pool: usize,
 }
 
-impl Target {
+impl PlanTarget {
     pub(in crate::proxy) fn service(self, table: &Table) -> Option<&Service> {
         table.services.get(self.service).map(|service| &**service)
     }
@@ -87,7 +87,7 @@ impl Target {
 
 /// What a pool was chosen by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::proxy) enum By {
+pub(in crate::proxy) enum ChosenBy {
     Weights,
     Cookie,
     ClientIp,
@@ -99,16 +99,16 @@ pub(in crate::proxy) enum By {
     StrictRule,
 }
 
-impl By {
+impl ChosenBy {
     pub(in crate::proxy) fn label(self) -> &'static str {
         match self {
-            By::Weights => "weights",
-            By::Cookie => "cookie",
-            By::ClientIp => "client_ip",
-            By::Header => "header",
-            By::Text => "text",
-            By::Tester => "tester",
-            By::Rule | By::StrictRule => "rule",
+            ChosenBy::Weights => "weights",
+            ChosenBy::Cookie => "cookie",
+            ChosenBy::ClientIp => "client_ip",
+            ChosenBy::Header => "header",
+            ChosenBy::Text => "text",
+            ChosenBy::Tester => "tester",
+            ChosenBy::Rule | ChosenBy::StrictRule => "rule",
         }
     }
 }
@@ -116,8 +116,8 @@ impl By {
 /// A pool, and what it was chosen by.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::proxy) struct Chosen {
-    pub target: Target,
-    pub by: By,
+    pub target: PlanTarget,
+    pub by: ChosenBy,
     pub cookies: Option<Box<Cookies>>,
 }
 

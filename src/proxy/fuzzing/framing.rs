@@ -5,7 +5,7 @@
 //! ends.
 
 use crate::proxy::wire::chunks::Chunks;
-use crate::proxy::wire::head::{Body, Head, HeadLimits, Scan};
+use crate::proxy::wire::head::{BodyFraming, Head, HeadLimits, Scan};
 use crate::proxy::wire::request_head;
 use bytes::Bytes;
 use pingora_http::RequestHeader;
@@ -31,7 +31,7 @@ pub fn http1_head(data: &[u8]) {
         the_next_parser_agrees(head, &parsed.head);
     }
     the_laxest_reader_agrees(head, body);
-    if body == Body::Chunked {
+    if body == BodyFraming::Chunked {
         chunked(rest, piece);
     }
 }
@@ -73,7 +73,7 @@ fn the_next_parser_agrees(bytes: &[u8], head: &RequestHeader) {
 }
 
 /// Any line end, folded lines, spaces around names, signs and lists of lengths.
-fn the_laxest_reader_agrees(head: &[u8], body: Body) {
+fn the_laxest_reader_agrees(head: &[u8], body: BodyFraming) {
     let fields = lax_fields(head);
     let values = |name: &str| -> Vec<String> {
         let named = fields.iter().filter(|(other, _)| other == name);
@@ -83,12 +83,12 @@ fn the_laxest_reader_agrees(head: &[u8], body: Body) {
         values("content-length").iter().map(|length| length.trim_start_matches('+').parse().ok()).collect();
     let encodings = values("transfer-encoding");
     match body {
-        Body::Length(0) if lengths.is_empty() => assert!(encodings.is_empty(), "{encodings:?}"),
-        Body::Length(length) => {
+        BodyFraming::Length(0) if lengths.is_empty() => assert!(encodings.is_empty(), "{encodings:?}"),
+        BodyFraming::Length(length) => {
             assert_eq!(lengths, [Some(length)]);
             assert!(encodings.is_empty(), "{encodings:?}");
         }
-        Body::Chunked => {
+        BodyFraming::Chunked => {
             assert!(lengths.is_empty(), "{lengths:?}");
             assert!(matches!(&encodings[..], [one] if one.eq_ignore_ascii_case("chunked")), "{encodings:?}");
         }

@@ -21,7 +21,7 @@ pub fn http2_blocks(data: &[u8]) {
     while let Some(header) = rest.first_chunk::<9>() {
         let length = usize::from(header[0]) << 16 | usize::from(header[1]) << 8 | usize::from(header[2]);
         let Some(payload) = rest.get(9..9 + length) else { return };
-        rest = &rest[9 + length..];
+        rest = rest.get(9 + length..).unwrap_or_default();
         match (header[3], &mut block) {
             (HEADERS, None) => block = Some(payload.to_vec()),
             (CONTINUATION, Some(block)) => block.extend_from_slice(payload),

@@ -1,6 +1,6 @@
 //! The header of the PROXY protocol.
 
-use crate::proxy::listen::proxy_protocol::{LONGEST, Malformed, Parsed, parse};
+use crate::proxy::listen::proxy_protocol::{LONGEST, MalformedProxyHeader, Parsed, parse};
 use std::net::{IpAddr, SocketAddr};
 
 /// The bytes of a connection.
@@ -17,7 +17,7 @@ pub fn proxy_protocol(bytes: &[u8]) {
             assert!(client.is_none_or(|client| says(header, client)), "{client:?}");
         }
         Ok(Parsed::Wants(more)) => assert!(more > 0 && bytes.len() + more <= LONGEST),
-        Err(Malformed) => {}
+        Err(MalformedProxyHeader) => {}
     }
     what_is_decided_stays_so(bytes);
 }
@@ -29,7 +29,7 @@ fn read(bytes: &[u8]) -> Option<usize> {
         match parse(bytes.get(..had)?) {
             Ok(Parsed::Whole { .. }) => return Some(had),
             Ok(Parsed::Wants(more)) => had += more,
-            Err(Malformed) => return None,
+            Err(MalformedProxyHeader) => return None,
         }
     }
 }

@@ -1,6 +1,6 @@
 //! What an answer carries of the choice: cookies, and the pool's name where clients are to know it.
 
-use crate::proxy::exchange::{By, Cookies, Request};
+use crate::proxy::exchange::{ChosenBy, Cookies, Request};
 use crate::proxy::wire::answer_head::AnswerHead;
 use http::header::{CACHE_CONTROL, SET_COOKIE};
 use http::{HeaderName, HeaderValue};
@@ -39,7 +39,7 @@ fn set_cookies(request: &Request, head: &mut AnswerHead) {
 
 /// The candidate in whose place stable answers a tester. Nobody else hears of it.
 fn shielded_from(request: &Request) -> Option<&str> {
-    request.attempts.shielded_after.filter(|_| request.plan.by == Some(By::Tester))?;
+    request.attempts.shielded_after.filter(|_| request.plan.by == Some(ChosenBy::Tester))?;
     let service = request.service()?;
     Some(&service.pools.get(service.shielding.as_ref()?.candidate)?.name)
 }

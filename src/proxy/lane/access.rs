@@ -10,7 +10,7 @@ use crate::core::credentials;
 use crate::core::route::{Authorize, BasicAuth, RouteAccess, Satisfy};
 use crate::proxy::decide::plan::Way;
 use crate::proxy::headers::grant;
-use crate::proxy::own::answer::Answer;
+use crate::proxy::own::answer::OwnAnswer;
 use crate::proxy::own::error_page;
 use http::header::WWW_AUTHENTICATE;
 
@@ -27,7 +27,7 @@ impl Exchange<'_> {
     }
 
     /// Asks it; the answer, where the request may not go on.
-    pub(super) async fn guard(&mut self) -> Option<Answer> {
+    pub(super) async fn guard(&mut self) -> Option<OwnAnswer> {
         let table = self.request.plan.table.clone();
         let route = table.route(self.request.plan.route)?;
         let access = route.access.as_deref()?;
@@ -54,7 +54,7 @@ impl Exchange<'_> {
         refused
     }
 
-    async fn all(&mut self, access: &RouteAccess) -> Option<Answer> {
+    async fn all(&mut self, access: &RouteAccess) -> Option<OwnAnswer> {
         if let Some(basic) = &access.basic
             && let Some(refused) = self.password(basic).await
         {
@@ -66,7 +66,7 @@ impl Exchange<'_> {
         }
     }
 
-    async fn any(&mut self, access: &RouteAccess) -> Option<Answer> {
+    async fn any(&mut self, access: &RouteAccess) -> Option<OwnAnswer> {
         let mut refused = None;
         if let Some(basic) = &access.basic {
             refused = Some(self.password(basic).await?);
@@ -81,7 +81,7 @@ impl Exchange<'_> {
         Some(refused.unwrap_or_else(|| error_page::error(&self.request, 403)))
     }
 
-    async fn password(&mut self, basic: &BasicAuth) -> Option<Answer> {
+    async fn password(&mut self, basic: &BasicAuth) -> Option<OwnAnswer> {
         let challenge = || Some((WWW_AUTHENTICATE, basic.challenge.clone()));
         let Some(shown) = credentials::of(&self.request.head.headers) else {
             self.request.inbound.is_proven = false;
@@ -99,7 +99,7 @@ impl Exchange<'_> {
     }
 
     /// Asks the service.
-    async fn authorized(&mut self, authorize: &Authorize) -> Option<Answer> {
+    async fn authorized(&mut self, authorize: &Authorize) -> Option<OwnAnswer> {
         super::authorize::ask(self.worker, &mut self.request, authorize).await
     }
 }

@@ -6,7 +6,7 @@ use crate::core::route::NO_ANSWER;
 use crate::proxy::exchange::Request;
 use crate::proxy::headers::replaced::{self, InPlace};
 use crate::proxy::headers::{compress, rewrite};
-use crate::proxy::own::answer::{Answer, OwnBody};
+use crate::proxy::own::answer::{OwnAnswer, OwnBody};
 use crate::proxy::wire::alarm::after_us;
 use crate::proxy::wire::answer_head::AnswerHead;
 use crate::proxy::wire::holding;
@@ -25,8 +25,8 @@ const STREAM_REST: Duration = Duration::from_secs(30);
 
 impl Exchange<'_> {
     /// Sends an answer whole; an error where there is none to be sent.
-    pub(super) async fn answer(&mut self, answer: Answer) -> Result<()> {
-        let Answer { mut head, body, closes, limit, error } = answer;
+    pub(super) async fn answer(&mut self, answer: OwnAnswer) -> Result<()> {
+        let OwnAnswer { mut head, body, closes, limit, error } = answer;
         if let Some(limit) = limit {
             self.worker.meter.shard.own_limit(limit);
         }

@@ -4,16 +4,16 @@
 //! that speaks for or against its pools, as any attempt on them does: that is all the traffic that such a service has.
 //! While a rollout of it runs, stable answers what its candidate failed. Without an answer nobody passes.
 
-use super::subrequest::{Subrequest, Unanswered as Broken};
+use super::subrequest::{Subrequest, SubrequestFailure as Broken};
 use super::worker::Worker;
 use crate::core::balance::Tried;
 use crate::core::route::Authorize;
 use crate::core::table::{Pool, Service};
-use crate::proxy::decide::asked::Asked;
-use crate::proxy::decide::plan::{self, Refusal};
+use crate::proxy::decide::asked::RequestFacts;
+use crate::proxy::decide::plan::{self, PlanRefusal};
 use crate::proxy::exchange::Request;
 use crate::proxy::headers::{grant, strip};
-use crate::proxy::own::answer::Answer;
+use crate::proxy::own::answer::OwnAnswer;
 use crate::proxy::own::authorized::{self, AuthorityAnswer};
 use crate::proxy::own::error_page;
 use http::{Method, Uri};
@@ -22,13 +22,13 @@ use std::time::Duration;
 
 /// Why the service has said nothing.
 enum Unasked {
-    Refused(Refusal),
+    Refused(PlanRefusal),
     /// None of its upstreams has answered.
     Broken,
 }
 
 /// Asks about a request; the client's answer, where it may not pass.
-pub(super) async fn ask(worker: &Worker, request: &mut Request, by: &Authorize) -> Option<Answer> {
+pub(super) async fn ask(worker: &Worker, request: &mut Request, by: &Authorize) -> Option<OwnAnswer> {
     match answer(worker, request, by).await {
         Ok(answer) if answer.lets_pass() => {
             request.plan.granted = Some(Box::new(grant::of(&answer.head, &by.forward)));
@@ -43,9 +43,9 @@ pub(super) async fn ask(worker: &Worker, request: &mut Request, by: &Authorize) 
 async fn answer(worker: &Worker, request: &Request, by: &Authorize) -> Result<AuthorityAnswer, Unasked> {
     let table = &*request.plan.table;
     let service = request.plan.route.and_then(|route| table.authority_of(route));
-    let service = service.ok_or(Unasked::Refused(Refusal::NoUpstream))?;
+    let service = service.ok_or(Unasked::Refused(PlanRefusal::NoUpstream))?;
     let chosen = plan::of_service(table, asked(worker, request, by), service).map_err(Unasked::Refused)?;
-    let service = chosen.target.service(table).ok_or(Unasked::Refused(Refusal::NoUpstream))?;
+    let service = chosen.target.service(table).ok_or(Unasked::Refused(PlanRefusal::NoUpstream))?;
     let mut head = RequestHeader::clone(&request.head);
     head.set_method(Method::GET);
     head.set_uri(Uri::from(by.target.clone()));
@@ -64,7 +64,7 @@ async fn answer_of(
     head: &RequestHeader,
     pool: Option<&Pool>,
 ) -> Result<AuthorityAnswer, Unasked> {
-    let pool = pool.ok_or(Unasked::Refused(Refusal::NoUpstream))?;
+    let pool = pool.ok_or(Unasked::Refused(PlanRefusal::NoUpstream))?;
     let (mut tried, mut made, mut is_alone) = (Tried::default(), 0, false);
     while made < pool.retry.tries {
         let draw = worker.draw() as u32;
@@ -86,7 +86,7 @@ async fn answer_of(
             }
         }
     }
-    Err(if made == 0 { Unasked::Refused(Refusal::NoUpstream) } else { Unasked::Broken })
+    Err(if made == 0 { Unasked::Refused(PlanRefusal::NoUpstream) } else { Unasked::Broken })
 }
 
 /// Stable, where a candidate has failed to answer and its service is shielded.
@@ -106,8 +106,8 @@ fn stable_after<'a>(
     (has_failed && stable.is_ready() && is_granted()).then_some(stable)
 }
 
-fn asked<'a>(worker: &Worker, request: &'a Request, by: &'a Authorize) -> Asked<'a> {
-    Asked {
+fn asked<'a>(worker: &Worker, request: &'a Request, by: &'a Authorize) -> RequestFacts<'a> {
+    RequestFacts {
         request,
         path: Some(by.target.path()),
         client: request.inbound.client,

@@ -7,14 +7,14 @@ use crate::core::own_limit::OwnLimit;
 use crate::core::pattern;
 use crate::core::settings::Listener;
 use crate::observe::access_log::Cut;
-use crate::proxy::decide::asked::Asked;
+use crate::proxy::decide::asked::RequestFacts;
 use crate::proxy::decide::follow::{self, Followed};
-use crate::proxy::decide::plan::{self, Refusal, Way};
+use crate::proxy::decide::plan::{self, PlanRefusal, Way};
 use crate::proxy::decide::{limits, outcome, refuse};
 use crate::proxy::exchange::{Chosen, Request};
 use crate::proxy::headers::{claims, forward, strip, tidy, trace};
 use crate::proxy::measure::{charge, log_entry};
-use crate::proxy::own::answer::{self, Answer};
+use crate::proxy::own::answer::{self, OwnAnswer};
 use crate::proxy::own::{challenge, error_page};
 use crate::proxy::wire::alarm::Alarm;
 use pingora_error::{Error, ErrorSource, ErrorType, Result};
@@ -97,7 +97,7 @@ impl Exchange<'_> {
 
     /// Settles whom the request is from and takes off what is none of anybody's business; the answer, where that is
     /// all that happens.
-    fn admit(&mut self) -> Option<Answer> {
+    fn admit(&mut self) -> Option<OwnAnswer> {
         let (worker, request) = (self.worker, &mut *self.request);
         tidy::tidy(&mut request.head, request.inbound.listener.settings.underscores);
         let peer = request.inbound.peer;
@@ -118,7 +118,7 @@ impl Exchange<'_> {
             })
             .or_else(|| worker.shared.hop_mark.ends(&request.head.headers).then_some(508));
         if let Some(status) = refused {
-            return Some(Answer { closes: true, ..error_page::error(request, status) });
+            return Some(OwnAnswer { closes: true, ..error_page::error(request, status) });
         }
         request.inbound.expects = tidy::take_expectation(&mut request.head);
         let settings = &request.inbound.listener.settings;
@@ -131,14 +131,14 @@ impl Exchange<'_> {
 
     /// Chooses the request's route, and where it leads on it. `from` is the route to begin with, where
     /// another one has named it.
-    pub(super) fn way(&mut self, from: Option<usize>) -> std::result::Result<Way, Refusal> {
+    pub(super) fn way(&mut self, from: Option<usize>) -> std::result::Result<Way, PlanRefusal> {
         // That of another request, if any.
         pattern::take_undecided();
         let way = self.decided_way(from);
-        if pattern::take_undecided() { Err(Refusal::Undecided) } else { way }
+        if pattern::take_undecided() { Err(PlanRefusal::Undecided) } else { way }
     }
 
-    fn decided_way(&mut self, from: Option<usize>) -> std::result::Result<Way, Refusal> {
+    fn decided_way(&mut self, from: Option<usize>) -> std::result::Result<Way, PlanRefusal> {
         let (worker, request) = (self.worker, &mut *self.request);
         let route = match follow::follow(request, from)? {
             Followed::Route(route) => route,
@@ -151,7 +151,7 @@ impl Exchange<'_> {
         let settings = &request.inbound.listener.settings;
         let (client, now) = (request.inbound.client, Duration::from_micros(request.inbound.started_us));
         request.plan.max_body = plan::max_body(request.plan.table.route(request.plan.route), settings);
-        let asked = Asked {
+        let asked = RequestFacts {
             request,
             path: None,
             client,

@@ -8,7 +8,7 @@ use crate::proxy::exchange::Request;
 use crate::proxy::listen::linger;
 use crate::proxy::listen::seats::Seat;
 use crate::proxy::wire::alarm::Alarm;
-use crate::proxy::wire::refused::Refused;
+use crate::proxy::wire::refused::RefusedHead;
 use crate::proxy::wire::socket::ClientSocket;
 use http::header::CONNECTION;
 use http::{HeaderMap, Version};
@@ -71,7 +71,12 @@ async fn exchange(line: &Line, client: &mut Client, request: Box<Request>, alarm
     exchange::serve(&line.worker, client, request, alarm).await
 }
 
-fn refused_request(line: &Line, peer: &Peer, refused: Box<Refused>, started_us: u64) -> Option<Box<Request>> {
+fn refused_request(
+    line: &Line,
+    peer: &Peer,
+    refused: Box<RefusedHead>,
+    started_us: u64,
+) -> Option<Box<Request>> {
     let mut request = line::request(line, peer, refused.stand_in()?, started_us);
     request.head.set_version(Version::HTTP_11);
     request.delivery.keeps = false;

@@ -16,9 +16,9 @@ use crate::proxy::listen::seats::Seat;
 use crate::proxy::wire::alarm::Alarm;
 use crate::proxy::wire::asked;
 use crate::proxy::wire::frames::Heard;
-use crate::proxy::wire::holding::{self, Held};
+use crate::proxy::wire::holding::{self, HeldMemory};
 use crate::proxy::wire::interim::Interim;
-use crate::proxy::wire::refused::Refused;
+use crate::proxy::wire::refused::RefusedHead;
 use bytes::Bytes;
 use h2::server::{Builder, Connection};
 use pingora_http::RequestHeader;
@@ -29,7 +29,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::timeout;
-use turns::{Begun, Turn, Turns};
+use turns::{Begun, StreamTurn, Turns};
 
 /// Streams that are taken from a client, though less may be served at a time: what clients go by before they
 /// have heard of another limit.
@@ -81,7 +81,7 @@ pub(super) async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
     let mut turns = Turns::new(settings.max_streams, settings.header_timeout, log.clone(), peer.ip());
     let (active, from) = (turns.active(), Peer::new(peer.ip()));
     let (mut ending, mut accepted, mut rejected) = (false, 0, 0);
-    let mut window = has_room.then(Held::default);
+    let mut window = has_room.then(HeldMemory::default);
     // Both are waited for as long as the connection lives, and not again for each stream.
     let (mut shutdown, mut ended) = (Closing::new(line.shutdown.clone()), pin!(heard.has_ended()));
     let cut = loop {
@@ -92,13 +92,13 @@ pub(super) async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
                 ending = true;
                 continue;
             }
-            cut = &mut ended => Turn::End(cut),
+            cut = &mut ended => StreamTurn::End(cut),
             turn = turns.next() => turn,
             next = connection.accept() => match next {
                 Some(Ok((request, respond))) => {
                     accepted += 1;
                     if window.is_none() && !request.body().is_end_stream() {
-                        window = Some(Held::of(widen(&mut connection)));
+                        window = Some(HeldMemory::of(widen(&mut connection)));
                     }
                     let is_last = seat.work() || accepted >= settings.requests_per_connection;
                     if is_last && !ending {
@@ -113,16 +113,16 @@ pub(super) async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
             () = active.idle_for(settings.keepalive, (seat, line.worker.shared.clock, accepted > 0)) => return,
         };
         match turn {
-            Turn::Served(begun, busy) => {
+            StreamTurn::Served(begun, busy) => {
                 let stream = Stream::new(heard.clone(), interim.clone(), busy);
                 // In a box, since a task is moved several times before it runs, and once more at its end.
                 let served = Box::pin(serve_stream(begun, Arc::new(stream), from.clone(), line.clone()));
                 tokio::spawn(served);
             }
-            Turn::End(cut) => break cut,
-            Turn::None => {}
-            Turn::Refused if rejected < MOST_REJECTED => rejected += 1,
-            Turn::Refused => return,
+            StreamTurn::End(cut) => break cut,
+            StreamTurn::None => {}
+            StreamTurn::Refused if rejected < MOST_REJECTED => rejected += 1,
+            StreamTurn::Refused => return,
         }
     };
     if let Some(log) = &log {
@@ -184,7 +184,7 @@ async fn serve_stream(begun: Begun, stream: Arc<Stream>, peer: Peer, line: Line)
         match asked.status {
             Some(status) => {
                 let (method, host) = (asked.method.unwrap_or_default(), asked.host.unwrap_or_default());
-                let refused = Refused { status, method, host, target: asked.target };
+                let refused = RefusedHead { status, method, host, target: asked.target };
                 request.inbound.refused = Some(Box::new(refused));
             }
             None => request.inbound.target = Some(asked.target.into()),

@@ -5,7 +5,7 @@ use crate::core::balance::Tried;
 use crate::core::outcome::Outcome;
 use crate::core::table::Table;
 use crate::proxy::decide::{plan, retry};
-use crate::proxy::exchange::Target;
+use crate::proxy::exchange::PlanTarget;
 use pingora_error::{Error, ErrorType, Result};
 use std::os::fd::RawFd;
 use std::sync::Arc;
@@ -78,7 +78,7 @@ impl Exchange<'_> {
         let Some(service) = now.services.iter().position(|service| service.name == *name) else { return };
         let pools = now.services.get(service).map_or(&[][..], |service| &service.pools);
         let Some(pool) = pools.iter().position(|pool| pool.arm == arm) else { return };
-        (self.request.plan.table, self.request.plan.target) = (now, Some(Target { service, pool }));
+        (self.request.plan.table, self.request.plan.target) = (now, Some(PlanTarget { service, pool }));
     }
 
     /// Sends a request that was taken back on its way again; `false` where nobody can serve it.
@@ -97,7 +97,7 @@ impl Exchange<'_> {
 
     /// Another upstream of its pool while the pool has weight `now`, else a pool that has; as `table` numbers
     /// them.
-    fn place_elsewhere(&self, now: &Table, table: &Table) -> Option<Target> {
+    fn place_elsewhere(&self, now: &Table, table: &Table) -> Option<PlanTarget> {
         let request = &self.request;
         let (name, own) = (&request.service()?.name, request.pool()?.arm);
         let find = |table: &Table| table.services.iter().position(|service| service.name == *name);
@@ -106,7 +106,7 @@ impl Exchange<'_> {
         let pools = &table.services.get(service)?.pools;
         let position = |arm| pools.iter().position(|pool| pool.arm == arm);
         let can_serve = |pool: &usize| {
-            let is_own = request.plan.target == Some(Target { service, pool: *pool });
+            let is_own = request.plan.target == Some(PlanTarget { service, pool: *pool });
             let tried = if is_own { request.attempts.tried } else { Tried::default() };
             let draw = self.worker.draw() as u32;
             let upstream = |pool| plan::upstream(pool, request, draw, tried);
@@ -116,6 +116,6 @@ impl Exchange<'_> {
         let own = position(own).filter(|_| has_weight).filter(can_serve);
         let by_weight = || today.picker.pick(self.worker.draw() as u32);
         let drawn = || position(today.pools.get(by_weight()?)?.arm).filter(can_serve);
-        Some(Target { service, pool: own.or_else(drawn)? })
+        Some(PlanTarget { service, pool: own.or_else(drawn)? })
     }
 }

@@ -9,11 +9,11 @@ use crate::core::route::{ErrorPage, PageSource};
 use crate::observe::shard::AnswerEnd;
 use crate::proxy::decide::follow;
 use crate::proxy::decide::outcome;
-use crate::proxy::decide::plan::{Refusal, Way};
+use crate::proxy::decide::plan::{PlanRefusal, Way};
 use crate::proxy::decide::replace::{self, ACCEL_REDIRECT};
 use crate::proxy::exchange::Replaced;
 use crate::proxy::measure::charge;
-use crate::proxy::own::answer::{self, Answer};
+use crate::proxy::own::answer::{self, OwnAnswer};
 use crate::proxy::own::{error_page, route_answer};
 use crate::proxy::wire::answer_head::AnswerHead;
 use http::StatusCode;
@@ -31,7 +31,7 @@ const READ_BYTES: usize = 64 << 10;
 const PIECE_BYTES: usize = 16 << 10;
 
 /// Where a request goes.
-pub(super) type Lead = std::result::Result<Way, Refusal>;
+pub(super) type Lead = std::result::Result<Way, PlanRefusal>;
 
 impl Exchange<'_> {
     /// Has the request answered here; where it goes, if another route has to answer.
@@ -51,7 +51,7 @@ impl Exchange<'_> {
     }
 
     /// Sends an answer, or has the page of its error answer.
-    pub(super) async fn show(&mut self, answer: Answer) -> Result<Option<Lead>> {
+    pub(super) async fn show(&mut self, answer: OwnAnswer) -> Result<Option<Lead>> {
         let page =
             answer.error.and_then(|error| Some((error, replace::page_elsewhere(&self.request, error)?)));
         let Some((error, page)) = page else { return self.answer(answer).await.map(|()| None) };
@@ -71,7 +71,7 @@ impl Exchange<'_> {
         // The redirect is no error any more, but whatever is wrong with it is one in place of another.
         self.request.plan.replaced = Some(Box::new(Replaced { error: Some(error), ..Replaced::default() }));
         let status = page.status.shown(error).unwrap_or(302);
-        Ok(Way::Away { status, location: location.ok_or(Refusal::BadPath)? })
+        Ok(Way::Away { status, location: location.ok_or(PlanRefusal::BadPath)? })
     }
 
     /// Whether something else is shown than what an error says by itself.
@@ -99,7 +99,7 @@ impl Exchange<'_> {
             return Ok(Some(from.and_then(|from| self.way(from))));
         }
         // What its upstream is short of is no limit of this process.
-        let mut answer = Answer { limit: None, ..error_page::error(&self.request, head.status.as_u16()) };
+        let mut answer = OwnAnswer { limit: None, ..error_page::error(&self.request, head.status.as_u16()) };
         for challenge in head.values(&WWW_AUTHENTICATE) {
             if let Ok(challenge) = http::HeaderValue::from_bytes(challenge) {
                 answer.head.add(WWW_AUTHENTICATE, challenge);

@@ -9,7 +9,7 @@ use crate::core::balance::Tried;
 use crate::core::table::Pool;
 use crate::core::tester::Wanted;
 use crate::proxy::decide::{plan, retry};
-use crate::proxy::exchange::By;
+use crate::proxy::exchange::ChosenBy;
 
 impl Exchange<'_> {
     /// Whether the request goes to stable after an attempt that failed; then it is on its way there.
@@ -62,7 +62,7 @@ impl Exchange<'_> {
     /// requests that a strict rule holds for, get no pool but the one they asked for.
     fn another_with_weight(&self) -> Option<usize> {
         let target = self.request.plan.target?;
-        if matches!(self.request.plan.by, Some(By::Tester | By::StrictRule)) {
+        if matches!(self.request.plan.by, Some(ChosenBy::Tester | ChosenBy::StrictRule)) {
             return None;
         }
         let service = self.request.service()?;
@@ -94,7 +94,9 @@ impl Exchange<'_> {
         let stable = stable.filter(|stable| *stable != target.pool)?;
         let is_shielded =
             service.shielding.as_ref().is_some_and(|shielding| shielding.candidate == target.pool);
-        if !is_shielded && matches!(self.request.plan.by, Some(By::Tester | By::Rule | By::StrictRule)) {
+        if !is_shielded
+            && matches!(self.request.plan.by, Some(ChosenBy::Tester | ChosenBy::Rule | ChosenBy::StrictRule))
+        {
             return None;
         }
         self.can_serve(service.pools.get(stable)?).then_some(stable)

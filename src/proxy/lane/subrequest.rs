@@ -38,7 +38,7 @@ pub(super) struct Subrequest<'a> {
 }
 
 /// Why there is no answer.
-pub(super) enum Unanswered {
+pub(super) enum SubrequestFailure {
     /// A connection from before was closed meanwhile, which is nobody's fault.
     Stale,
     Failed,
@@ -46,10 +46,13 @@ pub(super) enum Unanswered {
 
 impl Subrequest<'_> {
     /// Sends it, and counts what comes of it. `is_alone` asks for a connection that no other request uses up.
-    pub(super) async fn send(&self, is_alone: bool) -> std::result::Result<AuthorityAnswer, Unanswered> {
+    pub(super) async fn send(
+        &self,
+        is_alone: bool,
+    ) -> std::result::Result<AuthorityAnswer, SubrequestFailure> {
         let descriptor = self.worker.shared.places.upstream();
         if descriptor.is_none() && !self.pool.http2 {
-            return Err(Unanswered::Failed);
+            return Err(SubrequestFailure::Failed);
         }
         let mut charge = SubrequestCharge::begin(self);
         let timeouts = self.pool.timeouts;
@@ -79,10 +82,10 @@ impl Subrequest<'_> {
         tracing::debug!("no answer to a request of our own: {error}");
         if reused && !is_alone && is_reset(&error) {
             charge.set_aside();
-            return Err(Unanswered::Stale);
+            return Err(SubrequestFailure::Stale);
         }
         charge.failed(&error);
-        Err(Unanswered::Failed)
+        Err(SubrequestFailure::Failed)
     }
 
     async fn exchange(&self, upstream: &mut UpstreamSide) -> Result<AuthorityAnswer> {

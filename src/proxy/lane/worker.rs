@@ -11,10 +11,10 @@ use crate::observe::wake::Wake;
 use crate::proxy::headers::hops::HopMark;
 use crate::proxy::listen::bound::Bound;
 use crate::proxy::listen::places::Places;
-use crate::proxy::listen::seats::{Seats, UnderWay};
+use crate::proxy::listen::seats::{Seats, ServedNow};
 use crate::proxy::measure::log_entry::Logger;
 use crate::proxy::measure::meter::Meter;
-use crate::proxy::measure::mirror::{self, Mirroring};
+use crate::proxy::measure::mirror::{self, MirrorTools};
 use crate::proxy::upstream::connect::TlsConfigs;
 use crate::proxy::upstream::keyring::Keyring;
 use crate::proxy::upstream::registry::AttemptRegistry;
@@ -101,7 +101,7 @@ impl Worker {
     }
 
     /// A request is under way, until it is dropped.
-    pub(super) fn request(&self) -> Option<UnderWay<'_>> {
+    pub(super) fn request(&self) -> Option<ServedNow<'_>> {
         self.shared.seats.request(self.index)
     }
 
@@ -123,8 +123,8 @@ impl Worker {
     }
 
     /// What copies are sent with.
-    pub(super) fn mirroring(&self) -> Mirroring<'_> {
-        Mirroring {
+    pub(super) fn mirroring(&self) -> MirrorTools<'_> {
+        MirrorTools {
             meter: &self.meter,
             sender: &self.sender,
             places: &self.shared.places,

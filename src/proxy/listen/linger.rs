@@ -8,7 +8,7 @@
 //! would find no room takes the place of one that lingers.
 
 use crate::proxy::listen::door::Door;
-use crate::proxy::wire::remains::Remains;
+use crate::proxy::wire::remains::ClosingConnection;
 use std::future::poll_fn;
 use std::pin::pin;
 use std::task::Poll;
@@ -25,7 +25,7 @@ pub(in crate::proxy) const IN_ALL: Duration = Duration::from_secs(30);
 const SILENCE_AT_END: Duration = Duration::from_millis(500);
 /// Closes it; early where its place is needed.
 pub(in crate::proxy) async fn close<S: AsyncRead + AsyncWrite + Unpin>(
-    mut remains: Remains<S>,
+    mut remains: ClosingConnection<S>,
     door: &Door,
     mut closing: watch::Receiver<bool>,
 ) {
@@ -74,12 +74,12 @@ mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
     use tokio::time::timeout;
 
-    fn remains(is_sending: bool) -> (DuplexStream, Remains<DuplexStream>, Door) {
+    fn remains(is_sending: bool) -> (DuplexStream, ClosingConnection<DuplexStream>, Door) {
         let (client, stream) = duplex(64);
-        (client, Remains { stream, out: Outbox::default(), is_sending }, Door::unlimited())
+        (client, ClosingConnection { stream, out: Outbox::default(), is_sending }, Door::unlimited())
     }
 
-    async fn closed_after(remains: Remains<DuplexStream>, door: &Door) -> Duration {
+    async fn closed_after(remains: ClosingConnection<DuplexStream>, door: &Door) -> Duration {
         let (_end, closing) = watch::channel(false);
         let since = Instant::now();
         close(remains, door, closing).await;

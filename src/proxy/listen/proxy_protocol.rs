@@ -30,7 +30,7 @@ pub(in crate::proxy) enum Parsed {
 /// The connection does not begin with a header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("no PROXY protocol header")]
-pub(in crate::proxy) struct Malformed;
+pub(in crate::proxy) struct MalformedProxyHeader;
 
 /// Reads the header of a fresh connection; the client it names, if it names one.
 ///
@@ -51,8 +51,8 @@ pub(in crate::proxy) async fn read(socket: &mut TcpStream) -> std::io::Result<Op
 }
 
 /// # Errors
-/// [`Malformed`] as soon as the bytes cannot become a header.
-pub(in crate::proxy) fn parse(bytes: &[u8]) -> Result<Parsed, Malformed> {
+/// [`MalformedProxyHeader`] as soon as the bytes cannot become a header.
+pub(in crate::proxy) fn parse(bytes: &[u8]) -> Result<Parsed, MalformedProxyHeader> {
     let signed = bytes.len().min(SIGNATURE.len());
     if bytes.starts_with(SIGNATURE.get(..signed).unwrap_or_default()) && signed > 0 {
         return version_2(bytes);
@@ -60,36 +60,39 @@ pub(in crate::proxy) fn parse(bytes: &[u8]) -> Result<Parsed, Malformed> {
     version_1(bytes)
 }
 
-fn version_1(bytes: &[u8]) -> Result<Parsed, Malformed> {
+fn version_1(bytes: &[u8]) -> Result<Parsed, MalformedProxyHeader> {
     const START: &[u8] = b"PROXY ";
     let begun = bytes.len().min(START.len());
     if bytes.get(..begun) != START.get(..begun) {
-        return Err(Malformed);
+        return Err(MalformedProxyHeader);
     }
     let line = bytes.get(..LONGEST_LINE).unwrap_or(bytes);
     let Some(end) = line.windows(2).position(|pair| pair == b"\r\n") else {
         return match bytes.len() {
-            LONGEST_LINE.. => Err(Malformed),
+            LONGEST_LINE.. => Err(MalformedProxyHeader),
             had @ 0..SHORTEST_LINE => Ok(Parsed::Wants(SHORTEST_LINE - had)),
             _ => Ok(Parsed::Wants(1)),
         };
     };
-    let text = line.get(START.len()..end).and_then(|text| std::str::from_utf8(text).ok()).ok_or(Malformed)?;
+    let text = line
+        .get(START.len()..end)
+        .and_then(|text| std::str::from_utf8(text).ok())
+        .ok_or(MalformedProxyHeader)?;
     let length = end + 2;
     if text == "UNKNOWN" || text.starts_with("UNKNOWN ") {
         return Ok(Parsed::Whole { client: None, length });
     }
     let mut words = text.split(' ');
-    let mut word = || words.next().ok_or(Malformed);
+    let mut word = || words.next().ok_or(MalformedProxyHeader);
     let (family, source, target) = (word()?, word()?, word()?);
     let (source_port, target_port) = (word()?, word()?);
     if words.next().is_some() {
-        return Err(Malformed);
+        return Err(MalformedProxyHeader);
     }
     let address = |text: &str| match family {
-        "TCP4" => text.parse::<Ipv4Addr>().map(IpAddr::from).map_err(|_| Malformed),
-        "TCP6" => text.parse::<Ipv6Addr>().map(IpAddr::from).map_err(|_| Malformed),
-        _ => Err(Malformed),
+        "TCP4" => text.parse::<Ipv4Addr>().map(IpAddr::from).map_err(|_| MalformedProxyHeader),
+        "TCP6" => text.parse::<Ipv6Addr>().map(IpAddr::from).map_err(|_| MalformedProxyHeader),
+        _ => Err(MalformedProxyHeader),
     };
     let _target = (address(target)?, port(target_port)?);
     let client = Some(SocketAddr::new(address(source)?, port(source_port)?));
@@ -97,20 +100,20 @@ fn version_1(bytes: &[u8]) -> Result<Parsed, Malformed> {
 }
 
 /// Digits only, without zeros before them.
-fn port(text: &str) -> Result<u16, Malformed> {
+fn port(text: &str) -> Result<u16, MalformedProxyHeader> {
     let plain = text.bytes().all(|byte| byte.is_ascii_digit()) && (text == "0" || !text.starts_with('0'));
-    text.parse().ok().filter(|_| plain).ok_or(Malformed)
+    text.parse().ok().filter(|_| plain).ok_or(MalformedProxyHeader)
 }
 
-fn version_2(bytes: &[u8]) -> Result<Parsed, Malformed> {
+fn version_2(bytes: &[u8]) -> Result<Parsed, MalformedProxyHeader> {
     let Some((head, rest)) = bytes.split_at_checked(SHORTEST) else {
         return Ok(Parsed::Wants(SHORTEST - bytes.len()));
     };
-    let [.., command, family, high, low] = *head else { return Err(Malformed) };
+    let [.., command, family, high, low] = *head else { return Err(MalformedProxyHeader) };
     let body = usize::from(u16::from_be_bytes([high, low]));
     let length = SHORTEST + body;
     if length > LONGEST || !matches!(command, 0x20 | 0x21) {
-        return Err(Malformed);
+        return Err(MalformedProxyHeader);
     }
     let needed = match family {
         // TCP over IPv4, over IPv6; anything else says nothing of an address that we could use.
@@ -119,7 +122,7 @@ fn version_2(bytes: &[u8]) -> Result<Parsed, Malformed> {
         _ => 0,
     };
     if command == 0x21 && body < needed {
-        return Err(Malformed);
+        return Err(MalformedProxyHeader);
     }
     let Some(body) = rest.get(..body) else { return Ok(Parsed::Wants(length - bytes.len())) };
     let client = if command == 0x20 { None } else { source(body, needed) };
@@ -142,7 +145,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn client(bytes: &[u8]) -> Result<Option<SocketAddr>, Malformed> {
+    fn client(bytes: &[u8]) -> Result<Option<SocketAddr>, MalformedProxyHeader> {
         parse(bytes).map(|parsed| match parsed {
             Parsed::Whole { client, length } => {
                 assert_eq!(length, bytes.len());
@@ -204,14 +207,18 @@ mod tests {
             "PROXY UNKNOWNX 1.2.3.4\r\n",
             "PROXY \r\n plus a bit\r\n",
         ] {
-            assert_eq!(parse(line.as_bytes()), Err(Malformed), "{line:?}");
+            assert_eq!(parse(line.as_bytes()), Err(MalformedProxyHeader), "{line:?}");
         }
         let long = format!("PROXY UNKNOWN {}\r\n", "x".repeat(100));
-        assert_eq!(parse(long.as_bytes()), Err(Malformed));
-        assert_eq!(parse(&v2(0x31, 0x11, &[0; 12])), Err(Malformed), "another version");
-        assert_eq!(parse(&v2(0x22, 0x11, &[0; 12])), Err(Malformed), "another command");
-        assert_eq!(parse(&v2(0x21, 0x11, &[0; 11])), Err(Malformed), "too short for its addresses");
-        assert_eq!(parse(&v2(0x21, 0x11, &[0; 5000])), Err(Malformed), "too long for anybody");
+        assert_eq!(parse(long.as_bytes()), Err(MalformedProxyHeader));
+        assert_eq!(parse(&v2(0x31, 0x11, &[0; 12])), Err(MalformedProxyHeader), "another version");
+        assert_eq!(parse(&v2(0x22, 0x11, &[0; 12])), Err(MalformedProxyHeader), "another command");
+        assert_eq!(
+            parse(&v2(0x21, 0x11, &[0; 11])),
+            Err(MalformedProxyHeader),
+            "too short for its addresses"
+        );
+        assert_eq!(parse(&v2(0x21, 0x11, &[0; 5000])), Err(MalformedProxyHeader), "too long for anybody");
     }
 
     proptest! {

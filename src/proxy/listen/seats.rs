@@ -84,10 +84,10 @@ impl Seats {
     }
 
     /// A request of a worker, under way until it is dropped.
-    pub(in crate::proxy) fn request(&self, worker: usize) -> Option<UnderWay<'_>> {
+    pub(in crate::proxy) fn request(&self, worker: usize) -> Option<ServedNow<'_>> {
         let row = self.0.get(worker)?;
         row.requests.store(row.requests.load(Relaxed).wrapping_add(1), Relaxed);
-        Some(UnderWay(&row.requests))
+        Some(ServedNow(&row.requests))
     }
 
     /// Asks connections to end, those first that have been idle for longest; how many were asked.
@@ -222,9 +222,9 @@ impl Drop for Seat {
 
 /// A request under way.
 #[derive(Debug)]
-pub(in crate::proxy) struct UnderWay<'a>(&'a AtomicU32);
+pub(in crate::proxy) struct ServedNow<'a>(&'a AtomicU32);
 
-impl Drop for UnderWay<'_> {
+impl Drop for ServedNow<'_> {
     fn drop(&mut self) {
         self.0.store(self.0.load(Relaxed).wrapping_sub(1), Relaxed);
     }

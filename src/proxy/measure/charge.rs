@@ -7,7 +7,7 @@ use crate::core::mirror::Place;
 use crate::core::outcome::{Outcome, Reason};
 use crate::core::table::Pool;
 use crate::observe::shard::AnswerEnd;
-use crate::proxy::exchange::{Attempt, Ended, Phase, Request};
+use crate::proxy::exchange::{Attempt, AttemptPhase, Ended, Request};
 
 /// A client that has been silent for so long in the middle of its body, or sent less than so many bytes a
 /// second for so long, is one that servers give up.
@@ -38,7 +38,7 @@ pub(in crate::proxy) fn begin(
         started: started.in_era(pool.era_us),
         started_us: now,
         began_us: now,
-        phase: Phase::Waiting,
+        phase: AttemptPhase::Waiting,
         group: None,
         is_endless: false,
         is_declined: false,
@@ -84,12 +84,12 @@ pub(in crate::proxy) fn excuse(meter: &Meter, request: &mut Request, outcome: Ou
     let now = meter.now_us();
     let since = |us: u64| now.saturating_sub(us);
     let is_excused = match attempt.phase {
-        Phase::Waiting if attempt.started.is_held() => {
+        AttemptPhase::Waiting if attempt.started.is_held() => {
             let (elapsed, quiet) = (since(attempt.began_us), since(attempt.started_us));
             request.attempts.is_late = is_slow_to_send(elapsed, quiet, request.inbound.body.read);
             request.attempts.is_late
         }
-        Phase::Succeeding => {
+        AttemptPhase::Succeeding => {
             let answering = request.attempts.last.map_or(0, |last| since(last.known_us));
             is_slow_to_take(answering, request.delivery.untaken_us)
         }
@@ -107,13 +107,13 @@ pub(in crate::proxy) fn charge(meter: &Meter, request: &mut Request, outcome: Ou
     let (counted, started_us) = ((attempt.arm, attempt.started), attempt.started_us);
     let is_evidence = !attempt.started.is_aside();
     let mut outcome = outcome;
-    let is_first = matches!(attempt.phase, Phase::Waiting | Phase::Succeeding);
+    let is_first = matches!(attempt.phase, AttemptPhase::Waiting | AttemptPhase::Succeeding);
     if is_first && matches!(outcome, Outcome::Failure(_)) && meter.shard.is_current(counted.0, counted.1) {
         // Before the count, so that the controller finds the request that it decides by.
         sample::offer(meter, request, (counted.0, meter.now_us()), (outcome, code));
     }
     match (attempt.phase, outcome) {
-        (Phase::Waiting, _) => {
+        (AttemptPhase::Waiting, _) => {
             let charged = meter.answered(counted, started_us, (outcome, code), &pool.thresholds);
             outcome = charged.outcome;
             request.delivery.head_us = (code > 0).then_some(charged.now_us.saturating_sub(started_us));
@@ -125,18 +125,19 @@ pub(in crate::proxy) fn charge(meter: &Meter, request: &mut Request, outcome: Ou
                 sample::offer(meter, request, (counted.0, charged.now_us), (outcome, code));
             }
         }
-        (Phase::Succeeding, Outcome::Failure(reason)) => {
+        (AttemptPhase::Succeeding, Outcome::Failure(reason)) => {
             let now = meter.broken(counted, reason);
             if let Some(last) = &mut request.attempts.last {
                 (last.outcome, last.broke_us) = (outcome, Some(now));
             }
             groups::count(meter, request, GroupEvent::Broken);
         }
-        (Phase::Succeeding, Outcome::Abandoned) => return finish(meter, request, AnswerEnd::Cut),
+        (AttemptPhase::Succeeding, Outcome::Abandoned) => return finish(meter, request, AnswerEnd::Cut),
         _ => return,
     }
     if let Some(attempt) = request.attempts.current.as_mut() {
-        attempt.phase = if outcome == Outcome::Success { Phase::Succeeding } else { Phase::Counted };
+        attempt.phase =
+            if outcome == Outcome::Success { AttemptPhase::Succeeding } else { AttemptPhase::Counted };
     }
     if let (Outcome::Failure(reason), Some(upstream)) = (outcome, request.attempts.upstream)
         && is_evidence
@@ -153,7 +154,7 @@ pub(in crate::proxy) fn finish(meter: &Meter, request: &mut Request, end: Answer
     let thresholds = &pool.thresholds;
     let (is_asked_for, is_logged) = (thresholds.asks_for_durations(), request.delivery.is_unlogged);
     let Some(attempt) = request.attempts.current.as_mut() else { return };
-    if attempt.phase != Phase::Succeeding || attempt.is_endless || !(is_asked_for || is_logged) {
+    if attempt.phase != AttemptPhase::Succeeding || attempt.is_endless || !(is_asked_for || is_logged) {
         return;
     }
     let now = meter.now_us();
@@ -166,7 +167,7 @@ pub(in crate::proxy) fn finish(meter: &Meter, request: &mut Request, end: Answer
         return;
     }
     let long = meter.finished((attempt.arm, attempt.started), (now, took), end, thresholds);
-    attempt.phase = Phase::Counted;
+    attempt.phase = AttemptPhase::Counted;
     let event = if end == AnswerEnd::Cut { GroupEvent::Cut { long } } else { GroupEvent::Finished { long } };
     groups::count(meter, request, event);
 }

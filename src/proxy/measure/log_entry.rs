@@ -8,7 +8,7 @@ use crate::core::trace::TraceContext;
 use crate::observe::access_log::{AccessLog, Attempted, Cut, Entry, SpanLog};
 use crate::observe::clock::Clock;
 use crate::proxy::decide::outcome;
-use crate::proxy::exchange::{By, Ended, Request};
+use crate::proxy::exchange::{ChosenBy, Ended, Request};
 use crate::proxy::measure::meter::Meter;
 use http::header::{HeaderMap, HeaderName, HeaderValue, REFERER, USER_AGENT};
 use http::{Request as Head, Version};
@@ -139,7 +139,7 @@ fn of(request: &Request, now_us: u64, ended: Option<Cut>) -> Entry<'_> {
         response_us: delivery.response_us.or(delivery.head_us),
         service: request.service().map(|service| &*service.name),
         pool: request.pool().map(|pool| &*pool.name),
-        by: plan.by.map(By::label),
+        by: plan.by.map(ChosenBy::label),
         upstream: request.upstream().map(|upstream| &*upstream.label),
         attempts: attempts.made,
         last: attempts.last.map(|ended| attempted(request, ended)),

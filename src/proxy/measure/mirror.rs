@@ -23,7 +23,7 @@ use crate::proxy::measure::meter::Meter;
 use crate::proxy::upstream::keyring::Keyring;
 use crate::proxy::upstream::peer::{self, PeerNeeds};
 use crate::proxy::wire::changes::Changes;
-use evidence::Evidence;
+use evidence::MirrorEvidence;
 use http::header::{ACCEPT, CONNECTION, HOST, HeaderName, UPGRADE};
 use http::{HeaderValue, Method, Uri, Version};
 use pingora_http::RequestHeader;
@@ -34,7 +34,7 @@ const MARK: HeaderName = HeaderName::from_static("x-pointsman-mirror");
 
 /// What copies are sent with.
 #[derive(Clone, Copy)]
-pub(in crate::proxy) struct Mirroring<'a> {
+pub(in crate::proxy) struct MirrorTools<'a> {
     pub meter: &'a Meter,
     pub sender: &'a Sender,
     pub places: &'a Places,
@@ -45,7 +45,7 @@ pub(in crate::proxy) struct Mirroring<'a> {
 /// Sends a copy of a request that is on its way to stable, where one is wanted; what is kept of the original's
 /// answer, where the two are compared. `sent` is what stable gets; `draw` is random.
 pub(in crate::proxy) fn copy(
-    with: &Mirroring<'_>,
+    with: &MirrorTools<'_>,
     request: &Request,
     sent: &mut Changes<'_>,
     draw: u64,
@@ -77,7 +77,7 @@ pub(in crate::proxy) fn copy(
 
 /// Sends it; what is kept of the original's answer, where the two are compared.
 fn send(
-    with: &Mirroring<'_>,
+    with: &MirrorTools<'_>,
     request: &Request,
     sent: &Changes<'_>,
     pool: &Pool,
@@ -88,7 +88,7 @@ fn send(
     let shard = &with.meter.shard;
     let chosen = plan::upstream(pool, request, (draw >> 32) as u32, Tried::default());
     let (arm, client) = (mirroring.arm, request.client_key());
-    let evidence = Evidence {
+    let evidence = MirrorEvidence {
         meter: with.meter.clone(),
         arm,
         thresholds: pool.thresholds,
@@ -107,7 +107,7 @@ fn send(
         return None;
     };
     let counts = with.meter.is_evidence(pool, upstream, arm, request.inbound.started_us);
-    let evidence = Evidence { counts, ..evidence };
+    let evidence = MirrorEvidence { counts, ..evidence };
     let descriptor = with.places.upstream();
     if descriptor.is_none() && !pool.http2 {
         shard.own_limit(OwnLimit::Descriptors);

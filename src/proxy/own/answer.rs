@@ -12,7 +12,7 @@ pub(in crate::proxy) const ALLOWED: HeaderValue =
     HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
 
 /// An answer that is to be sent.
-pub(in crate::proxy) struct Answer {
+pub(in crate::proxy) struct OwnAnswer {
     pub head: AnswerHead,
     pub body: OwnBody,
     /// Whether nothing that follows on the client's connection could be relied on.
@@ -29,11 +29,11 @@ pub(in crate::proxy) enum OwnBody {
     File(Reading),
 }
 
-impl Answer {
+impl OwnAnswer {
     /// One with its length, and no other field.
     pub(in crate::proxy) fn new(status: u16, body: Bytes) -> Self {
         let length = body.len();
-        let mut answer = Answer::with_body(status, OwnBody::Whole(body));
+        let mut answer = OwnAnswer::with_body(status, OwnBody::Whole(body));
         if !matches!(status, 204 | 304) {
             answer.set(CONTENT_LENGTH, HeaderValue::from(length));
         }
@@ -42,7 +42,7 @@ impl Answer {
 
     pub(super) fn with_body(status: u16, body: OwnBody) -> Self {
         let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        Answer { head: AnswerHead::new(status), body, closes: false, limit: None, error: None }
+        OwnAnswer { head: AnswerHead::new(status), body, closes: false, limit: None, error: None }
     }
 
     pub(in crate::proxy) fn set(&mut self, name: HeaderName, value: HeaderValue) {
@@ -51,15 +51,15 @@ impl Answer {
 }
 
 /// The answer to `OPTIONS *`, which asks the server itself (RFC 9110, 9.3.7): there is no upstream that it could mean.
-pub(in crate::proxy) fn server_itself() -> Answer {
-    let mut answer = Answer::new(200, Bytes::new());
+pub(in crate::proxy) fn server_itself() -> OwnAnswer {
+    let mut answer = OwnAnswer::new(200, Bytes::new());
     answer.set(ALLOW, ALLOWED);
     answer
 }
 
 /// Sends the client elsewhere.
-pub(in crate::proxy) fn away(status: u16, location: HeaderValue) -> Answer {
-    let mut answer = Answer::new(status, Bytes::new());
+pub(in crate::proxy) fn away(status: u16, location: HeaderValue) -> OwnAnswer {
+    let mut answer = OwnAnswer::new(status, Bytes::new());
     answer.set(LOCATION, location);
     answer
 }

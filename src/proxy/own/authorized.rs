@@ -4,7 +4,7 @@
 //! its own for that error. Whatever else comes says nothing of the
 //! client, and nobody gets in by it: 500.
 
-use super::answer::{Answer, away};
+use super::answer::{OwnAnswer, away};
 use super::error_page;
 use super::route_answer::is_place;
 use crate::core::route::{Authorize, SignIn};
@@ -47,7 +47,7 @@ impl AuthorityAnswer {
 }
 
 /// What a client gets that may not pass.
-pub(in crate::proxy) fn refused(request: &Request, by: &Authorize, answer: AuthorityAnswer) -> Answer {
+pub(in crate::proxy) fn refused(request: &Request, by: &Authorize, answer: AuthorityAnswer) -> OwnAnswer {
     let status = answer.head.status.as_u16();
     match status {
         401 if error_page::is_browser(&request.head.headers) && by.signin.is_some() => by
@@ -62,17 +62,17 @@ pub(in crate::proxy) fn refused(request: &Request, by: &Authorize, answer: Autho
     }
 }
 
-fn passed_on(request: &Request, answer: AuthorityAnswer) -> Answer {
+fn passed_on(request: &Request, answer: AuthorityAnswer) -> OwnAnswer {
     let status = answer.head.status.as_u16();
     let page = request.plan.table.routes.error_page(request.route(), status);
     let has_page = status >= 400 && page.is_some() && !request.plan.answers_an_error();
     let mut own = match answer.body {
         Some(body) if !body.is_empty() && !has_page => {
-            let mut own = Answer::new(status, body.into());
+            let mut own = OwnAnswer::new(status, body.into());
             add(&mut own, &answer.head, &CONTENT_ENCODING);
             own
         }
-        _ if status < 400 => Answer::new(status, Bytes::new()),
+        _ if status < 400 => OwnAnswer::new(status, Bytes::new()),
         _ => {
             let mut own = error_page::error(request, status);
             PASSED
@@ -89,13 +89,13 @@ fn passed_on(request: &Request, answer: AuthorityAnswer) -> Answer {
     own
 }
 
-fn add(own: &mut Answer, head: &AnswerHead, name: &HeaderName) {
+fn add(own: &mut OwnAnswer, head: &AnswerHead, name: &HeaderName) {
     for value in head.values(name).filter_map(|value| HeaderValue::from_bytes(value).ok()) {
         own.head.add(name.clone(), value);
     }
 }
 
-fn sign_in(request: &Request, to: &SignIn, head: &AnswerHead) -> Answer {
+fn sign_in(request: &Request, to: &SignIn, head: &AnswerHead) -> OwnAnswer {
     let Some(place) = place(&rewrite::facts(request), to) else { return error_page::error(request, 400) };
     let mut answer = away(302, place);
     answer.set(CACHE_CONTROL, HeaderValue::from_static("no-store"));

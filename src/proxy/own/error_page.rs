@@ -3,9 +3,9 @@
 
 use crate::core::own_limit::OwnLimit;
 use crate::core::route::PageSource;
-use crate::proxy::decide::plan::Refusal;
+use crate::proxy::decide::plan::PlanRefusal;
 use crate::proxy::exchange::Request;
-use crate::proxy::own::answer::{self, Answer};
+use crate::proxy::own::answer::{self, OwnAnswer};
 use bytes::Bytes;
 use http::header::{ACCEPT, ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderMap, HeaderName, HeaderValue};
@@ -16,32 +16,32 @@ const RETRY_AFTER_SECONDS: u64 = 5;
 const MAINTENANCE: &str = "The site is under maintenance. Please try again later.";
 
 /// The answer to a request that goes nowhere.
-pub(in crate::proxy) fn refusal(request: &Request, refusal: Refusal) -> Answer {
+pub(in crate::proxy) fn refusal(request: &Request, refusal: PlanRefusal) -> OwnAnswer {
     match refusal {
         // Whoever writes so may mean anything with what follows.
-        Refusal::BadPath => Answer { closes: true, ..error(request, 400) },
-        Refusal::NoRoute => error(request, 404),
-        Refusal::Denied => error(request, 403),
+        PlanRefusal::BadPath => OwnAnswer { closes: true, ..error(request, 400) },
+        PlanRefusal::NoRoute => error(request, 404),
+        PlanRefusal::Denied => error(request, 403),
         // The body will not be read.
-        Refusal::TooLarge => Answer { closes: true, ..error(request, 413) },
-        Refusal::TooMany { status, retry_after_s } => {
+        PlanRefusal::TooLarge => OwnAnswer { closes: true, ..error(request, 413) },
+        PlanRefusal::TooMany { status, retry_after_s } => {
             let field = (RETRY_AFTER, HeaderValue::from(retry_after_s));
-            Answer { limit: Some(OwnLimit::Rate), ..error_with(request, status, Some(field)) }
+            OwnAnswer { limit: Some(OwnLimit::Rate), ..error_with(request, status, Some(field)) }
         }
-        Refusal::Endless | Refusal::Undecided => error(request, 500),
-        Refusal::NoUpstream => error(request, 503),
-        Refusal::Maintenance { retry_after_s } => maintenance(request, retry_after_s),
+        PlanRefusal::Endless | PlanRefusal::Undecided => error(request, 500),
+        PlanRefusal::NoUpstream => error(request, 503),
+        PlanRefusal::Maintenance { retry_after_s } => maintenance(request, retry_after_s),
     }
 }
 
 /// An error with a short body that says what it means, or the site's own page for it.
-pub(in crate::proxy) fn error(request: &Request, status: u16) -> Answer {
+pub(in crate::proxy) fn error(request: &Request, status: u16) -> OwnAnswer {
     let field = match status {
         405 => Some((ALLOW, answer::ALLOWED)),
         503 => Some((RETRY_AFTER, HeaderValue::from(RETRY_AFTER_SECONDS))),
         _ => None,
     };
-    Answer { limit: OwnLimit::of_status(status), ..error_with(request, status, field) }
+    OwnAnswer { limit: OwnLimit::of_status(status), ..error_with(request, status, field) }
 }
 
 /// The same with one more header field.
@@ -49,24 +49,24 @@ pub(in crate::proxy) fn error_with(
     request: &Request,
     status: u16,
     field: Option<(HeaderName, HeaderValue)>,
-) -> Answer {
+) -> OwnAnswer {
     let format = preferred(&request.head.headers);
     let is_second = request.plan.answers_an_error();
     let page = request.plan.table.routes.error_page(request.route(), status).filter(|_| !is_second);
     if let Some(PageSource::File(own)) = page.map(|page| &page.source).filter(|_| format != Format::Json) {
         let shown = page.and_then(|page| page.status.shown(status)).unwrap_or(status);
         let page = with_page(shown, field.filter(|_| shown == status), (HTML, own.clone()));
-        return Answer { error: Some(status), ..page };
+        return OwnAnswer { error: Some(status), ..page };
     }
     // The first error says more than the one that its page met.
     let first = request.plan.replaced.as_ref().and_then(|replaced| replaced.status);
     let status = first.filter(|first| is_second && *first >= 400).unwrap_or(status);
     let built_in = self::page(status, explanation(status), format);
-    Answer { error: Some(status), ..with_page(status, field, built_in) }
+    OwnAnswer { error: Some(status), ..with_page(status, field, built_in) }
 }
 
 /// The service is under maintenance; browsers get the site's own page, where there is one.
-fn maintenance(request: &Request, retry_after_s: u64) -> Answer {
+fn maintenance(request: &Request, retry_after_s: u64) -> OwnAnswer {
     if request.plan.answers_an_error() {
         return error(request, 503);
     }
@@ -82,8 +82,8 @@ fn with_page(
     status: u16,
     field: Option<(HeaderName, HeaderValue)>,
     (content_type, body): (&'static str, Bytes),
-) -> Answer {
-    let mut answer = Answer::new(status, body);
+) -> OwnAnswer {
+    let mut answer = OwnAnswer::new(status, body);
     answer.set(CONTENT_TYPE, HeaderValue::from_static(content_type));
     answer.set(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     if let Some((name, value)) = field {

@@ -11,7 +11,7 @@ mod listing;
 mod open;
 mod place;
 
-use super::answer::{self, Answer, OwnBody};
+use super::answer::{self, OwnAnswer, OwnBody};
 use super::error_page;
 use super::reading::Reading;
 use crate::core::own_limit::OwnLimit;
@@ -19,19 +19,19 @@ use crate::core::route::{Autoindex, Fallback, FileCandidate, Files, decoded};
 use crate::proxy::decide::follow::{Unanswered, is_index_of_another};
 use crate::proxy::exchange::Request;
 use crate::proxy::headers::rewrite::compared;
-use conditions::{Part, Wanted};
+use conditions::{Part, WantedPart};
 use http::header::{
     ACCEPT_RANGES, ALLOW, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, LAST_MODIFIED, VARY,
 };
 use http::{HeaderValue, Method};
 use listing::Listed;
-use open::{Found, Lookup, Opened, Unopened};
+use open::{FileLookup, FoundFile, Opened, Unopened};
 
 /// The answer with the file that the path names, where there is one and no other route answers with it.
 ///
 /// # Errors
 /// Why the route gives no answer.
-pub(super) async fn answer(request: &Request, files: &Files) -> Result<Answer, Unanswered> {
+pub(super) async fn answer(request: &Request, files: &Files) -> Result<OwnAnswer, Unanswered> {
     let found = find(request, files).await;
     // A candidate that is a folder has been found, whatever is in it.
     let is_bare = files.candidates.is_empty() && matches!(found, Err(Unopened::Bare));
@@ -40,14 +40,14 @@ pub(super) async fn answer(request: &Request, files: &Files) -> Result<Answer, U
     {
         return Err(Unanswered::FallsBack);
     }
-    if let Ok(Found::File(Opened { index: Some(nth), .. })) = &found
+    if let Ok(FoundFile::File(Opened { index: Some(nth), .. })) = &found
         && files.index.get(*nth).is_some_and(|index| is_index_of_another(request, index))
     {
         return Err(Unanswered::Index(*nth));
     }
     Ok(match found {
-        Ok(Found::File(opened)) => with_file(request, files, opened),
-        Ok(Found::List(listed)) => with_list(request, files, &listed),
+        Ok(FoundFile::File(opened)) => with_file(request, files, opened),
+        Ok(FoundFile::List(listed)) => with_list(request, files, &listed),
         Err(Unopened::Folder) => to_folder(request),
         Err(Unopened::Failed(405)) => {
             let allow = (ALLOW, HeaderValue::from_static("GET, HEAD"));
@@ -64,13 +64,13 @@ pub(super) async fn answer(request: &Request, files: &Files) -> Result<Answer, U
                 _ => status,
             };
             let error = error_page::error(request, status);
-            Answer { limit: limit.or(error.limit), ..error }
+            OwnAnswer { limit: limit.or(error.limit), ..error }
         }
     })
 }
 
 /// What the path stands for: itself, or the first of the route's candidates that is there.
-async fn find(request: &Request, files: &Files) -> Result<Found, Unopened> {
+async fn find(request: &Request, files: &Files) -> Result<FoundFile, Unopened> {
     let takes = matches!(request.head.method, Method::GET | Method::HEAD);
     let is_post = request.head.method == Method::POST;
     if !takes && !is_post && files.fallback.is_none() && files.candidates.is_empty() {
@@ -89,7 +89,7 @@ async fn find(request: &Request, files: &Files) -> Result<Found, Unopened> {
             }
             FileCandidate::Fixed(place) => look(request, files, (place, 0), false).await,
             FileCandidate::Folder => match look(request, files, (path, files.strip), true).await {
-                Ok(Found::File(Opened { index: None, .. })) => Err(Unopened::Failed(404)),
+                Ok(FoundFile::File(Opened { index: None, .. })) => Err(Unopened::Failed(404)),
                 found => found,
             },
         };
@@ -98,7 +98,7 @@ async fn find(request: &Request, files: &Files) -> Result<Found, Unopened> {
         }
     }
     match found {
-        Ok(Found::List(_)) if is_post => Err(Unopened::Bare),
+        Ok(FoundFile::List(_)) if is_post => Err(Unopened::Bare),
         Err(Unopened::Folder | Unopened::Bare) if is_post => found,
         Ok(_) | Err(Unopened::Folder | Unopened::Bare) if !takes => Err(Unopened::Failed(405)),
         found => found,
@@ -111,14 +111,14 @@ async fn look(
     files: &Files,
     (path, strip): (&str, usize),
     folders: bool,
-) -> Result<Found, Unopened> {
+) -> Result<FoundFile, Unopened> {
     let head = &request.head;
     let place = place::below(path, strip, folders).map_err(Unopened::Failed)?;
     let root = match &files.below {
         None => files.root.clone(),
         Some(_) => files.folder(&compared(request)).ok_or(Unopened::Failed(404))?,
     };
-    let lookup = Lookup {
+    let lookup = FileLookup {
         root,
         place,
         index: files.index.clone(),
@@ -133,7 +133,7 @@ async fn look(
 }
 
 /// JSON for those who ask for it, HTML for all others, unless all get JSON.
-fn with_list(request: &Request, files: &Files, listed: &[Listed]) -> Answer {
+fn with_list(request: &Request, files: &Files, listed: &[Listed]) -> OwnAnswer {
     let is_json = files.autoindex == Autoindex::Json;
     let (kind, text) = if is_json || error_page::prefers_json(&request.head.headers) {
         ("application/json", listing::json(listed))
@@ -141,7 +141,7 @@ fn with_list(request: &Request, files: &Files, listed: &[Listed]) -> Answer {
         let path = decoded(request.path_and_query().0).unwrap_or_default();
         (error_page::HTML, listing::html(&String::from_utf8_lossy(&path), listed))
     };
-    let mut answer = Answer::new(200, text.into());
+    let mut answer = OwnAnswer::new(200, text.into());
     answer.set(CONTENT_TYPE, HeaderValue::from_static(kind));
     if !is_json {
         answer.set(VARY, HeaderValue::from_static("Accept"));
@@ -149,21 +149,21 @@ fn with_list(request: &Request, files: &Files, listed: &[Listed]) -> Answer {
     answer
 }
 
-fn with_file(request: &Request, files: &Files, opened: Opened) -> Answer {
+fn with_file(request: &Request, files: &Files, opened: Opened) -> OwnAnswer {
     let wanted = conditions::wanted(&request.head.headers, &opened);
     let Opened { file, kind, length, etag, modified, start, .. } = opened;
     let (status, part) = match wanted {
-        Wanted::Whole => (200, Part { start: 0, end: length }),
-        Wanted::Part(part) => (206, part),
-        Wanted::Nothing => (304, Part { start: 0, end: 0 }),
-        Wanted::Another => return error_page::error(request, 412),
-        Wanted::Beyond => {
+        WantedPart::Whole => (200, Part { start: 0, end: length }),
+        WantedPart::Part(part) => (206, part),
+        WantedPart::Nothing => (304, Part { start: 0, end: 0 }),
+        WantedPart::Another => return error_page::error(request, 412),
+        WantedPart::Beyond => {
             let range = HeaderValue::try_from(format!("bytes */{length}")).ok();
             return error_page::error_with(request, 416, range.map(|range| (CONTENT_RANGE, range)));
         }
     };
     let reading = Reading::new(file, (part.start, part.end), start);
-    let mut answer = Answer::with_body(status, OwnBody::File(reading));
+    let mut answer = OwnAnswer::with_body(status, OwnBody::File(reading));
     answer.set(ETAG, etag);
     if let Some((_, text)) = modified {
         answer.set(LAST_MODIFIED, text);
@@ -182,7 +182,7 @@ fn with_file(request: &Request, files: &Files, opened: Opened) -> Answer {
 }
 
 /// A folder is asked for without the slash that makes links in its index work.
-fn to_folder(request: &Request) -> Answer {
+fn to_folder(request: &Request) -> OwnAnswer {
     let (path, query) = request.path_and_query();
     let query = query.map(|query| format!("?{query}")).unwrap_or_default();
     // What begins with two slashes would be read as another host.

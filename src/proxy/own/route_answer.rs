@@ -1,6 +1,6 @@
 //! The answer that a route gives by itself.
 
-use super::answer::{Answer, away};
+use super::answer::{OwnAnswer, away};
 use super::{error_page, files};
 use crate::core::route::{NO_ANSWER, Redirect, Reply, ReplyBody, Target};
 use crate::core::template::Template;
@@ -17,7 +17,7 @@ use http::header::CONTENT_TYPE;
 ///
 /// # Errors
 /// Why there is none.
-pub(in crate::proxy) async fn of_route(request: &Request) -> Result<Answer, Unanswered> {
+pub(in crate::proxy) async fn of_route(request: &Request) -> Result<OwnAnswer, Unanswered> {
     match request.route().map(|route| &route.target) {
         Some(Target::Files(folder)) => files::answer(request, folder).await,
         Some(Target::Redirect(to)) => Ok(redirect(request, to)),
@@ -26,7 +26,7 @@ pub(in crate::proxy) async fn of_route(request: &Request) -> Result<Answer, Unan
     }
 }
 
-fn redirect(request: &Request, redirect: &Redirect) -> Answer {
+fn redirect(request: &Request, redirect: &Redirect) -> OwnAnswer {
     match location(request, &redirect.to) {
         Some(location) => away(redirect.status, location),
         None => error_page::error(request, 400),
@@ -55,7 +55,7 @@ pub(super) fn is_place(text: &[u8]) -> bool {
 }
 
 /// A bare error has the page that any error of its status has, as with nginx.
-fn reply(request: &Request, reply: &Reply) -> Answer {
+fn reply(request: &Request, reply: &Reply) -> OwnAnswer {
     let body = match &reply.body {
         ReplyBody::Fixed(body) => body.clone(),
         ReplyBody::Template(template) => {
@@ -70,7 +70,7 @@ fn reply(request: &Request, reply: &Reply) -> Answer {
     if is_bare && request.plan.table.routes.error_page(request.route(), reply.status).is_some() {
         return error_page::error(request, reply.status);
     }
-    let mut answer = Answer::new(reply.status, body);
+    let mut answer = OwnAnswer::new(reply.status, body);
     if !is_empty {
         answer.set(CONTENT_TYPE, reply.content_type.clone());
     }

@@ -227,7 +227,7 @@ impl Http1Connection {
             is_end = bytes.is_empty();
             let used = reader.read(bytes, &mut |piece| take(&mut again, piece))?;
             rest.extend_from_slice(bytes.get(used..).unwrap_or_default());
-            Ok::<_, crate::proxy::wire::chunks::Malformed>(())
+            Ok::<_, crate::proxy::wire::chunks::MalformedChunk>(())
         });
         match ready!(read) {
             Ok(Ok(())) if is_end => self.ended(),

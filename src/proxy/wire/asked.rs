@@ -10,7 +10,7 @@ use pingora_http::RequestHeader;
 
 /// What came, for the log and for the upstream.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(in crate::proxy) struct Asked {
+pub(in crate::proxy) struct AskedField {
     /// The status to refuse it with; `None` where only its target is written in another way.
     pub status: Option<u16>,
     /// Where it was refused: its method as far as there was one, and its host.
@@ -48,7 +48,7 @@ pub(in crate::proxy) fn refusal(status: u16, method: &[u8], target: &[u8], host:
 }
 
 /// Takes our field off a head: what it says, if it is ours.
-pub(in crate::proxy) fn take(head: &mut RequestHeader, is_ours: bool) -> Option<Asked> {
+pub(in crate::proxy) fn take(head: &mut RequestHeader, is_ours: bool) -> Option<AskedField> {
     // Hardly any head has it; to go through its names costs less than a look-up.
     if !head.headers.keys().any(|name| *name == ASKED) {
         return None;
@@ -56,14 +56,14 @@ pub(in crate::proxy) fn take(head: &mut RequestHeader, is_ours: bool) -> Option<
     let value = head.remove_header(&ASKED).filter(|_| is_ours)?;
     let value = value.as_bytes();
     if value.starts_with(b"/") {
-        return Some(Asked { target: value.to_vec(), ..Asked::default() });
+        return Some(AskedField { target: value.to_vec(), ..AskedField::default() });
     }
     let mut parts = value.split(|byte| *byte == b' ');
     let status = parts.next().and_then(|status| std::str::from_utf8(status).ok()?.parse().ok())?;
     let mut part = || parts.next().map(bytes_of).unwrap_or_default();
     let (method, target, host) = (part(), part(), part());
     let method = Method::from_bytes(&method).or_else(|_| Method::from_bytes(b"-")).ok();
-    Some(Asked { status: Some(status), method, host: Some(host), target })
+    Some(AskedField { status: Some(status), method, host: Some(host), target })
 }
 
 /// Method, target and host of a head of which nothing is known to be as it should.

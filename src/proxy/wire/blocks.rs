@@ -16,7 +16,7 @@ mod settle;
 use crate::core::settings::Listener;
 use crate::proxy::wire::interim::Interim;
 use incoming::Incoming;
-use outgoing::Outgoing;
+use outgoing::OutgoingBlocks;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -47,7 +47,7 @@ pub(in crate::proxy) struct HeaderBlocks<S> {
     /// What has come and is to be read; the first `given` bytes of it were.
     out: Vec<u8>,
     given: usize,
-    outgoing: Outgoing,
+    outgoing: OutgoingBlocks,
     /// Interim answers on their way, and how much of them is written.
     said: Vec<u8>,
     written: usize,
@@ -61,7 +61,7 @@ impl<S> HeaderBlocks<S> {
             incoming: Incoming::new(limits),
             out: Vec::new(),
             given: 0,
-            outgoing: Outgoing::default(),
+            outgoing: OutgoingBlocks::default(),
             said: Vec::new(),
             written: 0,
             interim,

@@ -1,6 +1,6 @@
 //! Where the body of a message ends, and what of its bytes is content.
 
-use super::chunks::{Chunks, Malformed};
+use super::chunks::{Chunks, MalformedChunk};
 
 /// What is to come of a body.
 #[derive(Debug, Default)]
@@ -30,12 +30,12 @@ impl BodyReader {
     /// How many of the next bytes are the body's; `take` gets their content.
     ///
     /// # Errors
-    /// [`Malformed`] where chunks are not as they should be.
+    /// [`MalformedChunk`] where chunks are not as they should be.
     pub(in crate::proxy) fn read(
         &mut self,
         bytes: &[u8],
         take: &mut dyn FnMut(&[u8]),
-    ) -> Result<usize, Malformed> {
+    ) -> Result<usize, MalformedChunk> {
         let count = match self {
             BodyReader::Done => 0,
             BodyReader::UntilClose => {
@@ -98,7 +98,7 @@ impl BodyWriter {
 fn write_hex(number: usize, out: &mut Vec<u8>) {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     let digits = (usize::BITS - number.leading_zeros()).div_ceil(4).max(1);
-    out.extend((0..digits).rev().map(|digit| DIGITS[number >> (digit * 4) & 15]));
+    out.extend((0..digits).rev().filter_map(|digit| DIGITS.get(number >> (digit * 4) & 15)));
 }
 
 #[cfg(test)]

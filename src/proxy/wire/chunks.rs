@@ -13,7 +13,7 @@ const MOST_DIGITS: u8 = 15;
 
 /// The body breaks the rules.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::proxy) struct Malformed;
+pub(in crate::proxy) struct MalformedChunk;
 
 /// How far a body has come.
 #[derive(Debug, Default)]
@@ -47,12 +47,12 @@ impl Chunks {
     /// How many of the bytes belong to the body; `take` gets what they carry.
     ///
     /// # Errors
-    /// [`Malformed`] at the first byte that is not as it should be.
+    /// [`MalformedChunk`] at the first byte that is not as it should be.
     pub(in crate::proxy) fn decode(
         &mut self,
         bytes: &[u8],
         take: &mut dyn FnMut(&[u8]),
-    ) -> Result<usize, Malformed> {
+    ) -> Result<usize, MalformedChunk> {
         let mut at = 0;
         while let Some(byte) = bytes.get(at) {
             match self.place {
@@ -68,7 +68,7 @@ impl Chunks {
                     }
                 }
                 _ => {
-                    self.place = self.step(*byte).ok_or(Malformed)?;
+                    self.place = self.step(*byte).ok_or(MalformedChunk)?;
                     at += 1;
                 }
             }
@@ -124,7 +124,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn pass(body: &[u8]) -> Result<(usize, bool), Malformed> {
+    fn pass(body: &[u8]) -> Result<(usize, bool), MalformedChunk> {
         let mut chunks = Chunks::default();
         let passed = chunks.decode(body, &mut |_| ())?;
         Ok((passed, chunks.is_done()))
@@ -156,7 +156,7 @@ mod tests {
             b"0\r\n X: z\r\n\r\n",
             b"0\r\nX\r\n\r\n",
         ] {
-            assert_eq!(pass(body), Err(Malformed), "{}", body.escape_ascii());
+            assert_eq!(pass(body), Err(MalformedChunk), "{}", body.escape_ascii());
         }
     }
 

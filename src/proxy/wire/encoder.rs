@@ -1,6 +1,6 @@
 //! The body of an answer, compressed piece by piece.
 
-use super::holding::Held;
+use super::holding::HeldMemory;
 use crate::core::compression::{Algorithm, Compression};
 use brotli::CompressorWriter;
 use brotli::enc::BrotliEncoderParams;
@@ -19,7 +19,7 @@ pub(in crate::proxy) struct Encoder {
     kind: Kind,
     /// Whether every piece is to be of use to the client by itself.
     flushes: bool,
-    _held: Held,
+    _held: HeldMemory,
 }
 
 enum Kind {
@@ -50,7 +50,7 @@ impl Encoder {
                 Kind::Brotli(Box::new(CompressorWriter::with_params(Vec::new(), BROTLI_BUFFER, &params)))
             }
         };
-        Encoder { kind, flushes: length.is_none(), _held: Held::of(ENCODER_BYTES) }
+        Encoder { kind, flushes: length.is_none(), _held: HeldMemory::of(ENCODER_BYTES) }
     }
 
     /// What goes to the client for a piece of the body; it may be empty. Nothing comes after the end.

@@ -22,8 +22,8 @@ mod follow;
 
 use crate::observe::access_log::Cut;
 use crate::proxy::wire::outbox::Outbox;
-use crate::proxy::wire::remains::Remains;
-use allowance::{Allowance, Outgoing, SERVED};
+use crate::proxy::wire::remains::ClosingConnection;
+use allowance::{Allowance, OutgoingFrames, SERVED};
 use announce::Announce;
 use follow::Follow;
 use std::io;
@@ -48,7 +48,7 @@ pub(in crate::proxy) struct Frames<S> {
     heard: Arc<Heard>,
     /// The client sends nothing more, or cannot be reached.
     has_ended: bool,
-    outgoing: Outgoing,
+    outgoing: OutgoingFrames,
     allowance: Allowance,
     /// When time has last added to it.
     waited: Instant,
@@ -109,7 +109,7 @@ impl<S> Frames<S> {
             announce: Announce::new(streams),
             heard,
             has_ended: false,
-            outgoing: Outgoing::default(),
+            outgoing: OutgoingFrames::default(),
             allowance: Allowance::default(),
             waited: Instant::now(),
             limit,
@@ -148,8 +148,8 @@ impl<S> Frames<S> {
     }
 
     /// What is to be closed; nothing where the client is gone.
-    pub(in crate::proxy) fn remains(self) -> Option<Remains<S>> {
-        let remains = Remains { stream: self.inner, out: Outbox::default(), is_sending: true };
+    pub(in crate::proxy) fn remains(self) -> Option<ClosingConnection<S>> {
+        let remains = ClosingConnection { stream: self.inner, out: Outbox::default(), is_sending: true };
         (!self.has_ended).then_some(remains)
     }
 }

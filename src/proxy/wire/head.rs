@@ -19,7 +19,7 @@ pub(in crate::proxy) struct HeadLimits {
 
 /// What follows a head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::proxy) enum Body {
+pub(in crate::proxy) enum BodyFraming {
     Length(u64),
     Chunked,
 }
@@ -31,7 +31,7 @@ pub(in crate::proxy) enum Scan {
     /// The head ends before `end`.
     Whole {
         end: usize,
-        body: Body,
+        body: BodyFraming,
         /// Whether it has to be put into other words before it is passed on.
         is_odd: bool,
     },
@@ -144,8 +144,8 @@ impl Head {
         let body = match (self.chunked, self.length) {
             // HTTP/1.1 names its host (RFC 9112, 3.2).
             _ if self.hosts == 0 && self.minor == Some(1) => return Scan::Refused(400),
-            (false, length) => Body::Length(length.unwrap_or(0)),
-            (true, None) if self.minor == Some(1) => Body::Chunked,
+            (false, length) => BodyFraming::Length(length.unwrap_or(0)),
+            (true, None) if self.minor == Some(1) => BodyFraming::Chunked,
             _ => return Scan::Refused(400),
         };
         Scan::Whole { end: self.seen, body, is_odd: self.is_odd }
@@ -229,11 +229,13 @@ pub(in crate::proxy) fn trim(value: &[u8]) -> &[u8] {
 }
 
 /// A byte of a name (RFC 9110, 5.6.2).
+#[expect(clippy::indexing_slicing, reason = "there is a value for each byte")]
 pub(in crate::proxy) const fn is_token(byte: u8) -> bool {
     TOKENS[byte as usize]
 }
 
 /// By byte: a look costs less than to compare.
+#[expect(clippy::indexing_slicing, reason = "when it is compiled")]
 const TOKENS: [bool; 256] = {
     let mut tokens = [false; 256];
     let mut byte = 0;
@@ -298,14 +300,14 @@ mod tests {
     #[test]
     fn a_head_ends_where_it_ends_and_says_what_follows() {
         let head = b"GET /x HTTP/1.1\r\nHost: a\r\n\r\nGET /y";
-        assert_eq!(scan(head), Scan::Whole { end: 28, body: Body::Length(0), is_odd: false });
+        assert_eq!(scan(head), Scan::Whole { end: 28, body: BodyFraming::Length(0), is_odd: false });
         let head = b"\r\nPOST * HTTP/1.0\r\n\r\n";
         assert_eq!(scan(head), Scan::Refused(400));
         assert_eq!(scan(b"CONNECT  HTTP/1.1\r\n\r\n"), Scan::Refused(400));
         let head = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length:\t 17 \r\n\r\n";
-        assert_eq!(scan(head), Scan::Whole { end: head.len(), body: Body::Length(17), is_odd: false });
+        assert_eq!(scan(head), Scan::Whole { end: head.len(), body: BodyFraming::Length(17), is_odd: false });
         let head = b"POST / HTTP/1.1\r\nHost: a\r\ntransfer-ENCODING: Chunked\r\n\r\n";
-        assert_eq!(scan(head), Scan::Whole { end: head.len(), body: Body::Chunked, is_odd: false });
+        assert_eq!(scan(head), Scan::Whole { end: head.len(), body: BodyFraming::Chunked, is_odd: false });
     }
 
     #[test]

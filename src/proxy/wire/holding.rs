@@ -23,12 +23,12 @@ pub(in crate::proxy) fn is_full() -> bool {
 
 /// What one buffer holds, until it is dropped.
 #[derive(Debug, Default)]
-pub(in crate::proxy) struct Held(Option<Lease>);
+pub(in crate::proxy) struct HeldMemory(Option<Lease>);
 
-impl Held {
+impl HeldMemory {
     /// So many bytes from the start.
     pub(in crate::proxy) fn of(bytes: usize) -> Self {
-        let mut held = Held::default();
+        let mut held = HeldMemory::default();
         held.settle(bytes);
         held
     }
@@ -54,11 +54,11 @@ mod tests {
     #[test]
     fn what_waits_is_entered_and_given_back() {
         let account = Arc::new(MemoryAccount::new(100));
-        let mut nobodys = Held::default();
+        let mut nobodys = HeldMemory::default();
         nobodys.settle(1000);
         charge_to(&account);
         assert!(!is_full() && nobodys.0.is_none(), "there was no account");
-        let (mut one, mut other) = (Held::default(), Held::default());
+        let (mut one, mut other) = (HeldMemory::default(), HeldMemory::default());
         one.settle(60);
         other.settle(60);
         assert!(is_full());

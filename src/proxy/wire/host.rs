@@ -26,12 +26,13 @@ fn name_end(bytes: &[u8]) -> usize {
     let mut is_dot = true;
     let is_end = |byte: &u8| {
         let was_dot = std::mem::replace(&mut is_dot, *byte == b'.');
-        !OF_NAMES[*byte as usize] || was_dot && is_dot
+        !OF_NAMES.get(usize::from(*byte)).is_some_and(|is_of_names| *is_of_names) || was_dot && is_dot
     };
     bytes.iter().position(is_end).unwrap_or(bytes.len())
 }
 
 /// By byte: a look costs less than to compare.
+#[expect(clippy::indexing_slicing, reason = "when it is compiled")]
 const OF_NAMES: [bool; 256] = {
     let (mut names, mut byte) = ([false; 256], 0);
     while byte < 256 {

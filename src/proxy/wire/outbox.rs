@@ -1,6 +1,6 @@
 //! Bytes on their way out: small ones gather and leave together, large ones pass without a copy.
 
-use super::holding::Held;
+use super::holding::HeldMemory;
 use std::cell::RefCell;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -24,7 +24,7 @@ const ENCRYPTED_BYTES: usize = 64 << 10;
 pub(in crate::proxy) struct Outbox {
     bytes: Vec<u8>,
     written: usize,
-    held: Held,
+    held: HeldMemory,
 }
 
 impl Outbox {

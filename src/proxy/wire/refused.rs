@@ -10,7 +10,7 @@ const MOST_HOST_BYTES: usize = 300;
 
 /// What is known of a refused head.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::proxy) struct Refused {
+pub(in crate::proxy) struct RefusedHead {
     pub status: u16,
     /// As far as there was one.
     pub method: Method,
@@ -18,14 +18,14 @@ pub(in crate::proxy) struct Refused {
     pub target: Vec<u8>,
 }
 
-impl Refused {
+impl RefusedHead {
     /// `came` is all that has come of the head.
     pub(in crate::proxy) fn new(status: u16, came: &[u8]) -> Self {
         let (method, target, host) = parts(came);
         let method = method.get(..method.len().min(32)).unwrap_or_default();
         let short =
             |bytes: &[u8], most: usize| bytes.get(..bytes.len().min(most)).unwrap_or_default().to_vec();
-        Refused {
+        RefusedHead {
             status,
             method: Method::from_bytes(method).or_else(|_| Method::from_bytes(b"-")).unwrap_or_default(),
             host: short(host, MOST_HOST_BYTES),
@@ -46,7 +46,7 @@ mod tests {
 
     #[test]
     fn what_came_is_known_whatever_it_was() {
-        let refused = |method: &[u8], target: &[u8], host: &[u8]| Refused {
+        let refused = |method: &[u8], target: &[u8], host: &[u8]| RefusedHead {
             status: 400,
             method: Method::from_bytes(method).expect("a method"),
             host: host.to_vec(),
@@ -58,10 +58,10 @@ mod tests {
             (b"\x16\x03\x01", refused(b"-", b"\x16\x03\x01", b"")),
             (b"", refused(b"-", b"", b"")),
         ] {
-            assert_eq!(Refused::new(400, came), expected);
+            assert_eq!(RefusedHead::new(400, came), expected);
         }
-        assert_eq!(Refused::new(400, &[b'A'; 20_000]).target.len(), MOST_TARGET_BYTES);
-        let head = Refused::new(400, b"HEAD /x\0 HTTP/1.1\r\n").stand_in().expect("a head");
+        assert_eq!(RefusedHead::new(400, &[b'A'; 20_000]).target.len(), MOST_TARGET_BYTES);
+        let head = RefusedHead::new(400, b"HEAD /x\0 HTTP/1.1\r\n").stand_in().expect("a head");
         assert_eq!(head.method, Method::HEAD, "an answer without a body");
     }
 }

@@ -13,7 +13,7 @@ const SCRATCH: usize = 16 << 10;
 
 /// What is left of a connection that has served its last request.
 #[derive(Debug)]
-pub(in crate::proxy) struct Remains<S> {
+pub(in crate::proxy) struct ClosingConnection<S> {
     pub stream: S,
     /// The end of the answer.
     pub out: Outbox,
@@ -21,7 +21,7 @@ pub(in crate::proxy) struct Remains<S> {
     pub is_sending: bool,
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> Remains<S> {
+impl<S: AsyncRead + AsyncWrite + Unpin> ClosingConnection<S> {
     /// Sends what is left of the answer, then the end of the stream.
     pub(in crate::proxy) fn poll_finish(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(self.out.poll_flush(&mut self.stream, cx))?;
@@ -42,7 +42,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Remains<S> {
     }
 }
 
-impl Remains<ClientSocket> {
+impl ClosingConnection<ClientSocket> {
     /// Whether there is nothing to wait for: all is written, and its client has sent nothing more. What closes such a
     /// stream in the clear says its end, too; by TLS, that is a word of its own.
     pub(in crate::proxy) fn is_nothing(&mut self, cx: &mut Context<'_>) -> bool {

@@ -4,7 +4,7 @@
 //! target that came is kept beside it.
 
 use super::head::trim;
-use super::refused::Refused;
+use super::refused::RefusedHead;
 use super::spelling::Spelling;
 use super::target;
 use bytes::Bytes;
@@ -32,8 +32,8 @@ pub(in crate::proxy) struct ParsedRequest {
 ///
 /// # Errors
 /// What to refuse it as.
-pub(in crate::proxy) fn parse(raw: &Bytes) -> Result<ParsedRequest, Refused> {
-    parsed(raw).map_err(|status| Refused::new(status, raw))
+pub(in crate::proxy) fn parse(raw: &Bytes) -> Result<ParsedRequest, RefusedHead> {
+    parsed(raw).map_err(|status| RefusedHead::new(status, raw))
 }
 
 fn parsed(raw: &Bytes) -> Result<ParsedRequest, u16> {

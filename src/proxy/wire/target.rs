@@ -17,7 +17,7 @@ pub(in crate::proxy) fn is_carried(target: &[u8]) -> bool {
 /// Whether it takes them at least towards an HTTP/1 upstream, where they need not be UTF-8.
 pub(in crate::proxy) fn fits(target: &[u8]) -> bool {
     // Most targets have none of these bytes.
-    if !target.iter().any(|byte| ODD[*byte as usize]) {
+    if !target.iter().any(|byte| ODD.get(usize::from(*byte)).is_some_and(|is_odd| *is_odd)) {
         return true;
     }
     let mut in_query = false;
@@ -34,6 +34,7 @@ pub(in crate::proxy) fn fits(target: &[u8]) -> bool {
 }
 
 /// By byte: a look costs less than to compare.
+#[expect(clippy::indexing_slicing, reason = "when it is compiled")]
 const ODD: [bool; 256] = {
     let (mut odd, others, mut at) = ([false; 256], b"<>`\"", 0);
     while at < others.len() {

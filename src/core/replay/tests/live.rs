@@ -29,7 +29,7 @@ impl Live {
         Live { recorder, arm, thresholds, starts: Vec::new(), groups: Groups::new(64, 1), ids: Vec::new() }
     }
 
-    fn begin(&mut self, attempt: &Attempt) {
+    fn begin(&mut self, attempt: &ReplayAttempt) {
         let client = attempt.client.expect("a client");
         self.starts.push(self.recorder.shard(0).start(self.arm, attempt.started_us, client));
         self.ids.push(crate::core::group::GroupId::REST);
@@ -80,7 +80,7 @@ impl Live {
     }
 }
 
-fn attempts(rows: Vec<(u64, u64, u8)>) -> Vec<Attempt> {
+fn attempts(rows: Vec<(u64, u64, u8)>) -> Vec<ReplayAttempt> {
     let mut at = 0;
     let each = |(gap, took, kind): (u64, u64, u8)| {
         at += gap;
@@ -90,7 +90,7 @@ fn attempts(rows: Vec<(u64, u64, u8)>) -> Vec<Attempt> {
             5 => Outcome::Abandoned,
             _ => Outcome::Success,
         };
-        let mut attempt = attempt(Role::Candidate, at, took, outcome);
+        let mut attempt = attempt(ReplayRole::Candidate, at, took, outcome);
         attempt.mark.line = at;
         let path = format!("/{}", (b'a' + (took % 3) as u8) as char);
         let shape = Shape::of(0, b"GET", path.as_bytes());

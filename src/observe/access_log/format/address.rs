@@ -64,6 +64,6 @@ fn hex_groups(out: &mut Vec<u8>, groups: &[u16]) {
             out.push(b':');
         }
         let digits = group.checked_ilog2().map_or(1, |log| log / 4 + 1);
-        (0..digits).rev().for_each(|digit| out.push(HEX[usize::from(group >> (4 * digit) & 15)]));
+        out.extend((0..digits).rev().filter_map(|digit| HEX.get(usize::from(group >> (4 * digit) & 15))));
     }
 }

@@ -53,7 +53,7 @@ pub(super) fn combined(out: &mut Vec<u8>, value: &[u8]) {
 }
 
 fn hex(out: &mut Vec<u8>, byte: u8, digits: &[u8; 16]) {
-    out.extend_from_slice(&[digits[usize::from(byte >> 4)], digits[usize::from(byte & 15)]]);
+    out.extend([byte >> 4, byte & 15].into_iter().filter_map(|digit| digits.get(usize::from(digit))));
 }
 
 /// Whether it has printable ASCII only, and nothing that either format escapes.

@@ -10,11 +10,11 @@ use crate::proxy::wire::alarm::{Alarm, after_us};
 use crate::proxy::wire::answer_head::AnswerHead;
 use crate::proxy::wire::body::{BodyReader, BodyWriter};
 use crate::proxy::wire::date;
-use crate::proxy::wire::head::{Body, Head, HeadLimits, Scan};
+use crate::proxy::wire::head::{BodyFraming, Head, HeadLimits, Scan};
 use crate::proxy::wire::interim;
 use crate::proxy::wire::outbox::Outbox;
-use crate::proxy::wire::refused::Refused;
-use crate::proxy::wire::remains::Remains;
+use crate::proxy::wire::refused::RefusedHead;
+use crate::proxy::wire::remains::ClosingConnection;
 use crate::proxy::wire::request_head::{self, ParsedRequest};
 use crate::proxy::wire::scratch::{self, SCRATCH_BYTES};
 use crate::proxy::wire::socket::ClientSocket;
@@ -50,7 +50,7 @@ pub(in crate::proxy::lane) struct Http1Client {
 /// What came instead of, or as, a request.
 pub(in crate::proxy::lane) enum HeadRead {
     Request(Box<ParsedRequest>),
-    Refused(Box<Refused>),
+    Refused(Box<RefusedHead>),
     /// The connection is over.
     End,
 }
@@ -137,7 +137,7 @@ impl Http1Client {
                     *head = Head::default();
                 }
                 inbox.extend_from_slice(bytes);
-                (bytes.is_empty()).then(|| (Bytes::new(), Body::Length(0)))
+                (bytes.is_empty()).then(|| (Bytes::new(), BodyFraming::Length(0)))
             });
             match read {
                 Poll::Ready(Ok(Some((raw, _)))) if raw.is_empty() => {
@@ -163,10 +163,10 @@ impl Http1Client {
         }
     }
 
-    fn begin(&mut self, raw: &Bytes, body: Body) -> HeadRead {
+    fn begin(&mut self, raw: &Bytes, body: BodyFraming) -> HeadRead {
         self.reader = match body {
-            Body::Length(length) => BodyReader::length(length),
-            Body::Chunked => BodyReader::chunked(),
+            BodyFraming::Length(length) => BodyReader::length(length),
+            BodyFraming::Chunked => BodyReader::chunked(),
         };
         match request_head::parse(raw) {
             Ok(parsed) => HeadRead::Request(Box::new(parsed)),
@@ -180,7 +180,7 @@ impl Http1Client {
     fn refuse(&mut self, status: u16) -> HeadRead {
         self.is_spoilt = true;
         self.reader = BodyReader::Done;
-        HeadRead::Refused(Box::new(Refused::new(status, &self.inbox)))
+        HeadRead::Refused(Box::new(RefusedHead::new(status, &self.inbox)))
     }
 
     pub(super) fn is_whole(&self) -> bool {
@@ -211,7 +211,7 @@ impl Http1Client {
             is_end = bytes.is_empty();
             let used = reader.read(bytes, &mut |piece| take(&mut again, piece))?;
             rest.extend_from_slice(bytes.get(used..).unwrap_or_default());
-            Ok::<_, crate::proxy::wire::chunks::Malformed>(())
+            Ok::<_, crate::proxy::wire::chunks::MalformedChunk>(())
         });
         match ready!(read) {
             Ok(Ok(())) if is_end => {
@@ -324,10 +324,10 @@ impl Http1Client {
     }
 
     /// What is to be closed; nothing where the client is gone.
-    pub(in crate::proxy::lane) fn remains(self) -> Option<Remains<ClientSocket>> {
+    pub(in crate::proxy::lane) fn remains(self) -> Option<ClosingConnection<ClientSocket>> {
         let is_amid = !self.reader.is_done() || !self.inbox.is_empty();
         let is_sending = (is_amid || self.is_spoilt) && !self.has_ended;
-        (!self.is_broken).then_some(Remains { stream: self.socket, out: self.outbox, is_sending })
+        (!self.is_broken).then_some(ClosingConnection { stream: self.socket, out: self.outbox, is_sending })
     }
 
     /// The connection itself, with what has come of another protocol, after a 101.

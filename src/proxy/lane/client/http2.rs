@@ -5,7 +5,7 @@ use crate::proxy::headers::hop_by_hop::{KEEP_ALIVE, PROXY_CONNECTION};
 use crate::proxy::lane::stream::Stream;
 use crate::proxy::wire::answer_head::AnswerHead;
 use crate::proxy::wire::date::date;
-use crate::proxy::wire::holding::Held;
+use crate::proxy::wire::holding::HeldMemory;
 use bytes::{Bytes, BytesMut};
 use h2::server::SendResponse;
 use h2::{Reason, RecvStream, SendStream};
@@ -29,7 +29,7 @@ pub(in crate::proxy::lane) struct Http2Client {
     respond: SendResponse<Bytes>,
     send: Option<SendStream<Bytes>>,
     pending: BytesMut,
-    held: Held,
+    held: HeldMemory,
     is_whole: bool,
     /// The answer is whole, with what follows it; and all of it was handed over.
     is_finished: bool,
@@ -50,7 +50,7 @@ impl Http2Client {
             respond,
             send: None,
             pending: BytesMut::new(),
-            held: Held::default(),
+            held: HeldMemory::default(),
             is_finished: false,
             trailers: None,
             has_ended: false,

@@ -60,7 +60,7 @@ struct Waiting {
 
 /// What becomes of a stream.
 #[expect(clippy::large_enum_variant, reason = "most are served: a box for each would cost more than a move")]
-pub(super) enum Turn {
+pub(super) enum StreamTurn {
     /// It is served, for as long as this is kept.
     Served(Begun, Busy),
     /// It is refused, by the client's fault.
@@ -81,22 +81,22 @@ impl Turns {
     }
 
     /// A new stream, of a client that has heard how many it may have, or not.
-    pub(super) fn place(&mut self, mut begun: Begun, has_heard: bool) -> Turn {
+    pub(super) fn place(&mut self, mut begun: Begun, has_heard: bool) -> StreamTurn {
         if self.waiting.is_empty() && self.active.has_room() {
-            return Turn::Served(begun, self.active.enter());
+            return StreamTurn::Served(begun, self.active.enter());
         }
         if self.waiting.len() >= MOST_WAITING {
             self.turn_away(&mut begun);
-            return Turn::Refused;
+            return StreamTurn::Refused;
         }
         let patience = if has_heard { MOMENT.min(self.patience) } else { self.patience };
         let until = Instant::now() + patience;
         self.waiting.push_back(Waiting { begun, until, is_fault: has_heard });
-        Turn::None
+        StreamTurn::None
     }
 
     /// What becomes of one that waits, as soon as it is known.
-    pub(super) async fn next(&mut self) -> Turn {
+    pub(super) async fn next(&mut self) -> StreamTurn {
         loop {
             let Some(first) = self.waiting.iter().map(|waiting| waiting.until).min() else {
                 return std::future::pending().await;
@@ -107,7 +107,7 @@ impl Turns {
                 if begun.is_reset() {
                     continue;
                 }
-                return Turn::Served(begun, self.active.enter());
+                return StreamTurn::Served(begun, self.active.enter());
             }
             tokio::select! {
                 () = self.active.has_less() => {}
@@ -124,14 +124,14 @@ impl Turns {
     }
 
     /// Gives one up that has waited until then.
-    fn refuse(&mut self, until: Instant) -> Turn {
+    fn refuse(&mut self, until: Instant) -> StreamTurn {
         let late = self.waiting.iter().position(|waiting| waiting.until == until);
         match late.and_then(|index| self.waiting.remove(index)) {
             Some(Waiting { mut begun, is_fault, .. }) => {
                 self.turn_away(&mut begun);
-                if is_fault { Turn::Refused } else { Turn::None }
+                if is_fault { StreamTurn::Refused } else { StreamTurn::None }
             }
-            None => Turn::None,
+            None => StreamTurn::None,
         }
     }
 }

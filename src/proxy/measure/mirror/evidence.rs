@@ -8,7 +8,7 @@ use crate::proxy::measure::meter::Meter;
 use pingora_http::RequestHeader;
 
 /// Where what comes of a copy is counted.
-pub(super) struct Evidence {
+pub(super) struct MirrorEvidence {
     pub meter: Meter,
     pub arm: ArmId,
     pub thresholds: Thresholds,
@@ -19,7 +19,7 @@ pub(super) struct Evidence {
     pub counts: bool,
 }
 
-impl Evidence {
+impl MirrorEvidence {
     pub(super) fn start(&self) -> Started {
         self.meter.start(self.arm, self.meter.now_us(), self.client, true, self.counts)
     }

@@ -3,7 +3,7 @@
 //! How long the whole of it may
 //! take and how much of an answer is read is bounded, since nobody is there to give up.
 
-use super::evidence::Evidence;
+use super::evidence::MirrorEvidence;
 use crate::core::balance::mix;
 use crate::core::mirror::{Mirror, Place};
 use crate::core::outcome::Outcome;
@@ -34,7 +34,7 @@ const MOST_READ: usize = 1 << 20;
 const MOST_INTERIM: usize = 16;
 
 pub(super) struct Copy {
-    pub evidence: Evidence,
+    pub evidence: MirrorEvidence,
     pub sender: Sender,
     /// How long the head of the answer may take, from the connection on, and the body.
     pub read: Duration,

@@ -17,7 +17,7 @@ pub(super) struct Part {
 
 /// What a client is to get.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Wanted {
+pub(super) enum WantedPart {
     Whole,
     /// 206
     Part(Part),
@@ -36,17 +36,17 @@ pub(super) fn are_there(headers: &HeaderMap) -> bool {
 }
 
 /// In the order of RFC 9110, 13.2.2.
-pub(super) fn wanted(headers: &HeaderMap, file: &Opened) -> Wanted {
+pub(super) fn wanted(headers: &HeaderMap, file: &Opened) -> WantedPart {
     let seconds = file.modified.as_ref().map(|(seconds, _)| *seconds);
     if is_another(headers, (&file.etag, seconds)) {
-        return Wanted::Another;
+        return WantedPart::Another;
     }
     let has_it = match listed(headers, IF_NONE_MATCH) {
         Some(tags) => names(&tags, &file.etag),
         None => text(headers, IF_MODIFIED_SINCE).and_then(seconds_of) >= seconds && seconds.is_some(),
     };
     if has_it {
-        return Wanted::Nothing;
+        return WantedPart::Nothing;
     }
     let is_same = text(headers, IF_RANGE).is_none_or(|validator| {
         validator.as_bytes() == file.etag.as_bytes()
@@ -57,7 +57,7 @@ pub(super) fn wanted(headers: &HeaderMap, file: &Opened) -> Wanted {
     range
         .and_then(|range| range.to_str().ok())
         .and_then(|range| part(range, file.length))
-        .unwrap_or(Wanted::Whole)
+        .unwrap_or(WantedPart::Whole)
 }
 
 /// Whether the file is not the one that the client names. Weak tags name none (RFC 9110, 13.1.1); a date that cannot be
@@ -81,7 +81,7 @@ fn listed(headers: &HeaderMap, name: HeaderName) -> Option<Cow<'_, str>> {
 }
 
 /// `None` for what is no single range of bytes.
-fn part(range: &str, length: u64) -> Option<Wanted> {
+fn part(range: &str, length: u64) -> Option<WantedPart> {
     let (first, last) = range.strip_prefix("bytes=")?.trim().split_once('-')?;
     let number = |text: &str| {
         let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
@@ -99,7 +99,7 @@ fn part(range: &str, length: u64) -> Option<Wanted> {
             Part { start: first, end: last.saturating_add(1).min(length) }
         }
     };
-    Some(if part.start < part.end { Wanted::Part(part) } else { Wanted::Beyond })
+    Some(if part.start < part.end { WantedPart::Part(part) } else { WantedPart::Beyond })
 }
 
 /// Whether a list of tags, or `*`, names this one; weak and strong are the same here.
@@ -123,7 +123,7 @@ mod tests {
 
     const DATE: &str = "Sun, 06 Nov 1994 08:49:37 GMT";
 
-    fn wanted_by(fields: &[(HeaderName, &'static str)]) -> Wanted {
+    fn wanted_by(fields: &[(HeaderName, &'static str)]) -> WantedPart {
         let file = Opened {
             file: Arc::new(std::fs::File::open("/dev/null").expect("opened")),
             kind: Some("text/plain"),
@@ -140,39 +140,39 @@ mod tests {
     #[test]
     fn who_has_the_file_gets_nothing() {
         for (name, value, expected) in [
-            (IF_NONE_MATCH, "\"a-64\"", Wanted::Nothing),
-            (IF_NONE_MATCH, "\"b\", W/\"a-64\"", Wanted::Nothing),
-            (IF_NONE_MATCH, "*", Wanted::Nothing),
-            (IF_NONE_MATCH, "\"b\"", Wanted::Whole),
-            (IF_MODIFIED_SINCE, DATE, Wanted::Nothing),
-            (IF_MODIFIED_SINCE, "Sun, 06 Nov 1994 08:49:38 GMT", Wanted::Nothing),
-            (IF_MODIFIED_SINCE, "Sun, 06 Nov 1994 08:49:36 GMT", Wanted::Whole),
-            (IF_MODIFIED_SINCE, "yesterday", Wanted::Whole),
+            (IF_NONE_MATCH, "\"a-64\"", WantedPart::Nothing),
+            (IF_NONE_MATCH, "\"b\", W/\"a-64\"", WantedPart::Nothing),
+            (IF_NONE_MATCH, "*", WantedPart::Nothing),
+            (IF_NONE_MATCH, "\"b\"", WantedPart::Whole),
+            (IF_MODIFIED_SINCE, DATE, WantedPart::Nothing),
+            (IF_MODIFIED_SINCE, "Sun, 06 Nov 1994 08:49:38 GMT", WantedPart::Nothing),
+            (IF_MODIFIED_SINCE, "Sun, 06 Nov 1994 08:49:36 GMT", WantedPart::Whole),
+            (IF_MODIFIED_SINCE, "yesterday", WantedPart::Whole),
         ] {
             assert_eq!(wanted_by(&[(name, value)]), expected, "{value}");
         }
         let both = [(IF_NONE_MATCH, "\"b\""), (IF_MODIFIED_SINCE, DATE)];
-        assert_eq!(wanted_by(&both), Wanted::Whole, "the tag says more than the date");
-        assert_eq!(wanted_by(&[]), Wanted::Whole);
+        assert_eq!(wanted_by(&both), WantedPart::Whole, "the tag says more than the date");
+        assert_eq!(wanted_by(&[]), WantedPart::Whole);
     }
 
     #[test]
     fn who_wants_the_file_as_it_was_gets_no_other() {
         const BEFORE: &str = "Sun, 06 Nov 1994 08:49:36 GMT";
         for (fields, expected) in [
-            (vec![(IF_MATCH, "\"a-64\"")], Wanted::Whole),
-            (vec![(IF_MATCH, "*")], Wanted::Whole),
-            (vec![(IF_MATCH, "\"b\", \"a-64\"")], Wanted::Whole),
-            (vec![(IF_MATCH, "\"b\"")], Wanted::Another),
-            (vec![(IF_MATCH, "W/\"a-64\"")], Wanted::Another),
-            (vec![(IF_MATCH, "")], Wanted::Another),
-            (vec![(IF_MATCH, "\"a-64\""), (IF_UNMODIFIED_SINCE, BEFORE)], Wanted::Whole),
-            (vec![(IF_MATCH, "\"a-64\""), (IF_NONE_MATCH, "\"a-64\"")], Wanted::Nothing),
-            (vec![(IF_MATCH, "\"b\""), (IF_NONE_MATCH, "\"a-64\"")], Wanted::Another),
-            (vec![(IF_UNMODIFIED_SINCE, DATE)], Wanted::Whole),
-            (vec![(IF_UNMODIFIED_SINCE, BEFORE)], Wanted::Another),
-            (vec![(IF_UNMODIFIED_SINCE, "yesterday")], Wanted::Whole),
-            (vec![(IF_UNMODIFIED_SINCE, BEFORE), (RANGE, "bytes=0-0")], Wanted::Another),
+            (vec![(IF_MATCH, "\"a-64\"")], WantedPart::Whole),
+            (vec![(IF_MATCH, "*")], WantedPart::Whole),
+            (vec![(IF_MATCH, "\"b\", \"a-64\"")], WantedPart::Whole),
+            (vec![(IF_MATCH, "\"b\"")], WantedPart::Another),
+            (vec![(IF_MATCH, "W/\"a-64\"")], WantedPart::Another),
+            (vec![(IF_MATCH, "")], WantedPart::Another),
+            (vec![(IF_MATCH, "\"a-64\""), (IF_UNMODIFIED_SINCE, BEFORE)], WantedPart::Whole),
+            (vec![(IF_MATCH, "\"a-64\""), (IF_NONE_MATCH, "\"a-64\"")], WantedPart::Nothing),
+            (vec![(IF_MATCH, "\"b\""), (IF_NONE_MATCH, "\"a-64\"")], WantedPart::Another),
+            (vec![(IF_UNMODIFIED_SINCE, DATE)], WantedPart::Whole),
+            (vec![(IF_UNMODIFIED_SINCE, BEFORE)], WantedPart::Another),
+            (vec![(IF_UNMODIFIED_SINCE, "yesterday")], WantedPart::Whole),
+            (vec![(IF_UNMODIFIED_SINCE, BEFORE), (RANGE, "bytes=0-0")], WantedPart::Another),
         ] {
             assert_eq!(wanted_by(&fields), expected, "{fields:?}");
         }
@@ -180,7 +180,7 @@ mod tests {
 
     #[test]
     fn a_single_range_is_a_part() {
-        let part = |start, end| Wanted::Part(Part { start, end });
+        let part = |start, end| WantedPart::Part(Part { start, end });
         for (range, expected) in [
             ("bytes=0-0", part(0, 1)),
             ("bytes=10-19", part(10, 20)),
@@ -188,15 +188,15 @@ mod tests {
             ("bytes=90-1000", part(90, 100)),
             ("bytes=-10", part(90, 100)),
             ("bytes=-1000", part(0, 100)),
-            ("bytes=100-", Wanted::Beyond),
-            ("bytes=99999999999999999999999-", Wanted::Beyond),
-            ("bytes=-0", Wanted::Beyond),
-            ("bytes=5-4", Wanted::Whole),
-            ("bytes=0-1,5-6", Wanted::Whole),
-            ("bytes=a-b", Wanted::Whole),
-            ("bytes=-", Wanted::Whole),
-            ("bytes=+1-2", Wanted::Whole),
-            ("lines=0-1", Wanted::Whole),
+            ("bytes=100-", WantedPart::Beyond),
+            ("bytes=99999999999999999999999-", WantedPart::Beyond),
+            ("bytes=-0", WantedPart::Beyond),
+            ("bytes=5-4", WantedPart::Whole),
+            ("bytes=0-1,5-6", WantedPart::Whole),
+            ("bytes=a-b", WantedPart::Whole),
+            ("bytes=-", WantedPart::Whole),
+            ("bytes=+1-2", WantedPart::Whole),
+            ("lines=0-1", WantedPart::Whole),
         ] {
             assert_eq!(wanted_by(&[(RANGE, range)]), expected, "{range}");
         }
@@ -204,13 +204,13 @@ mod tests {
 
     #[test]
     fn a_part_is_only_for_who_has_the_same_file() {
-        let part = Wanted::Part(Part { start: 0, end: 1 });
+        let part = WantedPart::Part(Part { start: 0, end: 1 });
         for (validator, expected) in [
             ("\"a-64\"", part),
             (DATE, part),
-            ("\"b\"", Wanted::Whole),
-            ("W/\"a-64\"", Wanted::Whole),
-            ("Sun, 06 Nov 1994 08:49:38 GMT", Wanted::Whole),
+            ("\"b\"", WantedPart::Whole),
+            ("W/\"a-64\"", WantedPart::Whole),
+            ("Sun, 06 Nov 1994 08:49:38 GMT", WantedPart::Whole),
         ] {
             assert_eq!(wanted_by(&[(RANGE, "bytes=0-0"), (IF_RANGE, validator)]), expected, "{validator}");
         }

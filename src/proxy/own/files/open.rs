@@ -5,7 +5,7 @@
 
 use super::kind;
 use super::listing::{self, Listed, MOST_NAMES};
-use super::place::Place;
+use super::place::FilePlace;
 use crate::core::route::Symlinks;
 use crate::proxy::own::reading::piece;
 use bytes::Bytes;
@@ -23,9 +23,9 @@ use std::sync::Arc;
 use tokio::task::spawn_blocking;
 
 /// What is looked for.
-pub(super) struct Lookup {
+pub(super) struct FileLookup {
     pub root: PathBuf,
-    pub place: Place,
+    pub place: FilePlace,
     /// What stands for a folder.
     pub index: Arc<[String]>,
     pub autoindex: bool,
@@ -36,7 +36,7 @@ pub(super) struct Lookup {
 
 /// What is there.
 #[derive(Debug)]
-pub(super) enum Found {
+pub(super) enum FoundFile {
     File(Opened),
     /// A folder without an index, sorted.
     List(Vec<Listed>),
@@ -71,19 +71,19 @@ pub(super) enum Unopened {
 }
 
 /// Opens a file below the root, or what stands for a folder.
-pub(super) async fn open(lookup: Lookup) -> Result<Found, Unopened> {
+pub(super) async fn open(lookup: FileLookup) -> Result<FoundFile, Unopened> {
     let opening = spawn_blocking(move || found(&lookup));
     opening.await.unwrap_or(Err(Unopened::Failed(500)))
 }
 
-fn found(lookup: &Lookup) -> Result<Found, Unopened> {
+fn found(lookup: &FileLookup) -> Result<FoundFile, Unopened> {
     let place = &lookup.place;
     if !place.is_folder {
-        return opened(lookup, &place.path).map(Found::File);
+        return opened(lookup, &place.path).map(FoundFile::File);
     }
     for (nth, name) in lookup.index.iter().enumerate() {
         match opened(lookup, &place.path.join(name)) {
-            Ok(opened) => return Ok(Found::File(Opened { index: Some(nth), ..opened })),
+            Ok(opened) => return Ok(FoundFile::File(Opened { index: Some(nth), ..opened })),
             Err(Unopened::Folder | Unopened::Failed(404)) => {}
             Err(error) => return Err(error),
         }
@@ -91,11 +91,11 @@ fn found(lookup: &Lookup) -> Result<Found, Unopened> {
     if !lookup.autoindex {
         return Err(bare(lookup));
     }
-    list(lookup).map(Found::List).map_err(|error| Unopened::Failed(status_of(error)))
+    list(lookup).map(FoundFile::List).map_err(|error| Unopened::Failed(status_of(error)))
 }
 
 /// Why nothing is found for a folder: there may be none.
-fn bare(lookup: &Lookup) -> Unopened {
+fn bare(lookup: &FileLookup) -> Unopened {
     match open_below(lookup, here(lookup), OFlags::PATH | OFlags::DIRECTORY) {
         Ok(_) => Unopened::Bare,
         Err(error) => Unopened::Failed(status_of(error)),
@@ -103,12 +103,12 @@ fn bare(lookup: &Lookup) -> Unopened {
 }
 
 /// The folder's own place.
-fn here(lookup: &Lookup) -> &Path {
+fn here(lookup: &FileLookup) -> &Path {
     let place = &lookup.place.path;
     if place.as_os_str().is_empty() { Path::new(".") } else { place }
 }
 
-fn opened(lookup: &Lookup, place: &Path) -> Result<Opened, Unopened> {
+fn opened(lookup: &FileLookup, place: &Path) -> Result<Opened, Unopened> {
     // Without NONBLOCK a pipe would wait for somebody to write.
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY;
     let file = open_below(lookup, place, flags).map_err(|error| Unopened::Failed(status_of(error)))?;
@@ -127,7 +127,7 @@ fn opened(lookup: &Lookup, place: &Path) -> Result<Opened, Unopened> {
 }
 
 /// What is in the folder, but for what is hidden and for what no request would open.
-fn list(lookup: &Lookup) -> Result<Vec<Listed>, Errno> {
+fn list(lookup: &FileLookup) -> Result<Vec<Listed>, Errno> {
     let place = &lookup.place.path;
     let folder = open_below(lookup, here(lookup), OFlags::RDONLY | OFlags::DIRECTORY)?;
     let mut listed = Vec::new();
@@ -154,7 +154,7 @@ fn fstat(file: &File) -> Result<Metadata, Errno> {
     file.metadata().map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))
 }
 
-fn open_below(lookup: &Lookup, place: &Path, flags: OFlags) -> Result<File, Errno> {
+fn open_below(lookup: &FileLookup, place: &Path, flags: OFlags) -> Result<File, Errno> {
     let folder = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let root = rustix::fs::open(&lookup.root, folder, Mode::empty())?;
     let resolve = match lookup.symlinks {
@@ -241,10 +241,10 @@ mod tests {
         }
     }
 
-    fn lookup(root: &Path, symlinks: Symlinks) -> Lookup {
-        let place = Place { path: PathBuf::new(), is_folder: true };
+    fn lookup(root: &Path, symlinks: Symlinks) -> FileLookup {
+        let place = FilePlace { path: PathBuf::new(), is_folder: true };
         let index = ["index.html".to_owned(), "index.htm".to_owned()].into();
-        Lookup { root: root.to_owned(), place, index, autoindex: true, symlinks, reads: true }
+        FileLookup { root: root.to_owned(), place, index, autoindex: true, symlinks, reads: true }
     }
 
     #[test]
@@ -259,7 +259,7 @@ mod tests {
         symlink("../secret", root.join("out")).expect("a link");
         symlink("a", root.join("in")).expect("a link");
         let names = |symlinks| match found(&lookup(&root, symlinks)) {
-            Ok(Found::List(all)) => {
+            Ok(FoundFile::List(all)) => {
                 let names = all.iter().map(|one| String::from_utf8_lossy(&one.name).into_owned());
                 names.collect::<Vec<_>>().join(" ")
             }
@@ -269,12 +269,12 @@ mod tests {
         assert_eq!(names(Symlinks::Off), "sub a b");
         assert_eq!(names(Symlinks::Any), "sub a b in out");
         symlink("../../secret", root.join("sub/index.html")).expect("a link");
-        let sub = Place { path: "sub".into(), is_folder: true };
-        let out = found(&Lookup { place: sub, ..lookup(&root, Symlinks::Inside) });
+        let sub = FilePlace { path: "sub".into(), is_folder: true };
+        let out = found(&FileLookup { place: sub, ..lookup(&root, Symlinks::Inside) });
         assert!(matches!(out, Err(Unopened::Failed(403))), "an index leads out no more than a file");
         std::fs::write(root.join("index.htm"), "second").expect("a file");
         std::fs::create_dir(root.join("index.html")).expect("a folder of that name");
-        let Ok(Found::File(opened)) = found(&lookup(&root, Symlinks::Inside)) else { panic!("a file") };
+        let Ok(FoundFile::File(opened)) = found(&lookup(&root, Symlinks::Inside)) else { panic!("a file") };
         assert_eq!((&opened.start[..], opened.index), (&b"second"[..], Some(1)));
     }
 

@@ -10,7 +10,7 @@ const WELL_KNOWN: &[u8] = b".well-known";
 
 /// A place, relative to the root.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Place {
+pub(super) struct FilePlace {
     pub path: PathBuf,
     /// Whether it is meant as a folder, for which something else stands.
     pub is_folder: bool,
@@ -18,7 +18,7 @@ pub(super) struct Place {
 
 /// Where a path leads, without its first `strip` bytes; or the status to refuse with: 400 for a path that tries to leave
 /// the root, or could be read as such, 403 for what is hidden, 404 for a folder where there are none.
-pub(super) fn below(path: &str, strip: usize, folders: bool) -> Result<Place, u16> {
+pub(super) fn below(path: &str, strip: usize, folders: bool) -> Result<FilePlace, u16> {
     let path = decoded(path).map_err(|_| 400_u16)?;
     let mut place: Vec<u8> = Vec::with_capacity(path.len() + 1);
     for (at, segment) in path.split(|byte| *byte == b'/').filter(|segment| !segment.is_empty()).enumerate() {
@@ -45,7 +45,7 @@ pub(super) fn below(path: &str, strip: usize, folders: bool) -> Result<Place, u1
         return Err(400);
     }
     let relative = relative.strip_prefix(b"/").unwrap_or(relative);
-    Ok(Place { path: PathBuf::from(OsString::from_vec(relative.to_vec())), is_folder })
+    Ok(FilePlace { path: PathBuf::from(OsString::from_vec(relative.to_vec())), is_folder })
 }
 
 #[cfg(test)]

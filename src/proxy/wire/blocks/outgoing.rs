@@ -9,7 +9,7 @@ const END_HEADERS: u8 = 4;
 
 /// How far the server's frames have come.
 #[derive(Debug, Default)]
-pub(super) struct Outgoing {
+pub(super) struct OutgoingBlocks {
     header: [u8; HEADER],
     seen: usize,
     /// Bytes to come of the payload under way.
@@ -18,7 +18,7 @@ pub(super) struct Outgoing {
     is_open: bool,
 }
 
-impl Outgoing {
+impl OutgoingBlocks {
     /// Follows bytes that are written.
     pub(super) fn pass(&mut self, bytes: &[u8]) {
         let mut rest = bytes;

@@ -11,7 +11,7 @@ use crate::proxy::wire::{asked, target};
 
 /// A block in other words.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Settled {
+pub(super) struct SettledBlock {
     pub block: Vec<u8>,
     pub is_refused: bool,
 }
@@ -36,7 +36,7 @@ struct Pseudo<'a> {
 }
 
 /// The request that a block becomes. One that is malformed by its frame is refused.
-pub(super) fn request(list: &FieldList, limits: BlockLimits, is_malformed: bool) -> Settled {
+pub(super) fn request(list: &FieldList, limits: BlockLimits, is_malformed: bool) -> SettledBlock {
     let mut pseudo = Pseudo::default();
     let judged = judge(list, limits, &mut pseudo).and_then(|()| settled(&pseudo));
     let judged = judged.and_then(|(host, path)| if is_malformed { Err(400) } else { Ok((host, path)) });
@@ -44,7 +44,7 @@ pub(super) fn request(list: &FieldList, limits: BlockLimits, is_malformed: bool)
         Ok((host, path)) => (of(list, &pseudo, host, path), false),
         Err(status) => (refused(status, &pseudo), true),
     };
-    Settled { block, is_refused }
+    SettledBlock { block, is_refused }
 }
 
 /// Whether a late block can be trailers. They go nowhere; but with a pseudo-header field it is a request on a

@@ -75,13 +75,13 @@ pub(super) fn of_client(kind: u8, flags: u8, length: u32) -> (u32, u32) {
 
 /// How far the frames that are sent have come.
 #[derive(Debug, Default)]
-pub(super) struct Outgoing {
+pub(super) struct OutgoingFrames {
     header: [u8; 4],
     seen: u8,
     left: u32,
 }
 
-impl Outgoing {
+impl OutgoingFrames {
     /// What the next bytes bring.
     pub(super) fn pass(&mut self, bytes: &[u8]) -> u32 {
         let (mut bytes, mut earned) = (bytes, 0_u32);
@@ -133,7 +133,7 @@ mod tests {
     #[test]
     fn a_download_pays_for_two_updates_of_each_kilobyte_however_it_is_cut() {
         for (length, cut) in [(16_384, 1000), (1, 3), (100, 7), (3000, 1)] {
-            let (mut outgoing, mut allowance) = (Outgoing::default(), Allowance::default());
+            let (mut outgoing, mut allowance) = (OutgoingFrames::default(), Allowance::default());
             for _ in 0..2000 {
                 let earned = frame(DATA, length).chunks(cut).map(|piece| outgoing.pass(piece)).sum();
                 let updates = 2 * (1 + length / 1024);
@@ -145,7 +145,7 @@ mod tests {
 
     #[test]
     fn what_is_answered_without_work_brings_nothing() {
-        let (mut outgoing, mut allowance) = (Outgoing::default(), Allowance::default());
+        let (mut outgoing, mut allowance) = (OutgoingFrames::default(), Allowance::default());
         let mut pings = 0;
         while allowance.settle(outgoing.pass(&frame(PING, 8)), of_client(PING, 0, 8).1) {
             pings += 1;

@@ -1,6 +1,6 @@
 //! What travels between members and the store: requests, answers and what watches tell, with delays and losses.
 
-use super::{DEADLINE_MS, World};
+use super::{DEADLINE_MS, Running, World};
 use crate::core::fleet::documents::ServiceDocument;
 use crate::core::fleet::member::CommitOutcome;
 use crate::core::fleet::simulation::invariants::Committer;
