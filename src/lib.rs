@@ -20,9 +20,9 @@
 //! | [`docker`] | containers as upstreams, by their labels | core, control's commands, observe |
 //! | [`notify`] | chat, webhooks and GitHub, out of the outbox | core, control's journal, observe, tls |
 //! | [`otlp`] | spans of sampled requests, sent to a collector | core, observe |
-//! | [`fleet`] | several instances as one, over etcd: its client, sessions | core, tls |
+//! | [`fleet`] | several instances as one, over etcd: its client, sessions, the task that has them | core, control's commands, control's fleet, control's journal, observe, tls |
 //! | [`config`] | what was typed → what is meant; validation; the import of nginx's | core |
-//! | [`admin`] | HTTP API, dashboard | core, control's commands, control's views, control's journal, observe, tls |
+//! | [`admin`] | HTTP API, dashboard | core, control's commands, control's fleet, control's views, control's journal, observe, tls |
 //! | [`cli`] | client commands over the admin API; `import`; `replay` | core, config, admin's shapes, control's commands, control's views, observe's clock |
 //! | [`app`] | the composition root, and the demo | all |
 //!

@@ -14,6 +14,7 @@ mod course;
 mod described;
 mod events;
 mod figures;
+mod fleet;
 mod frames;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzzing;

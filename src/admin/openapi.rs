@@ -143,6 +143,7 @@ fn example_of(name: &str) -> &'static str {
     match name {
         "service" => "web",
         "set" => "shop",
+        "member" => "edge-3",
         "pool" => "green",
         "upstream" => "10.0.0.3:3000",
         _ => "web-20261128T101500-12",

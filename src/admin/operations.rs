@@ -27,7 +27,14 @@ pub(super) async fn ready(Extract(state): Extract<State>) -> Response {
     if *state.stopping.borrow() {
         reasons.push("the process is stopping".to_owned());
     }
-    let services = state.snapshots.borrow().services.clone();
+    let (services, unheard) = {
+        let snapshot = state.snapshots.borrow();
+        (snapshot.services.clone(), snapshot.unheard.clone())
+    };
+    let unknown = |name: &String| {
+        format!("service {name}: the fleet is not heard yet, and nothing of it is known here")
+    };
+    reasons.extend(unheard.iter().map(unknown));
     let dark = services.values().filter(|service| !has_ready_upstream(service));
     reasons.extend(dark.map(|service| format!("service {}: no upstream is ready", service.name)));
     if reasons.is_empty() {

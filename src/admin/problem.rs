@@ -80,7 +80,7 @@ impl ProblemType {
             ProblemType::Forbidden => (StatusCode::FORBIDDEN, "forbidden",
                 "Take a token of the role that `detail` names; pages of other sites may not ask at all."),
             ProblemType::NotFound => (StatusCode::NOT_FOUND, "not found",
-                "`detail` names what does not exist: a path, a service, a pool, an upstream, a rollout."),
+                "`detail` names what does not exist: a path, a service, a pool, an upstream, a rollout, a fleet or its member."),
             ProblemType::MethodNotAllowed => (StatusCode::METHOD_NOT_ALLOWED, "method not allowed",
                 "The header `Allow` lists the methods of this path."),
             ProblemType::NotAcceptable => (StatusCode::NOT_ACCEPTABLE, "not acceptable",

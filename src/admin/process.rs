@@ -5,7 +5,9 @@ use super::shapes::{
     CertificateView, ConfigurationView, DockerView, ListenerView, PolicyView, ProcessLimitsView, ProcessView,
     RefusedContainerView, ReloadView, UseView,
 };
+use crate::control::fleet::FleetHandle;
 use crate::core::container::DockerStatus;
+use crate::core::fleet::status::FleetView;
 use crate::core::policy::Mode;
 use crate::core::settings::Config;
 use crate::observe::metrics::ClientCounts;
@@ -30,6 +32,8 @@ pub struct Process {
     pub clients: ClientCounts,
     pub reloads: watch::Receiver<ReloadNews>,
     pub docker: watch::Receiver<DockerStatus>,
+    /// `None` where the instance is alone.
+    pub fleet: Option<FleetHandle>,
 }
 
 /// A listener that serves.
@@ -80,6 +84,7 @@ pub(super) async fn show(Extract(state): Extract<State>) -> Json<ProcessView> {
         },
         policies: policies(&state.configs.borrow()),
         docker: docker(&process.docker.borrow()),
+        fleet: process.fleet.as_ref().map(|fleet| FleetView::clone(&fleet.view.borrow())),
     })
 }
 

@@ -2,6 +2,7 @@
 
 use super::certificates::InUse;
 use super::exporting::{self, Exporting};
+use super::fleet;
 use super::handover::{Own, Predecessor};
 use super::limits::{self, InForce};
 use super::opened::Opened;
@@ -18,6 +19,7 @@ use crate::core::secret::Secret;
 use crate::core::settings::Config;
 use crate::core::table::{Table, UpstreamState};
 use crate::docker;
+use crate::fleet::FleetRunning;
 use crate::health;
 use crate::notify;
 use crate::observe::access_log::{AccessLog, Guard, SpanLog};
@@ -73,6 +75,8 @@ pub struct Instance {
     stopping: watch::Sender<bool>,
     guard: Option<Guard>,
     exporting: Option<Exporting>,
+    /// Its part in a fleet.
+    pub fleet: Option<FleetRunning>,
 }
 
 impl Instance {
@@ -99,9 +103,8 @@ impl Instance {
         let (shared, limits) = shared(&config, bound, (access_log.clone(), spans), clock, &secret);
         let (addresses, desk) = (own_addresses(&shared, address), Arc::new(Semaphore::new(DESK)));
         let core = Core { config: &config, shared: &shared, journal: &journal, desk: &desk, admin: address };
-        let (running, metrics, containers) = core.start(&runtime, recovered, secret.clone())?;
+        let Started { running, metrics, containers, fleet } = core.start(&runtime, recovered, &secret)?;
         metrics.show_certificates(certificates.ends())?;
-        runtime.block_on(upstreams_known(&config, running.snapshots.clone(), containers.clone()));
         let sockets = sockets(&shared.listeners, &config, &admin)?;
         let (own, doors) = own(&runtime, &running, shared.clock, sockets, desk);
         let admin = runtime.block_on(async { tokio::net::TcpListener::from_std(admin) })?;
@@ -111,7 +114,7 @@ impl Instance {
         let workers = Workers::start(&shared, config.server.threads, config.server.grace)?;
         let ((stopping, stops), (reloads, requests)) = (watch::channel(false), mpsc::channel(REQUESTS));
         let ((upgrades, asked), drain_delay) = (mpsc::channel(REQUESTS), config.server.drain_delay);
-        let (process, news) = process(&shared, &certificates, address, (file.as_deref(), containers));
+        let (process, news) = process(&shared, &certificates, address, (file.as_deref(), containers, &fleet));
         let state = admin::State {
             controller: running.controller.clone(),
             snapshots: running.snapshots.clone(),
@@ -151,6 +154,7 @@ impl Instance {
             stopping,
             guard,
             exporting,
+            fleet,
         })
     }
 
@@ -175,6 +179,10 @@ impl Instance {
     /// controller, then writes what is left.
     pub fn stop(self) {
         self.stopping.send_replace(true);
+        if let Some(fleet) = &self.fleet {
+            // Another leads at once.
+            self.runtime.block_on(fleet.leave());
+        }
         std::thread::sleep(self.drain_delay);
         self.end(Duration::ZERO);
     }
@@ -218,15 +226,19 @@ struct Core<'a> {
     admin: SocketAddr,
 }
 
+/// The same, started.
+struct Started {
+    running: control::Running,
+    metrics: Arc<Metrics>,
+    containers: watch::Receiver<DockerStatus>,
+    fleet: Option<FleetRunning>,
+}
+
 impl Core<'_> {
-    fn start(
-        self,
-        runtime: &Runtime,
-        recovered: Recovered,
-        secret: Secret,
-    ) -> anyhow::Result<(control::Running, Arc<Metrics>, watch::Receiver<DockerStatus>)> {
+    fn start(self, runtime: &Runtime, recovered: Recovered, secret: &Secret) -> anyhow::Result<Started> {
         let Core { config, shared, journal, desk, admin } = self;
         let metrics = Arc::new(Metrics::new(shared.recorder.clone(), shared.table.clone(), shared.clock)?);
+        let (fleet, seam) = fleet::start(config, journal, (shared.clock, &metrics), runtime)?.unzip();
         metrics.show_clients(limits::counts(shared))?;
         shared.spans.as_ref().map(|spans| metrics.show_spans(spans.counts())).transpose()?;
         let (jobs, wanted) = mpsc::unbounded_channel();
@@ -242,7 +254,8 @@ impl Core<'_> {
             jobs,
             admin,
             own: own_addresses(shared, admin),
-            secret,
+            secret: secret.clone(),
+            fleet: seam,
         })?;
         let (controller, configs) = (&running.controller, running.configs.clone());
         let resolver = health::Resolver::default();
@@ -253,7 +266,8 @@ impl Core<'_> {
         metrics.show_docker(Arc::clone(&gauge))?;
         runtime.spawn(docker::watch(controller.clone(), configs.clone(), (docker, gauge), shared.clock));
         runtime.spawn(notify::deliver(journal.clone(), configs, metrics.clone(), desk.clone()));
-        Ok((running, metrics, containers))
+        runtime.block_on(upstreams_known(config, running.snapshots.clone(), containers.clone()));
+        Ok(Started { running, metrics, containers, fleet })
     }
 }
 
@@ -302,7 +316,7 @@ fn process(
     shared: &Arc<Shared>,
     certificates: &InUse,
     admin: SocketAddr,
-    (file, docker): (Option<&Path>, watch::Receiver<DockerStatus>),
+    (file, docker, fleet): (Option<&Path>, watch::Receiver<DockerStatus>, &Option<FleetRunning>),
 ) -> (Arc<Process>, watch::Sender<ReloadNews>) {
     let (news, reloads) = watch::channel(ReloadNews::default());
     let served = |bound: &Arc<Bound>| Served {
@@ -323,6 +337,7 @@ fn process(
         clients: limits::counts(shared),
         reloads,
         docker,
+        fleet: fleet.as_ref().map(|fleet| fleet.handle.clone()),
     };
     (Arc::new(process), news)
 }

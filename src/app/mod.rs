@@ -5,6 +5,7 @@ mod check;
 pub mod demo;
 mod descriptors;
 mod exporting;
+mod fleet;
 mod handover;
 mod instance;
 mod limits;

@@ -1,6 +1,7 @@
 //! What a start opens before anything is started.
 
 use super::certificates::{AdminTls, InUse};
+use super::fleet;
 use super::handover::Predecessor;
 use super::secret;
 use crate::control::journal::{Journal, Recovered};
@@ -74,6 +75,7 @@ impl Opened {
         let secret = secret::open(&config.server.state_dir, is_first);
         let (secret, wrong) = if recovered.is_unwritable { secret::or_passing(secret) } else { secret? };
         recovered.damage.extend(wrong);
+        let secret = fleet::secret(config, secret);
         Ok(Opened { bound, admin, tls, certificates, journal, recovered, secret, access_log, guard, clock })
     }
 }

@@ -125,6 +125,7 @@ impl Reloader {
             admin,
             access_log: started.access_log.clone(),
             otlp: started.otlp.clone(),
+            fleet: started.fleet.clone(),
             listeners: certificates::in_effect(&started.listeners, &newest.listeners),
             ..Config::clone(&newest)
         }

@@ -9,7 +9,7 @@ use anyhow::Context;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 use tokio::time::{Interval, interval};
 
 /// Serves. SIGTERM and SIGINT end it after the requests in flight, a second one at once; SIGHUP reloads
@@ -47,7 +47,7 @@ pub fn run(path: &Path, take_over: bool) -> anyhow::Result<()> {
     let runtime = instance.runtime.handle().clone();
     let upgrades = Upgrades::new(upgrader, instance.asked().context("upgrades are taken once")?);
     let end = runtime.block_on(serve(&mut instance, upgrades, &mut signals));
-    runtime.spawn(signals.end_at_the_second(matches!(end, End::Told)));
+    runtime.spawn(signals.end_at_the_second(matches!(end, End::Told | End::Refused(_))));
     match end {
         End::Told => {
             systemd::stopping();
@@ -55,6 +55,11 @@ pub fn run(path: &Path, take_over: bool) -> anyhow::Result<()> {
             instance.stop();
         }
         End::Replaced => instance.leave(),
+        End::Refused(why) => {
+            systemd::stopping();
+            instance.stop();
+            anyhow::bail!(why);
+        }
     }
     tracing::info!(pid = std::process::id(), "stopped");
     Ok(())
@@ -80,9 +85,12 @@ enum End {
     Told,
     /// Another process serves now.
     Replaced,
+    /// This process must not serve: why.
+    Refused(String),
 }
 
 async fn serve(instance: &mut Instance, mut upgrades: Upgrades, signals: &mut Signals) -> End {
+    let mut refusals = instance.fleet.as_ref().map(|fleet| fleet.refused.clone());
     let mut watchdog = systemd::watchdog().map(|every| interval((every / 2).max(Duration::from_millis(1))));
     loop {
         tokio::select! {
@@ -102,6 +110,7 @@ async fn serve(instance: &mut Instance, mut upgrades: Upgrades, signals: &mut Si
                 }
             },
             () = upgrades.succeed() => return End::Replaced,
+            why = refused(&mut refusals) => return End::Refused(why),
             () = tick(&mut watchdog) => {
                 // The controller shows itself several times a second.
                 if instance.snapshots.has_changed().unwrap_or(false) {
@@ -110,6 +119,18 @@ async fn serve(instance: &mut Instance, mut upgrades: Upgrades, signals: &mut Si
                 }
             }
         }
+    }
+}
+
+/// Why the fleet does not take this process. An instance that is alone waits for ever.
+async fn refused(refusals: &mut Option<watch::Receiver<Option<String>>>) -> String {
+    let why = match refusals {
+        Some(refusals) => refusals.wait_for(Option::is_some).await.ok().and_then(|why| why.clone()),
+        None => None,
+    };
+    match why {
+        Some(why) => why,
+        None => std::future::pending().await,
     }
 }
 

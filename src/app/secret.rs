@@ -25,8 +25,8 @@ pub(super) fn open(dir: &Path, is_first: bool) -> anyhow::Result<(Secret, Option
     let path = dir.join(NAME);
     let shown = path.display();
     match std::fs::read(&path) {
-        Ok(bytes) => match std::str::from_utf8(&bytes).ok().and_then(|text| digits(text.trim())) {
-            Some(bits) => Ok((Secret::new(bits), None)),
+        Ok(bytes) => match std::str::from_utf8(&bytes).ok().and_then(|text| Secret::of_digits(text.trim())) {
+            Some(secret) => Ok((secret, None)),
             None => {
                 let aside = format!("{NAME}.damaged-{}", wall().strftime("%Y%m%dT%H%M%S"));
                 std::fs::rename(&path, dir.join(&aside))
@@ -66,17 +66,6 @@ fn write(dir: &Path, bits: &[u8; 32]) -> std::io::Result<()> {
     file.sync_all()?;
     std::fs::rename(new, dir.join(NAME))?;
     File::open(dir)?.sync_all()
-}
-
-fn digits(text: &str) -> Option<[u8; 32]> {
-    let mut bits = [0; 32];
-    if text.len() != 64 || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-        return None;
-    }
-    for (byte, pair) in bits.iter_mut().zip(text.as_bytes().chunks(2)) {
-        *byte = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
-    }
-    Some(bits)
 }
 
 #[cfg(test)]

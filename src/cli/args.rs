@@ -11,6 +11,7 @@ pub(super) use upstream::{Drain, Upstream, Upstreams};
 use super::replay::Replay;
 use super::{names, place};
 use crate::core::duration;
+use clap::builder::NonEmptyStringValueParser;
 use clap::{Parser, Subcommand};
 use clap_complete::Shell;
 use clap_complete::engine::ArgValueCompleter;
@@ -175,6 +176,11 @@ pub enum Command {
         #[command(subcommand)]
         action: Maintenance,
     },
+    /// Show the fleet, several instances that act as one, and forget members.
+    Fleet {
+        #[command(subcommand)]
+        action: Fleet,
+    },
     /// Have the configuration read again, as SIGHUP does.
     ///
     /// It prints what changed, and what needs a restart.
@@ -237,6 +243,22 @@ pub enum Cohort {
         /// How long it holds.
         #[arg(long, value_parser = duration::parse, default_value = "8h")]
         ttl: Duration,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Fleet {
+    /// Show its members: who leads, versions, configurations, what each shows, and what holds rollouts.
+    ///
+    /// It exits with 1 if anything does.
+    Status,
+    /// Forget a member that is gone for good: rollouts wait for it no more.
+    ///
+    /// It is refused for one that is there. One that comes back joins again.
+    Forget {
+        /// The member.
+        #[arg(value_parser = NonEmptyStringValueParser::new(), add = ArgValueCompleter::new(names::members))]
+        name: String,
     },
 }
 

@@ -260,10 +260,10 @@ pub(super) async fn status(client: &Client, name: Option<&str>, out: &Out) -> Re
         let services = service::fetch(client, name).await?;
         let now: Vec<_> = services.iter().map(|view| view.revision).collect();
         if out.terminal {
-            let limits = service::limits(client, name, out).await;
+            let process = service::process(client, name, out).await;
             out.screen(&match name {
                 Some(_) => render::named(&services),
-                None => render::overview(&services, limits.as_ref()),
+                None => render::overview(&services, process.as_ref()),
             });
         } else if revisions != now {
             out.event(&services, |services| render::status(services));

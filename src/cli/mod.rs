@@ -10,6 +10,7 @@ mod check;
 mod client;
 mod cohort;
 mod colour;
+mod fleet;
 mod follow;
 mod import;
 mod maintenance;
@@ -88,6 +89,7 @@ fn over_the_api(client: &Client, command: Command, out: &Out) -> Result<Done, Fa
             Command::Deploy(deploy) => rollout::deploy(client, deploy, out).await,
             Command::Idle { service } => rollout::idle(client, &service, out).await,
             Command::Rollout { action } => rollout::run(client, action, out).await,
+            Command::Fleet { action } => fleet::run(client, action, out).await,
             Command::Cohort { action } => cohort::run(client, action, out).await,
             Command::Maintenance { action } => maintenance::run(client, action, out).await,
             other => service::run(client, other, out).await,

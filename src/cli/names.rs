@@ -4,6 +4,7 @@
 use super::args::{Connection, Format};
 use super::client::Client;
 use crate::control::view::{ServiceView, SetView};
+use crate::core::fleet::status::FleetView;
 use clap::Parser;
 use clap_complete::engine::CompletionCandidate;
 use serde::de::DeserializeOwned;
@@ -53,6 +54,16 @@ pub(super) fn upstreams(typed: &OsStr) -> Vec<CompletionCandidate> {
             .then(|| pool.upstreams.into_iter().map(|of| CompletionCandidate::new(of.address)))
     });
     beginning_with(addresses.flatten(), typed)
+}
+
+/// Members of the fleet that are gone.
+pub(super) fn members(typed: &OsStr) -> Vec<CompletionCandidate> {
+    let fleet = ask::<FleetView>("fleet");
+    let gone = fleet.missing().map(|member| {
+        let since = member.last_seen.as_ref().map(|since| format!("gone since {since}"));
+        CompletionCandidate::new(member.name.clone()).help(since.map(Into::into))
+    });
+    beginning_with(gone, typed)
 }
 
 fn beginning_with(

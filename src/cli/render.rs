@@ -1,7 +1,7 @@
 //! Answers as text.
 
-use super::{maintenance, tables};
-use crate::admin::shapes::ProcessLimitsView;
+use super::{fleet, maintenance, tables};
+use crate::admin::shapes::{ProcessLimitsView, ProcessView};
 use crate::control::command::{ReloadReport, UpgradeReport};
 use crate::control::view::{
     EvidenceView, HistoryView, MirrorView, PoolView, RolloutView, ServiceView, SetRolloutView, SetView,
@@ -21,10 +21,15 @@ pub(super) fn named(services: &[ServiceView]) -> String {
     blocks.collect::<Vec<_>>().join("\n")
 }
 
-/// All services, below what is used of the limits of the process.
-pub(super) fn overview(services: &[ServiceView], limits: Option<&ProcessLimitsView>) -> String {
-    let limits = limits.map(|limits| format!("{}\n", self::limits(limits))).unwrap_or_default();
-    limits + &status(services)
+/// All services, below what is used of the limits of the process, and its fleet.
+pub(super) fn overview(services: &[ServiceView], process: Option<&ProcessView>) -> String {
+    let mut text = String::new();
+    if let Some(process) = process {
+        text.push_str(&limits(&process.limits));
+        text.push('\n');
+        text.extend(process.fleet.iter().map(fleet::brief));
+    }
+    text + &status(services)
 }
 
 fn limits(limits: &ProcessLimitsView) -> String {

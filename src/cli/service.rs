@@ -5,8 +5,7 @@ use super::client::{Client, Failure};
 use super::out::Out;
 use super::{Done, follow, render, sets};
 use crate::admin::shapes::{
-    FlipBody, HealthView, HistoryPage, ProcessLimitsView, ProcessView, RollbackBody, UpstreamEntry,
-    UpstreamsBody, WeightsBody,
+    FlipBody, HealthView, HistoryPage, ProcessView, RollbackBody, UpstreamEntry, UpstreamsBody, WeightsBody,
 };
 use crate::control::command::{ReloadReport, UpgradeReport};
 use crate::control::view::{HistoryView, ServiceView};
@@ -80,24 +79,23 @@ fn weights_typed(typed: Vec<(String, f64)>, force: bool) -> Result<WeightsBody, 
 
 async fn status(client: &Client, service: Option<&str>, out: &Out) -> Result<Done, Failure> {
     let services = fetch(client, service).await?;
-    let limits = limits(client, service, out).await;
+    let process = process(client, service, out).await;
     out.show(&services, |services| match service {
         Some(_) => render::named(services),
-        None => render::overview(services, limits.as_ref()),
+        None => render::overview(services, process.as_ref()),
     });
     let holds = services.iter().flat_map(|service| &service.checks).all(|check| check.ok);
     Ok(if holds { Done::Well } else { Done::Unwell })
 }
 
-/// What is used of the limits of the process, where all services are shown as text.
+/// The process, where all services are shown as text: what is used of its limits, and its fleet.
 ///
 /// A process of a version before says nothing of them.
-pub(super) async fn limits(client: &Client, name: Option<&str>, out: &Out) -> Option<ProcessLimitsView> {
+pub(super) async fn process(client: &Client, name: Option<&str>, out: &Out) -> Option<ProcessView> {
     if name.is_some() || !out.is_text() {
         return None;
     }
-    let process: Result<ProcessView, Failure> = client.get(&["v1", "instance"]).await;
-    process.ok().map(|process| process.limits)
+    client.get(&["v1", "instance"]).await.ok()
 }
 
 /// One service, those of a set, or all.

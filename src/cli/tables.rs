@@ -1,4 +1,4 @@
-//! The pools of a service, and its upstreams one by one, as lines of a table.
+//! The pools of a service, and its upstreams one by one, as lines of a table; how tables are set.
 
 use crate::control::view::{PoolView, ServiceView, UpstreamView};
 use std::collections::BTreeMap;
@@ -56,7 +56,7 @@ fn of_upstream(pool: &str, upstream: &UpstreamView) -> [String; 6] {
 }
 
 /// Columns aligned, those of words to the left, figures to the right.
-fn table<const N: usize>(rows: &[[String; N]], words: [bool; N]) -> String {
+pub(super) fn table<const N: usize>(rows: &[[String; N]], words: [bool; N]) -> String {
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
     let widths: Vec<_> = (0..N).map(width).collect();
     let mut text = String::new();

@@ -30,6 +30,7 @@ pub fn diff(old: &Config, new: &Config) -> (Vec<String>, Vec<String>) {
     note(&mut at_once, "server.trace", old.server.tracing.mode != new.server.tracing.mode);
     note(&mut at_once, "otlp.sample", old.server.tracing.sampled != new.server.tracing.sampled);
     note(&mut at_start, "otlp", old.otlp != new.otlp);
+    note(&mut at_start, "fleet", old.fleet != new.fleet);
     note(&mut at_start, "admin.listen", old.admin.listen != new.admin.listen);
     note(&mut at_start, "admin.tls", old.admin.tls != new.admin.tls);
     note(&mut at_start, "access_log", old.access_log != new.access_log);

@@ -14,6 +14,7 @@ mod cookies;
 mod diff;
 mod docker;
 mod fault;
+mod fleet;
 mod forwarded;
 mod front;
 #[cfg(any(test, feature = "fuzzing"))]
@@ -176,7 +177,7 @@ fn read(root: &Section<'_>, surroundings: Surroundings) -> Option<Config> {
     let admin = front::admin(&root.section("admin"));
     let access_log = root.item("access_log").and_then(|item| front::access_log(&item.section()?));
     let otlp = otlp::read(root, &mut server.tracing);
-    let docker = docker::read(root);
+    let (docker, fleet) = (docker::read(root), fleet::read(root));
     let automatic = acme::automatic(root);
     let ordered = root.item("acme").and_then(|item| item.section());
     let ordered = ordered.or_else(|| (!automatic.is_empty()).then(|| root.section("acme")));
@@ -216,6 +217,7 @@ fn read(root: &Section<'_>, surroundings: Surroundings) -> Option<Config> {
         access_log,
         otlp,
         docker,
+        fleet,
         listeners,
         acme,
         maintenance,

@@ -23,17 +23,26 @@ pub(super) fn of_pool(item: &Item<'_>, upstreams: &[Upstream]) -> Option<Arc<Ups
         true => item.bool()?.then(UpstreamTls::default)?,
         false => table(&item.section()?),
     };
-    let knows_some = || load_native_certs().is_ok_and(|roots| !roots.is_empty());
-    if tls.trust == Trust::System && !knows_some() {
+    if tls.trust == Trust::System && !system_knows_some() {
         item.fault(
             "the system knows no authority; install its root certificates (ca-certificates), or name one: { ca = \"ca.pem\" }",
         );
     }
-    let unfit = |upstream: &&Upstream| ServerName::try_from(tls.name_for(&upstream.address)).is_err();
+    let unfit = |upstream: &&Upstream| !is_name(tls.name_for(&upstream.address));
     if let Some(upstream) = upstreams.iter().find(unfit) {
         item.fault(&format!("needs a name, since no certificate can be for {}", upstream.address));
     }
     Some(Arc::new(tls))
+}
+
+/// Whether there is any authority to trust where none is named.
+pub(super) fn system_knows_some() -> bool {
+    load_native_certs().is_ok_and(|roots| !roots.is_empty())
+}
+
+/// Whether a certificate can be for it.
+pub(super) fn is_name(host: &str) -> bool {
+    ServerName::try_from(host).is_ok()
 }
 
 fn table(section: &Section<'_>) -> UpstreamTls {
@@ -54,9 +63,9 @@ fn table(section: &Section<'_>) -> UpstreamTls {
 }
 
 fn server_name(text: &str) -> Result<Arc<str>, String> {
-    match ServerName::try_from(text) {
-        Ok(_) => Ok(text.into()),
-        Err(_) => Err(format!("\"{text}\" is no name that a certificate can be for; write \"app.internal\"")),
+    match is_name(text) {
+        true => Ok(text.into()),
+        false => Err(format!("\"{text}\" is no name that a certificate can be for; write \"app.internal\"")),
     }
 }
 
@@ -72,16 +81,21 @@ pub(super) fn authorities(item: &Item<'_>) -> Option<Vec<Bytes>> {
 }
 
 fn identity(section: &Section<'_>) -> Option<Identity> {
-    let chain = section.need("cert", "a PEM file with the chain, leaf first", certificates);
-    let key_item = section.item("key");
-    let key = section.need("key", "a PEM file with the private key", key);
+    let cert = section.need("cert", "a PEM file with the chain, leaf first", |item| Some(item.clone()));
+    let key = section.need("key", "a PEM file with the private key", |item| Some(item.clone()));
     section.finish();
-    let (chain, key, key_item) = (chain?, key?, key_item?);
+    identity_of(&cert?, &key?)
+}
+
+/// A certificate of our own, of the file with its chain and that with its key.
+pub(super) fn identity_of(cert: &Item<'_>, key_item: &Item<'_>) -> Option<Identity> {
+    let (chain, key) = (certificates(cert), key(key_item));
+    let (chain, key) = (chain?, key?);
     let secret = Bytes::copy_from_slice(key.secret_der());
     let identity = Identity { chain: der(&chain), key: secret };
     match CertifiedKey::from_der(chain, key, &ring::default_provider()) {
         Ok(_) => Some(identity),
-        Err(error) => of_file(&key_item, &format!("{error}; the key must be the certificate's own")),
+        Err(error) => of_file(key_item, &format!("{error}; the key must be the certificate's own")),
     }
 }
 

@@ -171,6 +171,9 @@ fn secret_files(root: &Section<'_>) {
     for token in admin.tables("tokens") {
         open_to_all(token.item("file"));
     }
+    let fleet = root.section("fleet");
+    open_to_all(fleet.section("secret").item("file"));
+    open_to_all(fleet.section("etcd").item("key"));
     let mut tls = vec![admin.section("tls")];
     tls.extend(root.tables("listeners").iter().filter_map(|listener| listener.item("tls")?.table()));
     for tls in tls.iter().filter(|tls| tls.exists()) {

@@ -10,8 +10,9 @@ mod tests;
 use super::answer::answer;
 use super::command::{Command, Input, Refusal, Reply};
 use super::effects::Effects;
+use super::fleet::{FleetNews, FleetOrder};
 use super::handover::{Admission, Custody, Duty, Order, refer};
-use super::journal::SITE;
+use super::journal::{HistoryRow, SITE};
 use super::links::{Links, Written};
 use super::maintenance::{self, Asked, Maintenance, SiteOutput};
 use super::output::{Answer, Output, ReplyTo};
@@ -60,6 +61,8 @@ pub(super) struct Task {
     custody: Custody,
     /// Commands that came while it was not.
     held: Vec<Input>,
+    /// Since when the fleet has something that the table does not show yet.
+    heard_at: Option<Duration>,
 }
 
 /// Everything that wakes the task.
@@ -67,6 +70,8 @@ pub(super) struct Inbox {
     pub inputs: mpsc::Receiver<Input>,
     pub writes: mpsc::UnboundedReceiver<Written>,
     pub orders: mpsc::UnboundedReceiver<Order>,
+    /// Of the fleet; there is none without.
+    pub news: mpsc::UnboundedReceiver<FleetNews>,
     pub stopped: oneshot::Receiver<()>,
 }
 
@@ -96,6 +101,7 @@ impl Task {
             reloading: VecDeque::new(),
             custody: Custody::Ours,
             held: Vec::new(),
+            heard_at: None,
         }
     }
 
@@ -111,6 +117,10 @@ impl Task {
                 Some(input) = inbox.inputs.recv() => self.input(input),
                 Some(written) = inbox.writes.recv() => self.written(written),
                 Some(order) = inbox.orders.recv() => self.order(order).await,
+                Some(news) = inbox.news.recv() => {
+                    self.hear(news);
+                    self.hear_all(&mut inbox.news);
+                }
                 () = sleep(pause) => self.tick(),
                 _ = &mut inbox.stopped => break,
             }
@@ -210,6 +220,28 @@ impl Task {
             }
         }
         self.rounds.hurry(self.links.clock.now());
+    }
+
+    /// Takes in all that has come of the fleet.
+    pub(super) fn hear_all(&mut self, news: &mut mpsc::UnboundedReceiver<FleetNews>) {
+        while let Ok(news) = news.try_recv() {
+            self.hear(news);
+        }
+    }
+
+    fn hear(&mut self, news: FleetNews) {
+        if let FleetNews::State(state) = &news {
+            self.heard_at.get_or_insert(state.heard_at);
+        }
+        // While another process of this member has the state, that one hears of it.
+        if !self.custody.may_write() {
+            return;
+        }
+        if news.service() == SITE {
+            self.maintenance.hear(news, &self.services, &self.links);
+        } else if let Some(service) = self.services.touch(news.service()) {
+            service.hear(news, &self.links);
+        }
     }
 
     fn written(&mut self, written: Written) {
@@ -335,7 +367,7 @@ impl Task {
 
     /// The table, the marks of aborts that are in effect by it, and what follows from it on connections; then views.
     fn publish_and_show(&mut self, touched: &[Arc<str>]) {
-        let Task { services, maintenance, publisher, links, effects, .. } = self;
+        let Task { services, maintenance, publisher, links, effects, heard_at, .. } = self;
         let (published, transition) = publisher.publish(touched, services, maintenance, links);
         services.each(published.names(), |service| {
             for output in service.outputs.take(|o| matches!(o, Output::Publish | Output::Mark { .. })) {
@@ -345,6 +377,9 @@ impl Task {
         // After the marks of aborts: nothing delays those.
         if let Some(transition) = transition {
             transition.follow(links);
+        }
+        if let Some(heard_at) = heard_at.take().filter(|_| !published.names().is_empty()) {
+            effects.metrics.fleet_times().applied(links.clock.now().saturating_sub(heard_at));
         }
         services.each(touched, |service| {
             for output in service.outputs.take(|output| matches!(output, Output::Ended(_))) {
@@ -374,7 +409,11 @@ impl Task {
     fn carry_out_for_site(&mut self) {
         for output in self.maintenance.take_outputs() {
             match output {
-                SiteOutput::Write { serial, change } => self.effects.write_site(serial, change),
+                SiteOutput::Write { serial, change, base } => match self.links.is_fleet {
+                    true => self.effects.write_site_in_fleet(serial, change, base),
+                    false => self.effects.write_site(serial, change),
+                },
+                SiteOutput::Copy(change) => drop(self.effects.journal.append_site(change)),
                 SiteOutput::Refuse(to, refusal) => answer(to, Err(refusal)),
                 SiteOutput::InEffect { scopes, log } => {
                     // It is shown with the answer, whomever it is about.
@@ -420,6 +459,10 @@ impl Task {
         {
             let reloaded = self.reloads.reload(config.clone(), &mut self.services, &mut self.links);
             if reloaded.is_ok() {
+                if self.links.is_fleet {
+                    let services = config.services.keys().map(|name| name.as_str().into()).collect();
+                    self.effects.order(FleetOrder::Configured { services, config: config.shared_digest() });
+                }
                 self.configs.send_replace(config);
             }
             let differs = || Reply::Reloaded { differs: differs(&self.services) };
@@ -452,6 +495,7 @@ impl Task {
         match self.custody.duty(self.links.clock.now(), is_all_written) {
             Duty::Nothing => (),
             Duty::Close(to) => {
+                self.effects.step_down().await;
                 self.effects.journal.close().await;
                 answer(to, Ok(()));
             }
@@ -481,6 +525,7 @@ impl Task {
                 return Err(error.to_string());
             }
         };
+        self.effects.order(FleetOrder::StepUp);
         self.links.ended = Arc::new(recovery::ended(&recovered));
         self.maintenance = Maintenance::recovered(&recovered, &self.links);
         for service in self.services.touch_all() {
@@ -517,7 +562,20 @@ fn carry_out(output: Output, service: &mut ServiceController, links: &Links, eff
         Output::Unmark => effects.journal.marks.clear(service.slot),
         Output::Log(line) => line.write(service.name()),
         Output::Ask(job) => effects.ask(*job),
-        Output::Write { serial, change } => effects.write(name(), serial, change.transaction(service.name())),
+        Output::Write { serial, change, ask: None } => {
+            effects.write(name(), serial, change.transaction(service.name()));
+        }
+        Output::Write { serial, change, ask: Some(ask) } => {
+            effects.write_in_fleet(name(), serial, *change, ask);
+        }
+        Output::Abort { rollout, why, rows } => {
+            let rows = rows.iter().map(HistoryRow::shared).collect();
+            effects.order(FleetOrder::Abort { service: name(), rollout, why, rows });
+        }
+        Output::Order(order) => effects.order(*order),
+        Output::Archive(rows) => effects.archive(service.name(), rows),
+        // What the fleet has stays, whether or not this disk has it.
+        Output::Copy(change) => drop(effects.journal.append(change.transaction(service.name()))),
         Output::Post(outgoing) => effects.journal.post(*outgoing),
         Output::Answer(asked) => {
             let reply = reply(&asked, service, links);

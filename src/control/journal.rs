@@ -9,11 +9,13 @@
 mod custody;
 mod directory;
 mod events;
+mod fleet;
 pub mod marks;
 pub mod outbox;
 pub(super) mod retention;
 mod rows;
 mod schema;
+mod shared;
 mod site;
 mod store;
 #[cfg(test)]
@@ -25,6 +27,7 @@ use super::answer::answer;
 use super::view::HistoryView;
 use crate::core::event::Event;
 use custody::Keeper;
+pub use fleet::{ArchivedRows, FleetKept};
 use jiff::Timestamp;
 use marks::Marks;
 use outbox::{Errand, Outgoing, Posted};
@@ -62,6 +65,9 @@ pub enum JournalError {
     Refused(String),
     #[error("the state store cannot read: {0}")]
     Read(String),
+    /// The store of the fleet has not taken it: a sentence.
+    #[error("{0}")]
+    Fleet(String),
 }
 
 /// One transaction.
@@ -153,6 +159,7 @@ pub(super) enum Message {
         answer: oneshot::Sender<Result<Vec<HistoryView>, JournalError>>,
     },
     Errand(Errand),
+    Archive(Vec<ArchivedRows>),
     /// Closes the store and gives its directory up.
     Close(oneshot::Sender<()>),
     /// Opens it again, with what another process may have left in it.

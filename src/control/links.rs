@@ -27,6 +27,8 @@ pub(super) struct Links {
     pub wake: Arc<Wake>,
     /// Until then what comes of attempts is this process's doing: it stood still before.
     pub excused_until: Duration,
+    /// Whether this process is one of a fleet.
+    pub is_fleet: bool,
     /// Rollouts that have ended, by id.
     pub ended: Arc<BTreeMap<String, Arc<RolloutView>>>,
 }
@@ -84,6 +86,9 @@ impl Links {
 
 /// Why a change is refused that could not be written.
 pub(super) fn unwritten(error: &JournalError) -> Refusal {
+    if let JournalError::Fleet(why) = error {
+        return Refusal::Unavailable(why.clone());
+    }
     Refusal::Unavailable(format!("{error}; nothing was changed"))
 }
 

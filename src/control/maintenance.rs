@@ -7,6 +7,7 @@
 //! set back cannot prolong it.
 
 use super::command::{Actor, MaintenanceSwitch, Refusal, Reply, SELF};
+use super::fleet::{FleetNews, WriteOutcome};
 use super::journal::{HistoryRow, JournalError, Recovered, SITE, SiteChange};
 use super::links::{Links, unwritten};
 use super::notices;
@@ -35,15 +36,21 @@ pub(super) struct Maintenance {
     serial: u64,
     retry_at: Duration,
     outputs: Vec<SiteOutput>,
+    /// In a fleet: the transaction that wrote what is in effect.
+    base: Option<Arc<str>>,
 }
 
 /// One thing to be done for the site.
 #[derive(Debug)]
 pub(super) enum SiteOutput {
+    /// `base` is the transaction of the fleet's document that it is made of.
     Write {
         serial: u64,
         change: SiteChange,
+        base: Option<Arc<str>>,
     },
+    /// What the fleet has written, for the own disk.
+    Copy(SiteChange),
     /// A switch is in effect: news for those who wait for these services, or (`None`) for any, and what the log
     /// says of it: by whom, and what.
     InEffect {
@@ -71,6 +78,8 @@ struct Pending {
     scopes: Vec<Option<String>>,
     /// Who switched it, and what the log says once it is so.
     log: Vec<(String, String)>,
+    /// Who asked for what, should another member be first, and how often it was tried.
+    again: Option<(Actor, Option<String>, MaintenanceSwitch)>,
 }
 
 impl Maintenance {
@@ -129,7 +138,12 @@ impl Maintenance {
         let (next, text) = self.stretches.switched(scope, switch, &actor.name, now, wall());
         match text {
             None => self.answers.push(to),
-            Some(text) => self.write(next, &[(scope, text)], &actor, Some(to), services, links),
+            Some(text) => {
+                self.write(next, &[(scope, text)], &actor, Some(to), services, links);
+                if let Some(pending) = self.pending.as_mut().filter(|_| links.is_fleet) {
+                    pending.again = Some((actor, service, switch));
+                }
+            }
         }
     }
 
@@ -137,6 +151,10 @@ impl Maintenance {
     pub(super) fn end(&mut self, services: &Services, links: &Links) {
         let now = links.clock.now();
         if self.pending.is_some() || now < self.retry_at || self.stretches.are_going_on(now) {
+            return;
+        }
+        // In a fleet one says so for all.
+        if !services.values().all(|service| service.saver.leads()) {
             return;
         }
         let mut next = self.stretches.clone();
@@ -159,7 +177,7 @@ impl Maintenance {
         let Some(pending) = self.pending.take_if(|_| serial == self.serial) else { return };
         match result {
             Ok(()) => {
-                let Pending { stretches, to, scopes, log } = pending;
+                let Pending { stretches, to, scopes, log, .. } = pending;
                 self.stretches = stretches;
                 self.answers.extend(to);
                 self.outputs.push(SiteOutput::InEffect { scopes, log });
@@ -179,6 +197,38 @@ impl Maintenance {
         }
     }
 
+    /// What the fleet has under maintenance, and what became of an own switch.
+    pub(super) fn hear(&mut self, news: FleetNews, services: &Services, links: &Links) {
+        match news {
+            FleetNews::Site { state, txn } => {
+                if self.base.as_ref() == Some(&txn) {
+                    return;
+                }
+                let Ok(mut stretches) = serde_json::from_str::<Stretches>(&state) else {
+                    return tracing::warn!("the fleet's maintenance cannot be read: update this instance");
+                };
+                stretches.resume(links.clock.now(), wall());
+                (self.stretches, self.base) = (stretches, Some(txn));
+                self.outputs.push(SiteOutput::InEffect { scopes: vec![None], log: Vec::new() });
+                self.outputs.push(SiteOutput::Copy(SiteChange { state, history: Vec::new() }));
+            }
+            FleetNews::SiteWritten { serial, outcome: WriteOutcome::Overtaken } => {
+                let Some(pending) = self.pending.take_if(|_| serial == self.serial) else { return };
+                if let (Some((actor, service, switch)), Some(to)) = (pending.again, pending.to) {
+                    self.switch(Asked { actor, service, switch, to }, services, links);
+                }
+            }
+            FleetNews::SiteWritten { serial, outcome } => {
+                let result = match outcome {
+                    WriteOutcome::Refused(why) => Err(JournalError::Fleet(why)),
+                    _ => Ok(()),
+                };
+                self.written(serial, result, services, links);
+            }
+            _ => (),
+        }
+    }
+
     fn write(
         &mut self,
         next: Stretches,
@@ -194,8 +244,9 @@ impl Maintenance {
         self.serial += 1;
         let log = rows.iter().map(|(_, text)| (actor.name.clone(), text.clone())).collect();
         let scopes = rows.iter().map(|(scope, _)| scope.map(str::to_owned)).collect();
-        self.pending = Some(Pending { stretches: next, to, scopes, log });
-        self.outputs.push(SiteOutput::Write { serial: self.serial, change: SiteChange { state, history } });
+        self.pending = Some(Pending { stretches: next, to, scopes, log, again: None });
+        let (change, base) = (SiteChange { state, history }, self.base.clone());
+        self.outputs.push(SiteOutput::Write { serial: self.serial, change, base });
     }
 }
 

@@ -26,6 +26,7 @@ mod coverage;
 mod effects;
 mod facts;
 mod failed;
+pub mod fleet;
 mod gateway;
 mod grouping;
 mod handover;

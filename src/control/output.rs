@@ -6,12 +6,14 @@
 //! the parts' business: the interpreter (`controller.rs`) publishes and marks before it writes.
 
 use super::command::{Job, Refusal, Reply};
+use super::fleet::{FleetOrder, WritePurpose};
 use super::journal::outbox::Outgoing;
 use super::journal::{Change, HistoryRow, RolloutRecord};
 use super::log::LogLine;
 use super::view::RolloutView;
 use crate::core::service::ServiceState;
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 use tokio::sync::oneshot;
 
 /// One thing to be done for one service.
@@ -33,7 +35,16 @@ pub(super) enum Output {
     /// Work outside of this process.
     Ask(Box<Job>),
     /// A transaction of the journal; what becomes of it comes back under the same number.
-    Write { serial: u64, change: Box<Durable> },
+    /// In a fleet it is the fleet's, with what that needs to know.
+    Write { serial: u64, change: Box<Durable>, ask: Option<FleetAsk> },
+    /// A rollout is aborted in the table: the fleet is to hear of it, with what the history says.
+    Abort { rollout: String, why: String, rows: Vec<HistoryRow> },
+    /// Something else for the fleet.
+    Order(Box<FleetOrder>),
+    /// Rows of history of this instance alone.
+    Archive(Vec<HistoryRow>),
+    /// What the fleet has written, for the own disk.
+    Copy(Box<Durable>),
     /// A notice that no row of history goes with.
     Post(Box<Outgoing>),
     /// Somebody's change is so: answered once the table is out, with the service or the rollout as it is then.
@@ -48,6 +59,16 @@ pub(super) struct Durable {
     pub stored: Stored,
     pub rollout: Option<RolloutRecord>,
     pub history: Vec<HistoryRow>,
+}
+
+/// What a change is made of and for, in a fleet.
+#[derive(Debug)]
+pub(super) struct FleetAsk {
+    pub purpose: WritePurpose,
+    /// The transaction of the document that it was made of.
+    pub base: Option<Arc<str>>,
+    /// A rollout that begins with it.
+    pub begins: Option<String>,
 }
 
 /// A service's state as it is stored.

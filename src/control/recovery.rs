@@ -54,7 +54,7 @@ pub(super) fn service(
     let Recovery { state, notes, .. } = match stored(settings, recovered) {
         Stored::State(state) => {
             let mut state = *state;
-            state.seq += UNWRITTEN_REVISIONS;
+            state.seq += unwritten_revisions(links);
             (records, before) = (state.pools.clone(), state.rollout.clone());
             come_back(state, settings, recovered, links)
         }
@@ -71,6 +71,9 @@ pub(super) fn service(
         }
     };
     let mut service = ServiceController::new(settings.clone(), slot, state.clone());
+    if links.is_fleet {
+        service.saver.join_fleet();
+    }
     service.fit(links)?;
     service.saver.set_keys(keys(settings, recovered));
     if state.pools != records {
@@ -96,13 +99,18 @@ pub(super) fn take_back(service: &mut ServiceController, recovered: &Recovered, 
     if is_same(&state, service.state()) && !aborted {
         return;
     }
-    state.seq += UNWRITTEN_REVISIONS;
+    state.seq += unwritten_revisions(links);
     let mut recovery = come_back(state, &settings, recovered, links);
     let text = "taken back from the new process of an upgrade, which failed".into();
     recovery.notes.insert(0, Note { event: Event::Recovered, text });
     let Recovery { state, notes, .. } = recovery;
     let applied = Applied { state, notes, order: Order::EffectFirst };
     service.take_effect(applied, &SELF.into(), None, links);
+}
+
+/// In a fleet a revision is written before it is shown.
+fn unwritten_revisions(links: &Links) -> u64 {
+    if links.is_fleet { 0 } else { UNWRITTEN_REVISIONS }
 }
 
 fn is_same(one: &ServiceState, other: &ServiceState) -> bool {

@@ -52,12 +52,16 @@ impl Reloads {
             let known = services.get(&name).map(|service| &service.state().pools);
             let (is_new, has_changed) = (known.is_none(), known != Some(&state.pools));
             if is_new {
-                let service = ServiceController::new(settings.clone(), self.next_slot, state.clone());
+                let mut service = ServiceController::new(settings.clone(), self.next_slot, state.clone());
+                if links.is_fleet {
+                    service.saver.join_fleet();
+                }
                 services.insert(name.clone(), service);
                 self.next_slot += 1;
             }
             let Some(service) = services.touch(&name) else { continue };
-            state.seq += u64::from(has_changed);
+            // In a fleet numbers are its documents'.
+            state.seq += u64::from(has_changed && !links.is_fleet);
             service.reload(settings, state, &notes, links);
             if has_changed {
                 service.saver.write_now();

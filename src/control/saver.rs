@@ -4,14 +4,19 @@
 //! A change that gives somebody traffic waits for its write ([`Saver::save`]); meanwhile the service takes no other
 //! command, and only an abort overtakes it. An abort takes effect first ([`Saver::take_effect`]); its rows follow,
 //! and are tried again until they are written. Nothing is written here: the controller, and the simulation of
-//! rollouts, carry out what is put out and say what became of it ([`Saver::written`]).
+//! rollouts, carry out what is put out and say what became of it ([`Saver::written`]). In a fleet `in_fleet` has what is
+//! otherwise.
 
-use super::command::Refusal;
+mod in_fleet;
+
+use super::command::{Actor, Command, Refusal};
+use super::fleet::{FleetPart, WritePurpose};
 use super::jobs::JobAnswer;
+use super::journal::outbox::Outgoing;
 use super::journal::{HistoryRow, IdempotencyKey, JournalError, RolloutRecord, Started};
 use super::links::unwritten;
 use super::log::LogLine;
-use super::output::{Answer, Durable, Output, Outputs, Stored};
+use super::output::{Answer, Durable, FleetAsk, Output, Outputs, Stored};
 use crate::core::event::Event;
 use crate::core::service::{Order, ServiceState};
 use crate::core::settings::Upstream;
@@ -43,6 +48,26 @@ pub(super) struct Extra {
     pub key: Option<IdempotencyKey>,
     /// The answer of a job that led to it.
     pub job: Option<JobAnswer>,
+    /// Whether a rollout goes on by itself with it.
+    pub advances: bool,
+}
+
+/// A command that is carried out once more where somebody else was first.
+#[derive(Debug)]
+pub(super) struct AskedCommand {
+    pub actor: Actor,
+    pub command: Command,
+    pub if_match: Option<u64>,
+    /// How often it was tried.
+    pub tries: u32,
+}
+
+/// What somebody else in the fleet was faster than.
+#[derive(Debug)]
+pub(super) struct Retry {
+    pub answer: Option<Answer>,
+    pub asked: Option<AskedCommand>,
+    pub job: Option<JobAnswer>,
 }
 
 /// What the end of a write has led to.
@@ -53,6 +78,8 @@ pub(super) enum Settled {
     InEffect(Box<ServiceState>),
     /// A change could not be written. The answer of a job that led to it is to be tried again.
     Refused(Option<JobAnswer>),
+    /// Another member has changed the service meanwhile.
+    Again(Box<Retry>),
 }
 
 /// Makes the record of a state's rollout, as the journal keeps it.
@@ -84,6 +111,12 @@ pub(super) struct Saver {
     saved_at: Duration,
     /// Whether it is to be written whether or not its time has come.
     due: bool,
+    /// Of one that is in a fleet.
+    fleet: Option<Box<FleetPart>>,
+    /// The state that is on its way to the fleet with late rows.
+    late_state: Option<Box<ServiceState>>,
+    /// Notices that wait for the end of a write to the fleet, by its number.
+    notices: HashMap<u64, Vec<Outgoing>>,
 }
 
 #[derive(Debug)]
@@ -95,6 +128,7 @@ struct Pending {
     job: Option<JobAnswer>,
     /// What the log says once it has taken effect.
     log: Vec<LogLine>,
+    asked: Option<Box<AskedCommand>>,
 }
 
 impl Saver {
@@ -114,6 +148,9 @@ impl Saver {
             decide_at: Duration::ZERO,
             saved_at: Duration::ZERO,
             due: false,
+            fleet: None,
+            late_state: None,
+            notices: HashMap::new(),
         }
     }
 
@@ -128,9 +165,9 @@ impl Saver {
         self.state = state;
     }
 
-    /// How often something has changed that is no change of the state.
+    /// How often something has changed that is no change of the state. A fleet has one revision, so none there.
     pub(super) fn news(&self) -> u64 {
-        self.news
+        if self.fleet.is_some() { 0 } else { self.news }
     }
 
     /// Something has changed that readers wait for and no write goes with, such as whether an upstream is up.
@@ -188,7 +225,7 @@ impl Saver {
             return;
         }
         let record = self.state.pools.entry(pool.to_owned()).or_default();
-        self.due |= record.proven.insert(upstream.identity());
+        self.due |= record.proven.insert(upstream.identity()) && self.fleet.is_none();
     }
 
     /// Writes a change with all that goes along; it takes effect once it is durable.
@@ -201,14 +238,15 @@ impl Saver {
         out: &mut Outputs,
     ) {
         let Proposal { state, rows, log } = proposal;
-        let Extra { rollout, answer, key, job } = extra;
-        // What happened before comes before it in the history, too.
-        if !self.late.is_empty() && self.late_sent.is_none() {
+        let Extra { rollout, answer, key, job, advances } = extra;
+        // What happened before comes before it in the history, too. A fleet takes one change at a time.
+        if !self.late.is_empty() && self.late_sent.is_none() && self.fleet.is_none() {
             self.send_late(record, now, out);
         }
         let change = self.change(&state, rollout, rows);
-        let serial = self.send(change, now, out);
-        self.pending = Some(Pending { serial, state, key, answer, job, log });
+        let purpose = if advances { WritePurpose::Advance } else { WritePurpose::Command };
+        let serial = self.send(change, purpose, now, out);
+        self.pending = Some(Pending { serial, state, key, answer, job, log, asked: None });
     }
 
     /// Puts a change into effect at once; its rows are written after. `rung_us` is when the bell was rung that led
@@ -221,6 +259,10 @@ impl Saver {
     ) -> ServiceState {
         let Proposal { state, rows, log } = proposal;
         if let Some((mark, pool)) = self.mark(&state, &rows) {
+            let rollout = state.rollout.as_ref().filter(|last| last.id == mark).map(|last| last.id.clone());
+            if let (Some(fleet), Some(rollout)) = (&mut self.fleet, rollout) {
+                fleet.aborted(rollout);
+            }
             out.push(Output::Mark { mark, pool, rung_us });
         }
         self.late.extend(rows);
@@ -278,6 +320,9 @@ impl Saver {
 
     /// Writes what is in effect and not yet durable, and from time to time a rollout's progress.
     pub(super) fn catch_up(&mut self, record: Recording<'_>, now: Duration, out: &mut Outputs) {
+        if self.fleet.is_some() {
+            return self.catch_up_in_fleet(record, now, out);
+        }
         if self.is_busy() || now < self.retry_at {
             return;
         }
@@ -291,13 +336,22 @@ impl Saver {
         let (rows, sent) = (self.late.clone(), self.late.len());
         let rollout = self.late_rollout.clone().or_else(|| record(&self.state));
         let change = self.change(&self.state, rollout, rows);
-        self.late_sent = Some((self.send(change, now, out), sent));
+        self.late_sent = Some((self.send(change, WritePurpose::Command, now, out), sent));
     }
 
-    fn send(&mut self, change: Durable, now: Duration, out: &mut Outputs) -> u64 {
+    fn send(&mut self, mut change: Durable, purpose: WritePurpose, now: Duration, out: &mut Outputs) -> u64 {
         self.serial += 1;
         self.saved_at = now;
-        out.push(Output::Write { serial: self.serial, change: Box::new(change) });
+        let ask = self.fleet.as_ref().map(|fleet| {
+            let is_known = |id: &String| self.state.rollout.as_ref().is_some_and(|last| last.id == *id);
+            let running = change.stored.state.running().map(|running| running.id.clone());
+            let begins = running.filter(|id| fleet.base().is_none() || !is_known(id));
+            FleetAsk { purpose, base: fleet.base().cloned(), begins }
+        });
+        if ask.is_some() {
+            self.keep_notices(self.serial, &mut change);
+        }
+        out.push(Output::Write { serial: self.serial, change: Box::new(change), ask });
         self.serial
     }
 
@@ -332,7 +386,7 @@ impl Saver {
         if self.late.is_empty() {
             self.late_rollout = None;
             self.late_taken.clear();
-            if rows > 0 {
+            if rows > 0 && self.fleet.as_ref().is_none_or(|fleet| !fleet.is_marked()) {
                 out.push(Output::Unmark);
             }
         }
@@ -383,8 +437,8 @@ impl Saver {
 
     /// Puts a state into effect: the table follows with the next publication. The state before it.
     fn enter(&mut self, state: ServiceState, out: &mut Outputs) -> ServiceState {
-        // Numbers never repeat.
-        let seq = state.seq.max(self.state.seq + 1);
+        // Numbers never repeat. In a fleet they are its documents'.
+        let seq = if self.fleet.is_some() { state.seq } else { state.seq.max(self.state.seq + 1) };
         out.publish();
         std::mem::replace(&mut self.state, ServiceState { seq, ..state })
     }
@@ -396,7 +450,7 @@ impl Saver {
         history: Vec<HistoryRow>,
     ) -> Durable {
         // What was shown must never be shown again for something else, by the next process either.
-        let state = ServiceState { seq: state.seq + self.news, ..state.clone() };
+        let state = ServiceState { seq: state.seq + self.news(), ..state.clone() };
         Durable { stored: Stored { state }, rollout, history }
     }
 }

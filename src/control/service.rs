@@ -10,6 +10,7 @@
 //! Nothing is carried out here. What is to be done is put out ([`Outputs`]), and the controller does it for all
 //! services together, in its order.
 
+mod following;
 mod obeying;
 mod seeing;
 #[cfg(test)]
@@ -18,6 +19,7 @@ mod tests;
 use super::command::{Actor, Command, SELF};
 use super::coverage::Outages;
 use super::facts::{ServiceFacts, candidate_from};
+use super::fleet::Gathered;
 use super::jobs::Jobs;
 use super::journal::{HistoryRow, RolloutRecord};
 use super::links::{Links, Written};
@@ -49,6 +51,8 @@ pub(super) struct ServiceController {
     reports: Reports,
     /// Its maintenance, or the site's.
     pub stretch: Option<Stretch>,
+    /// What its rollout is judged by in a fleet.
+    gathered: Gathered,
     /// Commands that came while a change was being written.
     queue: VecDeque<Waiting>,
     pub outputs: Outputs,
@@ -88,6 +92,7 @@ impl ServiceController {
             outages: Outages::default(),
             reports: Reports::default(),
             stretch: None,
+            gathered: Gathered::default(),
             queue: VecDeque::new(),
             outputs,
         }
@@ -185,7 +190,13 @@ impl ServiceController {
             Settled::Nothing => (),
             Settled::InEffect(before) => self.entered(&before, links),
             Settled::Refused(job) => self.jobs.again(job),
+            // Of a fleet's writes.
+            Settled::Again(_) => (),
         }
+        self.go_on_after_write(links);
+    }
+
+    fn go_on_after_write(&mut self, links: &Links) {
         self.go_on_with_jobs(links);
         while !self.saver.is_pending()
             && let Some(waiting) = self.queue.pop_front()
@@ -203,13 +214,15 @@ impl ServiceController {
         // What others are asked for is durable first, so that a restart asks for the same.
         let asks = applied.order == Order::Quiet && applied.state.work() != self.state().work();
         let order = if asks { Order::JournalFirst } else { applied.order };
-        if !applied.takes_traffic_away() && !self.saver.takes(order, links.clock.now()) {
-            // Nothing but an abort overtakes what is being written; the rest comes up again.
-            return;
+        let is_held = !self.saver.leads() || order == Order::JournalFirst && !self.saver.holds().is_empty();
+        if !applied.takes_traffic_away() && (is_held || !self.saver.takes(order, links.clock.now())) {
+            // Nothing but an abort overtakes what is being written, or is anybody's in a fleet; the rest comes up again.
+            return self.saver.say_held(&mut self.outputs);
         }
+        let advances = self.is_watchful() && *who == SELF.into();
         match order {
             Order::Quiet => self.saver.replace(applied.state),
-            Order::JournalFirst => self.save(applied, who, Extra::default(), links),
+            Order::JournalFirst => self.save(applied, who, Extra { advances, ..Extra::default() }, links),
             Order::EffectFirst => self.take_effect(applied, who, rung_us, links),
         }
     }
@@ -299,7 +312,8 @@ impl ServiceController {
 
     /// The answers of jobs that waited, once nothing is being written any more.
     fn go_on_with_jobs(&mut self, links: &Links) {
-        while self.saver.takes(Order::JournalFirst, links.clock.now())
+        while self.saver.leads()
+            && self.saver.takes(Order::JournalFirst, links.clock.now())
             && let Some((id, work, result)) = self.jobs.next()
         {
             let wall = links.wall_text();
@@ -309,7 +323,7 @@ impl ServiceController {
                 Order::Quiet => self.saver.replace(applied.state),
                 Order::EffectFirst => self.take_effect(applied, &SELF.into(), None, links),
                 Order::JournalFirst => {
-                    let extra = Extra { job: Some((id, work, result)), ..Extra::default() };
+                    let extra = Extra { job: Some((id, work, result)), advances: true, ..Extra::default() };
                     self.save(applied, &SELF.into(), extra, links);
                 }
             }
@@ -322,7 +336,7 @@ impl ServiceController {
         self.store_containers(links);
         self.go_on_with_jobs(links);
         // What is being written may be the answer to it.
-        if !self.saver.is_pending() {
+        if !self.saver.is_pending() && self.saver.leads() {
             let ServiceController { saver, pools, watch, stretch, jobs, outputs, .. } = self;
             let facts = facts_of(saver, pools, watch, stretch.as_ref());
             jobs.want(facts, links.clock.now(), outputs);
@@ -349,7 +363,7 @@ impl ServiceController {
     /// Puts out a notice of how the running rollout stands, for each receiver whose time has come.
     pub(super) fn report_progress(&mut self, links: &Links) {
         // What ends it may be on its way to the journal.
-        if self.saver.is_pending() {
+        if self.saver.is_pending() || !self.saver.leads() {
             return;
         }
         let ServiceController { saver, pools, watch, stretch, reports, outputs, .. } = self;

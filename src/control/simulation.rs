@@ -429,7 +429,7 @@ impl World {
             match output {
                 Output::Mark { mark, .. } => self.disk.mark = Some(mark),
                 Output::Unmark => self.disk.mark = None,
-                Output::Write { serial, change } => self.disk.under_way.push_back((serial, change)),
+                Output::Write { serial, change, .. } => self.disk.under_way.push_back((serial, change)),
                 _ => (),
             }
         }
@@ -464,6 +464,7 @@ impl World {
                 self.proposed = None;
                 self.seen.refused_by_disk += 1;
             }
+            Settled::Again(_) => unreachable!("it is no fleet"),
         }
         self.carry_out(&mut out);
     }

@@ -3,6 +3,7 @@
 use super::links::Links;
 use super::maintenance::Maintenance;
 use super::publisher::Published;
+use super::service::ServiceController;
 use super::services::Services;
 use super::shown;
 use super::view::{ServiceViews, Snapshot};
@@ -73,10 +74,20 @@ impl Snapshots {
             ended: links.ended.clone(),
             maintenance: maintenance.view(links),
             degraded: self.degraded.clone(),
+            unheard: unheard(services, links),
         }));
         shown().for_each(|live| metrics.show(shown::gauges(live.facts(), links)));
         if is_all {
             metrics.keep(|service| services.contains(service));
         }
     }
+}
+
+/// The services of a fleet of which nothing is known yet.
+fn unheard(services: &Services, links: &Links) -> Arc<[String]> {
+    if !links.is_fleet {
+        return Arc::default();
+    }
+    let is_unknown = |live: &&ServiceController| live.saver.fleet().is_some_and(|fleet| !fleet.is_known());
+    services.values().filter(is_unknown).map(|live| live.name().to_owned()).collect()
 }

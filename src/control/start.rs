@@ -5,6 +5,7 @@ use super::answer::answer;
 use super::command::{Controller, Job};
 use super::controller::{Inbox, Task};
 use super::effects::Effects;
+use super::fleet::FleetSeam;
 use super::handover::Handover;
 use super::journal::{Journal, Recovered};
 use super::links::Links;
@@ -50,6 +51,8 @@ pub struct Parts {
     pub own: OwnAddresses,
     /// Assigns users, and signs what testers send.
     pub secret: Secret,
+    /// Where this process is one of a fleet.
+    pub fleet: Option<FleetSeam>,
 }
 
 /// The running controller.
@@ -89,6 +92,7 @@ pub fn start(parts: Parts) -> std::io::Result<Running> {
     let (watched, under_watch) = watch::channel(parts.config.clone());
     let (written, writes) = mpsc::unbounded_channel();
     let (handover, orders) = Handover::channel();
+    let (stop, stopped) = oneshot::channel();
     let links = Links {
         config: parts.config,
         recorder: parts.recorder,
@@ -96,9 +100,19 @@ pub fn start(parts: Parts) -> std::io::Result<Running> {
         clock: parts.clock,
         wake: parts.wake,
         excused_until: Duration::ZERO,
+        is_fleet: parts.fleet.is_some(),
         ended: Arc::new(recovery::ended(&parts.recovered)),
     };
-    let effects = Effects { journal: parts.journal, jobs: parts.jobs, metrics: parts.metrics, written };
+    let (fleet, news) = parts.fleet.map(|seam| (seam.orders, seam.news)).unzip();
+    let effects =
+        Effects { journal: parts.journal, jobs: parts.jobs, metrics: parts.metrics, written, fleet };
+    let mut inbox = Inbox {
+        inputs: inbox,
+        writes,
+        orders,
+        news: news.unwrap_or_else(|| mpsc::unbounded_channel().1),
+        stopped,
+    };
     let (services, lost) = recovery::services(&parts.recovered, &links).map_err(std::io::Error::other)?;
     let degraded = [parts.recovered.damage.clone(), lost].concat();
     degraded.iter().for_each(|why| tracing::error!("started degraded: {why}"));
@@ -114,10 +128,11 @@ pub fn start(parts: Parts) -> std::io::Result<Running> {
     );
     {
         let _entered = runtime.enter();
+        // What the fleet has is in the first table.
+        task.hear_all(&mut inbox.news);
         task.carry_out();
     }
-    let (stop, stopped) = oneshot::channel();
-    let run = move || runtime.block_on(task.run(Inbox { inputs: inbox, writes, orders, stopped }));
+    let run = move || runtime.block_on(task.run(inbox));
     let thread = std::thread::Builder::new().name("controller".into()).spawn(run)?;
     let controller = Controller { inputs };
     let (configs, watched) = (configured, under_watch);

@@ -30,6 +30,8 @@ pub struct Snapshot {
     /// What was found wrong with the state at the start, a sentence each: the process has started with
     /// what is safe.
     pub degraded: Arc<[String]>,
+    /// Services of which nothing is known before their fleet is heard. Without a fleet there are none.
+    pub unheard: Arc<[String]>,
 }
 
 /// What is under maintenance now.

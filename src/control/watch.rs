@@ -3,7 +3,10 @@
 //!
 //! It sees and holds against the policy; what follows from that is core's business.
 
+mod tally;
+
 use super::failed::FailedAttempts;
+use super::fleet::Begun;
 use super::links::Links;
 use super::mirrored::Mirrored;
 use super::pools::{LivePool, Pools, SHOWN, policy, totals};
@@ -42,6 +45,8 @@ struct Watching {
     looks: Looks,
     /// What is shown of a mirror step.
     mirrored: Option<Mirrored>,
+    /// In a fleet: the counters as they stood when it began.
+    begun: Option<Begun>,
 }
 
 /// What one look has brought.
@@ -81,7 +86,7 @@ impl Watch {
     /// Holds the pool that is watched against the policy by what it did. `None` while nobody is
     /// watched, or nothing is known of the pool yet.
     pub(super) fn look(&mut self, state: &ServiceState, pools: &Pools, links: &Links) -> Option<Seen> {
-        let Watching { subject, looks, mirrored } = self.watching.as_mut()?;
+        let Watching { subject, looks, mirrored, .. } = self.watching.as_mut()?;
         let candidate = pools.get(&subject.pool)?;
         let pool = |name: &Option<String>| pools.get(name.as_deref()?);
         let stable = pool(&subject.compared);
@@ -139,6 +144,8 @@ impl Watch {
         };
         let no_limits = || Arc::new(Policy { window: SHOWN, ..Policy::default() });
         let policy = policy(state, &pools.settings, links).cloned().unwrap_or_else(no_limits);
+        // What all count together is judged beside it.
+        let policy = if links.is_fleet { Arc::new(policy.in_fleet()) } else { policy };
         let same = |w: &Watching| w.subject == subject && *w.looks.evaluation.policy() == policy;
         if self.watching.as_ref().is_some_and(same) {
             return;
@@ -157,11 +164,16 @@ impl Watch {
         let groups = pools.groups();
         let counted = counted(&reading, beside.as_ref(), &groups);
         let mut looks = Looks::new(policy, counted, before.as_ref(), now);
+        let mut begun = links
+            .is_fleet
+            .then(|| Begun::new(reading.tally(), beside.as_ref().map(ArmReading::tally), &groups, before));
         if let Some(former) = former {
+            // Counts of a process only grow, under another policy, too.
+            begun = former.begun.clone().filter(|_| former.subject == subject).or(begun);
             former.hand_on(&subject, &mut looks);
         }
         let mirrored = subject.mirrored.then(|| Mirrored::begin(&reading.totals));
-        self.watching = Some(Watching { subject, looks, mirrored });
+        self.watching = Some(Watching { subject, looks, mirrored, begun });
     }
 
     /// How far the candidate is from an abort.

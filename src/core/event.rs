@@ -138,6 +138,14 @@ impl Event {
         self.takes_traffic_away() || tells
     }
 
+    /// Whether it is about what one instance sees, so that in a fleet each has its own row.
+    pub const fn is_of_one_instance(self) -> bool {
+        matches!(
+            self,
+            Event::Health | Event::Refuge | Event::RefugeOver | Event::Recovered | Event::Difference
+        )
+    }
+
     /// Whether the log has it as a warning: a version loses users by it, or ought to. A hold is one where a
     /// critical limit holds.
     pub const fn is_warning(self, is_critical: bool) -> bool {

@@ -18,10 +18,13 @@ pub mod ground;
 pub mod keys;
 pub mod lineage;
 pub mod member;
+pub mod retention;
 pub mod roll_call;
 #[cfg(test)]
 mod simulation;
+pub mod status;
 pub mod store;
+pub mod summary;
 pub mod transactions;
 pub mod view;
 

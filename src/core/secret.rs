@@ -5,10 +5,10 @@
 //! assign the same users alike, and believe each other's cookies and links.
 
 use hmac::{Hmac, KeyInit, Mac};
-use sha2::Sha256;
+use sha2::{Digest, Sha256};
 
 /// 256 random bits.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Secret([u8; 32]);
 
 /// A key for one purpose.
@@ -17,6 +17,23 @@ pub type Key = [u8; 32];
 impl Secret {
     pub const fn new(bits: [u8; 32]) -> Self {
         Secret(bits)
+    }
+
+    /// Of 64 hexadecimal digits, as the file of the state directory has them.
+    pub fn of_digits(digits: &str) -> Option<Self> {
+        let mut bits = [0; 32];
+        if digits.len() != 64 || !digits.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            return None;
+        }
+        for (byte, pair) in bits.iter_mut().zip(digits.as_bytes().chunks(2)) {
+            *byte = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
+        }
+        Some(Secret(bits))
+    }
+
+    /// Of a text that people have made: 64 hexadecimal digits are the bits themselves, all else stands for its SHA-256.
+    pub fn of_text(text: &str) -> Self {
+        Self::of_digits(text).unwrap_or_else(|| Secret(Sha256::digest(text.as_bytes()).into()))
     }
 
     /// The key for a purpose, and for one service where the name of one is given.
@@ -60,6 +77,18 @@ mod tests {
         assert_eq!(secret.key("draw", "web"), keys[0]);
         assert_ne!(Secret::new([8; 32]).key("draw", "web"), keys[0]);
         assert_eq!(format!("{secret:?}"), "Secret");
+    }
+
+    #[test]
+    fn digits_are_the_bits_and_other_texts_stand_for_their_digest() {
+        let digits = "0B".repeat(32);
+        assert_eq!(Secret::of_text(&digits), Secret::new([0x0b; 32]));
+        for text in ["", "abc", &"g".repeat(64), &"a".repeat(63), &"é".repeat(32)] {
+            assert_eq!(Secret::of_digits(text), None, "{text}");
+        }
+        // As `printf %s abc | sha256sum` says.
+        let digest = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+        assert_eq!(Some(Secret::of_text("abc")), Secret::of_digits(digest));
     }
 
     #[test]

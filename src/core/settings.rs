@@ -2,8 +2,10 @@
 //! that still needs parsing; defaults are filled in. `config` makes it from what was typed.
 
 mod checks;
+mod digest;
 mod docker;
 mod etcd;
+mod fleet;
 pub(super) mod forwarded;
 mod notify;
 mod otlp;
@@ -16,6 +18,7 @@ mod upstream_tls;
 pub use checks::{CheckKind, GrpcCheck, Health, HttpCheck, SmokeTest, Statuses};
 pub use docker::{Docker, DockerSocket};
 pub use etcd::{EtcdEndpoint, EtcdSettings, EtcdUser};
+pub use fleet::FleetSettings;
 pub use forwarded::{Forwarded, ForwardedField};
 pub use notify::{Github, Notify, Receiver};
 pub use otlp::Otlp;
@@ -60,6 +63,8 @@ pub struct Config {
     pub otlp: Option<Otlp>,
     /// Where containers are asked for.
     pub docker: Option<Docker>,
+    /// Of several instances that act as one; `None`: this instance is alone.
+    pub fleet: Option<FleetSettings>,
     pub listeners: Vec<Listener>,
     pub acme: Option<Acme>,
     pub maintenance: Arc<Maintenance>,

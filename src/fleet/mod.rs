@@ -1,7 +1,12 @@
 //! Several instances that act as one, over a store that they share.
 //!
-//! So far it holds the client of that store, [`etcd`], and one instance's part in it, [`session`]. Nothing of the running
-//! product uses them yet.
+//! [`etcd`] is the client of that store, [`session`] one instance's part in it, and `task` brings both together with what
+//! [`crate::core::fleet`] decides and with the controller, which shows it.
 
+mod convert;
 pub mod etcd;
 pub mod session;
+mod start;
+mod task;
+
+pub use start::{FleetFault, FleetRunning, FleetStart};

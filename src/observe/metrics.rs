@@ -3,6 +3,7 @@
 mod certificates;
 mod clients;
 mod docker;
+mod fleet;
 mod mirrored;
 mod own_limits;
 mod parts;
@@ -14,17 +15,20 @@ mod traffic;
 pub use certificates::CertificateEnds;
 pub use clients::{ClientCounts, ListenerCounts};
 pub use docker::DockerGauge;
+pub use fleet::FleetTimes;
 pub use shown::ServiceGauges;
 
 use super::access_log::SpanCounts;
 use super::clock::Clock;
 use super::recorder::Recorder;
+use crate::core::fleet::status::FleetView;
 use crate::core::outcome::SlowLimits;
 use crate::core::table::Table;
 use arc_swap::ArcSwap;
 use certificates::Ends;
 use clients::Clients;
 use docker::DockerUp;
+use fleet::FleetGauges;
 use mirrored::Mirrored;
 use own_limits::Met;
 use process::Process;
@@ -32,6 +36,7 @@ use prometheus::{Encoder, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts
 use shown::{Gauges, Shown};
 use spans::Exported;
 use std::sync::Arc;
+use tokio::sync::watch;
 use traffic::Traffic;
 
 /// How rollouts end.
@@ -53,6 +58,7 @@ pub struct Metrics {
     refused_tokens: IntCounter,
     degraded: IntGauge,
     reloaded: IntGauge,
+    fleet_times: FleetTimes,
 }
 
 impl Metrics {
@@ -98,6 +104,7 @@ impl Metrics {
                 "pointsman_config_last_reload_successful",
                 "1 where the newest configuration that was read is in effect, 0 where it was refused.",
             )?,
+            fleet_times: FleetTimes::new()?,
             refused_tokens: IntCounter::new(
                 "pointsman_admin_refused_tokens_total",
                 "Requests to the admin API with a token that is not known.",
@@ -157,6 +164,22 @@ impl Metrics {
     /// When it is shown already.
     pub fn show_docker(&self, gauge: Arc<DockerGauge>) -> Result<(), prometheus::Error> {
         self.registry.register(Box::new(DockerUp::new(gauge)?))
+    }
+
+    /// How soon what is decided in the fleet is in effect; shown where there is one.
+    pub fn fleet_times(&self) -> &FleetTimes {
+        &self.fleet_times
+    }
+
+    /// Shows the fleet, from now on.
+    ///
+    /// # Errors
+    /// When it is shown already.
+    pub fn show_fleet(&self, view: watch::Receiver<Arc<FleetView>>) -> Result<(), prometheus::Error> {
+        for histogram in self.fleet_times.all() {
+            self.registry.register(Box::new(histogram.clone()))?;
+        }
+        self.registry.register(Box::new(FleetGauges::new(view)?))
     }
 
     /// Shows when certificates end, from now on.

@@ -1,7 +1,9 @@
-//! Several instances over etcd: so far, the client of etcd and its sessions against the real one.
+//! Several instances over etcd: its client and sessions against the real one, and processes that act as one.
 
+mod faces;
 mod failover;
 mod hostile;
+mod instances;
 mod keys;
 mod network;
 mod sessions;

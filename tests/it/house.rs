@@ -49,6 +49,7 @@ fn crate_path(word: &str) -> Option<String> {
     let path = match word {
         "std" | "small pure crates" => return None,
         "control's commands" => "control::command",
+        "control's fleet" => "control::fleet",
         "control's journal" => "control::journal",
         "control's views" => "control::view",
         "admin's shapes" => "admin::shapes",

@@ -33,7 +33,7 @@ fn named(path: &str, operations: &Value) -> String {
     let action = action.and_then(|parameter| parameter["schema"]["enum"][0].as_str()).unwrap_or_default();
     let names = [("{service}", "web"), ("{set}", "site"), ("{action}", action)];
     let path = names.iter().fold(path.to_owned(), |path, (name, value)| path.replace(name, value));
-    ["{id}", "{pool}", "{upstream}"].iter().fold(path, |path, name| path.replace(name, "x"))
+    ["{id}", "{pool}", "{upstream}", "{member}"].iter().fold(path, |path, name| path.replace(name, "x"))
 }
 
 #[test]

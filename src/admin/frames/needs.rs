@@ -1,11 +1,13 @@
 //! What waits for somebody: gates, holds, pauses, upstreams that are down, services that a refuge serves, damaged state;
-//! certificates that end soon, containers that are no upstreams, reloads that were refused, and what a restart would change.
+//! certificates that end soon, containers that are no upstreams, what holds a fleet, reloads that were refused, and what a restart would change.
 
 use crate::admin::process::{Process, ReloadNews};
 use crate::admin::shapes::NeedView;
 use crate::control::view::{PoolView, RolloutView, ServiceView, Snapshot};
 use crate::core::container::DockerStatus;
+use crate::core::fleet::status::FleetView;
 use crate::tls::CertificateFacts;
+use std::collections::BTreeMap;
 
 /// Needs told at once.
 const MOST: usize = 50;
@@ -20,6 +22,7 @@ pub(super) fn of(snapshot: &Snapshot, process: &Process, now: i64) -> Vec<NeedVi
     let mut needs = of_services(snapshot);
     needs.extend(reloads.into_iter().chain(certificates));
     needs.extend(of_docker(&process.docker.borrow()));
+    needs.extend(process.fleet.iter().flat_map(|fleet| of_fleet(&fleet.view.borrow())));
     needs.sort_by_key(|need| rank(&need.kind));
     needs.truncate(MOST);
     needs
@@ -32,8 +35,19 @@ fn of_services(snapshot: &Snapshot) -> Vec<NeedView> {
 }
 
 fn rank(kind: &str) -> usize {
-    let order =
-        ["state", "dark", "gate", "hold", "paused", "refuge", "certificate", "docker", "down", "reload"];
+    let order = [
+        "state",
+        "dark",
+        "gate",
+        "hold",
+        "paused",
+        "refuge",
+        "fleet",
+        "certificate",
+        "docker",
+        "down",
+        "reload",
+    ];
     order.iter().position(|known| *known == kind).unwrap_or(order.len())
 }
 
@@ -69,6 +83,12 @@ fn of_docker(status: &DockerStatus) -> Vec<NeedView> {
     let down = status.down.iter().map(|why| format!("Docker is not followed: {why}"));
     let refused = status.refused.iter().map(|(container, why)| format!("the container {container}: {why}"));
     down.chain(refused).map(|text| need("", "docker", text)).collect()
+}
+
+/// What keeps its rollouts from going on. A service's own reason is said by its rollout.
+fn of_fleet(view: &FleetView) -> Vec<NeedView> {
+    let bare = FleetView { holds: BTreeMap::new(), ..view.clone() };
+    bare.troubles().into_iter().map(|text| need("", "fleet", text)).collect()
 }
 
 fn of_service(view: &ServiceView) -> Vec<NeedView> {
@@ -180,6 +200,13 @@ mod tests {
             ["Docker is not followed: no connection", "the container web-1: it exposes no port"]
         );
         assert_eq!(of_docker(&DockerStatus::default()), []);
+    }
+
+    #[test]
+    fn a_fleet_that_stands_still_waits_for_somebody() {
+        let lost = FleetView { detail: Some("no route".into()), ..FleetView::default() };
+        let texts: Vec<String> = of_fleet(&lost).into_iter().map(|need| need.text).collect();
+        assert_eq!(texts, ["etcd is not heard, so that nothing advances: no route"]);
     }
 
     #[test]

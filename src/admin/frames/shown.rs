@@ -12,7 +12,9 @@ pub(super) fn frame(
     (at, newest): (u64, u64),
 ) -> FrameView {
     let services = snapshot.services.values().map(|view| (view.name.clone(), service(view, points)));
-    FrameView { at, newest, services: services.collect(), needs: needs::of(snapshot, process, at as i64) }
+    let fleet = process.fleet.as_ref().map(|fleet| fleet.view.borrow().summary());
+    let needs = needs::of(snapshot, process, at as i64);
+    FrameView { at, newest, services: services.collect(), needs, fleet }
 }
 
 fn service(view: &ServiceView, points: &Points) -> ServiceFrame {

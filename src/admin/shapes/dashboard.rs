@@ -57,6 +57,9 @@ pub struct FrameView {
     pub services: BTreeMap<String, ServiceFrame>,
     /// What waits for somebody, the most urgent first.
     pub needs: Vec<NeedView>,
+    /// The fleet on one line, where the instance is a member of one.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub fleet: Option<String>,
 }
 
 /// One second of a service. What does not apply is left out.
@@ -126,7 +129,7 @@ pub struct PoolFrame {
 pub struct NeedView {
     /// Empty where it is the process's own.
     pub service: String,
-    /// `state`, `dark`, `gate`, `hold`, `paused`, `refuge`, `certificate`, `docker`, `down` or `reload`.
+    /// `state`, `dark`, `gate`, `hold`, `paused`, `refuge`, `certificate`, `docker`, `fleet`, `down` or `reload`.
     pub kind: String,
     pub text: String,
 }

@@ -1,6 +1,7 @@
 //! The shapes of the process itself: what it serves with, and what it was told.
 
 use crate::control::command::Fault;
+use crate::core::fleet::status::FleetView;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use utoipa::ToSchema;
@@ -21,6 +22,9 @@ pub struct ProcessView {
     /// Where `[docker]` is configured.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub docker: Option<DockerView>,
+    /// Where `[fleet]` is configured.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub fleet: Option<FleetView>,
 }
 
 /// How it stands with Docker.

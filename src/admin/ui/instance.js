@@ -45,6 +45,7 @@ function body(view) {
       <ul class="bars">${use("connections of clients", view.limits.connections, count)}${use("memory of bodies", view.limits.memory_bytes, mebibytes)}</ul></section>
     ${listeners([...view.listeners, view.admin], view.admin)}
     ${view.docker ? docker(view.docker) : nothing}
+    ${view.fleet ? fleet(view.fleet) : nothing}
     ${configuration(view.configuration)}
     <section aria-labelledby="policies"><h2 id="policies">Policies</h2>
       <dl class="facts">${Object.entries(view.policies).map(([name, of]) => fact([name, `by ${of.mode}, for ${of.services.join(", ") || "nobody"}`]))}</dl></section>`;
@@ -78,6 +79,20 @@ function docker(of) {
     <dl class="facts">${[["Asked at", of.socket], ["Containers that are upstreams", of.upstreams]].map(fact)}</dl>
     ${of.down ? html`<p class="bad">Not followed, so that all containers stay as they are: ${of.down}</p>` : nothing}
     ${of.refused.length > 0 ? html`<ul>${of.refused.map((one) => html`<li><code>${one.container}</code> ${one.detail}</li>`)}</ul>` : nothing}</section>`;
+}
+
+/** Digits of a configuration's digest: enough to tell two apart. */
+const DIGITS = 8;
+
+function fleet(of) {
+  const state = (member) => (!member.alive ? html`<span class="bad">gone${member.last_seen ? ` since ${moment(member.last_seen)}` : ""}</span>` : member.ready ? "ready" : html`<span class="warn">joining</span>`);
+  const row = (member) => html`<tr><th scope="row">${member.name}${member.leader ? html` <span class="chip">leads</span>` : nothing}${member.name === of.name ? html` <span class="small">this one</span>` : nothing}</th>
+    <td data-label="State">${state(member)}</td>
+    <td data-label="Version">${member.version ?? "–"}</td>
+    <td data-label="Configuration">${member.config ? html`<code>${member.config.slice(0, DIGITS)}</code>` : "–"}</td></tr>`;
+  return html`<section aria-labelledby="fleet"><h2 id="fleet">Fleet</h2>
+    <table class="failures"><thead><tr>${["Member", "State", "Version", "Configuration"].map((name) => html`<th scope="col">${name}</th>`)}</tr></thead>
+    <tbody>${of.members.map(row)}</tbody></table></section>`;
 }
 
 function configuration(view) {

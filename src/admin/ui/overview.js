@@ -37,6 +37,7 @@ export function overview(redraw, go) {
           <label class="unseen" for="search">Search services</label>
           <input id="search" type="search" placeholder="Search ( / )" autocomplete="off" @input=${type} @keydown=${keys}>
           <span class="quiet">${rows.length} of ${plural(Object.keys(frame.services).length, "service")}</span>
+          ${frame.fleet ? html`<a class="quiet" href="/instance">fleet: ${frame.fleet}</a>` : nothing}
         </search>
         <table class="services">
           <thead><tr>${["Service", "Traffic", "Version", "Phase", "Rate", "Errors", "p95", "Upstreams"].map((name) => html`<th scope="col">${name}</th>`)}</tr></thead>

@@ -4,6 +4,7 @@
 //! (`docs/pointsman.schema.json`) and the reference (`docs/config.md`) are made of both by `config::tests`, which also
 //! holds that each key here is read, each key that is read stands here, and defaults and examples are what they say.
 
+mod fleet;
 mod listeners;
 mod notify;
 mod policies;
@@ -74,7 +75,7 @@ impl ConfigKey {
 }
 
 /// In the order of the reference.
-pub(super) const PAGES: [KeyPage; 9] = [
+pub(super) const PAGES: [KeyPage; 10] = [
     process::PAGE,
     listeners::PAGE,
     site::PAGE,
@@ -84,6 +85,7 @@ pub(super) const PAGES: [KeyPage; 9] = [
     rollout::PAGE,
     policies::PAGE,
     notify::PAGE,
+    fleet::PAGE,
 ];
 
 /// How a key is written, by its normal path or that of a value in it: `hold = "10m"`.

@@ -59,6 +59,13 @@ const TOP: &[ConfigKey] = &[
     key("docker", &["{ socket = \"tcp://proxy:2375\" }"], "Containers as upstreams, by their labels.")
         .otherwise("no container is one"),
     key(
+        "fleet",
+        &["{ name = \"edge-1\", etcd = { endpoints = [\"https://10.0.0.1:2379\"], ca = \"ca.pem\" }, \
+             secret = { env = \"FLEET_SECRET\" } }"],
+        "Several instances that act as one, over etcd. See [the fleet](../fleet.md).",
+    )
+    .otherwise("this instance is alone"),
+    key(
         "listeners",
         &["[{ address = \":8080\" }]"],
         "Addresses that accept traffic: one `[[listeners]]` each, at least one.",

@@ -10,6 +10,7 @@ limits = {}
 access_log = {}
 otlp = { headers = {} }
 docker = {}
+fleet = { etcd = {}, secret = {} }
 admin = { tokens = [{}], tls = { certificates = [{}] } }
 acme = {}
 compression = {}

@@ -109,6 +109,7 @@ fn page_title(page: &KeyPage) -> String {
         ("rollout", "Rollouts"),
         ("policies", "Policies"),
         ("notify", "News"),
+        ("fleet", "The fleet"),
     ];
     titles.iter().find(|(file, _)| *file == page.file).map(|(_, title)| (*title).to_owned()).expect("a title")
 }

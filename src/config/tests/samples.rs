@@ -128,6 +128,7 @@ pub(super) fn folder() -> &'static Path {
         for name in ["50x.html", "404.html", "maintenance.html", "site.der"] {
             std::fs::write(folder.path().join(name), name).expect("written");
         }
+        std::fs::write(folder.path().join("fleet-secret"), "5e".repeat(32)).expect("written");
         let hash = "$apr1$abcdefgh$h9FWgUz3n9YxylKLlR5SQ/";
         std::fs::write(folder.path().join("htpasswd"), format!("ana:{hash}\n")).expect("written");
         folder
@@ -139,7 +140,9 @@ pub(super) fn variable(name: &str) -> Option<String> {
     let value = match name {
         "CI_TOKEN" => "pm_0123456789abcdef0123",
         "HOOK_URL" => "https://hooks.example/T0/B1",
-        "HOOK_SECRET" | "GITHUB_TOKEN" | "OTLP_TOKEN" => "ghp_0123456789abcdef0123",
+        "HOOK_SECRET" | "GITHUB_TOKEN" | "OTLP_TOKEN" | "ETCD_PASSWORD" => "ghp_0123456789abcdef0123",
+        "HOSTNAME" => "edge-1",
+        "FLEET_SECRET" => "5e0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcd",
         _ => return None,
     };
     Some(value.to_owned())

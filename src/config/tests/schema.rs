@@ -191,7 +191,7 @@ fn the_schema_accepts_what_the_reader_accepts() {
     let validator = Validator::new();
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut seen = 0;
-    for folder in ["conf", "conf/docker", "conf/compose"] {
+    for folder in ["conf", "conf/docker", "conf/compose", "conf/compose-fleet"] {
         for entry in std::fs::read_dir(root.join(folder)).expect("a folder") {
             let path = entry.expect("an entry").path();
             if path.extension().is_some_and(|extension| extension == "toml") {

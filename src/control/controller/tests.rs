@@ -50,6 +50,7 @@ fn parts(dir: &std::path::Path) -> Parts {
         admin: ([127, 0, 0, 1], 9).into(),
         own: links.own,
         secret: Secret::new([7; 32]),
+        fleet: None,
     }
 }
 

@@ -111,7 +111,7 @@ impl Journal {
         .await
     }
 
-    async fn ask<T: Send + 'static>(
+    pub(super) async fn ask<T: Send + 'static>(
         &self,
         failed: fn(String) -> JournalError,
         work: impl FnOnce(&mut Connection) -> rusqlite::Result<T> + Send + 'static,

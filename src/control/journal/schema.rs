@@ -3,7 +3,7 @@
 use rusqlite::Connection;
 
 /// Each brings the store one version further; what has been released is never changed.
-const MIGRATIONS: [&str; 3] = [
+const MIGRATIONS: [&str; 4] = [
     "
 CREATE TABLE services (name TEXT PRIMARY KEY, state TEXT NOT NULL) STRICT;
 CREATE TABLE rollouts (
@@ -27,6 +27,12 @@ ALTER TABLE history ADD COLUMN address TEXT;
 ALTER TABLE rollouts ADD COLUMN asked TEXT;
 CREATE TABLE commits (id INTEGER PRIMARY KEY CHECK (id = 1), count INTEGER NOT NULL) STRICT;
 INSERT INTO commits VALUES (1, 0);
+",
+    "
+CREATE TABLE fleet_kept (service TEXT PRIMARY KEY, document TEXT NOT NULL, marks TEXT NOT NULL) STRICT;
+CREATE TABLE fleet_log (id INTEGER PRIMARY KEY AUTOINCREMENT, key TEXT NOT NULL UNIQUE) STRICT;
+CREATE TABLE fleet_member (id INTEGER PRIMARY KEY CHECK (id = 1), incarnation INTEGER NOT NULL) STRICT;
+INSERT INTO fleet_member VALUES (1, 0);
 ",
 ];
 

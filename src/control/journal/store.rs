@@ -3,7 +3,7 @@
 use super::directory::{self, Lock, put_file};
 use super::outbox::Posted;
 use super::witness::Witness;
-use super::{Change, JournalError, Message, Recovered, SITE, SiteChange, Started, rows, schema};
+use super::{Change, JournalError, Message, Recovered, SITE, SiteChange, Started, fleet, rows, schema};
 use crate::control::answer::answer;
 use crate::core::text;
 use crate::observe::clock::wall;
@@ -103,6 +103,14 @@ impl Store {
                 answer(to, rows.map_err(|error| JournalError::Read(error.to_string())));
             }
             Message::Errand(errand) => errand(&mut self.connection),
+            Message::Archive(archived) => {
+                let result = fleet::archive(&mut self.connection, &archived);
+                let posted_one = archived.iter().flat_map(|of| &of.rows).any(rows::is_posted);
+                self.announce(result.is_ok() && posted_one, posted);
+                if let Err(error) = result {
+                    tracing::error!("rows of history are lost, the state store cannot write: {error}");
+                }
+            }
             Message::History { service, before, limit, answer: to } => {
                 let rows = rows::before(&self.connection, service.as_deref(), before, limit);
                 answer(to, rows.map_err(|error| JournalError::Read(error.to_string())));

@@ -359,3 +359,38 @@ fn a_store_of_the_first_version_is_brought_up_to_date_with_all_it_holds() {
     drop(journal);
     assert_eq!(reopen(dir.path()).1.services["web"], "{\"n\":8}", "and is so at the next start");
 }
+
+#[tokio::test]
+async fn rows_of_the_fleet_are_archived_once() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let (journal, _) = Journal::open(dir.path()).expect("a store");
+    let first = journal.fleet_kept().await.expect("read");
+    assert_eq!((first.incarnation, first.services.len()), (1, 0));
+    journal.keep_of_fleet("web", "{}".to_owned(), "[]".to_owned());
+    let row = HistoryRow {
+        at: "2026-03-04T05:06:07Z".parse().expect("a time"),
+        actor: "ci".to_owned(),
+        event: Event::Flip,
+        text: "flipped".to_owned(),
+        address: Some("10.0.0.1".to_owned()),
+        figures: json!({ "n": 1 }),
+        rollout: None,
+        notice: None,
+    };
+    let shared = HistoryRow::of_shared(&row.shared()).expect("a row");
+    assert_eq!(shared, row);
+    let tombstone = json!({ "event": "aborted", "rollout": "r", "text": "why", "by": "edge-1", "at": "?" });
+    assert_eq!(HistoryRow::of_shared(&tombstone).map(|row| row.actor).as_deref(), Some("edge-1"));
+    assert_eq!(
+        HistoryRow::of_shared(&json!({ "event": "of a newer version", "actor": "", "text": "" })),
+        None
+    );
+    for key in ["p/log/web/1", "p/log/web/1", "", ""] {
+        let (key, service) = (key.to_owned(), "web".to_owned());
+        journal.archive(vec![ArchivedRows { key, service, rows: vec![row.clone()] }]);
+    }
+    let history = journal.history(None, None, 10).await.expect("rows");
+    assert_eq!(history.len(), 3, "one of the fleet, and two of this instance");
+    let again = journal.fleet_kept().await.expect("read");
+    assert_eq!((again.incarnation, again.services["web"].0.as_str()), (2, "{}"));
+}

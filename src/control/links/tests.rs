@@ -13,6 +13,7 @@ impl Links {
             clock: Clock::start(),
             wake: Arc::default(),
             excused_until: std::time::Duration::ZERO,
+            is_fleet: false,
             ended: Arc::default(),
         }
     }

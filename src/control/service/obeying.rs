@@ -5,7 +5,7 @@ use crate::control::command::{Actor, Command, Fault, Refusal, Reply, SELF, Start
 use crate::control::journal::{IdempotencyKey, Started};
 use crate::control::links::Links;
 use crate::control::output::{Answer, Output};
-use crate::control::saver::Extra;
+use crate::control::saver::{AskedCommand, Extra};
 use crate::control::{commands, shown};
 use crate::core::service::{Caution, Change, Order, SetMove};
 use std::sync::Arc;
@@ -64,6 +64,11 @@ impl ServiceController {
     }
 
     pub(super) fn obey(&mut self, waiting: Waiting, links: &Links) {
+        self.obey_again(waiting, 1, links);
+    }
+
+    /// The same; `tries` is how often it is carried out with this time.
+    pub(super) fn obey_again(&mut self, waiting: Waiting, tries: u32, links: &Links) {
         let Waiting { actor, command, if_match, to } = waiting;
         let mut answer = Answer { to, rollout: None, detail: None };
         let mut key = None;
@@ -85,8 +90,9 @@ impl ServiceController {
         let down = self.pools.known_down();
         match commands::change(&command, &actor.name, &down, self.facts(), links) {
             Ok(change) => self.ask(change, &actor, answer, key, links),
-            Err(refusal) => self.outputs.refuse(answer, refusal),
+            Err(refusal) => return self.outputs.refuse(answer, refusal),
         }
+        self.saver.keep_asked(AskedCommand { actor, command, if_match, tries });
     }
 
     pub(super) fn ask(

@@ -67,7 +67,8 @@ impl ServiceController {
     /// Has the containers that there are stored, with what follows for the version behind a pool.
     pub(super) fn store_containers(&mut self, links: &Links) {
         let now = self.pools.containers();
-        if self.state().knows_containers(now) {
+        // In a fleet the leader's stand for all.
+        if self.state().knows_containers(now) || !self.saver.leads() {
             return;
         }
         let sets = addresses(&self.pools.settings);
@@ -141,6 +142,7 @@ impl ServiceController {
     /// The same at the bell: `rung_us` is when it was rung. Whether the pool had new failures.
     pub(in crate::control) fn judge_at(&mut self, rung_us: Option<u64>, links: &Links) -> bool {
         let seen = self.watch.look(self.saver.state(), &self.pools, links);
+        let seen = if self.saver.fleet().is_some() { self.seen_in_fleet(seen, links) } else { seen };
         // Deadlines pass whether or not anything is known of the candidate.
         let (worse, change) = match &seen {
             Some(Seen { worse, observation }) => (*worse, Change::Observed(observation)),

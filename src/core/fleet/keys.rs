@@ -68,6 +68,15 @@ impl StoreKeys {
         format!("{}/log/{service}/{txn}", self.prefix)
     }
 
+    /// What all rows of history begin with, and all keys that rollouts were started by.
+    pub fn log_of_all(&self) -> String {
+        format!("{}/log/", self.prefix)
+    }
+
+    pub fn idempotency_of_all(&self) -> String {
+        format!("{}/keys/", self.prefix)
+    }
+
     /// Leased by the member.
     pub fn evidence(&self, rollout: &str, member: &str) -> String {
         format!("{}/evidence/{rollout}/{member}", self.prefix)

@@ -7,6 +7,7 @@
 //! and its own marks of aborts. So an abort is in effect before the store hears of it, and stays in effect whatever the
 //! store says. Losing the store changes nothing of what it serves, nor whether it is ready.
 
+mod around;
 mod asked;
 mod heard;
 mod identity;
@@ -14,7 +15,7 @@ mod settle;
 #[cfg(test)]
 mod tests;
 
-pub use identity::{CommitOutcome, FleetOutput, MemberIdentity};
+pub use identity::{CommitOutcome, FleetOutput, ForgetFault, MemberIdentity};
 
 use super::Incarnation;
 use super::documents::{AliveDocument, FORMAT, ServiceDocument, Stand, Tombstone};
@@ -94,6 +95,8 @@ pub struct FleetMember {
     is_reading: bool,
     /// Whether it reads once more after the read that is under way.
     reads_again: bool,
+    /// What the history says of the last abort of its own, by rollout.
+    rows: BTreeMap<String, Vec<serde_json::Value>>,
 }
 
 impl FleetMember {
@@ -121,6 +124,7 @@ impl FleetMember {
             foreign: None,
             is_reading: false,
             reads_again: false,
+            rows: BTreeMap::new(),
         }
     }
 

@@ -8,10 +8,13 @@
 
 mod membership;
 
-use super::documents::{FORMAT, IdempotencyDocument, LogDocument, ServiceDocument, Tombstone, text};
+use super::documents::{
+    FORMAT, IdempotencyDocument, LogDocument, ServiceDocument, SiteDocument, Stand, Tombstone, text,
+};
 use super::keys::StoreKeys;
 use super::store::{Guarded, KeyCompare, StoreRevision, StoreTransaction, TransactionKind};
 use crate::core::service::ServiceState;
+use std::collections::BTreeMap;
 
 /// A service's document as a member has read it.
 #[derive(Clone, Debug, PartialEq)]
@@ -96,6 +99,28 @@ impl Transactions {
         }
         for (member, created) in &ground.alive {
             change = change.when(Guarded::Alive, KeyCompare::Same(self.keys.alive(member), *created));
+        }
+        change
+    }
+
+    /// What belongs to no one service, with rows for the histories of several.
+    pub fn site(
+        &mut self,
+        held: Option<StoreRevision>,
+        stand: Stand,
+        state: serde_json::Value,
+        rows: BTreeMap<String, Vec<serde_json::Value>>,
+    ) -> StoreTransaction {
+        let (change, key) = (self.begin(TransactionKind::Command), self.keys.site());
+        let Stand { epoch, seq } = stand;
+        let document = SiteDocument { format: FORMAT, epoch, seq, txn: change.id.clone(), state };
+        let compare = match held {
+            Some(revision) => KeyCompare::Unchanged(key.clone(), revision),
+            None => KeyCompare::Absent(key.clone()),
+        };
+        let mut change = change.when(Guarded::Document, compare).put(key, text(&document));
+        for (service, rows) in rows {
+            change = self.accompanied(change, &service, Accompanying { rows, ..Accompanying::default() });
         }
         change
     }

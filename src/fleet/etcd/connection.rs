@@ -25,13 +25,16 @@ const STATUS: &str = "/etcdserverpb.Maintenance/Status";
 const STREAM_BYTES: u32 = 1 << 20;
 const CONNECTION_BYTES: u32 = 4 << 20;
 const HEADER_BYTES: u32 = 16 << 10;
+const NO_LEADER: &str = "it has no leader: a majority of the members must be up and reach each other";
+/// Codes of gRPC by which etcd refuses a user: INVALID_ARGUMENT where none is known, PERMISSION_DENIED, UNAUTHENTICATED.
+const DENIALS: [u16; 3] = [3, 7, 16];
 
 /// A connection. Its tasks end with it.
 #[derive(Debug)]
 pub(super) struct EtcdConnection {
     pub endpoint: Endpoint,
     pub sender: SendRequest<Bytes>,
-    /// What the member said of itself at the start.
+    /// What the member said of itself at the start; nothing where it says that to few.
     pub status: StatusResponse,
     /// The user who asks, where there is one with a password: refusals name it.
     pub user: Option<Arc<str>>,
@@ -70,9 +73,12 @@ impl EtcdConnection {
         let ends = Arc::new(ends);
         let mut tasks = JoinSet::new();
         tasks.spawn(drive(connection, ends.clone()));
-        let first = call(endpoint, STATUS, times.connect).unary(&sender, &StatusRequest {}).await;
-        let status: StatusResponse = match first {
+        let first =
+            call(endpoint, STATUS, times.connect).unary::<StatusResponse>(&sender, &StatusRequest {}).await;
+        let status = match first {
+            Ok(status) if status.leader == 0 => return Err(NO_LEADER.to_owned()),
             Ok(status) => status,
+            Err(fault) if is_denied(&fault) => StatusResponse::default(),
             Err(fault) => {
                 // A refusal of the other side may be under way still, and says more.
                 let said = timeout(times.silence / 10, ended.wait_for(Option::is_some)).await;
@@ -80,11 +86,6 @@ impl EtcdConnection {
                 return Err(explained(dialer, endpoint, said, &fault));
             }
         };
-        if status.leader == 0 {
-            return Err(
-                "it has no leader: a majority of the members must be up and reach each other".to_owned()
-            );
-        }
         tasks.spawn(look(sender.clone(), call(endpoint, HEALTH, times.silence), *times, ends));
         let user = dialer.settings().user.as_ref().map(|user| user.name.clone());
         Ok(EtcdConnection { endpoint: endpoint.clone(), sender, status, user, ended, _tasks: tasks })
@@ -165,14 +166,22 @@ fn uri(endpoint: &Endpoint, path: &'static str) -> Uri {
     uri.path_and_query(PathAndQuery::from_static(path)).build().unwrap_or_default()
 }
 
+/// Whether a member is there, and does not tell its status to this user: 3.4.42, 3.5.28, 3.6.9 and newer ones tell it to
+/// those with the role `root` alone. One without a leader refuses all calls after this one.
+fn is_denied(fault: &CallFault) -> bool {
+    let CallFault::Status(status) = fault else { return false };
+    DENIALS.contains(&status.code) && status.message.starts_with("etcdserver: ")
+}
+
 /// Why a first answer did not come.
 fn explained(dialer: &Dialer, endpoint: &Endpoint, ended: Option<Arc<str>>, fault: &CallFault) -> String {
     let said = ended.map_or_else(|| fault.to_string(), |ended| ended.to_string());
     match endpoint.target.is_tls {
-        true if said.contains("alert") => format!("{said}; {}", dialer.about_our_certificate()),
-        false if !matches!(fault, CallFault::Status(_)) => {
+        _ if matches!(fault, CallFault::Status(_)) => said,
+        // It ends the connection with an alert, which may be lost with the rest of it.
+        true => format!("{said}; {}", dialer.about_our_certificate()),
+        false => {
             format!("{said}; if this member has TLS, write https://; else the port may be another server's")
         }
-        _ => said,
     }
 }

@@ -150,8 +150,10 @@ fn the_compose_example_deploys_a_good_and_a_bad_version() {
 /// A container has no other interface than its network's: an IPv6 address alone would shut out everybody.
 #[test]
 fn shipped_containers_listen_by_both_families() {
-    for file in ["conf/docker/pointsman.toml", "conf/compose/pointsman.toml"] {
-        let text = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(file)).expect("a file");
+    for folder in ["docker", "compose", "compose-fleet"] {
+        let file = format!("conf/{folder}/pointsman.toml");
+        let text =
+            std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(&file)).expect("a file");
         assert!(text.contains("\naddress = \":80\""), "{file}");
     }
 }

@@ -27,6 +27,8 @@ enum Bad {
     Nothing,
     Endless,
     ManyHeaders,
+    /// All is well, but its status is not for everybody.
+    Shy,
 }
 
 /// The header of an answer: cluster, member 1, revision 10.
@@ -53,6 +55,7 @@ fn trailers(status: &'static str) -> HeaderMap {
 async fn answer(bad: Bad, request: Request<RecvStream>, mut respond: SendResponse<Bytes>) -> Option<()> {
     let path = request.uri().path().to_owned();
     let message = match path.rsplit('/').next()? {
+        "Status" if bad == Bad::Shy => return denied(respond),
         "Status" => [header(7), vec![32, 1]].concat(),
         "Check" => vec![8, 1],
         "Watch" => return endless_watch(respond).await,
@@ -61,6 +64,13 @@ async fn answer(bad: Bad, request: Request<RecvStream>, mut respond: SendRespons
     let mut stream = respond.send_response(good(), false).ok()?;
     stream.send_data(framed(&message), false).ok()?;
     stream.send_trailers(trailers("0")).ok()
+}
+
+fn denied(mut respond: SendResponse<Bytes>) -> Option<()> {
+    let mut head = good();
+    head.headers_mut().insert("grpc-status", HeaderValue::from_static("7"));
+    head.headers_mut().insert("grpc-message", HeaderValue::from_static("etcdserver: permission denied"));
+    respond.send_response(head, true).map(drop).ok()
 }
 
 async fn answer_badly(bad: Bad, mut respond: SendResponse<Bytes>) -> Option<()> {
@@ -187,6 +197,16 @@ fn what_no_member_says_is_a_fault() {
             let is_early = read.to_string().contains("inactive stream");
             assert!(!is_early, "an answer that comes before the question is heard: {read}");
         }
+    });
+}
+
+/// As members do since 3.4.42, 3.5.28 and 3.6.9, where users are switched on.
+#[test]
+fn a_member_that_keeps_its_status_to_itself_is_asked_all_the_same() {
+    run(async {
+        let etcd = client_of(settings(&[member(Arc::new(Mutex::new(Bad::Shy))).await]));
+        let listing = etcd.range(&KeyScope::key("k").into()).await.expect("an answer");
+        assert_eq!(listing.revision, 10);
     });
 }
 

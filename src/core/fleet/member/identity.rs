@@ -51,3 +51,14 @@ pub enum CommitOutcome {
     /// Nobody knows.
     Unknown,
 }
+
+/// Why a member cannot be forgotten.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ForgetFault {
+    /// There is none of that name.
+    Unknown,
+    /// It is there.
+    Alive,
+    /// The store is not heard.
+    Unheard,
+}

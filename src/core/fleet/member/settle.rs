@@ -182,7 +182,8 @@ impl FleetMember {
             "event": "aborted", "rollout": rollout, "text": tombstone.why, "by": tombstone.by, "at": tombstone.at,
         });
         // Where it has ended by itself, there is nothing to tell.
-        let rows = if next == held.document.state { Vec::new() } else { vec![row] };
+        let own = self.rows.get(&rollout).cloned();
+        let rows = if next == held.document.state { Vec::new() } else { own.unwrap_or_else(|| vec![row]) };
         let with = Accompanying { rows, ..Accompanying::default() };
         self.want(slot, out, |member| member.transactions.abort(service, &held, next, &rollout, with));
     }
