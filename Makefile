@@ -113,9 +113,9 @@ FLEET_SEEDS ?= 50000
 simulate: setup ## run the simulation of rollouts longer: make simulate SEEDS=1000000
 	POINTSMAN_SEEDS=$(SEEDS) cargo test --release --locked --lib -- --nocapture random_runs no_client_and_no_limit
 
-fleet: setup ## simulate a fleet: its verdict with the figures (RUNS=100), its members over a store (FLEET_SEEDS=50000)
+fleet: setup ## simulate a fleet: its verdict with the figures (RUNS=100), its members over a store, with all compares and without each (FLEET_SEEDS=50000)
 	POINTSMAN_RUNS=$(RUNS) cargo test --release --locked --lib -- --nocapture fleet::evidence
-	POINTSMAN_SEEDS=$(FLEET_SEEDS) cargo test --release --locked --lib -- --nocapture a_fleet_keeps_the_invariants
+	POINTSMAN_SEEDS=$(FLEET_SEEDS) cargo test --release --locked --lib -- --nocapture fleet::simulation
 
 bench: setup-test ## the benchmarks of the core, and how fast a revert is
 	cargo bench --locked --bench core --bench reaction

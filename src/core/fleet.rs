@@ -5,7 +5,8 @@
 //!
 //! What all share lies in a store, as documents ([`documents`]) under keys with revisions; it is changed by transactions
 //! that compare before they write ([`transactions`]). What a member makes of it is [`member`]'s business, and whether the
-//! leader may go on is asked in one place ([`ground`]).
+//! leader may go on is asked in one place ([`ground`]). After a new connection it waits until all have read the store
+//! ([`roll_call`]).
 //!
 //! Nothing here knows of a clock, a connection or a disk. The store must tell all changes in their order, each process
 //! must read everything before it writes on a new connection, and a lease must end by itself. In the simulation a model stands
@@ -18,6 +19,7 @@ pub mod keys;
 pub mod lineage;
 pub mod member;
 pub mod retention;
+pub mod roll_call;
 #[cfg(test)]
 mod simulation;
 pub mod status;

@@ -7,6 +7,7 @@
 
 use super::Incarnation;
 use super::evidence::{MemberCounts, MemberPast, MemberReport, PushStamp};
+use super::roll_call::RollCall;
 use crate::core::service::ServiceState;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -140,6 +141,11 @@ pub struct AliveDocument {
     /// By service: what its table shows.
     pub applied: BTreeMap<String, Stand>,
     pub is_ready: bool,
+    /// The number of its connection, see [`RollCall`].
+    pub connection: u64,
+    /// The leader's roll call, once it has read the store since and the store lacks nothing that it has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answers: Option<RollCall>,
 }
 
 /// Who leads.

@@ -1,10 +1,12 @@
 //! May the leader go on? Asked here, and nowhere else.
 //!
 //! What a candidate has proven it has proven at every member: each must be there, with the same configuration and the same
-//! secret, know the format, and show the weights that are judged. If one is missing, nothing advances and nothing is
-//! promoted; everything serves on, and an abort needs none of this.
+//! secret, know the format, show the weights that are judged, and have answered the leader's roll call: what it knows
+//! of aborts is in the store then, even if that was restored from a backup. If one is missing, nothing advances and
+//! nothing is promoted; everything serves on, and an abort needs none of this.
 
 use super::documents::{AliveDocument, FORMAT, Stand};
+use super::roll_call::RollCall;
 use super::store::StoreRevision;
 use super::transactions::AdvanceGround;
 use super::view::StoreView;
@@ -25,6 +27,8 @@ pub enum Missing {
 pub struct Alike<'a> {
     pub config: &'a str,
     pub secret: &'a str,
+    /// The answer to the leader's roll call.
+    pub answers: &'a RollCall,
 }
 
 /// What an advance of a service rests on; `stand` is what all must show, `fence` the leader's own. `gone` has when
@@ -81,5 +85,9 @@ fn differs(
         ));
     }
     let shows = alive.applied.get(service).copied().unwrap_or_default();
-    (shows < stand).then(|| format!("{name} does not show the current weights yet"))
+    if shows < stand {
+        return Some(format!("{name} does not show the current weights yet"));
+    }
+    let has_answered = alive.answers.as_ref() == Some(alike.answers);
+    (!has_answered).then(|| format!("{name} has not read the store since the leader connected to it"))
 }

@@ -25,14 +25,26 @@ pub fn lineage(had: Option<&ServiceDocument>, has: Option<&ServiceDocument>) -> 
         (None, None) => Lineage::Begin,
         (None, Some(_)) => Lineage::Follow,
         (Some(had), None) => Lineage::PutBack(had.epoch + 1),
-        (Some(had), Some(has)) => {
-            let had_more = has.is_untouched() && has.epoch > had.epoch && has.content() < had.content();
-            match has.stand() < had.stand() || had_more {
-                true => Lineage::PutBack(has.epoch.max(had.epoch) + 1),
-                false => Lineage::Follow,
-            }
-        }
+        (Some(had), Some(has)) if had_more(had, has) => Lineage::PutBack(has.epoch.max(had.epoch) + 1),
+        (Some(_), Some(_)) => Lineage::Follow,
     }
+}
+
+fn had_more(had: &ServiceDocument, has: &ServiceDocument) -> bool {
+    // A store that is restored twice may have two epochs of one number.
+    if (had.epoch, had.put_back) == (has.epoch, has.put_back) {
+        return has.stand() < had.stand();
+    }
+    let is_written_since = has.epoch >= had.epoch && !has.is_untouched();
+    !is_written_since && has.content() < had.content()
+}
+
+/// The rollout whose abort a member `had` in a document, where what the store `has` shows none of it: the store was
+/// restored, and somebody who did not know of the abort has written since.
+pub fn lost_abort<'a>(had: Option<&'a ServiceDocument>, has: &ServiceDocument) -> Option<&'a String> {
+    let undone = had?.undone.as_ref()?;
+    let last = has.state.rollout.as_ref()?;
+    (last.id == *undone && has.undone.as_ref() != Some(undone)).then_some(undone)
 }
 
 #[cfg(test)]
@@ -64,6 +76,12 @@ mod tests {
             // Both were put back: what counts is what they were made of.
             (Some(document(2, 5, Some((1, 5)))), Some(document(4, 7, Some((1, 7)))), Lineage::Follow),
             (Some(document(2, 8, Some((1, 5)))), Some(document(4, 7, Some((1, 7)))), Lineage::PutBack(5)),
+            // The store was restored once more: another epoch of the same number, or the one before it.
+            (Some(document(2, 7, Some((1, 7)))), Some(document(2, 6, Some((1, 5)))), Lineage::Follow),
+            (Some(document(2, 7, Some((1, 7)))), Some(document(2, 5, Some((1, 5)))), Lineage::PutBack(3)),
+            (Some(document(2, 7, Some((1, 7)))), Some(document(1, 9, None)), Lineage::Follow),
+            (Some(document(2, 7, Some((1, 7)))), Some(document(1, 6, None)), Lineage::PutBack(3)),
+            (Some(document(2, 8, Some((1, 7)))), Some(document(1, 9, None)), Lineage::PutBack(3)),
             // Something has followed: who comes back too late follows it.
             (had(1, 5), Some(document(2, 4, Some((1, 3)))), Lineage::Follow),
         ] {

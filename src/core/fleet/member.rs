@@ -20,6 +20,8 @@ pub use identity::{CommitOutcome, FleetOutput, ForgetFault, MemberIdentity};
 use super::Incarnation;
 use super::documents::{AliveDocument, FORMAT, ServiceDocument, Stand, Tombstone};
 use super::keys::StoreKeys;
+use super::lineage::{Lineage, lineage};
+use super::roll_call::RollCall;
 use super::store::StoreRevision;
 use super::transactions::Transactions;
 use super::view::StoreView;
@@ -78,6 +80,8 @@ pub struct FleetMember {
     /// Whether it was heard at all in this process.
     has_heard: bool,
     has_joined: bool,
+    /// The number of its connection to the store.
+    connection: u64,
     /// The highest revision that was seen of the store.
     highest: StoreRevision,
     waiting: BTreeMap<Wanted, Waiting>,
@@ -111,6 +115,7 @@ impl FleetMember {
             heard: None,
             has_heard: false,
             has_joined: false,
+            connection: 1,
             highest: 0,
             waiting: BTreeMap::new(),
             has_no_space: false,
@@ -170,7 +175,39 @@ impl FleetMember {
             secret: self.me.secret.clone(),
             applied: self.services.iter().filter_map(applied).collect(),
             is_ready: self.services.values().all(|of| of.state.is_some()),
+            connection: self.connection,
+            answers: self.answer(),
         }
+    }
+
+    /// What it asks all members to answer while it leads.
+    pub fn roll_call(&self) -> RollCall {
+        RollCall { process: self.me.process.clone(), connection: self.connection }
+    }
+
+    /// The leader's roll call, once the store lacks nothing. An answer that was given stays.
+    fn answer(&self) -> Option<RollCall> {
+        self.heard?;
+        let call = match self.leads() {
+            Some(_) => Some(self.roll_call()),
+            None => self.view.roll_call(),
+        };
+        let given =
+            self.view.alive(&self.me.name).ok().flatten().and_then(|(alive, _)| alive.answers.as_ref());
+        let owes = || self.services.keys().any(|service| self.owes(service));
+        call.filter(|call| given == Some(call) || !owes())
+    }
+
+    /// Whether this member has a change or an abort of a service that the store lacks.
+    fn owes(&self, service: &str) -> bool {
+        let (Some(of), Ok(held)) = (self.services.get(service), self.view.service(service)) else {
+            return false;
+        };
+        let is_lost =
+            matches!(lineage(of.kept.as_ref(), held.map(|held| &held.document)), Lineage::PutBack(_));
+        let is_unsaid =
+            |rollout: &String| self.view.tombstone(rollout).is_none() && self.view.is_permitted(rollout);
+        is_lost || of.marks.keys().any(is_unsaid)
     }
 
     /// The rollout of a service that is aborted by a tombstone, a mark or the want of a permit, and that the document

@@ -71,8 +71,9 @@ pub enum Guarded {
     Idempotency,
     /// The leader leads still.
     Fence,
-    /// Nobody has aborted the rollout.
+    /// Nobody has written a tombstone of the rollout yet.
     Tombstone,
+    /// Nobody has aborted the rollout.
     Permit,
     /// No member has joined, left or been forgotten.
     Members,
@@ -80,7 +81,7 @@ pub enum Guarded {
     Alive,
     /// Nobody leads.
     Leaderless,
-    /// No process of the same name is there.
+    /// The name is this process's still, and what it says replaces what it said last.
     Name,
 }
 

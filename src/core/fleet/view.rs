@@ -5,6 +5,7 @@ use super::documents::{
     read,
 };
 use super::keys::StoreKeys;
+use super::roll_call::RollCall;
 use super::store::{StoreContents, StoreEvent, StoreRevision, StoredValue};
 use super::transactions::HeldDocument;
 use serde::de::DeserializeOwned;
@@ -109,6 +110,14 @@ impl StoreView {
     pub fn fence_of(&self, member: &str, process: &str) -> Option<StoreRevision> {
         let (leader, fence) = self.leader().ok().flatten()?;
         (leader.member == member && leader.process == process).then_some(fence)
+    }
+
+    /// What the leader asks all members to answer.
+    pub fn roll_call(&self) -> Option<RollCall> {
+        let (leader, _) = self.leader().ok().flatten()?;
+        let (alive, _) = self.alive(&leader.member).ok().flatten()?;
+        let call = RollCall { process: alive.process.clone(), connection: alive.connection };
+        (alive.process == leader.process).then_some(call)
     }
 
     /// The tombstone of a rollout. One that cannot be read is one all the same.

@@ -82,7 +82,8 @@ impl FleetMember {
         if held.document.is_untouched() && held.document.state.running().is_some() {
             return Err(vec![PUT_BACK.to_owned()]);
         }
-        let alike = Alike { config: &self.me.config, secret: &self.me.secret };
+        let answers = self.roll_call();
+        let alike = Alike { config: &self.me.config, secret: &self.me.secret, answers: &answers };
         let gone = self.gone.iter().map(|(name, (_, since))| (name.clone(), since.clone())).collect();
         let stand = held.document.stand();
         let ground = ground(&self.view, (service, stand), fence, &alike, (self.me.missing, &gone))?;

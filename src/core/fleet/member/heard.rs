@@ -12,9 +12,10 @@ impl FleetMember {
     }
 
     /// There is none any more, nothing was heard on it for too long, or a read has failed. What was sent on it and has no
-    /// answer may take effect all the same.
+    /// answer may take effect all the same. What is read next comes on another connection, by which a leader calls the roll.
     pub fn lost(&mut self) {
         (self.heard, self.is_reading, self.has_joined) = (None, false, false);
+        self.connection += 1;
         self.reads_again = false;
         self.waiting.clear();
     }
@@ -24,6 +25,7 @@ impl FleetMember {
         let mut out = Vec::new();
         if contents.revision < self.highest {
             let (was, is) = (self.highest, contents.revision);
+            self.connection += 1;
             out.push(FleetOutput::Say(format!(
                 "the store was put back to revision {is}, and had been at {was}: what is in effect stays, and is put \
                  back into it"

@@ -4,7 +4,7 @@ use super::{FleetMember, FleetOutput, NAME_TAKEN, Waiting, Wanted};
 use crate::core::fleet::documents::{
     DocumentFault, FORMAT, FleetIdentity, RosterEntry, ServiceDocument, Tombstone,
 };
-use crate::core::fleet::lineage::{Lineage, lineage};
+use crate::core::fleet::lineage::{Lineage, lineage, lost_abort};
 use crate::core::fleet::store::StoreTransaction;
 use crate::core::fleet::transactions::Accompanying;
 use crate::core::service::{Moment, ServiceState};
@@ -44,6 +44,9 @@ impl FleetMember {
                 if of.kept.as_ref() != Some(document)
                     && lineage(of.kept.as_ref(), Some(document)) == Lineage::Follow =>
             {
+                if let Some(rollout) = lost_abort(of.kept.as_ref(), document) {
+                    of.marks.insert(rollout.clone(), lost_tombstone(service, &self.me.name, moment));
+                }
                 of.kept = Some(document.clone());
                 out.push(FleetOutput::Keep(service.to_owned()));
             }
@@ -131,10 +134,8 @@ impl FleetMember {
         }
         let has_joined = std::mem::take(&mut self.has_joined);
         let is_newer = alive.as_ref().is_some_and(|(alive, _)| alive.incarnation > self.me.incarnation);
-        let former = alive
-            .as_ref()
-            .filter(|(alive, _)| is_there || self.me.takes_over.as_ref() == Some(&alive.process));
-        if alive.is_some() && former.is_none() {
+        let is_former = |process: &String| self.me.takes_over.as_ref() == Some(process);
+        if alive.as_ref().is_some_and(|(alive, _)| !is_there && !is_former(&alive.process)) {
             let since = *self.name_taken.get_or_insert(moment.now);
             if is_newer && has_joined || moment.now >= since + NAME_TAKEN {
                 let name = &self.me.name;
@@ -151,11 +152,11 @@ impl FleetMember {
         let entry = RosterEntry { incarnation, process, joined_at };
         roster.format = FORMAT;
         roster.members.insert(self.me.name.clone(), entry);
-        let (document, former) = (self.alive(), former.map(|(_, created)| *created));
+        let document = self.alive();
         let identity = FleetIdentity { format: FORMAT, secret: self.me.secret.clone() };
         let identity = matches!(self.view.identity(), Ok(None)).then_some(identity);
         self.want(Wanted::Join, out, |member| {
-            member.transactions.join((&roster, modified), &document, identity.as_ref(), former)
+            member.transactions.join((&roster, modified), &document, identity.as_ref())
         });
     }
 
@@ -254,6 +255,16 @@ impl FleetMember {
         let transaction = make(self);
         self.waiting.insert(wanted, Waiting::Answer(transaction.id.clone()));
         out.push(FleetOutput::Commit(transaction));
+    }
+}
+
+/// Of an abort that a restored store had lost, with what was written without it.
+fn lost_tombstone(service: &str, by: &str, moment: Moment<'_>) -> Tombstone {
+    Tombstone {
+        service: service.to_owned(),
+        by: by.to_owned(),
+        why: "it was aborted before the store was restored from a backup".to_owned(),
+        at: moment.wall.to_owned(),
     }
 }
 

@@ -60,7 +60,8 @@ fn contents(document: &ServiceDocument, members: &[&str], missing: &[&str]) -> S
         let kept = BTreeMap::from([("web".to_owned(), (Some(document.clone()), BTreeMap::new()))]);
         let mut member = FleetMember::new(identity(name), keys(), kept);
         member.tick(NOW);
-        put(keys().alive(name), text(&member.alive()));
+        let answers = Some(RollCall { process: format!("{}-a", members[0]), connection: 1 });
+        put(keys().alive(name), text(&AliveDocument { answers, ..member.alive() }));
     }
     let leader =
         LeaderDocument { format: FORMAT, member: members[0].into(), process: format!("{}-a", members[0]) };
@@ -74,6 +75,17 @@ fn contents(document: &ServiceDocument, members: &[&str], missing: &[&str]) -> S
 
 fn member(name: &str, kept: Option<ServiceDocument>) -> FleetMember {
     FleetMember::new(identity(name), keys(), BTreeMap::from([("web".to_owned(), (kept, BTreeMap::new()))]))
+}
+
+/// What a member says of itself by a transaction of these.
+fn said(out: &[FleetOutput]) -> Option<AliveDocument> {
+    let put = out.iter().find_map(|output| match output {
+        FleetOutput::Commit(transaction) if transaction.kind == TransactionKind::Report => {
+            transaction.puts.first()
+        }
+        _ => None,
+    })?;
+    serde_json::from_str(&put.value).ok()
 }
 
 fn green(member: &FleetMember) -> u16 {
@@ -116,7 +128,9 @@ fn an_abort_while_cut_off_is_in_effect_at_once_and_told_later() {
     // Meanwhile the others have promoted it.
     let out = cut.read(contents(&document(true), &["a"], &[]), NOW);
     assert_eq!(green(&cut), 0, "the promotion is taken back");
-    assert_eq!(kinds(&out), [TransactionKind::Tombstone, TransactionKind::Abort]);
+    let (said, kinds) = (said(&out).expect("another connection"), kinds(&out));
+    assert_eq!(kinds, [TransactionKind::Tombstone, TransactionKind::Abort, TransactionKind::Report]);
+    assert_eq!(said.answers, None, "it has an abort that the store lacks");
 }
 
 #[test]
@@ -176,4 +190,60 @@ fn what_a_watch_tells_late_changes_nothing() {
     assert_eq!(green(&one), 2_500);
     assert_eq!(one.answered_at(11), []);
     assert_eq!(one.answered_at(3), [FleetOutput::ReadAll], "the store has another past");
+}
+
+/// A store in which `name` says this of itself.
+fn with_word(mut store: StoreContents, name: &str, word: &AliveDocument) -> StoreContents {
+    store.revision += 1;
+    store.entries.get_mut(&keys().alive(name)).expect("it is there").value = text(word);
+    store
+}
+
+/// The leader had not heard of an abort, and a backup from before it is restored.
+#[test]
+fn a_leader_that_comes_back_waits_until_all_have_read_the_store() {
+    let backup = || contents(&document(false), &["a", "b"], &[]);
+    let mut leader = member("a", None);
+    leader.read(backup(), NOW);
+    assert!(leader.ground("web").is_ok());
+    leader.lost();
+    leader.connected();
+    let own = said(&leader.read(backup(), NOW)).expect("another connection");
+    assert_eq!(own.connection, 2);
+    let unread = |name: &str| format!("{name} has not read the store since the leader connected to it");
+    assert_eq!(leader.ground("web"), Err(vec![unread("a"), unread("b")]));
+
+    // The other one has the abort.
+    let mut aborted = document(false);
+    aborted.state = aborted
+        .state
+        .apply(aborted.state.undone_again("r1", "b").expect("it runs"), NOW)
+        .expect("an abort")
+        .state;
+    aborted.undone = Some("r1".into());
+    let mut other = member("b", Some(aborted));
+    let asked = with_word(backup(), "a", &own);
+    let out = other.read(asked.clone(), NOW);
+    assert_eq!(kinds(&out), [TransactionKind::PutBack, TransactionKind::Report]);
+    assert_eq!(said(&out).and_then(|word| word.answers), None, "it has more than the store");
+    // One that has no more answers.
+    let mut same = member("b", Some(document(false)));
+    let answer = said(&same.read(asked.clone(), NOW)).expect("an answer");
+    assert_eq!(answer.answers, Some(RollCall { process: "a-a".into(), connection: 2 }));
+    let own = said(&leader.read(asked.clone(), NOW)).unwrap_or(own);
+    leader.read(with_word(with_word(asked, "a", &own), "b", &answer), NOW);
+    assert_eq!(leader.ground("web").map(|_| ()), Ok(()));
+}
+
+#[test]
+fn an_abort_that_a_restored_store_has_lost_is_written_again() {
+    let mut aborted = document(false);
+    aborted.undone = Some("r1".into());
+    let mut late = member("b", Some(aborted));
+    let mut promoted = document(true);
+    promoted.state.seq += 10;
+    let out = late.read(contents(&promoted, &["a", "b"], &[]), NOW);
+    assert_eq!(green(&late), 0, "the promotion is taken back");
+    let kinds = kinds(&out);
+    assert_eq!(kinds[..2], [TransactionKind::Tombstone, TransactionKind::Abort]);
 }

@@ -4,16 +4,18 @@ use super::model::ModelStore;
 use super::{Fault, SERVICE};
 use crate::core::fleet::documents::{AliveDocument, FleetRoster, LeaderDocument, ServiceDocument, read};
 use crate::core::fleet::keys::StoreKeys;
-use crate::core::fleet::store::{StoreTransaction, TransactionKind};
+use crate::core::fleet::store::{Guarded, StoreTransaction, TransactionKind};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What is remembered of all changes.
 #[derive(Debug, Default)]
 pub(super) struct Ledger {
     /// Rollouts with a tombstone in the store, or without their permit.
-    aborted: BTreeSet<String>,
+    pub aborted: BTreeSet<String>,
     /// Rollouts by the key that their start was asked for by.
     started: BTreeMap<String, BTreeSet<String>>,
+    /// All compares that were made.
+    pub compares: BTreeSet<(TransactionKind, Guarded)>,
     /// Processes that run.
     pub live: BTreeSet<String>,
     pub changes: u64,
@@ -54,6 +56,8 @@ impl Ledger {
         by: &Committer<'_>,
         keys: &StoreKeys,
     ) -> Result<(), Fault> {
+        let compares = transaction.compares.iter().map(|(guarded, _)| (transaction.kind, *guarded));
+        self.compares.extend(compares);
         if let Some(after) = document(transaction, keys) {
             let before: Option<ServiceDocument> = parsed(store, &keys.service(SERVICE));
             self.check_document(transaction, before.as_ref(), &after, keys)?;
@@ -75,7 +79,13 @@ impl Ledger {
                     return Err(Fault("another one's lead was given up"));
                 }
             }
-            TransactionKind::Join | TransactionKind::Report => {
+            TransactionKind::Report => {
+                let holder: Option<AliveDocument> = parsed(store, &keys.alive(by.name));
+                if holder.is_none_or(|holder| holder.process != by.process) {
+                    return Err(Fault("a process spoke under the name of another"));
+                }
+            }
+            TransactionKind::Join => {
                 let holder: Option<AliveDocument> = parsed(store, &keys.alive(by.name));
                 let is_another = |process: &str| process != by.process && self.live.contains(process);
                 if holder.is_some_and(|holder| is_another(&holder.process)) && self.live.contains(by.process)

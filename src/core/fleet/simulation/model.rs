@@ -1,17 +1,14 @@
 //! A model of the store: keys with revisions, leases that end, transactions, backups that are restored.
 
-use super::Fault;
+use super::{Fault, Without};
 use crate::core::fleet::member::CommitOutcome;
 use crate::core::fleet::store::{
-    Guarded, StoreContents, StoreEvent, StoreRevision, StoreTransaction, StoredValue, TransactionKind,
+    Guarded, StoreContents, StoreEvent, StoreRevision, StoreTransaction, StoredValue,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
 /// How long a lease lasts without a word of its process (ms).
 const LEASE_MS: u64 = 5_000;
-
-/// Compares that are taken away, to see that they are missed.
-pub(super) type Without = &'static [(TransactionKind, Guarded)];
 
 #[derive(Clone, Debug, Default)]
 pub(super) struct ModelStore {
@@ -55,17 +52,33 @@ impl ModelStore {
     pub(super) fn pass(&mut self, now: u64) -> Vec<StoreEvent> {
         let over = self.leases.iter().filter(|(_, until)| **until <= now).map(|(lease, _)| *lease);
         let over: BTreeSet<u64> = over.collect();
-        if over.is_empty() {
-            return Vec::new();
+        for lease in &over {
+            self.leases.remove(lease);
+            self.ended.insert(*lease);
         }
-        let of = |(key, (_, lease)): (&String, &(StoredValue, Option<u64>))| {
-            lease.is_some_and(|lease| over.contains(&lease)).then(|| key.clone())
-        };
-        let keys: Vec<String> = self.entries.iter().filter_map(of).collect();
-        for lease in over {
+        self.delete_keys_of(&over)
+    }
+
+    /// The keys of the lease that holds this key are deleted, though it was renewed in time: a server has revoked it that
+    /// led no longer. The lease ends with them, or is there as before.
+    pub(super) fn revoke(&mut self, key: &str, ends: bool) -> Vec<StoreEvent> {
+        let Some((_, Some(lease))) = self.entries.get(key) else { return Vec::new() };
+        let lease = *lease;
+        if ends {
             self.leases.remove(&lease);
             self.ended.insert(lease);
         }
+        self.delete_keys_of(&BTreeSet::from([lease]))
+    }
+
+    fn delete_keys_of(&mut self, leases: &BTreeSet<u64>) -> Vec<StoreEvent> {
+        if leases.is_empty() {
+            return Vec::new();
+        }
+        let of = |(key, (_, lease)): (&String, &(StoredValue, Option<u64>))| {
+            lease.is_some_and(|lease| leases.contains(&lease)).then(|| key.clone())
+        };
+        let keys: Vec<String> = self.entries.iter().filter_map(of).collect();
         if !keys.is_empty() {
             self.revision += 1;
         }
@@ -113,12 +126,15 @@ impl ModelStore {
         self.backup = Some(Box::new(ModelStore { backup: None, ..self.clone() }));
     }
 
-    /// Goes back to the last backup, or to nothing. Leases that were held then are held for as long again.
-    pub(super) fn restore(&mut self, wiped: bool, now: u64) {
+    /// Goes back to the last backup, or to nothing; its revision falls, or is raised beyond all that anybody has seen.
+    /// Leases that were held then are held for as long again.
+    pub(super) fn restore(&mut self, wiped: bool, raised: bool, now: u64) {
+        let last = self.revision;
         let without = self.without;
         let backup = self.backup.take().filter(|_| !wiped);
         *self = backup.map_or_else(ModelStore::default, |backup| *backup);
         self.without = without;
+        self.revision = if raised { last + 1_000 } else { self.revision };
         self.leases.values_mut().for_each(|until| *until = now + LEASE_MS);
     }
 

@@ -6,14 +6,15 @@ mod mishaps;
 mod network;
 mod processes;
 
-use super::Met;
 use super::invariants::Ledger;
-use super::model::{ModelStore, Without};
+use super::model::ModelStore;
+use super::{Course, Met};
 use crate::core::fleet::documents::{ServiceDocument, Stand, Tombstone};
 use crate::core::fleet::keys::StoreKeys;
 use crate::core::fleet::member::FleetMember;
 use crate::core::service::{Moment, ServiceState};
 use crate::core::weight::BasisPoints;
+pub(super) use control::AskedStart;
 use network::Happening;
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
@@ -34,8 +35,11 @@ pub(super) struct World {
     pub nodes: Vec<Node>,
     pub rollouts: u32,
     pub met: Met,
+    pub course: Course,
     /// After a restore, until the next change: the weights that members had, and may change to.
     restored: Option<Vec<BTreeMap<String, BasisPoints>>>,
+    /// Whether the leader writes how far a rollout has come.
+    pub keeps: bool,
     /// Whether it prints what happens.
     pub is_told: bool,
 }
@@ -49,6 +53,8 @@ pub(super) struct Node {
     /// Whether the store cannot be reached.
     pub cut: bool,
     pub paused_until: u64,
+    /// How many changes its watch loses.
+    pub loses: u32,
     /// How far its time of day is off (s).
     pub skew: i64,
     /// A second process that was started by mistake under the name of another.
@@ -91,6 +97,7 @@ impl Node {
             process: None,
             cut: false,
             paused_until: 0,
+            loses: 0,
             skew: 0,
             is_twin: true,
         }
@@ -98,7 +105,7 @@ impl Node {
 }
 
 impl World {
-    pub(super) fn new(seed: u64, without: Without) -> Self {
+    pub(super) fn new(seed: u64, course: Course) -> Self {
         let mut rng = SmallRng::seed_from_u64(seed);
         let members = [2, 3, 3, 5][rng.random_range(0..4)];
         let node = |number: usize| Node {
@@ -108,6 +115,7 @@ impl World {
             process: None,
             cut: false,
             paused_until: 0,
+            loses: 0,
             skew: 0,
             is_twin: false,
         };
@@ -116,13 +124,15 @@ impl World {
             now: 1_000,
             serial: 0,
             queue: BTreeMap::new(),
-            store: ModelStore { without, ..ModelStore::default() },
+            store: ModelStore { without: course.without, ..ModelStore::default() },
             ledger: Ledger::default(),
             keys: StoreKeys::under("/pointsman"),
             nodes: (0..members).map(node).collect(),
             rollouts: 0,
             met: Met::default(),
+            course,
             restored: None,
+            keeps: false,
             is_told: false,
         };
         (0..members).for_each(|node| world.boot(node));

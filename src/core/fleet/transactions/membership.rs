@@ -23,13 +23,12 @@ impl Transactions {
             .delete(self.keys.leader())
     }
 
-    /// Joins, or comes back: no other process of the name may be there, but for the `former` one of an upgrade.
+    /// Joins, or comes back. Another process that has the name now has changed the list of members.
     pub fn join(
         &mut self,
         roster: (&FleetRoster, Option<StoreRevision>),
         alive: &AliveDocument,
         identity: Option<&FleetIdentity>,
-        former: Option<StoreRevision>,
     ) -> StoreTransaction {
         let (roster, modified) = roster;
         let (members, name) = (self.keys.members(), self.keys.alive(&self.member));
@@ -37,14 +36,9 @@ impl Transactions {
             Some(modified) => KeyCompare::Unchanged(members.clone(), modified),
             None => KeyCompare::Absent(members.clone()),
         };
-        let free = match former {
-            Some(created) => KeyCompare::Same(name.clone(), created),
-            None => KeyCompare::Absent(name.clone()),
-        };
         let mut change = self
             .begin(TransactionKind::Join)
             .when(Guarded::Members, unchanged)
-            .when(Guarded::Name, free)
             .put(members, text(roster))
             .put_leased(name, text(alive));
         if let Some(identity) = identity {
@@ -70,7 +64,7 @@ impl Transactions {
             .delete(self.keys.alive(&self.member))
     }
 
-    /// A member that has not been heard of for long is forgotten, unless it is there again.
+    /// A member that has not been heard of for long is forgotten, unless it is there again. `roster` is what is left.
     pub fn forget(
         &mut self,
         member: &str,

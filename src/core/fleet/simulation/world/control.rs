@@ -6,6 +6,15 @@ use crate::core::fleet::simulation::{Fault, POOLS, SERVICE};
 use crate::core::fleet::transactions::{Accompanying, AdvanceGround, HeldDocument};
 use crate::core::service::{Applied, Moment, Order, ServiceState};
 
+/// What a start is asked for with.
+#[derive(Clone, Copy)]
+pub(crate) struct AskedStart<'a> {
+    pub key: &'a str,
+    pub id: &'a str,
+    /// Whether the one who asks looks first whether the key was used.
+    pub looks: bool,
+}
+
 impl World {
     /// What an instance does as the controller of a service would: the leader advances, and whoever has seen enough
     /// aborts.
@@ -41,7 +50,7 @@ impl World {
     }
 
     fn go_on(&mut self, node: usize, held: &HeldDocument, ground: &AdvanceGround, applied: Applied) {
-        let keeps = self.chance(0.05);
+        let keeps = self.chance(0.05) || self.keeps;
         let Some(running) = &mut self.nodes[node].process else { return };
         if applied.order == Order::Quiet && !keeps {
             running.working = Some((held.document.txn.clone(), applied.state));
@@ -60,7 +69,7 @@ impl World {
     pub(crate) fn command(
         &mut self,
         node: usize,
-        start: Option<(&str, &str)>,
+        start: Option<AskedStart<'_>>,
         change: impl Fn(&ServiceState, Moment<'_>) -> Option<Applied>,
     ) {
         let (now, wall) = self.moment(node);
@@ -71,7 +80,7 @@ impl World {
         let Ok(held) = running.member.writable(SERVICE) else { return };
         let begun = ServiceState::new("blue", POOLS);
         let state = held.as_ref().map_or(&begun, |held| &held.document.state);
-        if let Some((key, _)) = start
+        if let Some(AskedStart { key, .. }) = start.filter(|start| start.looks)
             && running.member.view().entry(&self.keys.idempotency(SERVICE, key)).is_some()
         {
             return;
@@ -79,8 +88,8 @@ impl World {
         let Some(applied) = change(state, Moment { now, wall: &wall }) else { return };
         let with = Accompanying {
             rows: rows(&applied),
-            begins: start.map(|(_, id)| id.to_owned()),
-            idempotency: start.map(|(key, _)| (key.to_owned(), None)),
+            begins: start.map(|start| start.id.to_owned()),
+            idempotency: start.map(|start| (start.key.to_owned(), None)),
             rollout: None,
         };
         let Ok(transaction) = running.member.command(SERVICE, applied.state, with) else { return };

@@ -1,12 +1,12 @@
 //! What travels between members and the store: requests, answers and what watches tell, with delays and losses.
 
 use super::{DEADLINE_MS, Running, World};
-use crate::core::fleet::documents::ServiceDocument;
-use crate::core::fleet::member::CommitOutcome;
+use crate::core::fleet::documents::{AliveDocument, ServiceDocument, text};
+use crate::core::fleet::member::{CommitOutcome, FleetMember};
 use crate::core::fleet::simulation::invariants::Committer;
 use crate::core::fleet::simulation::{Fault, SERVICE};
 use crate::core::fleet::store::{
-    StoreContents, StoreEvent, StoreRevision, StoreTransaction, TransactionKind,
+    StoreContents, StoreEvent, StoreRevision, StoreTransaction, StoredValue, TransactionKind,
 };
 use crate::core::service::Moment;
 use rand::RngExt;
@@ -50,7 +50,7 @@ impl World {
         self.tell(events);
     }
 
-    fn later(&mut self, ms: u64, happening: Happening) {
+    pub(super) fn later(&mut self, ms: u64, happening: Happening) {
         self.serial += 1;
         self.queue.insert((self.now + ms, self.serial), happening);
     }
@@ -71,10 +71,20 @@ impl World {
             running.watch_at = running.watch_at.max(self.now + delay);
             let (process, watch, after) = (running.serial, running.watch, running.watch_at - self.now);
             if running.is_watching {
-                let events = events.clone();
+                let events = self.heard_by(node, &events);
                 self.later(after, Happening::Heard { node, process, watch, events, revision });
             }
         }
+    }
+
+    /// What a watch tells of a change; some watches lose some of it.
+    fn heard_by(&mut self, node: usize, events: &[StoreEvent]) -> Vec<StoreEvent> {
+        let mut events = events.to_vec();
+        if self.nodes[node].loses > 0 {
+            self.nodes[node].loses -= 1;
+            events.swap_remove(self.rng.random_range(0..events.len()));
+        }
+        events
     }
 
     /// A read reaches the store: its answer comes, and after it all that changes from now on.
@@ -113,9 +123,10 @@ impl World {
         }
         let (now, wall) = self.moment(node);
         let moment = Moment { now, wall: &wall };
-        let is_cut = of.cut;
+        let (is_cut, is_unread) = (of.cut, self.course.is_unread);
         let Some(running) = &mut self.nodes[node].process else { return Ok(()) };
         let member = &mut running.member;
+        let happening = if is_unread { forged(happening, member) } else { happening };
         let out = match happening {
             Happening::Heard { watch, events, revision, .. } => match watch == running.watch && !is_cut {
                 true => member.changed(events, revision, moment),
@@ -195,6 +206,9 @@ impl World {
                 if is_change && matches!(committed.outcome, CommitOutcome::Done(_)) {
                     self.restored = None;
                 }
+                if matches!(transaction.kind, TransactionKind::Forget | TransactionKind::Leave) {
+                    self.forget_unknown();
+                }
                 self.tell(committed.events);
                 let (id, outcome) = (transaction.id.clone(), committed.outcome);
                 Reply::Committed { id, outcome, has_lease: committed.has_lease }
@@ -221,4 +235,30 @@ impl World {
             self.later(delay, Happening::Asks { node, process, connection, lease, request });
         }
     }
+}
+
+/// As if all others had answered the roll call of this member.
+fn forged(happening: Happening, member: &FleetMember) -> Happening {
+    let (call, keys) = (member.roll_call(), &member.view().keys);
+    let forge = |key: &str, value: &mut StoredValue| {
+        if key.starts_with(&keys.alive(""))
+            && let Ok(alive) = serde_json::from_str::<AliveDocument>(&value.value)
+            && alive.process != call.process
+        {
+            value.value = text(&AliveDocument { answers: Some(call.clone()), ..alive });
+        }
+    };
+    let mut happening = happening;
+    match &mut happening {
+        Happening::Answers { reply: Reply::Read(contents), .. } => {
+            contents.entries.iter_mut().for_each(|(key, value)| forge(key, value));
+        }
+        Happening::Heard { events, .. } => {
+            for StoreEvent { key, value } in events {
+                value.iter_mut().for_each(|value| forge(key, value));
+            }
+        }
+        _ => {}
+    }
+    happening
 }

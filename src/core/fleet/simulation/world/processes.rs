@@ -1,6 +1,6 @@
 //! The processes of members: how they begin and end, and what they do with what their member wants.
 
-use super::network::Request;
+use super::network::{Happening, Request};
 use super::{DEADLINE_MS, Running, World};
 use crate::core::fleet::Incarnation;
 use crate::core::fleet::ground::Missing;
@@ -33,6 +33,16 @@ impl World {
             self.ask(node, Request::Commit(Box::new(transaction)));
         }
         self.stop_process(node);
+    }
+
+    /// The leader gives its lead up; it has no answer, and says so once more.
+    pub(crate) fn resign(&mut self, node: usize) {
+        let Some(running) = &mut self.nodes[node].process else { return };
+        let Some(transaction) = running.member.resign() else { return };
+        let (process, connection, lease) = (running.serial, running.connection, running.lease);
+        let request = Request::Commit(Box::new(transaction.clone()));
+        self.later(DEADLINE_MS, Happening::Asks { node, process, connection, lease, request });
+        self.ask(node, Request::Commit(Box::new(transaction)));
     }
 
     pub(super) fn stop_process(&mut self, node: usize) {
