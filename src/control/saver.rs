@@ -64,7 +64,7 @@ pub(super) struct AskedCommand {
 
 /// What somebody else in the fleet was faster than.
 #[derive(Debug)]
-pub(super) struct Retry {
+pub(super) struct OvertakenWrite {
     pub answer: Option<Answer>,
     pub asked: Option<AskedCommand>,
     pub job: Option<JobAnswer>,
@@ -79,7 +79,7 @@ pub(super) enum Settled {
     /// A change could not be written. The answer of a job that led to it is to be tried again.
     Refused(Option<JobAnswer>),
     /// Another member has changed the service meanwhile.
-    Again(Box<Retry>),
+    Again(Box<OvertakenWrite>),
 }
 
 /// Makes the record of a state's rollout, as the journal keeps it.

@@ -19,7 +19,7 @@ mod tests;
 use super::command::{Actor, Command, SELF};
 use super::coverage::Outages;
 use super::facts::{ServiceFacts, candidate_from};
-use super::fleet::Gathered;
+use super::fleet::FleetObservation;
 use super::jobs::Jobs;
 use super::journal::{HistoryRow, RolloutRecord};
 use super::links::{Links, Written};
@@ -52,7 +52,7 @@ pub(super) struct ServiceController {
     /// Its maintenance, or the site's.
     pub stretch: Option<Stretch>,
     /// What its rollout is judged by in a fleet.
-    gathered: Gathered,
+    gathered: FleetObservation,
     /// Commands that came while a change was being written.
     queue: VecDeque<Waiting>,
     pub outputs: Outputs,
@@ -92,7 +92,7 @@ impl ServiceController {
             outages: Outages::default(),
             reports: Reports::default(),
             stretch: None,
-            gathered: Gathered::default(),
+            gathered: FleetObservation::default(),
             queue: VecDeque::new(),
             outputs,
         }

@@ -6,7 +6,7 @@
 mod tally;
 
 use super::failed::FailedAttempts;
-use super::fleet::Begun;
+use super::fleet::TallyBase;
 use super::links::Links;
 use super::mirrored::Mirrored;
 use super::pools::{LivePool, Pools, SHOWN, policy, totals};
@@ -46,7 +46,7 @@ struct Watching {
     /// What is shown of a mirror step.
     mirrored: Option<Mirrored>,
     /// In a fleet: the counters as they stood when it began.
-    begun: Option<Begun>,
+    begun: Option<TallyBase>,
 }
 
 /// What one look has brought.
@@ -164,9 +164,9 @@ impl Watch {
         let groups = pools.groups();
         let counted = counted(&reading, beside.as_ref(), &groups);
         let mut looks = Looks::new(policy, counted, before.as_ref(), now);
-        let mut begun = links
-            .is_fleet
-            .then(|| Begun::new(reading.tally(), beside.as_ref().map(ArmReading::tally), &groups, before));
+        let mut begun = links.is_fleet.then(|| {
+            TallyBase::new(reading.tally(), beside.as_ref().map(ArmReading::tally), &groups, before)
+        });
         if let Some(former) = former {
             // Counts of a process only grow, under another policy, too.
             begun = former.begun.clone().filter(|_| former.subject == subject).or(begun);

@@ -7,7 +7,7 @@ use crate::core::policy::GroupCounts;
 use std::collections::BTreeMap;
 
 #[derive(Clone, Debug)]
-pub(in crate::control) struct Begun {
+pub(in crate::control) struct TallyBase {
     candidate: ArmTally,
     stable: Option<ArmTally>,
     groups: BTreeMap<u64, GroupCounts>,
@@ -15,7 +15,7 @@ pub(in crate::control) struct Begun {
     before: Option<KindCounts>,
 }
 
-impl Begun {
+impl TallyBase {
     pub(in crate::control) fn new(
         candidate: ArmTally,
         stable: Option<ArmTally>,
@@ -23,7 +23,7 @@ impl Begun {
         before: Option<KindCounts>,
     ) -> Self {
         let groups = groups.iter().map(|group| (group.key, group.clone())).collect();
-        Begun { candidate, stable, groups, before }
+        TallyBase { candidate, stable, groups, before }
     }
 
     pub(in crate::control) fn before(&self) -> Option<KindCounts> {

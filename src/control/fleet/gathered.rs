@@ -8,7 +8,7 @@ use std::time::Duration;
 const FRESH: Duration = Duration::from_secs(3);
 
 #[derive(Debug, Default)]
-pub(in crate::control) struct Gathered {
+pub(in crate::control) struct FleetObservation {
     /// What this instance sees; `None` while nothing is known of the candidate.
     report: Option<MemberReport>,
     /// What all see, of which rollout, and since when it is known.
@@ -17,7 +17,7 @@ pub(in crate::control) struct Gathered {
     awaited: Option<(Duration, String)>,
 }
 
-impl Gathered {
+impl FleetObservation {
     pub(in crate::control) fn report(&self) -> Option<&MemberReport> {
         self.report.as_ref()
     }

@@ -3,7 +3,7 @@
 //! What is in effect here is never older than an abort of our own, and never waits for the store. Rows about what one
 //! instance sees stay with it; an abort's rows go along with its tombstone; all others are the leader's to write.
 
-use super::{PROGRESS, Pending, Recording, Retry, Saver, Settled};
+use super::{OvertakenWrite, PROGRESS, Pending, Recording, Saver, Settled};
 use crate::control::fleet::{FleetPart, FleetState, WriteOutcome};
 use crate::control::journal::{IdempotencyKey, JournalError, Started};
 use crate::control::output::{Durable, Output, Outputs, Stored};
@@ -162,7 +162,7 @@ impl Saver {
             WriteOutcome::Done(txn) => self.commit_in_fleet(pending, txn, out),
             WriteOutcome::Overtaken => {
                 let Pending { answer, asked, job, .. } = pending;
-                Settled::Again(Box::new(Retry { answer, asked: asked.map(|asked| *asked), job }))
+                Settled::Again(Box::new(OvertakenWrite { answer, asked: asked.map(|asked| *asked), job }))
             }
             WriteOutcome::Refused(why) => {
                 Settled::Refused(self.not_written(pending, &JournalError::Fleet(why), now, out))

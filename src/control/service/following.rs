@@ -7,7 +7,7 @@ use crate::control::jobs::Jobs;
 use crate::control::links::Links;
 use crate::control::output::{Output, Outputs};
 use crate::control::registered::addresses;
-use crate::control::saver::{AskedCommand, Retry, Settled};
+use crate::control::saver::{AskedCommand, OvertakenWrite, Settled};
 use crate::control::watch::Seen;
 use crate::control::{facts, shown};
 use crate::core::fleet::evidence::held;
@@ -136,8 +136,8 @@ impl ServiceController {
     }
 
     /// Another member has changed the service: a command is applied to what there is now.
-    fn retry(&mut self, retry: Retry, links: &Links) {
-        let Retry { answer, asked, job } = retry;
+    fn retry(&mut self, retry: OvertakenWrite, links: &Links) {
+        let OvertakenWrite { answer, asked, job } = retry;
         self.jobs.again(job);
         match (answer, asked) {
             (Some(answer), Some(AskedCommand { actor, command, if_match, tries })) if tries < TRIES => {

@@ -101,7 +101,7 @@ fn an_abort_passes_where_the_store_is_full() {
         r#"{"to": "green", "strategy": "canary", "steps": [{"weight": 50, "hold": "1h"}, {"weight": 100, "hold": "0s"}]}"#,
     );
     all_have(&all, 50.0);
-    let value = base64::Engine::encode(&base64::prelude::BASE64_STANDARD, "x".repeat(200_000));
+    let value = base64::Engine::encode(&base64::prelude::BASE64_STANDARD, "x".repeat(60_000));
     let mut number = 0;
     eventually("it is full", || {
         number += 1;
