@@ -118,6 +118,7 @@ fn upstreams_are_told_a_name_and_shown_a_certificate() {
     let pointsman = Pointsman::start(&text);
     assert_eq!(get(pointsman.http(), "/web").status, 200);
     for path in ["/web", "/health"] {
+        eventually("it is asked", || origin.was_asked(path));
         let asked = origin.last(path);
         assert_eq!((asked.sni.as_deref(), asked.client), (Some("app.internal"), true), "{path}");
     }

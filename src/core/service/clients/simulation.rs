@@ -25,7 +25,7 @@ use rand::{RngExt, SeedableRng};
 use std::sync::Arc;
 use std::time::Duration;
 
-const RUNS: u64 = 50_000;
+const RUNS: u64 = 20_000;
 const TICKS: u64 = 8;
 const TICK_US: u64 = 400_000;
 const PASSIVE: Passive = Passive { max_fails: 3, fail_timeout: Duration::from_secs(30) };
