@@ -85,7 +85,7 @@ deny: setup-deny ## licences, sources, banned crates and advisories of all that 
 # conf/tallow.toml names certificates and folders of its server: tests/it/tallow checks it with others.
 examples: ## check every example configuration with the binary
 	cargo build --locked
-	@for file in conf/*.toml conf/*/*.toml; do [ $$file != conf/tallow.toml ] || continue; echo "check $$file"; POINTSMAN_TOKEN=0123456789abcdef0123456789abcdef target/debug/pointsman check --config $$file || exit 1; done
+	@for file in conf/*.toml conf/*/*.toml; do [ $$file != conf/tallow.toml ] || continue; echo "check $$file"; MEMBER=edge-1 FLEET_SECRET=0123456789abcdef0123456789abcdef POINTSMAN_TOKEN=0123456789abcdef0123456789abcdef target/debug/pointsman check --config $$file || exit 1; done
 
 reference: ## write docs/config.md, docs/config, the schema and the table of nginx's directives, of what reads them
 	POINTSMAN_REFERENCE=write cargo test --locked --lib -- config::tests::reference config::tests::schema nginx::tests::directives
