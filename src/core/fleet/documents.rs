@@ -2,7 +2,7 @@
 //!
 //! Each document says its format. A member that finds a newer one than it knows reads nothing of it, writes no document
 //! any more, and never leads; it serves on, and aborts by tombstones, whose format stays. So no document loses fields
-//! by a member that does not know them, and unknown fields within a known format are an error of whoever wrote it: they
+//! by a member that does not know them, and unknown fields within a known format are an error of their writer: they
 //! are left out. The leader writes the newest format that all members know ([`FORMAT`] is the first).
 
 use super::Incarnation;
@@ -156,7 +156,7 @@ pub struct LeaderDocument {
     pub process: String,
 }
 
-/// A rollout that somebody has aborted. Its format stays: whoever finds one aborts.
+/// A rollout that somebody has aborted. Its format stays: a member that finds one aborts.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tombstone {
     pub service: String,

@@ -7,7 +7,7 @@
 //!
 //! So the leader calls the roll. Each of its connections has a number, which stands in its [`AliveDocument`]. A member
 //! answers that number once it has read the store and has no change and no abort that the store lacks. A restore ends
-//! all connections, so whoever answers a number has read the store that the leader writes to. A call costs each member one write,
+//! all connections, so a member that answers a number has read the store that the leader writes to. A call costs each member one write,
 //! when a leader begins and when it connects again; nobody waits for time to pass.
 //!
 //! What it does not do: a member that the restored list does not name, or that was forgotten, is not waited for. An

@@ -1,7 +1,7 @@
 //! What each compare of a transaction is for: without it, something breaks.
 //!
 //! One of them is covered by another as long as watches tell all changes: a member that is there again has changed the
-//! list of members, which whoever forgets it compares. etcd 3.4 has lost changes around compactions, so watches lose some
+//! list of members, which the member that forgets it compares. etcd 3.4 has lost changes around compactions, so watches lose some
 //! here ([`Doing::Lose`]).
 
 use super::{Course, Doing, SEEDS, first_fault, number};

@@ -1,4 +1,4 @@
-//! What must hold of every change of the store, whoever made it.
+//! What must hold of every change of the store, by any member.
 
 use super::model::ModelStore;
 use super::{Fault, SERVICE};

@@ -16,7 +16,7 @@ pub(crate) struct AskedStart<'a> {
 }
 
 impl World {
-    /// What an instance does as the controller of a service would: the leader advances, and whoever has seen enough
+    /// What an instance does as the controller of a service would: the leader advances, and a member that has seen enough
     /// aborts.
     pub(crate) fn decide(
         &mut self,

@@ -54,7 +54,7 @@ impl World {
         Ok(())
     }
 
-    /// All are up and connected, and nobody does anything: they must come to the same.
+    /// All are up and connected, and nobody does anything: all must have the same state.
     pub(crate) fn heal(&mut self) -> Result<(), Fault> {
         self.store.is_full = false;
         let machines = self.nodes.iter().filter(|of| !of.is_twin).count();
