@@ -28,7 +28,7 @@ use custody::Keeper;
 pub use fleet::{ArchivedRows, FleetArchive, FleetKept};
 use jiff::Timestamp;
 use marks::Marks;
-use outbox::{Errand, Outbox, Outgoing, Posted};
+use outbox::{Errand, NoticeOutbox, Outgoing, Posted};
 use retention::Forgotten;
 use rusqlite::Connection;
 use std::collections::{BTreeMap, HashMap};
@@ -273,8 +273,8 @@ impl Journal {
     }
 
     /// The notices that wait.
-    pub fn outbox(&self) -> Outbox {
-        Outbox { messages: self.messages.clone(), posted: self.posted.clone() }
+    pub fn outbox(&self) -> NoticeOutbox {
+        NoticeOutbox { messages: self.messages.clone(), posted: self.posted.clone() }
     }
 
     /// What is kept of the fleet.

@@ -2,7 +2,7 @@
 
 use super::outcome::{Failure, MAX_PAUSE, pause};
 use super::{github, text, webhook};
-use crate::control::journal::outbox::{Letter, Outbox};
+use crate::control::journal::outbox::{Letter, NoticeOutbox};
 use crate::core::notice::Notice;
 use crate::core::settings::{Notify, Receiver};
 use crate::observe::clock::wall;
@@ -22,7 +22,7 @@ const IDLE: Duration = Duration::from_secs(3600);
 
 pub(super) struct Courier {
     pub settings: Notify,
-    pub outbox: Outbox,
+    pub outbox: NoticeOutbox,
     pub metrics: Arc<Metrics>,
     pub client: reqwest::Client,
     pub desk: Arc<Semaphore>,

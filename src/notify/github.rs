@@ -7,7 +7,7 @@
 use super::outcome::{Failure, send};
 use super::text;
 use crate::control::journal::JournalError;
-use crate::control::journal::outbox::Outbox;
+use crate::control::journal::outbox::NoticeOutbox;
 use crate::core::notice::{Kind, Notice};
 use crate::core::settings::Github;
 use reqwest::Client;
@@ -20,7 +20,7 @@ const DESCRIPTION_MAX: usize = 140;
 pub(super) struct Desk<'a> {
     pub name: &'a str,
     pub settings: &'a Github,
-    pub outbox: &'a Outbox,
+    pub outbox: &'a NoticeOutbox,
     pub client: &'a Client,
 }
 

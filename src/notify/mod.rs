@@ -10,7 +10,7 @@ mod outcome;
 mod text;
 mod webhook;
 
-use crate::control::journal::outbox::Outbox;
+use crate::control::journal::outbox::NoticeOutbox;
 use crate::core::settings::{Config, Notify};
 use crate::observe::metrics::Metrics;
 use courier::Courier;
@@ -29,7 +29,7 @@ pub const PLACES: u32 = 1 << 16;
 
 /// Delivers until the controller has stopped. `desk` has [`PLACES`] permits.
 pub async fn deliver(
-    outbox: Outbox,
+    outbox: NoticeOutbox,
     mut configs: watch::Receiver<Arc<Config>>,
     metrics: Arc<Metrics>,
     desk: Arc<Semaphore>,
@@ -60,7 +60,7 @@ fn client() -> reqwest::Result<reqwest::Client> {
 }
 
 struct Office {
-    outbox: Outbox,
+    outbox: NoticeOutbox,
     metrics: Arc<Metrics>,
     client: reqwest::Client,
     desk: Arc<Semaphore>,

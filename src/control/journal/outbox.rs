@@ -42,12 +42,12 @@ pub(super) type Posted = watch::Sender<u64>;
 
 /// The way to the notices that wait; cheap to clone.
 #[derive(Clone, Debug)]
-pub struct Outbox {
+pub struct NoticeOutbox {
     pub(super) messages: mpsc::Sender<Message>,
     pub(super) posted: Posted,
 }
 
-impl Outbox {
+impl NoticeOutbox {
     /// Changes whenever something was put into the outbox.
     pub fn posted(&self) -> watch::Receiver<u64> {
         self.posted.subscribe()
