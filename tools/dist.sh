@@ -53,7 +53,8 @@ split() {
 }
 
 # musl's standard library where rustup has it; else Debian's source of it (tools/musl.sh); else glibc, linked in. Each way
-# gives other bytes, and says itself.
+# gives other bytes, and says itself. jemalloc's crate warns that background threads are not supported with musl; they run, and
+# tests/it/packages/image.rs holds it.
 build_static() {
 	musl=$machine-unknown-linux-musl
 	if [ -d "$(rustc --print sysroot)/lib/rustlib/$musl/lib" ]; then
