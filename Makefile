@@ -138,6 +138,7 @@ slow: setup-test ## no file descriptors left and back again; 10,000 slow clients
 # Of one version each, so that the same commit gives the same bytes.
 setup-dist: setup-deny ## and what a release needs: musl, cargo-deb, cargo-cyclonedx
 	$(call install,musl-gcc:musl-tools jq:jq xz:xz-utils dpkg-shlibdeps:dpkg-dev objcopy:binutils git:git)
+	@timeout 300 rustup target add "$$(uname -m)-unknown-linux-musl" >/dev/null 2>&1 || tools/musl.sh || true
 	@[ -x target/tools/bin/pip ] || python3 -m venv target/tools
 	cargo install --quiet --locked --root target/tools cargo-deb@3.8.0 cargo-cyclonedx@0.5.9
 

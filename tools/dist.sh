@@ -36,7 +36,7 @@ build() {
 	cargo_home=${CARGO_HOME:-$HOME/.cargo}
 	flags="-Clink-arg=-Wl,--build-id=sha1"
 	for flag in "--remap-path-prefix=$root=." "--remap-path-prefix=$cargo_home=/cargo" \
-		"--remap-path-prefix=$(rustc --print sysroot)=/rust"; do
+		"--remap-path-prefix=$("${RUSTC:-rustc}" --print sysroot)=/rust"; do
 		flags=$flags$(printf '\037')$flag
 	done
 	CARGO_ENCODED_RUSTFLAGS=$flags CFLAGS="-ffile-prefix-map=$root=. -ffile-prefix-map=$cargo_home=/cargo" \
@@ -52,13 +52,23 @@ split() {
 	(cd "$2" && objcopy --add-gnu-debuglink=pointsman.debug pointsman)
 }
 
-# musl's standard library where rustup has it; else glibc's, linked in.
+# musl's standard library where rustup has it; else Debian's source of it (tools/musl.sh); else glibc, linked in. Each way
+# gives other bytes, and says itself. jemalloc's crate warns that background threads are not supported with musl; they run, and
+# tests/it/packages/image.rs holds it.
 build_static() {
 	musl=$machine-unknown-linux-musl
 	if [ -d "$(rustc --print sysroot)/lib/rustlib/$musl/lib" ]; then
+		echo "The static binary has musl, of rustup."
 		build "$musl" static
+	elif tools/musl.sh; then
+		echo "The static binary has musl, compiled by Debian's rustc: rustup has no standard library for $musl."
+		(
+			export RUSTC="$tools/musl/rustc" RUSTC_BOOTSTRAP=1 CARGO_UNSTABLE_BUILD_STD=std,panic_unwind
+			export CARGO_TARGET_X86_64_UNKNOWN_LINUX_MUSL_LINKER="$tools/musl/cc"
+			build "$musl" static -Clink-self-contained=no
+		)
 	else
-		echo "The standard library for $musl is not installed (rustup target add $musl): linking glibc in instead."
+		echo "The static binary has glibc: there is no standard library for $musl (rustup target add $musl)."
 		build "$machine-unknown-linux-gnu" static -Ctarget-feature=+crt-static
 	fi
 }

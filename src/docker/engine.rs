@@ -10,6 +10,7 @@ use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
+use rustix::io::Errno;
 use serde::Deserialize;
 use std::io;
 use std::time::Duration;
@@ -125,9 +126,15 @@ fn unreachable(error: &io::Error) -> String {
     let remedy = match error.kind() {
         io::ErrorKind::NotFound => "; is Docker running, and is its socket mounted?",
         io::ErrorKind::PermissionDenied => "; the user of this process must be in the group of the socket",
+        _ if is_ours(error) => "; raise the limit (LimitNOFILE=, ulimits.nofile) or lower limits.connections",
         _ => "",
     };
     format!("no connection: {error}{remedy}")
+}
+
+/// Whether this process, or its machine, has no descriptor left.
+fn is_ours(error: &io::Error) -> bool {
+    matches!(Errno::from_io_error(error), Some(Errno::MFILE | Errno::NFILE))
 }
 
 /// The stream of events.

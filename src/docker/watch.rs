@@ -22,6 +22,10 @@ const LISTED_AFTER: Duration = Duration::from_millis(10);
 /// How often the containers are listed though nothing has happened.
 const LISTED_EVERY: Duration = Duration::from_secs(30);
 
+/// What the log says of a Docker that does not answer, and of one that does not list its containers.
+const UNFOLLOWED: &str = "Docker is not followed, and its containers stay as they are";
+const UNLISTED: &str = "Docker does not list its containers, and only what ends is followed";
+
 /// Tells the controller of containers until it stops.
 pub async fn watch(
     controller: Controller,
@@ -40,6 +44,7 @@ pub async fn watch(
         list_at,
         sent: None,
         warned: Vec::new(),
+        unlisted: None,
     };
     while watcher.follow().await {}
 }
@@ -57,6 +62,8 @@ struct Watcher {
     sent: Option<Arc<Containers>>,
     /// What the log knows.
     warned: Vec<Unplaced>,
+    /// Why the containers cannot be listed, while events still come.
+    unlisted: Option<String>,
 }
 
 /// Why a stream is not followed any more.
@@ -95,7 +102,7 @@ impl Watcher {
                 pause = FIRST_PAUSE;
             }
             if let Some(why) = why {
-                self.is_down(&docker, why);
+                self.is_down(&docker, UNFOLLOWED, why);
             }
             tokio::select! {
                 () = sleep(pause) => (),
@@ -110,6 +117,7 @@ impl Watcher {
             Ok(events) => events,
             Err(why) => return Left::Down(why),
         };
+        self.unlisted = None;
         if let Err(left) = self.list(engine, true).await {
             return left;
         }
@@ -128,7 +136,7 @@ impl Watcher {
             event = events.next() => self.event(engine, event.map_err(|_| Left::Ended)?).await,
             () = sleep(pause) => {
                 self.roster.forgive(self.clock.now());
-                self.list(engine, false).await
+                self.list_again(engine, docker).await
             }
             changed = self.configs.changed() => {
                 changed.map_err(|_| Left::Stopped)?;
@@ -175,6 +183,21 @@ impl Watcher {
         Ok(())
     }
 
+    /// Lists the containers while their events are followed. Where that fails, the events go on: they say which containers
+    /// end. Once it succeeds again everything begins from the start, since the stream may be a dead one.
+    async fn list_again(&mut self, engine: &Engine, docker: &Docker) -> Result<(), Left> {
+        match self.list(engine, false).await {
+            Ok(()) if self.unlisted.take().is_some() => Err(Left::Ended),
+            Err(Left::Down(why)) => {
+                self.is_down(docker, UNLISTED, why.clone());
+                self.unlisted = Some(why);
+                self.list_at = self.clock.now() + LONGEST_PAUSE;
+                Ok(())
+            }
+            other => other,
+        }
+    }
+
     async fn list(&mut self, engine: &Engine, begins: bool) -> Result<(), Left> {
         let listed = engine.list().await.map_err(Left::Down)?;
         self.roster.list(listed, begins);
@@ -195,12 +218,12 @@ impl Watcher {
         let is_taken = !is_new || self.controller.tell(Input::Containers { all: containers.clone() }).await;
         self.warn(&refused);
         if let Some(docker) = &config.docker {
-            self.gauge.set(Some(true));
+            self.gauge.set(Some(self.unlisted.is_none()));
             let pools = containers.values().flat_map(|service| service.values());
             self.status.send_replace(DockerStatus {
                 socket: Some(docker.socket.to_string()),
                 is_tried: true,
-                down: None,
+                down: self.unlisted.clone(),
                 upstreams: pools.map(|pool| pool.upstreams.len()).sum(),
                 refused: refused.iter().map(|one| (one.container.clone(), one.why.clone())).collect(),
             });
@@ -220,11 +243,10 @@ impl Watcher {
         }
     }
 
-    /// The containers stay as they are.
-    fn is_down(&self, docker: &Docker, why: String) {
+    fn is_down(&self, docker: &Docker, what: &str, why: String) {
         let news = self.status.borrow().down.is_none();
         if news {
-            tracing::warn!(socket = %docker.socket, "Docker is not followed, and its containers stay as they are: {why}");
+            tracing::warn!(socket = %docker.socket, "{what}: {why}");
         }
         self.gauge.set(Some(false));
         self.status.send_modify(|status| {

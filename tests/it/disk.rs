@@ -1,5 +1,7 @@
 //! The disk of the state store is full: really, on a small one of its own.
 
+mod docker;
+
 use super::harness::{Load, Origin, Pointsman, Printed, Reaction, eventually, whole};
 use serde_json::Value;
 use std::io::Write;

@@ -2,12 +2,13 @@
 
 mod compose;
 mod real;
+mod scarce;
 
 use super::harness::{Docker, Load, Origin, Pointsman, Reaction, eventually, get};
 use serde_json::{Value, json};
 use std::net::SocketAddr;
 
-const CHECK: &str = "health = { path = \"/health\", interval = \"20ms\", timeout = \"1s\" }\n";
+pub(super) const CHECK: &str = "health = { path = \"/health\", interval = \"20ms\", timeout = \"1s\" }\n";
 
 /// The pools blue and green without upstreams of their own; all traffic on blue.
 fn config(docker: &Docker, more: &str) -> String {
@@ -37,7 +38,7 @@ fn states(pointsman: &Pointsman, pool: &str) -> String {
 }
 
 #[track_caller]
-fn becomes(pointsman: &Pointsman, pool: &str, expected: &str) {
+pub(super) fn becomes(pointsman: &Pointsman, pool: &str, expected: &str) {
     let mut last = String::new();
     let is_so = || {
         last = states(pointsman, pool);

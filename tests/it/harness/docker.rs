@@ -23,6 +23,7 @@ struct Daemon {
     streams: Mutex<Vec<UnixStream>>,
     listings: AtomicU64,
     is_down: AtomicBool,
+    lists_nothing: AtomicBool,
 }
 
 impl Docker {
@@ -65,6 +66,11 @@ impl Docker {
     pub fn comes_back(&self) {
         self.daemon.is_down.store(false, Ordering::SeqCst);
         self.listen();
+    }
+
+    /// Whether it says which containers there are; else it answers 500 to that alone.
+    pub fn lists(&self, does: bool) {
+        self.daemon.lists_nothing.store(!does, Ordering::SeqCst);
     }
 
     /// How often the containers were listed.
@@ -134,6 +140,10 @@ impl Daemon {
                 "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n";
             let _ = stream.write_all(head.as_bytes());
             return self.streams.lock().expect("no panic").push(stream);
+        }
+        if path.starts_with("/containers/json") && self.lists_nothing.load(Ordering::SeqCst) {
+            let _ = stream.write_all(b"HTTP/1.1 500 Internal Server Error\r\nContent-Length: 0\r\n\r\n");
+            return;
         }
         let body = if path.starts_with("/containers/json") {
             self.listings.fetch_add(1, Ordering::SeqCst);

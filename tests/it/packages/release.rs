@@ -21,7 +21,7 @@ fn the_sums_are_those_of_all_files() {
     assert!(files.len() >= 5, "{files:?}");
 }
 
-/// The archive's binary needs nothing of the machine, and gives memory back by time as the other does.
+/// The archive's binary needs nothing of the machine, and names no folder of the one that made it.
 #[test]
 #[ignore = "needs a release: make test-packages"]
 fn the_static_binary_is_static_and_its_debug_information_fits() {
@@ -42,6 +42,17 @@ fn the_static_binary_is_static_and_its_debug_information_fits() {
     assert!(!needed.contains("NEEDED"), "{needed}");
     assert!(!read("-l", "pointsman").contains("INTERP"));
     assert!(!read("-S", "pointsman").contains(".debug_info"));
+    assert!(read("-h", "pointsman").contains("DYN"), "its addresses are others in each process");
+    let bytes = |file: &str| std::fs::read(here.path().join(file)).expect("a file");
+    let (binary, root) = (bytes("pointsman"), super::root().display().to_string());
+    let glibc = memchr::memmem::find(&binary, b"GLIBC_TUNABLES");
+    assert!(
+        glibc.is_none(),
+        "glibc is linked in, as make dist said: rustup target add x86_64-unknown-linux-musl"
+    );
+    for (file, bytes) in [("pointsman", &binary), ("debug", &bytes("pointsman-static.debug"))] {
+        assert!(memchr::memmem::find(bytes, root.as_bytes()).is_none(), "{file} names {root}");
+    }
     let id = |file: &str| {
         let notes = read("-n", file);
         notes.lines().find_map(|line| line.trim().strip_prefix("Build ID: ")).expect("a build id").to_owned()
