@@ -27,7 +27,7 @@ pub(super) fn start(
         lease: fleet.lease,
         forget: fleet.forget,
         missing: fleet.missing,
-        config: config.shared_digest(),
+        config: config.shared_digest.clone(),
         secret: fleet.secret.key("fleet", "").iter().take(8).map(|byte| format!("{byte:02x}")).collect(),
         services: config.services.keys().map(|name| name.as_str().into()).collect(),
         journal: journal.clone(),
