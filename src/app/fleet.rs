@@ -29,7 +29,7 @@ pub(super) fn start(
         missing: fleet.missing,
         config: config.shared_digest.clone(),
         secret: fleet.secret.key("fleet", "").iter().take(8).map(|byte| format!("{byte:02x}")).collect(),
-        sealing: fleet.secret.key("fleet sealing", ""),
+        sealing: fleet.secret.clone(),
         services: config.services.keys().map(|name| name.as_str().into()).collect(),
         journal: journal.clone(),
         clock,

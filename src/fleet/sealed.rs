@@ -6,7 +6,7 @@
 //! still be put back to what stood there before.
 
 use crate::core::fleet::documents::{self, DocumentFault, FORMAT};
-use crate::core::secret::Key;
+use crate::core::secret::{Key, Secret};
 use base64::prelude::{BASE64_STANDARD as BASE64, Engine};
 use ring::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use ring::hkdf::{HKDF_SHA256, Salt};
@@ -44,8 +44,8 @@ impl SealFault {
 }
 
 impl Sealing {
-    pub(super) fn new(key: Key) -> Self {
-        Sealing(key)
+    pub(super) fn new(secret: &Secret) -> Self {
+        Sealing(secret.key("fleet sealing", ""))
     }
 
     /// A text for this place in the store; `None` where the system has no random bits or no such cipher.
@@ -95,7 +95,7 @@ mod tests {
 
     #[test]
     fn who_has_the_secret_opens_what_was_sealed_for_the_place() {
-        let sealing = Sealing::new([7; 32]);
+        let sealing = Sealing::new(&Secret::new([7; 32]));
         let stored = sealing.seal(PLACE, TEXT).expect("sealed");
         assert_eq!(sealing.open(PLACE, &stored).as_deref(), Ok(TEXT));
         assert_ne!(sealing.seal(PLACE, TEXT).as_ref(), Some(&stored), "another salt each time");
@@ -103,14 +103,14 @@ mod tests {
         let shut = |sealing: &Sealing, place: &str| {
             sealing.open(place, &stored) == Err(SealFault::Shut(place.to_owned()))
         };
-        assert!(shut(&Sealing::new([8; 32]), PLACE), "another secret");
+        assert!(shut(&Sealing::new(&Secret::new([8; 32])), PLACE), "another secret");
         assert!(shut(&sealing, "pointsman/acme/account"), "another place");
         assert!(shut(&sealing, "other/acme/certificate"), "another fleet");
     }
 
     #[test]
     fn what_was_changed_is_not_opened() {
-        let sealing = Sealing::new([7; 32]);
+        let sealing = Sealing::new(&Secret::new([7; 32]));
         let stored = sealing.seal(PLACE, TEXT).expect("sealed");
         let document: SealedDocument = documents::read(PLACE, &stored).expect("a document");
         let bytes = BASE64.decode(&document.sealed).expect("base64");

@@ -10,7 +10,7 @@ use crate::core::fleet::documents::{ServiceDocument, Tombstone};
 use crate::core::fleet::ground::Missing;
 use crate::core::fleet::keys::StoreKeys;
 use crate::core::fleet::member::{FleetMember, MemberIdentity, READ_AGAIN};
-use crate::core::secret::Key;
+use crate::core::secret::Secret;
 use crate::core::settings::EtcdSettings;
 use crate::observe::clock::Clock;
 use crate::observe::metrics::FleetTimes;
@@ -45,7 +45,7 @@ pub struct FleetStart {
     pub config: String,
     pub secret: String,
     /// What members share of their certificate is sealed under it.
-    pub sealing: Key,
+    pub sealing: Secret,
     pub services: Vec<Arc<str>>,
     pub journal: Journal,
     pub clock: Clock,
@@ -104,7 +104,7 @@ impl FleetStart {
             lease: self.lease,
             reading: READ_AGAIN,
         };
-        let (sharing, acme) = AcmeSharing::new(self.sealing);
+        let (sharing, acme) = AcmeSharing::new(&self.sealing);
         let task = FleetTask::new(
             member,
             (etcd, settings),

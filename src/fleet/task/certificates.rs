@@ -5,7 +5,7 @@
 
 use super::{Finished, FleetTask};
 use crate::core::fleet::store::StoreRevision;
-use crate::core::secret::Key;
+use crate::core::secret::Secret;
 use crate::fleet::etcd::{KeyCondition, KeyOp, KeyScope, Relation, Txn};
 use crate::fleet::sealed::Sealing;
 use crate::tls::acme::{AcmeItem, AcmeRequest, AcmeSeam, AcmeShared, AcmeWrite};
@@ -39,12 +39,12 @@ pub(in crate::fleet) struct AcmeSharing {
 }
 
 impl AcmeSharing {
-    /// With a key of the fleet's secret.
-    pub(in crate::fleet) fn new(key: Key) -> (Self, AcmeSeam) {
+    /// With the fleet's secret.
+    pub(in crate::fleet) fn new(secret: &Secret) -> (Self, AcmeSeam) {
         let (shared, seen) = watch::channel(Arc::default());
         let (asking, requests) = mpsc::channel(REQUESTS);
         let (opened, taken) = Default::default();
-        let sharing = AcmeSharing { sealing: Sealing::new(key), shared, requests, opened, taken };
+        let sharing = AcmeSharing { sealing: Sealing::new(secret), shared, requests, opened, taken };
         (sharing, AcmeSeam { shared: seen, requests: asking })
     }
 
@@ -97,29 +97,36 @@ impl FleetTask {
     }
 
     fn acme_shared(&self) -> AcmeShared {
-        let view = self.member.view();
         let opened = &self.acme.opened;
         let text = |(item, opened): (&AcmeItem, &OpenedText)| Some((*item, opened.text.clone()?));
         let is_newer = opened.values().any(|opened| opened.is_newer);
         let order = opened.get(&AcmeItem::Order).filter(|order| order.text.is_some());
         let order_revision = order.map_or(0, |order| order.modified);
-        let own = self.member.name();
-        let shown = |member: &str| {
-            let said = view.entry(&view.keys.acme_shown(member)).and_then(|entry| entry.value.parse().ok());
-            said.unwrap_or(0)
-        };
-        let behind = |name: &&String| {
-            let is_there = matches!(view.alive(name), Ok(Some(_)));
-            **name != own && is_there && shown(name) < order_revision
-        };
-        let (roster, _) = view.roster().unwrap_or_default();
         AcmeShared {
             term: self.member.leads().filter(|_| self.member.has_joined() && !is_newer),
             texts: opened.iter().filter_map(text).collect(),
             order_revision,
-            shown: shown(own),
-            behind: roster.members.keys().filter(behind).cloned().collect(),
+            shown: self.acme_shown(self.member.name()),
+            behind: if order_revision > 0 { self.behind(order_revision) } else { Vec::new() },
         }
+    }
+
+    /// The order whose answers a member shows.
+    fn acme_shown(&self, member: &str) -> StoreRevision {
+        let view = self.member.view();
+        let said = view.entry(&view.keys.acme_shown(member)).and_then(|entry| entry.value.parse().ok());
+        said.unwrap_or(0)
+    }
+
+    /// The other members that are there and do not show the answers of the order.
+    fn behind(&self, order: StoreRevision) -> Vec<String> {
+        let view = self.member.view();
+        let is_behind = |name: &&String| {
+            let is_there = matches!(view.alive(name), Ok(Some(_)));
+            name.as_str() != self.member.name() && is_there && self.acme_shown(name) < order
+        };
+        let (roster, _) = view.roster().unwrap_or_default();
+        roster.members.keys().filter(is_behind).cloned().collect()
     }
 
     pub(super) fn acme_request(&mut self, request: AcmeRequest) {

@@ -91,3 +91,38 @@ fn is_better(settings: &Acme, text: &str, than: Option<&str>) -> Result<bool, Ac
     let new = rank_of(text)?;
     Ok(than.and_then(|than| rank_of(than).ok()).is_none_or(|old| new >= old))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rcgen::{CertificateParams, CertifiedIssuer, DnType, KeyPair, date_time_ymd};
+
+    /// A certificate for a name that begins at a day of a month, of an authority.
+    fn issued(name: &str, day: u8) -> String {
+        let mut authority = CertificateParams::default();
+        authority.distinguished_name.push(DnType::CommonName, "an authority");
+        let key = KeyPair::generate().expect("a key");
+        let issuer = CertifiedIssuer::self_signed(authority, key).expect("an authority");
+        let mut params = CertificateParams::new(vec![name.to_owned()]).expect("a name");
+        params.distinguished_name.push(DnType::CommonName, name);
+        params.not_before = date_time_ymd(2026, 1, day);
+        params.signed_by(&KeyPair::generate().expect("a key"), &issuer).expect("a certificate").pem()
+    }
+
+    #[test]
+    fn the_newest_certificate_for_the_names_is_the_fleets() {
+        let (directory, contact, names) =
+            ("https://a/".to_owned(), Vec::new(), vec!["one.example".to_owned()]);
+        let settings = Acme { directory, contact, names, ca: None, dir: "/nowhere".into() };
+        let placeholder = super::super::order::placeholder(&settings.names).expect("a placeholder");
+        let (old, new, other) =
+            (issued("one.example", 1), issued("one.example", 2), issued("two.example", 3));
+        let better = |one: &str, than| is_better(&settings, one, than).expect("a certificate");
+        for (one, than) in [(&new, &old), (&old, &other), (&new, &placeholder), (&other, &placeholder)] {
+            assert!(better(one, Some(than)) && !better(than, Some(one)), "{one} and {than}");
+        }
+        assert!(better(&old, None) && better(&old, Some("garbage")) && better(&old, Some(&old)));
+        assert!(is_better(&settings, "garbage", Some(&old)).is_err());
+        assert!(is_better(&settings, "", None).is_err());
+    }
+}

@@ -96,6 +96,8 @@ pub struct Keeper {
     failures: u32,
     /// Why nothing is taken of what is shared, as it was said last.
     complaint: Option<String>,
+    /// Why the store does not take what is to be shared, as it was said last.
+    unshared: Option<String>,
 }
 
 impl Keeper {
@@ -107,8 +109,8 @@ impl Keeper {
         draw: f64,
         seam: Option<AcmeSeam>,
     ) -> Self {
-        let (rest, is_changed, failures, complaint) = Default::default();
-        Keeper { configs, challenges, in_use, draw, seam, rest, is_changed, failures, complaint }
+        let (rest, is_changed, failures, complaint, unshared) = Default::default();
+        Keeper { configs, challenges, in_use, draw, seam, rest, is_changed, failures, complaint, unshared }
     }
 
     /// Runs until the controller has ended.
@@ -137,10 +139,15 @@ impl Keeper {
             Ok(None) if self.seam.is_some() => return HOUR,
             Ok(term) => term,
             Err(error) => {
-                tracing::warn!("the certificate is not shared: {error}");
+                let fault = error.to_string();
+                if self.unshared.as_ref() != Some(&fault) {
+                    tracing::warn!("the certificate is not shared: {fault}");
+                }
+                self.unshared = Some(fault);
                 return UNSHARED;
             }
         };
+        self.unshared = None;
         let wait = self.wait(settings, term.as_ref());
         if !wait.is_zero() {
             return wait.min(HOUR);
@@ -148,9 +155,10 @@ impl Keeper {
         let names = settings.names.join(" ");
         tracing::info!(names, directory = settings.directory, "ordering a certificate");
         self.is_changed = false;
-        let pause = self.order_and_tell(settings, term, &names).await;
-        self.rest = Some(Instant::now() + pause);
-        pause
+        let rest = self.order_and_tell(settings, term, &names).await;
+        self.rest = Some(Instant::now() + rest);
+        // What has come of it is shared at once.
+        Duration::ZERO
     }
 
     /// How long until there is something to order.
@@ -171,7 +179,7 @@ impl Keeper {
                 return HOUR;
             }
             Err(AcmeError::Succeeded) => {
-                tracing::info!(names, "another member leads, and goes on with the order");
+                tracing::info!(names, "this member leads no more: the order goes on with the one that does");
                 return Duration::ZERO;
             }
             Err(error) => error,

@@ -44,15 +44,14 @@ fn one_certificate(acme: &Acme, members: &[&Pointsman]) -> Vec<u8> {
     leaves[0].to_vec()
 }
 
-/// Waits until each answers the authority.
+/// Waits until each answers the authority, and not the service in its place.
 #[track_caller]
-fn all_answer(members: &[&Pointsman]) -> String {
+fn all_answer(members: &[&Pointsman]) {
     for member in members {
-        eventually("it answers the challenge", || get(member.http(), TOKEN).status == 200);
+        eventually("it answers the challenge", || get(member.http(), TOKEN).text().starts_with("token-0-0."));
     }
     let answers: Vec<String> = members.iter().map(|member| get(member.http(), TOKEN).text()).collect();
     assert!(answers.windows(2).all(|pair| pair[0] == pair[1]), "{answers:?}");
-    answers[0].clone()
 }
 
 fn copy(member: &Pointsman, name: &str) -> String {
@@ -69,7 +68,7 @@ fn the_leader_orders_any_member_answers_and_all_serve_it() {
     let mut members = site.members(3);
     eventually("an order is placed", || !acme.state().orders.is_empty());
     let all: Vec<&Pointsman> = members.iter().collect();
-    assert!(all_answer(&all).starts_with("token-0-0."));
+    all_answer(&all);
     // The authority asks one that has not ordered.
     let leads = leader(&site);
     let asked = (0..3).find(|number| leads != format!("edge-{}", number + 1)).expect("another");
@@ -184,4 +183,83 @@ fn a_failure_is_paused_after_by_the_next_leader_too() {
     one_certificate(&acme, &[left]);
     assert_eq!(acme.state().orders.len(), 2);
     drop(dir);
+}
+
+/// The value of a key, as it is in the store.
+fn value(site: &Site, name: &str) -> Option<String> {
+    let key = format!("pointsman/acme/{name}");
+    stored(site).into_iter().find(|(stored, _)| *stored == key).map(|(_, value)| value)
+}
+
+fn put(site: &Site, name: &str, value: &str) {
+    let key = BASE64.encode(format!("pointsman/acme/{name}"));
+    site.cluster.gateway("/v3/kv/put", &json!({ "key": key, "value": BASE64.encode(value) }));
+}
+
+fn delete(site: &Site, name: &str) {
+    let key = BASE64.encode(format!("pointsman/acme/{name}"));
+    site.cluster.gateway("/v3/kv/deleterange", &json!({ "key": key }));
+}
+
+/// What the next leader finds where the one before had its certificate and nobody else: the order, and the account.
+#[test]
+fn an_order_that_the_authority_has_fulfilled_is_not_placed_again() {
+    let acme = Acme::start();
+    let site = site(&acme);
+    let first = site.member("edge-1");
+    all_answer(&[&first]);
+    let order = value(&site, "order").expect("an order");
+    acme.state().site = Some(first.http());
+    let leaf = one_certificate(&acme, &[&first]);
+    eventually("it is shared", || value(&site, "certificate").is_some());
+    drop(first);
+    delete(&site, "certificate");
+    put(&site, "order", &order);
+    let second = site.member("edge-2");
+    assert_eq!(one_certificate(&acme, &[&second]), leaf, "of the same order");
+    eventually("it is shared again", || {
+        value(&site, "certificate").is_some() && value(&site, "order").is_none()
+    });
+    let state = acme.state();
+    assert_eq!((state.orders.len(), state.contacts.len()), (1, 1));
+}
+
+#[test]
+fn who_writes_to_the_store_takes_no_certificate_away() {
+    let acme = Acme::start();
+    let site = site(&acme);
+    let day = std::time::Duration::from_secs(86_400);
+    acme.state().validity = (day * 80, day * 10);
+    let first = site.member("edge-1");
+    acme.state().site = Some(first.http());
+    let old_leaf = one_certificate(&acme, &[&first]);
+    eventually("it is shared", || value(&site, "certificate").is_some());
+    let old = value(&site, "certificate").expect("a certificate");
+    // Another process does not rest as long as that one does.
+    acme.state().validity = (day, day * 89);
+    let dir = first.kill();
+    acme.state().site = None;
+    let first = again(dir);
+    acme.state().site = Some(first.http());
+    let client = TlsClient::new(&acme.authority);
+    eventually("it is renewed", || client.served(first.listeners[1], "one.example") != old_leaf);
+    let second = site.member("edge-2");
+    let leaf = one_certificate(&acme, &[&first, &second]);
+    let account = value(&site, "account").expect("an account");
+    let large = format!("{{\"format\":1,\"sealed\":\"{}\"}}", "A".repeat(60_000));
+    for attack in [&*old, "garbage", &account, &large, "{\"format\":1,\"sealed\":\"AAAA\"}"] {
+        put(&site, "certificate", attack);
+        put(&site, "order", attack);
+        eventually("the leader writes it again", || {
+            value(&site, "certificate").is_some_and(|now| now != *attack)
+        });
+        assert_eq!(one_certificate(&acme, &[&first, &second]), leaf);
+    }
+    delete(&site, "certificate");
+    delete(&site, "account");
+    eventually("both are back", || {
+        value(&site, "certificate").is_some() && value(&site, "account").is_some()
+    });
+    assert_eq!(acme.state().orders.len(), 2);
+    assert_eq!(acme.state().contacts.len(), 1, "one account");
 }
