@@ -2,6 +2,7 @@
 
 mod aborts;
 mod acme;
+mod docker;
 mod leading;
 mod mishaps;
 mod state;
