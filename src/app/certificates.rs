@@ -1,6 +1,7 @@
 //! Every set of certificates that is served, and what a reload does to them.
 
 use crate::core::settings::{Config, Listener, Tls};
+use crate::fleet::FleetRunning;
 use crate::observe::metrics::CertificateEnds;
 use crate::proxy::Bound;
 use crate::tls::acme::{self, Keeper};
@@ -59,15 +60,20 @@ impl InUse {
         CertificateEnds(Box::new(move || all.iter().flat_map(|certificates| certificates.ends()).collect()))
     }
 
-    /// Looks at all their files every so often, and keeps the one of `[acme]` fresh.
+    /// Looks at all their files every so often, and keeps the one of `[acme]` fresh, which a fleet has as one.
     pub(super) fn keep(
         &self,
         runtime: &Runtime,
         configs: watch::Receiver<Arc<Config>>,
         challenges: Arc<Challenges>,
+        fleet: Option<&FleetRunning>,
     ) {
         self.watch(runtime);
-        self.renew(runtime, configs, challenges);
+        let in_use = self.listeners.iter().map(|(_, _, certificates)| certificates.clone()).collect();
+        let seam = fleet.map(|fleet| fleet.acme.clone());
+        let mut keeper = Keeper::new(configs, challenges, in_use, rand::random(), seam);
+        keeper.begin();
+        runtime.spawn(keeper.run());
     }
 
     fn watch(&self, runtime: &Runtime) {
@@ -75,11 +81,6 @@ impl InUse {
         for (tls, certificates) in listeners.chain(self.admin.iter().map(|(tls, c)| (tls, c))) {
             runtime.spawn(certificates.clone().watch(tls.reload));
         }
-    }
-
-    fn renew(&self, runtime: &Runtime, configs: watch::Receiver<Arc<Config>>, challenges: Arc<Challenges>) {
-        let in_use = self.listeners.iter().map(|(_, _, certificates)| certificates.clone()).collect();
-        runtime.spawn(Keeper { configs, challenges, in_use, draw: rand::random() }.run());
     }
 
     /// Takes the certificates that a new configuration names for the listeners that serve, and whatever

@@ -109,7 +109,7 @@ impl Instance {
         let (own, doors) = own(&runtime, &running, shared.clock, sockets, desk);
         let admin = runtime.block_on(async { tokio::net::TcpListener::from_std(admin) })?;
         // What can fail from here on is the start of a worker thread.
-        certificates.keep(&runtime, running.configs.clone(), shared.challenges.clone());
+        certificates.keep(&runtime, running.configs.clone(), shared.challenges.clone(), fleet.as_ref());
         let exporting = exporter.map(|exporter| Exporting::start(&runtime, exporter));
         let workers = Workers::start(&shared, config.server.threads, config.server.grace)?;
         let ((stopping, stops), (reloads, requests)) = (watch::channel(false), mpsc::channel(REQUESTS));

@@ -88,6 +88,7 @@ fn users(item: &Item<'_>) -> Option<Arc<Htpasswd>> {
         item.fault(&format!("{shown} is not UTF-8; write its names so"));
         return None;
     };
+    item.leads_to(text.as_bytes());
     match Htpasswd::parse(&text) {
         Ok(users) => {
             let plain: Vec<_> = users.in_the_clear().collect();

@@ -71,7 +71,10 @@ fn forget(item: &Item<'_>, lease: Duration) -> Option<Duration> {
 fn secret(section: &Section<'_>) -> Option<Secret> {
     let from_file = |item: &Item<'_>| {
         let path = item.file()?;
-        std::fs::read_to_string(&path).map_err(|e| item.fault(&format!("{}: {e}", path.display()))).ok()
+        let read = std::fs::read_to_string(&path);
+        let text = read.map_err(|e| item.fault(&format!("{}: {e}", path.display()))).ok()?;
+        item.leads_to(text.trim().as_bytes());
+        Some(text)
     };
     let long_enough = |item: &Item<'_>, text: String| {
         let text = text.trim();

@@ -152,7 +152,8 @@ fn parsed(
         let config = read(&root, surroundings);
         if let Some(config) = config.filter(|_| document.is_clean()) {
             weak::look(&root, &config);
-            return Ok(Config { warnings: document.warnings(name), ..config });
+            let shared_digest = document.shared_digest(table.get_ref());
+            return Ok(Config { warnings: document.warnings(name), shared_digest, ..config });
         }
     }
     Err(document.into_faults(name))
@@ -202,8 +203,7 @@ fn read(root: &Section<'_>, surroundings: Surroundings) -> Option<Config> {
         },
     );
     acme::fit((&automatic, ordered.as_ref()), acme.as_mut(), &mut listeners, &mut specs);
-    let headers = headers::headers(&root.section("headers"));
-    let routes = Routes::new(specs, headers, error_pages);
+    let routes = Routes::new(specs, headers::headers(&root.section("headers")), error_pages);
     let maintenance = maintenance::maintenance(&root.section("maintenance"), &services);
     let compression = compression::read(root);
     let notify = notify::receivers(root, &names);
@@ -230,6 +230,7 @@ fn read(root: &Section<'_>, surroundings: Surroundings) -> Option<Config> {
         policies,
         notify,
         warnings: Vec::new(),
+        shared_digest: String::new(),
     })
 }
 

@@ -135,7 +135,10 @@ fn page_or_built_in(item: &Item<'_>) -> Option<Bytes> {
 pub(super) fn page(item: &Item<'_>) -> Option<Bytes> {
     let path = item.file()?;
     match std::fs::read(&path) {
-        Ok(page) if page.len() <= LARGEST_PAGE => return Some(page.into()),
+        Ok(page) if page.len() <= LARGEST_PAGE => {
+            item.leads_to(&page);
+            return Some(page.into());
+        }
         Ok(_) => {
             item.fault(&format!("{} has more than {LARGEST_PAGE} bytes; make it smaller", path.display()))
         }

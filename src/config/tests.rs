@@ -1,4 +1,5 @@
 mod described;
+mod digest;
 mod documented;
 mod reference;
 mod samples;

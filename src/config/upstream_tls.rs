@@ -71,6 +71,7 @@ fn server_name(text: &str) -> Result<Arc<str>, String> {
 
 pub(super) fn authorities(item: &Item<'_>) -> Option<Vec<Bytes>> {
     let found = certificates(item)?;
+    item.leads_to(&der(&found).concat());
     let mut roots = RootCertStore::empty();
     for certificate in &found {
         if let Err(error) = roots.add(certificate.clone()) {

@@ -461,7 +461,8 @@ impl Task {
             if reloaded.is_ok() {
                 if self.links.is_fleet {
                     let services = config.services.keys().map(|name| name.as_str().into()).collect();
-                    self.effects.order(FleetOrder::Configured { services, config: config.shared_digest() });
+                    self.effects
+                        .order(FleetOrder::Configured { services, config: config.shared_digest.clone() });
                 }
                 self.configs.send_replace(config);
             }

@@ -2,7 +2,6 @@
 //! that still needs parsing; defaults are filled in. `config` makes it from what was typed.
 
 mod checks;
-mod digest;
 mod docker;
 mod etcd;
 mod fleet;
@@ -83,6 +82,8 @@ pub struct Config {
     pub notify: Vec<Notify>,
     /// What is allowed and hardly meant.
     pub warnings: Vec<Remark>,
+    /// Of all that the members of a fleet must have the same, in hexadecimal digits.
+    pub shared_digest: String,
 }
 
 /// Something to be said of a place in the configuration.

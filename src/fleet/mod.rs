@@ -5,6 +5,7 @@
 
 mod convert;
 pub mod etcd;
+mod sealed;
 pub mod session;
 mod start;
 mod task;

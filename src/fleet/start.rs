@@ -2,7 +2,7 @@
 
 use super::etcd::{Etcd, EtcdTimes};
 use super::session::SessionSettings;
-use super::task::FleetTask;
+use super::task::{AcmeSharing, FleetTask};
 use crate::control::fleet::{FleetHandle, FleetOrder, FleetSeam};
 use crate::control::journal::{FleetKept, Journal, JournalError};
 use crate::core::fleet::Incarnation;
@@ -10,9 +10,11 @@ use crate::core::fleet::documents::{ServiceDocument, Tombstone};
 use crate::core::fleet::ground::Missing;
 use crate::core::fleet::keys::StoreKeys;
 use crate::core::fleet::member::{FleetMember, MemberIdentity, READ_AGAIN};
+use crate::core::secret::Secret;
 use crate::core::settings::EtcdSettings;
 use crate::observe::clock::Clock;
 use crate::observe::metrics::FleetTimes;
+use crate::tls::acme::AcmeSeam;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -42,6 +44,8 @@ pub struct FleetStart {
     /// Digests of the configuration and of the shared secret.
     pub config: String,
     pub secret: String,
+    /// What members share of their certificate is sealed under it.
+    pub sealing: Secret,
     pub services: Vec<Arc<str>>,
     pub journal: Journal,
     pub clock: Clock,
@@ -61,6 +65,8 @@ pub enum FleetFault {
 #[derive(Clone, Debug)]
 pub struct FleetRunning {
     pub handle: FleetHandle,
+    /// Of the certificate that is ordered.
+    pub acme: AcmeSeam,
     /// A sentence, once this process must not serve: another one has its name.
     pub refused: watch::Receiver<Option<String>>,
     orders: mpsc::UnboundedSender<FleetOrder>,
@@ -98,11 +104,13 @@ impl FleetStart {
             lease: self.lease,
             reading: READ_AGAIN,
         };
+        let (sharing, acme) = AcmeSharing::new(&self.sealing);
         let task = FleetTask::new(
             member,
             (etcd, settings),
             (self.journal, self.clock, self.times),
             (news, view, refused),
+            sharing,
         );
         runtime.spawn(task.run(ordered, forgotten));
         let handle = FleetHandle { view: shown, forgets };
@@ -113,7 +121,7 @@ impl FleetStart {
                  nothing until the fleet is heard"
             );
         }
-        let running = FleetRunning { handle, refused: is_refused, orders: orders.clone() };
+        let running = FleetRunning { handle, acme, refused: is_refused, orders: orders.clone() };
         Ok((running, FleetSeam { orders, news: heard }))
     }
 

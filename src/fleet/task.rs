@@ -5,6 +5,7 @@
 //! a change is taken from the store itself where its answer is lost.
 
 mod carrying;
+mod certificates;
 mod evidence;
 mod pruning;
 mod shown;
@@ -24,6 +25,8 @@ use crate::core::service::Moment;
 use crate::observe::clock::{Clock, wall};
 use crate::observe::metrics::FleetTimes;
 use carrying::Known;
+pub(super) use certificates::AcmeSharing;
+use certificates::WriteAnswer;
 use evidence::Gatherings;
 use shown::Standings;
 use site::Site;
@@ -64,6 +67,7 @@ pub(super) struct FleetTask {
     gatherings: Gatherings,
     site: Site,
     known: Known,
+    acme: AcmeSharing,
     /// Why the store is not heard.
     detail: Option<String>,
 }
@@ -83,6 +87,8 @@ enum Finished {
     Read(u64, Result<Listing, EtcdFault>),
     /// Counts about a service's candidate; whether they are stored.
     Pushed(Arc<str>, bool),
+    /// A write of what is shared of the certificate.
+    Shared(Result<u64, String>, WriteAnswer),
     /// One whose end makes no difference.
     PutAway,
 }
@@ -97,6 +103,7 @@ impl FleetTask {
             watch::Sender<Arc<FleetView>>,
             watch::Sender<Option<String>>,
         ),
+        acme: AcmeSharing,
     ) -> Self {
         FleetTask {
             member,
@@ -120,6 +127,7 @@ impl FleetTask {
             gatherings: Gatherings::default(),
             site: Site::default(),
             known: Known::default(),
+            acme,
             detail: None,
         }
     }
@@ -146,6 +154,7 @@ impl FleetTask {
                 },
                 Some(event) = next(&mut self.session) => self.event(event),
                 Some(Ok(finished)) = self.calls.join_next() => self.finished(finished),
+                request = self.acme.next() => self.acme_request(request),
                 Some((name, by, to)) = forgets.recv() => self.forget(&name, &by, to),
                 () = sleep(pause) => self.with(FleetMember::tick),
             }
@@ -218,6 +227,7 @@ impl FleetTask {
             Finished::Pushed(service, is_stored) => {
                 self.gatherings.pushed(&service, is_stored, self.clock.now());
             }
+            Finished::Shared(written, to) => self.acme_written(written, to),
             Finished::PutAway => {}
             Finished::Read(number, result) => {
                 self.reads.done = number;

@@ -3,7 +3,8 @@
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 /// Where authorities ask.
 const PATH: &str = "/.well-known/acme-challenge/";
@@ -19,12 +20,12 @@ impl Challenges {
         self.0.load().get(token).cloned()
     }
 
-    pub(super) fn add(&self, token: &str, answer: &str) {
-        self.0.rcu(|known| {
-            let mut known = HashMap::clone(known);
-            known.insert(token.into(), Bytes::copy_from_slice(answer.as_bytes()));
-            known
-        });
+    /// Answers these from now on, and no others.
+    pub(super) fn replace(&self, answers: &BTreeMap<String, String>) {
+        let answer = |(token, answer): (&String, &String)| {
+            (token.as_str().into(), Bytes::copy_from_slice(answer.as_bytes()))
+        };
+        self.0.store(Arc::new(answers.iter().map(answer).collect()));
     }
 
     pub(super) fn clear(&self) {

@@ -50,6 +50,18 @@ pub(super) struct Facts {
     pub is_self_signed: bool,
 }
 
+impl Facts {
+    /// What the leaf of a chain in PEM says.
+    ///
+    /// # Errors
+    /// [`TlsError`] for what is no chain.
+    pub(super) fn of_pem(text: &[u8]) -> Result<Self, TlsError> {
+        let path = Path::new("the certificate that is shared");
+        let chain = CertificateDer::pem_slice_iter(text).collect::<Result<Vec<_>, _>>();
+        facts(path, &chain.map_err(|source| pem(path, source))?)
+    }
+}
+
 /// Reads a certificate's files.
 ///
 /// # Errors

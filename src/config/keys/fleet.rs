@@ -8,8 +8,8 @@ pub(super) const PAGE: KeyPage = KeyPage {
         KeyTable {
             places: &["fleet"],
             about: "Several instances act as one: one state, one verdict, one history. Without this table an instance is alone. \
-                    Beside `name`, all members have the same; of the file, `listeners`, `admin`, `server.state_dir` and \
-                    `server.threads` may differ. See [the fleet](../fleet.md).",
+                    All members have the same file, but for `name`, `etcd` without its `prefix`, `listeners`, `admin`, \
+                    `server.state_dir` and `server.threads`. See [the fleet](../fleet.md).",
             keys: FLEET,
         },
         KeyTable {

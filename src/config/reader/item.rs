@@ -6,6 +6,7 @@ use super::learned::ValueKind;
 use super::place::KeyPath;
 use super::section::Section;
 use crate::config::{keys, units};
+use sha2::{Digest, Sha256};
 use std::path::Path;
 use toml::Spanned;
 use toml::de::DeValue;
@@ -83,6 +84,11 @@ impl<'a> Item<'a> {
 
     pub(in crate::config) fn offset(&self) -> usize {
         self.value.span().start
+    }
+
+    /// Notes the text that the value leads to: it counts for the digest that members of a fleet compare.
+    pub(in crate::config) fn leads_to(&self, text: &[u8]) {
+        self.document.behind.borrow_mut().insert(self.path.shown.clone(), Sha256::digest(text).into());
     }
 
     pub(super) fn mismatch<T>(&self, expected: &str) -> Option<T> {

@@ -3,6 +3,7 @@
 //! Every value is read by a getter that names its kind and range. Under test each getter notes them down, which the
 //! schema and the reference are made of.
 
+mod digest;
 mod item;
 #[cfg(test)]
 pub(super) mod learned;
@@ -37,6 +38,8 @@ pub(super) struct Document<'a> {
     names: RefCell<BTreeMap<String, Variable>>,
     /// Variables of the environment that were filled in: their values stand in no message.
     filled: RefCell<BTreeMap<String, String>>,
+    /// Digests of what values lead to, by their paths: texts of files, and of variables of the environment.
+    behind: RefCell<BTreeMap<String, [u8; 32]>>,
     /// What its reading has shown of the keys that there are.
     #[cfg(test)]
     pub(super) learned: RefCell<learned::Learned>,
@@ -44,7 +47,7 @@ pub(super) struct Document<'a> {
 
 impl<'a> Document<'a> {
     pub(super) fn new(text: &'a str, env: &'a dyn Fn(&str) -> Option<String>, base: &'a Path) -> Self {
-        let (faults, warnings, names, filled) = Default::default();
+        let (faults, warnings, names, filled, behind) = Default::default();
         Document {
             text,
             env,
@@ -53,6 +56,7 @@ impl<'a> Document<'a> {
             warnings,
             names,
             filled,
+            behind,
             #[cfg(test)]
             learned: RefCell::default(),
         }

@@ -192,7 +192,10 @@ impl Item<'_> {
         let value = (self.document.env)(&name);
         match &value {
             None => self.fault(&format!("the environment has no variable {name}")),
-            Some(value) => drop(self.document.filled.borrow_mut().insert(name, value.clone())),
+            Some(value) => {
+                self.leads_to(value.as_bytes());
+                self.document.filled.borrow_mut().insert(name, value.clone());
+            }
         }
         value
     }

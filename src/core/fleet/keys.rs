@@ -82,6 +82,16 @@ impl StoreKeys {
         format!("{}/evidence/{rollout}/{member}", self.prefix)
     }
 
+    /// What members share of their certificate, sealed.
+    pub fn acme(&self, item: &str) -> String {
+        format!("{}/acme/{item}", self.prefix)
+    }
+
+    /// Leased by the member: the order whose answers it shows.
+    pub fn acme_shown(&self, member: &str) -> String {
+        format!("{}/acme/shown/{member}", self.prefix)
+    }
+
     /// The round that the leader asks for.
     pub fn look(&self, rollout: &str) -> String {
         format!("{}/look/{rollout}", self.prefix)

@@ -32,6 +32,7 @@ impl FleetTask {
     pub(super) fn look_after(&mut self) {
         self.settle_writes();
         self.look_at_site();
+        self.look_at_acme();
         self.stand();
         self.gather();
         for service in self.member.unknown() {

@@ -40,9 +40,27 @@ pub(super) async fn open(settings: &Acme) -> Result<Account, AcmeError> {
     Ok(account)
 }
 
+/// The account as it lies on the disk.
+pub(super) fn text(settings: &Acme) -> Option<String> {
+    std::fs::read_to_string(path(settings)).ok()
+}
+
+/// Keeps the account that the fleet has.
+///
+/// # Errors
+/// [`AcmeError::File`].
+pub(super) fn keep(settings: &Acme, shared: &str) -> Result<(), AcmeError> {
+    if text(settings).as_deref() == Some(shared) { Ok(()) } else { files::write(&path(settings), shared) }
+}
+
+/// Whether the authority does not know the account any more.
+pub(super) fn is_gone(error: &Error) -> bool {
+    matches!(error, Error::Api(problem) if problem.r#type.as_deref() == Some(GONE))
+}
+
 /// Forgets an account that the authority does not know.
 pub(super) fn forget_if_gone(settings: &Acme, error: &Error) {
-    if matches!(error, Error::Api(problem) if problem.r#type.as_deref() == Some(GONE)) {
+    if is_gone(error) {
         // At worst the same is found out again.
         let _ = std::fs::remove_file(path(settings));
     }

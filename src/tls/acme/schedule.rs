@@ -24,7 +24,7 @@ pub(super) fn pause(failures: u32, draw: f64) -> Duration {
     PAUSES.after(failures).mul_f64(0.75 + draw / 2.0)
 }
 
-fn same(one: &[String], other: &[String]) -> bool {
+pub(super) fn same(one: &[String], other: &[String]) -> bool {
     let sorted = |names: &[String]| {
         let mut names = names.to_vec();
         names.sort_unstable();

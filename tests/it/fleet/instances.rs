@@ -1,6 +1,8 @@
 //! Several processes of the product that act as one, over a real etcd.
 
 mod aborts;
+mod acme;
+mod docker;
 mod leading;
 mod mishaps;
 mod state;
