@@ -1,6 +1,7 @@
 //! Several processes of the product that act as one, over a real etcd.
 
 mod aborts;
+mod clients;
 mod leading;
 mod mishaps;
 mod state;
