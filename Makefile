@@ -4,7 +4,7 @@ SHELL := /bin/sh
 # rustup puts cargo here; a cargo that is found already comes first.
 export PATH := $(PATH):$(HOME)/.cargo/bin
 
-.PHONY: help reference format setup setup-test setup-deny setup-bench setup-dist setup-packages demo test check deny alerts fuzz smoke-fuzz lock-fuzz simulate fleet bench compare memory mirror scale soak slow dist reproduce test-packages
+.PHONY: help reference format setup setup-test setup-deny setup-bench setup-dist setup-packages demo test check deny alerts fuzz smoke-fuzz lock-fuzz simulate fleet fleet-figures bench compare memory mirror scale soak slow dist reproduce test-packages
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -127,6 +127,10 @@ mirror: setup-test ## what the mirror costs: CPU without a rollout, latency of o
 
 scale: setup-test ## a thousand services: a flip, a revert, the idle CPU, a start (2 minutes)
 	cargo bench --locked --bench scale
+
+# ROWS=verdict,steps: these rows alone. SIZES=3: these numbers of instances. RUNS=20. OUTAGE=60: seconds without etcd. QUICK=1: shorter.
+fleet-figures: setup-test ## the figures of a fleet: 3 and 10 instances over three members of etcd (20 minutes; QUICK=1: 6; ROWS=)
+	cargo bench --locked --bench fleet
 
 MINUTES ?= 10
 soak: setup-test ## every kind of client for MINUTES=10: whether memory and file descriptors stay flat

@@ -16,6 +16,7 @@ use tokio::runtime::Runtime;
 pub(super) fn start(
     config: &Config,
     journal: &Journal,
+    aborted: impl IntoIterator<Item = String>,
     (clock, metrics): (Clock, &Metrics),
     runtime: &Runtime,
 ) -> anyhow::Result<Option<(FleetRunning, FleetSeam)>> {
@@ -31,6 +32,7 @@ pub(super) fn start(
         secret: fleet.secret.key("fleet", "").iter().take(8).map(|byte| format!("{byte:02x}")).collect(),
         sealing: fleet.secret.clone(),
         services: config.services.keys().map(|name| name.as_str().into()).collect(),
+        aborted: aborted.into_iter().collect(),
         journal: journal.clone(),
         clock,
         times: metrics.fleet_times().clone(),

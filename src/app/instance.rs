@@ -238,7 +238,9 @@ impl Core<'_> {
     fn start(self, runtime: &Runtime, recovered: Recovered, secret: &Secret) -> anyhow::Result<Started> {
         let Core { config, shared, journal, desk, admin } = self;
         let metrics = Arc::new(Metrics::new(shared.recorder.clone(), shared.table.clone(), shared.clock)?);
-        let (fleet, seam) = fleet::start(config, journal, (shared.clock, &metrics), runtime)?.unzip();
+        let aborted = recovered.aborted.iter().cloned();
+        let (fleet, seam) =
+            fleet::start(config, journal, aborted, (shared.clock, &metrics), runtime)?.unzip();
         metrics.show_clients(limits::counts(shared))?;
         shared.spans.as_ref().map(|spans| metrics.show_spans(spans.counts())).transpose()?;
         let (jobs, wanted) = mpsc::unbounded_channel();

@@ -29,6 +29,8 @@ pub(super) struct Links {
     pub excused_until: Duration,
     /// Whether this process is one of a fleet.
     pub is_fleet: bool,
+    /// What clients are hashed with before other members hear of them.
+    pub client_salt: [u8; 16],
     /// Rollouts that have ended, by id.
     pub ended: Arc<BTreeMap<String, Arc<RolloutView>>>,
 }

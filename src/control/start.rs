@@ -101,6 +101,7 @@ pub fn start(parts: Parts) -> std::io::Result<Running> {
         wake: parts.wake,
         excused_until: Duration::ZERO,
         is_fleet: parts.fleet.is_some(),
+        client_salt: parts.secret.short_key("clients", ""),
         ended: Arc::new(recovery::ended(&parts.recovered)),
     };
     let (fleet, news) = parts.fleet.map(|seam| (seam.orders, seam.news)).unzip();

@@ -1,6 +1,9 @@
 //! Telling clients apart, without keeping who they are.
 
 use super::hash::mix;
+use serde::{Deserialize, Serialize};
+use siphasher::sip::SipHasher24;
+use std::hash::Hasher;
 use std::net::IpAddr;
 
 /// A client, hashed: by its address, for IPv6 by the /64 that one household or machine has to itself.
@@ -40,10 +43,22 @@ impl ClientKey {
     pub fn from_bits(bits: u64) -> Option<Self> {
         (bits != 0).then_some(ClientKey(bits))
     }
+
+    /// As others may read it, who are not to know who it is; all that have the same `salt` name it alike. Never 0.
+    pub fn salted(self, salt: &[u8; 16]) -> u64 {
+        if self == Self::NAMELESS {
+            return self.0;
+        }
+        let mut hasher = SipHasher24::new_with_key(salt);
+        hasher.write_u64(self.0);
+        // A bit that neither nobody nor the nameless have.
+        hasher.finish() | 0b10
+    }
 }
 
 /// What clients met on an arm that speaks against it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Met {
     Failures,
     /// They left before they were answered.

@@ -12,7 +12,7 @@ use crate::core::fleet::keys::StoreKeys;
 use crate::core::fleet::member::{FleetMember, MemberIdentity, READ_AGAIN};
 use crate::core::secret::Secret;
 use crate::core::settings::EtcdSettings;
-use crate::observe::clock::Clock;
+use crate::observe::clock::{Clock, wall};
 use crate::observe::metrics::FleetTimes;
 use crate::tls::acme::AcmeSeam;
 use std::collections::BTreeMap;
@@ -47,6 +47,9 @@ pub struct FleetStart {
     /// What members share of their certificate is sealed under it.
     pub sealing: Secret,
     pub services: Vec<Arc<str>>,
+    /// Rollouts that the file of marks has as aborted. Its write is done before an abort is answered, and what else is kept
+    /// of the fleet only soon after.
+    pub aborted: Vec<String>,
     pub journal: Journal,
     pub clock: Clock,
     pub times: FleetTimes,
@@ -146,10 +149,27 @@ impl FleetStart {
     ) -> BTreeMap<String, (Option<ServiceDocument>, BTreeMap<String, Tombstone>)> {
         let of = |service: &Arc<str>| {
             let of = kept.services.get(&**service);
-            let document = of.and_then(|(document, _)| serde_json::from_str(document).ok()).flatten();
-            let marks = of.and_then(|(_, marks)| serde_json::from_str(marks).ok()).unwrap_or_default();
+            let document: Option<ServiceDocument> =
+                of.and_then(|(document, _)| serde_json::from_str(document).ok()).flatten();
+            let mut marks: BTreeMap<String, Tombstone> =
+                of.and_then(|(_, marks)| serde_json::from_str(marks).ok()).unwrap_or_default();
+            let last = document.as_ref().and_then(|document| document.state.rollout.as_ref());
+            if let Some(last) = last.filter(|last| self.aborted.contains(&last.id)) {
+                marks.entry(last.id.clone()).or_insert_with(|| self.tombstone(service));
+            }
             (service.to_string(), (document, marks))
         };
         self.services.iter().map(of).collect()
+    }
+
+    /// Of an abort whose reason went with the last process.
+    fn tombstone(&self, service: &str) -> Tombstone {
+        let why = "it was aborted before this process started".to_owned();
+        Tombstone {
+            service: service.to_owned(),
+            by: self.name.to_string(),
+            why,
+            at: format!("{:.3}", wall()),
+        }
     }
 }

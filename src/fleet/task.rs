@@ -7,6 +7,7 @@
 mod carrying;
 mod certificates;
 mod evidence;
+mod forgetting;
 mod pruning;
 mod shown;
 mod site;
@@ -14,11 +15,11 @@ mod writes;
 
 use super::convert;
 use super::etcd::{Etcd, EtcdFault, Listing};
-use super::session::{FleetSession, SessionEvent, SessionSettings, Tenure};
+use super::session::{FleetSession, ReadCause, SessionEvent, SessionSettings, Tenure};
 use crate::control::command::Refusal;
 use crate::control::fleet::{FleetNews, FleetOrder, Forget};
 use crate::control::journal::Journal;
-use crate::core::fleet::member::{CommitOutcome, FleetMember, FleetOutput, ForgetFault};
+use crate::core::fleet::member::{CommitOutcome, FleetMember, FleetOutput};
 use crate::core::fleet::status::FleetView;
 use crate::core::fleet::store::StoreTransaction;
 use crate::core::service::Moment;
@@ -77,6 +78,8 @@ pub(super) struct FleetTask {
 struct Reads {
     begun: u64,
     done: u64,
+    /// Those up to this one were begun on a connection that is lost.
+    void: u64,
     /// Whether another one follows the one under way.
     again: bool,
 }
@@ -177,10 +180,15 @@ impl FleetTask {
             SessionEvent::Disconnected(fault) => {
                 tracing::warn!("the fleet is not heard: {fault}; what is in effect stays");
                 self.detail = Some(fault.to_string());
-                self.member.lost();
-                self.deferred.clear();
+                self.lose();
             }
-            SessionEvent::Read(_, listing) => self.read(&listing),
+            SessionEvent::Read(cause, listing) => {
+                // Changes are missing that others have answered to.
+                if matches!(cause, ReadCause::Compacted | ReadCause::Rewound) {
+                    self.lose();
+                }
+                self.read(&listing);
+            }
             SessionEvent::Changed(changes) => {
                 for (revision, events) in convert::events(&changes) {
                     self.note(events.iter().filter_map(|event| Some((&event.key, event.value.as_ref()?))));
@@ -200,6 +208,13 @@ impl FleetTask {
                 }
             }
         }
+    }
+
+    /// The store is not heard any more. What was asked for on the connection that is lost says nothing of the next one.
+    fn lose(&mut self) {
+        self.member.lost();
+        self.deferred.clear();
+        self.reads.void = self.reads.begun;
     }
 
     fn read(&mut self, listing: &Listing) {
@@ -232,7 +247,9 @@ impl FleetTask {
             Finished::Read(number, result) => {
                 self.reads.done = number;
                 match result {
-                    Ok(listing) if self.is_current(&listing) => self.read(&listing),
+                    Ok(listing) if number > self.reads.void && self.is_current(&listing) => {
+                        self.read(&listing)
+                    }
                     _ => self.reads.again |= self.member.is_connected(),
                 }
                 if std::mem::take(&mut self.reads.again) {
@@ -279,41 +296,10 @@ impl FleetTask {
         if let Some(session) = self.session.take() {
             session.store().leave().await;
         }
-        self.member.lost();
+        self.lose();
         self.tenure = Tenure::default();
         // Who asked may have gone on without.
         let _ = left.send(());
-    }
-
-    fn forget(&mut self, name: &str, by: &str, to: oneshot::Sender<Result<(), Refusal>>) {
-        let refusal = match self.member.forget_member(name) {
-            Ok(transaction) => {
-                tracing::info!(by, "the member {name} is forgotten");
-                self.forgets.push((transaction.id.clone(), to));
-                return self.commit(transaction);
-            }
-            Err(ForgetFault::Unknown) => Refusal::NotFound(format!("the fleet has no member {name}")),
-            Err(ForgetFault::Alive) => {
-                let detail = format!("{name} is there; stop it first");
-                Refusal::Conflict { detail, rollout: None }
-            }
-            Err(ForgetFault::Unheard) => Refusal::Unavailable("the fleet's store cannot be reached".into()),
-        };
-        // Who asked may not wait any more.
-        let _ = to.send(Err(refusal));
-    }
-
-    /// Whether a transaction was one that forgets a member.
-    fn forgotten(&mut self, id: &str, outcome: CommitOutcome) -> bool {
-        let Some(at) = self.forgets.iter().position(|(of, _)| of == id) else { return false };
-        let (_, to) = self.forgets.remove(at);
-        let again =
-            "the members have changed meanwhile, or the store did not answer: look at them and ask again";
-        let _ = to.send(match outcome {
-            CommitOutcome::Done(_) => Ok(()),
-            _ => Err(Refusal::Conflict { detail: again.to_owned(), rollout: None }),
-        });
-        true
     }
 }
 

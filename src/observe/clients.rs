@@ -38,9 +38,12 @@ impl Clients {
         }
     }
 
-    /// Those that met a failure at that time or later.
-    pub(super) fn since(&self, since_us: u64) -> impl Iterator<Item = ClientKey> {
-        let recent = self.0.iter().filter(move |noted| noted.at_us.read() >= since_us);
-        recent.filter_map(|noted| ClientKey::from_bits(noted.client.read()))
+    /// Those that met a failure at that time or later, with the last time that they did.
+    pub(super) fn since(&self, since_us: u64) -> impl Iterator<Item = (ClientKey, u64)> {
+        let noted = self
+            .0
+            .iter()
+            .filter_map(|noted| Some((ClientKey::from_bits(noted.client.read())?, noted.at_us.read())));
+        noted.filter(move |(_, at_us)| *at_us >= since_us)
     }
 }

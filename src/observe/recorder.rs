@@ -5,7 +5,7 @@ use super::recalls::Recalls;
 use super::samples::Samples;
 use super::shard::{Late, MAX_ARMS, Shard};
 use super::streams::Streams;
-use crate::core::client::{ClientCount, Met};
+use crate::core::client::{ClientCount, ClientKey, Met};
 use crate::core::failed_attempt::FailedAttempt;
 use crate::core::outcome::{ArmId, Durations, SlowLimits, Totals};
 use crate::core::own_limit::OwnLimit;
@@ -191,6 +191,20 @@ impl Recorder {
         durations
     }
 
+    /// What clients met on an arm since a time, and when (µs on the process clock), but of those that wait.
+    pub fn client_notes(&self, arm: ArmId, since_us: u64) -> Vec<(ClientKey, Met, u64)> {
+        let mut notes = Vec::new();
+        self.shards.iter().for_each(|shard| shard.add_notes(&mut notes, arm, since_us));
+        notes
+    }
+
+    /// By the place of a limit: in which lanes clients of an arm wait for longer, since a time.
+    pub fn waiting(&self, arm: ArmId, limits: &SlowLimits, (since_us, now_us): (u64, u64)) -> Vec<u16> {
+        let late = |slot| Late { slot, limits, since_us, now_us };
+        let lanes = |slot| self.shards.iter().fold(0, |all, shard| all | shard.late_lanes(arm, late(slot)));
+        (0..limits.used().len()).map(lanes).collect()
+    }
+
     /// How many clients met something on an arm since a time (µs on the process clock), as far as they are told
     /// apart: exact up to [`crate::core::policy::MAX_CLIENTS`]. Of a limit's time (`slow`), those that were answered
     /// past it or those that wait, whichever are more.
@@ -217,7 +231,6 @@ impl Recorder {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::client::ClientKey;
     use crate::core::latency::bucket_of;
     use crate::core::outcome::{Outcome, Reason, Thresholds};
     use crate::observe::shard::AnswerEnd;

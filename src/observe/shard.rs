@@ -18,6 +18,7 @@
 
 use super::activity::Activity;
 use super::cell::Cell;
+use super::clients::Clients;
 use super::whole_answers::{Took, WholeAnswers};
 use crate::core::client::{ClientKey, Met};
 use crate::core::counter::{Counter, sum};
@@ -366,7 +367,25 @@ impl Shard {
             Met::HeadsOver(bucket) => return recent(clients, answers, Took::ToHead(bucket), since_us),
             Met::EndsOver(bucket) => return recent(clients, answers, Took::ToEnd(bucket), since_us),
         };
-        clients.extend(noted.into_iter().flat_map(|noted| noted.since(since_us)));
+        let noted = noted.into_iter().flat_map(|noted| noted.since(since_us));
+        clients.extend(noted.map(|(client, _)| client));
+    }
+
+    /// Adds what clients met on an arm since a time, and when, on this worker, but of those that wait.
+    pub(super) fn add_notes(&self, notes: &mut Vec<(ClientKey, Met, u64)>, arm: ArmId, since_us: u64) {
+        let Some(cell) = self.cell(arm) else { return };
+        let mut add = |noted: &Clients, met| {
+            notes.extend(noted.since(since_us).map(|(client, at_us)| (client, met, at_us)));
+        };
+        add(&cell.clients, Met::Failures);
+        add(&cell.abandoned_clients, Met::Abandoned);
+        (0..).zip(&cell.late_clients).for_each(|(slot, noted)| add(noted, Met::Slow(slot)));
+        let Some(answers) = cell.whole_answers.get() else { return };
+        (0..).zip(&answers.long_clients).for_each(|(slot, noted)| add(noted, Met::Long(slot)));
+        notes.extend(answers.recent.since(since_us).map(|(client, took, at_us)| match took {
+            Took::ToHead(bucket) => (client, Met::HeadsOver(bucket), at_us),
+            Took::ToEnd(bucket) => (client, Met::EndsOver(bucket), at_us),
+        }));
     }
 
     /// The lanes of the clients whose attempts passed the limit of a slot since a time and are under way.

@@ -102,6 +102,18 @@ impl Recent {
         self.next.set(next.wrapping_add(1));
     }
 
+    /// All that took anything since a time, and when that was.
+    pub(super) fn since(&self, since_us: u64) -> impl Iterator<Item = (ClientKey, Took, u64)> {
+        let read = |entry: &Entry| {
+            let bits = entry.what.read();
+            let bucket = (bits & BUCKET) as usize;
+            let is_end = bits >> BUCKET_BITS & 1 != 0;
+            let took = if is_end { Took::ToEnd(bucket) } else { Took::ToHead(bucket) };
+            Some((ClientKey::from_bits(entry.client.read())?, took, bits >> (BUCKET_BITS + 1)))
+        };
+        self.entries.iter().filter_map(read).filter(move |(.., at_us)| *at_us >= since_us)
+    }
+
     /// The clients of what took longer than a bucket since a time.
     pub(super) fn over(&self, threshold: Took, since_us: u64) -> impl Iterator<Item = ClientKey> {
         let is_over = move |bits: u64| {

@@ -28,6 +28,7 @@ impl FleetObservation {
             unready: seen.candidate.as_ref().err().cloned(),
             stable_ready: seen.stable_ready,
             upstreams: seen.upstreams.clone(),
+            ..MemberReport::default()
         });
     }
 

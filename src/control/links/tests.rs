@@ -14,6 +14,7 @@ impl Links {
             wake: Arc::default(),
             excused_until: std::time::Duration::ZERO,
             is_fleet: false,
+            client_salt: [0; 16],
             ended: Arc::default(),
         }
     }

@@ -82,7 +82,9 @@ impl ServiceController {
     fn count(&mut self, links: &Links) {
         self.judge(links);
         let tally = self.watch.tally(self.saver.state(), &self.pools, links);
-        let counted = tally.zip(self.gathered.report().cloned()).map(Box::new);
+        let report = self.gathered.report().cloned();
+        let report = report.map(|report| self.watch.witnessed(report, &self.pools, links));
+        let counted = tally.zip(report).map(Box::new);
         let service = self.pools.settings.name.clone();
         self.outputs.push(Output::Order(Box::new(FleetOrder::Counted { service, counted })));
     }

@@ -5,7 +5,7 @@ use super::{ArmReading, Subject, Watch, Watching};
 use crate::control::fleet::FleetTally;
 use crate::control::links::Links;
 use crate::control::pools::{Pools, policy};
-use crate::core::fleet::evidence::{ArmTally, MemberCounts, MemberPast};
+use crate::core::fleet::evidence::{ArmTally, MemberClients, MemberCounts, MemberPast, MemberReport};
 use crate::core::hash::{FixedHash, Purpose};
 use crate::core::policy::Policy;
 use crate::core::service::ServiceState;
@@ -50,6 +50,24 @@ impl Watch {
             counts: MemberCounts { candidate, stable, groups: tallied },
             past,
         })
+    }
+}
+
+impl Watch {
+    /// The same with the clients that met what speaks against the candidate.
+    pub(in crate::control) fn witnessed(
+        &self,
+        report: MemberReport,
+        pools: &Pools,
+        links: &Links,
+    ) -> MemberReport {
+        let Some(Watching { subject, looks, .. }) = self.watching.as_ref() else { return report };
+        let Some(arm) = pools.get(&subject.pool).and_then(|pool| subject.arm(pool)) else { return report };
+        let (since_us, now_us) = (subject.begun.0.as_micros() as u64, links.clock.now_us());
+        let notes = links.recorder.client_notes(arm, since_us);
+        let waiting = links.recorder.waiting(arm, looks.slow(), (since_us, now_us));
+        let clients = MemberClients::of(notes, waiting, now_us, &links.client_salt);
+        MemberReport { clients, ..report }
     }
 }
 

@@ -22,6 +22,7 @@
 //! begins with no evidence and with all counts; they are one round to it, and speak against a candidate only where they do in
 //! the order that is best for it.
 
+pub mod clients;
 pub mod counts;
 pub mod merged;
 pub mod pool;
@@ -32,6 +33,7 @@ mod simulation;
 #[cfg(test)]
 mod tests;
 
+pub use clients::{ClientNote, ClientSeen, MemberClients, PooledClients};
 pub use counts::{ArmTally, GroupTally, MemberCounts, MemberPast};
 pub use merged::{MemberReport, held, merged};
 pub use pool::{EvidencePush, PooledEvidence};

@@ -7,8 +7,8 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 /// Between tours of all members that have failed. The longest is short: an instance is to be in step with etcd within two
-/// seconds of its return.
-const PAUSES: Pauses = Pauses { first: Duration::from_millis(50), longest: Duration::from_secs(1) };
+/// seconds of its return, and one that was cut off is to have its abort everywhere within one.
+const PAUSES: Pauses = Pauses { first: Duration::from_millis(50), longest: Duration::from_millis(300) };
 
 /// The members, in an order that is another in each process, so that not all of a fleet ask the same one.
 #[derive(Debug)]

@@ -13,8 +13,9 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
-/// Between tries that fail: to take a lease, to renew it, to write a key.
-const PAUSES: Pauses = Pauses { first: Duration::from_millis(100), longest: Duration::from_secs(1) };
+/// Between tries that fail: to take a lease, to renew it, to write a key. The longest is short: without a lease an instance
+/// has not joined, and whatever it has to say waits.
+const PAUSES: Pauses = Pauses { first: Duration::from_millis(50), longest: Duration::from_millis(300) };
 
 /// Carries out orders until the last one, to leave.
 pub(super) async fn run(

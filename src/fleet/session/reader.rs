@@ -14,8 +14,8 @@ use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep, sleep_until};
 
-/// Between readings that fail.
-const PAUSES: Pauses = Pauses { first: Duration::from_millis(100), longest: Duration::from_secs(1) };
+/// Between readings that fail. Without a connection the client has pauses of its own.
+const PAUSES: Pauses = Pauses { first: Duration::from_millis(50), longest: Duration::from_millis(300) };
 
 type Reading = Pin<Box<dyn Future<Output = Result<Listing, EtcdFault>> + Send>>;
 
@@ -65,6 +65,10 @@ impl Reader {
                     if let Some(cause) = self.take(event?).await? {
                         return Some(cause);
                     }
+                    // What was asked for before is of a connection that is lost.
+                    if self.is_unheard() {
+                        reading = None;
+                    }
                     if std::mem::take(&mut self.is_back) {
                         (reading, due) = (None, Instant::now());
                     }
@@ -74,9 +78,16 @@ impl Reader {
                     due = Instant::now() + pause;
                     reading = self.take_routine(read).await?;
                 }
-                () = sleep_until(due), if reading.is_none() => reading = Some(self.begin()),
+                () = sleep_until(due), if reading.is_none() && !self.is_unheard() => {
+                    reading = Some(self.begin());
+                }
             }
         }
+    }
+
+    /// Whether no changes arrive. What is read meanwhile is no substitute for them.
+    fn is_unheard(&self) -> bool {
+        self.is_connected == Some(false)
     }
 
     /// Everything, however long it takes until it can be read.

@@ -4,10 +4,10 @@ use super::{Finished, FleetTask};
 use crate::control::fleet::{FleetNews, FleetTally};
 use crate::core::fleet::documents::{EvidenceDocument, FORMAT, LookDocument, read, text};
 use crate::core::fleet::evidence::{
-    EvidencePush, EvidencePusher, MemberReport, PooledEvidence, PushStamp, RoundStep, merged,
+    EvidencePush, EvidencePusher, MemberReport, PooledClients, PooledEvidence, PushStamp, RoundStep, merged,
 };
 use crate::core::fleet::store::StoreRevision;
-use crate::core::policy::{Circumstances, Policy};
+use crate::core::policy::{Circumstances, Policy, Witnesses};
 use crate::core::rollout::Observation;
 use crate::fleet::etcd::KeyScope;
 use std::collections::{BTreeMap, BTreeSet};
@@ -38,6 +38,8 @@ struct Lead {
     /// The pushes that were taken in.
     taken: BTreeMap<String, StoreRevision>,
     reports: BTreeMap<String, MemberReport>,
+    /// When they were heard.
+    heard_at: BTreeMap<String, Duration>,
 }
 
 impl Gatherings {
@@ -154,17 +156,16 @@ impl FleetTask {
             of.lead = Some(Lead::new(own.clone(), last.map_or(0, |look| look.round)));
         }
         let Some(lead) = &mut of.lead else { return };
-        let live = self.live();
+        let (live, now) = (self.live(), self.clock.now());
         for name in &live {
             let key = view.keys.evidence(&of.rollout, name);
             let Some(entry) = view.entry(&key) else { continue };
             if lead.taken.insert(name.clone(), entry.modified) != Some(entry.modified)
                 && let Ok(document) = read::<EvidenceDocument>(&key, &entry.value)
             {
-                lead.take(name, document);
+                lead.take(name, document, now);
             }
         }
-        let now = self.clock.now();
         while let Some(step) = lead.evidence.step(&live, now) {
             match step {
                 RoundStep::Ask(round) => self.ask(&of.rollout, round),
@@ -212,19 +213,24 @@ impl Gathering {
 impl Lead {
     fn new(own: (u64, Policy), round: u64) -> Self {
         let evidence = PooledEvidence::new(&own.1, own.0, round);
-        Lead { own, evidence, taken: BTreeMap::new(), reports: BTreeMap::new() }
+        Lead { own, evidence, taken: BTreeMap::new(), reports: BTreeMap::new(), heard_at: BTreeMap::new() }
     }
 
-    fn take(&mut self, name: &str, document: EvidenceDocument) {
+    fn take(&mut self, name: &str, document: EvidenceDocument, now: Duration) {
         let EvidenceDocument { incarnation, era, stamp, counts, past, report, .. } = document;
         self.reports.insert(name.to_owned(), report);
+        self.heard_at.insert(name.to_owned(), now);
         self.evidence.push(name, EvidencePush { incarnation, era, stamp, counts, past });
     }
 
     /// What all that are there see together, once each of them has pushed.
     fn observation(&mut self, live: &BTreeSet<String>, now: Duration) -> Option<Observation> {
         self.reports.retain(|name, _| live.contains(name));
-        let seen = Circumstances { stable_up: true, ..Circumstances::default() };
+        let heard_at = |name| self.heard_at.get(name).copied().unwrap_or(now);
+        let clients =
+            PooledClients::of(self.reports.iter().map(|(name, report)| (heard_at(name), &report.clients)));
+        let witnesses = Some(&clients as &dyn Witnesses);
+        let seen = Circumstances { stable_up: true, witnesses, ..Circumstances::default() };
         let verdict = self.evidence.verdict(now, seen);
         let is_gathered = self.evidence.is_gathered();
         is_gathered.then(|| merged(verdict, self.evidence.attempts(), &self.reports))

@@ -2,6 +2,7 @@
 
 mod aborts;
 mod acme;
+mod clients;
 mod docker;
 mod leading;
 mod mishaps;

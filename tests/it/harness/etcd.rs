@@ -3,8 +3,9 @@
 use super::tls::Authority;
 use super::{PATIENCE, eventually};
 use serde_json::Value;
+use socket2::{Domain, Socket, Type};
 use std::fs::File;
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::Instant;
@@ -23,6 +24,8 @@ pub struct EtcdProcess {
     peer: SocketAddr,
     name: String,
     child: Option<Child>,
+    /// Keep its ports for it while it is down.
+    _ports: [Socket; 2],
 }
 
 impl EtcdCluster {
@@ -43,7 +46,7 @@ impl EtcdCluster {
         });
         let more = more.iter().map(|text| (*text).to_owned()).collect();
         let mut cluster = EtcdCluster { members: Vec::new(), dir, tls, more };
-        // A port that was free may be another's by now: then once more with others.
+        // A port that others took between two bindings: then once more with others.
         for _ in 0..2 {
             cluster.members = (0..count).map(EtcdProcess::named).collect();
             (0..count).for_each(|number| cluster.launch(number));
@@ -172,15 +175,11 @@ impl EtcdCluster {
 
 impl EtcdProcess {
     fn named(number: usize) -> Self {
-        let free = || TcpListener::bind("127.0.0.1:0").expect("a port");
-        let (client, peer) = (free(), free());
-        let address = |listener: &TcpListener| listener.local_addr().expect("an address");
-        EtcdProcess {
-            client: address(&client),
-            peer: address(&peer),
-            name: format!("etcd-{number}"),
-            child: None,
-        }
+        let ports = [port(), port()];
+        let [client, peer] = ports
+            .each_ref()
+            .map(|port| port.local_addr().ok().and_then(|address| address.as_socket()).expect("an address"));
+        EtcdProcess { client, peer, name: format!("etcd-{number}"), child: None, _ports: ports }
     }
 
     fn signal(&self, signal: &str) {
@@ -201,4 +200,13 @@ impl Drop for EtcdProcess {
     fn drop(&mut self) {
         self.kill();
     }
+}
+
+/// A port that is bound and not listened on: etcd may bind it, too, and nobody else is given it. Without, another test's
+/// server may have it by the time that a member of etcd is started again.
+fn port() -> Socket {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
+    socket.set_reuse_address(true).expect("an option");
+    socket.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into()).expect("a port");
+    socket
 }

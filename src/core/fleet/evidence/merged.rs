@@ -3,6 +3,7 @@
 //! The statistics are the pooled verdict's. Everything else that one member sees holds all of them: an upstream of the
 //! candidate that is down for one instance is down for its users, and a promotion gives them no other.
 
+use super::clients::MemberClients;
 use crate::core::rollout::{Observation, UpstreamSeen};
 use crate::core::verdict::{Level, Reason, State, Verdict};
 use serde::{Deserialize, Serialize};
@@ -19,6 +20,7 @@ pub struct MemberReport {
     pub stable_ready: bool,
     /// The candidate's upstreams by label, of a rolling update.
     pub upstreams: BTreeMap<String, UpstreamSeen>,
+    pub clients: MemberClients,
 }
 
 /// One observation of all `members`. `attempts` and the verdict `pooled` are those of the whole fleet.

@@ -273,6 +273,7 @@ fn what_one_member_sees_holds_all() {
             "10.0.0.1:80".to_owned(),
             UpstreamSeen { in_flight: 2, up: true, good_checks: Some(checks), ..UpstreamSeen::default() },
         )]),
+        ..MemberReport::default()
     };
     let members = BTreeMap::from([
         ("edge-1".to_owned(), report(State::Pass, Vec::new(), None, 5)),
