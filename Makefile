@@ -4,7 +4,7 @@ SHELL := /bin/sh
 # rustup puts cargo here; a cargo that is found already comes first.
 export PATH := $(PATH):$(HOME)/.cargo/bin
 
-.PHONY: help reference format setup setup-test setup-deny setup-bench setup-dist setup-packages demo test check deny examples alerts fuzz smoke-fuzz lock-fuzz simulate fleet fleet-figures bench compare memory mirror scale soak slow dist reproduce test-packages
+.PHONY: help reference format setup setup-test setup-deny setup-bench setup-dist setup-packages demo test check deny alerts fuzz smoke-fuzz lock-fuzz simulate fleet fleet-figures bench compare memory mirror scale soak slow dist reproduce test-packages
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -67,7 +67,7 @@ demo: setup ## build, then show a good and a bad rollout
 test: export RUSTC_WORKSPACE_WRAPPER := $(CURDIR)/tools/rustc.sh
 test: setup-test deny format ## everything that CI checks
 	cargo test --locked --all-targets
-	$(MAKE) --no-print-directory examples alerts
+	$(MAKE) --no-print-directory alerts
 	env -u RUSTC_WORKSPACE_WRAPPER $(MAKE) --no-print-directory smoke-fuzz
 
 check: format ## format, lints, shell scripts and documentation, with warnings as errors
@@ -81,11 +81,6 @@ format: setup-test
 
 deny: setup-deny ## licences, sources, banned crates and advisories of all that is compiled in
 	tools/deny.sh
-
-# conf/tallow.toml names certificates and folders of its server: tests/it/tallow checks it with others.
-examples: ## check every example configuration with the binary
-	cargo build --locked
-	@for file in conf/*.toml conf/*/*.toml; do [ $$file != conf/tallow.toml ] || continue; echo "check $$file"; MEMBER=edge-1 FLEET_SECRET=0123456789abcdef0123456789abcdef POINTSMAN_TOKEN=0123456789abcdef0123456789abcdef target/debug/pointsman check --config $$file || exit 1; done
 
 reference: ## write docs/config.md, docs/config, the schema and the table of nginx's directives, of what reads them
 	POINTSMAN_REFERENCE=write cargo test --locked --lib -- config::tests::reference config::tests::schema nginx::tests::directives

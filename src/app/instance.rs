@@ -267,7 +267,7 @@ impl Core<'_> {
         let ((docker, containers), gauge) = (watch::channel(DockerStatus::default()), Arc::default());
         metrics.show_docker(Arc::clone(&gauge))?;
         runtime.spawn(docker::watch(controller.clone(), configs.clone(), (docker, gauge), shared.clock));
-        runtime.spawn(notify::deliver(journal.clone(), configs, metrics.clone(), desk.clone()));
+        runtime.spawn(notify::deliver(journal.outbox(), configs, metrics.clone(), desk.clone()));
         runtime.block_on(upstreams_known(config, running.snapshots.clone(), containers.clone()));
         Ok(Started { running, metrics, containers, fleet })
     }

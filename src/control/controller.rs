@@ -576,7 +576,7 @@ fn carry_out(output: Output, service: &mut ServiceController, links: &Links, eff
         Output::Archive(rows) => effects.archive(service.name(), rows),
         // What the fleet has stays, whether or not this disk has it.
         Output::Copy(change) => drop(effects.journal.append(change.transaction(service.name()))),
-        Output::Post(outgoing) => effects.journal.post(*outgoing),
+        Output::Post(outgoing) => effects.journal.outbox().post(*outgoing),
         Output::Answer(asked) => {
             let reply = reply(&asked, service, links);
             answer(asked.to, Ok(reply));

@@ -56,7 +56,7 @@ impl Effects {
     pub(super) fn write_site_in_fleet(&self, serial: u64, change: SiteChange, base: Option<Arc<str>>) {
         let SiteChange { state, mut history } = change;
         let notices = history.iter_mut().filter_map(|(_, row)| row.notice.take());
-        notices.for_each(|notice| self.journal.post(notice));
+        notices.for_each(|notice| self.journal.outbox().post(notice));
         let rows = history.iter().map(|(service, row)| (service.clone(), row.shared())).collect();
         let state = serde_json::from_str(&state).unwrap_or_default();
         self.order(FleetOrder::Site(Box::new(SiteWrite { serial, base, state, rows })));
@@ -81,7 +81,7 @@ impl Effects {
     /// Adds rows of this instance alone to the history.
     pub(super) fn archive(&self, service: &str, rows: Vec<HistoryRow>) {
         let (key, service) = (String::new(), service.to_owned());
-        self.journal.archive(vec![ArchivedRows { key, service, rows }]);
+        self.journal.fleet().add(vec![ArchivedRows { key, service, rows }]);
     }
 
     /// The same for what belongs to no one service.

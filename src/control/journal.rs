@@ -8,7 +8,6 @@
 
 mod custody;
 mod directory;
-mod events;
 mod fleet;
 pub mod marks;
 pub mod outbox;
@@ -16,7 +15,6 @@ pub(super) mod retention;
 mod rows;
 mod schema;
 mod shared;
-mod site;
 mod store;
 #[cfg(test)]
 mod tests;
@@ -27,11 +25,12 @@ use super::answer::answer;
 use super::view::HistoryView;
 use crate::core::event::Event;
 use custody::Keeper;
-pub use fleet::{ArchivedRows, FleetKept};
+pub use fleet::{ArchivedRows, FleetArchive, FleetKept};
 use jiff::Timestamp;
 use marks::Marks;
-use outbox::{Errand, Outgoing, Posted};
-pub use site::SiteChange;
+use outbox::{Errand, Outbox, Outgoing, Posted};
+use retention::Forgotten;
+use rusqlite::Connection;
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, mpsc};
@@ -143,6 +142,15 @@ pub struct Recovered {
     pub is_unwritable: bool,
 }
 
+/// A change of the whole site's state, with rows in several histories: one transaction.
+#[derive(Clone, Debug)]
+pub struct SiteChange {
+    /// The whole site's state, as the controller stores it.
+    pub state: String,
+    /// Each with the service whose history it belongs to.
+    pub history: Vec<(String, HistoryRow)>,
+}
+
 pub(super) enum Message {
     Append(Box<Change>, oneshot::Sender<Result<(), JournalError>>),
     Site(SiteChange, oneshot::Sender<Result<(), JournalError>>),
@@ -233,4 +241,85 @@ impl Journal {
         self.messages.send(Message::History { service, before, limit, answer }).map_err(|_| ended())?;
         receiver.await.map_err(|_| ended())?
     }
+
+    /// Makes a change of the site durable, as [`Journal::append`] does.
+    pub fn append_site(&self, change: SiteChange) -> oneshot::Receiver<Result<(), JournalError>> {
+        let (to, receiver) = oneshot::channel();
+        if let Err(mpsc::SendError(Message::Site(_, to))) = self.messages.send(Message::Site(change, to)) {
+            answer(to, Err(JournalError::Write("its thread has ended".into())));
+        }
+        receiver
+    }
+
+    /// The id of the newest durable row of history; changes whenever one is written.
+    pub fn newest(&self) -> watch::Receiver<u64> {
+        self.newest.clone()
+    }
+
+    /// Rows of one service, or all, with an id above `after`: the oldest first, at most `limit`.
+    ///
+    /// # Errors
+    /// [`JournalError::Read`].
+    pub async fn rows_after(
+        &self,
+        service: Option<String>,
+        after: u64,
+        limit: usize,
+    ) -> Result<Vec<HistoryView>, JournalError> {
+        let ended = || JournalError::Read("its thread has ended".into());
+        let (answer, receiver) = oneshot::channel();
+        self.messages.send(Message::RowsAfter { service, after, limit, answer }).map_err(|_| ended())?;
+        receiver.await.map_err(|_| ended())?
+    }
+
+    /// The notices that wait.
+    pub fn outbox(&self) -> Outbox {
+        Outbox { messages: self.messages.clone(), posted: self.posted.clone() }
+    }
+
+    /// What is kept of the fleet.
+    pub fn fleet(&self) -> FleetArchive {
+        FleetArchive { messages: self.messages.clone() }
+    }
+
+    /// Forgets it, soon. Never blocks.
+    pub fn forget(&self, forgotten: Forgotten) {
+        retention::forget(self.messages.clone(), forgotten);
+    }
+
+    /// Closes the store: another process may open it now. Nothing may be under way to it any more but
+    /// questions, which wait.
+    pub async fn close(&self) {
+        let (answer, closed) = oneshot::channel();
+        if self.messages.send(Message::Close(answer)).is_ok() {
+            // Without its thread it is closed, too.
+            drop(closed.await);
+        }
+    }
+
+    /// Opens it again, after [`Journal::close`]; what is found may be another process's.
+    ///
+    /// # Errors
+    /// As [`Journal::open`]; it stays closed then.
+    pub async fn reopen(&self) -> Result<Recovered, JournalError> {
+        let ended = || JournalError::Read("its thread has ended".into());
+        let (answer, recovered) = oneshot::channel();
+        self.messages.send(Message::Reopen(answer)).map_err(|_| ended())?;
+        recovered.await.map_err(|_| ended())?
+    }
+}
+
+/// What the store's thread has found or done with its connection.
+async fn ask<T: Send + 'static>(
+    messages: &mpsc::Sender<Message>,
+    failed: fn(String) -> JournalError,
+    work: impl FnOnce(&mut Connection) -> rusqlite::Result<T> + Send + 'static,
+) -> Result<T, JournalError> {
+    let ended = || failed("its thread has ended".into());
+    let (answer, receiver) = oneshot::channel();
+    // A sender that waits no longer needs no answer.
+    let errand = move |connection: &mut Connection| drop(answer.send(work(connection)));
+    messages.send(Message::Errand(Box::new(errand))).map_err(|_| ended())?;
+    let result = receiver.await.map_err(|_| ended())?;
+    result.map_err(|error| failed(error.to_string()))
 }

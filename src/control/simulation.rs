@@ -36,7 +36,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ops::Range;
 use std::time::Duration;
 
-const RUNS: u64 = 20_000;
+const RUNS: u64 = 10_000;
 const STEPS: usize = 60;
 const POOLS: [&str; 3] = ["blue", "green", "red"];
 

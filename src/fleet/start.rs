@@ -87,7 +87,7 @@ impl FleetStart {
     /// [`FleetFault`].
     pub async fn begin(self, runtime: &Handle) -> Result<(FleetRunning, FleetSeam), FleetFault> {
         let etcd = Etcd::new(self.etcd.clone(), EtcdTimes::default()).map_err(FleetFault::Client)?;
-        let kept = self.journal.fleet_kept().await?;
+        let kept = self.journal.fleet().kept().await?;
         let keys = StoreKeys::under(&self.prefix);
         let member = FleetMember::new(self.identity(kept.incarnation), keys, self.kept(kept));
         let (orders, ordered) = mpsc::unbounded_channel();

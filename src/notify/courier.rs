@@ -2,8 +2,7 @@
 
 use super::outcome::{Failure, MAX_PAUSE, pause};
 use super::{github, text, webhook};
-use crate::control::journal::Journal;
-use crate::control::journal::outbox::Letter;
+use crate::control::journal::outbox::{Letter, Outbox};
 use crate::core::notice::Notice;
 use crate::core::settings::{Notify, Receiver};
 use crate::observe::clock::wall;
@@ -23,7 +22,7 @@ const IDLE: Duration = Duration::from_secs(3600);
 
 pub(super) struct Courier {
     pub settings: Notify,
-    pub journal: Journal,
+    pub outbox: Outbox,
     pub metrics: Arc<Metrics>,
     pub client: reqwest::Client,
     pub desk: Arc<Semaphore>,
@@ -32,7 +31,7 @@ pub(super) struct Courier {
 impl Courier {
     /// Delivers until it has to stop; the letter at hand is finished.
     pub(super) async fn run(self, mut stopped: oneshot::Receiver<()>) {
-        let mut posted = self.journal.posted();
+        let mut posted = self.outbox.posted();
         let mut waited_for = None;
         loop {
             posted.mark_unchanged();
@@ -58,7 +57,7 @@ impl Courier {
     async fn next(&self, waited_for: Option<i64>) -> Next {
         // It is never closed.
         let _place = self.desk.acquire().await;
-        match self.journal.next_letter(&self.settings.name).await {
+        match self.outbox.next_letter(&self.settings.name).await {
             Ok(None) => Next::Idle,
             Ok(Some(letter)) if waited_for == Some(letter.id) => self.bring(letter).await,
             Ok(Some(letter)) => match until(letter.due) {
@@ -114,7 +113,7 @@ impl Courier {
                 let desk = github::Desk {
                     name: &self.settings.name,
                     settings,
-                    journal: &self.journal,
+                    outbox: &self.outbox,
                     client: &self.client,
                 };
                 desk.tell(notice).await
@@ -125,7 +124,7 @@ impl Courier {
     /// The letter is done with. Until that is written it must not go out again.
     async fn settle(&self, letter: i64, result: &str) -> Next {
         self.metrics.notified(&self.settings.name, result);
-        while let Err(error) = self.journal.take_out(letter).await {
+        while let Err(error) = self.outbox.take_out(letter).await {
             tracing::error!(receiver = self.settings.name, "{error}");
             sleep(STORE_PAUSE).await;
         }
@@ -137,7 +136,7 @@ impl Courier {
         let tries = letter.tries.saturating_add(1);
         let pause = asked.unwrap_or_default().max(pause(tries, rand::random()));
         let due = wall().checked_add(pause).unwrap_or(Timestamp::MAX);
-        if let Err(error) = self.journal.put_off(letter.id, tries, due).await {
+        if let Err(error) = self.outbox.put_off(letter.id, tries, due).await {
             tracing::error!(receiver = self.settings.name, "{error}");
         }
         Next::Later(pause, Some(letter.id))

@@ -6,7 +6,8 @@
 
 use super::outcome::{Failure, send};
 use super::text;
-use crate::control::journal::{Journal, JournalError};
+use crate::control::journal::JournalError;
+use crate::control::journal::outbox::Outbox;
 use crate::core::notice::{Kind, Notice};
 use crate::core::settings::Github;
 use reqwest::Client;
@@ -19,7 +20,7 @@ const DESCRIPTION_MAX: usize = 140;
 pub(super) struct Desk<'a> {
     pub name: &'a str,
     pub settings: &'a Github,
-    pub journal: &'a Journal,
+    pub outbox: &'a Outbox,
     pub client: &'a Client,
 }
 
@@ -45,7 +46,7 @@ impl Desk<'_> {
     }
 
     async fn set_status(&self, notice: &Notice, rollout: &str, state: &str) -> Result<(), Failure> {
-        let deployment = match self.journal.recall(self.name, rollout).await.map_err(unstored)? {
+        let deployment = match self.outbox.recall(self.name, rollout).await.map_err(unstored)? {
             Some(deployment) => deployment,
             None => self.create(notice, rollout).await?,
         };
@@ -71,7 +72,7 @@ impl Desk<'_> {
         let answer: Value = serde_json::from_slice(&answer).unwrap_or_default();
         let id = answer["id"].as_u64().map(|id| id.to_string());
         let id = id.ok_or_else(|| Failure::Never("the answer has no deployment id".into()))?;
-        self.journal.remember(self.name, rollout, &id).await.map_err(unstored)?;
+        self.outbox.remember(self.name, rollout, &id).await.map_err(unstored)?;
         Ok(id)
     }
 

@@ -10,7 +10,7 @@ mod outcome;
 mod text;
 mod webhook;
 
-use crate::control::journal::Journal;
+use crate::control::journal::outbox::Outbox;
 use crate::core::settings::{Config, Notify};
 use crate::observe::metrics::Metrics;
 use courier::Courier;
@@ -29,7 +29,7 @@ pub const PLACES: u32 = 1 << 16;
 
 /// Delivers until the controller has stopped. `desk` has [`PLACES`] permits.
 pub async fn deliver(
-    journal: Journal,
+    outbox: Outbox,
     mut configs: watch::Receiver<Arc<Config>>,
     metrics: Arc<Metrics>,
     desk: Arc<Semaphore>,
@@ -38,7 +38,7 @@ pub async fn deliver(
         Ok(client) => client,
         Err(error) => return tracing::error!("nobody can be notified, there is no HTTP client: {error}"),
     };
-    let mut office = Office { journal, metrics, client, desk, couriers: BTreeMap::new() };
+    let mut office = Office { outbox, metrics, client, desk, couriers: BTreeMap::new() };
     loop {
         let config = configs.borrow_and_update().clone();
         office.appoint(&config.notify);
@@ -60,7 +60,7 @@ fn client() -> reqwest::Result<reqwest::Client> {
 }
 
 struct Office {
-    journal: Journal,
+    outbox: Outbox,
     metrics: Arc<Metrics>,
     client: reqwest::Client,
     desk: Arc<Semaphore>,
@@ -96,7 +96,7 @@ impl Office {
         let (stop, stopped) = oneshot::channel();
         let courier = Courier {
             settings: settings.clone(),
-            journal: self.journal.clone(),
+            outbox: self.outbox.clone(),
             metrics: self.metrics.clone(),
             client: self.client.clone(),
             desk: self.desk.clone(),
@@ -114,7 +114,7 @@ impl Office {
     /// Takes out what waits for receivers that are no longer configured.
     async fn clear(&self, receivers: &[Notify]) {
         let names = receivers.iter().map(|settings| settings.name.clone()).collect();
-        match self.journal.keep_only(names).await {
+        match self.outbox.keep_only(names).await {
             Ok(gone) => {
                 for (receiver, count) in gone {
                     tracing::warn!(receiver, count, "undelivered notices dropped: no longer configured");

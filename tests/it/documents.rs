@@ -18,16 +18,16 @@ fn read(path: &Path) -> String {
     std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// Pages in a folder and those below it.
-fn pages_in(dir: &Path) -> Vec<PathBuf> {
+/// Files of this kind in a folder and those below it.
+fn files_in(dir: &Path, kind: &str) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(dir).expect("a directory").map(|entry| entry.expect("an entry").path());
-    let nested = entries.map(|path| if path.is_dir() { pages_in(&path) } else { vec![path] });
-    nested.flatten().filter(|path| path.extension().is_some_and(|ext| ext == "md")).collect()
+    let nested = entries.map(|path| if path.is_dir() { files_in(&path, kind) } else { vec![path] });
+    nested.flatten().filter(|path| path.extension().is_some_and(|ext| ext == kind)).collect()
 }
 
 fn pages() -> Vec<PathBuf> {
     let of_root = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"].map(|name| root().join(name));
-    let all: Vec<_> = of_root.into_iter().chain(pages_in(&root().join("docs"))).collect();
+    let all: Vec<_> = of_root.into_iter().chain(files_in(&root().join("docs"), "md")).collect();
     assert!(all.len() > 25, "the test must see the pages: {all:?}");
     all
 }
@@ -126,7 +126,7 @@ fn every_page_is_found_from_the_readme() {
     let near: BTreeSet<_> =
         readme.iter().filter(is_page).flat_map(|page| linked(page)).chain(readme.clone()).collect();
     let canonical =
-        pages_in(&root().join("docs")).into_iter().map(|page| page.canonicalize().expect("a file"));
+        files_in(&root().join("docs"), "md").into_iter().map(|page| page.canonicalize().expect("a file"));
     let lost: Vec<_> = canonical.filter(|page| !near.contains(page)).collect();
     assert!(lost.is_empty(), "{lost:?}");
 }

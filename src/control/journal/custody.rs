@@ -6,11 +6,11 @@
 use super::marks::Marks;
 use super::outbox::Posted;
 use super::store::Store;
-use super::{Journal, JournalError, Message, Recovered};
+use super::{JournalError, Message, Recovered};
 use crate::control::answer::answer;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::Receiver;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::watch;
 
 /// The store, while it is ours, and what to open it by again.
 pub(super) struct Keeper {
@@ -57,28 +57,5 @@ impl Keeper {
         }
         self.store = Some(store);
         Ok(recovered)
-    }
-}
-
-impl Journal {
-    /// Closes the store: another process may open it now. Nothing may be under way to it any more but
-    /// questions, which wait.
-    pub async fn close(&self) {
-        let (answer, closed) = oneshot::channel();
-        if self.messages.send(Message::Close(answer)).is_ok() {
-            // Without its thread it is closed, too.
-            drop(closed.await);
-        }
-    }
-
-    /// Opens it again, after [`Journal::close`]; what is found may be another process's.
-    ///
-    /// # Errors
-    /// As [`Journal::open`]; it stays closed then.
-    pub async fn reopen(&self) -> Result<Recovered, JournalError> {
-        let ended = || JournalError::Read("its thread has ended".into());
-        let (answer, recovered) = oneshot::channel();
-        self.messages.send(Message::Reopen(answer)).map_err(|_| ended())?;
-        recovered.await.map_err(|_| ended())?
     }
 }

@@ -1,8 +1,9 @@
 //! What an instance keeps of its fleet: the last documents and its own aborts, and an archive of the common history.
 
-use super::{HistoryRow, Journal, JournalError, Message, rows};
+use super::{HistoryRow, JournalError, Message, ask, rows};
 use rusqlite::{Connection, params};
 use std::collections::BTreeMap;
+use std::sync::mpsc;
 
 /// Keys of rows that are known to be archived. The store of the fleet keeps fewer.
 const KEYS: i64 = 20_000;
@@ -24,13 +25,19 @@ pub struct ArchivedRows {
     pub rows: Vec<HistoryRow>,
 }
 
-impl Journal {
+/// The way to what is kept of the fleet; cheap to clone.
+#[derive(Clone, Debug)]
+pub struct FleetArchive {
+    pub(super) messages: mpsc::Sender<Message>,
+}
+
+impl FleetArchive {
     /// What was kept, with the number of this process, which is the next one from now on.
     ///
     /// # Errors
     /// [`JournalError::Write`].
-    pub async fn fleet_kept(&self) -> Result<FleetKept, JournalError> {
-        self.ask(JournalError::Write, |connection| {
+    pub async fn kept(&self) -> Result<FleetKept, JournalError> {
+        ask(&self.messages, JournalError::Write, |connection| {
             let mut kept = FleetKept::default();
             let mut query = connection.prepare("SELECT service, document, marks FROM fleet_kept")?;
             for row in query.query_map([], |row| Ok((row.get(0)?, (row.get(1)?, row.get(2)?))))? {
@@ -45,7 +52,7 @@ impl Journal {
     }
 
     /// Keeps what a service has come to. Never blocks.
-    pub fn keep_of_fleet(&self, service: &str, document: String, marks: String) {
+    pub fn keep(&self, service: &str, document: String, marks: String) {
         let service = service.to_owned();
         let errand = move |connection: &mut Connection| {
             let sql = "INSERT OR REPLACE INTO fleet_kept VALUES (?1, ?2, ?3)";
@@ -59,7 +66,7 @@ impl Journal {
 
     /// Adds rows of the common history that are not there yet, or rows of this instance alone (without a key). Never
     /// blocks.
-    pub fn archive(&self, archived: Vec<ArchivedRows>) {
+    pub fn add(&self, archived: Vec<ArchivedRows>) {
         drop(self.messages.send(Message::Archive(archived)));
     }
 }

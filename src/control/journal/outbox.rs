@@ -4,12 +4,13 @@
 //! stays until that receiver has it: nothing is lost or told twice for a crash of ours. Only where we
 //! stop between a receiver's answer and our note of it, the same letter goes out again, under the same id.
 
-use super::{Journal, JournalError, Message};
+use super::{JournalError, Message, ask};
 use crate::core::notice::Notice;
 use crate::observe::clock::wall;
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, params};
-use tokio::sync::{oneshot, watch};
+use std::sync::mpsc;
+use tokio::sync::watch;
 
 /// A notice, and who gets it.
 #[derive(Clone, Debug, PartialEq)]
@@ -39,7 +40,14 @@ pub(super) type Errand = Box<dyn FnOnce(&mut Connection) + Send>;
 /// How many rows have been put in, for receivers that wait for some.
 pub(super) type Posted = watch::Sender<u64>;
 
-impl Journal {
+/// The way to the notices that wait; cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Outbox {
+    pub(super) messages: mpsc::Sender<Message>,
+    pub(super) posted: Posted,
+}
+
+impl Outbox {
     /// Changes whenever something was put into the outbox.
     pub fn posted(&self) -> watch::Receiver<u64> {
         self.posted.subscribe()
@@ -68,18 +76,18 @@ impl Journal {
     /// [`JournalError`], here and below, when the store cannot be read or written.
     pub async fn next_letter(&self, receiver: &str) -> Result<Option<Letter>, JournalError> {
         let receiver = receiver.to_owned();
-        self.ask(JournalError::Read, move |connection| next(connection, &receiver)).await
+        ask(&self.messages, JournalError::Read, move |connection| next(connection, &receiver)).await
     }
 
     /// The letter has arrived, or is given up.
     pub async fn take_out(&self, letter: i64) -> Result<(), JournalError> {
         let delete = "DELETE FROM outbox WHERE id = ?1";
-        self.ask(JournalError::Write, move |c| c.execute(delete, [letter]).map(drop)).await
+        ask(&self.messages, JournalError::Write, move |c| c.execute(delete, [letter]).map(drop)).await
     }
 
     /// A try has failed; the next one comes later.
     pub async fn put_off(&self, letter: i64, tries: u32, due: Timestamp) -> Result<(), JournalError> {
-        self.ask(JournalError::Write, move |connection| {
+        ask(&self.messages, JournalError::Write, move |connection| {
             let row = params![letter, tries, due.as_millisecond()];
             connection.execute("UPDATE outbox SET tries = ?2, due = ?3 WHERE id = ?1", row).map(drop)
         })
@@ -88,13 +96,13 @@ impl Journal {
 
     /// Takes out what waits for receivers that are not among these: each with its number of letters.
     pub async fn keep_only(&self, receivers: Vec<String>) -> Result<Vec<(String, u64)>, JournalError> {
-        self.ask(JournalError::Write, move |connection| keep_only(connection, &receivers)).await
+        ask(&self.messages, JournalError::Write, move |connection| keep_only(connection, &receivers)).await
     }
 
     /// Keeps a value for a receiver.
     pub async fn remember(&self, receiver: &str, key: &str, value: &str) -> Result<(), JournalError> {
         let (receiver, key, value) = (receiver.to_owned(), key.to_owned(), value.to_owned());
-        self.ask(JournalError::Write, move |connection| {
+        ask(&self.messages, JournalError::Write, move |connection| {
             let statement = "INSERT OR REPLACE INTO remembered VALUES (?1, ?2, ?3)";
             connection.execute(statement, params![receiver, key, value]).map(drop)
         })
@@ -104,25 +112,11 @@ impl Journal {
     /// What was kept for a receiver under a key.
     pub async fn recall(&self, receiver: &str, key: &str) -> Result<Option<String>, JournalError> {
         let (receiver, key) = (receiver.to_owned(), key.to_owned());
-        self.ask(JournalError::Read, move |connection| {
+        ask(&self.messages, JournalError::Read, move |connection| {
             let query = "SELECT value FROM remembered WHERE receiver = ?1 AND key = ?2";
             connection.query_row(query, params![receiver, key], |row| row.get(0)).optional()
         })
         .await
-    }
-
-    pub(super) async fn ask<T: Send + 'static>(
-        &self,
-        failed: fn(String) -> JournalError,
-        work: impl FnOnce(&mut Connection) -> rusqlite::Result<T> + Send + 'static,
-    ) -> Result<T, JournalError> {
-        let ended = || failed("its thread has ended".into());
-        let (answer, receiver) = oneshot::channel();
-        // A sender that waits no longer needs no answer.
-        let errand = move |connection: &mut Connection| drop(answer.send(work(connection)));
-        self.messages.send(Message::Errand(Box::new(errand))).map_err(|_| ended())?;
-        let result = receiver.await.map_err(|_| ended())?;
-        result.map_err(|error| failed(error.to_string()))
     }
 }
 

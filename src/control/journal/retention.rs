@@ -4,7 +4,7 @@
 //! It is done a few rows at a time, each few a transaction of its own with other work between them, so
 //! that no change waits for it.
 
-use super::{Journal, Message};
+use super::Message;
 use rusqlite::{Connection, params};
 use std::sync::mpsc;
 
@@ -23,15 +23,8 @@ pub struct Forgotten {
     pub rollouts: Vec<String>,
 }
 
-impl Journal {
-    /// Forgets it, soon. Never blocks.
-    pub fn forget(&self, forgotten: Forgotten) {
-        forget(self.messages.clone(), forgotten);
-    }
-}
-
 /// Has one batch deleted, and sees to the next.
-fn forget(messages: mpsc::Sender<Message>, mut forgotten: Forgotten) {
+pub(super) fn forget(messages: mpsc::Sender<Message>, mut forgotten: Forgotten) {
     let next = messages.clone();
     let errand = move |connection: &mut Connection| match batch(connection, &mut forgotten) {
         Ok(true) => forget(next, forgotten),

@@ -263,7 +263,7 @@ fn a_copy_taken_at_any_moment_holds_whole_changes() {
             let rows = history(&copied, None, 1000);
             assert_eq!(state["n"].as_u64(), Some(rows.len() as u64), "state and history agree");
             assert!(rows.len() as u64 >= n - 1, "what was answered is there");
-            let waiting = runtime().block_on(copied.keep_only(Vec::new())).expect("read");
+            let waiting = runtime().block_on(copied.outbox().keep_only(Vec::new())).expect("read");
             assert_eq!(waiting, [("slack".to_owned(), rows.len() as u64)], "history and outbox agree");
         }
         pending.blocking_recv().expect("an answer").expect("written");
@@ -290,31 +290,31 @@ fn telling(n: u64, kind: Kind, receivers: &[&str]) -> Change {
 fn letters_wait_in_order_for_each_receiver_until_they_are_taken_out() {
     let dir = tempfile::tempdir().expect("a directory");
     let (journal, _) = Journal::open(dir.path()).expect("opened");
-    let posted = journal.posted();
+    let posted = journal.outbox().posted();
     append(&journal, telling(1, Kind::Started, &["slack", "ops"])).expect("written");
-    journal.post(Outgoing { notice: notice(Kind::Progress), receivers: vec!["slack".into()] });
+    journal.outbox().post(Outgoing { notice: notice(Kind::Progress), receivers: vec!["slack".into()] });
     append(&journal, telling(2, Kind::Aborted, &["slack", "ops"])).expect("written");
     assert!(posted.has_changed().expect("the journal is there"));
     drop(journal);
     let (journal, _) = reopen(dir.path());
     let runtime = runtime();
     let mut kinds = Vec::new();
-    while let Some(letter) = runtime.block_on(journal.next_letter("slack")).expect("read") {
+    while let Some(letter) = runtime.block_on(journal.outbox().next_letter("slack")).expect("read") {
         kinds.push(letter.notice.expect("a notice").kind);
-        runtime.block_on(journal.take_out(letter.id)).expect("taken out");
+        runtime.block_on(journal.outbox().take_out(letter.id)).expect("taken out");
     }
     assert_eq!(kinds, [Kind::Started, Kind::Progress, Kind::Aborted]);
-    let first = runtime.block_on(journal.next_letter("ops")).expect("read").expect("a letter");
+    let first = runtime.block_on(journal.outbox().next_letter("ops")).expect("read").expect("a letter");
     assert_eq!((first.tries, first.due), (0, Timestamp::UNIX_EPOCH));
     let due = Timestamp::from_millisecond(1_900_000_000_000).expect("a time");
-    runtime.block_on(journal.put_off(first.id, 3, due)).expect("put off");
+    runtime.block_on(journal.outbox().put_off(first.id, 3, due)).expect("put off");
     drop(journal);
     let (journal, _) = reopen(dir.path());
-    let again = runtime.block_on(journal.next_letter("ops")).expect("read").expect("a letter");
+    let again = runtime.block_on(journal.outbox().next_letter("ops")).expect("read").expect("a letter");
     assert_eq!(again, Letter { tries: 3, due, ..first }, "it keeps its place, its tries and its time");
-    let gone = runtime.block_on(journal.keep_only(vec!["slack".into()])).expect("cleared");
+    let gone = runtime.block_on(journal.outbox().keep_only(vec!["slack".into()])).expect("cleared");
     assert_eq!(gone, [("ops".to_owned(), 2)]);
-    assert_eq!(runtime.block_on(journal.next_letter("ops")).expect("read"), None);
+    assert_eq!(runtime.block_on(journal.outbox().next_letter("ops")).expect("read"), None);
 }
 
 #[test]
@@ -322,10 +322,13 @@ fn values_are_kept_for_each_receiver() {
     let dir = tempfile::tempdir().expect("a directory");
     let (journal, _) = Journal::open(dir.path()).expect("opened");
     let runtime = runtime();
-    runtime.block_on(journal.remember("github", "web-1", "17")).expect("kept");
-    runtime.block_on(journal.remember("github", "web-1", "18")).expect("kept");
-    assert_eq!(runtime.block_on(journal.recall("github", "web-1")).expect("read").as_deref(), Some("18"));
-    assert_eq!(runtime.block_on(journal.recall("other", "web-1")).expect("read"), None);
+    runtime.block_on(journal.outbox().remember("github", "web-1", "17")).expect("kept");
+    runtime.block_on(journal.outbox().remember("github", "web-1", "18")).expect("kept");
+    assert_eq!(
+        runtime.block_on(journal.outbox().recall("github", "web-1")).expect("read").as_deref(),
+        Some("18")
+    );
+    assert_eq!(runtime.block_on(journal.outbox().recall("other", "web-1")).expect("read"), None);
 }
 
 /// The tables as the first version made them.
@@ -355,7 +358,7 @@ fn a_store_of_the_first_version_is_brought_up_to_date_with_all_it_holds() {
     append(&journal, telling(8, Kind::Started, &["slack"])).expect("written");
     let rows = history(&journal, None, 10);
     assert_eq!(rows.iter().map(|row| &*row.action).collect::<Vec<_>>(), ["weights", "flip"]);
-    assert!(runtime().block_on(journal.next_letter("slack")).expect("read").is_some());
+    assert!(runtime().block_on(journal.outbox().next_letter("slack")).expect("read").is_some());
     drop(journal);
     assert_eq!(reopen(dir.path()).1.services["web"], "{\"n\":8}", "and is so at the next start");
 }
@@ -364,9 +367,9 @@ fn a_store_of_the_first_version_is_brought_up_to_date_with_all_it_holds() {
 async fn rows_of_the_fleet_are_archived_once() {
     let dir = tempfile::tempdir().expect("a directory");
     let (journal, _) = Journal::open(dir.path()).expect("a store");
-    let first = journal.fleet_kept().await.expect("read");
+    let first = journal.fleet().kept().await.expect("read");
     assert_eq!((first.incarnation, first.services.len()), (1, 0));
-    journal.keep_of_fleet("web", "{}".to_owned(), "[]".to_owned());
+    journal.fleet().keep("web", "{}".to_owned(), "[]".to_owned());
     let row = HistoryRow {
         at: "2026-03-04T05:06:07Z".parse().expect("a time"),
         actor: "ci".to_owned(),
@@ -387,10 +390,10 @@ async fn rows_of_the_fleet_are_archived_once() {
     );
     for key in ["p/log/web/1", "p/log/web/1", "", ""] {
         let (key, service) = (key.to_owned(), "web".to_owned());
-        journal.archive(vec![ArchivedRows { key, service, rows: vec![row.clone()] }]);
+        journal.fleet().add(vec![ArchivedRows { key, service, rows: vec![row.clone()] }]);
     }
     let history = journal.history(None, None, 10).await.expect("rows");
     assert_eq!(history.len(), 3, "one of the fleet, and two of this instance");
-    let again = journal.fleet_kept().await.expect("read");
+    let again = journal.fleet().kept().await.expect("read");
     assert_eq!((again.incarnation, again.services["web"].0.as_str()), (2, "{}"));
 }

@@ -214,7 +214,7 @@ fn run(seed: u64) -> Met {
 fn services_of_a_set_go_on_and_are_undone_together() {
     let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
     let only = number("POINTSMAN_SEED");
-    let runs = number("POINTSMAN_SEEDS").unwrap_or(RUNS / 50);
+    let runs = number("POINTSMAN_SEEDS").unwrap_or(RUNS / 25);
     let seeds = only.map_or(0..runs, |seed| seed..seed + 1);
     let count = seeds.end - seeds.start;
     let met = on_all_threads(seeds, run, Met::and);

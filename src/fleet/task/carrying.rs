@@ -96,7 +96,7 @@ impl FleetTask {
         // Maps with text keys, numbers and texts: there is nothing JSON cannot hold.
         let text = serde_json::to_string(document).unwrap_or_default();
         let marks = serde_json::to_string(marks).unwrap_or_default();
-        self.journal.keep_of_fleet(service, text, marks);
+        self.journal.fleet().keep(service, text, marks);
     }
 
     /// Tells the controller what is in effect of a service.
@@ -150,7 +150,7 @@ impl FleetTask {
         }
         logs.sort_by_key(|(revision, _)| *revision);
         if !logs.is_empty() {
-            self.journal.archive(logs.into_iter().map(|(_, rows)| rows).collect());
+            self.journal.fleet().add(logs.into_iter().map(|(_, rows)| rows).collect());
         }
     }
 }

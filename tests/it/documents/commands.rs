@@ -6,7 +6,7 @@
 //! says what the last command before it prints, `…` standing for anything.
 
 use super::fences::{self, Fence, Typed};
-use super::{pages_in, read};
+use super::{files_in, read};
 use crate::alerts::root;
 use crate::harness::{Load, Origin, Pointsman, Reaction, eventually, whole};
 use std::io::Read;
@@ -274,7 +274,7 @@ fn the_pages_on_rollouts_and_from_nginx_say_what_works() {
 #[test]
 fn every_quickstart_is_typed_or_says_why_not() {
     let typed = ["docs/quickstart-vm.md"];
-    for page in pages_in(&root().join("docs")) {
+    for page in files_in(&root().join("docs"), "md") {
         let name = super::name(&page);
         if !name.starts_with("docs/quickstart") || typed.contains(&&*name) {
             continue;

@@ -1,8 +1,10 @@
 //! The pieces of configuration that pages show: they have the keys, kinds and values that the reader takes.
+//! The examples in `conf` pass the check whole.
 
 use super::fences::{self, Fence};
-use super::{name, pages, read};
+use super::{files_in, name, pages, read, root};
 use crate::harness::whole;
+use std::path::Path;
 use std::process::Command;
 use tempfile::TempDir;
 
@@ -63,4 +65,28 @@ fn every_piece_of_configuration_is_taken() {
     assert!(seen >= 18, "the test must see the pieces: {seen}");
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     assert!(!faults(&whole("[services.web]\nstabel = \"blue\"\n")).is_empty(), "a wrong key is seen");
+}
+
+/// What `pointsman check` has against a file, in the environment that its guide asks for.
+fn refused(file: &Path) -> Option<String> {
+    let secret = "0123456789abcdef0123456789abcdef";
+    let output = Command::new(env!("CARGO_BIN_EXE_pointsman"))
+        .arg("check")
+        .arg("--config")
+        .arg(file)
+        .envs([("MEMBER", "edge-1"), ("FLEET_SECRET", secret), ("POINTSMAN_TOKEN", secret)])
+        .output()
+        .expect("the binary");
+    (!output.status.success())
+        .then(|| format!("{}: {}", file.display(), String::from_utf8_lossy(&output.stderr)))
+}
+
+/// `tallow.toml` names certificates and folders of its server: `tallow` checks it with others.
+#[test]
+fn every_example_configuration_is_accepted() {
+    let mut examples = files_in(&root().join("conf"), "toml");
+    examples.retain(|file| !file.ends_with("tallow.toml"));
+    assert!(examples.len() >= 6, "the test must see the examples: {examples:?}");
+    let refused: Vec<_> = examples.iter().filter_map(|file| refused(file)).collect();
+    assert!(refused.is_empty(), "{}", refused.join("\n"));
 }
