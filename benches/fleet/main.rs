@@ -1,10 +1,10 @@
 //! The figures of a fleet: real instances over a real etcd of three members, on this machine.
 //!
 //! `make fleet-figures`; `ROWS=verdict,steps` measures some rows, `SIZES=3,10` names the numbers of instances, `RUNS=50`
-//! that of runs where there are several, `OUTAGE=60` the seconds without etcd; `QUICK=1` is shorter, and `FLEET_BINARY=FILE` another
-//! build of pointsman (of before a change, say). Each figure stands
-//! beside what must be reached. `cargo test` runs a short smoke. All load is open and bounded: a hundred requests a second in
-//! all, of which half go to the candidate.
+//! that of runs where there are several, `OUTAGE=60` the seconds without etcd; `QUICK=1` is shorter, and
+//! `FLEET_BINARY=FILE` another build of pointsman (of before a change, say). Each figure stands beside what must be
+//! reached. `cargo test` runs a short smoke. All load is open and bounded: a hundred requests a second in all, of which
+//! half go to the candidate.
 
 #![allow(
     missing_docs,
