@@ -232,15 +232,16 @@ fn routes_that_fail_or_wait_by_design_on_both_hold_nothing() {
 
 #[test]
 fn grpc_statuses_fail_a_version_by_head_and_by_trailers() {
-    let rollout = |ending: Ending, hold: &str| {
+    // One client: what is under way at the decision is not what it took.
+    let rollout = |ending: Ending, hold: &str, clients: usize| {
         let (blue, green) = (grpc::Origin::ending(Ending::Trailers(0)), grpc::Origin::ending(ending));
         let config = config_of(&blue.address.to_string(), &green.address.to_string(), hold, ERRORS);
         let config = config.replace("passive = {", "http2 = true\npassive = {");
         let asks = |_, _| ("POST", "/shop.Cart/Add".to_owned());
-        (Run::start(&config, |p| Traffic::start(p.http(), 4, PATIENCE, asks)), [blue, green])
+        (Run::start(&config, |p| Traffic::start(p.http(), clients, PATIENCE, asks)), [blue, green])
     };
     for ending in [Ending::Trailers(14), Ending::Trailers(13), Ending::Head(14)] {
-        let (run, _origins) = rollout(ending, "1h");
+        let (run, _origins) = rollout(ending, "1h", 1);
         let (outcome, view) = run.ended(&format!("{ending:?}"));
         let calls = view["verdict"]["reasons"][0]["events"].as_u64().expect("a count");
         assert_eq!(outcome, "aborted");
@@ -248,7 +249,7 @@ fn grpc_statuses_fail_a_version_by_head_and_by_trailers() {
         let metrics = run.pointsman.get("/metrics").text();
         assert!(metrics.contains("reason=\"grpc\""), "the reason has its label: {metrics}");
     }
-    let (run, _origins) = rollout(Ending::Trailers(5), "1s");
+    let (run, _origins) = rollout(Ending::Trailers(5), "1s", 4);
     assert_eq!(run.ended("NOT_FOUND is no failure by default").0, "promoted");
 }
 
