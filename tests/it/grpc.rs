@@ -1,6 +1,6 @@
 //! HTTP/2 to the upstreams (`http2 = true`), as gRPC needs it: both ways at once, and trailers.
 
-use super::harness::{Pointsman, UnixDoor, eventually};
+use super::harness::{Connection, Pointsman, UnixDoor, eventually};
 use super::listeners::curl;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Response};
@@ -165,6 +165,22 @@ fn http1_clients_are_served_by_http2_upstreams() {
         "body 1.1 200"
     );
     eventually("nothing is in flight", || pointsman.web()["pools"]["blue"]["upstreams"][0]["in_flight"] == 0);
+}
+
+#[test]
+fn an_answer_that_ends_with_its_head_is_whole_to_clients_of_http1() {
+    let origin = Origin::ending(Ending::Head(14));
+    let pointsman = Pointsman::start(&config(&origin, ""));
+    let mut kept = Connection::open(pointsman.http());
+    for (method, length) in [("GET", Some("0")), ("POST", Some("0")), ("HEAD", None), ("DELETE", Some("0"))] {
+        let request = |version| format!("{method} / HTTP/{version}\r\nHost: a\r\nContent-Length: 0\r\n\r\n");
+        let old = Connection::open(pointsman.http()).send(request("1.0").as_bytes());
+        for answer in [kept.send(request("1.1").as_bytes()), old] {
+            assert_eq!((answer.status, &*answer.fault), (200, ""), "{method}: {answer:?}");
+            assert_eq!(answer.header("content-length"), length, "{method}: {answer:?}");
+            assert_eq!(answer.header("transfer-encoding").filter(|_| length.is_some()), None, "{answer:?}");
+        }
+    }
 }
 
 #[test]
