@@ -236,10 +236,7 @@ impl Journal {
         before: Option<u64>,
         limit: usize,
     ) -> Result<Vec<HistoryView>, JournalError> {
-        let ended = || JournalError::Read("its thread has ended".into());
-        let (answer, receiver) = oneshot::channel();
-        self.messages.send(Message::History { service, before, limit, answer }).map_err(|_| ended())?;
-        receiver.await.map_err(|_| ended())?
+        self.answered(|answer| Message::History { service, before, limit, answer }).await
     }
 
     /// Makes a change of the site durable, as [`Journal::append`] does.
@@ -266,10 +263,7 @@ impl Journal {
         after: u64,
         limit: usize,
     ) -> Result<Vec<HistoryView>, JournalError> {
-        let ended = || JournalError::Read("its thread has ended".into());
-        let (answer, receiver) = oneshot::channel();
-        self.messages.send(Message::RowsAfter { service, after, limit, answer }).map_err(|_| ended())?;
-        receiver.await.map_err(|_| ended())?
+        self.answered(|answer| Message::RowsAfter { service, after, limit, answer }).await
     }
 
     /// The notices that wait.
@@ -302,10 +296,18 @@ impl Journal {
     /// # Errors
     /// As [`Journal::open`]; it stays closed then.
     pub async fn reopen(&self) -> Result<Recovered, JournalError> {
+        self.answered(Message::Reopen).await
+    }
+
+    /// What the store's thread says to a message.
+    async fn answered<T>(
+        &self,
+        message: impl FnOnce(oneshot::Sender<Result<T, JournalError>>) -> Message,
+    ) -> Result<T, JournalError> {
         let ended = || JournalError::Read("its thread has ended".into());
-        let (answer, recovered) = oneshot::channel();
-        self.messages.send(Message::Reopen(answer)).map_err(|_| ended())?;
-        recovered.await.map_err(|_| ended())?
+        let (answer, receiver) = oneshot::channel();
+        self.messages.send(message(answer)).map_err(|_| ended())?;
+        receiver.await.map_err(|_| ended())?
     }
 }
 

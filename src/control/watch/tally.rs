@@ -51,9 +51,7 @@ impl Watch {
             past,
         })
     }
-}
 
-impl Watch {
     /// The same with the clients that met what speaks against the candidate.
     pub(in crate::control) fn witnessed(
         &self,

@@ -3,6 +3,7 @@
 use super::client::Client;
 use super::exchange::Exchange;
 use crate::core::route::NO_ANSWER;
+use crate::proxy::decide::outcome;
 use crate::proxy::exchange::Request;
 use crate::proxy::headers::replaced::{self, InPlace};
 use crate::proxy::headers::{compress, rewrite};
@@ -187,7 +188,7 @@ fn frame(request: &mut Request, head: &mut AnswerHead, is_all: bool) {
     if is_bare && request.head.method != Method::HEAD || has_length || is_old {
         head.remove(&TRANSFER_ENCODING);
     }
-    if is_all && !has_length && can_have_body(status, &request.head.method) {
+    if is_all && !has_length && outcome::goes_on(head, &request.head) {
         // A stream of HTTP/2 may end with its head, which says so to nobody behind HTTP/1.
         head.set(CONTENT_LENGTH, HeaderValue::from_static("0"));
     } else if is_old && !has_length && !is_bare {
@@ -195,11 +196,6 @@ fn frame(request: &mut Request, head: &mut AnswerHead, is_all: bool) {
     } else if !is_bare && !has_length {
         head.set(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
     }
-}
-
-/// Whether the client waits for a body behind a head without a length.
-fn can_have_body(status: u16, method: &Method) -> bool {
-    *method != Method::HEAD && status >= 200 && !matches!(status, 204 | 304)
 }
 
 /// The client takes nothing.

@@ -17,15 +17,21 @@ fn served(origin: &Origin) -> usize {
     origin.all().iter().filter(|request| request.path() != "/health").count()
 }
 
+/// Three origins, of which the first two run as containers and are ready.
+fn two_of_three() -> (Docker, Pointsman, [Origin; 3]) {
+    let docker = Docker::start();
+    let origins = ["first", "second", "third"].map(Origin::named);
+    docker.runs("aa", "web-1", "blue", origins[0].address);
+    docker.runs("bb", "web-2", "blue", origins[1].address);
+    let pointsman = Pointsman::start(&config(&docker, ""));
+    becomes(&pointsman, "blue", "aa ready, bb ready");
+    (docker, pointsman, origins)
+}
+
 /// What ends is taken out all the same, and all is in step once there are descriptors again.
 #[test]
 fn without_descriptors_events_are_followed_and_what_was_missed_is_caught_up() {
-    let docker = Docker::start();
-    let [first, second, third] = ["first", "second", "third"].map(Origin::named);
-    docker.runs("aa", "web-1", "blue", first.address);
-    docker.runs("bb", "web-2", "blue", second.address);
-    let pointsman = Pointsman::start(&config(&docker, ""));
-    becomes(&pointsman, "blue", "aa ready, bb ready");
+    let (docker, pointsman, [first, second, third]) = two_of_three();
     // One client: its worker has a connection to either, and needs no other.
     let load = Load::start(pointsman.http(), 1);
     eventually("both serve", || served(&first).min(served(&second)) > 100);
@@ -51,12 +57,7 @@ fn without_descriptors_events_are_followed_and_what_was_missed_is_caught_up() {
 /// `docker ps` hangs or fails while a container does, and events come: a known way of its daemon to be half there.
 #[test]
 fn where_containers_cannot_be_listed_their_signals_drain_them() {
-    let docker = Docker::start();
-    let [first, second, third] = ["first", "second", "third"].map(Origin::named);
-    docker.runs("aa", "web-1", "blue", first.address);
-    docker.runs("bb", "web-2", "blue", second.address);
-    let pointsman = Pointsman::start(&config(&docker, ""));
-    becomes(&pointsman, "blue", "aa ready, bb ready");
+    let (docker, pointsman, [_first, _second, third]) = two_of_three();
     docker.lists(false);
     docker.runs("cc", "web-3", "blue", third.address);
     let down = || pointsman.get("/v1/instance").json()["docker"]["down"].clone();
